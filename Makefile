@@ -1,0 +1,45 @@
+# Every target sets itself up: nothing is needed beforehand but make and Python 3.11 to 3.13.
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+ARGS ?=
+
+.PHONY: help demo test lint typecheck unit bench lock clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+
+.venv/run.stamp: requirements.lock deploy/venv.sh
+	@deploy/venv.sh requirements.lock
+	@touch $@
+
+.venv/dev.stamp: requirements-dev.lock deploy/venv.sh
+	@deploy/venv.sh requirements-dev.lock
+	@touch $@ .venv/run.stamp
+
+demo: .venv/run.stamp ## simulated PBX, monitor, bus and gateway in one process: live calls to look at
+	@$(BIN)/python -m gateway demo $(ARGS)
+
+test: .venv/dev.stamp lint typecheck unit ## style, types, layers and every test
+
+lint: .venv/dev.stamp ## style and layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+typecheck: .venv/dev.stamp
+	$(BIN)/mypy
+
+unit: .venv/dev.stamp
+	$(BIN)/python -m pytest $(ARGS)
+
+bench: .venv/dev.stamp ## latency beside a bare Redis publish in the same run
+	$(BIN)/python -m tests.bench $(ARGS)
+
+lock: .venv/dev.stamp ## pin the newest versions that fit (needs uv)
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --upgrade --no-header \
+		--no-emit-index-url --no-emit-find-links pyproject.toml -o requirements.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --upgrade --no-header \
+		--no-emit-index-url --no-emit-find-links --extra dev pyproject.toml -o requirements-dev.lock
+
+clean: ## remove .venv and the caches
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+"""Serves what the monitor publishes: queries, streams, pages."""

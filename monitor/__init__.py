@@ -1,0 +1,1 @@
+"""Watches 3CX phone systems and publishes what changes."""

@@ -1,0 +1,66 @@
+"""What can go wrong, sorted by what the caller should do.
+
+::
+
+    CallmonError
+    ├── ConfigError          give up: a setting is wrong; the sentence says which and what would be right
+    ├── PbxError             the PBX, not us
+    │   ├── PbxUnreachable   retry with back-off: network, TLS hand-shake, 5xx, 429, no answer in time
+    │   ├── PbxRefused       give up: the request is wrong or not allowed (400, 403, 404 …); ``code`` says how
+    │   └── TokenRefused     mint afresh with back-off: credentials or token were not accepted (401)
+    └── BusError             Redis
+        ├── BusUnreachable   retry with back-off
+        ├── Fenced           step down: another writer's epoch or lease stands in the store
+        └── HistoryLost      start a new epoch with the whole state: the store is behind what we wrote
+"""
+
+from __future__ import annotations
+
+
+class CallmonError(Exception):
+    """The root. Its text is a plain sentence that may be shown to an administrator."""
+
+
+class ConfigError(CallmonError):
+    """A setting is wrong."""
+
+
+class PbxError(CallmonError):
+    """The PBX did not do what was asked."""
+
+
+class PbxUnreachable(PbxError):
+    """No usable answer; trying again later may help. ``retry_after``: seconds that the PBX asked for, if it did."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class PbxRefused(PbxError):
+    """The PBX understood and refused. ``status`` is HTTP's, ``code`` 3CX's own word (``WARNINGS.XAPI.NOT_FOUND``)."""
+
+    def __init__(self, message: str, status: int, code: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+class TokenRefused(PbxError):
+    """The token was not accepted, or none was to be had."""
+
+
+class BusError(CallmonError):
+    """Redis did not do what was asked."""
+
+
+class BusUnreachable(BusError):
+    """Redis did not answer, or answered that it cannot now (loading, read-only, out of memory)."""
+
+
+class Fenced(BusError):
+    """Another writer has taken over."""
+
+
+class HistoryLost(BusError):
+    """The store is older than what this writer wrote, or empty."""
