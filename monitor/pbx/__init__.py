@@ -1,0 +1,1 @@
+"""A 3CX client library; knows nothing of Redis or of the tracker."""

@@ -1,0 +1,250 @@
+"""What the PBX said, parsed: the words that a source of events and the tracker share. Pure.
+
+Rows carry 3CX's own names in snake_case. A fact that answers a question carries ``asked``, the monotonic time at which
+the question was sent, so that an answer older than an event is never believed over it. ``at`` is the same moment's
+wall clock on the PBX (our clock plus the offset learnt from ``ServerNow``), POSIX seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from monitor.model.entities import Connection, Contact
+
+
+@dataclass(frozen=True, slots=True)
+class Participant:
+    """A Call Control participant: one leg at one device. All text may be empty."""
+
+    id: int
+    dn: str
+    status: str
+    call_id: int
+    leg_id: int | None
+    party_caller_name: str = ""
+    party_dn: str = ""
+    party_caller_id: str = ""
+    party_did: str = ""
+    party_dn_type: str = "None"
+    device_id: str = ""
+    direct_control: bool = False
+    originated_by_dn: str = ""
+    originated_by_type: str = "None"
+    referred_by_dn: str = ""
+    referred_by_type: str = "None"
+    on_behalf_of_dn: str = ""
+    on_behalf_of_type: str = "None"
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveCall:
+    """A row of XAPI's ActiveCalls. Times are POSIX seconds on the PBX's clock."""
+
+    id: int
+    caller: str
+    callee: str
+    status: str
+    last_change_status: float | None
+    established_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class UserRow:
+    """A user extension as XAPI's Users give it, with its profiles expanded."""
+
+    id: int
+    number: str
+    first_name: str = ""
+    last_name: str = ""
+    email: str = ""
+    mobile: str = ""
+    auth_id: str = ""
+    outbound_caller_id: str = ""
+    enabled: bool | None = None
+    deliver_audio: bool | None = None
+    record_calls: bool | None = None
+    record_external_only: bool | None = None
+    sip_id: str = ""
+    vm_email_options: str = ""
+    vm_enabled: bool | None = None
+    vm_play_caller_id: bool | None = None
+    vm_play_msg_date_time: str = ""
+    internal: bool | None = None
+    registered: bool = False
+    profile: str = ""
+    no_answer_timeout: int | None = None
+    """Seconds, of the profile in force."""
+    queue_status: Literal["LoggedIn", "LoggedOut"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRow:
+    """An agent of a queue."""
+
+    number: str
+    name: str = ""
+    skill_group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRow:
+    """A call queue with agents in order of priority."""
+
+    id: int
+    number: str
+    name: str
+    agents: tuple[AgentRow, ...] = ()
+    managers: tuple[str, ...] = ()
+    sla_time: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RingGroupRow:
+    """A ring group."""
+
+    id: int
+    number: str
+    name: str
+    members: tuple[str, ...] = ()
+    strategy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class IvrRow:
+    """A digital receptionist."""
+
+    id: int
+    number: str
+    name: str
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TrunkRow:
+    """A trunk: one line DN."""
+
+    id: int
+    number: str
+    name: str
+    online: bool | None = None
+    simultaneous_calls: int | None = None
+    external_number: str = ""
+    did_numbers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class InboundRuleRow:
+    """A rule for calls from an external line. ``data`` is the DID where ``condition`` is ``BasedOnDID``."""
+
+    name: str
+    condition: str
+    data: str
+    trunk: str
+
+
+@dataclass(frozen=True, slots=True)
+class DepartmentRow:
+    """A department (extension group) with the numbers of its extensions."""
+
+    id: int
+    name: str
+    number: str
+    members: tuple[str, ...] = ()
+    is_default: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SystemRow:
+    """What SystemStatus says."""
+
+    version: str = ""
+    fqdn: str = ""
+    max_sim_calls: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryRead:
+    """The whole directory, read in one go. ``peers``: DNs that this API client may monitor; None if not told."""
+
+    users: tuple[UserRow, ...]
+    queues: tuple[QueueRow, ...]
+    ring_groups: tuple[RingGroupRow, ...]
+    ivrs: tuple[IvrRow, ...]
+    trunks: tuple[TrunkRow, ...]
+    departments: tuple[DepartmentRow, ...]
+    inbound_rules: tuple[InboundRuleRow, ...]
+    system: SystemRow
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class ContactsRead:
+    """The whole address book."""
+
+    contacts: tuple[Contact, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantSeen:
+    """A participant as read after an event of its. ``heard``: monotonic time of that event; ``at``: its wall clock."""
+
+    participant: Participant
+    heard: float
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantGone:
+    """A participant was removed, or was not found any more. ``heard``, ``at``: of the event."""
+
+    dn: str
+    participant_id: int
+    heard: float
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantsRead:
+    """Call Control's full state: all participants of all DNs that may be monitored.
+
+    ``kept``: ids of participants with events newer than ``asked``; of those the read says nothing, whether it lists
+    them or not (a read of each follows by itself). ``dns``: number → W-type of every visible DN.
+    """
+
+    participants: tuple[Participant, ...]
+    dns: dict[str, str]
+    asked: float
+    at: float
+    kept: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveCallsRead:
+    """All rows of ActiveCalls. ``asked``: monotonic time of the question; ``at``: PBX clock when it was asked."""
+
+    rows: tuple[ActiveCall, ...]
+    asked: float
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionChanged:
+    """The connection to the PBX came up or went down."""
+
+    connection: Connection
+    reason: str
+    at: float
+    source: str = ""
+    """Where calls come from; given with ``connected``."""
+
+
+Fact: TypeAlias = (
+    DirectoryRead
+    | ContactsRead
+    | ParticipantSeen
+    | ParticipantGone
+    | ParticipantsRead
+    | ActiveCallsRead
+    | ConnectionChanged
+)
