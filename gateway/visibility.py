@@ -1,0 +1,137 @@
+"""What a key may see: the one rule for queries and stream. Pure.
+
+A key without limits sees everything. A key limited to extensions, queues, ring groups, or several of these, sees
+
+- the extensions, queues and ring groups that are listed; a kind for which nothing is listed is not seen at all;
+- calls, running and ended, in which a listed extension has a leg or that went through a listed queue or ring group;
+- the ``system``; no lines, IVRs, extension groups or contacts.
+
+A visible call is shown whole, whoever else takes part in it. In everything else lists hold what is visible only: a
+limited key never learns an extension, queue or group by being told that a visible one belongs to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar, cast
+
+import msgspec
+
+from monitor.model.entities import (
+    BOOK_TOPICS,
+    TOPICS,
+    Call,
+    EndedCall,
+    Entity,
+    Extension,
+    Queue,
+    RingGroup,
+    System,
+)
+
+LIMITED_TOPICS = ("system", "calls", "extensions", "queues", "groups", "ended")
+"""The topics of which a limited key may see anything."""
+
+EntityT = TypeVar("EntityT", bound=Entity)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The extensions, queues and ring groups, by number, to which a key is limited.
+
+    None: nothing is said of that kind. All three None: no limits; otherwise None counts as empty, so that a key limited
+    to two extensions does not see every queue.
+    """
+
+    extensions: frozenset[str] | None = None
+    queues: frozenset[str] | None = None
+    groups: frozenset[str] | None = None
+
+    @property
+    def any(self) -> bool:
+        """Whether there is any limit."""
+        return not (self.extensions is None and self.queues is None and self.groups is None)
+
+
+NO_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Visibility:
+    """What may be seen under ``limits``. Hashable: equal visibilities share their views' frames."""
+
+    limits: Limits = NO_LIMITS
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The topics of which anything may be seen, contacts included, which need the scope ``contacts`` besides."""
+        return LIMITED_TOPICS if self.limits.any else (*TOPICS, *BOOK_TOPICS)
+
+    def visible(self, topic: str, entity: Entity) -> bool:
+        """Whether this entity of ``topic`` may be seen at all. A function of this entity alone."""
+        if not self.limits.any:
+            return True
+        if topic not in LIMITED_TOPICS:
+            return False
+        match entity:
+            case System():
+                return True
+            case Extension():
+                return entity.num in _listed(self.limits.extensions)
+            case Queue():
+                return entity.num in _listed(self.limits.queues)
+            case RingGroup():
+                return entity.num in _listed(self.limits.groups)
+            case Call() | EndedCall():
+                return (
+                    not _listed(self.limits.extensions).isdisjoint(entity.extensions)
+                    or not _listed(self.limits.queues).isdisjoint(entity.queues)
+                    or not _listed(self.limits.groups).isdisjoint(entity.groups)
+                )
+            case _:
+                return False
+
+    def redact(self, topic: str, entity: EntityT) -> EntityT:
+        """A visible entity as it may be shown: lists hold visible items only. Without limits the entity itself."""
+        if not self.limits.any or topic not in LIMITED_TOPICS:
+            return entity
+        return cast(EntityT, self._redacted(entity))
+
+    def shown(self, topic: str, entity: EntityT) -> EntityT | None:
+        """The entity as it may be shown, or None if it may not be seen."""
+        return self.redact(topic, entity) if self.visible(topic, entity) else None
+
+    def _redacted(self, entity: Entity) -> Entity:
+        extensions = _listed(self.limits.extensions)
+        queues = _listed(self.limits.queues)
+        match entity:
+            case Extension():  # what it is doing stays: every call in which it has a leg is visible
+                return msgspec.structs.replace(
+                    entity,
+                    q_status=tuple(login for login in entity.q_status if login.num in queues),
+                    queues=_only(entity.queues, queues),
+                    groups=_only(entity.groups, _listed(self.limits.groups)),
+                    extgroups=(),
+                )
+            case Queue():  # who waits stays: a call that waits in a visible queue is visible
+                return msgspec.structs.replace(
+                    entity,
+                    agents=tuple(agent for agent in entity.agents if agent.num in extensions),
+                    managers=_only(entity.managers, extensions),
+                    logged_in=_only(entity.logged_in, extensions),
+                )
+            case RingGroup():
+                return msgspec.structs.replace(entity, members=_only(entity.members, extensions))
+            case _:
+                return entity
+
+
+EVERYTHING = Visibility()
+
+
+def _listed(numbers: frozenset[str] | None) -> frozenset[str]:
+    return numbers if numbers is not None else frozenset()
+
+
+def _only(numbers: tuple[str, ...], listed: frozenset[str]) -> tuple[str, ...]:
+    return tuple(number for number in numbers if number in listed)
