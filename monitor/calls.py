@@ -1,0 +1,250 @@
+"""One call, joined from what Call Control and ActiveCalls say of it. Pure.
+
+Call Control lists the legs ("participants") of the DNs that the API client may monitor, with the other side of each.
+ActiveCalls lists every call with a state word and its two parties as text. Neither is whole; the rules:
+
+*Legs.* A visible participant is a leg; several devices of one DN are one leg, in the state of the one furthest on.
+The other side of a visible leg (``party_dn``) is a leg too, in the state that answers this one's: Connected to
+Connected, Ringing to Dialing, which rings; but a caller whom a queue, an IVR or somebody has accepted stays Connected
+while the next phone rings. What is in no participant comes from the ActiveCalls row: the caller's trunk, a queue, an
+IVR, a second trunk, an extension that may not be monitored.
+
+*Waiting.* A caller waits in a queue from the first sign of it (a row whose callee is a queue, a participant connected
+to one, a leg ringing on behalf of one) until somebody answers or the row names somebody who is not its agent. While
+agents ring, the queue's leg stays.
+
+*Who began it.* The row's caller; before there is a row, the dialling extension, or the trunk behind a ringing one.
+It is kept for the call's life, as a transfer does not change it.
+
+*Direction* follows from who began it and the legs that there are. Inbound and Internal need somebody beside the
+originator whom the call has reached: an extension, voicemail, a conference; a queue or an IVR is not yet somebody.
+
+*State* is the row's word, if the row was asked for after the call's last event; else what the legs say.
+
+*Times.* startedAt is the earliest time that anything says of the call: the first event, or the row's. answeredAt is the
+moment of the event with which two people (extension, outside line, conference) were connected; for a call that nobody
+saw being answered, the row's LastChangeStatus. Both are kept. 3CX gives participants no time stamps.
+
+*DID.* The PBX's own word (``party_did``) if it gives one, else a configured one, else the trunk's only inbound rule.
+"""
+
+from __future__ import annotations
+
+from monitor.legs import PEOPLE, CallRecord, Side, party_kind, people_connected, sides
+from monitor.model import entities as e
+from monitor.partytext import NOBODY, PartyText, parse, parse_several
+from monitor.pbx.facts import Participant
+from monitor.roster import Roster
+
+_REACHED = frozenset({"extension", "specialmenu", "conference", "fax", "parking", "routepoint"})
+_MACHINES = frozenset({"ivr", "specialmenu", "parking", "fax", "routepoint"})
+_STATES: dict[str, e.CallState] = {
+    "Initiating": "Initiating",
+    "Routing": "Routing",
+    "Talking": "Talking",
+    "Transferring": "Transferring",
+    "Rerouting": "Rerouting",
+}
+
+
+def observe(call: CallRecord, roster: Roster, visible: frozenset[str], at: float) -> None:
+    """Draw all conclusions after the call's participants or its row have changed.
+
+    ``visible``: the DNs whose legs Call Control shows; of those no row tells anything better. ``at``: now.
+    """
+    row = call.row
+    caller = parse(row.caller, roster.kind) if row else NOBODY
+    callees = parse_several(row.callee, roster.kind) if row else ()
+    _times(call)
+    _originator(call, roster, caller)
+    _stage(call, roster, callees, at)
+    call.sides = sides(call, roster, visible, caller, callees)
+    _answer(call, at)
+    _remember(call, roster, at)
+
+
+def direction(call: CallRecord) -> e.Direction:
+    """Tell the direction from who began the call and the legs that it has now."""
+    lines = sum(side.kind == "externalline" for side in call.sides)
+    reached = any(side.kind in _REACHED and (call.external or side.dn != call.originator) for side in call.sides)
+    if call.external:
+        return "Inbound" if reached else "External" if lines > 1 else "FromExternal"
+    if lines:
+        return "Outbound"
+    return "Internal" if reached else "FromInternal"
+
+
+def state(call: CallRecord) -> e.CallState:
+    """Tell the state: the row's word if it is fresh, else what the legs say."""
+    if call.fresh and call.row is not None:
+        return _STATES.get(call.row.status, "Unknown")
+    statuses = [side.status for side in call.sides]
+    if statuses.count("Connected") > 1 and "Ringing" not in statuses:
+        return "Talking"
+    if "Ringing" in statuses:
+        ringing = [side.participant for side in call.sides if side.status == "Ringing" and side.participant]
+        return "Transferring" if any(p.referred_by_dn for p in ringing) else "Routing"
+    return "Initiating" if "Dialing" in statuses else "Talking" if "Connected" in statuses else "Unknown"
+
+
+def owner(call: CallRecord) -> Side | None:
+    """Find the originator's leg while there is one, else the oldest that is left."""
+    for side in call.sides:
+        if side.dn == call.originator:
+            return side
+    return min(call.sides, key=lambda side: (_since(call, side), side.dn), default=None)
+
+
+def outcome(call: CallRecord, *, looking: bool) -> e.Outcome:
+    """Tell how the call ended. ``looking``: whether the PBX was being watched at its end."""
+    if call.answered_at is not None:
+        return "answered"
+    if not looking:
+        return "unknown"
+    if call.stage:
+        return "abandoned"
+    if call.external:
+        return "missed"
+    return "missed" if call.reached and not call.lines else "unanswered"
+
+
+def lasting_direction(call: CallRecord) -> e.Direction:
+    """Tell the direction for good: the last in which the call had reached somebody, else the last that it had."""
+    return call.lasting or direction(call)
+
+
+def _times(call: CallRecord) -> None:
+    if call.row is not None:
+        told = [time for time in (call.row.established_at, call.row.last_change_status) if time is not None]
+        call.started_at = min([call.started_at, *told])
+
+
+def _originator(call: CallRecord, roster: Roster, caller: PartyText) -> None:
+    if call.external is None:
+        found = _first_sign(call, roster)
+        if found is None and caller != NOBODY:
+            found = (caller.dn, roster.kind(caller.dn) != "extension", caller.number)
+        if found is not None:
+            call.originator, call.external, call.caller_number = found
+    if call.external and caller.dn and roster.kind(caller.dn) == "externalline":
+        call.originator = call.originator or caller.dn
+        if caller.dn == call.originator:
+            call.caller_number = call.caller_number or caller.number
+    if call.external and not call.did:
+        dialled = next((p.party_did for p in call.participants.values() if p.party_did), "")
+        if dialled or call.originator:
+            call.did = roster.did(dialled, call.originator)
+
+
+def _first_sign(call: CallRecord, roster: Roster) -> tuple[str, bool, str] | None:
+    """Who began it, as participants tell: originator's DN, whether it is outside, the caller's number."""
+    for p in call.participants.values():
+        kind = party_kind(p, roster)
+        if p.status == "Dialing":
+            if roster.kind(p.dn) == "externalline":
+                return p.dn, True, p.party_caller_id
+            return p.dn, False, p.dn
+        if p.status == "Ringing" and p.party_dn and not p.referred_by_dn:
+            return p.party_dn, kind == "externalline", p.party_caller_id
+    for p in call.participants.values():
+        if p.status == "Connected" and p.leg_id == 1 and roster.kind(p.dn) == "extension":
+            return p.dn, False, p.dn
+    return None
+
+
+def _stage(call: CallRecord, roster: Roster, callees: tuple[PartyText, ...], at: float) -> None:
+    """Find out whether the caller waits in a queue or listens to a machine."""
+    held = call.queue
+    if call.fresh and call.row is not None:
+        _stage_of_row(call, roster, callees, call.row.status)
+    for participant in call.participants.values():
+        _stage_of_participant(call, roster, participant)
+    if people_connected(call, roster) or _left_queue(call, roster):
+        call.queue = ""
+    if not call.queue:
+        call.queued_at = None
+        return
+    call.queues.add(call.queue)
+    call.last_queue = call.queue
+    call.accepted = True
+    if call.queue != held:
+        row = call.row if call.fresh and call.row is not None and call.row.status == "Talking" else None
+        call.queued_at = row.last_change_status if row is not None and row.last_change_status is not None else at
+
+
+def _stage_of_row(call: CallRecord, roster: Roster, callees: tuple[PartyText, ...], word: str) -> None:
+    dns = {party.dn: roster.kind(party.dn) for party in callees if party.dn}
+    queue = next((dn for dn, kind in dns.items() if kind == "queue"), "")
+    agents = roster.agents.get(call.queue, frozenset())
+    if queue:
+        call.queue = queue
+    elif dns and (word in ("Talking", "Rerouting") or not dns.keys() <= agents):
+        call.queue = ""
+    call.machine = next((dn for dn, kind in dns.items() if kind in _MACHINES), "")
+    call.groups.update(dn for dn, kind in dns.items() if kind == "ringgroup")
+    call.accepted = call.accepted or word == "Talking"
+
+
+def _stage_of_participant(call: CallRecord, roster: Roster, p: Participant) -> None:
+    own, party = roster.kind(p.dn), party_kind(p, roster)
+    behalf = roster.kind(p.on_behalf_of_dn)
+    if behalf == "ringgroup":
+        call.groups.add(p.on_behalf_of_dn)
+    if p.status == "Connected" and "queue" in (own, party):
+        call.queue = p.dn if own == "queue" else p.party_dn
+    elif p.status == "Ringing" and behalf == "queue":
+        call.queue = p.on_behalf_of_dn
+    if own == "extension" and p.dn != call.originator and p.status != "Dialing":
+        call.machine = ""
+
+
+def _left_queue(call: CallRecord, roster: Roster) -> bool:
+    """Tell whether the waiting caller's own leg shows that he is connected to something else than a queue."""
+    return any(
+        p.dn == call.originator and p.status == "Connected" and party_kind(p, roster) not in ("queue", "unknown")
+        for p in call.participants.values()
+    )
+
+
+def _answer(call: CallRecord, at: float) -> None:
+    people = [side for side in call.sides if side.kind in PEOPLE and side.status == "Connected"]
+    if call.answered_at is not None or len(people) < 2:
+        return
+    call.answered_at = at
+    row = call.row
+    if call.fresh and row is not None and row.status == "Talking" and not call.participants:
+        call.answered_at = row.last_change_status or at
+
+
+def _remember(call: CallRecord, roster: Roster, at: float) -> None:
+    """Keep what the call's later life and its end need: since when, through what, whom it reached."""
+    since: dict[str, tuple[str, float]] = {}
+    for side in call.sides:
+        held = call.since.get(side.dn)
+        since[side.dn] = held if held is not None and held[0] == side.status else (side.status, at)
+        if side.kind == "externalline":
+            call.lines.add(side.dn)
+        if side.kind == "extension":
+            call.extensions.add(side.dn)
+    call.since = since
+    if call.sides:
+        kinds = {side.kind for side in call.sides}
+        call.stage = "queue" if call.queue else "ivr" if "ivr" in kinds else ""
+        now = direction(call)
+        if call.lasting is None or not now.startswith("From"):
+            call.lasting = now
+    others = [s for s in call.sides if s.dn != call.originator and s.kind in PEOPLE and s.status != "Dialing"]
+    taken = [side for side in others if side.status == "Connected"]
+    if call.answered_at is None and others:
+        _reach(call, others[-1])
+    elif taken and (call.answered_at == at or not call.reached):
+        _reach(call, taken[0])
+
+
+def _reach(call: CallRecord, side: Side) -> None:
+    call.reached = side.dn
+    call.reached_number = side.external_party if side.kind == "externalline" else side.dn
+
+
+def _since(call: CallRecord, side: Side) -> float:
+    return call.since[side.dn][1] if side.dn in call.since else 0.0

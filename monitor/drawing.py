@@ -1,0 +1,155 @@
+"""Entities drawn from what the tracker knows: a call from its record, a DN from the calls on it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from monitor import calls
+from monitor.legs import CallRecord, Side
+from monitor.model import entities as e
+from monitor.model.instants import from_unix
+from monitor.model.phonebook import PhoneIndex
+from monitor.roster import Roster
+
+_ACTIVITIES: tuple[e.Activity, ...] = ("Talking", "Ringing", "Dialing")
+_ACTIVITY: dict[str, e.Activity] = {"Ringing": "Ringing", "Dialing": "Dialing"}
+
+
+def call(record: CallRecord, roster: Roster, phones: PhoneIndex) -> e.Call:
+    """Draw a call as of its last observation."""
+    legs = {side.dn: _leg(record, side, roster, phones) for side in record.sides}
+    owner = calls.owner(record)
+    own = legs[owner.dn] if owner is not None else None
+    others = [leg for leg in legs.values() if own is None or leg.dn_num != own.dn_num]
+    talking = own is not None and own.status == "Connected"
+    extensions = tuple(sorted(side.dn for side in record.sides if side.kind == "extension"))
+    return e.Call(
+        call_id=record.id,
+        direction=calls.direction(record),
+        state=calls.state(record),
+        started_at=from_unix(record.started_at),
+        answered_at=_instant(record.answered_at),
+        did=record.did,
+        owner=own,
+        talk_to=tuple(leg for leg in others if talking and leg.status == "Connected"),
+        routing_to=tuple(leg for leg in others if leg.status == "Ringing"),
+        legs=tuple(legs.values()),
+        queue=record.queue,
+        queued_at=_instant(record.queued_at),
+        extensions=extensions,
+        queues=tuple(sorted(record.queues)),
+        groups=tuple(sorted(record.groups)),
+        lines=tuple(sorted(side.dn for side in record.sides if side.kind == "externalline")),
+        extgroups=_extgroups(extensions, roster),
+    )
+
+
+def ended(record: CallRecord, roster: Roster, phones: PhoneIndex, at: float, *, looking: bool) -> e.EndedCall:
+    """Draw a call that is over. ``at``: when it ended; ``looking``: whether the PBX was being watched then."""
+    outside = record.reached in record.lines
+    callee = record.reached_number or record.last_queue
+    caller = record.caller_number
+    extensions = tuple(sorted(record.extensions))
+    return e.EndedCall(
+        call_id=record.id,
+        direction=calls.lasting_direction(record),
+        did=record.did,
+        queue=record.last_queue,
+        started_at=from_unix(record.started_at),
+        answered_at=_instant(record.answered_at),
+        ended_at=from_unix(max(at, record.started_at)),
+        outcome=calls.outcome(record, looking=looking),
+        caller=caller,
+        caller_name=phones.name(caller) if record.external else roster.name(caller),
+        callee=callee,
+        callee_name=phones.name(callee) if outside else roster.name(callee),
+        extensions=extensions,
+        queues=tuple(sorted(record.queues)),
+        groups=tuple(sorted(record.groups)),
+        lines=tuple(sorted(record.lines)),
+        extgroups=_extgroups(extensions, roster),
+    )
+
+
+def extension(idle: e.Extension, on_it: Sequence[e.Call], held: e.Entity | None, at: float) -> e.Extension:
+    """Draw an extension in the calls that it has a leg in. ``held``: as it was drawn last; ``at``: now."""
+    talks = tuple(
+        e.Talk(
+            call_id=call.call_id,
+            activity=_ACTIVITY.get(leg.status, "Talking"),
+            since=leg.since,
+            num=leg.external_party,
+            name=leg.party_name,
+            external=bool(call.lines),
+            queue=call.queue,
+        )
+        for call in on_it
+        for leg in call.legs
+        if leg.dn_num == idle.num
+    )
+    activity: e.Activity = next((a for a in _ACTIVITIES if any(t.activity == a for t in talks)), "Idle")
+    return replace(
+        idle,
+        status="Busy" if talks else "Free",
+        activity=activity,
+        since=_activity_since(held, activity, talks, at),
+        talks=talks,
+        available=idle.available and not talks,
+    )
+
+
+def queue(empty: e.Queue, on_it: Sequence[e.Call]) -> e.Queue:
+    """Draw a queue with those of the calls that wait in it, the oldest first."""
+    waiting = [_waiting(call, call.owner) for call in on_it if call.queue == empty.num and call.owner is not None]
+    return replace(empty, waiting=tuple(sorted(waiting, key=lambda caller: (caller.since, caller.call_id))))
+
+
+def _waiting(call: e.Call, owner: e.Leg) -> e.WaitingCaller:
+    outside = owner.dn_type == "externalline"
+    return e.WaitingCaller(
+        call_id=call.call_id,
+        num=owner.external_party if outside else owner.dn_num,
+        name=owner.party_name if outside else owner.name,
+        since=call.queued_at or call.started_at,
+    )
+
+
+def _leg(record: CallRecord, side: Side, roster: Roster, phones: PhoneIndex) -> e.Leg:
+    p = side.participant
+    outside = side.kind == "externalline" or (p is not None and roster.kind(p.party_dn) == "externalline")
+    name = phones.name(side.external_party) if outside else roster.name(side.external_party)
+    if not name and p is not None and p.party_caller_name != side.external_party:
+        name = p.party_caller_name
+    return e.Leg(
+        dn_num=side.dn,
+        dn_type=side.kind,
+        external_party=side.external_party,
+        status=side.status,
+        name=roster.name(side.dn),
+        party_name=name,
+        party_dn=p.party_dn if p else "",
+        on_behalf_of=p.on_behalf_of_dn if p else "",
+        referred_by=p.referred_by_dn if p else "",
+        leg_id=p.leg_id if p else None,
+        participant_id=p.id if p else None,
+        device_id=p.device_id if p else "",
+        since=_instant(record.since[side.dn][1]),
+    )
+
+
+def _activity_since(held: e.Entity | None, activity: e.Activity, talks: tuple[e.Talk, ...], at: float) -> str | None:
+    if activity != "Idle":
+        return min((t.since for t in talks if t.activity == activity and t.since is not None), default=None)
+    if not isinstance(held, e.Extension):
+        return None
+    return held.since if held.activity == "Idle" else from_unix(at)
+
+
+def _extgroups(extensions: Sequence[str], roster: Roster) -> tuple[str, ...]:
+    return tuple(sorted({group for number in extensions for group in roster.extgroups_of.get(number, ())}))
+
+
+def _instant(at: float | None) -> str | None:
+    return None if at is None else from_unix(at)

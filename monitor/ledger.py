@@ -1,0 +1,168 @@
+"""Which call has which participants and which row, fact by fact. Pure.
+
+The ledger decides what belongs together and what is over; what follows from it for a call is drawn by
+:mod:`monitor.calls`.
+
+*Ends.* A call is over when it has no participants left and an ActiveCalls answer, asked for after its last event, does
+not list it. Where there are no ActiveCalls answers, it is over two seconds after its last participant: queue waves and
+transfers leave gaps in which no leg is visible. While the PBX is out of reach calls stay as they were; after that the
+reads tell what is left of them. A PBX that restarted numbers its calls anew, so a known id may then be another call's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from monitor.legs import CallRecord
+from monitor.pbx.facts import (
+    ActiveCall,
+    ActiveCallsRead,
+    Participant,
+    ParticipantGone,
+    ParticipantSeen,
+    ParticipantsRead,
+)
+
+_GRACE = 2.0
+
+
+class Ledger:
+    """The records of all calls. The methods that take a fact give the ids of the calls that it touches.
+
+    ``doubts``: calls of which participants are left though ActiveCalls lists them no more, each told once. Whoever
+    holds the ledger has the participants read again and empties the set.
+    """
+
+    def __init__(self) -> None:
+        self.records: dict[int, CallRecord] = {}
+        self.visible: frozenset[str] = frozenset()
+        self.doubts: set[int] = set()
+        self._doubted: set[int] = set()
+        self._home: dict[tuple[str, int], int] = {}
+        self._rows_asked = float("-inf")
+        self._lost_at: float | None = None
+
+    def lost(self, at: float) -> None:
+        """Take note that the PBX is out of reach from now on: until it is seen again a call may end unseen."""
+        self._lost_at = at
+        for record in self.records.values():
+            record.watched = False
+
+    def seen(self, fact: ParticipantSeen) -> set[int]:
+        """Take in a participant that was read after an event; it may have moved here from another call."""
+        return self._move(fact.participant, fact.heard, fact.at)
+
+    def gone(self, fact: ParticipantGone) -> set[int]:
+        """Take out a participant; one that is not known is ignored."""
+        return self._take_out((fact.dn, fact.participant_id), fact.heard, fact.at)
+
+    def full_read(self, fact: ParticipantsRead) -> set[int]:
+        """Bring all participants in line with a full read, but for those with events newer than the question."""
+        self.visible = frozenset(fact.dns)
+        listed = {(p.dn, p.id): p for p in fact.participants if p.id not in fact.kept}
+        touched: set[int] = set()
+        for key in [key for key in self._home if key not in listed and key[1] not in fact.kept]:
+            touched |= self._take_out(key, fact.asked, fact.at)
+        for key, participant in listed.items():
+            record = self.records.get(participant.call_id)
+            if record is None or record.participants.get(key) != participant:
+                touched |= self._move(participant, fact.asked, fact.at)
+            else:
+                record.watched = True
+        return touched
+
+    def rows(self, fact: ActiveCallsRead) -> set[int]:
+        """Take in all rows of ActiveCalls. A call that is not listed keeps its row if it had an event since."""
+        self._rows_asked = fact.asked
+        touched: set[int] = set()
+        for row in fact.rows:
+            record = self.record(row.id, fact.at)
+            was_fresh, changed = record.fresh, record.row != row
+            record.row, record.row_asked, record.watched = row, fact.asked, True
+            if changed or record.fresh != was_fresh:
+                touched.add(row.id)
+        listed = {row.id for row in fact.rows}
+        for record in self.records.values():
+            if record.id in listed or fact.asked <= record.heard:
+                continue
+            if record.row is not None or not record.participants:
+                if record.fresh:
+                    record.left = fact.at
+                record.row = None
+                touched.add(record.id)
+            if record.participants and record.id not in self._doubted:
+                self.doubts.add(record.id)
+                self._doubted.add(record.id)
+        return touched
+
+    def impostors(self, fact: ActiveCallsRead) -> Iterator[CallRecord]:
+        """The calls whose ids bear other calls in this answer, as the PBX restarted while it was out of reach.
+
+        Told by the row: it began after the connection was lost, and another caller stands in it. Each is to be ended
+        and :meth:`forget`-ten before the answer is taken in.
+        """
+        lost_at = self._lost_at
+        if lost_at is None:
+            return
+        for row in fact.rows:
+            record = self.records.get(row.id)
+            if record is None or record.watched or not record.started_at < lost_at < _began(row):
+                continue
+            if record.row is None or record.row.caller != row.caller:
+                yield record
+
+    def over(self, at: float, *, rows_told: bool) -> Collection[int]:
+        """The calls that only time can end: those without participants, where no ActiveCalls answers are to be had."""
+        if rows_told:
+            return ()
+        idle = (r for r in self.records.values() if not r.participants and r.row is None)
+        return [record.id for record in idle if record.left < at - _GRACE]
+
+    def is_over(self, record: CallRecord) -> bool:
+        """Whether nothing is left of the call and an answer asked for after its last event says so."""
+        return not record.participants and record.row is None and self._rows_asked > record.heard
+
+    def record(self, call_id: int, at: float) -> CallRecord:
+        """The call's record, opened now if there is none."""
+        record = self.records.get(call_id)
+        if record is None:
+            record = self.records[call_id] = CallRecord(call_id, at)
+        return record
+
+    def forget(self, record: CallRecord) -> None:
+        """Close the record. Participants that are in it stay known, as the first of another call with the same id."""
+        del self.records[record.id]
+        self._doubted.discard(record.id)
+        self.doubts.discard(record.id)
+        if record.participants:
+            heir = CallRecord(record.id, record.left, heard=record.heard, participants=record.participants)
+            self.records[record.id] = heir
+
+    def _move(self, participant: Participant, heard: float, at: float) -> set[int]:
+        key = (participant.dn, participant.id)
+        touched = {participant.call_id}
+        if self._home.get(key, participant.call_id) != participant.call_id:
+            touched |= self._take_out(key, heard, at)
+        record = self.record(participant.call_id, at)
+        record.heard = max(record.heard, heard)
+        record.watched = True
+        record.participants[key] = participant
+        self._home[key] = record.id
+        return touched
+
+    def _take_out(self, key: tuple[str, int], heard: float, at: float) -> set[int]:
+        call_id = self._home.pop(key, None)
+        if call_id is None:
+            return set()
+        record = self.records[call_id]
+        del record.participants[key]
+        record.heard = max(record.heard, heard)
+        record.left = at
+        return {call_id}
+
+
+def _began(row: ActiveCall) -> float:
+    """The earliest that a row tells of its call; the beginning of time if it tells nothing."""
+    return min(
+        (time for time in (row.established_at, row.last_change_status) if time is not None), default=float("-inf")
+    )

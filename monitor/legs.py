@@ -1,0 +1,175 @@
+"""The legs of a call: those that Call Control lists, and those that can be inferred. Pure.
+
+The rules stand at the head of :mod:`monitor.calls`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from monitor.model import entities as e
+from monitor.partytext import PartyText
+from monitor.pbx.facts import ActiveCall, Participant
+from monitor.roster import Roster, dn_type
+
+RANK = {"Connected": 3, "Ringing": 2, "Dialing": 1}
+PEOPLE = frozenset({"extension", "externalline", "conference"})
+"""Kinds of DN behind which somebody talks: two of them connected is an answered call."""
+_ROUTER = "ROUTER"
+
+Stage: TypeAlias = Literal["", "queue", "ivr"]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A leg without what only the tracker knows (names, since)."""
+
+    dn: str
+    kind: e.DnType
+    external_party: str
+    status: str
+    participant: Participant | None = None
+
+
+@dataclass(slots=True)
+class CallRecord:
+    """All that is known of one call. Times are POSIX seconds on the PBX's clock, ``heard`` and ``asked`` monotonic."""
+
+    id: int
+    started_at: float
+    heard: float = 0.0
+    participants: dict[tuple[str, int], Participant] = field(default_factory=dict)
+    row: ActiveCall | None = None
+    row_asked: float = 0.0
+    originator: str = ""
+    """DN of who began it: an extension, or the trunk."""
+    external: bool | None = None
+    """Whether it came from outside; None while nothing tells."""
+    caller_number: str = ""
+    accepted: bool = False
+    """The caller is connected to somebody or something; a phone that rings now does not undo it."""
+    answered_at: float | None = None
+    queue: str = ""
+    queued_at: float | None = None
+    machine: str = ""
+    """The IVR, voicemail, parking … that the caller is connected to, where only the row tells."""
+    queues: set[str] = field(default_factory=set)
+    groups: set[str] = field(default_factory=set)
+    lines: set[str] = field(default_factory=set)
+    extensions: set[str] = field(default_factory=set)
+    reached: str = ""
+    """DN of who answered; before that, of whom it rang last."""
+    reached_number: str = ""
+    """The number behind ``reached``: an outside number for a trunk, else the DN itself."""
+    watched: bool = True
+    """Whether the PBX has been watched without a break since the call was last seen to be alive."""
+    left: float = 0.0
+    """When the last participant went."""
+    last_queue: str = ""
+    """The queue it waited in last."""
+    stage: Stage = ""
+    """What the caller was in last, while there was any leg."""
+    lasting: e.Direction | None = None
+    """The direction for good: the last that had reached somebody, else the last."""
+    did: str = ""
+    sides: tuple[Side, ...] = ()
+    since: dict[str, tuple[str, float]] = field(default_factory=dict)
+
+    @property
+    def fresh(self) -> bool:
+        """The row was asked for after the last event of this call: it may be believed in all that it says."""
+        return self.row is not None and self.row_asked > self.heard
+
+
+def sides(
+    call: CallRecord, roster: Roster, visible: frozenset[str], caller: PartyText, callees: tuple[PartyText, ...]
+) -> tuple[Side, ...]:
+    """All legs that the call has now: the originator first, then in the order of leg numbers, the inferred last.
+
+    ``visible``: DNs whose legs Call Control shows; what it does not show of them is not there.
+    """
+    seen = _visible_sides(call, roster)
+    people = sum(1 for s in seen.values() if s.status == "Connected" and s.kind in PEOPLE)
+    call.accepted = call.accepted or people > 1 or people_connected(call, roster)
+    found = dict(seen)
+    for side in seen.values():
+        other = _counterpart(call, roster, side)
+        if other is not None and other.dn not in seen:
+            held = found.get(other.dn)
+            if held is None or RANK.get(other.status, 0) > RANK.get(held.status, 0):
+                found[other.dn] = other
+    for side in _sides_of_row(call, roster, visible, caller, callees):
+        found.setdefault(side.dn, side)
+    for dn in (call.queue, call.machine):
+        if dn and dn not in found:
+            found[dn] = Side(dn, roster.kind(dn), call.caller_number, "Connected")
+    return tuple(sorted(found.values(), key=lambda side: (side.dn != call.originator, _leg_number(side), side.dn)))
+
+
+def people_connected(call: CallRecord, roster: Roster) -> bool:
+    """Tell whether a participant is connected to a person, not to a queue or a machine."""
+    return any(
+        p.status == "Connected"
+        and roster.kind(p.dn) in PEOPLE
+        and (party_kind(p, roster) in PEOPLE or (not p.party_dn and p.dn != call.originator))
+        for p in call.participants.values()
+    )
+
+
+def party_kind(p: Participant, roster: Roster) -> e.DnType:
+    """The kind of the participant's other side: Call Control's word, else the directory's."""
+    kind = dn_type(p.party_dn_type)
+    return kind if kind != "unknown" else roster.kind(p.party_dn)
+
+
+def _visible_sides(call: CallRecord, roster: Roster) -> dict[str, Side]:
+    """One side a DN: of several devices the one furthest on, then the oldest."""
+    sides: dict[str, Side] = {}
+    for p in sorted(call.participants.values(), key=lambda p: (-RANK.get(p.status, 0), p.id)):
+        sides.setdefault(p.dn, Side(p.dn, roster.kind(p.dn), p.party_caller_id, p.status, p))
+    return sides
+
+
+def _counterpart(call: CallRecord, roster: Roster, side: Side) -> Side | None:
+    """The other side of a visible leg, as that leg implies it."""
+    p = side.participant
+    if p is None or not p.party_dn or p.party_dn in (p.dn, _ROUTER):
+        return None
+    kind = party_kind(p, roster)
+    if p.status == "Connected" or (p.status == "Ringing" and call.accepted):
+        status = "Connected"
+    else:
+        status = "Dialing" if p.status == "Ringing" else "Ringing"
+    if kind == "externalline":
+        external = p.party_caller_id
+    elif kind in ("extension", "unknown"):
+        external = p.dn
+    else:
+        external = call.caller_number
+    return Side(p.party_dn, kind, external, status)
+
+
+def _sides_of_row(
+    call: CallRecord, roster: Roster, visible: frozenset[str], caller: PartyText, callees: tuple[PartyText, ...]
+) -> Iterable[Side]:
+    row = call.row
+    if row is None:
+        return
+    settled = "Connected" if row.status == "Talking" or call.accepted else "Dialing"
+    kind = roster.kind(caller.dn)
+    if kind == "externalline" or (caller.dn and caller.dn not in visible and call.fresh):
+        other = callees[0].number if callees else ""
+        yield Side(caller.dn, kind, caller.number if kind == "externalline" else other, settled)
+    if not call.fresh:
+        return
+    for party in callees:
+        kind = roster.kind(party.dn)
+        if kind == "externalline" or (kind == "extension" and party.dn not in visible):
+            status = "Connected" if row.status == "Talking" else "Ringing"
+            yield Side(party.dn, kind, party.number if kind == "externalline" else call.caller_number, status)
+
+
+def _leg_number(side: Side) -> int:
+    return side.participant.leg_id or 0 if side.participant else 1_000_000
