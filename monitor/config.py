@@ -1,0 +1,101 @@
+"""The monitor's settings: which PBXs to follow, and how."""
+
+from __future__ import annotations
+
+import re
+import socket
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from monitor.settings import FileSettings, Section
+
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class PbxSection(Section):
+    """``[[pbx]]``: one phone system."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")
+    """Under which it is known to keys, logs and Redis: small letters, digits, ``-`` and ``_``."""
+    url: str
+    """Its address as the web client has it: ``https://pbx.example.com:5001``."""
+    client_id: str
+    """Of the API client made in the admin console under Integrations → API."""
+    client_secret: SecretStr | None = None
+    client_secret_file: Path | None = None
+    """A file that holds the secret, in place of ``client_secret``."""
+    ca_file: Path | None = None
+    """Certificates that the PBX's is checked against, if it is not signed by a public authority."""
+    verify: bool = True
+    did_map: dict[str, str] = Field(default_factory=dict)
+    """Trunk or dialled number → name shown as ``did``, where the PBX tells none."""
+    poll_interval: Seconds = 1.0
+    """Seconds between ActiveCalls reads while calls are going on; twice that while there are none."""
+    watchdog_interval: Seconds = 30.0
+    """Seconds between full reads of Call Control, which find what events missed."""
+    directory_interval: Seconds = 60.0
+    contacts_interval: Seconds = 600.0
+    request_timeout: Seconds = 10.0
+
+    @field_validator("url")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("https", "http") or not parts.hostname or parts.path not in ("", "/") or parts.query:
+            raise ValueError("must be the PBX's address alone, such as https://pbx.example.com:5001")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _secret(self) -> Self:
+        if (self.client_secret is None) == (self.client_secret_file is None):
+            raise ValueError("give either client_secret or client_secret_file")
+        return self
+
+    def secret(self) -> str:
+        """The API client's secret. Raises OSError if its file cannot be read."""
+        if self.client_secret is not None:
+            return self.client_secret.get_secret_value()
+        assert self.client_secret_file is not None  # noqa: S101 - the validator saw to it
+        return self.client_secret_file.read_text(encoding="utf-8").strip()
+
+
+class MonitorSection(Section):
+    """``[monitor]``: this process."""
+
+    name: str = Field(default_factory=lambda: re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname()))
+    """Shown in ``system``; each running monitor adds a suffix of its own."""
+    lease: Annotated[float, Field(ge=2, le=60)] = 5.0
+    """Seconds after which a standby takes over from a silent leader."""
+    log_length: Annotated[int, Field(ge=100, le=1_000_000)] = 10_000
+    """Changes kept for those who come back."""
+
+
+class LogSection(Section):
+    """``[log]``."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["human", "json"] = "human"
+
+
+class MonitorSettings(FileSettings):
+    """All that the monitor reads from the file."""
+
+    pbx: tuple[PbxSection, ...] = ()
+    monitor: MonitorSection = MonitorSection()
+    log: LogSection = LogSection()
+    gateway: Any = None
+    """The gateway's section, not read here."""
+    keys: Any = None
+    """The gateway's too."""
+
+    @field_validator("pbx")
+    @classmethod
+    def _names(cls, value: tuple[PbxSection, ...]) -> tuple[PbxSection, ...]:
+        names = [section.name for section in value]
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise ValueError(f"two systems are named {', '.join(sorted(twice))}; names must differ")
+        return value
