@@ -1,0 +1,228 @@
+"""Fan-out of one space of a PBX: who must be told what, and when.
+
+A subscriber holds its view and the position that its client has been told, nothing else: no queue. When the replica
+moves, the hub looks once a view whether the change touches it, and wakes that view's subscribers. Each takes what
+brings its client from its position to now when its connection can take it: the change (merged, if there were several),
+a snapshot if there is no such change, nothing if its view did not change. So a slow client is simply further behind,
+and what it costs does not grow.
+
+Heartbeats move the positions of those whose view did not change; whoever is behind gets the change first. They are
+spread over the heartbeat's time, so that thousands are not written to in one go. When the bus falls silent or comes
+back, everyone is told at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_right
+from collections.abc import Callable
+from itertools import count
+
+from gateway.frames import Encoding, FrameCache, Message
+from gateway.views import History, View
+from monitor.model.change import Position
+
+_SLOTS = 20
+"""Into how many portions heartbeats are divided."""
+_TOUCHES_KEPT = 4096
+
+
+class Subscriber:
+    """One client's place: its view and the position that it has been told. The hub alone changes it.
+
+    ``wake`` is called, without more, whenever :meth:`Hub.take` may have something for it.
+    """
+
+    def __init__(self, view: View, encoding: Encoding, wake: Callable[[], None], slot: int) -> None:
+        self.view = view
+        self.encoding = encoding
+        self.wake = wake
+        self.slot = slot
+        self.position: Position | None = None
+        self.snapshot_due = True
+        self.heartbeat_due = False
+
+
+class Hub:
+    """The subscribers of one space. Everything but :meth:`run` is synchronous.
+
+    ``stale_since`` tells since when the monitor has not been heard, None while it is. ``clock``: POSIX seconds.
+    """
+
+    def __init__(
+        self,
+        history: History,
+        stale_since: Callable[[], str | None],
+        clock: Callable[[], float],
+        heartbeat: float = 5.0,
+    ) -> None:
+        self.heartbeat = heartbeat
+        self._history = history
+        self._stale_since = stale_since
+        self._frames = FrameCache(history, clock)
+        self._tracks: dict[View, _Track] = {}
+        self._slots: tuple[set[Subscriber], ...] = tuple(set() for _ in range(_SLOTS))
+        self._next_slot = count()
+        self._told_stale: str | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a state to send."""
+        return self._history.position is not None
+
+    @property
+    def position(self) -> Position | None:
+        """Where the replica is."""
+        return self._history.position
+
+    def __len__(self) -> int:
+        return sum(len(slot) for slot in self._slots)
+
+    def subscribe(self, view: View, encoding: Encoding, wake: Callable[[], None]) -> Subscriber:
+        """A new subscriber, to whom a snapshot is due. The caller must :meth:`leave`."""
+        subscriber = Subscriber(view, encoding, wake, next(self._next_slot) % _SLOTS)
+        self._slots[subscriber.slot].add(subscriber)
+        self._enter(subscriber)
+        return subscriber
+
+    def change_view(self, subscriber: Subscriber, view: View) -> None:
+        """From now on it sees ``view``: a snapshot of it is due, at no older position than it has been told."""
+        self._exit(subscriber)
+        subscriber.view = view
+        self._enter(subscriber)
+
+    def leave(self, subscriber: Subscriber) -> None:
+        """It is gone."""
+        self._slots[subscriber.slot].discard(subscriber)
+        self._exit(subscriber)
+
+    def changed(self) -> None:
+        """The replica has moved, or the monitor fell silent or was heard again: wake those whom it concerns."""
+        for track in self._tracks.values():
+            if track.advance():
+                _wake(track.subscribers)
+        stale_since = self._stale_since()
+        if stale_since != self._told_stale:
+            self._told_stale = stale_since
+            for slot in self._slots:
+                self._beat(slot)
+
+    def take(self, subscriber: Subscriber) -> tuple[Message, ...]:
+        """What to send next, in this order and with nothing in between; empty: nothing until it is woken.
+
+        The subscriber's position is moved: what is returned must be sent, or the connection closed.
+        """
+        now = self._history.position
+        if now is None:
+            return ()
+        told = subscriber.position
+        if subscriber.snapshot_due or told is None or told.epoch != now.epoch:
+            return self._snapshot(subscriber, now, told.seq if told is not None and told.epoch == now.epoch else 0)
+        if told.seq > now.seq:
+            return ()
+        from_seq = self._tracks[subscriber.view].unchanged_from(told.seq)
+        if from_seq is not None:
+            message = self._frames.change(subscriber.view, subscriber.encoding, from_seq)
+            if message is None:
+                return self._snapshot(subscriber, now, told.seq + 1)
+            subscriber.position = now
+            return (message,)
+        if subscriber.heartbeat_due:
+            subscriber.heartbeat_due = False
+            subscriber.position = now
+            return (self._frames.heartbeat(subscriber.encoding, self._stale_since()),)
+        return ()
+
+    async def run(self) -> None:
+        """Give heartbeats. Never returns; whoever starts it awaits it."""
+        while True:
+            for slot in self._slots:
+                await asyncio.sleep(self.heartbeat / _SLOTS)
+                self.changed()
+                self._frames.forget()
+                self._beat(slot)
+
+    def _snapshot(self, subscriber: Subscriber, now: Position, at_least: int) -> tuple[Message, ...]:
+        if at_least > now.seq:  # the client knows more than this gateway; its next change or heartbeat will be news
+            return ()
+        parts = self._frames.snapshot(subscriber.view, subscriber.encoding, at_least)
+        subscriber.snapshot_due = False
+        subscriber.position = parts.position
+        subscriber.heartbeat_due = subscriber.heartbeat_due or self._stale_since() is not None
+        return parts.messages
+
+    def _beat(self, subscribers: set[Subscriber]) -> None:
+        for subscriber in subscribers:
+            subscriber.heartbeat_due = True
+        _wake(subscribers)
+
+    def _enter(self, subscriber: Subscriber) -> None:
+        track = self._tracks.get(subscriber.view)
+        if track is None:
+            track = self._tracks[subscriber.view] = _Track(subscriber.view, self._history)
+        track.subscribers.add(subscriber)
+        subscriber.snapshot_due = True
+        subscriber.wake()
+
+    def _exit(self, subscriber: Subscriber) -> None:
+        track = self._tracks[subscriber.view]
+        track.subscribers.discard(subscriber)
+        if not track.subscribers:
+            del self._tracks[subscriber.view]
+
+
+class _Track:
+    """A view in use: its subscribers, and at which positions of the present epoch it changed, as far as it was watched.
+
+    Positions between which the view did not change are one and the same to it, so those who stand at any of them get
+    the same bytes.
+    """
+
+    def __init__(self, view: View, history: History) -> None:
+        self.subscribers: set[Subscriber] = set()
+        self._view = view
+        self._history = history
+        self._at: Position | None = None
+        self._watched_from = 0
+        self._touched: list[int] = []
+        self._restart()
+
+    def advance(self) -> bool:
+        """Follow the replica. Returns whether the view changed, or may have."""
+        now = self._history.position
+        if now is None or now == self._at:
+            return False
+        at = self._at
+        changes = self._history.since(at.seq) if at and at.epoch == now.epoch and at.seq < now.seq else None
+        if changes is None:
+            self._restart()
+            return True
+        self._at = now
+        touched = [change.position.seq for change in changes if self._view.touched_by(change)]
+        self._touched.extend(touched)
+        if len(self._touched) > _TOUCHES_KEPT:
+            keep = _TOUCHES_KEPT // 2
+            self._watched_from = self._touched[-keep - 1]
+            del self._touched[:-keep]
+        return bool(touched)
+
+    def unchanged_from(self, seq: int) -> int | None:
+        """None if the view is now what it was at ``seq``; else the first position known to be the same as ``seq``."""
+        self.advance()
+        if seq < self._watched_from:
+            return seq
+        at = bisect_right(self._touched, seq)
+        if at == len(self._touched):
+            return None
+        first = self._touched[at - 1] if at else self._watched_from
+        return first if self._history.since(first) is not None else seq
+
+    def _restart(self) -> None:
+        self._at = now = self._history.position
+        self._watched_from = now.seq if now is not None else 0
+        self._touched = []
+
+
+def _wake(subscribers: set[Subscriber]) -> None:
+    for subscriber in subscribers:
+        subscriber.wake()

@@ -1,0 +1,315 @@
+"""The hub: whatever happens, a subscriber's state is exact at its position and reaches the newest."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.frames import Encoding
+from gateway.hub import Hub, Subscriber
+from gateway.views import View
+from gateway.visibility import EVERYTHING, Limits, Visibility
+from monitor.model.entities import TOPICS
+from tests.gateway.entities import START, call, extension
+from tests.gateway.histories import Follower, Ledger, Put, decoded, plain, puts, views
+from tests.gateway.test_frames import Clock
+
+ALL = View(frozenset(TOPICS), EVERYTHING)
+
+
+@dataclass
+class World:
+    """A space, its hub, and subscribers with their clients."""
+
+    ledger: Ledger
+    clock: Clock = field(default_factory=Clock)
+    stale_since: str | None = None
+    woken: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.hub = Hub(self.ledger, lambda: self.stale_since, self.clock, heartbeat=0.01)
+        self.places: list[tuple[Subscriber, Follower]] = []
+
+    def join(self, view: View, encoding: Encoding = "json") -> tuple[Subscriber, Follower]:
+        number = len(self.places)
+        place = (self.hub.subscribe(view, encoding, lambda: self.woken.append(number)), Follower())
+        self.places.append(place)
+        return place
+
+    def put(self, *puts: Put) -> None:
+        self.ledger.put(list(puts))
+        self.hub.changed()
+
+    def beat(self) -> None:
+        for slot in self.hub._slots:
+            self.hub._beat(slot)
+
+    def read(self, place: tuple[Subscriber, Follower]) -> bool:
+        """The client takes what there is next, if anything, and must be exact there."""
+        subscriber, follower = place
+        messages = self.hub.take(subscriber)
+        for message in messages:
+            follower.receive(decoded(message))
+        if messages:
+            assert follower.position == subscriber.position
+            assert follower.position is not None
+            assert follower.state == plain(subscriber.view.snapshot(self.ledger.at(follower.position)))
+        return bool(messages)
+
+    def read_all(self, place: tuple[Subscriber, Follower]) -> list[str]:
+        follower = place[1]
+        before = len(follower.seen)
+        while self.read(place):
+            pass
+        return [frame["type"] for frame in follower.seen[before:]]
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something that happens, to the subscriber ``who`` where it happens to one."""
+
+    what: str
+    who: int
+    view: View
+    puts: list[Put]
+
+
+HAPPENINGS = (
+    "put",
+    "put",
+    "put",
+    "read",
+    "read",
+    "read",
+    "view",
+    "epoch",
+    "beat",
+    "stale",
+    "later",
+    "unheard",
+    "leave",
+)
+
+
+def steps() -> st.SearchStrategy[list[Step]]:
+    """What may happen, in any order."""
+    return st.lists(
+        st.builds(Step, st.sampled_from(HAPPENINGS), st.integers(0, 2), views(), puts()), min_size=1, max_size=30
+    )
+
+
+def play(world: World, step: Step) -> None:
+    place = world.places[step.who]
+    match step.what:
+        case "put":
+            world.put(*step.puts)
+        case "view":
+            world.hub.change_view(place[0], step.view)
+        case "read":
+            world.read(place)
+        case "epoch":
+            world.ledger.start_epoch()
+            world.hub.changed()
+        case "unheard":  # the replica moves several times before the hub looks
+            world.ledger.put([("calls", "1", call(1, ("x101",)))])
+            world.ledger.put([("calls", "1", None)])
+        case "beat":
+            world.beat()
+        case "stale":
+            world.stale_since = START if world.stale_since is None else None
+            world.hub.changed()
+        case "later":
+            world.clock.now += 0.7
+        case "leave":
+            world.hub.leave(place[0])
+            again = world.hub.subscribe(place[0].view, place[0].encoding, lambda: None)
+            world.places[step.who] = (again, Follower())
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(views(), min_size=1, max_size=3), steps(), st.integers(1, 6), st.sampled_from(("json", "msgpack")))
+def test_every_subscriber_is_exact_at_its_position_and_reaches_the_newest(
+    their_views: list[View], history: list[Step], log_length: int, encoding: Encoding
+) -> None:
+    ledger = Ledger(log_length)
+    ledger.start_epoch()
+    world = World(ledger)
+    for number in range(3):
+        world.join(their_views[number % len(their_views)], encoding)
+    for step in history:
+        play(world, step)
+    world.hub.changed()
+    world.beat()
+    for place in world.places:
+        world.read_all(place)
+        assert place[1].position == ledger.position
+        assert place[1].state == plain(place[0].view.snapshot(ledger))
+        assert place[1].stale_since == world.stale_since
+        world.hub.leave(place[0])
+    assert len(world.hub) == 0
+    assert world.hub._tracks == {}
+
+
+def started() -> World:
+    ledger = Ledger()
+    ledger.start_epoch()
+    return World(ledger)
+
+
+def test_one_who_lags_gets_one_merged_change() -> None:
+    world = started()
+    place = world.join(ALL)
+    assert world.read_all(place) == ["snapshot"]
+    for number in range(5):
+        world.put(("calls", str(number), call(number)))
+    world.put(("calls", "0", None))
+    assert world.read_all(place) == ["change"]
+    frame = place[1].seen[-1]
+    assert (frame["from"], frame["seq"]) == (0, 6)
+    assert sorted(frame["upsert"]["calls"]) == ["1", "2", "3", "4"]
+
+
+def test_one_whom_the_log_does_not_reach_gets_a_snapshot() -> None:
+    world = started()
+    world.ledger.log_length = 2
+    place = world.join(ALL)
+    world.read_all(place)
+    for number in range(3):
+        world.put(("calls", str(number), call(number)))
+    assert world.read_all(place) == ["snapshot"]
+
+
+def test_a_change_too_large_for_a_frame_comes_as_a_snapshot_in_parts() -> None:
+    world = started()
+    place = world.join(ALL)
+    world.read_all(place)
+    world.put(*(("extensions", str(n), extension(str(n), queues=("800",) * 10)) for n in range(1200)))
+    assert set(world.read_all(place)) == {"snapshot"}
+    assert place[1].position == world.ledger.position
+
+
+def test_only_those_whose_view_changes_are_woken_and_told() -> None:
+    world = started()
+    everyone = world.join(ALL)
+    limited = world.join(View(frozenset(TOPICS), Visibility(Limits(extensions=frozenset({"101"})))))
+    for place in (everyone, limited):
+        world.read_all(place)
+    world.woken.clear()
+    world.put(("calls", "1", call(1, ("102",))))
+    assert world.woken == [0]
+    assert world.read_all(limited) == []
+    assert world.read_all(everyone) == ["change"]
+    world.put(("calls", "1", call(1, ("102", "101"))))
+    assert world.woken == [0, 0, 1]
+    assert world.read_all(limited) == ["change"]
+    assert limited[1].seen[-1]["from"] == 0
+
+
+def test_those_between_whose_positions_a_view_did_not_change_share_one_frame() -> None:
+    world = started()
+    calls_only = View(frozenset({"calls"}), EVERYTHING)
+    early = world.join(calls_only)
+    world.read_all(early)
+    world.put(("extensions", "101", extension("101")))
+    world.clock.now += 2
+    late = world.join(calls_only)
+    world.read_all(late)
+    world.put(("calls", "1", call(1)))
+    [one] = world.hub.take(early[0])
+    [other] = world.hub.take(late[0])
+    assert one is other
+
+
+def test_a_heartbeat_moves_the_position_of_a_view_that_did_not_change() -> None:
+    world = started()
+    place = world.join(View(frozenset({"queues"}), EVERYTHING))
+    world.read_all(place)
+    world.put(("calls", "1", call(1)))
+    assert world.read_all(place) == []
+    world.beat()
+    assert world.read_all(place) == ["heartbeat"]
+    assert place[1].position == world.ledger.position
+
+
+def test_a_heartbeat_never_runs_ahead_of_a_change() -> None:
+    world = started()
+    place = world.join(ALL)
+    world.read_all(place)
+    world.put(("calls", "1", call(1)))
+    world.beat()
+    assert world.read_all(place) == ["change", "heartbeat"]
+
+
+def test_silence_of_the_bus_and_its_end_are_told_at_once_and_to_newcomers() -> None:
+    world = started()
+    place = world.join(ALL)
+    world.read_all(place)
+    world.stale_since = START
+    world.hub.changed()
+    assert world.read_all(place) == ["heartbeat"]
+    assert place[1].stale_since == START
+    newcomer = world.join(ALL)
+    assert world.read_all(newcomer) == ["snapshot", "heartbeat"]
+    assert newcomer[1].stale_since == START
+    world.stale_since = None
+    world.hub.changed()
+    assert world.read_all(place) == ["heartbeat"]
+    assert place[1].stale_since is None
+
+
+def test_a_new_epoch_is_a_snapshot_for_everyone_encoded_once_a_view() -> None:
+    world = started()
+    places = [world.join(ALL), world.join(ALL)]
+    for place in places:
+        world.read_all(place)
+    world.ledger.start_epoch()
+    world.hub.changed()
+    [one], [other] = (world.hub.take(place[0]) for place in places)
+    assert one is other
+    assert decoded(one)["type"] == "snapshot"
+
+
+def test_without_a_state_there_is_nothing_to_send_until_there_is() -> None:
+    world = World(Ledger())
+    place = world.join(ALL)
+    assert not world.hub.ready
+    assert world.read_all(place) == []
+    world.beat()
+    assert world.read_all(place) == []
+    world.ledger.start_epoch()
+    world.hub.changed()
+    assert world.woken
+    assert world.read_all(place) == ["snapshot", "heartbeat"]
+
+
+def test_very_many_changes_of_a_view_are_not_all_remembered() -> None:
+    world = started()
+    world.ledger.log_length = 10
+    place = world.join(ALL)
+    world.read_all(place)
+    world.ledger.past.clear()
+    for number in range(10_000):
+        world.put(("calls", "1", call(number)))
+        world.ledger.past.clear()
+    [track] = world.hub._tracks.values()
+    assert len(track._touched) <= 4096
+
+
+async def test_everyone_gets_a_heartbeat_within_its_time_when_nothing_happens() -> None:
+    world = started()
+    places = [world.join(ALL) for _ in range(50)]
+    for place in places:
+        world.read_all(place)
+    running = asyncio.create_task(world.hub.run())
+    try:
+        async with asyncio.timeout(5):
+            waiting = list(places)
+            while waiting:
+                await asyncio.sleep(0)
+                waiting = [place for place in waiting if world.read_all(place) != ["heartbeat"]]
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
