@@ -18,7 +18,7 @@ _SHARED: tuple[structlog.typing.Processor, ...] = (
 
 
 def configure(level: Literal["debug", "info", "warning", "error"], form: Literal["human", "json"]) -> None:
-    """Send all log lines to standard error: for people, or as one JSON object a line. To be called once, at the start."""
+    """Send all log lines to standard error, for people or as one JSON object a line. To be called once."""
     render: list[structlog.typing.Processor]
     if form == "json":
         render = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
