@@ -73,6 +73,8 @@ class Directory:
         self.fqdn = "pbx.example.com"
         self.max_calls = 512
         self.dial_codes: Entity = {}
+        self.operator = ""
+        """The operator's extension, which cannot be deleted."""
         self._first = {
             "extension": first_extension,
             "queue": first_queue,
@@ -206,6 +208,13 @@ class Directory:
         self.did_numbers[self._take_id()] = row
         return row
 
+    def set_dids(self, trunk: Entity, numbers: Iterable[str]) -> None:
+        """Give a trunk these DID numbers and no others."""
+        self._forget_dids(trunk["Id"])
+        trunk["DidNumbers"] = []
+        for number in numbers:
+            self.add_did(number, trunk["Number"])
+
     def update(self, entity: Entity, values: Mapping[str, object]) -> None:
         """Set properties of a DN's entity; its number stays."""
         entity.update({name: value for name, value in values.items() if name not in ("Id", "Number")})
@@ -220,7 +229,9 @@ class Directory:
             for name in _REFERENCES.get(other_kind, ()):
                 other[name] = [row for row in other[name] if row["Number"] != number]
         if kind == "externalline":
-            self._forget_trunk(number, entity["Id"])
+            self._forget_dids(entity["Id"])
+            for rule in self.rules(number):
+                del self.inbound_rules[rule["Id"]]
         self._changed(number)
 
     def remove_group(self, group_id: int) -> None:
@@ -275,9 +286,7 @@ class Directory:
             and user["CurrentProfileName"] == "Available"
         )
 
-    def _forget_trunk(self, number: str, trunk_id: int) -> None:
-        for rule in self.rules(number):
-            del self.inbound_rules[rule["Id"]]
+    def _forget_dids(self, trunk_id: int) -> None:
         for key in [key for key, row in self.did_numbers.items() if row["TrunkId"] == trunk_id]:
             del self.did_numbers[key]
 

@@ -9,14 +9,13 @@ long ones, single ones.
 from __future__ import annotations
 
 import random
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 from monitor.simulator import xapi_outside as outside
 from monitor.simulator import xapi_templates as templates
 from monitor.simulator.directory import Device, Directory
+from monitor.simulator.switches import Monitored
 from monitor.simulator.xapi_templates import Entity
-
-Monitored: TypeAlias = Literal["extensions", "all", "half"]
 
 MAIN_TRUNK: Final = "10000"
 ONE_RULE_TRUNK: Final = "10001"
@@ -112,6 +111,7 @@ def make_directory(
     for position, number in enumerate(numbers):
         department = departments[rng.randrange(len(departments))]
         _add_user(directory, rng, number, position, department["Id"])
+    directory.operator = numbers[0] if numbers else ""
     _add_routing(directory, rng, first_queue, queues, departments[0]["Id"])
     _add_trunks(directory, departments[0]["Id"])
     for _ in range(contacts):
@@ -120,6 +120,11 @@ def make_directory(
     principal["Groups"][0]["GroupId"] = departments[0]["Id"]
     directory.add("routepoint", principal)
     return directory
+
+
+def membership(group_id: int, role: str = "users") -> Entity:
+    """A row of a member's ``Groups``."""
+    return {"GroupId": group_id, "Rights": {"RoleName": role}}
 
 
 def _plan(extensions: int, queues: int) -> tuple[list[str], int]:
@@ -226,17 +231,13 @@ def _add_trunks(directory: Directory, department: int) -> None:
 def _add_trunk(directory: Directory, number: str, name: str, main: str, department: int) -> None:
     trunk = outside.trunk(number, name, main, calls=100)
     trunk["Groups"] = [membership(department)]
+    trunk["AuthPassword"] = {"Concealed": False, "Value": f"trunk-{number}"}
     directory.add("externalline", trunk)
 
 
 def _to(directory: Directory, kind: str, number: str) -> Entity:
     dn = directory.dn(number)
     return templates.destination(kind, number, dn.name if dn else "", kind)
-
-
-def membership(group_id: int, role: str = "users") -> Entity:
-    """A row of a member's ``Groups``."""
-    return {"GroupId": group_id, "Rights": {"RoleName": role}}
 
 
 def _contact(rng: random.Random) -> Entity:

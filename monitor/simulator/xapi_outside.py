@@ -30,7 +30,7 @@ def trunk(number: str, name: str = "", main: str = "", dids: tuple[str, ...] = (
         "Number": number,
         "TranscriptionMode": "Inherit",
         "AuthID": number,
-        "AuthPassword": {"Concealed": True, "Value": None},
+        "AuthPassword": {"Concealed": False, "Value": ""},
         "Certificate": "",
         "CertificateExpirationDate": None,
         "CertificateName": "",
