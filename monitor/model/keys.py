@@ -10,6 +10,9 @@ is a history of its own: ``live`` (calls, extensions, queues …) and ``book`` (
 ``callmon:{pbx}:<space>:log``             stream  recent changes; a change's entry id is ``<seq>-0``, field ``change``
 ``callmon:{pbx}:<space>``                 channel announcements
 ========================================= ======= ==============================================================
+
+The position has one more field, ``seen``: a follower who finds the store at an older epoch than his own (it was rolled
+back) leaves his epoch's name there, so that the writer, who may not know it, starts a newer one.
 """
 
 from __future__ import annotations

@@ -1,0 +1,104 @@
+"""What one publish writes, and what a writer may conclude from the position that he finds in the store. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from monitor.errors import Fenced, HistoryLost
+from monitor.model import wire
+from monitor.model.change import Change, Edit, Position
+from monitor.model.keys import Keys
+
+Command: TypeAlias = tuple[str | bytes | int, ...]
+"""A Redis command's words, as its documentation spells them."""
+
+ANNOUNCED_WHOLE = 64 * 1024
+"""Bytes. The announcement of a larger change says its position only: pub/sub buffers are for small things."""
+
+Verdict: TypeAlias = Literal["go on", "done already"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The position hash as it was read. ``id``: of the publish that led there; ``seen``: newest epoch of a follower."""
+
+    position: Position
+    id: str
+    seen: str = ""
+
+    @classmethod
+    def parse(
+        cls, epoch: str | None, seq: str | None, id_: str | None = None, seen: str | None = None
+    ) -> Stored | None:
+        """None if the store holds no position."""
+        if not epoch or seq is None:
+            return None
+        return cls(Position(epoch, int(seq)), id_ or "", seen or "")
+
+    @property
+    def newest_epoch(self) -> str:
+        """The newest epoch that the store knows of."""
+        return max(self.position.epoch, self.seen)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One publish, encoded: a retry repeats exactly this."""
+
+    id: str
+    position: Position
+    commands: tuple[Command, ...]
+
+
+def encode(keys: Keys, change: Change, id_: str, log_length: int) -> Batch:
+    """The batch that brings the store to the change's position and its log to at most ``log_length`` entries."""
+    entry = wire.encode_change(change)
+    position, at = change.position, change.at
+    return Batch(
+        id_,
+        position,
+        (
+            *_state_commands(keys, change.edits),
+            ("XADD", keys.log, "MAXLEN", "=", log_length, f"{position.seq}-0", "change", entry),
+            ("HSET", keys.position, "seq", position.seq, "id", id_, "at", at),
+            announcement(keys, position, at) if len(entry) > ANNOUNCED_WHOLE else ("PUBLISH", keys.channel, entry),
+        ),
+    )
+
+
+def announcement(keys: Keys, position: Position, at: str) -> Command:
+    """The announcement that says only the position."""
+    return ("PUBLISH", keys.channel, wire.encode_heartbeat(wire.Heartbeat(position.epoch, position.seq, at)))
+
+
+def judge(stored: Stored | None, written: Position, written_id: str, under_way: str | None = None) -> Verdict:
+    """May the writer of ``written`` (by the publish ``written_id``) go on? ``under_way``: id of what he tries to write.
+
+    Another epoch: another writer took over, Fenced. The store is empty or older than what was written, or its
+    position is not by our hand: HistoryLost. One ahead by the publish under way: it is done, only its answer got lost.
+    """
+    if stored is None:
+        raise HistoryLost("the store is empty")
+    if stored.position.epoch != written.epoch:
+        raise Fenced(f"the store is at {stored.position}, we wrote {written}")
+    if stored.position == written and stored.id == written_id:
+        return "go on"
+    if stored.position.seq == written.seq + 1 and stored.id == under_way:
+        return "done already"
+    raise HistoryLost(f"the store is at {stored.position}, we wrote {written}")
+
+
+def _state_commands(keys: Keys, edits: Iterable[Edit]) -> Iterator[Command]:
+    upserts: dict[str, list[str | bytes]] = {}
+    removals: dict[str, list[str]] = {}
+    for edit in edits:
+        if edit.after is None:
+            removals.setdefault(edit.topic, []).append(edit.id)
+        else:
+            upserts.setdefault(edit.topic, []).extend((edit.id, wire.encode_entity(edit.after)))
+    for topic, words in upserts.items():
+        yield ("HSET", keys.state(topic), *words)
+    for topic, ids in removals.items():
+        yield ("HDEL", keys.state(topic), *ids)

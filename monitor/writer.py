@@ -1,0 +1,135 @@
+"""One space's way to Redis, for as long as the lease is ours: what is to be written next, and what to do if it fails.
+
+- No epoch yet: start one with the whole state once the tracker has it. Until then what another writer left in the
+  store stays there, and its followers call it stale; into an empty store even an incomplete state is written at once.
+- Edits waiting: they go out as one change; what comes meanwhile gathers for the next. Very many go as a new epoch.
+- Every second a heartbeat, whatever else is written.
+- Redis away: keep the state, come back with full-jitter back-off; what was under way is settled first.
+- History lost: a new epoch. Fenced: contest the lease once more; a new epoch if it is ours, else step down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable
+
+import structlog
+
+from monitor.bus import heed_cancellation
+from monitor.errors import BusUnreachable, Fenced, HistoryLost
+from monitor.lease import Lease
+from monitor.model.change import Edit
+from monitor.model.entities import State
+from monitor.pending import Pending
+from monitor.publisher import Publisher
+
+HEARTBEAT = 1.0
+"""Seconds."""
+MANY_EDITS = 2_000
+"""From here on the whole state is written instead: followers would read it rather than such a change."""
+_BACKOFF_BASE = 0.05
+_BACKOFF_CAP = 2.0
+
+_log = structlog.get_logger(__name__)
+
+
+class SpaceWriter:
+    """Keeps the store equal to ``state()``. ``ready()``: whether that is the whole state.
+
+    ``edits`` tell what changed in it; :meth:`changed` is called in the same synchronous step that changed it.
+    """
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        lease: Lease,
+        state: Callable[[], State],
+        ready: Callable[[], bool],
+        heartbeat: float = HEARTBEAT,
+    ) -> None:
+        self._publisher = publisher
+        self._lease = lease
+        self._state = state
+        self._ready = ready
+        self._heartbeat = heartbeat
+        self._pending = Pending()
+        self._wake = asyncio.Event()
+        self._beat_at = 0.0
+        self._failures = 0
+
+    def changed(self, edits: Iterable[Edit]) -> None:
+        """The state has changed by ``edits``; without any it may have become ready."""
+        self._pending.add(edits)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Write until cancelled, or until fenced: raises Fenced when somebody else has the lease."""
+        try:
+            while True:
+                heed_cancellation()
+                await self._wait(await self._step_or_back_off())
+        finally:
+            await self._publisher.aclose()
+
+    async def step(self) -> None:
+        """Do the one thing that is due now, if any. Raises Fenced to step down, BusUnreachable to come again later."""
+        try:
+            await self._write()
+        except HistoryLost as error:
+            _log.warning("history lost: starting a new epoch", reason=str(error))
+            self._wake.set()
+        except Fenced as error:
+            if not await self._lease.acquire():
+                raise
+            _log.warning("fenced, but the lease is ours: starting a new epoch", reason=str(error))
+            self._wake.set()
+
+    async def _step_or_back_off(self) -> float:
+        """Seconds until the next step is due at the latest; it must not be earlier if it failed."""
+        try:
+            await self.step()
+        except BusUnreachable as error:
+            self._failures += 1
+            delay = random.uniform(0, min(_BACKOFF_CAP, _BACKOFF_BASE * 2 ** min(self._failures, 10)))  # noqa: S311
+            _log.warning("bus unreachable", reason=str(error), failures=self._failures, retry_in=round(delay, 3))
+            await asyncio.sleep(delay)
+            return 0.0
+        if self._failures:
+            _log.info("bus back", failures=self._failures)
+            self._failures = 0
+        return max(0.0, self._beat_at - asyncio.get_running_loop().time())
+
+    async def _write(self) -> None:
+        self._wake.clear()
+        now = asyncio.get_running_loop().time()
+        if self._publisher.position is None:
+            await self._start()
+            self._beat_at = now + self._heartbeat
+            return
+        if now >= self._beat_at:
+            await self._publisher.heartbeat()
+            self._beat_at = now + self._heartbeat
+        await self._publisher.settle()
+        if len(self._pending) > MANY_EDITS:
+            await self._start_epoch()
+        elif edits := self._pending.take():
+            await self._publisher.publish(edits)
+
+    async def _start(self) -> None:
+        if self._ready() or await self._publisher.stored() is None:
+            await self._start_epoch()
+        elif not await self._lease.acquire():
+            raise Fenced("the lease was lost before anything was written")
+
+    async def _start_epoch(self) -> None:
+        self._pending.clear()  # in one step with the copy that start_epoch makes before it awaits
+        position = await self._publisher.start_epoch(self._state())
+        _log.info("epoch started", position=str(position))
+
+    async def _wait(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return

