@@ -1,0 +1,239 @@
+"""Redis → replica: follow one space of one PBX.
+
+Pub/sub is the doorbell and the fast path, the log is the truth:
+
+- Subscribe, wait for the confirmation, read what is stored, apply what comes with a greater ``seq``. Start-up, recovery
+  and fail-over are this one path.
+- The next ``seq`` of our epoch is applied, an older one ignored. Anything else reads the log, and if the log does not
+  reach back or the epoch is newer, the state. Every later confirmation (the client subscribed again by itself) is a
+  possible gap.
+- A store that is behind us is not followed: the state is kept and grows stale until a writer has put that right. If it
+  is at an older epoch its writer may not know ours, so the name is left there for him.
+- Silence is not health. After three seconds without a word the position is read: moved on, then this subscription is
+  wedged and torn down; not moved, then the monitor is silent. Every few seconds it is compared as well.
+- Redis away: the state is kept and grows stale; come back with full-jitter back-off, for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from typing import assert_never
+
+import structlog
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.exceptions import RedisError
+
+from gateway.replica import Gap, Replica
+from gateway.stored import StoredPosition, heed_cancellation, leave_epoch, read_log, read_position, read_state
+from monitor.model.change import Change, Position
+from monitor.model.instants import from_unix
+from monitor.model.keys import Keys
+from monitor.model.wire import Announcement, Heartbeat, Malformed, decode_announcement
+
+SILENCE = 3.0
+COMPARE = 5.0
+CONFIRM_WITHIN = 5.0
+_BACKOFF_BASE = 0.05
+_BACKOFF_CAP = 1.0
+_ANSWER_WITHIN = 30.0
+"""Seconds for a whole state; the client's own time-outs bound each read from the socket."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Feed:
+    """Moves ``replica`` and calls ``on_change``, synchronously, whenever its state, position or staleness changed.
+
+    ``silence``, ``compare``: seconds.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        keys: Keys,
+        replica: Replica,
+        on_change: Callable[[], None],
+        *,
+        silence: float = SILENCE,
+        compare: float = COMPARE,
+    ) -> None:
+        self.connected = False
+        """Whether subscribed, with the store read since."""
+        self._redis = redis
+        self._keys = keys
+        self._replica = replica
+        self._on_change = on_change
+        self._silence = silence
+        self._compare = compare
+        self._heard_at = 0.0  # loop's clock
+        self._heard_wall = 0.0
+        self._failures = 0
+        self._log = _log.bind(pbx=keys.pbx, space=keys.space)
+
+    @property
+    def stale_since(self) -> str | None:
+        """Since when nothing has been heard from the monitor: an instant; None while it is heard."""
+        return self._replica.stale_since
+
+    @property
+    def last_heartbeat(self) -> str | None:
+        """The monitor's instant when it was last heard."""
+        return self._replica.at
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        self._heard_wall = time.time()
+        self._stale()  # nothing has been heard yet
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow_for_ever())
+            tasks.create_task(self._watch_silence())
+
+    async def _follow_for_ever(self) -> None:
+        while True:
+            heed_cancellation()
+            try:
+                await self._follow()
+            except (RedisError, OSError, TimeoutError, Malformed, _Wedged) as error:
+                self._failures += 1
+                delay = random.uniform(0, min(_BACKOFF_CAP, _BACKOFF_BASE * 2 ** min(self._failures, 10)))  # noqa: S311
+                self._log.warning("feed lost", reason=f"{type(error).__name__}: {error}", retry_in=round(delay, 3))
+                self.connected = False
+                self._on_change()
+                await asyncio.sleep(delay)
+
+    async def _watch_silence(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(max(self._heard_at + self._silence - loop.time(), self._silence / 20))
+            if self.stale_since is None and loop.time() >= self._heard_at + self._silence:
+                self._stale()
+
+    async def _follow(self) -> None:
+        async with self._redis.pubsub() as pubsub:
+            await pubsub.subscribe(self._keys.channel)
+            await self._confirmed(pubsub)
+            await self._catch_up()
+            self.connected, self._failures = True, 0
+            self._log.info("following", position=str(self._replica.position))
+            self._on_change()
+            await self._listen(pubsub)
+
+    async def _confirmed(self, pubsub: PubSub) -> None:
+        async with asyncio.timeout(CONFIRM_WITHIN):
+            while True:
+                message = await pubsub.get_message(timeout=CONFIRM_WITHIN)
+                if message is not None and message["type"] == "subscribe":
+                    return
+
+    async def _listen(self, pubsub: PubSub) -> None:
+        loop = asyncio.get_running_loop()
+        listening_since = compared_at = loop.time()
+        while True:
+            heed_cancellation()
+            due = min(compared_at + self._compare, max(self._heard_at, compared_at) + self._silence)
+            message = await pubsub.get_message(timeout=max(due - loop.time(), 0.001))
+            if message is not None and message["type"] == "message":
+                await self._take(decode_announcement(message["data"]))
+            elif message is not None and message["type"] == "subscribe":
+                await self._catch_up()
+            if loop.time() >= due:
+                silent = loop.time() - max(self._heard_at, listening_since) >= self._silence
+                await self._check(silent=silent)
+                compared_at = loop.time()
+
+    async def _take(self, message: Announcement) -> None:
+        mine = self._replica.position
+        match message:
+            case Change():
+                try:
+                    fresh = self._replica.apply(message)
+                except Gap:
+                    fresh = await self._catch_up(message.position)
+            case Heartbeat():
+                fresh = message.position == mine or await self._catch_up(message.position)
+            case _:
+                assert_never(message)
+        if fresh:
+            self._hear(message.at)
+
+    async def _check(self, *, silent: bool) -> None:
+        """Compare with the store. If we heard nothing while it moved, the subscription is wedged."""
+        mine, at = self._replica.position, self._replica.at
+        stored = await read_position(self._redis, self._keys)
+        if stored is None or (mine is not None and stored.position < mine):
+            await self._behind(stored)
+            return
+        if silent and (stored.position != mine or stored.at != at):
+            raise _Wedged(f"the store moved to {stored.position}, {stored.at}, unheard")
+        if stored.position != mine:
+            await self._catch_up()
+
+    async def _catch_up(self, announced: Position | None = None) -> bool:
+        """Go to where the store is, by the log or by the state. Whether we are at ``announced`` now, or further on."""
+        while True:
+            mine = self._replica.position
+            if announced is not None and mine is not None and announced < mine:
+                stored = await read_position(self._redis, self._keys)
+                if stored is None or stored.position < mine:
+                    await self._behind(stored)
+                return False
+            async with asyncio.timeout(_ANSWER_WITHIN):
+                stored = await self._advance(mine)
+            if stored is None or (self._replica.position is not None and stored.position < self._replica.position):
+                await self._behind(stored)
+                return False
+            if stored.position == self._replica.position:
+                self._replica.at = max(self._replica.at or "", stored.at)
+                return announced is None or announced <= stored.position
+
+    async def _advance(self, mine: Position | None) -> StoredPosition | None:
+        """One step towards the store's position, which is returned."""
+        if mine is None:
+            return await self._load()
+        try:
+            stored, changes = await read_log(self._redis, self._keys, mine.seq)
+            if stored is None or stored.position <= mine:
+                return stored
+            if not [self._replica.apply(change) for change in changes if stored.position.epoch == mine.epoch]:
+                return await self._load()
+        except (Gap, Malformed):
+            return await self._load()
+        self._on_change()
+        return stored
+
+    async def _load(self) -> StoredPosition | None:
+        read = await read_state(self._redis, self._keys)
+        if read is None:
+            return None
+        mine = self._replica.position
+        if mine is None or read.stored.position > mine:
+            self._replica.load(read.stored.position, read.stored.at, read.state, read.log)
+            self._log.info("state loaded", position=str(read.stored.position))
+            self._on_change()
+        return read.stored
+
+    async def _behind(self, stored: StoredPosition | None) -> None:
+        mine = self._replica.position
+        if mine is None:
+            return
+        self._log.warning("the store is behind", stored=str(stored and stored.position), ours=str(mine))
+        if stored is not None and stored.position.epoch < mine.epoch:
+            await leave_epoch(self._redis, self._keys, mine.epoch)
+
+    def _hear(self, at: str) -> None:
+        self._heard_at = asyncio.get_running_loop().time()
+        self._heard_wall = time.time()
+        self._replica.heard(at)
+        self._on_change()
+
+    def _stale(self) -> None:
+        self._replica.silent(from_unix(self._heard_wall))
+        self._on_change()
+
+
+class _Wedged(Exception):
+    """The subscription says nothing though there is something to say."""

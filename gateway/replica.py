@@ -1,0 +1,84 @@
+"""A space's state in memory, with the recent changes. Pure: :mod:`gateway.feed` moves it.
+
+The log keeps each change with the entities before and after, so that one function of it, :meth:`Replica.since`, serves
+merging, catching up and resuming.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from itertools import islice
+
+from monitor.model import change as model
+from monitor.model.change import Change, Position
+from monitor.model.entities import State, empty_state
+from monitor.model.keys import Keys
+
+
+class Gap(Exception):
+    """A change does not follow on the replica's position: read the log, or the state."""
+
+
+class Replica:
+    """The state at :attr:`position`. It never goes back, except to what is newer: a later epoch.
+
+    ``state`` is replaced by :meth:`load` and changed in place by :meth:`apply`: read it without awaiting in between.
+    """
+
+    def __init__(self, keys: Keys, log_length: int = 10_000) -> None:
+        self.keys = keys
+        self.state: State = empty_state(keys.topics)
+        self.position: Position | None = None
+        """None until a state was loaded: then ``state`` means nothing."""
+        self.at: str | None = None
+        """The newest instant, by the monitor's clock, at which the monitor was heard."""
+        self.stale_since: str | None = None
+        """Since when nothing has been heard from the monitor, by the gateway's clock; None while it is heard."""
+        self._log: deque[Change] = deque(maxlen=log_length)
+
+    def load(self, position: Position, at: str, state: State, log: Sequence[Change] = ()) -> None:
+        """Replace all. ``log``: changes up to ``position``, oldest first; those that lead there without a gap are kept.
+
+        Raises ValueError if ``position`` is older than the present one.
+        """
+        if self.position is not None and position < self.position:
+            raise ValueError(f"{position} is older than {self.position}")
+        self.position, self.at, self.state = position, at, state
+        self._log.clear()
+        expected = position
+        for change in reversed(log):
+            if change.position != expected:
+                break
+            self._log.appendleft(change)
+            expected = Position(expected.epoch, expected.seq - 1)
+
+    def apply(self, change: Change) -> bool:
+        """Take in the next change; False if it is not newer than what is here. Raises Gap if others are missing."""
+        mine, its = self.position, change.position
+        if mine is None:
+            raise Gap(f"no state yet, but the change to {its}")
+        if its <= mine:
+            return False
+        if its.epoch != mine.epoch or its.seq != mine.seq + 1:
+            raise Gap(f"at {mine}, but the change to {its}")
+        model.apply(self.state, change.edits)
+        self.position, self.at = its, change.at
+        self._log.append(change)
+        return True
+
+    def since(self, seq: int) -> tuple[Change, ...] | None:
+        """The changes after ``seq`` of the present epoch, oldest first; None if the log does not reach back so far."""
+        missing = None if self.position is None else self.position.seq - seq
+        if missing is None or not 0 <= missing <= len(self._log):
+            return None
+        return tuple(islice(reversed(self._log), missing))[::-1]
+
+    def heard(self, at: str) -> None:
+        """The monitor was heard; ``at``: its instant."""
+        self.at = at
+        self.stale_since = None
+
+    def silent(self, since: str) -> None:
+        """Nothing has been heard since that instant."""
+        self.stale_since = since
