@@ -97,6 +97,11 @@ def encode(frame: Frame, encoding: Encoding) -> Message:
     return to_json(frame).decode() if encoding == "json" else to_msgpack(frame)
 
 
+def size(message: Message) -> int:
+    """The message's bytes on the wire."""
+    return len(message) if isinstance(message, bytes) or message.isascii() else len(message.encode())
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """A snapshot ready to send: its position, and its parts in order."""
@@ -168,7 +173,7 @@ class FrameCache:
         server_time = from_unix(self._clock())
         frame = ChangeFrame(now.epoch, from_seq, now.seq, server_time, delta.upsert, delta.remove)
         message = encode(frame, encoding)
-        return message if _size(message) <= SIZE_LIMIT else None
+        return message if size(message) <= SIZE_LIMIT else None
 
     def _encode_snapshot(self, view: View, encoding: Encoding) -> Parts:
         now = self._position()
@@ -192,24 +197,20 @@ class FrameCache:
 def _parts(state: State, encoding: Encoding) -> Iterator[dict[str, dict[str, Raw]]]:
     """The state in parts that fit a frame each; every topic stands in the first one."""
     part: dict[str, dict[str, Raw]] = {topic: {} for topic in state}
-    size = _HEAD + sum(len(topic) + 8 for topic in state)
+    used = _HEAD + sum(len(topic) + 8 for topic in state)
     for topic, id_, entity in _rows(state):
         raw = Raw(to_json(entity) if encoding == "json" else to_msgpack(entity))
         cost = len(bytes(raw)) + len(to_json(id_)) + 8
-        if size + cost > SIZE_LIMIT and any(part.values()):
+        if used + cost > SIZE_LIMIT and any(part.values()):
             yield part
-            part, size = {}, _HEAD
+            part, used = {}, _HEAD
         if topic not in part:
             part[topic] = {}
-            size += len(topic) + 8
+            used += len(topic) + 8
         part[topic][id_] = raw
-        size += cost
+        used += cost
     yield part
 
 
 def _rows(state: State) -> Iterable[tuple[str, str, Entity]]:
     return ((topic, id_, entity) for topic, entities in state.items() for id_, entity in entities.items())
-
-
-def _size(message: Message) -> int:
-    return len(message) if isinstance(message, bytes) or message.isascii() else len(message.encode())

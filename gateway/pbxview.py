@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from redis.asyncio import Redis
+
+from gateway.feed import Feed
+from gateway.hub import Hub
+from gateway.replica import Replica
+from monitor.model.change import Position
+from monitor.model.entities import Contact, table
+from monitor.model.keys import Keys
 from monitor.model.phonebook import PhoneIndex
-
-if TYPE_CHECKING:
-    from gateway.feed import Feed
-    from gateway.hub import Hub
-    from gateway.replica import Replica
 
 
 @dataclass(slots=True)
@@ -18,7 +22,7 @@ class PbxView:
     """One PBX: its two spaces, each with a replica, the feed that moves it and the hub that tells subscribers.
 
     Whoever opens it runs feeds and hubs. The spaces have positions of their own: ``live`` all topics but contacts,
-    ``book`` the contacts. ``phonebook`` finds the contacts of ``book``.
+    ``book`` the contacts. ``phonebook`` finds the contacts of ``book``; look it up anew for every use.
     """
 
     name: str
@@ -29,3 +33,52 @@ class PbxView:
     hub: Hub
     book_hub: Hub
     phonebook: PhoneIndex
+
+
+def open_view(name: str, redis: Redis, *, heartbeat: float = 5.0, clock: Callable[[], float] = time.time) -> PbxView:
+    """The view of this PBX, all parts joined; nothing runs yet. ``heartbeat``: seconds. ``clock``: POSIX seconds."""
+    live_keys, book_keys = Keys(name, "live"), Keys(name, "book")
+    live, book = Replica(live_keys), Replica(book_keys)
+    hub = Hub(live, lambda: live.stale_since, clock, heartbeat)
+    book_hub = Hub(book, lambda: book.stale_since, clock, heartbeat)
+
+    def book_changed() -> None:
+        keeper.follow()
+        book_hub.changed()
+
+    view = PbxView(
+        name,
+        live,
+        book,
+        Feed(redis, live_keys, live, hub.changed),
+        Feed(redis, book_keys, book, book_changed),
+        hub,
+        book_hub,
+        PhoneIndex(),
+    )
+    keeper = PhonebookKeeper(view)
+    return view
+
+
+class PhonebookKeeper:
+    """Keeps a view's phonebook in step with its book."""
+
+    def __init__(self, view: PbxView) -> None:
+        self._view = view
+        self._at: Position | None = None
+
+    def follow(self) -> None:
+        """Go to where the book is: change by change, or all anew where the log does not lead there."""
+        book, at = self._view.book, self._at
+        if book.position is None or book.position == at:
+            return
+        changes = book.since(at.seq) if at is not None and at.epoch == book.position.epoch else None
+        self._at = book.position
+        if changes is None:
+            self._view.phonebook = PhoneIndex(table(book.state, "contacts", Contact).values())
+            return
+        for edit in (edit for change in changes for edit in change.edits):
+            if isinstance(edit.after, Contact):
+                self._view.phonebook.add(edit.after)
+            elif isinstance(edit.before, Contact):
+                self._view.phonebook.remove(edit.before)

@@ -13,7 +13,7 @@ from gateway.hub import Hub, Subscriber
 from gateway.views import View
 from gateway.visibility import EVERYTHING, Limits, Visibility
 from monitor.model.entities import TOPICS
-from tests.gateway.entities import START, call, extension
+from tests.gateway.entities import START, call, extension, queue
 from tests.gateway.histories import Follower, Ledger, Put, decoded, plain, puts, views
 from tests.gateway.test_frames import Clock
 
@@ -283,6 +283,32 @@ def test_without_a_state_there_is_nothing_to_send_until_there_is() -> None:
     world.hub.changed()
     assert world.woken
     assert world.read_all(place) == ["snapshot", "heartbeat"]
+
+
+def test_a_view_subscribed_to_again_is_never_older_than_what_was_told_though_an_older_snapshot_is_at_hand() -> None:
+    world = started()
+    place = world.join(ALL)
+    world.read_all(place)
+    world.put(("calls", "1", call(1)))
+    world.read_all(place)
+    world.hub.change_view(place[0], View(frozenset({"queues"}), EVERYTHING))
+    world.hub.change_view(place[0], ALL)
+    assert world.read_all(place) == ["snapshot"]
+    assert place[1].position == world.ledger.position
+
+
+def test_the_change_is_sent_even_if_the_log_does_not_reach_the_first_of_positions_that_are_the_same() -> None:
+    world = started()
+    calls_only = View(frozenset({"calls"}), EVERYTHING)
+    place = world.join(calls_only)
+    world.read_all(place)
+    world.ledger.log_length = 2
+    for number in range(5):
+        world.put(("queues", str(number), queue(str(number))))
+    world.beat()
+    assert world.read_all(place) == ["heartbeat"]
+    world.put(("calls", "1", call(1)))
+    assert world.read_all(place) == ["change"]
 
 
 def test_very_many_changes_of_a_view_are_not_all_remembered() -> None:

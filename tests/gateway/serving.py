@@ -1,0 +1,169 @@
+"""A gateway's stream on a real socket, its replica moved by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import fakeredis
+import uvicorn
+from starlette.applications import Starlette
+from starlette.types import ASGIApp
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Subprotocol
+
+from gateway.auth import ApiKey, KeyTable, digest_of
+from gateway.frames import Encoding
+from gateway.live import Live, LiveSettings
+from gateway.pbxview import PbxView, open_view
+from gateway.visibility import Limits
+from gateway.wsprotocol import uvicorn_options
+from monitor.model.change import Change, Edit, Position
+from monitor.model.entities import BOOK_TOPICS, TOPICS, Entity, empty_state
+from monitor.model.wire import to_json, to_msgpack
+from tests.gateway.entities import START
+from tests.gateway.histories import decoded
+
+ALL_TOPICS = list(TOPICS)
+
+KEYS = (
+    ApiKey("reader", digest_of("reader-key"), "main", frozenset({"read", "contacts"})),
+    ApiKey("display", digest_of("display-key"), "main", frozenset({"read"})),
+    ApiKey("limited", digest_of("limited-key"), "main", frozenset({"read"}), None, Limits(frozenset({"101"}))),
+    ApiKey("old", digest_of("old-key"), "main", frozenset({"read"}), "2020-01-01T00:00:00.000Z"),
+    ApiKey("dialler", digest_of("dialler-key"), "main", frozenset({"control"})),
+    ApiKey("elsewhere", digest_of("elsewhere-key"), "branch", frozenset({"read"})),
+    ApiKey("early", digest_of("early-key"), "empty", frozenset({"read"})),
+)
+
+
+@dataclass
+class Served:
+    """The PBX ``main``, at position 0, and ``empty``, without a state."""
+
+    host: str
+    view: PbxView
+    live: Live
+    keys: KeyTable
+    epochs: int = 1
+
+    def url(self, path: str = "/webapi/stream") -> str:
+        return f"ws://{self.host}{path}"
+
+    @property
+    def position(self) -> Position:
+        position = self.view.live.position
+        assert position is not None
+        return position
+
+    def put(self, topic: str, id_: str, entity: Entity | None) -> None:
+        """One change of one entity."""
+        self.put_all([(topic, id_, entity)])
+
+    def put_all(self, puts: Iterable[tuple[str, str, Entity | None]]) -> None:
+        state = self.view.live.state
+        edits = tuple(Edit(topic, id_, state[topic].get(id_), entity) for topic, id_, entity in puts)
+        self.view.live.apply(Change(replace_seq(self.position), START, edits))
+        self.view.hub.changed()
+
+    def start_epoch(self) -> None:
+        self.epochs += 1
+        state = {topic: dict(entities) for topic, entities in self.view.live.state.items()}
+        self.view.live.load(Position(f"{self.epochs:015d}-t", 0), START, state)
+        self.view.hub.changed()
+
+    def connect(
+        self,
+        key: str | None = "reader-key",
+        path: str = "/webapi/stream",
+        offer: list[str] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> connect:
+        given = {"Authorization": f"Bearer {key}"} if key is not None else {}
+        return connect(
+            self.url(path),
+            additional_headers={**given, **(headers or {})},
+            subprotocols=None if offer is None else [Subprotocol(name) for name in offer],
+            compression=None,
+            max_size=None,
+            ping_interval=None,
+        )
+
+
+def replace_seq(position: Position) -> Position:
+    return Position(position.epoch, position.seq + 1)
+
+
+async def frame(connection: ClientConnection) -> dict[str, Any]:
+    """The next frame."""
+    async with asyncio.timeout(10):
+        return decoded(await connection.recv())
+
+
+async def frame_of(connection: ClientConnection, kind: str) -> dict[str, Any]:
+    """The next frame of this type."""
+    while (found := await frame(connection))["type"] != kind:
+        pass
+    return found
+
+
+async def say(connection: ClientConnection, message: object, encoding: Encoding = "json") -> None:
+    await connection.send(to_json(message).decode() if encoding == "json" else to_msgpack(message))
+
+
+async def subscribed(connection: ClientConnection, topics: list[str] | None = None) -> dict[str, Any]:
+    """Subscribe; the first snapshot."""
+    await say(connection, {"type": "subscribe", "topics": topics or ALL_TOPICS})
+    return await frame_of(connection, "snapshot")
+
+
+def without_denials(app: ASGIApp) -> ASGIApp:
+    """The application as under a server that knows no extensions."""
+
+    async def bare(scope: Any, receive: Any, send: Any) -> None:
+        await app({key: value for key, value in scope.items() if key != "extensions"}, receive, send)
+
+    return bare
+
+
+@asynccontextmanager
+async def serving(
+    settings: LiveSettings | None = None,
+    heartbeat: float = 5.0,
+    wrap: Callable[[ASGIApp], ASGIApp] = lambda app: app,
+    clock: Callable[[], float] = time.time,
+    port: int = 0,
+) -> AsyncIterator[Served]:
+    """Everything started, and stopped again afterwards."""
+    redis = fakeredis.FakeAsyncRedis()
+    view, empty = (open_view(name, redis, heartbeat=heartbeat, clock=clock) for name in ("main", "empty"))
+    view.live.load(Position(f"{1:015d}-t", 0), START, empty_state(TOPICS))
+    view.book.load(Position(f"{1:015d}-b", 0), START, empty_state(BOOK_TOPICS))
+    keys = KeyTable(KEYS)
+    live = Live({"main": view, "empty": empty}, keys, settings, clock)
+    listener = socket.create_server(("127.0.0.1", port))
+    app = wrap(Starlette(routes=live.routes()))
+    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, **uvicorn_options()))
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(server.serve(sockets=[listener]))
+        hubs = [tasks.create_task(hub.run()) for hub in (view.hub, view.book_hub)]
+        try:
+            yield Served(f"127.0.0.1:{listener.getsockname()[1]}", view, live, keys)
+        finally:
+            for task in hubs:
+                task.cancel()
+            server.should_exit = True
+            await running
+            await redis.aclose()
+
+
+def retry_in(reason: str) -> list[float]:
+    found = json.loads(reason)["retry_in"]
+    assert isinstance(found, list)
+    return found

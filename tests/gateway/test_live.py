@@ -1,0 +1,479 @@
+"""The stream over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import struct
+import time
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from gateway.frames import Encoding
+from gateway.live import LiveSettings
+from gateway.session import Manners
+from monitor.model.change import Change, Edit, Position
+from monitor.model.entities import TOPICS, Contact
+from monitor.model.wire import to_json, to_msgpack
+from tests.gateway.entities import START, call, extension
+from tests.gateway.histories import Follower, decoded, plain
+from tests.gateway.serving import (
+    ALL_TOPICS,
+    Served,
+    frame,
+    frame_of,
+    retry_in,
+    say,
+    serving,
+    subscribed,
+    without_denials,
+)
+
+
+async def closed(connection: ClientConnection) -> tuple[int, str]:
+    """The close code and reason that the server ends with."""
+    with pytest.raises(ConnectionClosed) as end:
+        await _read_on(connection)
+    return ended_with(end.value)
+
+
+async def _read_on(connection: ClientConnection) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            await connection.recv()
+
+
+def ended_with(error: ConnectionClosed) -> tuple[int, str]:
+    assert error.rcvd is not None
+    return error.rcvd.code, error.rcvd.reason
+
+
+async def follow(connection: ClientConnection, follower: Follower, until: Position) -> None:
+    async with asyncio.timeout(20):
+        while follower.position is None or follower.position < until:
+            found = decoded(await connection.recv())
+            if found["type"] != "hello":
+                follower.receive(found)
+
+
+async def refusal(served: Served, **how: Any) -> tuple[int, str]:
+    """HTTP status and error code with which a handshake is refused."""
+    with pytest.raises(InvalidStatus) as refused:
+        async with served.connect(**how):
+            pass
+    body = decoded(bytes(refused.value.response.body or b"").decode())
+    assert body["result"] is False
+    return refused.value.response.status_code, str(body["error"]["code"])
+
+
+@pytest.mark.parametrize("encoding", ["json", "msgpack"])
+async def test_hello_then_a_snapshot_then_every_change(encoding: Encoding) -> None:
+    name = f"callmon.v1.{encoding}"
+    async with serving() as served, served.connect(offer=["other", name]) as connection:
+        assert connection.subprotocol == name
+        hello = await frame(connection)
+        assert (hello["type"], hello["protocol"], hello["pbx"], hello["heartbeat"]) == ("hello", 1, "main", 5.0)
+        assert hello["topics"] == [*TOPICS, "contacts"]
+        await say(connection, {"type": "subscribe", "topics": ALL_TOPICS}, encoding)
+        data = await connection.recv()
+        assert isinstance(data, str) is (encoding == "json")
+        assert decoded(data)["state"] == {topic: {} for topic in TOPICS}
+        served.put("calls", "7", call(7, ("101",)))
+        change = await frame(connection)
+        assert (change["from"], change["seq"]) == (0, 1)
+        assert change["upsert"] == {"calls": {"7": plain(call(7, ("101",)))}}
+        served.put("calls", "7", None)
+        assert (await frame(connection))["remove"] == {"calls": ["7"]}
+        served.start_epoch()
+        snapshot = await frame(connection)
+        assert (snapshot["type"], snapshot["seq"]) == ("snapshot", 0)
+
+
+async def test_without_an_offered_subprotocol_it_is_json() -> None:
+    async with serving() as served, served.connect() as connection:
+        assert connection.subprotocol is None
+        assert isinstance(await connection.recv(), str)
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/webapi/reader-key/stream", {}),
+        ("/webapi/stream?key=reader-key", {}),
+        ("/webapi/stream", {"X-API-Key": "reader-key"}),
+        ("/webapi/stream", {"Authorization": "Bearer reader-key"}),
+    ],
+)
+async def test_a_key_may_be_given_in_any_documented_way(path: str, headers: dict[str, str]) -> None:
+    async with serving() as served, served.connect(None, path, headers=headers) as connection:
+        assert (await frame(connection))["type"] == "hello"
+
+
+async def test_a_refusal_is_an_http_answer_to_the_handshake() -> None:
+    settings = LiveSettings(connections_per_key=1, origins=frozenset({"https://ours"}))
+    async with serving(settings) as served:
+        assert await refusal(served, key="no-such-key") == (401, "key_unknown")
+        assert await refusal(served, key=None) == (401, "key_missing")
+        assert await refusal(served, key="old-key") == (401, "key_expired")
+        assert await refusal(served, key="dialler-key") == (403, "scope_missing")
+        assert await refusal(served, key="elsewhere-key") == (404, "unknown_pbx")
+        assert await refusal(served, key="early-key") == (503, "no_state")
+        assert await refusal(served, offer=["graphql"]) == (400, "unknown_subprotocol")
+        assert await refusal(served, path="/webapi/stream?topics=cals") == (400, "bad_message")
+        assert await refusal(served, key="display-key", path="/webapi/stream?topics=contacts") == (403, "not_allowed")
+        assert await refusal(served, headers={"Origin": "https://theirs"}) == (403, "origin_not_allowed")
+        async with served.connect(headers={"Origin": "https://ours"}):
+            assert await refusal(served) == (429, "too_many_connections")
+        await served.live.drain(0)
+        assert await refusal(served) == (503, "draining")
+
+
+async def test_where_a_handshake_cannot_be_answered_the_close_code_says_it() -> None:
+    async with serving(wrap=without_denials) as served:
+        for key, code in (("no-such-key", 4001), ("dialler-key", 4003), ("elsewhere-key", 4004), ("early-key", 4103)):
+            async with served.connect(key) as connection:
+                assert (await closed(connection))[0] == code
+
+
+async def test_a_subscription_may_stand_in_the_address() -> None:
+    async with serving() as served, served.connect(path="/webapi/stream?topics=calls,queues") as connection:
+        assert (await frame_of(connection, "snapshot"))["state"] == {"calls": {}, "queues": {}}
+
+
+async def test_a_new_subscription_replaces_the_old_one() -> None:
+    async with serving() as served, served.connect() as connection:
+        await subscribed(connection, ["calls"])
+        assert (await subscribed(connection, ["queues"]))["state"] == {"queues": {}}
+        served.put("calls", "1", call(1))
+        served.put("queues", "800", None)
+        await say(connection, {"type": "ping", "at": 5})
+        assert (await frame(connection))["type"] == "pong"
+
+
+async def test_the_address_book_is_a_stream_of_its_own() -> None:
+    async with serving() as served, served.connect() as connection:
+        await frame(connection)
+        await say(connection, {"type": "subscribe", "topics": ["contacts", "calls"]})
+        assert (await frame(connection))["code"] == "bad_message"
+        snapshot = await subscribed(connection, ["contacts"])
+        assert snapshot["epoch"].endswith("-b")
+        contact = Contact(1, "Ann", phone="0301234567")
+        served.view.book.apply(Change(Position(snapshot["epoch"], 1), START, (Edit("contacts", "1", None, contact),)))
+        served.view.book_hub.changed()
+        assert (await frame(connection))["upsert"] == {"contacts": {"1": plain(contact)}}
+
+
+async def test_a_limited_key_is_told_what_it_may_see_only() -> None:
+    async with serving() as served, served.connect("limited-key") as connection:
+        hello = await frame(connection)
+        assert hello["topics"] == ["system", "calls", "extensions", "queues", "groups", "ended"]
+        await say(connection, {"type": "subscribe", "topics": ["lines"]})
+        assert (await frame(connection))["code"] == "not_allowed"
+        await subscribed(connection, hello["topics"])
+        served.put("calls", "1", call(1, ("102",)))
+        served.put("extensions", "102", extension("102"))
+        served.put("calls", "1", call(1, ("102", "101")))
+        change = await frame(connection)
+        assert (change["from"], change["seq"]) == (0, 3)
+        assert change["upsert"].keys() == {"calls"}
+        served.put("calls", "1", call(1, ("102",)))
+        assert (await frame(connection))["remove"] == {"calls": ["1"]}
+
+
+async def test_ping_is_echoed_with_the_servers_time() -> None:
+    async with serving() as served, served.connect() as connection:
+        await frame(connection)
+        for at in (1, 2.5, "x", None, 2**62):
+            await say(connection, {"type": "ping", "at": at})
+            pong = await frame(connection)
+            assert (pong["type"], pong["at"]) == ("pong", at)
+            assert pong["server_time"].endswith("Z")
+
+
+async def test_heartbeats_come_and_tell_of_silence_at_once() -> None:
+    async with serving(heartbeat=0.2) as served, served.connect() as connection:
+        await subscribed(connection, ["queues"])
+        served.put("calls", "1", call(1))
+        beat = await frame(connection)
+        assert (beat["type"], beat["seq"], beat["stale_since"]) == ("heartbeat", 1, None)
+    async with serving(heartbeat=60) as served, served.connect() as connection:
+        await subscribed(connection)
+        served.view.live.silent(START)
+        served.view.hub.changed()
+        assert (await frame(connection))["stale_since"] == START
+
+
+@pytest.mark.parametrize(
+    ("message", "named"),
+    [
+        ({"type": "subscribe", "topics": ["calls", "cals"]}, "'cals'"),
+        ({"type": "subscribe", "topics": ["calls"], "fitler": {}}, "'fitler'"),
+        ({"type": "subscribe", "topics": "calls"}, "topics"),
+        ({"type": "subscribe"}, "topics"),
+        ({"type": "subscribe", "topics": []}, "topics"),
+        ({"type": "subscribe", "topics": ["calls"], "since": 3}, "since"),
+        ({"type": "subscribe", "topics": ["calls"], "merge": "no"}, "merge"),
+        ({"type": "publish"}, "'publish'"),
+        ({"type": "ping", "at": 2**80}, "at"),
+        ({"type": "ping", "at": [1]}, "at"),
+        ([], "object"),
+    ],
+)
+async def test_an_error_names_what_was_wrong_and_the_connection_stays(message: object, named: str) -> None:
+    async with serving() as served, served.connect() as connection:
+        await frame(connection)
+        await connection.send(to_json(message).decode())
+        error = await frame(connection)
+        assert (error["type"], error["code"]) == ("error", "bad_message")
+        assert named in error["message"]
+        await subscribed(connection)
+
+
+async def test_what_is_not_served_yet_is_said_and_not_passed_over() -> None:
+    async with serving() as served, served.connect() as connection:
+        await frame(connection)
+        await say(connection, {"type": "subscribe", "topics": ["calls"], "filter": {"ext": ["101"]}})
+        assert (await frame(connection))["code"] == "not_served"
+        await say(connection, {"type": "subscribe", "topics": ["calls"], "since": {"epoch": "1", "seq": 5}})
+        assert (await frame(connection))["type"] == "snapshot"
+
+
+async def test_who_keeps_sending_nonsense_is_sent_away() -> None:
+    async with serving() as served, served.connect() as connection:
+        await frame(connection)
+        for _ in range(3):
+            await connection.send("{")
+            assert (await frame(connection))["type"] == "error"
+        await connection.send(b"\xc1")
+        assert (await closed(connection))[0] == 4000
+
+
+async def test_a_message_too_large_ends_it() -> None:
+    async with serving() as served, served.connect() as connection:
+        await connection.send("x" * 70_000)
+        assert (await closed(connection))[0] == 4013
+
+
+async def test_a_message_too_large_ends_it_under_any_server() -> None:
+    settings = LiveSettings(Manners(message_size=100))
+    async with serving(settings, wrap=without_denials) as served, served.connect() as connection:
+        await connection.send("ж" * 60)
+        assert (await closed(connection))[0] == 4013
+
+
+async def test_too_many_messages_end_it() -> None:
+    manners = Manners(messages_at_once=5, messages_per_second=0.001)
+    async with serving(LiveSettings(manners)) as served, served.connect() as connection:
+        for _ in range(6):
+            await say(connection, {"type": "ping"})
+        assert (await closed(connection))[0] == 4101
+
+
+async def test_who_never_subscribes_is_sent_away() -> None:
+    async with serving(LiveSettings(Manners(silence=0.1))) as served, served.connect() as connection:
+        assert (await closed(connection))[0] == 4203
+
+
+async def test_a_connection_has_a_greatest_age() -> None:
+    async with serving(LiveSettings(oldest=(0.1, 0.1))) as served, served.connect() as connection:
+        code, reason = await closed(connection)
+        assert (code, len(retry_in(reason))) == (4200, 2)
+
+
+async def test_no_frame_comes_after_a_key_has_expired() -> None:
+    now = [time.time()]
+    async with serving(LiveSettings(Manners(stall=0.2)), clock=lambda: now[0]) as served:
+        expires = "2100-01-01T00:00:00.000Z"
+        served.keys.replace(
+            [type(key)(key.name, key.digest, key.pbx, key.scopes, expires) for key in (served.keys._keys or ())]
+        )
+        async with served.connect() as connection:
+            await subscribed(connection)
+            now[0] = 4_200_000_000.0
+            served.put("calls", "1", call(1))
+            with pytest.raises(ConnectionClosed) as end:
+                await connection.recv()
+            assert ended_with(end.value)[0] == 4001
+
+
+async def test_a_revoked_key_ends_its_conversations_and_no_others() -> None:
+    async with serving() as served, served.connect() as ours, served.connect("display-key") as other:
+        await subscribed(ours)
+        await subscribed(other)
+        served.live.revoke("reader")
+        assert (await closed(ours))[0] == 4001
+        served.put("calls", "1", call(1))
+        assert (await frame(other))["type"] == "change"
+
+
+async def test_at_a_drain_all_are_asked_to_come_back_later() -> None:
+    async with serving() as served, served.connect() as one, served.connect() as other:
+        await subscribed(one)
+        await subscribed(other)
+        await served.live.drain(0.05, (2, 7.5))
+        for connection in (one, other):
+            code, reason = await closed(connection)
+            assert (code, retry_in(reason)) == (4200, [2, 7.5])
+
+
+def big_change(number: int) -> list[tuple[str, str, Any]]:
+    return [
+        ("extensions", str(100 + at), extension(str(100 + at), (f"{number}",) * 5, activity="Talking"))
+        for at in range(60)
+    ]
+
+
+async def stuck(served: Served) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A client that subscribes and then reads nothing: a socket on which nobody calls recv."""
+    host, port = served.host.split(":")
+    reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
+    writer.write(
+        f"GET /webapi/reader-key/stream?topics={','.join(ALL_TOPICS)} HTTP/1.1\r\nHost: {served.host}\r\n"
+        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
+    )
+    await writer.drain()
+    await reader.readuntil(b"\r\n\r\n")
+    return reader, writer
+
+
+async def test_one_who_reads_nothing_delays_nobody_costs_a_buffer_and_is_dropped_in_the_end() -> None:
+    manners = Manners(stall=1.0)
+    async with serving(LiveSettings(manners)) as served, served.connect("display-key") as reading:
+        await subscribed(reading)
+        _, writer = await stuck(served)
+        follower = Follower(state={topic: {} for topic in TOPICS}, position=served.position)
+        slowest = 0.0
+        for number in range(400):  # 10 MB, were it queued
+            served.put_all(big_change(number))
+            begun = time.monotonic()
+            await follow(reading, follower, served.position)
+            slowest = max(slowest, time.monotonic() - begun)
+            waiting = [session._socket.pending for session in served.live._sessions if session._socket is not None]
+            assert sum(waiting) < 512 * 1024
+        assert follower.state == plain(served.view.live.state)
+        assert slowest < 1.0
+        async with asyncio.timeout(10):
+            while len(served.live) > 1:
+                await frame_after_ping(reading)
+        writer.close()
+
+
+async def write_for_ever(writer: asyncio.StreamWriter, data: bytes) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            writer.write(data)
+            await writer.drain()
+
+
+async def frame_after_ping(connection: ClientConnection) -> None:
+    pong = await connection.ping()
+    await pong
+    await asyncio.sleep(0.05)  # not waiting for anything: going easy on the loop that is observed
+
+
+async def test_one_who_pauses_gets_one_merged_change_and_is_exact() -> None:
+    async with serving() as served, served.connect() as connection:
+        await subscribed(connection)
+        follower = Follower(state={topic: {} for topic in TOPICS}, position=served.position)
+        connection.transport.pause_reading()
+        for number in range(600):
+            served.put_all(big_change(number))
+            await asyncio.sleep(0)
+        connection.transport.resume_reading()
+        await follow(connection, follower, served.position)
+        assert follower.state == plain(served.view.live.state)
+        assert len(follower.seen) < 300
+
+
+async def test_a_thousand_pings_of_one_who_reads_nothing_are_not_queued() -> None:
+    manners = Manners(messages_at_once=10**6, stall=0.5)
+    async with serving(LiveSettings(manners)) as served:
+        _, writer = await stuck(served)
+        ping = to_json({"type": "ping", "at": "x" * 60})
+        masked = bytes([0x81, 0x80 | len(ping)]) + b"\0\0\0\0" + ping
+        with pytest.raises(ConnectionError):
+            await write_for_ever(writer, masked * 1000)
+        for session in served.live._sessions:
+            assert session._socket is not None
+            assert session._socket.pending < 512 * 1024
+        writer.close()
+
+
+def garbage(rng: random.Random) -> str | bytes:
+    seeds: list[Any] = [
+        {"type": "subscribe", "topics": ["calls"]},
+        {"type": "ping", "at": 1},
+        {"type": "subscribe", "topics": [1, None, {}]},
+        {"type": ["subscribe"]},
+        {"type": "subscribe", "topics": ["calls"], "since": {"epoch": 1, "seq": "x"}},
+    ]
+    text = bytearray(rng.choice((to_json, to_msgpack))(rng.choice(seeds)))
+    for _ in range(rng.randrange(4)):
+        text[rng.randrange(len(text))] = rng.randrange(256)
+    match rng.randrange(6):
+        case 0:
+            return rng.randbytes(rng.randrange(40))
+        case 1:
+            return "[" * rng.randrange(1, 3000)
+        case 2:
+            return '{"type":"ping","at":"\\ud800"}'
+        case 3:
+            return f'{{"type":"ping","at":{rng.choice(("1e999", "-0", "123456789012345678901234567890", "NaN"))}}}'
+        case 4:
+            return bytes(text)
+        case _:
+            return bytes(text).decode("latin-1")
+
+
+async def test_any_message_ends_in_an_answer_or_a_close_code_of_the_protocol(caplog: pytest.LogCaptureFixture) -> None:
+    rng = random.Random(7)
+    manners = Manners(bad_messages=10)
+    codes: set[int] = set()
+    async with serving(LiveSettings(manners)) as served, served.connect("display-key") as other:
+        await subscribed(other)
+        for _ in range(60):
+            async with served.connect() as connection:
+                await frame(connection)
+                try:
+                    async with asyncio.timeout(10):
+                        for _ in range(14):
+                            await connection.send(garbage(rng))
+                            assert (await frame(connection))["type"] in ("error", "pong", "snapshot")
+                except ConnectionClosed as error:
+                    codes.add(ended_with(error)[0])
+        served.put("calls", "1", call(1))
+        assert (await frame_of(other, "change"))["upsert"].keys() == {"calls"}
+        async with asyncio.timeout(10):
+            while len(served.live) > 1:
+                await frame_after_ping(other)
+    assert codes <= {4000}
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+async def test_any_bytes_on_the_socket_end_that_connection_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+    rng = random.Random(11)
+    before = asyncio.all_tasks()
+    async with serving() as served, served.connect("display-key") as other:
+        await subscribed(other)
+        for _ in range(60):
+            reader, writer = await stuck(served)
+            writer.write(rng.randbytes(rng.randrange(1, 300)))
+            if rng.random() < 0.3:
+                writer.write(struct.pack("!BBQ", 0x82, 0xFF, 2**62))
+            writer.write_eof()
+            async with asyncio.timeout(20):
+                while await reader.read(4096):
+                    pass
+            writer.close()
+        served.put("calls", "1", call(1))
+        assert (await frame_of(other, "change"))["upsert"].keys() == {"calls"}
+        async with asyncio.timeout(10):
+            while len(served.live) > 1:
+                await frame_after_ping(other)
+    assert asyncio.all_tasks() == before
+    assert not [r for r in caplog.records if "ASGI" in r.getMessage() or "stream failed" in r.getMessage()]
