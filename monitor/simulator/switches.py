@@ -43,7 +43,7 @@ class Switches:
     established: Established = "call"
     """ActiveCalls' EstablishedAt: the start of the call, or of the last establishment."""
     socket_at_expiry: SocketAtExpiry = "close"
-    """What becomes of a socket when the token that opened it expires or is revoked."""
+    """What becomes of a socket when the token that opened it expires, renewed by another meanwhile or not."""
     expires_in: ExpiresIn = "seconds"
     """The unit of ``expires_in`` in a token answer: minutes up to 20.0.8, seconds since 20.0.9."""
     duplicates: bool = True

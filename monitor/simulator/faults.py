@@ -1,0 +1,229 @@
+"""Faults on command, for tests: what goes wrong between a PBX and its client, when the test says so.
+
+Every fault stays until it is used up or :meth:`Faults.calm` ends it. ``happened`` counts what was really done, so that
+a test can wait for its fault instead of hoping for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, Generic, Literal, TypeAlias, TypeVar
+
+from monitor.simulator.tokens import Tokens
+
+T = TypeVar("T")
+
+Fault: TypeAlias = Literal["lost", "delayed", "swapped", "missing", "answered", "hung", "dropped"]
+
+_LONGEST_HOLD: Final = 0.2
+"""Seconds for which an event that is to be overtaken waits for another to overtake it."""
+
+
+@dataclass(slots=True)
+class Interception:
+    """An HTTP answer given in place of the right one, ``left`` times more. ``retry_after``: seconds, for its header."""
+
+    status: int
+    left: int
+    path_prefix: str
+    retry_after: int | None = None
+
+
+class Faults:
+    """The switches of misfortune. ``refuse`` and ``accept`` close and open the listening socket."""
+
+    def __init__(
+        self,
+        tokens: Tokens,
+        refuse: Callable[[], Awaitable[None]],
+        accept: Callable[[], Awaitable[None]],
+        seed: int = 0,
+    ) -> None:
+        self.happened: Counter[Fault] = Counter()
+        self.delay = 0.0
+        """Seconds by which events are late now."""
+        self._tokens = tokens
+        self._refuse, self._accept = refuse, accept
+        self._rng = random.Random(seed)  # noqa: S311 - chance for tests, nothing secret
+        self._lose, self._lose_chance, self._swap, self._missing = 0, 0.0, 0, 0
+        self._interceptions: list[Interception] = []
+        self._hangs: dict[str, asyncio.Event] = {}
+        self._on_drop: list[Callable[[int | None], None]] = []
+
+    # commands
+
+    def drop_sockets(self, code: int | None = None) -> None:
+        """Cut every WebSocket: without a word (a client sees 1006), or with a close frame of this code."""
+        for callback in self._on_drop:
+            callback(code)
+
+    def lose_events(self, count: int = 0, probability: float = 0.0) -> None:
+        """The next ``count`` events are never sent, and of all later ones this share."""
+        self._lose, self._lose_chance = count, probability
+
+    def delay_events(self, seconds: float) -> None:
+        """Events come late by that much, in order; 0 ends it for those to come."""
+        self.delay = seconds
+
+    def reorder_events(self, count: int) -> None:
+        """The next ``count`` pairs of events come in the wrong order."""
+        self._swap = count
+
+    def missing_reads(self, count: int) -> None:
+        """The next ``count`` reads of a single participant answer 404, whether it is there or not."""
+        self._missing = count
+
+    def answer_with(
+        self, status: int, count: int = 1, path_prefix: str = "/", *, retry_after: int | None = None
+    ) -> None:
+        """The next ``count`` requests under that path are answered with ``status`` and nothing is done for them."""
+        self._interceptions.append(Interception(status, count, path_prefix, retry_after))
+
+    def hang(self, path_prefix: str = "/") -> None:
+        """Requests under that path wait until :meth:`release`; whoever stays that long is served then."""
+        self._hangs.setdefault(path_prefix, asyncio.Event())
+
+    def release(self) -> None:
+        """Let go of all requests that hang, and hang no more."""
+        for event in self._hangs.values():
+            event.set()
+        self._hangs.clear()
+
+    def expire_tokens(self) -> None:
+        """Every token's time is up: 401 from now on, and sockets close where the switch says so."""
+        self._tokens.expire()
+
+    def revoke_tokens(self) -> None:
+        """Every token is worthless, as if another process had minted; sockets stay."""
+        self._tokens.revoke()
+
+    async def refuse(self) -> None:
+        """Stop listening and cut every connection; returns when it is done."""
+        await self._refuse()
+
+    async def accept(self) -> None:
+        """Listen again, on the same port."""
+        await self._accept()
+
+    def calm(self) -> None:
+        """End every fault that is set; a socket that does not listen stays so."""
+        self._lose, self._lose_chance, self._swap, self._missing, self.delay = 0, 0.0, 0, 0, 0.0
+        self._interceptions.clear()
+        self.release()
+
+    # questions of the simulator
+
+    def loses(self) -> bool:
+        """Whether the event at hand is lost."""
+        if self._lose > 0:
+            self._lose -= 1
+        elif not self._lose_chance or self._rng.random() >= self._lose_chance:
+            return False
+        self.happened["lost"] += 1
+        return True
+
+    def swaps(self) -> bool:
+        """Whether the event at hand is to be overtaken by the next one."""
+        if self._swap <= 0:
+            return False
+        self._swap -= 1
+        return True
+
+    def misses(self) -> bool:
+        """Whether the participant that is read at the moment is not to be found."""
+        if self._missing <= 0:
+            return False
+        self._missing -= 1
+        self.happened["missing"] += 1
+        return True
+
+    def intercepts(self, path: str) -> Interception | None:
+        """What to answer in place of the right answer."""
+        for interception in self._interceptions:
+            if path.startswith(interception.path_prefix):
+                interception.left -= 1
+                if interception.left <= 0:
+                    self._interceptions.remove(interception)
+                self.happened["answered"] += 1
+                return interception
+        return None
+
+    def hangs(self, path: str) -> asyncio.Event | None:
+        """What a request of this path has to wait for."""
+        for prefix, event in self._hangs.items():
+            if path.startswith(prefix):
+                self.happened["hung"] += 1
+                return event
+        return None
+
+    def on_drop(self, callback: Callable[[int | None], None]) -> None:
+        """Register who cuts the sockets."""
+        self._on_drop.append(callback)
+
+
+class EventPath(Generic[T]):
+    """Where events pass on their way to the sockets: lost, late or overtaken as the faults say, else at once.
+
+    Holds as many events as fall into the delay; nothing else bounds it.
+    """
+
+    def __init__(self, faults: Faults, deliver: Callable[[T], None]) -> None:
+        self._faults = faults
+        self._deliver = deliver
+        self._late: deque[tuple[float, T]] = deque()
+        self._held: list[T] = []
+        self._late_timer: asyncio.TimerHandle | None = None
+        self._held_timer: asyncio.TimerHandle | None = None
+
+    def put(self, event: T) -> None:
+        """Send an event on its way. Needs a running loop."""
+        if self._faults.loses():
+            return
+        if not self._faults.delay and not self._late:
+            self._arrive(event)
+            return
+        loop = asyncio.get_running_loop()
+        due = loop.time() + self._faults.delay
+        self._late.append((max(due, self._late[-1][0]) if self._late else due, event))
+        self._faults.happened["delayed"] += 1
+        if self._late_timer is None:
+            self._late_timer = loop.call_at(self._late[0][0], self._arrivals)
+
+    def clear(self) -> None:
+        """Forget what is under way, as when the PBX stops."""
+        self._late.clear()
+        self._held.clear()
+        for timer in (self._late_timer, self._held_timer):
+            if timer is not None:
+                timer.cancel()
+        self._late_timer = self._held_timer = None
+
+    def _arrivals(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._late_timer = None
+        while self._late and self._late[0][0] <= loop.time():
+            self._arrive(self._late.popleft()[1])
+        if self._late:
+            self._late_timer = loop.call_at(self._late[0][0], self._arrivals)
+
+    def _arrive(self, event: T) -> None:
+        if self._held:
+            self._deliver(event)
+            self._faults.happened["swapped"] += 1
+            self._let_go()
+        elif self._faults.swaps():
+            self._held.append(event)
+            self._held_timer = asyncio.get_running_loop().call_later(_LONGEST_HOLD, self._let_go)
+        else:
+            self._deliver(event)
+
+    def _let_go(self) -> None:
+        if self._held_timer is not None:
+            self._held_timer.cancel()
+            self._held_timer = None
+        while self._held:
+            self._deliver(self._held.pop())

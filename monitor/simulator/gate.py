@@ -1,0 +1,117 @@
+"""Before every answer of the simulated PBX: faults, the token, and the way there and back. Plain ASGI, as it is hot."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from monitor.simulator.directory import Directory
+from monitor.simulator.faults import Faults
+from monitor.simulator.switches import Switches
+from monitor.simulator.tokens import Principal, Tokens
+
+_TOKEN_PATH: Final = "/connect/token"  # noqa: S105 - where tokens are to be had, none itself
+_CHALLENGE: Final = (b"www-authenticate", b'Bearer error="invalid_token"')
+_GONE: Final = ("http.disconnect", "websocket.disconnect")
+
+
+class Gate:
+    """Lets a request through to ``app``, or answers it.
+
+    In the scope's ``state`` whoever is let in has ``principal``, and ``role``: the greatest of the client's roles.
+
+    401 without a live token; 403 if the licence does not reach, or the client is not given that API. Half of the
+    latency passes before a request is handled and half after, so an answer is as old as its way back. Requests wait
+    side by side. A request that hangs is forgotten if its client goes away.
+    """
+
+    def __init__(self, app: ASGIApp, directory: Directory, tokens: Tokens, faults: Faults, switches: Switches) -> None:
+        self._app = app
+        self._directory, self._tokens, self._faults = directory, tokens, faults
+        self._latency = switches.latency
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request or one socket."""
+        path: str = scope["path"]
+        hang = self._faults.hangs(path)
+        if hang is not None:
+            held = await _wait(hang, receive)
+            if held is None:
+                return
+            receive = held
+        if self._latency:
+            await asyncio.sleep(self._latency / 2)
+            send = _late(send, self._latency / 2)
+        intercepted = self._faults.intercepts(path)
+        if intercepted is not None:
+            after = intercepted.retry_after
+            await _deny(scope, send, intercepted.status, [] if after is None else [(b"retry-after", b"%d" % after)])
+        elif path == _TOKEN_PATH:
+            await self._app(scope, receive, send)
+        else:
+            await self._checked(scope, receive, send)
+
+    async def _checked(self, scope: Scope, receive: Receive, send: Send) -> None:
+        principal = self._tokens.principal(_bearer(scope))
+        if principal is None:
+            await _deny(scope, send, 401, [_CHALLENGE])
+        elif not self._allowed(principal, scope["path"]):
+            await _deny(scope, send, 403, [])
+        else:
+            scope.setdefault("state", {}).update(principal=principal, role=principal.max_role)
+            await self._app(scope, receive, send)
+
+    def _allowed(self, principal: Principal, path: str) -> bool:
+        client = self._directory.entity(principal.client_id)
+        if client is None or "Enterprise" not in principal.roles:
+            return False
+        if path.startswith("/callcontrol"):
+            return bool(client["CallControlEnabled"])
+        return bool(client["XAPIEnabled"]) if path.startswith("/xapi") else True
+
+
+def _bearer(scope: Scope) -> str:
+    value = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+    scheme, _, token = value.decode("latin-1").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+async def _deny(scope: Scope, send: Send, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+    kind = "websocket.http.response" if scope["type"] == "websocket" else "http.response"
+    await send({"type": f"{kind}.start", "status": status, "headers": [*headers, (b"content-length", b"0")]})
+    await send({"type": f"{kind}.body", "body": b""})
+
+
+def _late(send: Send, seconds: float) -> Send:
+    async def send_late(message: Message) -> None:
+        if message["type"] in ("http.response.start", "websocket.accept", "websocket.http.response.start"):
+            await asyncio.sleep(seconds)
+        await send(message)
+
+    return send_late
+
+
+async def _wait(hang: asyncio.Event, receive: Receive) -> Receive | None:
+    """Wait for the end of ``hang``: what then takes the place of ``receive``, or None if the client went away."""
+    heard: list[Message] = []
+
+    async def listen() -> None:
+        while not heard or heard[-1]["type"] not in _GONE:
+            heard.append(await receive())
+
+    listening, waiting = asyncio.create_task(listen()), asyncio.create_task(hang.wait())
+    try:
+        await asyncio.wait((listening, waiting), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        listening.cancel()
+        waiting.cancel()
+        await asyncio.gather(listening, waiting, return_exceptions=True)
+    if heard and heard[-1]["type"] in _GONE:
+        return None
+
+    async def replay() -> Message:
+        return heard.pop(0) if heard else await receive()
+
+    return replay

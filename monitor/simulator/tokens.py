@@ -1,0 +1,160 @@
+"""Tokens of the simulated PBX: OAuth2 client credentials as 3CX v20 gives them.
+
+Rules:
+
+- One token a client is alive: minting another makes the one before worthless at once.
+- A token lives ``lifetime`` seconds, rounded up to whole ones as the ``exp`` of a JWT is; after that it is worthless.
+- ``expires_in`` counts seconds or minutes, as the switch says; ``exp`` inside the token is always right.
+- A token is an ES256 JWT with ``role`` and ``MaxRole`` claims; its key is made when the PBX starts, so no token
+  survives a restart.
+"""
+
+from __future__ import annotations
+
+import hmac
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final, Literal, TypeAlias
+from uuid import uuid4
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from monitor.simulator.directory import Directory
+from monitor.simulator.switches import Switches
+from monitor.simulator.xapi_templates import ROLES
+
+Licence: TypeAlias = Literal["enterprise", "professional"]
+
+_ROLES: Final = ("MyUser", "Admin", "GlobalAdmin", "MachineAdmin", "PhoneSystemAdmin", "Users", "Trunks", "Reports")
+_FULL_LICENCE: Final = ("Paid", "Enterprise")
+
+
+class GrantRefused(Exception):
+    """No token for this request. ``status`` is HTTP's, ``error`` OAuth2's word (RFC 6749, section 5.2)."""
+
+    def __init__(self, status: int, error: str, description: str) -> None:
+        super().__init__(description)
+        self.status = status
+        self.error = error
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """An API client as its token names it. ``expires``: POSIX seconds."""
+
+    client_id: str
+    roles: frozenset[str]
+    max_role: str
+    expires: float
+
+
+class Tokens:
+    """Who may come in. ``clock`` gives POSIX seconds; secrets are those of ``directory.secrets``, by client id."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        switches: Switches,
+        clock: Callable[[], float],
+        lifetime: float = 3600,
+        licence: Licence = "enterprise",
+    ) -> None:
+        self.lifetime = lifetime
+        self.licence = licence
+        self.minted = 0
+        """How many tokens were given out."""
+        self._directory = directory
+        self._switches = switches
+        self._clock = clock
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._principals: dict[str, Principal] = {}
+        self._token_of: dict[str, str] = {}
+        self._on_expire: list[Callable[[], None]] = []
+
+    def grant(self, form: Mapping[str, str]) -> dict[str, object]:
+        """The answer to ``POST /connect/token`` with these fields. Raises GrantRefused."""
+        match form.get("grant_type"):
+            case "client_credentials":
+                return self._mint(self._authenticated(form))
+            case None | "":
+                raise GrantRefused(400, "invalid_request", "The mandatory 'grant_type' parameter is missing.")
+            case other:
+                raise GrantRefused(400, "unsupported_grant_type", f"The grant type '{other}' is not supported.")
+
+    def principal(self, token: str) -> Principal | None:
+        """Whose token this is; None if it is unknown, revoked or expired."""
+        found = self._principals.get(token)
+        return found if found is not None and found.expires > self._clock() else None
+
+    def expire(self) -> None:
+        """Every token's time is up now."""
+        now = self._clock()
+        self._principals = {token: replace(who, expires=now) for token, who in self._principals.items()}
+        for callback in self._on_expire:
+            callback()
+
+    def revoke(self) -> None:
+        """No token is worth anything any more, as if somebody else had minted for every client."""
+        self._principals.clear()
+        self._token_of.clear()
+
+    def restart(self) -> None:
+        """As after a restart of the PBX: a new signing key, and no token alive."""
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self.revoke()
+
+    def on_expire(self, callback: Callable[[], None]) -> None:
+        """Register a callable that hears of :meth:`expire`; of what expires in its own time nobody is told."""
+        self._on_expire.append(callback)
+
+    def _authenticated(self, form: Mapping[str, str]) -> str:
+        client_id, secret = form.get("client_id"), form.get("client_secret")
+        if not client_id or not secret:
+            missing = "client_id" if not client_id else "client_secret"
+            raise GrantRefused(400, "invalid_request", f"The mandatory '{missing}' parameter is missing.")
+        known = self._directory.secrets.get(client_id, "")
+        right = hmac.compare_digest(secret.encode(), known.encode())
+        if not known or not right or self._directory.entity(client_id) is None:
+            raise GrantRefused(401, "invalid_client", "The specified client credentials are invalid.")
+        return client_id
+
+    def _mint(self, client_id: str) -> dict[str, object]:
+        now = self._clock()
+        expires = math.ceil(now + self.lifetime)
+        rank = self._rank(client_id)
+        roles = (*_ROLES, *(_FULL_LICENCE if self.licence == "enterprise" else ("Paid",)))
+        claims = {
+            "iss": f"https://{self._directory.fqdn}",
+            "aud": "XAPI",
+            "sub": client_id,
+            "unique_name": client_id,
+            "client_id": client_id,
+            "role": list(roles),
+            "MaxRole": rank,
+            "jti": uuid4().hex,
+            "nbf": int(now),
+            "iat": int(now),
+            "exp": expires,
+        }
+        token = jwt.encode(claims, self._key, algorithm="ES256")
+        self._principals.pop(self._token_of.get(client_id, ""), None)
+        self._token_of[client_id] = token
+        self._principals[token] = Principal(client_id, frozenset(roles), rank, float(expires))
+        self.minted += 1
+        return {
+            "token_type": "Bearer",
+            "expires_in": self._expires_in(),
+            "access_token": token,
+            "refresh_token": None,
+        }
+
+    def _expires_in(self) -> int:
+        unit = 60 if self._switches.expires_in == "minutes" else 1
+        return max(1, int(self.lifetime) // unit)
+
+    def _rank(self, client_id: str) -> str:
+        entity = self._directory.entity(client_id) or {}
+        names = [row["Rights"]["RoleName"] for row in entity.get("Groups", ())]
+        return max((name for name in names if name in ROLES), key=ROLES.index, default=ROLES[0])
