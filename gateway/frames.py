@@ -128,15 +128,19 @@ class FrameCache:
         now = self._position()
         return encode(HeartbeatFrame(now.epoch, now.seq, from_unix(self._clock()), stale_since), encoding)
 
-    def change(self, view: View, encoding: Encoding, from_seq: int) -> Message | None:
-        """The change from ``from_seq`` of the present epoch to now; None if a snapshot must be sent instead."""
+    def change(self, view: View, encoding: Encoding, from_seq: int, same_until: int) -> Message | None:
+        """The change from ``from_seq`` of the present epoch to now; None if a snapshot must be sent instead.
+
+        ``same_until``: the last position known to be no different in this view from ``from_seq`` and all between; only
+        what came after it is looked at, be it ever so long since ``from_seq``.
+        """
         now = self._position()
         if self._changes_to != now:
             self._changes.clear()
             self._changes_to = now
-        key = (view, encoding, from_seq)
+        key = (view, encoding, from_seq)  # same_until follows from it
         if key not in self._changes:
-            delta = view.change(self._history, from_seq)
+            delta = view.change(self._history, same_until)
             self._changes[key] = None if delta is None else self._encode_change(delta, encoding, from_seq, now)
             if len(self._changes) > _CHANGES_KEPT:
                 self._changes.popitem(last=False)

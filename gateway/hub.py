@@ -120,9 +120,9 @@ class Hub:
             return self._snapshot(subscriber, now, told.seq if told is not None and told.epoch == now.epoch else 0)
         if told.seq > now.seq:
             return ()
-        from_seq = self._tracks[subscriber.view].unchanged_from(told.seq)
-        if from_seq is not None:
-            message = self._frames.change(subscriber.view, subscriber.encoding, from_seq)
+        stretch = self._tracks[subscriber.view].stretch(told.seq)
+        if stretch is not None:
+            message = self._frames.change(subscriber.view, subscriber.encoding, *stretch)
             if message is None:
                 return self._snapshot(subscriber, now, told.seq + 1)
             subscriber.position = now
@@ -206,16 +206,15 @@ class _Track:
             del self._touched[:-keep]
         return bool(touched)
 
-    def unchanged_from(self, seq: int) -> int | None:
-        """None if the view is now what it was at ``seq``; else the first position known to be the same as ``seq``."""
+    def stretch(self, seq: int) -> tuple[int, int] | None:
+        """First and last of the positions around ``seq`` at which the view is known to be the same; None: up to now."""
         self.advance()
         if seq < self._watched_from:
-            return seq
+            return seq, seq
         at = bisect_right(self._touched, seq)
         if at == len(self._touched):
             return None
-        first = self._touched[at - 1] if at else self._watched_from
-        return first if self._history.since(first) is not None else seq
+        return self._touched[at - 1] if at else self._watched_from, self._touched[at] - 1
 
     def _restart(self) -> None:
         self._at = now = self._history.position

@@ -75,6 +75,7 @@ class Live:
         self._sessions: set[Session] = set()
         self._per_key: Counter[str] = Counter()
         self._draining = False
+        self._left = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -107,6 +108,7 @@ class Live:
                 await session.run(first)
             finally:
                 self._sessions.discard(session)
+                self._left.set()
         except WebSocketDisconnect:
             return  # it went while it was being let in
         finally:
@@ -119,7 +121,7 @@ class Live:
                 session.end(4001, "key revoked")
 
     async def drain(self, within: float, retry_in: tuple[float, float] = (1.0, 10.0)) -> None:
-        """Take nobody new, and send all away, spread over ``within`` seconds. Returns when all are gone or were told.
+        """Take nobody new, and send all away, spread over ``within`` seconds. Returns when all are gone.
 
         ``retry_in``: after how many seconds, drawn at random from this range, clients are to come back.
         """
@@ -129,6 +131,9 @@ class Live:
         for session in leaving:
             session.end(4200, farewell_reason(retry_in))
             await asyncio.sleep(within / len(leaving))
+        while self._sessions:  # each ends within seconds of being asked to
+            self._left.clear()
+            await self._left.wait()
 
     def _admit(self, websocket: WebSocket) -> tuple[ApiKey, PbxView]:
         if self._draining:

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import fakeredis
+import pytest
 import uvicorn
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from gateway.auth import ApiKey, KeyTable, digest_of
@@ -28,7 +30,7 @@ from monitor.model.change import Change, Edit, Position
 from monitor.model.entities import BOOK_TOPICS, TOPICS, Entity, empty_state
 from monitor.model.wire import to_json, to_msgpack
 from tests.gateway.entities import START
-from tests.gateway.histories import decoded
+from tests.gateway.histories import Follower, decoded
 
 ALL_TOPICS = list(TOPICS)
 
@@ -139,8 +141,9 @@ async def serving(
     wrap: Callable[[ASGIApp], ASGIApp] = lambda app: app,
     clock: Callable[[], float] = time.time,
     port: int = 0,
+    **options: Any,
 ) -> AsyncIterator[Served]:
-    """Everything started, and stopped again afterwards."""
+    """Everything started, and stopped again afterwards. ``options``: uvicorn's, in place of our own."""
     redis = fakeredis.FakeAsyncRedis()
     view, empty = (open_view(name, redis, heartbeat=heartbeat, clock=clock) for name in ("main", "empty"))
     view.live.load(Position(f"{1:015d}-t", 0), START, empty_state(TOPICS))
@@ -149,7 +152,7 @@ async def serving(
     live = Live({"main": view, "empty": empty}, keys, settings, clock)
     listener = socket.create_server(("127.0.0.1", port))
     app = wrap(Starlette(routes=live.routes()))
-    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, **uvicorn_options()))
+    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, **{**uvicorn_options(), **options}))
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(server.serve(sockets=[listener]))
         hubs = [tasks.create_task(hub.run()) for hub in (view.hub, view.book_hub)]
@@ -167,3 +170,29 @@ def retry_in(reason: str) -> list[float]:
     found = json.loads(reason)["retry_in"]
     assert isinstance(found, list)
     return found
+
+
+async def closed(connection: ClientConnection) -> tuple[int, str]:
+    """The close code and reason that the server ends with."""
+    with pytest.raises(ConnectionClosed) as end:
+        await _read_on(connection)
+    return ended_with(end.value)
+
+
+async def _read_on(connection: ClientConnection) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            await connection.recv()
+
+
+def ended_with(error: ConnectionClosed) -> tuple[int, str]:
+    assert error.rcvd is not None
+    return error.rcvd.code, error.rcvd.reason
+
+
+async def follow(connection: ClientConnection, follower: Follower, until: Position) -> None:
+    async with asyncio.timeout(20):
+        while follower.position is None or follower.position < until:
+            found = decoded(await connection.recv())
+            if found["type"] != "hello":
+                follower.receive(found)

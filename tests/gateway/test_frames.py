@@ -45,12 +45,12 @@ def test_the_frames_are_as_the_protocol_says() -> None:
     beat = frames.heartbeat("json", None)
     assert decoded(beat) == {"type": "heartbeat", "seq": 0, "stale_since": None, **head}
     ledger.put([("calls", "7", call(7))])
-    change = frames.change(view, "json", 0)
+    change = frames.change(view, "json", 0, 0)
     assert change is not None
     upsert = {"calls": {"7": plain(call(7))}}
     assert decoded(change) == {"type": "change", "from": 0, "seq": 1, "upsert": upsert, "remove": {}, **head}
     ledger.put([("calls", "7", None)])
-    change = frames.change(view, "json", 1)
+    change = frames.change(view, "json", 1, 1)
     assert change is not None
     assert decoded(change) == {"type": "change", "from": 1, "seq": 2, "upsert": {}, "remove": {"calls": ["7"]}, **head}
     hello = encode(Hello(1, "callmon", "main", 5.0, START, ("calls",)), "json")
@@ -74,7 +74,7 @@ def test_both_encodings_say_the_same(history: list[list[Put]], view: View) -> No
         ledger.put(change)
     frames = FrameCache(ledger, Clock())
     pairs = [
-        (frames.change(view, "json", 0), frames.change(view, "msgpack", 0)),
+        (frames.change(view, "json", 0, 0), frames.change(view, "msgpack", 0, 0)),
         (frames.snapshot(view, "json", 0).messages[0], frames.snapshot(view, "msgpack", 0).messages[0]),
         (frames.heartbeat("json", START), frames.heartbeat("msgpack", START)),
     ]
@@ -105,9 +105,9 @@ def test_a_change_too_large_for_a_frame_is_left_to_a_snapshot() -> None:
     ledger = busy_ledger(0)
     frames = FrameCache(ledger, Clock())
     ledger.put([("extensions", str(n), extension(str(n), queues=("800",) * 10)) for n in range(1200)])
-    assert frames.change(ALL, "json", 0) is None
+    assert frames.change(ALL, "json", 0, 0) is None
     ledger.put([("calls", "1", call(1))])
-    assert frames.change(ALL, "json", 1) is not None
+    assert frames.change(ALL, "json", 1, 1) is not None
 
 
 def test_equal_views_get_the_very_same_bytes() -> None:
@@ -116,7 +116,7 @@ def test_equal_views_get_the_very_same_bytes() -> None:
     twin = View(frozenset(TOPICS), EVERYTHING)
     assert frames.snapshot(ALL, "json", 0) is frames.snapshot(twin, "json", 0)
     ledger.put([("calls", "1", call(1))])
-    assert frames.change(ALL, "json", 0) is frames.change(twin, "json", 0)
+    assert frames.change(ALL, "json", 0, 0) is frames.change(twin, "json", 0, 0)
 
 
 def test_a_snapshot_is_shared_for_a_second_though_the_position_moves_on_but_not_before_what_the_client_knows() -> None:
@@ -150,7 +150,7 @@ def test_many_who_lag_differently_do_not_fill_the_memory() -> None:
         ledger.put([("calls", str(number), call(number))])
     frames = FrameCache(ledger, Clock())
     for seq in range(200):
-        assert frames.change(ALL, "json", seq) is not None
+        assert frames.change(ALL, "json", seq, seq) is not None
     assert len(frames._changes) <= 64
 
 

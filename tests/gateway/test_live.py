@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import random
-import struct
 import time
 from typing import Any
 
 import pytest
-from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from gateway.frames import Encoding
@@ -18,12 +13,14 @@ from gateway.live import LiveSettings
 from gateway.session import Manners
 from monitor.model.change import Change, Edit, Position
 from monitor.model.entities import TOPICS, Contact
-from monitor.model.wire import to_json, to_msgpack
+from monitor.model.wire import to_json
 from tests.gateway.entities import START, call, extension
-from tests.gateway.histories import Follower, decoded, plain
+from tests.gateway.histories import decoded, plain
 from tests.gateway.serving import (
     ALL_TOPICS,
     Served,
+    closed,
+    ended_with,
     frame,
     frame_of,
     retry_in,
@@ -32,32 +29,6 @@ from tests.gateway.serving import (
     subscribed,
     without_denials,
 )
-
-
-async def closed(connection: ClientConnection) -> tuple[int, str]:
-    """The close code and reason that the server ends with."""
-    with pytest.raises(ConnectionClosed) as end:
-        await _read_on(connection)
-    return ended_with(end.value)
-
-
-async def _read_on(connection: ClientConnection) -> None:
-    async with asyncio.timeout(10):
-        while True:
-            await connection.recv()
-
-
-def ended_with(error: ConnectionClosed) -> tuple[int, str]:
-    assert error.rcvd is not None
-    return error.rcvd.code, error.rcvd.reason
-
-
-async def follow(connection: ClientConnection, follower: Follower, until: Position) -> None:
-    async with asyncio.timeout(20):
-        while follower.position is None or follower.position < until:
-            found = decoded(await connection.recv())
-            if found["type"] != "hello":
-                follower.receive(found)
 
 
 async def refusal(served: Served, **how: Any) -> tuple[int, str]:
@@ -318,162 +289,3 @@ async def test_at_a_drain_all_are_asked_to_come_back_later() -> None:
         for connection in (one, other):
             code, reason = await closed(connection)
             assert (code, retry_in(reason)) == (4200, [2, 7.5])
-
-
-def big_change(number: int) -> list[tuple[str, str, Any]]:
-    return [
-        ("extensions", str(100 + at), extension(str(100 + at), (f"{number}",) * 5, activity="Talking"))
-        for at in range(60)
-    ]
-
-
-async def stuck(served: Served) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A client that subscribes and then reads nothing: a socket on which nobody calls recv."""
-    host, port = served.host.split(":")
-    reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
-    writer.write(
-        f"GET /webapi/reader-key/stream?topics={','.join(ALL_TOPICS)} HTTP/1.1\r\nHost: {served.host}\r\n"
-        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
-    )
-    await writer.drain()
-    await reader.readuntil(b"\r\n\r\n")
-    return reader, writer
-
-
-async def test_one_who_reads_nothing_delays_nobody_costs_a_buffer_and_is_dropped_in_the_end() -> None:
-    manners = Manners(stall=1.0)
-    async with serving(LiveSettings(manners)) as served, served.connect("display-key") as reading:
-        await subscribed(reading)
-        _, writer = await stuck(served)
-        follower = Follower(state={topic: {} for topic in TOPICS}, position=served.position)
-        slowest = 0.0
-        for number in range(400):  # 10 MB, were it queued
-            served.put_all(big_change(number))
-            begun = time.monotonic()
-            await follow(reading, follower, served.position)
-            slowest = max(slowest, time.monotonic() - begun)
-            waiting = [session._socket.pending for session in served.live._sessions if session._socket is not None]
-            assert sum(waiting) < 512 * 1024
-        assert follower.state == plain(served.view.live.state)
-        assert slowest < 1.0
-        async with asyncio.timeout(10):
-            while len(served.live) > 1:
-                await frame_after_ping(reading)
-        writer.close()
-
-
-async def write_for_ever(writer: asyncio.StreamWriter, data: bytes) -> None:
-    async with asyncio.timeout(20):
-        while True:
-            writer.write(data)
-            await writer.drain()
-
-
-async def frame_after_ping(connection: ClientConnection) -> None:
-    pong = await connection.ping()
-    await pong
-    await asyncio.sleep(0.05)  # not waiting for anything: going easy on the loop that is observed
-
-
-async def test_one_who_pauses_gets_one_merged_change_and_is_exact() -> None:
-    async with serving() as served, served.connect() as connection:
-        await subscribed(connection)
-        follower = Follower(state={topic: {} for topic in TOPICS}, position=served.position)
-        connection.transport.pause_reading()
-        for number in range(600):
-            served.put_all(big_change(number))
-            await asyncio.sleep(0)
-        connection.transport.resume_reading()
-        await follow(connection, follower, served.position)
-        assert follower.state == plain(served.view.live.state)
-        assert len(follower.seen) < 300
-
-
-async def test_a_thousand_pings_of_one_who_reads_nothing_are_not_queued() -> None:
-    manners = Manners(messages_at_once=10**6, stall=0.5)
-    async with serving(LiveSettings(manners)) as served:
-        _, writer = await stuck(served)
-        ping = to_json({"type": "ping", "at": "x" * 60})
-        masked = bytes([0x81, 0x80 | len(ping)]) + b"\0\0\0\0" + ping
-        with pytest.raises(ConnectionError):
-            await write_for_ever(writer, masked * 1000)
-        for session in served.live._sessions:
-            assert session._socket is not None
-            assert session._socket.pending < 512 * 1024
-        writer.close()
-
-
-def garbage(rng: random.Random) -> str | bytes:
-    seeds: list[Any] = [
-        {"type": "subscribe", "topics": ["calls"]},
-        {"type": "ping", "at": 1},
-        {"type": "subscribe", "topics": [1, None, {}]},
-        {"type": ["subscribe"]},
-        {"type": "subscribe", "topics": ["calls"], "since": {"epoch": 1, "seq": "x"}},
-    ]
-    text = bytearray(rng.choice((to_json, to_msgpack))(rng.choice(seeds)))
-    for _ in range(rng.randrange(4)):
-        text[rng.randrange(len(text))] = rng.randrange(256)
-    match rng.randrange(6):
-        case 0:
-            return rng.randbytes(rng.randrange(40))
-        case 1:
-            return "[" * rng.randrange(1, 3000)
-        case 2:
-            return '{"type":"ping","at":"\\ud800"}'
-        case 3:
-            return f'{{"type":"ping","at":{rng.choice(("1e999", "-0", "123456789012345678901234567890", "NaN"))}}}'
-        case 4:
-            return bytes(text)
-        case _:
-            return bytes(text).decode("latin-1")
-
-
-async def test_any_message_ends_in_an_answer_or_a_close_code_of_the_protocol(caplog: pytest.LogCaptureFixture) -> None:
-    rng = random.Random(7)
-    manners = Manners(bad_messages=10)
-    codes: set[int] = set()
-    async with serving(LiveSettings(manners)) as served, served.connect("display-key") as other:
-        await subscribed(other)
-        for _ in range(60):
-            async with served.connect() as connection:
-                await frame(connection)
-                try:
-                    async with asyncio.timeout(10):
-                        for _ in range(14):
-                            await connection.send(garbage(rng))
-                            assert (await frame(connection))["type"] in ("error", "pong", "snapshot")
-                except ConnectionClosed as error:
-                    codes.add(ended_with(error)[0])
-        served.put("calls", "1", call(1))
-        assert (await frame_of(other, "change"))["upsert"].keys() == {"calls"}
-        async with asyncio.timeout(10):
-            while len(served.live) > 1:
-                await frame_after_ping(other)
-    assert codes <= {4000}
-    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
-
-
-async def test_any_bytes_on_the_socket_end_that_connection_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
-    rng = random.Random(11)
-    before = asyncio.all_tasks()
-    async with serving() as served, served.connect("display-key") as other:
-        await subscribed(other)
-        for _ in range(60):
-            reader, writer = await stuck(served)
-            writer.write(rng.randbytes(rng.randrange(1, 300)))
-            if rng.random() < 0.3:
-                writer.write(struct.pack("!BBQ", 0x82, 0xFF, 2**62))
-            writer.write_eof()
-            async with asyncio.timeout(20):
-                while await reader.read(4096):
-                    pass
-            writer.close()
-        served.put("calls", "1", call(1))
-        assert (await frame_of(other, "change"))["upsert"].keys() == {"calls"}
-        async with asyncio.timeout(10):
-            while len(served.live) > 1:
-                await frame_after_ping(other)
-    assert asyncio.all_tasks() == before
-    assert not [r for r in caplog.records if "ASGI" in r.getMessage() or "stream failed" in r.getMessage()]

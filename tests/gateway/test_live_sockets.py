@@ -1,0 +1,224 @@
+"""The stream's sockets under ill use: clients that read nothing or write anything. On both event loops."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+import struct
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+import structlog
+import uvloop
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from gateway.live import LiveSettings
+from gateway.session import Manners
+from gateway.wsprotocol import SEND_BUFFER
+from monitor.model.entities import TOPICS
+from monitor.model.wire import to_json, to_msgpack
+from tests.gateway.entities import call, extension
+from tests.gateway.histories import Follower, plain
+from tests.gateway.serving import ALL_TOPICS, Served, ended_with, follow, frame, frame_of, serving, subscribed
+
+
+def on_both_loops(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """The test once on asyncio's own loop and once on uvloop; nothing may be logged that says of a fault of ours."""
+
+    @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+    def run(loop: Callable[[], asyncio.AbstractEventLoop], caplog: pytest.LogCaptureFixture) -> None:
+        with asyncio.Runner(loop_factory=loop) as runner, structlog.testing.capture_logs() as lines:
+            runner.run(test())
+        assert not [line for line in lines if line["event"] == "stream failed"]
+        assert not [record for record in caplog.records if "ASGI" in record.getMessage()]
+
+    return run
+
+
+def big_change(number: int) -> list[tuple[str, str, Any]]:
+    return [
+        ("extensions", str(100 + at), extension(str(100 + at), (f"{number}",) * 5, activity="Talking"))
+        for at in range(60)
+    ]
+
+
+async def stuck(served: Served) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A client that subscribes and then reads nothing: a socket on which nobody calls recv."""
+    host, port = served.host.split(":")
+    reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
+    writer.write(
+        f"GET /webapi/reader-key/stream?topics={','.join(ALL_TOPICS)} HTTP/1.1\r\nHost: {served.host}\r\n"
+        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
+    )
+    await writer.drain()
+    await reader.readuntil(b"\r\n\r\n")
+    return reader, writer
+
+
+@on_both_loops
+async def test_one_who_reads_nothing_delays_nobody_costs_a_buffer_and_is_dropped_in_the_end() -> None:
+    manners = Manners(stall=1.0)
+    async with serving(LiveSettings(manners)) as served, served.connect("display-key") as reading:
+        await subscribed(reading)
+        _, writer = await stuck(served)
+        follower = Follower(state={topic: {} for topic in TOPICS}, position=served.position)
+        slowest = 0.0
+        for number in range(400):  # 10 MB, were it queued
+            served.put_all(big_change(number))
+            begun = time.monotonic()
+            await follow(reading, follower, served.position)
+            slowest = max(slowest, time.monotonic() - begun)
+            waiting = [session._socket.pending for session in served.live._sessions if session._socket is not None]
+            assert sum(waiting) < 512 * 1024
+        assert follower.state == plain(served.view.live.state)
+        assert slowest < 1.0
+        async with asyncio.timeout(10):
+            while len(served.live) > 1:
+                await frame_after_ping(reading)
+        writer.close()
+
+
+async def write_for_ever(writer: asyncio.StreamWriter, data: bytes) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            writer.write(data)
+            await writer.drain()
+
+
+async def frame_after_ping(connection: ClientConnection) -> None:
+    pong = await connection.ping()
+    await pong
+    await asyncio.sleep(0.05)  # not waiting for anything: going easy on the loop that is observed
+
+
+@on_both_loops
+async def test_one_who_pauses_gets_one_merged_change_and_is_exact() -> None:
+    async with serving() as served, served.connect() as connection:
+        await subscribed(connection)
+        follower = Follower(state={topic: {} for topic in TOPICS}, position=served.position)
+        connection.transport.pause_reading()
+        for number in range(600):
+            served.put_all(big_change(number))
+            await asyncio.sleep(0)
+        connection.transport.resume_reading()
+        await follow(connection, follower, served.position)
+        assert follower.state == plain(served.view.live.state)
+        assert len(follower.seen) < 300
+
+
+@on_both_loops
+async def test_a_thousand_pings_of_one_who_reads_nothing_are_not_queued() -> None:
+    manners = Manners(messages_at_once=10**6, stall=0.5)
+    async with serving(LiveSettings(manners)) as served:
+        _, writer = await stuck(served)
+        ping = to_json({"type": "ping", "at": "x" * 60})
+        masked = bytes([0x81, 0x80 | len(ping)]) + b"\0\0\0\0" + ping
+        with pytest.raises(ConnectionError):
+            await write_for_ever(writer, masked * 1000)
+        for session in served.live._sessions:
+            assert session._socket is not None
+            assert session._socket.pending < 512 * 1024
+        writer.close()
+
+
+def garbage(rng: random.Random) -> str | bytes:
+    seeds: list[Any] = [
+        {"type": "subscribe", "topics": ["calls"]},
+        {"type": "ping", "at": 1},
+        {"type": "subscribe", "topics": [1, None, {}]},
+        {"type": ["subscribe"]},
+        {"type": "subscribe", "topics": ["calls"], "since": {"epoch": 1, "seq": "x"}},
+    ]
+    text = bytearray(rng.choice((to_json, to_msgpack))(rng.choice(seeds)))
+    for _ in range(rng.randrange(4)):
+        text[rng.randrange(len(text))] = rng.randrange(256)
+    match rng.randrange(6):
+        case 0:
+            return rng.randbytes(rng.randrange(40))
+        case 1:
+            return "[" * rng.randrange(1, 3000)
+        case 2:
+            return '{"type":"ping","at":"\\ud800"}'
+        case 3:
+            return f'{{"type":"ping","at":{rng.choice(("1e999", "-0", "123456789012345678901234567890", "NaN"))}}}'
+        case 4:
+            return bytes(text)
+        case _:
+            return bytes(text).decode("latin-1")
+
+
+@on_both_loops
+async def test_any_message_ends_in_an_answer_or_a_close_code_of_the_protocol() -> None:
+    rng = random.Random(7)
+    manners = Manners(bad_messages=10)
+    codes: set[int] = set()
+    async with serving(LiveSettings(manners)) as served, served.connect("display-key") as other:
+        await subscribed(other)
+        for _ in range(60):
+            async with served.connect() as connection:
+                await frame(connection)
+                try:
+                    async with asyncio.timeout(10):
+                        for _ in range(14):
+                            await connection.send(garbage(rng))
+                            assert (await frame(connection))["type"] in ("error", "pong", "snapshot")
+                except ConnectionClosed as error:
+                    codes.add(ended_with(error)[0])
+        served.put("calls", "1", call(1))
+        assert (await frame_of(other, "change"))["upsert"].keys() == {"calls"}
+        async with asyncio.timeout(10):
+            while len(served.live) > 1:
+                await frame_after_ping(other)
+    assert codes <= {4000}
+
+
+@on_both_loops
+async def test_any_bytes_on_the_socket_end_that_connection_and_nothing_else() -> None:
+    rng = random.Random(11)
+    before = asyncio.all_tasks()
+    async with serving() as served, served.connect("display-key") as other:
+        await subscribed(other)
+        for _ in range(60):
+            reader, writer = await stuck(served)
+            writer.write(rng.randbytes(rng.randrange(1, 300)))
+            if rng.random() < 0.3:
+                writer.write(struct.pack("!BBQ", 0x82, 0xFF, 2**62))
+            writer.write_eof()
+            async with asyncio.timeout(20):
+                while await reader.read(4096):
+                    pass
+            writer.close()
+        served.put("calls", "1", call(1))
+        assert (await frame_of(other, "change"))["upsert"].keys() == {"calls"}
+        async with asyncio.timeout(10):
+            while len(served.live) > 1:
+                await frame_after_ping(other)
+    assert asyncio.all_tasks() == before
+
+
+@on_both_loops
+async def test_one_who_answers_no_pings_is_closed_as_silent() -> None:
+    async with serving(ws_ping_interval=0.05, ws_ping_timeout=0.1) as served:
+        reader, writer = await stuck(served)
+        async with asyncio.timeout(10):
+            data = await reader.read()
+        assert struct.pack("!H", 4203) + b"silent" in data
+        writer.close()
+
+
+@on_both_loops
+async def test_the_sockets_send_buffer_is_small_and_full_at_the_first_byte() -> None:
+    async with serving() as served, served.connect() as connection:
+        await subscribed(connection)
+        [session] = served.live._sessions
+        assert session._socket is not None
+        assert session._socket.free
+        transport = session._socket._transport
+        assert transport.get_write_buffer_limits()[1] == 0
+        size = transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+        assert size <= 2 * SEND_BUFFER  # Linux doubles it for its own use
