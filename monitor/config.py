@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import socket
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -73,19 +73,11 @@ class MonitorSection(Section):
     """Changes kept for those who come back."""
 
 
-class LogSection(Section):
-    """``[log]``."""
-
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["human", "json"] = "human"
-
-
 class MonitorSettings(FileSettings):
     """All that the monitor reads from the file."""
 
     pbx: tuple[PbxSection, ...] = ()
     monitor: MonitorSection = MonitorSection()
-    log: LogSection = LogSection()
     gateway: Any = None
     """The gateway's section, not read here."""
     keys: Any = None

@@ -6,17 +6,19 @@ own sections and knows the names of the other's, so that a misspelt section or s
 
 from __future__ import annotations
 
+import os
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from monitor.errors import ConfigError
 
+_PREFIX = "CALLMON_"
 _SECRET_WORDS = ("secret", "password", "digest", "url")
 
 
@@ -33,11 +35,18 @@ class RedisSection(Section):
     """``redis://[user:password@]host:port/db``, ``rediss://`` for TLS, ``unix://path``."""
 
 
+class LogSection(Section):
+    """``[log]``: what is logged, by both programs."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["human", "json"] = "human"
+
+
 class FileSettings(BaseSettings):
     """Base of both programs' settings."""
 
     model_config = SettingsConfigDict(
-        env_prefix="CALLMON_",
+        env_prefix=_PREFIX,
         env_nested_delimiter="__",
         extra="forbid",
         frozen=True,
@@ -45,6 +54,7 @@ class FileSettings(BaseSettings):
     )
 
     redis: RedisSection = RedisSection()
+    log: LogSection = LogSection()
 
     @classmethod
     def settings_customise_sources(
@@ -61,8 +71,11 @@ class FileSettings(BaseSettings):
     @classmethod
     def load(cls, path: Path | None) -> Self:
         """Read the file, if one is given, and the environment. Raises ConfigError: a sentence for each thing wrong."""
+        _check_environment(cls)
         try:
             return cls(**_read(path) if path is not None else {})
+        except SettingsError as error:
+            raise ConfigError(f"The environment: {error}; lists and whole sections are given as JSON") from None
         except ValidationError as error:
             where = f"{path}: " if path is not None else ""
             raise ConfigError("\n".join(where + _sentence(cls, detail) for detail in error.errors())) from None
@@ -77,6 +90,17 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: not TOML: {error}") from error
 
 
+def _check_environment(settings: type[BaseSettings]) -> None:
+    """Refuse CALLMON_X__Y if there is no section X. Names without ``__`` may be Kubernetes' (CALLMON_SERVICE_HOST)."""
+    known = list(settings.model_fields)
+    for name in os.environ:
+        section, nested, _ = name.removeprefix(_PREFIX).lower().partition("__")
+        if name.startswith(_PREFIX) and nested and section not in known:
+            near = get_close_matches(section, known, 1, 0.5)
+            right = f"did you mean {_PREFIX}{near[0].upper()}__…?" if near else "sections: " + ", ".join(known)
+            raise ConfigError(f"{name} is not a setting; {right}")
+
+
 def _sentence(settings: type[BaseModel], detail: ErrorDetails) -> str:
     """One mistake: which setting, what came, what would be right."""
     name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"]).lstrip(".")
@@ -87,7 +111,9 @@ def _sentence(settings: type[BaseModel], detail: ErrorDetails) -> str:
         near = get_close_matches(str(detail["loc"][-1]), known, 1, 0.5)
         right = f"did you mean {near[0]}?" if near else "known here: " + ", ".join(sorted(known))
         return f"{name} is not a setting; {right}"
-    shown = "" if any(word in name.lower() for word in _SECRET_WORDS) else f" is {detail['input']!r}"
+    secret = any(word in name.lower() for word in _SECRET_WORDS)
+    whole_section = isinstance(detail["input"], dict | list | tuple)  # with whatever secrets stand in it
+    shown = "" if secret or whole_section else f" is {detail['input']!r}"
     reason = detail["msg"].removeprefix("Value error, ")
     return f"{name}{shown}: {reason[0].lower()}{reason[1:]}"
 
