@@ -1,0 +1,198 @@
+"""What the gateway refuses, and the one table from refusal to HTTP status, error code and WebSocket close code.
+
+::
+
+    Refused                      the root; its text is a plain sentence for the client
+    ├── BadRequest               the client's mistake: do not repeat it unchanged
+    │   ├── BadParameter         ├── UnknownParameter   ├── MissingParameter   ├── DuplicateParameter
+    │   ├── BadBody              ├── TooLarge           ├── UnsupportedBody
+    │   └── WrongMethod          └── UpgradeNeeded
+    ├── KeyRefused               the key: another one is needed
+    │   ├── KeyMissing           ├── KeyUnknown         ├── KeyExpired         ├── KeyAmbiguous
+    │   └── ScopeMissing         the key may not do this
+    ├── NotFound                 there is no such thing, or the key may not see it
+    │   ├── UnknownCommand       ├── UnknownExtension   ├── UnknownQueue       ├── UnknownGroup
+    │   └── UnknownExtgroup      ├── UnknownContact     └── UnknownPbx
+    ├── NotAvailable             this gateway does not carry the command out
+    └── NotReady                 come back later
+        ├── NoKeys               the key table is not loaded: nothing is said of any key
+        └── NoState              no state of the PBX is loaded
+
+A close code's range tells a subscriber whether to come back: 40xx not unchanged, 41xx later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from monitor.errors import CallmonError
+
+
+class Refused(CallmonError):
+    """The request is answered with an error. ``headers``: what HTTP wants besides."""
+
+    def __init__(self, message: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.headers = dict(headers or {})
+
+
+class BadRequest(Refused):
+    """The request itself is wrong."""
+
+
+class BadParameter(BadRequest):
+    """A parameter's value is not one that it takes."""
+
+
+class UnknownParameter(BadRequest):
+    """The command has no such parameter."""
+
+
+class MissingParameter(BadRequest):
+    """A required parameter was not given."""
+
+
+class DuplicateParameter(BadRequest):
+    """A parameter was given twice."""
+
+
+class BadBody(BadRequest):
+    """The body is not what its content type says."""
+
+
+class TooLarge(BadRequest):
+    """The body is larger than any command needs."""
+
+
+class UnsupportedBody(BadRequest):
+    """The body's content type is none that is read."""
+
+
+class WrongMethod(BadRequest):
+    """The address does not take this method; ``Allow`` says which it takes."""
+
+
+class UpgradeNeeded(BadRequest):
+    """The address is a WebSocket's; ``Upgrade`` says so."""
+
+
+class KeyRefused(Refused):
+    """No, a wrong or an insufficient key."""
+
+
+class KeyMissing(KeyRefused):
+    """No key was given."""
+
+
+class KeyUnknown(KeyRefused):
+    """The key is none of ours."""
+
+
+class KeyExpired(KeyRefused):
+    """The key's time is over."""
+
+
+class KeyAmbiguous(KeyRefused):
+    """Two different keys were given."""
+
+
+class ScopeMissing(KeyRefused):
+    """The key has not the scope that this needs."""
+
+
+class NotFound(Refused):
+    """There is no such thing, or the key may not see it: the two look the same."""
+
+
+class UnknownCommand(NotFound):
+    """No such command or address."""
+
+
+class UnknownExtension(NotFound):
+    """No such extension."""
+
+
+class UnknownQueue(NotFound):
+    """No such queue."""
+
+
+class UnknownGroup(NotFound):
+    """No such ring group."""
+
+
+class UnknownExtgroup(NotFound):
+    """No such extension group."""
+
+
+class UnknownContact(NotFound):
+    """No such contact."""
+
+
+class UnknownPbx(NotFound):
+    """The key's PBX is not served here."""
+
+
+class NotAvailable(Refused):
+    """The command stands in the table, but this gateway does not carry it out."""
+
+
+class NotReady(Refused):
+    """Come back later."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, {"Retry-After": "1"})
+
+
+class NoKeys(NotReady):
+    """The key table is not loaded."""
+
+
+class NoState(NotReady):
+    """No state of the PBX is loaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How a refusal is shown outside."""
+
+    status: int
+    code: str
+    close: int
+
+
+_TABLE: dict[type[Refused], Shown] = {
+    BadParameter: Shown(400, "bad_parameter", 4000),
+    UnknownParameter: Shown(400, "unknown_parameter", 4000),
+    MissingParameter: Shown(400, "missing_parameter", 4000),
+    DuplicateParameter: Shown(400, "duplicate_parameter", 4000),
+    BadBody: Shown(400, "bad_body", 4000),
+    TooLarge: Shown(413, "too_large", 4013),
+    UnsupportedBody: Shown(415, "unsupported_body", 4000),
+    WrongMethod: Shown(405, "wrong_method", 4000),
+    UpgradeNeeded: Shown(426, "upgrade_required", 4000),
+    BadRequest: Shown(400, "bad_request", 4000),
+    KeyMissing: Shown(401, "key_missing", 4001),
+    KeyUnknown: Shown(401, "key_unknown", 4001),
+    KeyExpired: Shown(401, "key_expired", 4001),
+    KeyAmbiguous: Shown(400, "key_ambiguous", 4001),
+    ScopeMissing: Shown(403, "scope_missing", 4003),
+    UnknownCommand: Shown(404, "unknown_command", 4000),
+    UnknownExtension: Shown(404, "unknown_extension", 4000),
+    UnknownQueue: Shown(404, "unknown_queue", 4000),
+    UnknownGroup: Shown(404, "unknown_group", 4000),
+    UnknownExtgroup: Shown(404, "unknown_extgroup", 4000),
+    UnknownContact: Shown(404, "unknown_contact", 4000),
+    UnknownPbx: Shown(404, "unknown_pbx", 4004),
+    NotAvailable: Shown(501, "not_available", 4000),
+    NoKeys: Shown(503, "no_keys", 4103),
+    NoState: Shown(503, "no_state", 4103),
+}
+
+INTERNAL = Shown(500, "internal", 1011)
+"""What is shown of a fault of our own: nothing but that it happened."""
+
+
+def shown(error: Refused) -> Shown:
+    """The row of the table for this refusal: its own class's, or that of the nearest class above it."""
+    return next((_TABLE[kind] for kind in type(error).__mro__ if kind in _TABLE), INTERNAL)

@@ -1,0 +1,150 @@
+"""What a command takes: its parameters, and the arguments that a request gives for them. Pure.
+
+Every value comes as text, from whatever part of the request. Checking refuses with a sentence that names the
+parameter, what came and what is allowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Literal, TypeAlias, assert_never
+
+from gateway.errors import BadParameter, DuplicateParameter, MissingParameter, UnknownParameter
+
+Kind: TypeAlias = Literal["dn", "dns", "phone", "whole", "text", "sql", "choice"]
+"""``dn``: an internal number or, where a PBX has such, a name. ``dns``: several, comma-separated, or none. ``phone``: a
+phone number in any notation. ``whole``: a whole number from 0. ``text``: a line of text, empty too. ``sql``: text of
+several lines. ``choice``: one word."""
+
+_LONGEST_SHOWN = 60
+_LARGEST = 2**53 - 1
+_LONGEST_DN = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a command. ``allowed``: the words that a ``choice`` takes. ``longest``: characters."""
+
+    name: str
+    kind: Kind
+    summary: str
+    required: bool = False
+    allowed: tuple[str, ...] = ()
+    longest: int = 1000
+
+    @property
+    def takes(self) -> str:
+        """What is allowed, in words."""
+        match self.kind:
+            case "dn":
+                return "a number such as 101"
+            case "dns":
+                return "numbers separated by commas, such as 101,102"
+            case "phone":
+                return "a phone number with at least one digit"
+            case "whole":
+                return "a whole number, 0 or more"
+            case "text":
+                return f"text of at most {self.longest} characters without control characters"
+            case "sql":
+                return f"text of at most {self.longest} characters"
+            case "choice":
+                return "one of " + ", ".join(self.allowed)
+            case _:
+                assert_never(self.kind)
+
+    def accepts(self, value: str) -> bool:
+        """Whether the value is allowed."""
+        if len(value) > self.longest or not _clean(value, "\t\r\n" if self.kind == "sql" else ""):
+            return False
+        match self.kind:
+            case "dn":
+                return _is_dn(value)
+            case "dns":
+                return not value.strip() or all(_is_dn(part.strip()) for part in value.split(","))
+            case "phone":
+                return any(char.isascii() and char.isdigit() for char in value)
+            case "whole":
+                return value.isascii() and value.isdigit() and len(value) <= 16 and int(value) <= _LARGEST
+            case "text" | "sql":
+                return True
+            case "choice":
+                return value in self.allowed
+            case _:
+                assert_never(self.kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """Checked values by parameter's name, in the parameters' order. Hashable: equal requests share an answer."""
+
+    values: tuple[tuple[str, str], ...] = ()
+
+    def text(self, name: str) -> str:
+        """A required parameter's value."""
+        return next(value for given, value in self.values if given == name)
+
+    def whole(self, name: str) -> int:
+        """A required whole number's value."""
+        return int(self.text(name))
+
+    def optional(self, name: str) -> str | None:
+        """A parameter's value; None if it was not given."""
+        return next((value for given, value in self.values if given == name), None)
+
+
+NONE = Arguments()
+
+
+def check(parameters: Sequence[Parameter], given: Iterable[tuple[str, str]], command: str) -> Arguments:
+    """The arguments for ``parameters`` out of a request's names and values.
+
+    Raises UnknownParameter, DuplicateParameter, MissingParameter, BadParameter.
+    """
+    by_name = {parameter.name: parameter for parameter in parameters}
+    values: dict[str, str] = {}
+    for name, value in given:
+        if name not in by_name:
+            raise UnknownParameter(_unknown(name, tuple(by_name), command))
+        if name in values:
+            raise DuplicateParameter(f"{command}: the parameter {name!r} was given twice.")
+        values[name] = value
+    for parameter in parameters:
+        _check(parameter, values.get(parameter.name), command)
+    return Arguments(tuple((name, values[name]) for name in by_name if name in values))
+
+
+def quoted(text: str) -> str:
+    """A client's text as it may be shown to him again: shortened, unprintable characters escaped."""
+    short = text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
+    return ascii(short) if not _clean(short) else repr(short)
+
+
+def _check(parameter: Parameter, value: str | None, command: str) -> None:
+    if value is None or (not value and parameter.required and parameter.kind != "dns"):
+        if parameter.required:
+            came = "is missing" if value is None else "is empty"
+            raise MissingParameter(f"{command}: the parameter {parameter.name!r} {came}; it takes {parameter.takes}.")
+        return
+    if not parameter.accepts(value):
+        raise BadParameter(f"{command}: {parameter.name} = {quoted(value)} came, but it takes {parameter.takes}.")
+
+
+def _unknown(name: str, known: tuple[str, ...], command: str) -> str:
+    if not known:
+        return f"{command} takes no parameters, but {quoted(name)} came."
+    near = get_close_matches(name, known, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"{command} has no parameter {quoted(name)}; it takes {', '.join(known)}.{hint}"
+
+
+def _is_dn(value: str) -> bool:
+    return 0 < len(value) <= _LONGEST_DN and all(char.isalnum() or char in "_-.*#+" for char in value)
+
+
+def _clean(value: str, allowed: str = "") -> bool:
+    return all(
+        (char >= " " and char != "\x7f" and not "\ud800" <= char <= "\udfff") or char in allowed for char in value
+    )

@@ -1,0 +1,120 @@
+"""The queries about calls, and the bare address."""
+
+from __future__ import annotations
+
+from msgspec import Struct, field
+
+from gateway.queries.asked import Asked
+from monitor.model.entities import SYSTEM_ID, Call, CallState, Direction, EndedCall, Leg, System
+
+PRODUCT = "callmon"
+
+
+class Result(Struct, frozen=True):
+    """A count or a yes-or-no."""
+
+    result: int | bool
+
+
+class ConnectionsOfCall(Struct, frozen=True, rename="camel"):
+    """An item of ``AConnByCallID``."""
+
+    call_id: int = field(name="callID")
+    direction: Direction
+    did: str
+    legs: tuple[Leg, ...] = field(name="AConnList")
+
+
+class ActiveConnections(Struct, frozen=True):
+    """The answer of ``pbx.ac.get``."""
+
+    count: int
+    calls: tuple[ConnectionsOfCall, ...] = field(name="AConnByCallID")
+
+
+class CallInfo(Struct, frozen=True, rename="camel"):
+    """An item of ``callsInfo``."""
+
+    call_id: int = field(name="callID")
+    state: CallState
+    started_at: str
+    answered_at: str | None
+    did: str
+    owner: Leg | None
+    talk_to: tuple[Leg, ...]
+    routing_to: tuple[Leg, ...]
+
+
+class CallsInfo(Struct, frozen=True):
+    """The answer of ``pbx.callsinfo.get``."""
+
+    count: int
+    calls: tuple[CallInfo, ...] = field(name="callsInfo")
+
+
+class EndedCalls(Struct, frozen=True):
+    """The answer of ``pbx.ended.get``."""
+
+    count: int
+    ended: tuple[EndedCall, ...]
+
+
+class WhatThisIs(Struct, frozen=True, rename="camel"):
+    """The answer of the bare address."""
+
+    product: str
+    version: str
+    concurrent_calls: int | None
+    """Simultaneous calls that the PBX's licence allows; null if the PBX does not say."""
+    pbx: str
+    pbx_version: str
+    scopes: tuple[str, ...]
+    commands: tuple[str, ...]
+
+
+def calls_get(asked: Asked) -> Result:
+    """``pbx.calls.get``: the number of calls now passing through the PBX."""
+    return Result(len(asked.all("calls", Call)))
+
+
+def ac_get(asked: Asked) -> ActiveConnections:
+    """``pbx.ac.get``: the active connections, call by call."""
+    calls = tuple(ConnectionsOfCall(call.call_id, call.direction, call.did, call.legs) for call in _calls(asked))
+    return ActiveConnections(len(calls), calls)
+
+
+def callsinfo_get(asked: Asked) -> CallsInfo:
+    """``pbx.callsinfo.get``: the same calls by who talks to whom."""
+    calls = tuple(
+        CallInfo(
+            call.call_id,
+            call.state,
+            call.started_at,
+            call.answered_at,
+            call.did,
+            call.owner,
+            call.talk_to,
+            call.routing_to,
+        )
+        for call in _calls(asked)
+    )
+    return CallsInfo(len(calls), calls)
+
+
+def ended_get(asked: Asked) -> EndedCalls:
+    """``pbx.ended.get``: the calls that ended lately, in the order in which they ended."""
+    ended = tuple(sorted(asked.all("ended", EndedCall), key=lambda call: (call.ended_at, call.call_id)))
+    return EndedCalls(len(ended), ended)
+
+
+def what_this_is(
+    asked: Asked, version: str, pbx: str, scopes: tuple[str, ...], commands: tuple[str, ...]
+) -> WhatThisIs:
+    """The bare address: product, licence, and the commands that the key may use."""
+    system = asked.one("system", System, SYSTEM_ID)
+    limit, pbx_version = (None, "") if system is None else (system.licence_limit, system.version)
+    return WhatThisIs(PRODUCT, version, limit, pbx, pbx_version, scopes, commands)
+
+
+def _calls(asked: Asked) -> list[Call]:
+    return sorted(asked.all("calls", Call), key=lambda call: call.call_id)

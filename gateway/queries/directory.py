@@ -1,0 +1,238 @@
+"""The queries about lists, extensions, queues and groups.
+
+An agent counts as free if he is ready to take a queue's call: the extension is enabled, registered, in a profile that
+allows it, in no call, logged in globally and, where the PBX tells it for each queue, not logged out of this one.
+Members of a ring group need no login. What the asking key may not see is not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from msgspec import Struct, field
+
+from gateway.errors import UnknownExtension, UnknownExtgroup, UnknownGroup, UnknownQueue
+from gateway.parameters import quoted
+from gateway.queries.asked import Asked, in_order
+from gateway.queries.calls import Result
+from monitor.model.entities import Extension, ExtensionGroup, Ivr, Line, Queue, QueueLogin, RingGroup
+
+
+class Numbers(Struct, frozen=True):
+    """The answer of every command that lists numbers."""
+
+    nums: tuple[str, ...]
+
+
+class ExtensionGroups(Struct, frozen=True):
+    """The answer of ``all.extgroup.get``."""
+
+    names: tuple[str, ...] = field(name="extGroups")
+
+
+class ExtensionInfo(Struct, frozen=True):
+    """The answer of ``ext.info.get``: ``name`` is the first name, the rest as ``ext.update`` names it, no secrets.
+
+    Null: the PBX has no such setting.
+    """
+
+    num: str
+    name: str
+    lastname: str
+    email: str
+    firstname: str
+    mobile: str
+    authid: str
+    callerid: str
+    enabled: int | None
+    deliveraudio: int | None
+    recordcalls: int | None
+    sipid: str
+    reinvite: int | None
+    replaces: int | None
+    vmemail: int | None
+    vmenabled: int | None
+    vmplaycallerid: int | None
+    vmplaydatetime: int | None
+    internal: int | None
+    noanswertimeout: int | None
+    queues: tuple[str, ...]
+    groups: tuple[str, ...]
+    extgroups: tuple[str, ...]
+
+
+class ExtensionState(Struct, frozen=True, rename="camel"):
+    """The answer of ``ext.state.get``."""
+
+    num: str
+    registered: bool
+    status: Literal["Free", "Busy"]
+    fwd_name: str
+    q_global_status: Literal["LoggedIn", "LoggedOut"] | None
+    q_status: tuple[QueueLogin, ...]
+
+
+def all_extensions(asked: Asked) -> Numbers:
+    """``all.ext.get``: all user extensions."""
+    return _numbers(extension.num for extension in asked.all("extensions", Extension))
+
+
+def all_registered(asked: Asked) -> Numbers:
+    """``all.registered.get``: all user extensions with a registered phone."""
+    return _numbers(extension.num for extension in asked.all("extensions", Extension) if extension.registered)
+
+
+def all_groups(asked: Asked) -> Numbers:
+    """``all.group.get``: all ring groups."""
+    return _numbers(group.num for group in asked.all("groups", RingGroup))
+
+
+def all_queues(asked: Asked) -> Numbers:
+    """``all.queue.get``: all call queues."""
+    return _numbers(queue.num for queue in asked.all("queues", Queue))
+
+
+def all_ivrs(asked: Asked) -> Numbers:
+    """``all.ivr.get``: all digital receptionists."""
+    return _numbers(ivr.num for ivr in asked.all("ivrs", Ivr))
+
+
+def all_lines(asked: Asked) -> Numbers:
+    """``all.line.get``: all trunks."""
+    return _numbers(line.num for line in asked.all("lines", Line))
+
+
+def all_extgroups(asked: Asked) -> ExtensionGroups:
+    """``all.extgroup.get``: the names of all extension groups."""
+    return ExtensionGroups(tuple(sorted(group.name for group in asked.all("extgroups", ExtensionGroup))))
+
+
+def extension_info(asked: Asked) -> ExtensionInfo:
+    """``ext.info.get``. Raises UnknownExtension."""
+    ext = _extension(asked)
+    return ExtensionInfo(
+        num=ext.num,
+        name=ext.name,
+        lastname=ext.lastname,
+        email=ext.email,
+        firstname=ext.name,
+        mobile=ext.mobile,
+        authid=ext.authid,
+        callerid=ext.callerid,
+        enabled=ext.enabled,
+        deliveraudio=ext.deliveraudio,
+        recordcalls=ext.recordcalls,
+        sipid=ext.sipid,
+        reinvite=ext.reinvite,
+        replaces=ext.replaces,
+        vmemail=ext.vmemail,
+        vmenabled=ext.vmenabled,
+        vmplaycallerid=ext.vmplaycallerid,
+        vmplaydatetime=ext.vmplaydatetime,
+        internal=ext.internal,
+        noanswertimeout=ext.noanswertimeout,
+        queues=in_order(ext.queues),
+        groups=in_order(ext.groups),
+        extgroups=tuple(sorted(ext.extgroups)),
+    )
+
+
+def extension_state(asked: Asked) -> ExtensionState:
+    """``ext.state.get``. Raises UnknownExtension."""
+    ext = _extension(asked)
+    return ExtensionState(ext.num, ext.registered, ext.status, ext.fwd_name, ext.q_global_status, ext.q_status)
+
+
+def queue_members(asked: Asked) -> Numbers:
+    """``queue.members.get``: all agents. Raises UnknownQueue."""
+    return _numbers(agent.num for agent in _queue(asked).agents)
+
+
+def queue_managers(asked: Asked) -> Numbers:
+    """``queue.managers.get``: all managers. Raises UnknownQueue."""
+    return _numbers(_queue(asked).managers)
+
+
+def queue_free(asked: Asked) -> Numbers:
+    """``queue.free.get``: the agents who are ready to take a call. Raises UnknownQueue."""
+    queue = _queue(asked)
+    return _numbers(agent.num for agent in _agents(asked, queue) if _takes_calls_of(agent, queue.num))
+
+
+def queue_talk(asked: Asked) -> Numbers:
+    """``queue.talk.get``: the agents who are in a conversation. Raises UnknownQueue."""
+    return _numbers(agent.num for agent in _agents(asked, _queue(asked)) if _talks(agent))
+
+
+def queue_isfree(asked: Asked) -> Result:
+    """``queue.isfree.get``: whether at least one agent is ready to take a call. Raises UnknownQueue."""
+    queue = _queue(asked)
+    return Result(any(_takes_calls_of(agent, queue.num) for agent in _agents(asked, queue)))
+
+
+def group_members(asked: Asked) -> Numbers:
+    """``group.members.get``: all members of the ring group. Raises UnknownGroup."""
+    return _numbers(_group(asked).members)
+
+
+def group_free(asked: Asked) -> Numbers:
+    """``group.free.get``: the members whom the ring group can ring now. Raises UnknownGroup."""
+    members = _extensions(asked, _group(asked).members)
+    return _numbers(
+        member.num for member in members if member.registered and member.status == "Free" and member.enabled != 0
+    )
+
+
+def extgroup_members(asked: Asked) -> Numbers:
+    """``extgroup.members.get``: the extensions of the extension group. Raises UnknownExtgroup."""
+    name = asked.arguments.text("name")
+    group = asked.one("extgroups", ExtensionGroup, name)
+    if group is None:
+        raise UnknownExtgroup(f"There is no extension group {quoted(name)}.")
+    return _numbers(group.members)
+
+
+def _extension(asked: Asked) -> Extension:
+    num = asked.arguments.text("num")
+    extension = asked.one("extensions", Extension, num)
+    if extension is None:
+        raise UnknownExtension(f"There is no extension {quoted(num)}.")
+    return extension
+
+
+def _queue(asked: Asked) -> Queue:
+    num = asked.arguments.text("num")
+    queue = asked.one("queues", Queue, num)
+    if queue is None:
+        raise UnknownQueue(f"There is no queue {quoted(num)}.")
+    return queue
+
+
+def _group(asked: Asked) -> RingGroup:
+    num = asked.arguments.text("num")
+    group = asked.one("groups", RingGroup, num)
+    if group is None:
+        raise UnknownGroup(f"There is no ring group {quoted(num)}.")
+    return group
+
+
+def _agents(asked: Asked, queue: Queue) -> list[Extension]:
+    return _extensions(asked, (agent.num for agent in queue.agents))
+
+
+def _extensions(asked: Asked, numbers: Iterable[str]) -> list[Extension]:
+    found = (asked.one("extensions", Extension, number) for number in numbers)
+    return [extension for extension in found if extension is not None]
+
+
+def _takes_calls_of(agent: Extension, queue: str) -> bool:
+    return agent.available and all(login.status != "LoggedOut" for login in agent.q_status if login.num == queue)
+
+
+def _talks(extension: Extension) -> bool:
+    return any(talk.activity == "Talking" for talk in extension.talks)
+
+
+def _numbers(numbers: Iterable[str]) -> Numbers:
+    return Numbers(in_order(numbers))

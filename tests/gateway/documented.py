@@ -1,0 +1,127 @@
+"""The documented answers to every query about the PBX of :mod:`tests.gateway.world`, as text: field order counts."""
+
+from __future__ import annotations
+
+LEG_101 = (
+    '{"dnNum":"101","dnType":"extension","externalParty":"103","status":"Connected","name":"","partyName":"",'
+    '"partyDn":"","onBehalfOf":"","referredBy":"","legId":null,"participantId":null,"deviceId":"","since":null}'
+)
+LEG_103 = LEG_101.replace("101", "?").replace("103", "101").replace("?", "103")
+LEG_LINE = (
+    '{"dnNum":"10000","dnType":"externalline","externalParty":"0301234567","status":"Connected","name":"skyetel",'
+    '"partyName":"","partyDn":"","onBehalfOf":"","referredBy":"","legId":1,"participantId":null,"deviceId":"",'
+    '"since":null}'
+)
+LEG_102 = (
+    '{"dnNum":"102","dnType":"extension","externalParty":"0301234567","status":"Ringing","name":"","partyName":"",'
+    '"partyDn":"","onBehalfOf":"800","referredBy":"","legId":null,"participantId":7,"deviceId":"","since":null}'
+)
+LEG_1000 = LEG_101.replace('"101"', '"1000"').replace('"103"', '"0301234567"')
+
+
+def ended(call_id: int, ended_at: str, extensions: str, queues: str) -> str:
+    return (
+        f'{{"callID":{call_id},"direction":"Inbound","did":"","queue":"","startedAt":"2026-03-04T03:15:00.000Z",'
+        f'"answeredAt":null,"endedAt":"{ended_at}","outcome":"missed","caller":"0301234567","callerName":"",'
+        f'"callee":"","calleeName":"","extensions":{extensions},"queues":{queues},"groups":[],"lines":[],'
+        f'"extgroups":[]}}'
+    )
+
+
+ANSWERS: list[tuple[str, dict[str, str], str]] = [
+    ("pbx.calls.get", {}, '{"result":3}'),
+    (
+        "pbx.ac.get",
+        {},
+        (
+            '{"count":3,"AConnByCallID":['
+            f'{{"callID":9,"direction":"Inbound","did":"Sales line","AConnList":[{LEG_LINE},{LEG_102}]}},'
+            f'{{"callID":46874,"direction":"Internal","did":"","AConnList":[{LEG_101},{LEG_103}]}},'
+            f'{{"callID":50000,"direction":"Inbound","did":"","AConnList":[{LEG_1000}]}}]}}'
+        ),
+    ),
+    (
+        "pbx.callsinfo.get",
+        {},
+        (
+            '{"count":3,"callsInfo":['
+            '{"callID":9,"state":"Routing","startedAt":"2022-12-29T08:38:00.000Z","answeredAt":null,"did":"Sales line",'
+            f'"owner":{LEG_LINE},"talkTo":[],"routingTo":[{LEG_102}]}},'
+            '{"callID":46874,"state":"Talking","startedAt":"2022-12-29T08:37:16.000Z",'
+            f'"answeredAt":"2022-12-29T08:37:23.000Z","did":"","owner":{LEG_101},"talkTo":[{LEG_103}],"routingTo":[]}},'
+            '{"callID":50000,"state":"Initiating","startedAt":"2026-03-04T03:15:00.000Z","answeredAt":null,"did":"",'
+            f'"owner":{LEG_1000},"talkTo":[],"routingTo":[]}}]}}'
+        ),
+    ),
+    (
+        "pbx.ended.get",
+        {},
+        '{"count":3,"ended":['
+        + ",".join(
+            [
+                ended(5, "2026-03-04T03:15:00.000Z", '["1000"]', '["800"]'),
+                ended(7, "2026-03-04T03:15:00.000Z", '["101"]', "[]"),
+                ended(3, "2026-03-04T03:16:00.000Z", '["1000"]', "[]"),
+            ]
+        )
+        + "]}",
+    ),
+    ("all.ext.get", {}, '{"nums":["99","101","102","103","1000"]}'),
+    ("all.registered.get", {}, '{"nums":["99","101","102","1000"]}'),
+    ("all.group.get", {}, '{"nums":["600","601"]}'),
+    ("all.queue.get", {}, '{"nums":["800","801"]}'),
+    ("all.ivr.get", {}, '{"nums":["70","777","HOL"]}'),
+    ("all.line.get", {}, '{"nums":["10000","90000"]}'),
+    ("all.extgroup.get", {}, '{"extGroups":["DEFAULT","Sales"]}'),
+    (
+        "ext.info.get",
+        {"num": "99"},
+        (
+            '{"num":"99","name":"Tom","lastname":"Smith","email":"tom@example.com","firstname":"Tom","mobile":"+49170",'
+            '"authid":"a99","callerid":"+4930","enabled":1,"deliveraudio":0,"recordcalls":2,"sipid":"s99",'
+            '"reinvite":null,"replaces":null,"vmemail":0,"vmenabled":0,"vmplaycallerid":0,"vmplaydatetime":0,'
+            '"internal":0,"noanswertimeout":20,"queues":["800"],"groups":["600","601"],"extgroups":["DEFAULT","Sales"]}'
+        ),
+    ),
+    (
+        "ext.state.get",
+        {"num": "102"},
+        (
+            '{"num":"102","registered":true,"status":"Busy","fwdName":"Available","qGlobalStatus":"LoggedIn",'
+            '"qStatus":[{"num":"800","status":null},{"num":"801","status":null}]}'
+        ),
+    ),
+    (
+        "ext.state.get",
+        {"num": "99"},
+        (
+            '{"num":"99","registered":true,"status":"Free","fwdName":"Available","qGlobalStatus":"LoggedIn",'
+            '"qStatus":[{"num":"800","status":"LoggedIn"}]}'
+        ),
+    ),
+    ("queue.members.get", {"num": "800"}, '{"nums":["99","101","102","555","1000"]}'),
+    ("queue.managers.get", {"num": "800"}, '{"nums":["99","103"]}'),
+    ("queue.free.get", {"num": "800"}, '{"nums":["99","1000"]}'),
+    ("queue.talk.get", {"num": "800"}, '{"nums":["101"]}'),
+    ("queue.isfree.get", {"num": "800"}, '{"result":true}'),
+    ("queue.isfree.get", {"num": "801"}, '{"result":false}'),
+    ("group.members.get", {"num": "600"}, '{"nums":["99","101","103","1000"]}'),
+    ("group.free.get", {"num": "600"}, '{"nums":["99","1000"]}'),
+    ("extgroup.members.get", {"name": "Sales"}, '{"nums":["99","1000"]}'),
+    ("contact.find", {"num": "555-1234"}, '{"ids":[40]}'),
+    ("contact.find", {"num": "5551234", "min_len": "9"}, '{"ids":[40]}'),
+    ("contact.find", {"num": "5551234", "min_len": "7"}, '{"ids":[12,40]}'),
+    ("contact.find", {"num": "5551234", "min_len": "0"}, '{"ids":[12,40]}'),
+    ("contact.find", {"num": "891234", "min_len": "4"}, '{"ids":[41]}'),
+    ("contact.find", {"num": "871234", "min_len": "4"}, '{"ids":[12,40,41]}'),
+    ("contact.find", {"num": "891235", "min_len": "4"}, '{"ids":[]}'),
+    (
+        "contact.get",
+        {"id": "12"},
+        (
+            '{"id":12,"firstname":"Анна","lastname":"Müller","company":"Acme","tag":"vip","phone":"+49 170 1234567",'
+            '"data0":"","data1":"","data2":null,"data3":"030 555 1234","data4":"","data5":"anna@example.com",'
+            '"data6":"","data7":"","data8":null,"data9":""}'
+        ),
+    ),
+]
