@@ -1,0 +1,125 @@
+"""The gateway's settings: where it listens, whose states it serves, and the keys."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from gateway.auth import ApiKey, KeyTable, digest_of
+from gateway.commands_table import RESERVED, Scope
+from gateway.visibility import NO_LIMITS, Limits
+from monitor.model.instants import instant
+from monitor.settings import FileSettings, Section
+
+_RESERVED_DIGESTS = {digest_of(word): word for word in RESERVED}
+_Numbers = frozenset[Annotated[str, Field(min_length=1, max_length=64)]]
+
+
+class GatewaySection(Section):
+    """``[gateway]``: this process."""
+
+    host: str = Field(default="127.0.0.1", min_length=1)
+    """The address that it listens on; ``0.0.0.0`` for all."""
+    port: int = Field(default=8765, ge=0, le=65_535)
+    """0: any free one."""
+    heartbeat: float = Field(default=5.0, ge=1, le=60)
+    """Seconds between heartbeats of the stream."""
+    log_length: int = Field(default=10_000, ge=100, le=1_000_000)
+    """Changes kept in memory for subscribers who lag or come back."""
+    forwarded_allow_ips: str = "127.0.0.1"
+    """Addresses of the proxies, comma-separated, whose ``X-Forwarded-For`` is believed."""
+
+
+class LimitsSection(Section):
+    """``[keys.limits]``: what a key sees, if not all. A kind that is left out is not seen."""
+
+    extensions: _Numbers | None = None
+    queues: _Numbers | None = None
+    groups: _Numbers | None = None
+
+
+class KeySection(Section):
+    """``[[keys]]``: one API key."""
+
+    name: str = Field(min_length=1, max_length=100)
+    """For people and logs."""
+    digest: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """SHA-256 of the key in hexadecimal."""
+    pbx: str = ""
+    """Name of the PBX that it is for; may be left out if there is only one."""
+    scopes: frozenset[Scope] = Field(default=frozenset({"read"}), min_length=1)
+    expires: AwareDatetime | None = None
+    """From when on it is refused; with a time zone."""
+    limits: LimitsSection | None = None
+
+    @field_validator("digest")
+    @classmethod
+    def _unambiguous(cls, value: str) -> str:
+        if value in _RESERVED_DIGESTS:
+            raise ValueError(f"this is the digest of {_RESERVED_DIGESTS[value]!r}, which is an address, not a key")
+        return value
+
+    def api_key(self) -> ApiKey:
+        """The entry of the key table."""
+        limits = NO_LIMITS if self.limits is None else Limits(**dict(self.limits))
+        expires = None if self.expires is None else instant(self.expires)
+        return ApiKey(self.name, self.digest, self.pbx, frozenset(self.scopes), expires, limits)
+
+
+class PbxName(BaseModel):
+    """``[[pbx]]``: its name alone; the rest is for the monitor, who checks it."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, str_strip_whitespace=True)
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")
+
+
+class GatewaySettings(FileSettings):
+    """All that the gateway reads from the file."""
+
+    gateway: GatewaySection = GatewaySection()
+    pbx: tuple[PbxName, ...] = ()
+    keys: tuple[KeySection, ...] = ()
+    monitor: Any = None
+    """The monitor's section, not read here."""
+
+    @property
+    def pbx_names(self) -> tuple[str, ...]:
+        """The PBXs that are served, in the file's order."""
+        return tuple(section.name for section in self.pbx)
+
+    def key_table(self) -> KeyTable:
+        """The keys as they are looked up."""
+        return KeyTable(section.api_key() for section in self.keys)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        _differ("[[pbx]] entries", self.pbx_names)
+        _differ("[[keys]] entries", [section.name for section in self.keys])
+        if len({section.digest for section in self.keys}) < len(self.keys):
+            raise ValueError("two [[keys]] entries have the same digest; each key may stand there once")
+        return self
+
+    @field_validator("keys")
+    @classmethod
+    def _known_pbx(cls, value: tuple[KeySection, ...], info: ValidationInfo) -> tuple[KeySection, ...]:
+        names = [section.name for section in info.data.get("pbx", ())]
+        return tuple(_with_pbx(section, names) for section in value)
+
+
+def _with_pbx(section: KeySection, names: list[str]) -> KeySection:
+    known = ", ".join(names) or "none"
+    if not section.pbx and len(names) == 1:
+        return section.model_copy(update={"pbx": names[0]})
+    if not section.pbx:
+        raise ValueError(f"the key {section.name!r} names no pbx; known are: {known}")
+    if names and section.pbx not in names:
+        raise ValueError(f"the key {section.name!r} is for the pbx {section.pbx!r}; known are: {known}")
+    return section
+
+
+def _differ(what: str, names: list[str] | tuple[str, ...]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"two {what} are named {', '.join(twice)}; names must differ")

@@ -1,0 +1,162 @@
+"""The gateway's settings, and the sentences in which mistakes are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.auth import digest_of
+from gateway.config import GatewaySettings
+from gateway.visibility import Limits
+from monitor.errors import ConfigError
+
+DIGEST = digest_of("some-key-of-some-client")
+WHOLE = f"""
+[redis]
+url = "redis://bus:6379/1"
+
+[gateway]
+host = "0.0.0.0"
+port = 9000
+heartbeat = 2.5
+
+[monitor]
+name = "not the gateway's affair"
+
+[log]
+level = "debug"
+
+[[pbx]]
+name = "berlin"
+url = "https://pbx.example:5001"
+client_id = "not the gateway's affair either"
+
+[[pbx]]
+name = "omsk"
+
+[[keys]]
+name = "wallboard"
+digest = "{DIGEST}"
+pbx = "berlin"
+scopes = ["read", "contacts"]
+expires = 2027-01-01T00:00:00+03:00
+limits = {{ extensions = ["101"], queues = ["800"] }}
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "callmon.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def refusal(folder: Path, text: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        GatewaySettings.load(write(folder, text))
+    return str(caught.value)
+
+
+def test_without_a_file_the_defaults_hold() -> None:
+    settings = GatewaySettings.load(None)
+    assert (settings.gateway.host, settings.gateway.port, settings.redis.url) == (
+        "127.0.0.1",
+        8765,
+        "redis://127.0.0.1:6379/0",
+    )
+    assert settings.pbx_names == ()
+
+
+def test_everything_of_the_shared_file_is_read_that_the_gateway_needs(tmp_path: Path) -> None:
+    settings = GatewaySettings.load(write(tmp_path, WHOLE))
+    assert settings.redis.url == "redis://bus:6379/1"
+    assert (settings.gateway.port, settings.gateway.heartbeat, settings.log.level) == (9000, 2.5, "debug")
+    assert settings.pbx_names == ("berlin", "omsk")
+    key = settings.key_table().find("some-key-of-some-client", "2026-12-31T20:59:59.999Z")
+    assert (key.name, key.pbx, key.scopes) == ("wallboard", "berlin", frozenset({"read", "contacts"}))
+    assert key.expires == "2026-12-31T21:00:00.000Z"
+    assert key.limits == Limits(frozenset({"101"}), frozenset({"800"}), None)
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CALLMON_GATEWAY__PORT", "9100")
+    monkeypatch.setenv("CALLMON_REDIS__URL", "redis://elsewhere")
+    settings = GatewaySettings.load(write(tmp_path, WHOLE))
+    assert (settings.gateway.port, settings.gateway.host, settings.redis.url) == (9100, "0.0.0.0", "redis://elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("CALLMON_GATWAY__PORT", "1", r"CALLMON_GATWAY__PORT is not a setting; did you mean CALLMON_GATEWAY__…\?"),
+        ("CALLMON_GATEWAY__PROT", "1", r"gateway\.prot is not a setting; did you mean port\?"),
+        ("CALLMON_KEYS", "not json", "The environment: .*JSON"),
+    ],
+)
+def test_a_mistake_in_the_environment_is_told_as_well(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, sentence: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=sentence):
+        GatewaySettings.load(None)
+
+
+def test_what_kubernetes_puts_in_the_environment_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CALLMON_GATEWAY_PORT", "tcp://10.0.0.1:80")
+    monkeypatch.setenv("CALLMON_SERVICE_HOST", "10.0.0.1")
+    assert GatewaySettings.load(None).gateway.port == 8765
+
+
+def test_a_key_may_leave_out_the_only_pbx(tmp_path: Path) -> None:
+    text = f'[[pbx]]\nname = "main"\n[[keys]]\nname = "k"\ndigest = "{DIGEST}"\n'
+    [key] = GatewaySettings.load(write(tmp_path, text)).keys
+    assert (key.api_key().pbx, key.api_key().scopes, key.api_key().limits.any) == ("main", frozenset({"read"}), False)
+
+
+PBX = '[[pbx]]\nname = "main"\n'
+KEY = f'[[keys]]\nname = "k"\ndigest = "{DIGEST}"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[gateway]\nprot = 1", "gateway.prot is not a setting; did you mean port?"),
+        ("[gatway]\nport = 1", "gatway is not a setting; did you mean gateway?"),
+        ('[gateway]\nport = "http"', "gateway.port is 'http'"),
+        ("[gateway]\nport = 70000", "gateway.port is 70000: input should be less than or equal to 65535"),
+        ("[gateway]\nheartbeat = 0", "gateway.heartbeat is 0: input should be greater than or equal to 1"),
+        (PBX + KEY.replace("name", "nmae"), "keys[0].nmae is not a setting; did you mean name?"),
+        (PBX + KEY + 'scopes = ["raed"]', "'raed'"),
+        (PBX + KEY + "scopes = []", "keys[0].scopes"),
+        (PBX + KEY + "expires = 2027-01-01T00:00:00", "keys[0].expires"),
+        (PBX + KEY + "[keys.limits]\nextension = []", "keys[0].limits.extension is not a setting; did you mean ext"),
+        (PBX + KEY + 'pbx = "mian"', "the key 'k' is for the pbx 'mian'; known are: main"),
+        (PBX + PBX.replace("main", "two") + KEY, "the key 'k' names no pbx; known are: main, two"),
+        (KEY, "the key 'k' names no pbx; known are: none"),
+        (PBX + PBX, "two [[pbx]] entries are named main"),
+        (PBX + KEY + KEY.replace(DIGEST, "0" * 64), "two [[keys]] entries are named k"),
+        (PBX + KEY + KEY.replace('"k"', '"l"'), "the same digest"),
+        (PBX + KEY.replace(DIGEST, digest_of("stream")), "the digest of 'stream', which is an address"),
+        (PBX.replace("main", "Main Office"), "pbx[0].name is 'Main Office'"),
+        ("[[pbx]]\nurl = 'x'", "pbx[0].name is missing"),
+        ("[gateway", "not TOML"),
+    ],
+)
+def test_a_mistake_is_named_with_what_would_be_right(tmp_path: Path, text: str, sentence: str) -> None:
+    assert sentence in refusal(tmp_path, text)
+
+
+def test_a_key_that_stands_where_its_digest_belongs_is_not_shown(tmp_path: Path) -> None:
+    said = refusal(tmp_path, PBX + KEY.replace(DIGEST, "some-key-of-some-client"))
+    assert "keys[0].digest" in said
+    assert "some-key-of-some-client" not in said
+
+
+def test_a_mistake_in_a_whole_entry_does_not_show_its_secrets(tmp_path: Path) -> None:
+    assert DIGEST not in refusal(tmp_path, PBX + KEY + 'pbx = "other"')
+    assert DIGEST not in refusal(tmp_path, PBX + KEY + KEY)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"absent\.toml: cannot be read"):
+        GatewaySettings.load(tmp_path / "absent.toml")
