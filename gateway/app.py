@@ -1,0 +1,124 @@
+"""All routes in one list, and the life of what stands behind them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from importlib.metadata import version as installed_version
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from gateway.answers import fault, refuse
+from gateway.auth import KeyTable
+from gateway.commands_table import COMMANDS
+from gateway.errors import UnknownCommand, WrongMethod
+from gateway.health import alive_response, readiness, readiness_response
+from gateway.middleware import Guarded, Logged
+from gateway.pages import front_page
+from gateway.webapi import WebApi
+
+if TYPE_CHECKING:
+    from gateway.pbxview import PbxView
+
+RESTART_AFTER = 1.0
+"""Seconds until something that must run and failed is started again."""
+
+_log = structlog.get_logger(__name__)
+
+
+def create_app(
+    pbxs: Mapping[str, PbxView],
+    keys: KeyTable,
+    *,
+    streams: Sequence[BaseRoute] = (),
+    clock: Callable[[], float] = time.time,
+) -> Starlette:
+    """The gateway's ASGI application. ``streams``: the routes of the stream. ``clock``: POSIX seconds.
+
+    Its lifespan runs the feeds and hubs of all PBXs; without it the views stay as they are.
+    """
+    version = installed_version("callmon")
+    web_api = WebApi(pbxs, keys, version, clock)
+
+    async def front(request: Request) -> Response:
+        return front_page(version)
+
+    async def healthz(request: Request) -> Response:
+        return alive_response(request, version)
+
+    async def readyz(request: Request) -> Response:
+        return readiness_response(readiness(pbxs, keys_loaded=keys.loaded), request.method)
+
+    app = Starlette(
+        routes=[
+            Route("/", front),
+            Route("/healthz", healthz),
+            Route("/readyz", readyz),
+            *streams,
+            Route("/webapi", web_api),
+            Route("/webapi/{address:path}", web_api),
+            *(Route(f"/{name}", web_api) for name in COMMANDS),
+        ],
+        middleware=[Middleware(Logged), Middleware(Guarded)],
+        exception_handlers={HTTPException: _not_served, Exception: _faulty},
+        lifespan=lambda _: _running(pbxs),
+    )
+    app.router.redirect_slashes = False  # the key would travel in the redirect's address
+    return app
+
+
+async def _not_served(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "GET, HEAD")
+        return refuse(WrongMethod(f"{request.method} does not work here.", {"Allow": allowed}), request.method)
+    return refuse(UnknownCommand("There is nothing at this address; queries are at /webapi/."), request.method)
+
+
+async def _faulty(request: Request, error: Exception) -> Response:
+    return fault(request.method)  # starlette raises the error again, and the server logs it
+
+
+@asynccontextmanager
+async def _running(pbxs: Mapping[str, PbxView]) -> AsyncIterator[None]:
+    async with asyncio.TaskGroup() as tasks:
+        running = [
+            tasks.create_task(kept_running(f"{what} of {name}", run))
+            for name, view in pbxs.items()
+            for what, run in (
+                ("live feed", view.live_feed.run),
+                ("book feed", view.book_feed.run),
+                ("live hub", view.hub.run),
+                ("book hub", view.book_hub.run),
+            )
+        ]
+        try:
+            yield
+        finally:
+            for task in running:
+                task.cancel()
+
+
+async def kept_running(
+    name: str, run: Callable[[], Coroutine[Any, Any, None]], restart_after: float = RESTART_AFTER
+) -> None:
+    """Run what must never end, until cancelled. If it does end, say so loudly and start it again.
+
+    One PBX's fault must not take the others down, nor leave answers that grow old in silence: its state is stale
+    meanwhile, which answers and readiness say.
+    """
+    while True:
+        try:
+            await run()
+            _log.error("ended, though it never should", what=name, restart_in=restart_after)
+        except Exception:
+            _log.exception("failed", what=name, restart_in=restart_after)
+        await asyncio.sleep(restart_after)

@@ -1,0 +1,145 @@
+"""What an HTTP request gives: names and values from its query string and body, and the keys in it.
+
+A value is text, whatever carries it. JSON bodies may hold numbers and lists of them besides, as the commands' numbers
+and comma-separated lists are naturally written so there. A name given twice stays twice: the command refuses it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from gateway.auth import bearer
+from gateway.errors import BadBody, BadParameter, TooLarge, UnsupportedBody
+from gateway.parameters import quoted
+
+LARGEST_BODY = 64 * 1024
+"""Bytes. The longest thing that a command takes is an SQL query."""
+MOST_PAIRS = 100
+_PATIENCE = 16 * LARGEST_BODY
+"""Bytes. So much of a body that is too large is read and thrown away: who is still sending when the connection closes
+may never read the answer that says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """``pairs``: names and values, ``key`` left out. ``keys``: every key given, by whatever way but the path."""
+
+    pairs: tuple[tuple[str, str], ...]
+    keys: tuple[str, ...]
+
+
+async def given(request: Request) -> Given:
+    """Read the request; a body counts only with POST.
+
+    Raises BadParameter, BadBody, TooLarge, UnsupportedBody; starlette's ClientDisconnect.
+    """
+    pairs = _urlencoded(request.scope["query_string"], "The query string")
+    if request.method == "POST":
+        pairs += await _body(request)
+    if len(pairs) > MOST_PAIRS:
+        raise BadParameter(f"{len(pairs)} parameters came; no command takes more than {MOST_PAIRS}.")
+    headers = (bearer(request.headers.get("authorization")), request.headers.get("x-api-key"))
+    keys = [value for name, value in pairs if name == "key"] + [key for key in headers if key]
+    return Given(tuple(pair for pair in pairs if pair[0] != "key"), tuple(keys))
+
+
+async def _body(request: Request) -> list[tuple[str, str]]:
+    body = await _read(request)
+    if not body:
+        return []
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    match kind:
+        case "application/x-www-form-urlencoded":
+            return _urlencoded(body, "The form")
+        case "multipart/form-data":
+            return await _multipart(request, body)
+        case "application/json":
+            return _json(body)
+        case _:
+            raise UnsupportedBody(
+                f"The body's content type is {quoted(kind)}; application/json, application/x-www-form-urlencoded and "
+                "multipart/form-data are read."
+            )
+
+
+async def _read(request: Request) -> bytes:
+    body = bytearray()
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > _PATIENCE:
+            break
+        if size <= LARGEST_BODY:
+            body += chunk
+    if size > LARGEST_BODY:
+        raise TooLarge(f"The body is larger than {LARGEST_BODY} bytes.", {"Connection": "close"})
+    return bytes(body)
+
+
+def _urlencoded(data: bytes, what: str) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(
+            data.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MOST_PAIRS, separator="&"
+        )
+    except UnicodeDecodeError as error:
+        raise BadBody(f"{what} is not UTF-8 in percent-encoding.") from error
+    except ValueError as error:
+        raise BadParameter(f"{what} has more than {MOST_PAIRS} parameters.") from error
+
+
+async def _multipart(request: Request, body: bytes) -> list[tuple[str, str]]:
+    async def stream() -> AsyncGenerator[bytes, None]:
+        yield body
+
+    try:
+        form = await MultiPartParser(request.headers, stream(), max_files=0, max_fields=MOST_PAIRS).parse()
+    except (MultiPartException, UnicodeDecodeError, LookupError, KeyError) as error:
+        raise BadBody("The body is not a multipart form of text fields.") from error
+    return [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
+
+
+def _json(body: bytes) -> list[tuple[str, str]]:
+    try:  # the standard library's reader, as it alone shows names that come twice
+        parsed = json.loads(body.decode(), object_pairs_hook=_Pairs, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise BadBody("The body is not JSON.") from error
+    if not isinstance(parsed, _Pairs):
+        raise BadBody("The JSON body must be an object of parameters.")
+    return [(name, _text(name, value)) for name, value in parsed]
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """A JSON object with every name that came."""
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _text(name: str, value: Any) -> str:
+    match value:
+        case _Pairs():
+            pass
+        case list():
+            return ",".join(_items(name, value))
+        case str():
+            return value
+        case int() if not isinstance(value, bool):
+            return str(value)
+        case _:
+            pass
+    raise BadParameter(f"{quoted(name)} must be text, a whole number, or a list of these.")
+
+
+def _items(name: str, values: list[Any]) -> Iterator[str]:
+    for value in values:
+        if isinstance(value, list):
+            raise BadParameter(f"{quoted(name)} must not hold lists within its list.")
+        yield _text(name, value)

@@ -1,0 +1,87 @@
+"""``/healthz``: the process answers. ``/readyz``: it can give live answers, with what stands in the way if not.
+
+For each PBX: ``bus`` (both spaces are followed), ``snapshot`` (both have a state), ``monitor`` (it was heard lately)
+and ``pbx`` (the monitor's connection to it). Bus and snapshot are this gateway's own affair: without them it is not
+ready, and another gateway may serve better. Monitor and PBX are the same for every gateway: it is not ready only when
+there is no PBX left of which it can say anything live.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.answers import json_response
+from monitor.model.entities import SYSTEM_ID, System, table
+from monitor.model.wire import to_json
+
+if TYPE_CHECKING:
+    from gateway.pbxview import PbxView
+
+
+class PbxHealth(Struct, frozen=True, rename="camel"):
+    """One PBX, seen from here. ``reason``: why the connection to the PBX is down, in the monitor's words."""
+
+    bus: bool
+    snapshot: bool
+    monitor: bool
+    pbx: bool
+    position: str | None
+    book_position: str | None
+    stale_since: str | None
+    monitor_name: str
+    connection: str
+    reason: str
+
+
+class Readiness(Struct, frozen=True):
+    """The answer of ``/readyz``."""
+
+    ready: bool
+    keys: bool
+    pbxs: dict[str, PbxHealth]
+
+
+class _Alive(Struct, frozen=True):
+    alive: bool
+    version: str
+
+
+def readiness(pbxs: Mapping[str, PbxView], *, keys_loaded: bool) -> Readiness:
+    """Whether live answers can be given now, and of what."""
+    health = {name: _health(view) for name, view in pbxs.items()}
+    own = all(one.bus and one.snapshot for one in health.values())
+    live = any(one.monitor and one.pbx for one in health.values())
+    return Readiness(keys_loaded and own and live, keys_loaded, health)
+
+
+def readiness_response(state: Readiness, method: str) -> Response:
+    """200 when ready, else 503."""
+    return json_response(to_json(state), 200 if state.ready else 503, head=method == "HEAD")
+
+
+def alive_response(request: Request, version: str) -> Response:
+    """200, whatever else is the matter."""
+    return json_response(to_json(_Alive(True, version)), head=request.method == "HEAD")
+
+
+def _health(view: PbxView) -> PbxHealth:
+    live, book = view.live, view.book
+    system = table(live.state, "system", System).get(SYSTEM_ID)
+    stale_since = live.stale_since or book.stale_since
+    return PbxHealth(
+        bus=view.live_feed.connected and view.book_feed.connected,
+        snapshot=live.position is not None and book.position is not None,
+        monitor=live.position is not None and stale_since is None,
+        pbx=system is not None and system.connection == "connected",
+        position=None if live.position is None else str(live.position),
+        book_position=None if book.position is None else str(book.position),
+        stale_since=stale_since,
+        monitor_name="" if system is None else system.monitor,
+        connection="unknown" if system is None else system.connection,
+        reason="" if system is None else system.reason,
+    )

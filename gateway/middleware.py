@@ -1,0 +1,88 @@
+"""What surrounds every HTTP request: headers that guard its answer, and one line in the log without a key in it."""
+
+from __future__ import annotations
+
+import time
+
+import structlog
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.commands_table import RESERVED
+from gateway.webapi import KEY_NAME
+
+_GUARDS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+"""Keys may stand in addresses, so no page may tell others where it came from."""
+_SHOWN_PARTS = RESERVED | {"", "webapi", "healthz", "readyz", "static"}
+_log = structlog.get_logger(__name__)
+
+
+def redacted(path: str) -> str:
+    """The path with every part that might be a key replaced by ``*``; a query string is never logged."""
+    return "/".join(part if part in _SHOWN_PARTS else "*" for part in path.split("/"))
+
+
+class Guarded:
+    """Adds the guarding headers to every answer that does not set them itself."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _GUARDS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, guarded)
+
+
+class Logged:
+    """Logs every HTTP request: refusals as information, what went well for debugging, faults as warnings."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        status = 0
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        finally:
+            _line(scope, status, time.perf_counter() - started)
+
+
+def _line(scope: Scope, status: int, seconds: float) -> None:
+    write = _log.warning if status == 0 or status >= 500 else _log.info if status >= 400 else _log.debug
+    write(
+        "request",
+        method=scope["method"],
+        path=redacted(scope["path"]),
+        status=status,
+        ms=round(seconds * 1000, 1),
+        key=scope.get(KEY_NAME),
+    )

@@ -1,0 +1,150 @@
+"""The documented HTTP interface: ``/webapi/…``. One endpoint for every command and every form of address.
+
+In this order a request is refused: what it carries cannot be read (400, 413, 415), its key (401, 503 while there are
+none), its command (404), its method (405), the key's scope (403), its parameters (400), no state yet (503), and what it
+asks for does not exist or may not be seen (404).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from gateway.answers import AnswerCache, refuse, respond
+from gateway.auth import ApiKey, KeyTable, authenticate
+from gateway.commands_table import RESERVED, Command, command_named, commands_for
+from gateway.errors import NoState, NotAvailable, Refused, UnknownCommand, UnknownPbx, WrongMethod
+from gateway.given import given
+from gateway.parameters import check
+from gateway.queries.asked import Asked
+from gateway.queries.calls import what_this_is
+from monitor.model.instants import from_unix
+from monitor.model.keys import Space
+
+if TYPE_CHECKING:
+    from msgspec import Struct
+
+    from gateway.pbxview import PbxView
+
+KEY_NAME = "callmon.key"
+"""Where in a request's scope the name of its key stands, for the log."""
+_BARE_METHODS = ("GET", "HEAD")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What an address names. ``command`` None: the bare address. ``key``: the one in the path, if there is one."""
+
+    key: str | None
+    command: str | None
+
+
+def address_of(path: str, keys: tuple[str, ...]) -> Address:
+    """The address after ``/webapi/``; ``keys``: those that the request gives beside the path.
+
+    A single part is a command if it is the name of one, or if the key is given elsewhere; else it is the key.
+    Raises UnknownCommand for more than two parts.
+    """
+    parts = path.split("/")
+    if parts and parts[-1] == "":
+        parts.pop()
+    match parts:
+        case []:
+            return Address(None, None)
+        case [name] if name in RESERVED or (keys and name not in keys):
+            return Address(None, name)
+        case [key]:
+            return Address(key, None)
+        case [key, command]:
+            return Address(key, command)
+        case _:
+            raise UnknownCommand("An address is /webapi/{key}/{command} or /webapi/{command}, and nothing after it.")
+
+
+class WebApi:
+    """The ASGI endpoint of the documented interface."""
+
+    def __init__(self, pbxs: Mapping[str, PbxView], keys: KeyTable, version: str, clock: Callable[[], float]) -> None:
+        self._pbxs = pbxs
+        self._keys = keys
+        self._version = version
+        self._clock = clock
+        self._caches: dict[tuple[str, Space], AnswerCache] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, whatever its method."""
+        request = Request(scope, receive)
+        try:
+            response = await self._response(request)
+        except Refused as error:
+            response = refuse(error, request.method)
+        except ClientDisconnect:
+            return
+        await response(scope, receive, send)
+
+    async def _response(self, request: Request) -> Response:
+        came = await given(request)
+        address = address_of(_tail(request), came.keys)
+        key = authenticate(self._keys, (address.key, *came.keys), from_unix(self._clock()))
+        request.scope[KEY_NAME] = key.name
+        view = self._pbxs.get(key.pbx)
+        if view is None:
+            raise UnknownPbx("The PBX of this key is not served here.")
+        if address.command is None:
+            _check_method(request.method, _BARE_METHODS)
+            check((), came.pairs, "The bare address")
+            return self._bare(request, view, key)
+        command = command_named(address.command)
+        _check_method(request.method, command.methods)
+        key.require(command.scope)
+        return self._run(request, view, key, command, came.pairs)
+
+    def _run(
+        self, request: Request, view: PbxView, key: ApiKey, command: Command, pairs: tuple[tuple[str, str], ...]
+    ) -> Response:
+        arguments = command.check(pairs)
+        query = command.query
+        if query is None:
+            raise NotAvailable(f"{command.name} is documented, but this gateway does not carry it out.")
+        asked = Asked(view.live.state, view.book.state, view.phonebook, key.visibility, arguments)
+        question = (command.name, arguments, key.visibility)
+        return self._answer(request, view, command.space, question, lambda: query(asked))
+
+    def _bare(self, request: Request, view: PbxView, key: ApiKey) -> Response:
+        asked = Asked(view.live.state, view.book.state, view.phonebook, key.visibility)
+        scopes = tuple(sorted(key.scopes))
+
+        def make() -> Struct:
+            return what_this_is(asked, self._version, view.name, scopes, commands_for(scopes))
+
+        return self._answer(request, view, "live", ("", scopes), make)
+
+    def _answer(
+        self, request: Request, view: PbxView, space: Space, question: Hashable, make: Callable[[], Struct]
+    ) -> Response:
+        # No await in here: state and position belong together.
+        replica = view.book if space == "book" else view.live
+        if replica.position is None:
+            raise NoState("There is no state of the PBX yet; try again in a moment.")
+        cache = self._caches.setdefault((view.name, space), AnswerCache())
+        answer = cache.answer(question, replica.position, make)
+        return respond(answer, replica.stale_since, request.method, request.headers.get("if-none-match"))
+
+
+def _tail(request: Request) -> str:
+    """What follows ``/webapi/``, or the command of an address without it."""
+    tail = request.path_params.get("address")
+    if tail is None:
+        last = request.url.path.rpartition("/")[2]
+        return last if last in RESERVED else ""
+    return str(tail)
+
+
+def _check_method(method: str, allowed: tuple[str, ...]) -> None:
+    if method not in allowed:
+        raise WrongMethod(f"{method} does not work here; {' and '.join(allowed)} do.", {"Allow": ", ".join(allowed)})

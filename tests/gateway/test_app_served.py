@@ -1,0 +1,257 @@
+"""The application behind a real server on a real socket, its life, its log, and arbitrary bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from hypothesis import example, given
+from hypothesis import strategies as st
+from starlette.types import Message
+from structlog.testing import capture_logs
+
+from gateway.app import create_app, kept_running
+from gateway.commands_table import COMMANDS
+from gateway.middleware import redacted
+from gateway.pbxview import PbxView
+from monitor.model.wire import from_json
+from tests.gateway.documented import ANSWERS
+from tests.gateway.world import EXPIRED, FULL, NOW, READ, client, keys, view
+
+
+class Server(uvicorn.Server):
+    """Says when it listens, and leaves the process's signals alone."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    async def startup(self, sockets: Any = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextlib.asynccontextmanager
+async def served(pbx: PbxView) -> AsyncIterator[tuple[str, int]]:
+    """A gateway on a free port of loopback."""
+    app = create_app({"main": pbx}, keys(), clock=lambda: NOW)
+    server = Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False, ws="none"))
+    task = asyncio.create_task(server.serve())
+    try:
+        async with asyncio.timeout(10):
+            await server.up.wait()
+        yield server.servers[0].sockets[0].getsockname()[:2]
+    finally:
+        server.should_exit = True
+        async with asyncio.timeout(10):
+            await task
+
+
+async def test_every_query_is_answered_over_a_socket() -> None:
+    async with served(view()) as (host, port), httpx.AsyncClient(base_url=f"http://{host}:{port}") as http:
+        for command, params, answer in ANSWERS:
+            got = await http.get(f"/webapi/{FULL}/{command}", params=params)
+            assert (got.status_code, got.text) == (200, answer)
+            head = await http.head(f"/webapi/{FULL}/{command}", params=params)
+            assert (head.content, head.headers["content-length"]) == (b"", str(len(answer.encode())))
+            same = await http.get(
+                f"/webapi/{FULL}/{command}", params=params, headers={"If-None-Match": got.headers["etag"]}
+            )
+            assert same.status_code == 304
+        posted = await http.post(f"/webapi/{FULL}/ext.state.get", data={"num": "99"})
+        assert posted.json()["num"] == "99"
+
+
+async def chunks() -> AsyncIterator[bytes]:
+    for _ in range(100):
+        yield b"x" * 4096
+
+
+async def test_a_body_without_end_is_cut_off() -> None:
+    async with served(view()) as (host, port), httpx.AsyncClient(base_url=f"http://{host}:{port}") as http:
+        got = await http.post(f"/webapi/{FULL}/query", content=chunks(), headers={"Content-Type": "application/json"})
+        assert (got.status_code, got.json()["error"]["code"]) == (413, "too_large")
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        b"/webapi/%ff/%00",
+        b"/webapi//",
+        b"//",
+        b"/webapi/a/b/c/d",
+        b"/webapi/" + b"x" * 4000,
+        b"http://gateway/webapi/pbx.calls.get",
+        b"/webapi/pbx.calls.get?%",
+        b"/webapi/pbx.calls.get?&&=&key",
+        b"/webapi/../../etc/passwd",
+        b"*",
+    ],
+)
+async def test_odd_targets_are_refused_in_json(target: bytes) -> None:
+    async with served(view()) as (host, port):
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(b"GET " + target + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        async with asyncio.timeout(10):
+            answer = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 4")
+    assert b"500" not in head.splitlines()[0]
+    if b"application/json" in head:
+        assert from_json(body)["result"] is False
+
+
+async def test_a_client_that_goes_while_it_sends_harms_nobody() -> None:
+    async with served(view()) as (host, port), httpx.AsyncClient(base_url=f"http://{host}:{port}") as http:
+        _, writer = await asyncio.open_connection(host, port)
+        writer.write(b"POST /webapi/query HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
+        await writer.drain()
+        writer.transport.abort()
+        assert (await http.get(f"/webapi/{FULL}/pbx.calls.get")).status_code == 200
+
+
+async def test_the_lifespan_runs_feeds_and_hubs_and_ends_them() -> None:
+    pbx = view(loaded=False)
+    async with served(pbx) as (host, port), httpx.AsyncClient(base_url=f"http://{host}:{port}") as http:
+        async with asyncio.timeout(10):
+            while not (pbx.live_feed.connected and pbx.book_feed.connected):
+                ready = await http.get("/readyz")
+        assert ready.status_code == 503
+
+
+async def test_what_must_run_is_started_again_when_it_fails_or_ends() -> None:
+    runs = 0
+    running = asyncio.Event()
+
+    async def feed() -> None:
+        nonlocal runs
+        runs += 1
+        if runs == 1:
+            raise RuntimeError("a fault")
+        if runs == 2:
+            return
+        running.set()
+        await asyncio.get_running_loop().create_future()
+
+    with capture_logs() as logged:
+        task = asyncio.create_task(kept_running("the feed", feed, restart_after=0))
+        async with asyncio.timeout(10):
+            await running.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert [(line["log_level"], line["what"]) for line in logged] == [("error", "the feed")] * 2
+
+
+async def test_no_log_line_holds_a_key_or_a_query_string() -> None:
+    with capture_logs() as logged:
+        async with client() as http:
+            for raw in (FULL, READ, EXPIRED, "a-wrong-key-0123"):
+                for path in (f"/webapi/{raw}/", f"/webapi/{raw}/ext.info.get?num=99", f"/webapi/{raw}/typo/{raw}"):
+                    await http.get(path)
+                await http.get(f"/webapi/pbx.calls.get?key={raw}")
+                await http.get(f"/{raw}")
+                await http.get("/webapi/pbx.calls.get", headers={"Authorization": f"Bearer {raw}"})
+                await http.post("/webapi/contact.get", json={"key": raw, "id": 12})
+    assert len(logged) == 4 * 7
+    text = str(logged)
+    assert not any(raw in text for raw in (FULL, READ, EXPIRED, "a-wrong-key", "num=99"))
+    assert {"method", "path", "status", "ms", "key"} <= set(logged[0])
+    assert {line["path"] for line in logged} >= {"/webapi/*/ext.info.get", "/webapi/*/*/*", "/webapi/pbx.calls.get"}
+
+
+def test_a_path_is_logged_without_what_might_be_a_key() -> None:
+    assert redacted("/webapi/secret/pbx.calls.get") == "/webapi/*/pbx.calls.get"
+    assert redacted("/webapi/secret/") == "/webapi/*/"
+    assert redacted("/secret") == "/*"
+    assert redacted("/readyz") == "/readyz"
+
+
+class _Broken(PbxView):
+    @property
+    def live(self) -> Any:
+        raise RuntimeError("a fault of our own")
+
+    @live.setter
+    def live(self, value: Any) -> None:
+        pass
+
+
+async def test_a_fault_of_our_own_says_nothing_of_itself() -> None:
+    whole = view()
+    broken = _Broken(*(getattr(whole, name) for name in PbxView.__slots__))
+    app = create_app({"main": broken}, keys(), clock=lambda: NOW)
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
+        got = await http.get(f"/webapi/{FULL}/pbx.calls.get")
+    assert (got.status_code, got.json()["error"]["code"]) == (500, "internal")
+    assert "fault of our own" not in got.text
+    assert got.headers["content-type"] == "application/json"
+
+
+APP = create_app({"main": view()}, keys(), clock=lambda: NOW)
+PARTS = st.sampled_from([*COMMANDS, FULL, READ, "webapi", "stream", "", "num=99", "id=12"]) | st.text(max_size=8)
+
+
+@given(
+    method=st.sampled_from(["GET", "HEAD", "POST", "PUT"]),
+    parts=st.lists(PARTS, max_size=4),
+    query=st.binary(max_size=40) | st.lists(PARTS, max_size=3).map(lambda pairs: "&".join(pairs).encode()),
+    kind=st.sampled_from(
+        [b"application/json", b"application/x-www-form-urlencoded", b"multipart/form-data; boundary=b"]
+    )
+    | st.binary(max_size=30),
+    body=st.binary(max_size=60)
+    | st.sampled_from([b'{"num":"99"}', b"--b\r\n\r\n", b"--b\r\nContent-Disposition: x\r\n"]),
+    key=st.binary(max_size=20) | st.just(FULL.encode()),
+)
+@example(method="POST", parts=["webapi", "query"], query=b"", kind=b"multipart/form-data", body=b"x", key=FULL.encode())
+def test_any_request_ends_in_a_documented_answer(
+    method: str, parts: list[str], query: bytes, kind: bytes, body: bytes, key: bytes
+) -> None:
+    path = "/" + "/".join(parts)
+    status, answer = asyncio.run(raw_request(method, path, query, [(b"content-type", kind), (b"x-api-key", key)], body))
+    assert status in (200, 400, 401, 403, 404, 405, 413, 415, 426, 501)
+    if status != 200 and method != "HEAD":
+        failure = from_json(answer)
+        assert (failure["result"], list(failure["error"])) == (False, ["code", "message"])
+
+
+async def raw_request(
+    method: str, path: str, query: bytes, headers: list[tuple[bytes, bytes]], body: bytes
+) -> tuple[int, bytes]:
+    """Ask the application as a server would, whatever the bytes."""
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "raw_path": path.encode(errors="surrogatepass"),
+        "root_path": "",
+        "query_string": query,
+        "headers": headers,
+        "http_version": "1.1",
+        "scheme": "http",
+        "server": ("gateway", 80),
+        "client": ("127.0.0.1", 1),
+    }
+    await APP(scope, receive, send)
+    return sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:])
