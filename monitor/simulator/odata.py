@@ -44,7 +44,7 @@ def parse_filter(text: str, known: Collection[str] | None = None, get: Get = pla
     """Compile a ``$filter``. ``known``: names of the properties that there are; None: any. Raises ODataError."""
     tree = _parse(text)
     evaluate = _Compiler(known, get).compile(tree)
-    return Filter(lambda row: evaluate(row) is True, dict(_pinned(tree)))
+    return Filter(lambda row: truth(evaluate(row)) is True, dict(_pinned(tree)))
 
 
 def parse_orderby(

@@ -201,7 +201,7 @@ SHAPES: Final[Mapping[str, Shape]] = {
         _fields("SystemStatus", _SYSTEM_STATUS),
         _fields("SystemExtensionStatus", "IsRegistered Name Number Type"),
         _fields("TimeZone", "IanaName Id Name WindowsName"),
-        _fields("Codec", "Name RfcName"),
+        _fields("Codec", "Id Name RfcName"),
         _fields(
             "Defs",
             "Id",

@@ -130,7 +130,10 @@ def defs() -> Entity:
     zones += (("64", "Europe/Moscow", "Russian Standard Time", "(UTC+03:00) Moscow, St. Petersburg"),)
     return {
         "Id": 0,
-        "Codecs": [{"Name": "G.711 A-law", "RfcName": "PCMA"}, {"Name": "G.711 U-law", "RfcName": "PCMU"}],
+        "Codecs": [
+            {"Id": 1, "Name": "G.711 A-law", "RfcName": "PCMA"},
+            {"Id": 2, "Name": "G.711 U-law", "RfcName": "PCMU"},
+        ],
         "TimeZones": [{"Id": i, "IanaName": iana, "WindowsName": win, "Name": name} for i, iana, win, name in zones],
     }
 

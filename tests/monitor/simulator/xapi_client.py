@@ -1,0 +1,281 @@
+"""A client of the XAPI's routes alone, over ASGI, and the conformance of what they answer."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote, urlencode, urlsplit
+
+from jsonschema import Draft202012Validator
+from starlette.applications import Starlette
+from starlette.types import Message
+
+from monitor.simulator import xapi
+from monitor.simulator.directory import Directory
+from monitor.simulator.seeding import make_directory
+from monitor.simulator.switches import Switches
+
+SCHEMA_FILE: Final = Path(__file__).with_name("xapi_schema.json")
+NOW: Final = 1_772_594_130.125
+"""What the PBX's clock shows: 2026-03-04T03:15:30.125."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of ActiveCalls."""
+
+    id: int
+    caller: str
+    callee: str
+    status: str = "Talking"
+    last_change_status: float | None = NOW - 30
+    established_at: float | None = NOW - 35.5
+
+
+@dataclass(frozen=True)
+class Participant:
+    """What a call made by the API begins with."""
+
+    dn: str
+    party: str
+
+    def to_json(self, _: Switches) -> Mapping[str, Any]:
+        return {
+            "id": 8107,
+            "status": "Dialing",
+            "dn": self.dn,
+            "party_caller_name": "",
+            "party_dn": self.party,
+            "party_caller_id": self.party,
+            "party_did": "",
+            "device_id": f"sip:{self.dn}@127.0.0.1:5063",
+            "party_dn_type": "Wextension",
+            "direct_control": False,
+            "originated_by_dn": "",
+            "originated_by_type": "None",
+            "referred_by_dn": "",
+            "referred_by_type": "None",
+            "on_behalf_of_dn": "",
+            "on_behalf_of_type": "None",
+            "callid": 1265,
+            "legid": 1,
+        }
+
+
+@dataclass(frozen=True)
+class Made:
+    """What became of an attempt to call."""
+
+    finalstatus: str
+    reason: str = "NotSpecified"
+    reasontext: str = ""
+    participant: Participant | None = None
+
+
+@dataclass
+class Calls:
+    """Calls that stand still."""
+
+    rows: list[Row] = field(default_factory=list)
+    served: list[int] = field(default_factory=list)
+    served_participants: list[Participant] = field(default_factory=list)
+
+    def active_calls(self) -> Sequence[Row]:
+        return self.rows
+
+    def served_rows(self, rows: Iterable[Row]) -> None:
+        self.served += [row.id for row in rows]
+
+    def served_participant(self, view: Participant) -> None:
+        self.served_participants.append(view)
+
+    def drop_call(self, call_id: int) -> bool:
+        before = len(self.rows)
+        self.rows = [row for row in self.rows if row.id != call_id]
+        return len(self.rows) < before
+
+    def makecall(
+        self, dn: str, device_id: str | None, destination: str, timeout: int | None, attached: dict[str, str]
+    ) -> Made:
+        assert device_id is None
+        assert timeout == 30
+        assert attached == {}
+        if destination == "404":
+            return Made("Failed", "UnknownDestination", "no such number")
+        return Made("Success", participant=Participant(dn, destination))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A status, headers and the decoded body."""
+
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+    @property
+    def value(self) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self.body["value"]
+        return rows
+
+    def column(self, name: str) -> list[Any]:
+        return [row[name] for row in self.value]
+
+
+class Client:
+    """Asks the XAPI of a made-up PBX; every successful answer to an operation of the API is checked against it."""
+
+    def __init__(
+        self,
+        directory: Directory | None = None,
+        switches: Switches | None = None,
+        role: str = "system_owners",
+        calls: Calls | None = None,
+    ) -> None:
+        self.directory = directory or make_directory(7, 30, 3, 60)
+        self.calls = calls or Calls()
+        self.role = role
+        self._app = Starlette(routes=xapi.routes(self.directory, self.calls, switches or Switches(), lambda: NOW))
+
+    async def ask(
+        self, method: str, path: str, body: Any = None, *, query: str | None = None, **options: Any
+    ) -> Answer:
+        """``options``: query options without their ``$``; ``query``: the raw query string instead."""
+        raw = query if query is not None else urlencode({f"${name}": value for name, value in options.items()})
+        content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        answer = await self._send(method, path, raw, content)
+        if 200 <= answer.status < 300:
+            conform(method, path, answer, plain="expand" not in options and "select" not in options and not query)
+        else:
+            validator("Pbx.ODataErrors.ODataError").validate(answer.body)
+        return answer
+
+    async def get(self, path: str, **options: Any) -> Answer:
+        answer = await self.ask("GET", path, **options)
+        assert answer.status == 200, answer.body
+        return answer
+
+    async def follow(self, url: str) -> Answer:
+        parts = urlsplit(url)
+        assert parts.path.startswith(xapi.PREFIX)
+        return await self.ask("GET", parts.path.removeprefix(xapi.PREFIX), query=parts.query)
+
+    async def _send(self, method: str, path: str, query: str, content: bytes) -> Answer:
+        scope = {
+            "type": "http",
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "https",
+            "path": xapi.PREFIX + path,
+            "raw_path": quote(xapi.PREFIX + path).encode(),
+            "query_string": query.encode(),
+            "headers": [(b"host", b"pbx.example.com:5001"), (b"content-type", b"application/json")],
+            "server": ("pbx.example.com", 5001),
+            "state": {"role": self.role},
+        }
+        sent: list[Message] = []
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": content, "more_body": False}
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        await self._app(scope, receive, send)
+        headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+        text = b"".join(message.get("body", b"") for message in sent[1:])
+        return Answer(sent[0]["status"], headers, json.loads(text) if text else None)
+
+
+@cache
+def facts() -> dict[str, Any]:
+    """What the official OpenAPI file says of what is served."""
+    found: dict[str, Any] = json.loads(SCHEMA_FILE.read_text())
+    return found
+
+
+SEEN: Final[set[str]] = set()
+"""Operations that were answered and checked in this run."""
+
+
+def conform(method: str, path: str, answer: Answer, *, plain: bool) -> None:
+    """Check an answer against the API. ``plain``: without options that leave properties out or bring others in."""
+    operation = f"{method} {_template(path)}"
+    if operation not in facts()["operations"]:
+        assert path.endswith("/$count") or path.split("(", maxsplit=1)[0].strip("/") in EMPTY_SETS, operation
+        return
+    SEEN.add(operation)
+    status, _, kind = facts()["operations"][operation].partition(" ")
+    assert answer.status == int(status)
+    if not kind:
+        assert answer.body is None
+        return
+    assert answer.headers["content-type"].startswith("application/json")
+    assert answer.headers["odata-version"] == "4.0"
+    validator(kind).validate(answer.body)
+    if plain:
+        for row in answer.body["value"] if kind.startswith("value:[") else [answer.body]:
+            _check_complete(kind, row)
+
+
+EMPTY_SETS: Final = ("Recordings", "EventLogs", "ChatHistoryView", "ReportCallLogData")
+
+
+def _check_complete(kind: str, row: Any) -> None:
+    properties = facts()["entities"].get(kind.removeprefix("value:").strip("[]"))
+    if properties is not None:
+        structural = {name for name, text in properties.items() if not text.startswith("nav ")}
+        assert {name for name in row if "@odata" not in name} == structural
+
+
+def _template(path: str) -> str:
+    path = re.sub(r"\(-?\d+\)", "({Id})", path)
+    path = re.sub(r"\(Number='.*'\)", "(Number={Number})", path)
+    return re.sub(r"\(number='.*'\)", "(number={number})", path)
+
+
+@cache
+def validator(kind: str) -> Draft202012Validator:
+    """Checks a value against a type as the facts write it; unknown properties are refused."""
+    definitions = {name: _entity(properties) for name, properties in facts()["entities"].items()}
+    definitions |= {name: {"enum": words} for name, words in facts()["enums"].items()}
+    if kind.startswith("value:"):
+        schema = _entity({"value": kind.removeprefix("value:")}) | {"required": ["value"]}
+    else:
+        schema = _json_schema(kind)
+    return Draft202012Validator({**schema, "$defs": definitions})
+
+
+_FORMATS: Final[Mapping[str, dict[str, Any]]] = {
+    "int32": {"minimum": -(2**31), "maximum": 2**31 - 1},
+    "int64": {"minimum": -(2**63), "maximum": 2**63 - 1},
+    "uint8": {"minimum": 0, "maximum": 255},
+    "date-time": {"pattern": r"^\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\d(\.\d{1,12})?(Z|[+-]\d\d:\d\d)$"},
+    "time": {"pattern": r"^[0-2]\d:[0-5]\d:[0-5]\d(\.\d{1,12})?$"},
+    "duration": {"pattern": r"^-?P"},
+}
+
+
+def _entity(properties: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {name: _json_schema(text.removeprefix("nav ")) for name, text in properties.items()},
+        "patternProperties": {"@odata\\.": {}},
+        "additionalProperties": False,
+    }
+
+
+def _json_schema(text: str) -> dict[str, Any]:
+    if text.endswith("?"):
+        return {"anyOf": [_json_schema(text[:-1]), {"type": "null"}]}
+    if text.startswith("["):
+        return {"type": "array", "items": _json_schema(text[1:-1])}
+    if text.startswith("Pbx."):
+        return {"$ref": f"#/$defs/{text}"}
+    kind, _, form = text.partition(":")
+    return {"type": kind, **(_FORMATS[form] if form else {})}
