@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -14,6 +15,8 @@ from monitor.simulator.tokens import Principal, Tokens
 
 _TOKEN_PATH: Final = "/connect/token"  # noqa: S105 - where tokens are to be had, none itself
 _CHALLENGE: Final = (b"www-authenticate", b'Bearer error="invalid_token"')
+_LINGER: Final = 1.0
+"""Seconds for which a refused socket may take to end."""
 _GONE: Final = ("http.disconnect", "websocket.disconnect")
 
 
@@ -47,7 +50,8 @@ class Gate:
         intercepted = self._faults.intercepts(path)
         if intercepted is not None:
             after = intercepted.retry_after
-            await _deny(scope, send, intercepted.status, [] if after is None else [(b"retry-after", b"%d" % after)])
+            headers = () if after is None else ((b"retry-after", b"%d" % after),)
+            await self._deny(scope, receive, send, intercepted.status, *headers)
         elif path == _TOKEN_PATH:
             await self._app(scope, receive, send)
         else:
@@ -56,12 +60,24 @@ class Gate:
     async def _checked(self, scope: Scope, receive: Receive, send: Send) -> None:
         principal = self._tokens.principal(_bearer(scope))
         if principal is None:
-            await _deny(scope, send, 401, [_CHALLENGE])
+            await self._deny(scope, receive, send, 401, _CHALLENGE)
         elif not self._allowed(principal, scope["path"]):
-            await _deny(scope, send, 403, [])
+            await self._deny(scope, receive, send, 403)
         else:
             scope.setdefault("state", {}).update(principal=principal, role=principal.max_role)
             await self._app(scope, receive, send)
+
+    async def _deny(
+        self, scope: Scope, receive: Receive, send: Send, status: int, *headers: tuple[bytes, bytes]
+    ) -> None:
+        refused_socket = scope["type"] == "websocket"
+        if refused_socket:  # uvicorn adds its configured headers to all answers but this one
+            headers = (*headers, (b"x-3cx-version", self._directory.version.encode()))
+        kind = "websocket.http.response" if refused_socket else "http.response"
+        await send({"type": f"{kind}.start", "status": status, "headers": [*headers, (b"content-length", b"0")]})
+        await send({"type": f"{kind}.body", "body": b""})
+        if refused_socket:
+            await _end(receive)
 
     def _allowed(self, principal: Principal, path: str) -> bool:
         client = self._directory.entity(principal.client_id)
@@ -78,10 +94,13 @@ def _bearer(scope: Scope) -> str:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
-async def _deny(scope: Scope, send: Send, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-    kind = "websocket.http.response" if scope["type"] == "websocket" else "http.response"
-    await send({"type": f"{kind}.start", "status": status, "headers": [*headers, (b"content-length", b"0")]})
-    await send({"type": f"{kind}.body", "body": b""})
+async def _end(receive: Receive) -> None:
+    """Wait for a refused socket's connection to end: uvicorn logs an error if we return before."""
+    ends = 0  # one disconnect is the refusal itself, the other the connection
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_LINGER):
+            while ends < 2:
+                ends += (await receive())["type"] == "websocket.disconnect"
 
 
 def _late(send: Send, seconds: float) -> Send:

@@ -1,0 +1,104 @@
+"""All that the simulated PBX serves, in one ASGI application: token, Call Control and its WebSocket, XAPI."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from monitor.simulator.callcontrol import Answer, CallControl
+from monitor.simulator.directory import Directory
+from monitor.simulator.faults import Faults
+from monitor.simulator.gate import Gate
+from monitor.simulator.socket import Sockets
+from monitor.simulator.switches import Switches
+from monitor.simulator.tokens import GrantRefused, Tokens
+
+_LARGEST_BODY: Final = 64 * 1024
+"""Bytes of a Call Control request or a form; 413 beyond."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+def make_app(
+    directory: Directory,
+    tokens: Tokens,
+    control: CallControl,
+    sockets: Sockets,
+    faults: Faults,
+    switches: Switches,
+    xapi: Sequence[BaseRoute],
+) -> ASGIApp:
+    """The application. ``xapi``: the routes under ``/xapi``."""
+    endpoint = _CallControlEndpoint(control)
+    routes: list[BaseRoute] = [
+        Route("/callcontrol/{path:path}", endpoint),
+        Route("/callcontrol", endpoint),
+        WebSocketRoute("/callcontrol/ws", _SocketEndpoint(sockets)),
+        Route("/connect/token", _token_endpoint(tokens), methods=["POST"], max_body_size=_LARGEST_BODY),
+        *xapi,
+    ]
+    return Gate(Starlette(routes=routes), directory, tokens, faults, switches)
+
+
+class _CallControlEndpoint:
+    """Bare ASGI: an event is followed by a read, hundreds a second."""
+
+    def __init__(self, control: CallControl) -> None:
+        self._control = control
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = b"" if scope["method"] == "GET" else await _body(receive)
+        if body is None:
+            answer = Answer(413)
+        else:
+            client_id = scope["state"]["principal"].client_id
+            answer = self._control.answer(client_id, scope["method"], scope["raw_path"].decode("latin-1"), body)
+        content = b"" if answer.payload is None else _encode(answer.payload)
+        headers = [(b"content-length", b"%d" % len(content))]
+        if content:
+            headers.append((b"content-type", b"application/json; charset=utf-8"))
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
+
+
+class _SocketEndpoint:
+    def __init__(self, sockets: Sockets) -> None:
+        self._sockets = sockets
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._sockets.serve(scope["state"]["principal"], scope, receive, send)
+
+
+def _token_endpoint(tokens: Tokens) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        async with request.form(max_files=0, max_fields=20) as form:
+            fields = {name: value for name, value in form.items() if isinstance(value, str)}
+        try:
+            return _json(tokens.grant(fields), 200)
+        except GrantRefused as refused:
+            return _json({"error": refused.error, "error_description": str(refused)}, refused.status)
+
+    return endpoint
+
+
+def _json(payload: object, status: int) -> Response:
+    headers = {"cache-control": "no-store", "pragma": "no-cache"}
+    return Response(_encode(payload), status, headers, "application/json; charset=utf-8")
+
+
+async def _body(receive: Receive) -> bytes | None:
+    """The whole body; None if it is too large."""
+    body = bytearray()
+    more = True
+    while more and len(body) <= _LARGEST_BODY:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return bytes(body) if len(body) <= _LARGEST_BODY else None
