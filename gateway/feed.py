@@ -39,8 +39,6 @@ COMPARE = 5.0
 CONFIRM_WITHIN = 5.0
 _BACKOFF_BASE = 0.05
 _BACKOFF_CAP = 1.0
-_ANSWER_WITHIN = 30.0
-"""Seconds for a whole state; the client's own time-outs bound each read from the socket."""
 
 _log = structlog.get_logger(__name__)
 
@@ -123,11 +121,12 @@ class Feed:
             await self._listen(pubsub)
 
     async def _confirmed(self, pubsub: PubSub) -> None:
-        async with asyncio.timeout(CONFIRM_WITHIN):
-            while True:
-                message = await pubsub.get_message(timeout=CONFIRM_WITHIN)
-                if message is not None and message["type"] == "subscribe":
-                    return
+        deadline = asyncio.get_running_loop().time() + CONFIRM_WITHIN
+        while (left := deadline - asyncio.get_running_loop().time()) > 0:
+            message = await pubsub.get_message(timeout=left)
+            if message is not None and message["type"] == "subscribe":
+                return
+        raise TimeoutError("the subscription was not confirmed")
 
     async def _listen(self, pubsub: PubSub) -> None:
         loop = asyncio.get_running_loop()
@@ -181,8 +180,7 @@ class Feed:
                 if stored is None or stored.position < mine:
                     await self._behind(stored)
                 return False
-            async with asyncio.timeout(_ANSWER_WITHIN):
-                stored = await self._advance(mine)
+            stored = await self._advance(mine)
             if stored is None or (self._replica.position is not None and stored.position < self._replica.position):
                 await self._behind(stored)
                 return False

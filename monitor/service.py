@@ -153,7 +153,8 @@ class Service:
             self._heartbeat,
         )
         try:
-            await leader.run()
+            # A task of its own: Python 3.11's TaskGroup may leave its parent marked as cancelled.
+            await asyncio.create_task(leader.run())
         except* Fenced as fenced:
             self._log.warning("stepping down", reason=str(fenced.exceptions[0]))
         finally:

@@ -1,0 +1,76 @@
+"""A tracker and a source that do what a test says, in place of a PBX."""
+
+from __future__ import annotations
+
+import asyncio
+
+from monitor.model import change as model
+from monitor.model.change import Edit
+from monitor.model.entities import BOOK_TOPICS, TOPICS, Ivr, State, empty_state
+from monitor.pbx.facts import ActiveCallsRead, ConnectionChanged, ContactsRead, Fact
+from monitor.service import Emit, MayMint
+
+
+class CountingTracker:
+    """Ready once connected; every read of the active calls is one more step of an IVR's name."""
+
+    def __init__(self) -> None:
+        self.state = empty_state(TOPICS)
+        self.book = empty_state(BOOK_TOPICS)
+        self.ready = False
+        self.doubts: set[int] = set()
+        self.count = 0
+
+    def apply(self, fact: Fact) -> tuple[Edit, ...]:
+        match fact:
+            case ConnectionChanged():
+                self.ready = fact.connection == "connected"
+                return self._name("connected")
+            case ActiveCallsRead():
+                self.count += 1
+                self.doubts.add(self.count)
+                return self._name(str(self.count))
+            case ContactsRead():
+                new: State = {"contacts": {str(contact.id): contact for contact in fact.contacts}}
+                edits = model.difference(self.book, new)
+                model.apply(self.book, edits)
+                return edits
+            case _:
+                return ()
+
+    def tick(self, at: float) -> tuple[Edit, ...]:
+        return ()
+
+    def _name(self, name: str) -> tuple[Edit, ...]:
+        edit = Edit("ivrs", "1", self.state["ivrs"].get("1"), Ivr("1", name))
+        model.apply(self.state, [edit])
+        return (edit,)
+
+
+class HandSource:
+    """A source that says what the test says."""
+
+    def __init__(self, emit: Emit, may_mint: MayMint) -> None:
+        self.emit = emit
+        self.may_mint = may_mint
+        self.running = self.closed = False
+        self.wanted = 0
+
+    async def run(self) -> None:
+        self.running = True
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.running = False
+
+    async def close(self) -> None:
+        self.closed = True
+
+    def want_participants(self) -> None:
+        self.wanted += 1
+
+    def connect(self) -> None:
+        self.emit(ConnectionChanged("connected", "", 0.0, "activecalls"))
+
+    def call(self) -> None:
+        self.emit(ActiveCallsRead((), 0.0, 0.0))
