@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from gateway.feed import Feed
 from gateway.replica import Replica
@@ -52,13 +53,14 @@ class Claims:
 
 
 class Monitor:
-    """A monitor process: it leads or contests. ``truth`` is the PBX, which all monitors see."""
+    """A monitor process: it leads or contests. ``truth`` is the PBX, which all see; ``slow``: clock's error in s."""
 
-    def __init__(self, name: str, bus: Bus, truth: State, claims: Claims) -> None:
+    def __init__(self, name: str, bus: Bus, truth: State, claims: Claims, slow: float) -> None:
         self.name = name
         self.network = Network()
         self._redis = FaultyRedis(bus.client(), self.network)
         self._truth = truth
+        self._slow = slow
         self._claims = claims
         self.lease = Lease(self._redis, KEYS, name, ttl=600)
         self.publisher: Publisher | None = None
@@ -74,7 +76,9 @@ class Monitor:
             return
         self._term += 1
         self.state["ivrs"] = {num: self._signed(ivr) for num, ivr in table(self._truth, "ivrs", Ivr).items()}
-        self.publisher = Publisher(self._redis, KEYS, self.name, lease=self.lease, log_length=LOG_LENGTH)
+        self.publisher = Publisher(
+            self._redis, KEYS, self.name, lease=self.lease, log_length=LOG_LENGTH, clock=self._clock
+        )
         self.writer = SpaceWriter(self.publisher, self.lease, lambda: self.state, lambda: True, heartbeat=3600)
 
     def learn(self, num: str) -> None:
@@ -103,6 +107,9 @@ class Monitor:
         else:
             if self.publisher.position is not None and not self.publisher.undecided and not len(self.writer._pending):
                 self._claims.claim(f"monitor {self.name}", self.publisher.position, self.state)
+
+    def _clock(self) -> float:
+        return time.time() - self._slow
 
     def _signed(self, ivr: Ivr) -> Ivr:
         return Ivr(ivr.num, ivr.name, f"{self.name}{self._term}")

@@ -70,7 +70,9 @@ class BusMachine(RuleBasedStateMachine):
     def begin(self) -> None:
         async def first() -> None:
             await flush(self._bus)
-            self._monitors = [Monitor(name, self._bus, self._truth, self._claims) for name in "AB"]
+            self._monitors = [
+                Monitor(name, self._bus, self._truth, self._claims, slow) for name, slow in (("A", 0.0), ("B", 3600.0))
+            ]
             await self._monitors[0].contest()
             await self._monitors[0].step(beat=False)
             self._followers.append(Follower(1, self._bus, self._claims))
