@@ -1,0 +1,187 @@
+"""A whole simulated PBX on a real socket: configuration, calls, traffic, and all that it serves."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from monitor.simulator import xapi
+from monitor.simulator.app import make_app
+from monitor.simulator.callcontrol import CallControl, Visibility
+from monitor.simulator.faults import Faults
+from monitor.simulator.listening import Listener
+from monitor.simulator.seeding import make_directory
+from monitor.simulator.socket import BACKLOG, Sockets
+from monitor.simulator.switchboard import Switchboard
+from monitor.simulator.switches import Switches
+from monitor.simulator.tls import make_certificate
+from monitor.simulator.tokens import Licence, Tokens
+from monitor.simulator.traffic import Traffic
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatorSettings:
+    """What to simulate. ``port`` 0: any that is free."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    extensions: int = 40
+    queues: int = 4
+    contacts: int = 200
+    rate: float = 60.0
+    """Calls a minute."""
+    seed: int = 42
+    speed: float = 1.0
+    """How much faster than life calls ring and talk."""
+    calls: int | None = None
+    """How many calls to make in total; None: without end."""
+    traffic: bool = True
+    tls: bool = False
+    switches: Switches = field(default_factory=Switches)
+    client_id: str = "callmon"
+    client_secret: str | None = None
+    """None: made up."""
+    token_lifetime: float = 3600.0
+    """Seconds."""
+    licence: Licence = "enterprise"
+    backlog: int = BACKLOG
+    """Events that a socket's client may be behind before it is cut."""
+
+
+class SimulatedPbx:
+    """``async with SimulatedPbx(settings) as pbx``: it listens, and calls go on, until the block ends."""
+
+    def __init__(self, settings: SimulatorSettings | None = None) -> None:
+        self.settings = settings = settings or SimulatorSettings()
+        self.switches = settings.switches
+        self.client_id = settings.client_id
+        self.client_secret = settings.client_secret or secrets.token_urlsafe(24)
+        self.ca_file: Path | None = None
+        """What a client has to trust; None without TLS."""
+        self.directory = make_directory(
+            settings.seed,
+            settings.extensions,
+            settings.queues,
+            settings.contacts,
+            settings.client_id,
+            self.switches.monitored,
+        )
+        self.directory.secrets[self.client_id] = self.client_secret
+        self.switchboard = Switchboard(self.directory, self.switches, time.time)
+        self.tokens = Tokens(self.directory, self.switches, time.time, settings.token_lifetime, settings.licence)
+        self.traffic = self._make_traffic(settings.seed, settings.calls)
+        self._listener: Listener | None = None
+        self.faults = Faults(self.tokens, self._refuse, self._accept, settings.seed)
+        visibility = Visibility(self.directory)
+        control = CallControl(self.directory, self.switchboard, self.switches, self.faults, visibility)
+        self.sockets = Sockets(
+            self.switchboard,
+            self.switches,
+            control,
+            visibility,
+            self.faults,
+            self.tokens,
+            time.time,
+            self._cut,
+            settings.backlog,
+        )
+        routes = xapi.routes(self.directory, self.switchboard, self.switches, time.time)
+        self._app = make_app(self.directory, self.tokens, control, self.sockets, self.faults, self.switches, routes)
+        self._running: asyncio.Task[None] | None = None
+        self._stack = AsyncExitStack()
+        self._restarts = 0
+
+    @property
+    def url(self) -> str:
+        """The address at which it listens, such as ``http://127.0.0.1:41234``. It must have been entered."""
+        if self._listener is None:
+            msg = "the simulated PBX has not been started"
+            raise RuntimeError(msg)
+        return self._listener.url
+
+    async def __aenter__(self) -> Self:
+        certificate = None
+        if self.settings.tls:
+            folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="callmon-simulator-"))
+            certificate = make_certificate(Path(folder), self.settings.host)
+            self.ca_file = certificate.ca_file
+        headers = {"X-3CX-Version": self.directory.version}
+        self._listener = Listener(self.settings.host, self.settings.port, certificate, headers)
+        self._listener.serve(self._app)
+        try:
+            await self._listener.start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        self._start_traffic()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        try:
+            await self._stop_traffic()
+        finally:
+            self.faults.calm()
+            self.sockets.clear()
+            await self._refuse()
+            await self._stack.aclose()
+
+    async def restart(self, down: float = 0.0) -> None:
+        """Restart as a process would, away for at least ``down`` seconds: sockets and tokens go, other calls come.
+
+        Address, configuration and secrets stay; call ids begin anew. ``traffic`` is another from then on, not paused.
+        """
+        await self._stop_traffic()
+        await self._refuse()
+        self._restarts += 1
+        self.tokens.restart()
+        self.switchboard.restart()
+        self.sockets.clear()
+        await asyncio.sleep(down)
+        left = None if self.traffic.limit is None else max(0, self.traffic.limit - self.traffic.stats.started)
+        self.traffic = self._make_traffic(self.settings.seed + self._restarts, left)
+        await self._accept()
+        self._start_traffic()
+
+    def _make_traffic(self, seed: int, limit: int | None) -> Traffic:
+        settings = self.settings
+        return Traffic(self.switchboard, self.directory, seed, settings.rate, settings.speed, limit=limit)
+
+    def _start_traffic(self) -> None:
+        if self.settings.traffic:
+            self._running = asyncio.create_task(self.traffic.run(), name="traffic of the simulated PBX")
+
+    async def _stop_traffic(self) -> None:
+        if self._running is not None:
+            self.traffic.stop()
+            running, self._running = self._running, None
+            await running
+
+    async def _refuse(self) -> None:
+        if self._listener is not None:
+            await self._listener.stop()
+
+    async def _accept(self) -> None:
+        if self._listener is not None:
+            await self._listener.start()
+
+    def _cut(self, client: tuple[str, int]) -> None:
+        if self._listener is not None:
+            self._listener.cut(client)
+
+
+async def simulate(settings: SimulatorSettings, say: Callable[[str], None]) -> None:
+    """Run until cancelled; ``say`` is given the lines to print: address, client id, secret, and whom to trust."""
+    async with SimulatedPbx(settings) as pbx:
+        say(f"Simulated 3CX v20 ({pbx.directory.version}) at {pbx.url}")
+        say(f"client id:     {pbx.client_id}")
+        say(f"client secret: {pbx.client_secret}")
+        if pbx.ca_file is not None:
+            say(f"CA file:       {pbx.ca_file}")
+        await asyncio.Event().wait()
