@@ -105,7 +105,7 @@ def outcome(call: CallRecord, *, looking: bool) -> e.Outcome:
         return "abandoned"
     if call.external:
         return "missed"
-    return "missed" if call.reached and not call.lines else "unanswered"
+    return "missed" if (call.reached or call.recorded) and not call.lines else "unanswered"
 
 
 def lasting_direction(call: CallRecord) -> e.Direction:
@@ -190,6 +190,8 @@ def _stage_of_participant(call: CallRecord, roster: Roster, p: Participant) -> N
     behalf = roster.kind(p.on_behalf_of_dn)
     if behalf == "ringgroup":
         call.groups.add(p.on_behalf_of_dn)
+    if party == "ringgroup":
+        call.groups.add(p.party_dn)
     if p.status == "Connected" and "queue" in (own, party):
         call.queue = p.dn if own == "queue" else p.party_dn
     elif p.status == "Ringing" and behalf == "queue":
@@ -229,6 +231,7 @@ def _remember(call: CallRecord, roster: Roster, at: float) -> None:
     call.since = since
     if call.sides:
         kinds = {side.kind for side in call.sides}
+        call.recorded = call.recorded or "specialmenu" in kinds
         call.stage = "queue" if call.queue else "ivr" if "ivr" in kinds else ""
         now = direction(call)
         if call.lasting is None or not now.startswith("From"):

@@ -34,7 +34,7 @@ def call(record: CallRecord, roster: Roster, phones: PhoneIndex) -> e.Call:
         did=record.did,
         owner=own,
         talk_to=tuple(leg for leg in others if talking and leg.status == "Connected"),
-        routing_to=tuple(leg for leg in others if leg.status == "Ringing"),
+        routing_to=tuple(leg for leg in legs.values() if leg.status == "Ringing"),
         legs=tuple(legs.values()),
         queue=record.queue,
         queued_at=_instant(record.queued_at),

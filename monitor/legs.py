@@ -50,6 +50,8 @@ class CallRecord:
     caller_number: str = ""
     accepted: bool = False
     """The caller is connected to somebody or something; a phone that rings now does not undo it."""
+    recorded: bool = False
+    """Voicemail took it at some time."""
     answered_at: float | None = None
     queue: str = ""
     queued_at: float | None = None
@@ -90,12 +92,14 @@ def sides(
 
     ``visible``: DNs whose legs Call Control shows; what it does not show of them is not there.
     """
+    told = people_connected(call, roster)
+    routed_on = call.accepted and call.answered_at is None and not told
     seen = _visible_sides(call, roster)
     people = sum(1 for s in seen.values() if s.status == "Connected" and s.kind in PEOPLE)
-    call.accepted = call.accepted or people > 1 or people_connected(call, roster)
+    call.accepted = call.accepted or people > 1 or told or _originator_connected(call)
     found = dict(seen)
     for side in seen.values():
-        other = _counterpart(call, roster, side)
+        other = _counterpart(call, roster, side, routed_on=routed_on)
         if other is not None and other.dn not in seen:
             held = found.get(other.dn)
             if held is None or RANK.get(other.status, 0) > RANK.get(held.status, 0):
@@ -109,13 +113,24 @@ def sides(
 
 
 def people_connected(call: CallRecord, roster: Roster) -> bool:
-    """Tell whether a participant is connected to a person, not to a queue or a machine."""
-    return any(
-        p.status == "Connected"
-        and roster.kind(p.dn) in PEOPLE
-        and (party_kind(p, roster) in PEOPLE or (not p.party_dn and p.dn != call.originator))
-        for p in call.participants.values()
-    )
+    """Tell whether a participant is connected to a person, not to a queue or a machine.
+
+    The callee's own leg tells it. The originator's does too, but not while the phone that it names is seen to ring, nor
+    once a queue or a machine has accepted him: then he is connected while the next phone rings.
+    """
+    ringing = {p.dn for p in call.participants.values() if p.status == "Ringing"}
+    talking = {p.dn for p in call.participants.values() if p.status == "Connected"}
+    for p in call.participants.values():
+        if p.status != "Connected" or roster.kind(p.dn) not in PEOPLE:
+            continue
+        if p.dn != call.originator:
+            if not p.party_dn or party_kind(p, roster) in PEOPLE:
+                return True
+        elif party_kind(p, roster) in PEOPLE and (
+            p.party_dn in talking or (p.party_dn not in ringing and (not call.accepted or call.answered_at is not None))
+        ):
+            return True
+    return False
 
 
 def party_kind(p: Participant, roster: Roster) -> e.DnType:
@@ -132,13 +147,26 @@ def _visible_sides(call: CallRecord, roster: Roster) -> dict[str, Side]:
     return sides
 
 
-def _counterpart(call: CallRecord, roster: Roster, side: Side) -> Side | None:
-    """The other side of a visible leg, as that leg implies it."""
+def _originator_connected(call: CallRecord) -> bool:
+    return any(p.dn == call.originator and p.status == "Connected" for p in call.participants.values())
+
+
+def _counterpart(call: CallRecord, roster: Roster, side: Side, *, routed_on: bool) -> Side | None:
+    """The other side of a visible leg, as that leg implies it.
+
+    ``routed_on``: a queue or a machine has accepted the caller and nobody has answered, so the person whom the
+    originator's connected leg names is still being rung, unless the row says that they talk.
+    """
     p = side.participant
     if p is None or not p.party_dn or p.party_dn in (p.dn, _ROUTER):
         return None
     kind = party_kind(p, roster)
-    if p.status == "Connected" or (p.status == "Ringing" and call.accepted):
+    if kind == "ringgroup":
+        return None  # it has no leg of its own: its members ring
+    talking = call.fresh and call.row is not None and call.row.status == "Talking"
+    if routed_on and p.dn == call.originator and p.status == "Connected" and kind in PEOPLE and not talking:
+        status = "Ringing"
+    elif p.status == "Connected" or (p.status == "Ringing" and call.accepted):
         status = "Connected"
     else:
         status = "Dialing" if p.status == "Ringing" else "Ringing"
@@ -158,6 +186,7 @@ def _sides_of_row(
     if row is None:
         return
     settled = "Connected" if row.status == "Talking" or call.accepted else "Dialing"
+    recalled = call.accepted and any(p.dn == caller.dn and p.status == "Ringing" for p in call.participants.values())
     kind = roster.kind(caller.dn)
     if kind == "externalline" or (caller.dn and caller.dn not in visible and call.fresh):
         other = callees[0].number if callees else ""
@@ -167,7 +196,7 @@ def _sides_of_row(
     for party in callees:
         kind = roster.kind(party.dn)
         if kind == "externalline" or (kind == "extension" and party.dn not in visible):
-            status = "Connected" if row.status == "Talking" else "Ringing"
+            status = "Connected" if row.status == "Talking" or recalled else "Ringing"
             yield Side(party.dn, kind, party.number if kind == "externalline" else call.caller_number, status)
 
 

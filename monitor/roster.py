@@ -122,6 +122,10 @@ class Roster:
             self._kinds[number] = kind
             self._names[number] = name
 
+        for peer in read.peers:
+            kind = dn_type(f"W{peer.kind}")
+            if kind != "unknown":
+                put(peer.number, kind, peer.name)
         for user in read.users:
             put(user.number, "extension", " ".join(part for part in (user.first_name, user.last_name) if part))
         for queue in read.queues:

@@ -155,6 +155,15 @@ class DepartmentRow:
 
 
 @dataclass(frozen=True, slots=True)
+class PeerRow:
+    """Any other DN (conference, voicemail menu, parking place …). ``kind``: 3CX's PeerType."""
+
+    number: str
+    name: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
 class SystemRow:
     """What SystemStatus says."""
 
@@ -176,6 +185,8 @@ class DirectoryRead:
     inbound_rules: tuple[InboundRuleRow, ...]
     system: SystemRow
     at: float
+    peers: tuple[PeerRow, ...] = ()
+    """DNs that are none of the others."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,158 @@
+"""``callmon``: the command line, and the only place that puts monitor and gateway together."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Coroutine, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import uvloop
+
+from gateway.cli import check as checking
+from gateway.cli import demo as demonstration
+from gateway.cli import look, processes
+from gateway.cli.keys import key
+from monitor.errors import CallmonError
+
+app = typer.Typer(
+    name="callmon",
+    help="Live call monitor for 3CX.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.add_typer(key, name="key")
+
+Config = Annotated[Path | None, typer.Option("--config", "-c", envvar="CALLMON_CONFIG", help="Settings file.")]
+Url = Annotated[str, typer.Option(envvar="CALLMON_URL", help="Address of a gateway.")]
+Key = Annotated[str, typer.Option(envvar="CALLMON_KEY", help="API key.", show_default=False)]
+Extensions = Annotated[int, typer.Option(min=2, max=9000, help="Extensions of the simulated PBX.")]
+Queues = Annotated[int, typer.Option(min=0, max=99, help="Its queues.")]
+Rate = Annotated[float, typer.Option(min=0.1, max=20_000, help="Calls a minute.")]
+Seed = Annotated[int, typer.Option(help="The same seed makes the same calls.")]
+
+
+@app.command()
+def demo(
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port of the gateway.")] = 8765,
+    extensions: Extensions = 40,
+    queues: Queues = 4,
+    rate: Rate = 60.0,
+    seed: Seed = 42,
+) -> None:
+    """Show live calls of a simulated PBX: everything in one process on loopback."""
+    _run(demonstration.run(port, extensions, queues, rate, seed))
+
+
+@app.command()
+def simulate(
+    port: Annotated[int, typer.Option(min=0, max=65_535)] = 5001,
+    host: str = "127.0.0.1",
+    extensions: Extensions = 40,
+    queues: Queues = 4,
+    contacts: Annotated[int, typer.Option(min=0, max=200_000, help="Entries of its address book.")] = 200,
+    rate: Rate = 60.0,
+    seed: Seed = 42,
+    tls: Annotated[bool, typer.Option("--tls", help="Serve https and wss, with a certificate of its making.")] = False,
+    latency: Annotated[str, typer.Option(help="Delay of every answer, such as 50ms.")] = "0ms",
+    client_id: str = "callmon",
+    client_secret: Annotated[str | None, typer.Option(help="Made up if not given.", show_default=False)] = None,
+) -> None:
+    """Run a simulated 3CX v20 alone; prints its address, client id and secret."""
+    _run(
+        processes.simulate(
+            host=host,
+            port=port,
+            extensions=extensions,
+            queues=queues,
+            contacts=contacts,
+            rate=rate,
+            seed=seed,
+            tls=tls,
+            latency=latency,
+            client_id=client_id,
+            client_secret=client_secret,
+        )
+    )
+
+
+@app.command()
+def monitor(config: Config = None) -> None:
+    """Watch the PBXs of the settings file and publish what changes."""
+    _run(processes.monitor(config))
+
+
+@app.command()
+def gateway(
+    config: Config = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65_535, help="In place of the file's.")] = None,
+) -> None:
+    """Serve queries and the stream."""
+    _run(processes.gateway(config, port))
+
+
+@app.command()
+def tail(
+    url: Url = "http://127.0.0.1:8765",
+    key: Key = "qRQi5xQj8SvI",
+    topics: Annotated[str, typer.Option(help="Comma-separated.")] = "calls,ended,system",
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a change, with whole entities.")] = False,
+) -> None:
+    """Print changes as they happen."""
+    _run(look.tail(url, key, topics, json))
+
+
+@app.command()
+def snapshot(
+    url: Url = "http://127.0.0.1:8765",
+    key: Key = "qRQi5xQj8SvI",
+    topics: Annotated[str, typer.Option(help="Comma-separated; all that the key may see if not given.")] = "",
+) -> None:
+    """Print the state as JSON."""
+    _run(look.snapshot(url, key, topics))
+
+
+@app.command()
+def check(config: Config = None) -> None:
+    """Try the settings against PBX and Redis, and say in words what is wrong."""
+    _run(checking.run(config))
+
+
+def main() -> None:
+    """The console script."""
+    app()
+
+
+def _run(work: Coroutine[Any, Any, int | None]) -> None:
+    """Run to the end or to the first SIGINT or SIGTERM; what is wrong comes out as a sentence, not as a trace."""
+    code: int | None = 1
+    try:
+        code = uvloop.run(_until_told(work))
+    except* CallmonError as group:
+        for error in _leaves(group):
+            print(f"callmon: {error}", file=sys.stderr)
+    raise typer.Exit(code or 0)
+
+
+def _leaves(group: BaseExceptionGroup[CallmonError]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+async def _until_told(work: Coroutine[Any, Any, int | None]) -> int | None:
+    task = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, task.cancel)
+    with suppress(asyncio.CancelledError):
+        return await task
+    return 0

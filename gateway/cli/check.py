@@ -1,0 +1,129 @@
+"""``callmon check``: try the settings against PBX and Redis, and say in words what is wrong."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from gateway.config import GatewaySettings
+from monitor import bus
+from monitor import run as monitor_run
+from monitor.config import MonitorSettings, PbxSection
+from monitor.errors import BusUnreachable, PbxError, PbxRefused, TokenRefused
+from monitor.model.keys import Keys
+from monitor.pbx.client import PbxClient
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was tried. ``wrong``: what is wrong and what to do about it; empty if nothing is."""
+
+    what: str
+    detail: str
+    wrong: str = ""
+
+
+async def run(config: Path | None) -> int:
+    """Print a line for each thing that was tried; 1 if anything is wrong. Raises ConfigError."""
+    monitor, gateway = MonitorSettings.load(config), GatewaySettings.load(config)
+    wrong = 0
+    async for finding in _findings(monitor, gateway):
+        wrong += bool(finding.wrong)
+        print(f"{'WRONG' if finding.wrong else 'ok':<6}{finding.what}: {finding.wrong or finding.detail}", flush=True)
+    print(f"\n{wrong} thing{'s' if wrong != 1 else ''} to put right." if wrong else "\nAll is well.")
+    return 1 if wrong else 0
+
+
+async def _findings(monitor: MonitorSettings, gateway: GatewaySettings) -> AsyncIterator[Finding]:
+    if not monitor.pbx:
+        yield Finding(
+            "settings", "", "there is no [[pbx]] section; name, url, client_id and client_secret belong there"
+        )
+    if not gateway.keys:
+        yield Finding("keys", "", "there is no [[keys]] section, so nobody can read; make one with callmon key new")
+    else:
+        yield Finding("keys", f"{len(gateway.keys)}: {', '.join(section.name for section in gateway.keys)}")
+    redis = bus.connect(monitor.redis.url)
+    try:
+        yield await _redis(redis)
+        for section in monitor.pbx:
+            yield await _monitor(redis, section.name)
+    finally:
+        await redis.aclose()
+    for section in monitor.pbx:
+        async for finding in _pbx(section):
+            yield finding
+
+
+async def _redis(redis: Redis) -> Finding:
+    """Whether all that callmon does on Redis may be done: a transaction on its keys, and publishing."""
+    probe = f"callmon:{{check}}:{secrets.token_hex(4)}"
+    try:
+        guard = await bus.Guard.watch(redis, probe)
+        await guard.commit(
+            [
+                ("HSET", probe, "epoch", "check"),
+                ("EXPIRE", probe, 10),
+                ("XADD", f"{probe}:log", "*", "change", "check"),
+                ("DEL", probe, f"{probe}:log"),
+                ("PUBLISH", probe, "check"),
+            ]
+        )
+        version = (await redis.info("server")).get("redis_version", "unknown")
+    except (BusUnreachable, RedisError, OSError, TimeoutError) as error:
+        return Finding("Redis", "", f"{error}; look at redis.url, the server, and the rights of its user")
+    return Finding("Redis", f"answers, version {version}")
+
+
+async def _monitor(redis: Redis, pbx: str) -> Finding:
+    """Whether somebody follows the PBX now; nobody may be right, before the first start."""
+    try:
+        holder = bus.text(await redis.get(Keys(pbx, "live").lease))
+    except (RedisError, OSError, TimeoutError) as error:
+        return Finding(f"monitor of {pbx}", "", f"cannot be told: {error}")
+    note = f"{holder} follows it; 3CX keeps one token a client, so this check makes it renew its own, once"
+    return Finding(f"monitor of {pbx}", note if holder else "none is running now")
+
+
+async def _pbx(section: PbxSection) -> AsyncIterator[Finding]:
+    what = f"PBX {section.name}"
+    client = PbxClient(monitor_run.pbx_settings(section))
+    try:
+        try:
+            claims = await client.whoami()
+            yield Finding(what, f"token given; roles: {', '.join(sorted(claims.roles)) or 'not told'}")
+        except TokenRefused as error:
+            yield Finding(what, "", f"{error}. Is the API client made (Integrations → API), its secret right?")
+            return
+        try:
+            status = await client.system_status()
+            yield Finding(f"{what}, XAPI", f"{status.fqdn or section.url}, version {status.version or 'not told'}")
+            users = await client.collection("Users", {"$select": "Id,Number"})
+        except PbxRefused as error:
+            yield Finding(
+                f"{what}, XAPI", "", f"{error}. Tick XAPI at the API client; 3CX wants an Enterprise licence."
+            )
+            users = []
+        yield await _call_control(client, what, {str(user.get("Number")) for user in users})
+    except PbxError as error:
+        yield Finding(what, "", str(error))
+    finally:
+        await client.close()
+
+
+async def _call_control(client: PbxClient, what: str, extensions: set[str]) -> Finding:
+    what = f"{what}, Call Control"
+    try:
+        visible = set((await client.full_state()).dns)
+    except PbxRefused as error:
+        return Finding(what, "", f"{error}. Tick Call Control API at the API client; 3CX wants an Enterprise licence.")
+    missing = sorted(extensions - visible)
+    if missing:
+        some = ", ".join(missing[:5]) + (" …" if len(missing) > 5 else "")
+        return Finding(what, "", f"{len(missing)} extensions are not monitored ({some}): add them at the API client")
+    return Finding(what, f"{len(visible)} DNs monitored, all {len(extensions)} extensions among them")

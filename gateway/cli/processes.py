@@ -1,0 +1,56 @@
+"""``callmon monitor``, ``gateway`` and ``simulate``: each alone in its process."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from gateway import run as gateway_run
+from gateway.config import GatewaySettings
+from monitor import bus, logs
+from monitor import run as monitor_run
+from monitor.config import MonitorSettings
+from monitor.errors import ConfigError
+from monitor.simulator import pbx as simulated
+from monitor.simulator.switches import Switches
+
+
+async def monitor(config: Path | None) -> None:
+    """Until cancelled. Raises ConfigError."""
+    settings = MonitorSettings.load(config)
+    logs.configure(settings.log.level, settings.log.format)
+    redis = bus.connect(settings.redis.url)
+    try:
+        await monitor_run.run(settings, redis)
+    finally:
+        await redis.aclose()
+
+
+async def gateway(config: Path | None, port: int | None) -> None:
+    """Until cancelled. Raises ConfigError."""
+    settings = GatewaySettings.load(config)
+    logs.configure(settings.log.level, settings.log.format)
+    if not settings.pbx_names:
+        raise ConfigError("There is no [[pbx]] section: nothing to serve.")
+    section = settings.gateway if port is None else settings.gateway.model_copy(update={"port": port})
+    redis = bus.connect(settings.redis.url)
+    try:
+        await gateway_run.run(settings.pbx_names, settings.key_table(), section, redis)
+    finally:
+        await redis.aclose()
+
+
+async def simulate(*, latency: str, **settings: object) -> None:
+    """Until cancelled; prints what a client needs to know. Raises ConfigError."""
+    logs.configure("warning", "human")
+    made = simulated.SimulatorSettings(**settings)  # type: ignore[arg-type]  # the command's options bear its names
+    await simulated.simulate(replace(made, switches=Switches(latency=_seconds(latency))), print)
+
+
+def _seconds(text: str) -> float:
+    """Seconds of ``50ms`` or ``0.2s``. Raises ConfigError."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s)", text.strip())
+    if found is None:
+        raise ConfigError(f"{text!r} is not a latency; write 50ms or 0.2s")
+    return float(found[1]) / (1000 if found[2] == "ms" else 1)

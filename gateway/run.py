@@ -1,0 +1,122 @@
+"""The gateway process: a view of each PBX, the application over them, and the HTTP server around it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager
+
+import uvicorn
+from redis.asyncio import Redis
+
+from gateway.app import create_app
+from gateway.auth import KeyTable
+from gateway.config import GatewaySection
+from gateway.live import Live
+from gateway.pbxview import open_view
+from gateway.wsprotocol import uvicorn_options
+from monitor.errors import ConfigError
+
+DRAIN = 2.0
+"""Seconds over which a gateway that shuts down spreads its farewells."""
+
+
+async def run(names: Iterable[str], keys: KeyTable, settings: GatewaySection, redis: Redis) -> None:
+    """Serve the PBXs of these names until cancelled. Raises ConfigError if the address cannot be listened on."""
+    async with serving(names, keys, settings, redis) as server:
+        await server.ended()
+
+
+@asynccontextmanager
+async def serving(
+    names: Iterable[str], keys: KeyTable, settings: GatewaySection, redis: Redis
+) -> AsyncIterator[Server]:
+    """Serve while the context is entered.
+
+    On the way out subscribers are sent away first, spread over :data:`DRAIN` seconds; then the server stops. Raises
+    ConfigError if the address cannot be listened on.
+    """
+    pbxs = {name: open_view(name, redis, heartbeat=settings.heartbeat) for name in names}
+    live = Live(pbxs, keys)
+    config = uvicorn.Config(
+        create_app(pbxs, keys, streams=live.routes()),
+        forwarded_allow_ips=settings.forwarded_allow_ips,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+        **uvicorn_options(),
+    )
+    bound = _bind(settings.host, settings.port)
+    server = Server(config, bound)
+    try:
+        await server.start()
+        yield server
+        await live.drain(DRAIN if len(live) else 0.0)
+    finally:
+        await server.stop()
+
+
+class Server:
+    """uvicorn in the running event loop, on a socket that is bound already; signals are left to who runs the loop."""
+
+    def __init__(self, config: uvicorn.Config, bound: socket.socket) -> None:
+        host, port = bound.getsockname()[:2]
+        self.address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        """``http://host:port`` as it listens."""
+        self._bound = bound
+        self._server = _Uvicorn(config)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Returns when requests are answered. Raises RuntimeError if the server ends instead."""
+        self._task = asyncio.create_task(self._server.serve(sockets=[self._bound]), name="HTTP server")
+        listens = asyncio.create_task(self._server.listens.wait())
+        try:
+            await asyncio.wait((self._task, listens), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            listens.cancel()
+            await asyncio.gather(listens, return_exceptions=True)
+        if not self._server.listens.is_set():
+            await self.ended()
+
+    async def ended(self) -> None:
+        """Waits until the server ends by itself, which it should not: RuntimeError then."""
+        if self._task is not None:
+            await asyncio.shield(self._task)
+        raise RuntimeError("the HTTP server ended by itself")
+
+    async def stop(self) -> None:
+        """Take no more connections, let requests end, stop."""
+        self._server.should_exit = True
+        if self._task is not None:
+            await asyncio.gather(self._task, return_exceptions=True)
+        self._bound.close()
+
+
+class _Uvicorn(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listens = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listens.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        raise ConfigError(f"Cannot listen on {host}:{port}: {error.strerror}. Choose another port or host.") from error
+    return bound

@@ -1,0 +1,148 @@
+"""What a subscriber holds against what really goes on at the simulated PBX.
+
+The truth is the simulator's own, told by its legs and not through what its APIs show. A client can know less where the
+PBX does not say: the settings (:class:`Known`) tell what it may miss. What it says must be true all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.streamclient import Entities
+from monitor.model.instants import moment
+from monitor.simulator.pbx import SimulatedPbx
+from monitor.simulator.truth import TruthCall, TruthEnded
+
+SYSTEM_KINDS = {"queue", "ivr", "specialmenu", "parking", "conference", "fax"}
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the PBX's interfaces let a client know. ``tolerance``: seconds by which times may be off."""
+
+    visible: frozenset[str]
+    """DNs whose legs Call Control shows."""
+    party_did: bool
+    only_rule: Mapping[str, str] = field(default_factory=dict)
+    """Trunk → name of its only inbound rule."""
+    tolerance: float = 1.5
+
+    @classmethod
+    def of(cls, pbx: SimulatedPbx, tolerance: float = 1.5) -> Known:
+        """What can be known of this PBX."""
+        rules = {trunk: pbx.directory.rules(trunk) for trunk in pbx.directory.trunk_numbers()}
+        return cls(
+            frozenset(pbx.directory.peers(pbx.client_id)),
+            pbx.switches.party_did,
+            {trunk: str(found[0]["RuleName"]) for trunk, found in rules.items() if len(found) == 1},
+            tolerance,
+        )
+
+
+def differences(pbx: SimulatedPbx, state: Entities, known: Known) -> list[str]:
+    """Every way in which the calls that go on are held otherwise than they are, in words."""
+    truth = {str(call.call_id): call for call in pbx.switchboard.truth()}
+    held = state.get("calls", {})
+    found = [f"call {id_} is missing" for id_ in truth.keys() - held.keys()]
+    found += [f"call {id_} is a ghost: {held[id_]}" for id_ in held.keys() - truth.keys()]
+    for id_ in truth.keys() & held.keys():
+        found += [f"call {id_}: {what}" for what in _call(truth[id_], held[id_], known)]
+    busy = {leg.dn for call in truth.values() for leg in call.legs if leg.dn_type == "extension"} & known.visible
+    for number, extension in state.get("extensions", {}).items():
+        if number in known.visible and (extension["status"] == "Busy") != (number in busy):
+            found.append(f"extension {number} is {extension['status']}")
+    return found
+
+
+def _call(truth: TruthCall, held: Mapping[str, Any], known: Known) -> Iterator[str]:
+    hidden = _hidden(truth, known)
+    lenient = {leg.dn for leg in truth.legs if hidden and leg.dn not in known.visible}
+    legs = {leg.dn: (leg.dn_type, leg.external_party, leg.status) for leg in truth.legs}
+    mine = {leg["dnNum"]: (leg["dnType"], leg["externalParty"], leg["status"]) for leg in held["AConnList"]}
+    for dn in legs.keys() - mine.keys() - hidden:
+        yield f"leg {dn} {legs[dn]} is missing; held {mine}"
+    for dn in mine.keys() - legs.keys():
+        yield f"leg {dn} {mine[dn]} is a ghost; true {legs}"
+    for dn in legs.keys() & mine.keys() - hidden:
+        if mine[dn] != legs[dn] and dn not in lenient:
+            yield f"leg {dn} is {mine[dn]}, should be {legs[dn]}"
+    if held["state"] != truth.state:
+        yield f"state {held['state']}, should be {truth.state}"
+    if not hidden:
+        yield from _shape(truth, held)
+    if held["did"] != _did(truth, known) and held["did"] != truth.did:
+        yield f"did {held['did']!r}, should be {_did(truth, known)!r}"
+    yield from _times(truth, held, known)
+
+
+def _shape(truth: TruthCall, held: Mapping[str, Any]) -> Iterator[str]:
+    owner = held["owner"]["dnNum"] if held["owner"] else None
+    pairs = (
+        ("direction", held["direction"], truth.direction),
+        ("owner", owner, truth.owner),
+        ("talkTo", {leg["dnNum"] for leg in held["talkTo"]}, set(truth.talk_to)),
+        ("routingTo", {leg["dnNum"] for leg in held["routingTo"]}, set(truth.routing_to)),
+        ("queue", held["queue"], truth.queue),
+    )
+    for name, mine, true in pairs:
+        if mine != true:
+            yield f"{name} {mine}, should be {true}"
+
+
+def _hidden(truth: TruthCall, known: Known) -> set[str]:
+    """DNs of legs that nothing had shown: extensions that are not monitored, hosts that passed between two polls."""
+    return {
+        leg.dn
+        for leg in truth.legs
+        if leg.dn not in known.visible
+        and (leg.dn_type == "extension" or (leg.dn not in truth.shown and leg.dn_type in SYSTEM_KINDS))
+    }
+
+
+def _did(truth: TruthCall | TruthEnded, known: Known) -> str:
+    """The name of the rule, where the PBX tells the number or there is but one."""
+    trunk = next((leg.dn for leg in truth.legs if leg.dn_type == "externalline"), "")
+    if known.party_did and any(leg.dn_type == "extension" and leg.dn in known.visible for leg in truth.legs):
+        return truth.did
+    return truth.did if known.only_rule.get(trunk) == truth.did else ""
+
+
+def _times(truth: TruthCall | TruthEnded, held: Mapping[str, Any], known: Known) -> Iterator[str]:
+    if abs(moment(held["startedAt"]).timestamp() - truth.started_at) > known.tolerance:
+        yield f"startedAt is off by {moment(held['startedAt']).timestamp() - truth.started_at:.3f} s"
+    if (held["answeredAt"] is None) != (truth.answered_at is None):
+        yield f"answeredAt {held['answeredAt']}, should be {truth.answered_at}"
+    elif truth.answered_at is not None:
+        off = moment(held["answeredAt"]).timestamp() - truth.answered_at
+        if abs(off) > known.tolerance:
+            yield f"answeredAt is off by {off:.3f} s"
+
+
+def ended_differences(pbx: SimulatedPbx, ended: Mapping[str, Mapping[str, Any]], known: Known) -> list[str]:
+    """The same for the calls that are over, of those that ``ended`` (a topic, gathered over time) should hold."""
+    held = {entity["callID"]: entity for entity in ended.values()}
+    found: list[str] = []
+    for truth in pbx.switchboard.ended():
+        mine = held.pop(truth.call_id, None)
+        if mine is None:
+            if truth.shown:
+                found.append(f"ended call {truth.call_id} is missing: {truth}")
+            continue
+        found += [f"ended call {truth.call_id}: {what}; {mine} {truth}" for what in _ended(truth, mine, known)]
+    return found + [f"ended call {call_id} is a ghost" for call_id in held]
+
+
+def _ended(truth: TruthEnded, held: Mapping[str, Any], known: Known) -> Iterator[str]:
+    seen = known.visible | truth.shown
+    whole = all(leg.dn in seen and (leg.dn_type != "extension" or leg.dn in known.visible) for leg in truth.legs)
+    yield from _times(truth, held, known)
+    if abs(moment(held["endedAt"]).timestamp() - truth.ended_at) > known.tolerance:
+        yield f"endedAt is off by {moment(held['endedAt']).timestamp() - truth.ended_at:.3f} s"
+    if whole and held["direction"] != truth.direction:
+        yield f"direction {held['direction']}, should be {truth.direction}"
+    if whole and held["outcome"] != truth.outcome:
+        yield f"outcome {held['outcome']}, should be {truth.outcome}"
+    if held["caller"] != truth.caller:
+        yield f"caller {held['caller']}, should be {truth.caller}"

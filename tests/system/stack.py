@@ -1,0 +1,107 @@
+"""The whole of callmon in one event loop, over real sockets: simulated PBX, monitor, bus, gateway, subscriber."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+from redis.asyncio import Redis
+
+from gateway import run as gateway_run
+from gateway.auth import ApiKey, KeyTable, digest_of
+from gateway.config import GatewaySection
+from gateway.streamclient import Entities, StreamClient
+from monitor import run as monitor_run
+from monitor.config import MonitorSection, MonitorSettings, PbxSection
+from monitor.model.entities import TOPICS
+from monitor.simulator.pbx import SimulatedPbx
+from tests.bus import Bus
+
+PBX = "test"
+KEY = "a-key-for-tests"
+
+
+@dataclass(slots=True)
+class Subscriber:
+    """A client of the stream that keeps what it is told."""
+
+    client: StreamClient
+    updates: int = 0
+
+    @property
+    def state(self) -> Entities:
+        """What it holds now."""
+        return self.client.state
+
+    async def listen(self) -> None:
+        """Take in updates until cancelled."""
+        async for _ in self.client:
+            self.updates += 1
+
+
+def section(pbx: SimulatedPbx, did_map: dict[str, str] | None = None) -> PbxSection:
+    """The settings with which a monitor reaches the simulated PBX."""
+    return PbxSection(
+        name=PBX,
+        url=pbx.url,
+        client_id=pbx.client_id,
+        client_secret=SecretStr(pbx.client_secret),
+        did_map=did_map or {},
+        poll_interval=0.5,
+    )
+
+
+@asynccontextmanager
+async def monitoring(pbx: SimulatedPbx, redis: Redis, did_map: dict[str, str] | None = None) -> AsyncIterator[None]:
+    """A monitor in this loop."""
+    settings = MonitorSettings(pbx=(section(pbx, did_map),), monitor=MonitorSection(name="monitor", lease=2.0))
+    async with _running(asyncio.create_task(monitor_run.run(settings, redis))):
+        yield
+
+
+@asynccontextmanager
+async def gateway(redis: Redis, port: int = 0) -> AsyncIterator[str]:
+    """A gateway in this loop; gives its address."""
+    key = ApiKey("test", digest_of(KEY), PBX, frozenset({"read", "contacts"}))
+    settings = GatewaySection(port=port, heartbeat=1.0)
+    async with gateway_run.serving([PBX], KeyTable([key]), settings, redis) as server:
+        yield server.address
+
+
+@asynccontextmanager
+async def subscriber(address: str) -> AsyncIterator[Subscriber]:
+    """A subscriber to everything."""
+    client = StreamClient(address.replace("http", "ws", 1) + "/webapi/stream", KEY, tuple(TOPICS))
+    async with client:
+        held = Subscriber(client)
+        async with _running(asyncio.create_task(held.listen())):
+            yield held
+
+
+@asynccontextmanager
+async def watched(pbx: SimulatedPbx, bus: Bus, did_map: dict[str, str] | None = None) -> AsyncIterator[Subscriber]:
+    """Monitor, gateway and a subscriber of this PBX."""
+    async with monitoring(pbx, bus.client(), did_map), gateway(bus.client()) as address, subscriber(address) as held:
+        yield held
+
+
+async def until(true: Callable[[], bool], within: float = 15.0, every: float = 0.02) -> None:
+    """Look until it is true. Raises TimeoutError."""
+    async with asyncio.timeout(within):
+        while not true():  # noqa: ASYNC110 - what is looked at is another process's or library's state
+            await asyncio.sleep(every)
+
+
+@asynccontextmanager
+async def _running(task: asyncio.Task[None]) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        over = task.done()
+        task.cancel()
+        results = await asyncio.gather(task, return_exceptions=True)
+        if over and isinstance(results[0], Exception):
+            raise results[0]
