@@ -1,0 +1,130 @@
+"""A small PBX with known people for tests of the switchboard, and a client that believes events and reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from monitor.simulator.callcontrol import ControlRequest
+from monitor.simulator.directory import Device, Directory
+from monitor.simulator.legs import Call
+from monitor.simulator.seeding import make_directory
+from monitor.simulator.switchboard import CallOutcome, Event, ParticipantUpsert, ParticipantView, Switchboard
+from monitor.simulator.switches import Switches
+from monitor.simulator.truth import TruthCall, TruthEnded
+
+NOON = 1_772_625_600.0
+CALLER = "+491701234567"
+MOBILE = "+15155550199"
+TWO_DEVICES, NO_DEVICE, CONTROLLED = "103", "109", "108"
+AGENTS = ("104", "105", "106")
+MEMBERS = ("101", "102")
+
+
+def small_directory() -> Directory:
+    """Extensions 100 to 119, queue 800 with three agents, ring group 600 with two members, IVR 700, three trunks."""
+    directory = make_directory(1, 20, 2, contacts=5)
+    for number in directory.extensions():
+        user = directory.entity(number)
+        assert user is not None
+        directory.update(
+            user,
+            {
+                "FirstName": "Ann",
+                "LastName": f"No{number}",
+                "DisplayName": f"No{number}, Ann",
+                "Enabled": True,
+                "QueueStatus": "LoggedIn",
+                "CurrentProfileName": "Available",
+            },
+        )
+        agent = "Yealink SIP-T46U" if number == CONTROLLED else "3CX Web Client"
+        count = {NO_DEVICE: 0, TWO_DEVICES: 2}.get(number, 1)
+        directory.set_devices(number, [Device(number, f"sip:{number}@10.0.0.{i}", agent) for i in range(count)])
+    for number, name, rows in (("800", "Agents", AGENTS), ("600", "Members", MEMBERS)):
+        entity = directory.entity(number)
+        assert entity is not None
+        directory.update(entity, {name: [{"Number": row} for row in rows]})
+    return directory
+
+
+@dataclass
+class Bench:
+    """A switchboard with a clock that stands still until it is moved."""
+
+    switches: Switches = field(default_factory=Switches)
+    now: float = NOON
+    directory: Directory = field(default_factory=small_directory)
+    events: list[Event] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.board = Switchboard(self.directory, self.switches, lambda: self.now)
+        self.board.listen(self.events.append)
+
+    def said(self) -> list[str]:
+        """The events since this was asked last: ``+dn`` and ``-dn``."""
+        said = [("+" if isinstance(e, ParticipantUpsert) else "-") + e.dn for e in self.events]
+        self.events.clear()
+        return said
+
+    def truth(self, call: Call) -> TruthCall:
+        (found,) = [truth for truth in self.board.truth() if truth.call_id == call.id]
+        return found
+
+    def legs(self, call: Call) -> dict[str, tuple[str, str]]:
+        return {leg.dn: (leg.status, leg.external_party) for leg in self.truth(call).legs}
+
+    def row(self, call: Call) -> tuple[str, str, str]:
+        (row,) = [row for row in self.board.active_calls() if row.id == call.id]
+        return row.caller, row.callee, row.status
+
+    def one(self, number: str) -> ParticipantView:
+        (view,) = self.board.participants(number)
+        return view
+
+    def end(self, call: Call) -> TruthEnded:
+        """End it if it is not over; what became of it."""
+        self.board.end(call)
+        return next(end for end in reversed(self.board.ended()) if end.call_id == call.id)
+
+    def inbound(self, callee: str = "100") -> Call:
+        """A call from outside that rings at an extension."""
+        call = self.board.arrive("10002", CALLER)
+        self.board.route(call, callee)
+        return call
+
+    def talk(self, callee: str = "100") -> Call:
+        """A call from outside that an extension has answered."""
+        call = self.inbound(callee)
+        self.board.answer(call, callee)
+        self.events.clear()
+        return call
+
+    def act(self, number: str, action: str, destination: str = "", **attached: str) -> CallOutcome:
+        view = self.board.participants(number)[0]
+        request = ControlRequest(destination=destination, attached=attached)
+        return self.board.act(number, view.id, action, request)
+
+
+class Client:
+    """Keeps a table from events, each followed by a read, as a program that follows Call Control does."""
+
+    def __init__(self, board: Switchboard) -> None:
+        self.board = board
+        self.table: dict[tuple[str, int], ParticipantView] = {}
+        self.errors: list[str] = []
+        board.listen(self._hear)
+
+    def _hear(self, event: Event) -> None:
+        key = (event.dn, event.participant_id)
+        found = self.board.participant(*key)
+        if isinstance(event, ParticipantUpsert):
+            if found is None:
+                self.errors.append(f"{key} was announced and is not there")
+            elif self.table.get(key) == found:
+                self.errors.append(f"{key} was announced and is as before")
+            else:
+                self.table[key] = found
+        elif found is not None:
+            self.errors.append(f"{key} was removed and is there")
+        elif self.table.pop(key, None) is None:
+            self.errors.append(f"{key} was removed and never known")
