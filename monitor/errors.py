@@ -6,6 +6,7 @@
     ├── ConfigError          give up: a setting is wrong; the sentence says which and what would be right
     ├── PbxError             the PBX, not us
     │   ├── PbxUnreachable   retry with back-off: network, TLS hand-shake, 5xx, 429, no answer in time
+    │   │   └── PbxGarbled   the same: it answered, but not what can be understood
     │   ├── PbxRefused       give up: the request is wrong or not allowed (400, 403, 404 …); ``code`` says how
     │   └── TokenRefused     mint afresh with back-off: credentials or token were not accepted (401)
     └── BusError             Redis
@@ -35,6 +36,10 @@ class PbxUnreachable(PbxError):
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class PbxGarbled(PbxUnreachable):
+    """What the PBX said is not what its documentation says it would."""
 
 
 class PbxRefused(PbxError):

@@ -1,0 +1,150 @@
+"""Reading the PBX's directory and address book through XAPI; the rows' meaning is in :mod:`monitor.pbx.rows`.
+
+A role that may not read a part of it leaves that part empty: the rest goes on, and the log says so once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+import structlog
+
+from monitor.errors import PbxRefused
+from monitor.model.entities import Contact
+from monitor.pbx import rows
+from monitor.pbx.client import PbxClient
+from monitor.pbx.clock import PbxClock
+from monitor.pbx.facts import ContactsRead, DirectoryRead, SystemRow
+from monitor.pbx.failures import first_error
+
+T = TypeVar("T")
+
+CONTACTS_PAGE: Final = 1000
+"""Contacts asked for at once, as there may be 100,000."""
+_BAD_REQUEST: Final = 400
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part(Generic[T]):
+    """A collection: its name, what each row becomes, which properties are needed, what is expanded with which."""
+
+    name: str
+    row: Callable[[Mapping[str, Any]], T | None]
+    select: str
+    expand: Mapping[str, str]
+    filter: str = ""
+    """Narrows down what is read; what comes all the same must do no harm."""
+
+    def query(self) -> dict[str, str]:
+        """Only what is needed: whole users with whole profiles are some 10 KB each."""
+        expand = ",".join(f"{name}($select={select})" for name, select in self.expand.items())
+        query = {"$select": self.select, "$expand": expand, "$filter": self.filter}
+        return {name: value for name, value in query.items() if value}
+
+    def plain_query(self) -> dict[str, str]:
+        """The same for a version that does not know one of the properties."""
+        return {"$expand": ",".join(self.expand)} if self.expand else {}
+
+
+_USERS = _Part(
+    "Users",
+    rows.user,
+    "Id,Number,FirstName,LastName,EmailAddress,Mobile,AuthID,OutboundCallerID,Enabled,PbxDeliversAudio,RecordCalls,"
+    "RecordExternalCallsOnly,SIPID,VMEmailOptions,VMEnabled,VMPlayCallerID,VMPlayMsgDateTime,Internal,IsRegistered,"
+    "CurrentProfileName,QueueStatus",
+    {"ForwardingProfiles": "Name,NoAnswerTimeout"},
+)
+_QUEUES = _Part(
+    "Queues", rows.queue, "Id,Number,Name,SLATime", {"Agents": "Number,Name,SkillGroup", "Managers": "Number"}
+)
+_RING_GROUPS = _Part("RingGroups", rows.ring_group, "Id,Number,Name,RingStrategy", {"Members": "Number"})
+_IVRS = _Part("Receptionists", rows.ivr, "Id,Number,Name,IVRType", {})
+_TRUNKS = _Part("Trunks", rows.trunk, "Id,Number,Gateway,IsOnline,SimultaneousCalls,ExternalNumber,DidNumbers", {})
+_GROUPS = _Part("Groups", rows.department, "Id,Name,Number,IsDefault", {"Members": "Number,Type"})
+_INBOUND_RULES = _Part("InboundRules", rows.inbound_rule, "Id,RuleName,Condition,Data", {"TrunkDN": "Number"})
+_PEERS = _Part("Peers", rows.peer, "Id,Number,Name,Type", {}, "Type ne 'Extension'")
+_CONTACTS = _Part(
+    "Contacts",
+    rows.contact,
+    "Id,FirstName,LastName,CompanyName,Tag,PhoneNumber,Mobile2,Home,Business,Business2,Email,Other,BusinessFax,Pager",
+    {},
+)
+
+
+class DirectoryReader:
+    """Reads. Both methods raise PbxUnreachable, PbxGarbled or TokenRefused when the whole reading failed."""
+
+    def __init__(self, client: PbxClient, clock: PbxClock) -> None:
+        self._client, self._clock = client, clock
+        self._told: set[str] = set()
+        self._plain: set[str] = set()
+
+    async def directory(self) -> DirectoryRead:
+        """All of the directory."""
+        asked = self._clock.now()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                users = tasks.create_task(self._part(_USERS))
+                queues = tasks.create_task(self._part(_QUEUES))
+                ring_groups = tasks.create_task(self._part(_RING_GROUPS))
+                ivrs = tasks.create_task(self._part(_IVRS))
+                trunks = tasks.create_task(self._part(_TRUNKS))
+                departments = tasks.create_task(self._part(_GROUPS))
+                inbound_rules = tasks.create_task(self._part(_INBOUND_RULES))
+                peers = tasks.create_task(self._part(_PEERS))
+                system = tasks.create_task(self._system())
+        except BaseExceptionGroup as group:
+            raise first_error(group) from None
+        return DirectoryRead(
+            users=users.result(),
+            queues=queues.result(),
+            ring_groups=ring_groups.result(),
+            ivrs=ivrs.result(),
+            trunks=trunks.result(),
+            departments=departments.result(),
+            inbound_rules=inbound_rules.result(),
+            system=system.result(),
+            at=self._clock.at(asked),
+            peers=peers.result(),
+        )
+
+    async def contacts(self) -> ContactsRead:
+        """All of the address book."""
+        contacts: tuple[Contact, ...] = await self._part(_CONTACTS, CONTACTS_PAGE)
+        return ContactsRead(contacts)
+
+    async def _part(self, part: _Part[T], top: int = 100) -> tuple[T, ...]:
+        try:
+            listed = await self._collection(part, top)
+        except PbxRefused as refused:
+            self._refused(part.name, refused)
+            return ()
+        self._told.discard(part.name)
+        return tuple(found for row in listed if (found := part.row(row)) is not None)
+
+    async def _collection(self, part: _Part[T], top: int) -> list[dict[str, Any]]:
+        if part.name not in self._plain:
+            try:
+                return await self._client.collection(part.name, part.query(), top)
+            except PbxRefused as refused:
+                if refused.status != _BAD_REQUEST:
+                    raise
+            self._plain.add(part.name)
+        return await self._client.collection(part.name, part.plain_query(), top)
+
+    async def _system(self) -> SystemRow:
+        try:
+            return await self._client.system_status()
+        except PbxRefused as refused:
+            self._refused("SystemStatus", refused)
+            return SystemRow()
+
+    def _refused(self, name: str, refused: PbxRefused) -> None:
+        if name not in self._told:
+            self._told.add(name)
+            _log.warning("a part of the directory may not be read and stays empty", part=name, reason=str(refused))

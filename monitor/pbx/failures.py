@@ -1,0 +1,46 @@
+"""What to do when something at the PBX fails: which error counts, and how long to wait. Pure but for chance."""
+
+from __future__ import annotations
+
+import random
+from typing import Final
+
+from monitor.errors import PbxError, PbxUnreachable
+
+SHORTEST: Final = 0.5
+LONGEST: Final = 30.0
+_FIRST: Final = 0.1
+"""Seconds: the first retry comes at once, as most breaks are short."""
+
+
+class Backoff:
+    """Waiting times of a loop that tries again: full jitter below a bound that doubles with every failure."""
+
+    def __init__(self, shortest: float = SHORTEST, longest: float = LONGEST, first: float = _FIRST) -> None:
+        self._shortest, self._longest, self._first = shortest, longest, first
+        self._failures = 0
+
+    def reset(self) -> None:
+        """Things went well."""
+        self._failures = 0
+
+    def pause(self, error: PbxError | None = None) -> float:
+        """Seconds to wait after one more failure; not less than the PBX asked for."""
+        bound = min(self._longest, self._shortest * 2 ** min(self._failures - 1, 20)) if self._failures else self._first
+        self._failures += 1
+        pause = random.uniform(0.0, bound)  # noqa: S311 - jitter, nothing secret
+        asked = error.retry_after if isinstance(error, PbxUnreachable) else None
+        return pause if asked is None else asked + pause
+
+
+def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first error of a task group; the group itself if anything in it is no PbxError, and so a fault of ours."""
+    errors: list[BaseException] = []
+    pending: list[BaseException] = [group]
+    while pending:
+        error = pending.pop(0)
+        if isinstance(error, BaseExceptionGroup):
+            pending.extend(error.exceptions)
+        else:
+            errors.append(error)
+    return errors[0] if all(isinstance(error, PbxError) for error in errors) else group

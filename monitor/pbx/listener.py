@@ -1,0 +1,172 @@
+"""Call Control's event socket. The only module that knows the websockets library.
+
+Not that library's own endless loop: the token would be fixed there, and every reconnect after its end answer 401. One
+:meth:`Listener.session` is one life of the socket: another token than the last life's, connect, the full state, then
+events until something ends it. Events that come while the full state is being read are not lost: see
+:mod:`monitor.pbx.participants`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final, NoReturn, assert_never
+
+import structlog
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+
+from monitor.errors import PbxError, PbxGarbled, PbxUnreachable, TokenRefused
+from monitor.pbx.client import CALL_CONTROL, PbxClient, refusal
+from monitor.pbx.clock import PbxClock
+from monitor.pbx.events import DnChanged, Event, Irrelevant, Removed, Upserted, parse_event
+from monitor.pbx.failures import first_error
+from monitor.pbx.participants import ParticipantFact, Participants
+
+_PATH: Final = f"{CALL_CONTROL}/ws"
+_LARGEST_MESSAGE: Final = 4 * 1024 * 1024
+_CLOSE_WITHIN: Final = 1.0
+_FRAMES_READ_AHEAD: Final = 1024
+"""Beyond these the socket is not read for a while: the PBX's side fills up, nothing is dropped here."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Listener:
+    """Follows Call Control. ``emit``: facts, synchronously and in order; ``on_event``: after each event of a call."""
+
+    def __init__(
+        self,
+        client: PbxClient,
+        emit: Callable[[ParticipantFact], None],
+        clock: PbxClock,
+        on_event: Callable[[], None],
+    ) -> None:
+        self._client, self._emit, self._clock, self._on_event = client, emit, clock, on_event
+        self._token: str | None = None
+        self._participants: Participants | None = None
+
+    @property
+    def lag(self) -> int:
+        """Participants that wait to be read after their events; 0 while there is no socket."""
+        return self._participants.lag if self._participants is not None else 0
+
+    def want_participants(self) -> None:
+        """Read all participants soon; nothing to do while there is no socket, as its opening does that."""
+        if self._participants is not None:
+            self._participants.want_full()
+
+    async def session(self, on_open: Callable[[], None], on_full: Callable[[], None]) -> NoReturn:
+        """One life of the socket; ends with a PbxError whose text says why.
+
+        ``on_open``: called once it is open; ``on_full``: after each full read, from the first of which on all facts of
+        participants have been given.
+        """
+        self._token = token = await self._client.tokens.get(unlike=self._token)
+        socket = await self._connect(token)
+        try:
+            on_open()
+            async with asyncio.TaskGroup() as tasks:
+                self._participants = Participants(
+                    self._client, self._emit, tasks, self._clock, self._client.settings.parallel_reads, on_full
+                )
+                tasks.create_task(self._participants.run())
+                tasks.create_task(self._watch(self._participants))
+                tasks.create_task(self._follow(socket, self._participants))
+        except BaseExceptionGroup as group:
+            raise first_error(group) from None
+        finally:
+            self._participants = None
+            await _close(socket)
+        raise AssertionError("the tasks of a session end with an error")
+
+    async def _connect(self, token: str) -> ClientConnection:
+        settings, tls = self._client.settings, self._client.tls
+        try:
+            return await _Connect(
+                settings.url.replace("http", "ws", 1) + _PATH,
+                additional_headers={"Authorization": f"Bearer {token}"},
+                user_agent_header="callmon",
+                ssl=tls,
+                proxy=None,
+                compression=None,
+                open_timeout=settings.request_timeout,
+                ping_interval=settings.ping_interval,
+                ping_timeout=settings.ping_timeout,
+                close_timeout=_CLOSE_WITHIN,
+                max_size=_LARGEST_MESSAGE,
+                max_queue=_FRAMES_READ_AHEAD,
+            )
+        except InvalidStatus as error:
+            raise self._turned_away(error, token) from error
+        except TimeoutError as error:
+            raise PbxUnreachable("The PBX did not open the event socket in time.") from error
+        except (OSError, WebSocketException, ValueError) as error:
+            raise PbxUnreachable(f"The event socket cannot be opened: {error}.") from error
+
+    def _turned_away(self, error: InvalidStatus, token: str) -> PbxError:
+        response = error.response
+        if response.status_code == 401:
+            self._client.tokens.refused(token)
+            return TokenRefused("The PBX refuses our token at the event socket.")
+        return refusal("the opening of the event socket", response.status_code, dict(response.headers.raw_items()))
+
+    async def _watch(self, participants: Participants) -> None:
+        """Events may be lost; what they would have said is found by reading everything now and then."""
+        while True:
+            await asyncio.sleep(self._client.settings.watchdog_interval)
+            participants.want_full()
+
+    async def _follow(self, socket: ClientConnection, participants: Participants) -> NoReturn:
+        garbled = 0
+        try:
+            while True:
+                message = await socket.recv()
+                heard = self._clock.now()
+                try:
+                    event = parse_event(message)
+                except PbxGarbled as error:
+                    garbled += 1
+                    if garbled == 1:
+                        _log.warning("an event cannot be understood; reading everything", reason=str(error))
+                    participants.want_full()
+                else:
+                    self._apply(event, heard, participants)
+        except ConnectionClosed as closed:
+            raise PbxUnreachable(_why(closed, self._client.settings.ping_timeout)) from closed
+
+    def _apply(self, event: Event, heard: float, participants: Participants) -> None:
+        match event:
+            case Upserted():
+                participants.upserted(event.dn, event.participant_id, event.participant, heard)
+            case Removed():
+                participants.removed(event.dn, event.participant_id, heard)
+            case DnChanged():
+                participants.want_full()
+            case Irrelevant():
+                return
+            case _:
+                assert_never(event)
+        self._on_event()
+
+
+class _Connect(connect):
+    """Follows no redirect: a PBX makes none, and whatever stands before it is not to see the token."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
+
+
+async def _close(socket: ClientConnection) -> None:
+    with suppress(OSError, WebSocketException):
+        await socket.close()
+
+
+def _why(closed: ConnectionClosed, ping_timeout: float) -> str:
+    if closed.rcvd is not None:
+        reason = f", {closed.rcvd.reason}" if closed.rcvd.reason else ""
+        return f"The PBX closed the event socket ({closed.rcvd.code}{reason})."
+    if closed.sent is not None and "ping" in closed.sent.reason:
+        return f"The event socket is silent: no answer to a ping in {ping_timeout:g} s."
+    return "The event socket was cut."

@@ -1,0 +1,232 @@
+"""Everything that a PBX says, as facts: the parts of this library at work together.
+
+Four loops side by side, each with retries of its own, so that one that fails stops none of the others: Call Control's
+events, ActiveCalls, the directory, the address book. The address book waits until calls are live. What the loops
+learn of the connection is told by :mod:`monitor.pbx.connection`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from monitor.errors import PbxError, PbxRefused
+from monitor.pbx.client import PbxClient, PbxSettings
+from monitor.pbx.clock import PbxClock
+from monitor.pbx.connection import Condition, ConnectionState
+from monitor.pbx.directory import DirectoryReader
+from monitor.pbx.facts import ActiveCallsRead, ContactsRead, Fact, ParticipantsRead
+from monitor.pbx.failures import Backoff
+from monitor.pbx.listener import Listener
+from monitor.pbx.poller import Poller
+
+STEADY: Final = 10.0
+"""Seconds for which a socket must have been live, for the next retry to be a quick one again."""
+DO_WITHOUT_AFTER: Final = 10.0
+"""Seconds of failing ActiveCalls reads after which it is done without."""
+_FIRST_RECHECK: Final = 5.0
+
+_log = structlog.get_logger(__name__)
+
+
+class PbxSource:
+    """Follows one PBX. ``emit`` is called synchronously, fact by fact, in the order in which they became known.
+
+    ``may_mint`` is asked before every request for a token. Raises ConfigError if ``ca_file`` cannot be read.
+    """
+
+    def __init__(
+        self,
+        settings: PbxSettings,
+        emit: Callable[[Fact], None],
+        may_mint: Callable[[], bool] = lambda: True,
+        clock: PbxClock | None = None,
+    ) -> None:
+        self._settings, self._emit = settings, emit
+        self._clock = clock = clock or PbxClock()
+        self._client = PbxClient(settings, may_mint, clock.now)
+        self._poller = Poller(self._client, emit, clock)
+        self._listener = Listener(self._client, emit, clock, self._poller.poke)
+        self._reader = DirectoryReader(self._client, clock)
+        self._state = ConnectionState()
+        self._connected = asyncio.Event()
+        self._directory_wanted = asyncio.Event()
+        self._live_since: float | None = None
+        self._rows_failing_since: float | None = None
+        self._contacts: ContactsRead | None = None
+        self._log = _log.bind(url=settings.url)
+
+    @property
+    def lag(self) -> int:
+        """Participants that wait to be read after their events."""
+        return self._listener.lag
+
+    def poke(self) -> None:
+        """Read ActiveCalls soon."""
+        self._poller.poke()
+
+    def want_participants(self) -> None:
+        """Read all participants soon."""
+        self._listener.want_participants()
+
+    def want_directory(self) -> None:
+        """Read the directory soon."""
+        self._directory_wanted.set()
+
+    async def run(self) -> None:
+        """Until cancelled: whatever goes wrong at the PBX is retried, and told as a fact."""
+        self._tell()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._follow_participants())
+                tasks.create_task(self._follow_rows())
+                tasks.create_task(self._follow_directory())
+                tasks.create_task(self._follow_contacts())
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """Close all connections. May be called again."""
+        await self._client.close()
+
+    # Call Control
+
+    async def _follow_participants(self) -> None:
+        part = self._state.call_control
+        backoff, rechecks = Backoff(), Backoff(_FIRST_RECHECK, self._settings.recheck_interval, _FIRST_RECHECK)
+        while True:
+            self._live_since = None
+            try:
+                await self._listener.session(self._opened, self._participants_read)
+            except PbxRefused as refused:
+                part.is_now(Condition.REFUSED, str(refused))
+                self._without_call_control()
+                alone = self._state.active_calls.condition is Condition.LIVE
+                pause = (rechecks if alone else backoff).pause()
+            except PbxError as error:
+                if self._lasted() >= STEADY:
+                    backoff.reset()
+                    rechecks.reset()
+                if part.condition is not Condition.REFUSED:
+                    part.is_now(Condition.DOWN, str(error))
+                pause = backoff.pause(error)
+            self._tell()
+            await asyncio.sleep(pause)
+
+    def _lasted(self) -> float:
+        """For how many seconds the last socket had been live."""
+        return 0.0 if self._live_since is None else self._clock.now() - self._live_since
+
+    def _opened(self) -> None:
+        if self._state.call_control.condition is not Condition.REFUSED:
+            self._state.call_control.is_now(Condition.UNKNOWN, "Reading the state of all calls.")
+            self._tell()
+
+    def _participants_read(self) -> None:
+        if self._live_since is None:
+            self._live_since = self._clock.now()
+            self._poller.alone = False
+            self._state.call_control.is_now(Condition.LIVE)
+            self._tell()
+
+    def _without_call_control(self) -> None:
+        """Nothing is known of participants any more."""
+        if not self._poller.alone:
+            self._poller.alone = True
+            self._poller.poke()
+            now = self._clock.now()
+            self._emit(ParticipantsRead((), {}, now, self._clock.at(now)))
+
+    # ActiveCalls
+
+    async def _follow_rows(self) -> None:
+        part = self._state.active_calls
+        backoff, rechecks = Backoff(), Backoff(_FIRST_RECHECK, self._settings.recheck_interval, _FIRST_RECHECK)
+        while True:
+            try:
+                await self._poller.run(self._rows_read)
+            except PbxRefused as refused:
+                self._without_rows(Condition.REFUSED, str(refused))
+                alone = self._state.call_control.condition is Condition.LIVE
+                pause = (rechecks if alone else backoff).pause()
+            except PbxError as error:
+                if self._rows_failing_since is None:
+                    self._rows_failing_since = self._clock.now()
+                    backoff.reset()
+                    rechecks.reset()
+                if self._clock.now() - self._rows_failing_since >= DO_WITHOUT_AFTER:
+                    self._without_rows(Condition.DOWN, str(error))
+                elif part.condition is Condition.UNKNOWN:
+                    part.is_now(Condition.UNKNOWN, str(error))
+                    self._tell()
+                pause = backoff.pause(error)
+            await asyncio.sleep(pause)
+
+    def _rows_read(self) -> None:
+        self._rows_failing_since = None
+        if self._state.active_calls.condition is not Condition.LIVE:
+            self._state.active_calls.is_now(Condition.LIVE)
+            self._tell()
+
+    def _without_rows(self, condition: Condition, reason: str) -> None:
+        was_live = self._state.active_calls.condition is Condition.LIVE
+        self._state.active_calls.is_now(condition, reason)
+        self._tell()
+        if was_live:
+            # The rows of before must not keep calls alive that nobody sees any more.
+            now = self._clock.now()
+            self._emit(ActiveCallsRead((), now, self._clock.at(now)))
+
+    # directory and address book
+
+    async def _follow_directory(self) -> None:
+        backoff = Backoff()
+        while True:
+            self._directory_wanted.clear()
+            try:
+                self._emit(await self._reader.directory())
+            except PbxError as error:
+                self._log.info("directory not read", reason=str(error))
+                await asyncio.sleep(backoff.pause(error))
+                continue
+            backoff.reset()
+            try:
+                async with asyncio.timeout(self._settings.directory_interval):
+                    await self._directory_wanted.wait()
+            except TimeoutError:
+                continue
+
+    async def _follow_contacts(self) -> None:
+        backoff = Backoff()
+        while True:
+            await self._connected.wait()
+            try:
+                contacts = await self._reader.contacts()
+            except PbxError as error:
+                self._log.info("contacts not read", reason=str(error))
+                await asyncio.sleep(backoff.pause(error))
+                continue
+            backoff.reset()
+            if contacts != self._contacts:
+                self._contacts = contacts
+                self._emit(contacts)
+            await asyncio.sleep(self._settings.contacts_interval)
+
+    def _tell(self) -> None:
+        again = self._state.ever
+        before = self._state.connection
+        news = self._state.changed(self._clock.at(self._clock.now()))
+        if news is None:
+            return
+        if news.connection == "connected":
+            self._connected.set()
+            if again and before != "connected":
+                self._directory_wanted.set()  # a PBX that was away may have come back with another one
+        else:
+            self._connected.clear()
+        say = self._log.info if news.connection == "connected" and not news.reason else self._log.warning
+        say("connection", connection=news.connection, source=news.source, reason=news.reason)
+        self._emit(news)
