@@ -1,0 +1,172 @@
+"""The tracker against the simulated PBX's own truth: every kind of call, under every setting of its switches.
+
+No sockets and no waiting: the traffic plays in a time of its own, every event is read at once, and ActiveCalls is read
+now and then, so that what passes between two reads is really missed. The same over real sockets: tests/system.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from monitor.model import wire
+from monitor.model.change import Edit
+from monitor.pbx import rows
+from monitor.pbx.events import parse_participant
+from monitor.pbx.facts import (
+    ActiveCall,
+    ActiveCallsRead,
+    AgentRow,
+    ConnectionChanged,
+    DirectoryRead,
+    InboundRuleRow,
+    IvrRow,
+    ParticipantGone,
+    ParticipantSeen,
+    ParticipantsRead,
+    PeerRow,
+    QueueRow,
+    RingGroupRow,
+    SystemRow,
+    TrunkRow,
+)
+from monitor.simulator.directory import Directory
+from monitor.simulator.seeding import make_directory
+from monitor.simulator.switchboard import Event, ParticipantRemove, Switchboard
+from monitor.simulator.switches import Switches
+from monitor.simulator.traffic import Traffic
+from monitor.tracker import Tracker
+from tests.system.compare import Known, differences, ended_differences
+
+CLIENT = "callmon"
+CALLS = 850
+"""A setting; ten thousand in all."""
+
+SETTINGS = {
+    "defaults": Switches(),
+    "on_behalf_of": Switches(on_behalf_of=True),
+    "party_did": Switches(party_did=True),
+    "all DNs monitored": Switches(monitored="all"),
+    "half of them monitored": Switches(monitored="half"),
+    "callees joined": Switches(callees="joined"),
+    "callees by target": Switches(callees="target"),
+    "EstablishedAt the last": Switches(established="last"),
+    "attended transfer by a new participant": Switches(attended="new"),
+    "all the other way round": Switches(
+        monitored="all", on_behalf_of=True, party_did=True, callees="joined", established="last", attended="new"
+    ),
+    "half and joined": Switches(monitored="half", callees="joined", established="last"),
+    "half and by target": Switches(monitored="half", callees="target", on_behalf_of=True, attended="new"),
+}
+
+
+class Followed:
+    """A simulated PBX and a tracker that is told of it, in a time of their own."""
+
+    def __init__(self, seed: int, switches: Switches) -> None:
+        self.now = 1_700_000_000.0
+        self.switches = switches
+        self.client_id = CLIENT
+        self.directory = make_directory(seed, 60, 4, 50, CLIENT, switches.monitored)
+        self.switchboard = Switchboard(self.directory, switches, lambda: self.now)
+        self.traffic = Traffic(self.switchboard, self.directory, seed, rate=600, limit=CALLS)
+        self.ended: dict[str, Any] = {}
+        self.held = Tracker("monitor")
+        self._visible = frozenset(self.directory.peers(CLIENT))
+        self._told = 0.0
+        kinds = {dn.number: f"W{dn.kind}" for dn in self.directory.dns() if dn.number in self._visible}
+        self._apply(ConnectionChanged("connected", "", self.now, "callcontrol+activecalls"))
+        self._apply(_directory_read(self.directory, self.now))
+        self._apply(ParticipantsRead((), kinds, self._moment(), self.now))
+        self.switchboard.listen(self._hear)
+
+    @property
+    def state(self) -> dict[str, dict[str, Any]]:
+        """Calls and extensions as a subscriber has them."""
+        return {topic: _plain(self.held.state[topic]) for topic in ("calls", "extensions")}
+
+    def play(self, seconds: float) -> None:
+        """Let the PBX's time pass."""
+        self.traffic.advance(seconds)
+        self.now += seconds
+
+    def poll(self) -> None:
+        """Read ActiveCalls."""
+        shown = self.switchboard.active_calls()
+        self.switchboard.served_rows(shown)
+        told = (ActiveCall(r.id, r.caller, r.callee, r.status, r.last_change_status, r.established_at) for r in shown)
+        self._apply(ActiveCallsRead(tuple(told), self._moment(), self.now))
+
+    def _hear(self, event: Event) -> None:
+        if event.dn not in self._visible:
+            return
+        if isinstance(event, ParticipantRemove):
+            self._apply(ParticipantGone(event.dn, event.participant_id, self._moment(), self.now))
+            return
+        view = self.switchboard.participant(event.dn, event.participant_id)
+        if view is not None:
+            self.switchboard.served_participant(view)
+            seen = parse_participant(view.to_json(self.switches))
+            self._apply(ParticipantSeen(seen, self._moment(), self.now))
+
+    def _apply(self, fact: Any) -> None:
+        edits: tuple[Edit, ...] = self.held.apply(fact)
+        self.ended |= _plain({e.id: e.after for e in edits if e.topic == "ended" and e.after is not None})
+
+    def _moment(self) -> float:
+        self._told += 1.0
+        return self._told
+
+
+@pytest.mark.parametrize("switches", SETTINGS.values(), ids=SETTINGS.keys())
+def test_the_tracker_holds_the_truth(switches: Switches) -> None:
+    pbx = Followed(7, switches)
+    known = Known.of(pbx, tolerance=2.0)
+    pauses = random.Random(1)
+    while pbx.traffic.stats.over < CALLS:
+        pbx.play(pauses.choice((0.05, 0.2, 1.0)))
+        pbx.poll()
+        assert differences(pbx, pbx.state, known) == []
+    pbx.poll()
+    assert pbx.held.state["calls"] == {}
+    assert ended_differences(pbx, pbx.ended, known) == []
+    assert len(pbx.ended) >= CALLS * 0.9, "calls that came and went between two reads, and nothing else, may be missing"
+    kinds = {kind for kind, count in pbx.traffic.stats.kinds.items() if count}
+    assert len(kinds) >= 12, f"too few kinds of calls to prove anything: {kinds}"
+
+
+def _directory_read(directory: Directory, at: float) -> DirectoryRead:
+    """The directory as XAPI would tell it."""
+    users = [user | {"IsRegistered": directory.registered(user["Number"])} for user in directory.users.values()]
+    return DirectoryRead(
+        users=tuple(row for user in users if (row := rows.user(user)) is not None),
+        queues=tuple(
+            QueueRow(q["Id"], q["Number"], q["Name"], tuple(AgentRow(a["Number"]) for a in q["Agents"]))
+            for q in directory.queues.values()
+        ),
+        ring_groups=tuple(
+            RingGroupRow(g["Id"], g["Number"], g["Name"], tuple(m["Number"] for m in g["Members"]))
+            for g in directory.ring_groups.values()
+        ),
+        ivrs=tuple(IvrRow(i["Id"], i["Number"], i["Name"]) for i in directory.receptionists.values()),
+        trunks=tuple(TrunkRow(t["Id"], t["Number"], t["Gateway"]["Name"]) for t in directory.trunks.values()),
+        departments=(),
+        inbound_rules=tuple(
+            InboundRuleRow(r["RuleName"], r["Condition"], r["Data"] or "", r["TrunkDN"]["Number"])
+            for r in directory.inbound_rules.values()
+        ),
+        system=SystemRow(),
+        at=at,
+        peers=tuple(
+            PeerRow(dn.number, dn.name, dn.kind)
+            for dn in directory.dns()
+            if dn.kind in ("conference", "specialmenu", "parking", "fax", "routepoint")
+        ),
+    )
+
+
+def _plain(table: Any) -> dict[str, Any]:
+    plain: dict[str, Any] = wire.from_json(wire.to_json(table))
+    return plain
