@@ -26,9 +26,9 @@ class Backoff:
 
     def pause(self, error: PbxError | None = None) -> float:
         """Seconds to wait after one more failure; not less than the PBX asked for."""
-        bound = min(self._longest, self._shortest * 2 ** min(self._failures - 1, 20)) if self._failures else self._first
+        bound = self._shortest * 2 ** min(self._failures - 1, 20) if self._failures else self._first
         self._failures += 1
-        pause = random.uniform(0.0, bound)  # noqa: S311 - jitter, nothing secret
+        pause = random.uniform(0.0, min(self._longest, bound))  # noqa: S311 - jitter, nothing secret
         asked = error.retry_after if isinstance(error, PbxUnreachable) else None
         return pause if asked is None else asked + pause
 
