@@ -128,7 +128,9 @@ class Call:
     group: str = ""
     """The ring group whose phones ring."""
     forward_to: str = ""
-    """Where the call goes once its originator, whom the PBX rings first, has picked up."""
+    """Where the call goes once its originator, whom the PBX rings first, has picked up; no other phone rings then."""
+    departed: bool = False
+    """Whether its originator ever left it; he may be rung again, as any other."""
     creator: str = ""
     """Number of who opened the conference."""
     over: bool = False

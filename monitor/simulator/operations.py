@@ -91,7 +91,7 @@ class Operations(Connections):
     def answer(self, call: Call, number: str, device_id: str = "") -> None:
         """A ringing phone is picked up: the others stop, a queue lets go, and the two are connected."""
         leg = self._leg(call, number, "Ringing")
-        if number == call.originator and call.forward_to:
+        if call.forward_to:
             self._answer_own(call, leg, device_id)
             return
         self._keep_device(leg, device_id)
@@ -114,7 +114,7 @@ class Operations(Connections):
         stopped = [self._leg(call, number, "Ringing") for number in numbers] or call.ringing()
         if not stopped:
             raise Refused("NotSpecified", "nothing rings")
-        if call.originator in {leg.dn.number for leg in stopped}:
+        if call.forward_to:
             self._finish(call)
         else:
             for leg in stopped:
@@ -125,7 +125,7 @@ class Operations(Connections):
     def divert(self, call: Call, number: str, destination: str, *, trunk: str = "", greeting: bool = True) -> None:
         """A ringing phone sends its call elsewhere; whatever else rings stops, and a queue lets go."""
         self._leg(call, number, "Ringing")
-        if number == call.originator:
+        if call.forward_to:
             raise Refused("NotSpecified", f"{number} is being called back and cannot divert itself")
         route = self.router.resolve(destination, call.legs, trunk)
         self._clear_ringing(call)
@@ -138,7 +138,7 @@ class Operations(Connections):
         A call that rings from a queue leaves it.
         """
         leg = self._leg(call, number, "Ringing", "Connected")
-        if number == call.originator and leg.ringing:
+        if call.forward_to:
             raise Refused("NotSpecified", f"{number} is being called back and has no other route")
         if leg.connected:
             self._partner(call, number)
@@ -202,7 +202,7 @@ class Operations(Connections):
         part = next((part for part in leg.parts if part.device_id == device_id), None)
         if leg.ringing and part is not None and len(leg.parts) > 1:
             self._lose_part(leg, part)
-        elif leg.ringing and number != call.originator:
+        elif leg.ringing and not call.forward_to:
             self._take(call, leg)
             self._after_ringing(call, leg)
         else:

@@ -93,7 +93,7 @@ def views(call: Call, directory: Directory) -> Iterator[ParticipantView]:
 
 def row(call: Call, directory: Directory, switches: Switches) -> ActiveCallRow:
     """The call's row of ActiveCalls."""
-    first = call.legs.get(call.originator) or next(iter(call.legs.values()))
+    first = _first_party(call)
     callees = _callees(call, first, directory, switches)
     return ActiveCallRow(
         id=call.id,
@@ -104,6 +104,14 @@ def row(call: Call, directory: Directory, switches: Switches) -> ActiveCallRow:
         established_at=call.established_at if switches.established == "last" else call.started_at,
         dns=frozenset((first.dn.number, *(dn.number for dn, _ in callees))),
     )
+
+
+def _first_party(call: Call) -> Leg:
+    """The originator; once he has left, even if he is rung again, the oldest party that is there."""
+    originator = call.legs.get(call.originator)
+    if originator is not None and not call.departed:
+        return originator
+    return next(call.talkers(), None) or next(iter(call.legs.values()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,13 +101,14 @@ def remember(call: Call, now: float) -> None:
     for leg in call.legs.values():
         kind, began = leg.dn.kind, leg.dn.number == call.originator
         connected += leg.connected and kind in PEOPLE
-        call.rang = call.rang or (kind == "extension" and leg.ringing and not began)
+        call.rang = call.rang or (kind == "extension" and leg.ringing and not call.forward_to)
         call.went_out = call.went_out or (kind == "externalline" and not began)
         call.recorded = call.recorded or kind == "specialmenu"
         if kind == "queue":
             call.last_queue = leg.dn.number
     if connected > 1 and call.answered_at is None:
         call.answered_at = now
+    call.departed = call.departed or call.originator not in call.legs
     if call.legs:
         present = direction(call)
         if call.lasting is None or not present.startswith("From"):
@@ -183,7 +184,7 @@ def _external_party(call: Call, leg: Leg) -> str:
     if conference is not None:
         return conference.dn.number
     others = [other for other in call.legs.values() if other is not leg]
-    if leg.dn.kind in HOSTS or (leg.ringing and leg.dn.number != call.originator):
+    if leg.dn.kind in HOSTS or (leg.ringing and not call.forward_to):
         replaced = {other.instead_of for other in call.legs.values()}
         there = [other for other in others if not other.ringing and other.dn.kind not in HOSTS]
         return next((other.number for other in there if other.dn.number not in replaced), "")

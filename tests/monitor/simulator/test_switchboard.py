@@ -219,6 +219,22 @@ def test_a_transferred_caller_becomes_the_first_party_when_the_originator_leaves
     assert (pbx.truth(call).owner, pbx.truth(call).direction) == ("101", "Internal")
 
 
+def test_an_originator_who_left_is_rung_again_like_any_other(pbx: Bench) -> None:
+    call = pbx.board.dial("104", "101")
+    pbx.board.answer(call, "101")
+    pbx.board.transfer(call, "104", "800")
+    pbx.board.poll(call, ("104",))
+    assert pbx.legs(call) == {
+        "101": ("Connected", "800"),
+        "800": ("Connected", "101"),
+        "104": ("Ringing", "101"),
+    }
+    assert (pbx.one("104").party_dn, pbx.one("104").party_caller_id) == ("101", "101")
+    assert pbx.row(call) == ("101 No101, Ann", "104 No104, Ann", "Routing")
+    pbx.board.no_answer(call)
+    assert (pbx.truth(call).queue, pbx.truth(call).state) == ("800", "Talking")
+
+
 @pytest.mark.parametrize("attended", ["move", "new"])
 def test_an_attended_transfer_joins_the_second_party_to_the_first_call(attended: str) -> None:
     pbx = Bench(Switches(attended="move" if attended == "move" else "new"))
