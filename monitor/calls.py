@@ -61,6 +61,7 @@ def observe(call: CallRecord, roster: Roster, visible: frozenset[str], at: float
     call.sides = sides(call, roster, visible, caller, callees)
     _answer(call, at)
     _remember(call, roster, at)
+    call.new = False
 
 
 def direction(call: CallRecord) -> e.Direction:
@@ -130,10 +131,9 @@ def _originator(call: CallRecord, roster: Roster, caller: PartyText) -> None:
         call.originator = call.originator or caller.dn
         if caller.dn == call.originator:
             call.caller_number = call.caller_number or caller.number
-    if call.external and not call.did:
-        dialled = next((p.party_did for p in call.participants.values() if p.party_did), "")
-        if dialled or call.originator:
-            call.did = roster.did(dialled, call.originator)
+    if call.external:
+        call.dialled = call.dialled or next((p.party_did for p in call.participants.values() if p.party_did), "")
+        call.did = roster.did(call.dialled, call.originator)
 
 
 def _first_sign(call: CallRecord, roster: Roster) -> tuple[str, bool, str] | None:
@@ -209,13 +209,15 @@ def _left_queue(call: CallRecord, roster: Roster) -> bool:
 
 
 def _answer(call: CallRecord, at: float) -> None:
-    people = [side for side in call.sides if side.kind in PEOPLE and side.status == "Connected"]
-    if call.answered_at is not None or len(people) < 2:
-        return
-    call.answered_at = at
-    row = call.row
-    if call.fresh and row is not None and row.status == "Talking" and not call.participants:
-        call.answered_at = row.last_change_status or at
+    """Note when the call was answered: with the event, or as the row tells if it was found answered already."""
+    row = call.row if call.fresh and call.row is not None and call.row.status == "Talking" else None
+    told = row.last_change_status if row is not None else None
+    if call.answered_at is None:
+        if sum(side.kind in PEOPLE and side.status == "Connected" for side in call.sides) < 2:
+            return
+        call.answered_at, call.found_answered = at, call.new or not call.participants
+    if call.found_answered and told is not None:
+        call.answered_at, call.found_answered = min(call.answered_at, told), False
 
 
 def _remember(call: CallRecord, roster: Roster, at: float) -> None:

@@ -52,7 +52,11 @@ class CallRecord:
     """The caller is connected to somebody or something; a phone that rings now does not undo it."""
     recorded: bool = False
     """Voicemail took it at some time."""
+    new: bool = True
+    """Not observed before."""
     answered_at: float | None = None
+    found_answered: bool = False
+    """Nobody saw it being answered: it was already, when it was first observed or first read in a row."""
     queue: str = ""
     queued_at: float | None = None
     machine: str = ""
@@ -75,6 +79,8 @@ class CallRecord:
     """What the caller was in last, while there was any leg."""
     lasting: e.Direction | None = None
     """The direction for good: the last that had reached somebody, else the last."""
+    dialled: str = ""
+    """The number that the caller dialled from outside, where the PBX tells it."""
     did: str = ""
     sides: tuple[Side, ...] = ()
     since: dict[str, tuple[str, float]] = field(default_factory=dict)
@@ -195,7 +201,7 @@ def _sides_of_row(
         return
     for party in callees:
         kind = roster.kind(party.dn)
-        if kind == "externalline" or (kind == "extension" and party.dn not in visible):
+        if kind in ("externalline", "conference") or (kind == "extension" and party.dn not in visible):
             status = "Connected" if row.status == "Talking" or recalled else "Ringing"
             yield Side(party.dn, kind, party.number if kind == "externalline" else call.caller_number, status)
 

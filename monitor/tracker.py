@@ -170,6 +170,8 @@ class Tracker:
     # entities
 
     def _update(self, touched: Iterable[int], at: float, over: Iterable[int] = ()) -> tuple[Edit, ...]:
+        if "directory" not in self._read:
+            return ()  # without it nothing tells what a number is; all is drawn once it is read
         edits: list[Edit] = []
         numbers: set[str] = set()
         over = set(over)

@@ -125,9 +125,11 @@ def instant(seconds: float | None) -> str | None:
 
 def defs() -> Entity:
     """The one ``Pbx.Defs``."""
-    zones = (("1", "UTC", "UTC", "(UTC) Coordinated Universal Time"),)
-    zones += (("44", "Europe/Berlin", "W. Europe Standard Time", "(UTC+01:00) Amsterdam, Berlin, Rome, Vienna"),)
-    zones += (("64", "Europe/Moscow", "Russian Standard Time", "(UTC+03:00) Moscow, St. Petersburg"),)
+    zones = (
+        ("1", "UTC", "UTC", "(UTC) Coordinated Universal Time"),
+        ("44", "Europe/Berlin", "W. Europe Standard Time", "(UTC+01:00) Amsterdam, Berlin, Rome, Vienna"),
+        ("64", "Europe/Moscow", "Russian Standard Time", "(UTC+03:00) Moscow, St. Petersburg"),
+    )
     return {
         "Id": 0,
         "Codecs": [

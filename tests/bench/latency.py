@@ -20,7 +20,7 @@ from websockets.asyncio.client import connect
 from monitor.model.wire import from_json
 from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
 from tests.bus import Bus, real_bus
-from tests.system.stack import KEY, gateway, monitoring, until
+from tests.system.stack import KEY, gateway, monitoring, subscriber, until
 
 _PAYLOAD = b"x" * 1_000
 """About as large as the announcement of one call's change."""
@@ -51,7 +51,8 @@ async def _from_event_to_socket(bus: Bus, times: int) -> Sequence[float]:
                 begun.setdefault(call_id, time.perf_counter())
 
         pbx.switchboard.listen(heard)
-        await until(lambda: len(pbx.sockets) > 0)
+        async with subscriber(address) as held:
+            await until(lambda: held.state.get("system", {}).get("pbx", {}).get("connection") == "connected")
         url = address.replace("http", "ws", 1) + f"/webapi/{KEY}/stream?topics=calls"
         seconds: list[float] = []
         async with connect(url, max_size=None) as socket:
@@ -81,12 +82,13 @@ async def _bare_publish(bus: Bus, times: int) -> Sequence[float]:
     seconds: list[float] = []
     async with receiver.pubsub() as pubsub:
         await pubsub.subscribe("bench")
-        await pubsub.get_message(timeout=5)
+        received = pubsub.listen()
+        await anext(received)
         for _ in range(times):
             started = time.perf_counter()
             await sender.publish("bench", _PAYLOAD)
-            while await pubsub.get_message(ignore_subscribe_messages=True, timeout=5) is None:
-                await asyncio.sleep(0)
+            async with asyncio.timeout(5):
+                await anext(received)
             seconds.append(time.perf_counter() - started)
     return seconds
 

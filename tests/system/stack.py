@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 from redis.asyncio import Redis
@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from gateway import run as gateway_run
 from gateway.auth import ApiKey, KeyTable, digest_of
 from gateway.config import GatewaySection
-from gateway.streamclient import Entities, StreamClient
+from gateway.streamclient import Entities, StreamClient, Update
 from monitor import run as monitor_run
 from monitor.config import MonitorSection, MonitorSettings, PbxSection
 from monitor.model.entities import TOPICS
@@ -30,16 +30,28 @@ class Subscriber:
 
     client: StreamClient
     updates: int = 0
+    listeners: list[Callable[[Update], None]] = field(default_factory=list)
 
     @property
     def state(self) -> Entities:
         """What it holds now."""
         return self.client.state
 
+    @property
+    def connected(self) -> bool:
+        """Whether it is told that the PBX is connected."""
+        return self.state.get("system", {}).get("pbx", {}).get("connection") == "connected"
+
+    def on_update(self, listener: Callable[[Update], None]) -> None:
+        """Have ``listener`` told every update from now on."""
+        self.listeners.append(listener)
+
     async def listen(self) -> None:
         """Take in updates until cancelled."""
-        async for _ in self.client:
+        async for update in self.client:
             self.updates += 1
+            for listener in self.listeners:
+                listener(update)
 
 
 def section(pbx: SimulatedPbx, did_map: dict[str, str] | None = None) -> PbxSection:

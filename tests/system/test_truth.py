@@ -1,0 +1,90 @@
+"""Over real sockets, at high rate: what a subscriber holds is what really goes on.
+
+The traffic is frozen again and again; then the subscriber must come to hold exactly the simulated PBX's own truth, and
+at the end every call that was must have ended as it did. The rules of joining are tried much further, without sockets,
+in tests/monitor/test_tracker_simulator.py; here it is events, reads, bus, gateway and stream together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from gateway.streamclient import Update
+from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
+from monitor.simulator.switches import Switches
+from tests.bus import Bus, fake_bus, real_bus
+from tests.system.compare import Known, differences, ended_differences
+from tests.system.stack import Subscriber, until, watched
+
+SETTINGS = {
+    "defaults": Switches(),
+    "50 ms away": Switches(latency=0.05),
+    "all the other way round": Switches(
+        monitored="all",
+        on_behalf_of=True,
+        party_did=True,
+        sequence="gaps",
+        page_size=25,
+        callees="joined",
+        established="last",
+        socket_at_expiry="stay",
+        expires_in="minutes",
+        duplicates=False,
+        event_data=True,
+        attended="new",
+        latency=0.02,
+    ),
+    "half monitored": Switches(monitored="half", callees="target", sequence="process", latency=0.01),
+}
+
+
+@dataclass(slots=True)
+class Ended:
+    """Every call that a subscriber was ever told to have ended."""
+
+    held: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def take(self, update: Update) -> None:
+        """Gather from a snapshot or a change."""
+        self.held |= (update.state if update.kind == "snapshot" else update.upsert).get("ended", {})
+
+
+@pytest.mark.parametrize("setting", SETTINGS.keys())
+async def test_a_subscriber_holds_the_truth(setting: str) -> None:
+    switches = SETTINGS[setting]
+    async with fake_bus() if setting == "defaults" else real_bus() as bus:
+        await _follow(switches, bus)
+
+
+async def _follow(switches: Switches, bus: Bus) -> None:
+    settings = SimulatorSettings(extensions=120, queues=4, rate=1_800, speed=6, calls=400, switches=switches)
+    async with SimulatedPbx(settings) as pbx, watched(pbx, bus) as held:
+        ended = Ended()
+        held.on_update(ended.take)
+        await until(lambda: held.connected)
+        known = Known.of(pbx, tolerance=1.0 + 2 * switches.latency)
+        frozen = 0
+        while pbx.traffic.stats.over < 400:
+            await asyncio.sleep(1.5)
+            pbx.traffic.pause()
+            await pbx.traffic.quiet()
+            await equal(pbx, held, known)
+            frozen += len(pbx.switchboard.truth())
+            pbx.traffic.resume()
+        await equal(pbx, held, known)
+        await until(lambda: held.state["calls"] == {})
+        assert frozen > 50, "too few calls were going on to prove anything"
+        assert ended_differences(pbx, ended.held, known) == []
+        assert len(ended.held) >= 360
+
+
+async def equal(pbx: SimulatedPbx, held: Subscriber, known: Known, within: float = 5.0) -> None:
+    """Wait until the subscriber holds the truth; say what differs if it does not come to."""
+    try:
+        await until(lambda: not differences(pbx, held.state, known), within)
+    except TimeoutError:
+        assert differences(pbx, held.state, known) == []
