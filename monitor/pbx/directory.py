@@ -6,7 +6,7 @@ A role that may not read a part of it leaves that part empty: the rest goes on, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
@@ -18,7 +18,7 @@ from monitor.pbx import rows
 from monitor.pbx.client import PbxClient
 from monitor.pbx.clock import PbxClock
 from monitor.pbx.facts import ContactsRead, DirectoryRead, SystemRow
-from monitor.pbx.failures import first_error
+from monitor.pbx.together import end
 
 T = TypeVar("T")
 
@@ -87,19 +87,17 @@ class DirectoryReader:
     async def directory(self) -> DirectoryRead:
         """All of the directory."""
         asked = self._clock.now()
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                users = tasks.create_task(self._part(_USERS))
-                queues = tasks.create_task(self._part(_QUEUES))
-                ring_groups = tasks.create_task(self._part(_RING_GROUPS))
-                ivrs = tasks.create_task(self._part(_IVRS))
-                trunks = tasks.create_task(self._part(_TRUNKS))
-                departments = tasks.create_task(self._part(_GROUPS))
-                inbound_rules = tasks.create_task(self._part(_INBOUND_RULES))
-                peers = tasks.create_task(self._part(_PEERS))
-                system = tasks.create_task(self._system())
-        except BaseExceptionGroup as group:
-            raise first_error(group) from None
+        tasks = _Tasks()
+        users = tasks.add(self._part(_USERS))
+        queues = tasks.add(self._part(_QUEUES))
+        ring_groups = tasks.add(self._part(_RING_GROUPS))
+        ivrs = tasks.add(self._part(_IVRS))
+        trunks = tasks.add(self._part(_TRUNKS))
+        departments = tasks.add(self._part(_GROUPS))
+        inbound_rules = tasks.add(self._part(_INBOUND_RULES))
+        peers = tasks.add(self._part(_PEERS))
+        system = tasks.add(self._system())
+        await tasks.done()
         return DirectoryRead(
             users=users.result(),
             queues=queues.result(),
@@ -148,3 +146,24 @@ class DirectoryReader:
         if name not in self._told:
             self._told.add(name)
             _log.warning("a part of the directory may not be read and stays empty", part=name, reason=str(refused))
+
+
+class _Tasks:
+    """Tasks that all must succeed; see :mod:`monitor.pbx.together` for why this is no task group."""
+
+    def __init__(self) -> None:
+        self._tasks: list[asyncio.Task[Any]] = []
+
+    def add(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.create_task(coroutine)
+        self._tasks.append(task)
+        return task
+
+    async def done(self) -> None:
+        """Wait for all, or for the first that fails, whose error is raised; none is left running."""
+        try:
+            done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            await end(self._tasks)
+        for task in done:
+            task.result()

@@ -1,4 +1,4 @@
-"""What to do when something at the PBX fails: which error counts, and how long to wait. Pure but for chance."""
+"""How long to wait when something at the PBX fails."""
 
 from __future__ import annotations
 
@@ -31,16 +31,3 @@ class Backoff:
         pause = random.uniform(0.0, min(self._longest, bound))  # noqa: S311 - jitter, nothing secret
         asked = error.retry_after if isinstance(error, PbxUnreachable) else None
         return pause if asked is None else asked + pause
-
-
-def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first error of a task group; the group itself if anything in it is no PbxError, and so a fault of ours."""
-    errors: list[BaseException] = []
-    pending: list[BaseException] = [group]
-    while pending:
-        error = pending.pop(0)
-        if isinstance(error, BaseExceptionGroup):
-            pending.extend(error.exceptions)
-        else:
-            errors.append(error)
-    return errors[0] if all(isinstance(error, PbxError) for error in errors) else group

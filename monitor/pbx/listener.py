@@ -21,8 +21,8 @@ from monitor.errors import PbxError, PbxGarbled, PbxUnreachable, TokenRefused
 from monitor.pbx.client import CALL_CONTROL, PbxClient, refusal
 from monitor.pbx.clock import PbxClock
 from monitor.pbx.events import DnChanged, Event, Irrelevant, Removed, Upserted, parse_event
-from monitor.pbx.failures import first_error
 from monitor.pbx.participants import ParticipantFact, Participants
+from monitor.pbx.together import together
 
 _PATH: Final = f"{CALL_CONTROL}/ws"
 _LARGEST_MESSAGE: Final = 4 * 1024 * 1024
@@ -65,21 +65,17 @@ class Listener:
         """
         self._token = token = await self._client.tokens.get(unlike=self._token)
         socket = await self._connect(token)
+        settings = self._client.settings
+        self._participants = Participants(self._client, self._emit, self._clock, settings.parallel_reads, on_full)
         try:
             on_open()
-            async with asyncio.TaskGroup() as tasks:
-                self._participants = Participants(
-                    self._client, self._emit, tasks, self._clock, self._client.settings.parallel_reads, on_full
-                )
-                tasks.create_task(self._participants.run())
-                tasks.create_task(self._watch(self._participants))
-                tasks.create_task(self._follow(socket, self._participants))
-        except BaseExceptionGroup as group:
-            raise first_error(group) from None
+            await together(
+                self._participants.run(), self._watch(self._participants), self._follow(socket, self._participants)
+            )
         finally:
             self._participants = None
             await _close(socket)
-        raise AssertionError("the tasks of a session end with an error")
+        raise AssertionError("the parts of a session end with an error")
 
     async def _connect(self, token: str) -> ClientConnection:
         settings, tls = self._client.settings, self._client.tls

@@ -27,6 +27,7 @@ from monitor.errors import PbxError, PbxRefused, PbxUnreachable, TokenRefused
 from monitor.pbx.clock import PbxClock
 from monitor.pbx.events import FullState
 from monitor.pbx.facts import Participant, ParticipantGone, ParticipantSeen, ParticipantsRead
+from monitor.pbx.together import first_error
 
 _ATTEMPTS: Final = 3
 _LONGEST_PAUSE: Final = 10.0
@@ -74,21 +75,21 @@ class _Reading:
 class Participants:
     """The participants during one life of the event socket. ``emit`` is called synchronously, in order.
 
-    :meth:`run` does the full reads and ends with the error of one that fails for good; the reads of single participants
-    are tasks of ``tasks``. ``on_full``: called after each full read.
+    Nothing is read but while :meth:`run` runs, which ends with the error of whatever fails for good. ``on_full``:
+    called after each full read.
     """
 
     def __init__(
         self,
         reads: Reads,
         emit: Callable[[ParticipantFact], None],
-        tasks: asyncio.TaskGroup,
         clock: PbxClock,
         parallel: int,
         on_full: Callable[[], None],
         pace: Pace | None = None,
     ) -> None:
-        self._reads, self._emit, self._tasks, self._clock = reads, emit, tasks, clock
+        self._reads, self._emit, self._clock = reads, emit, clock
+        self._tasks: asyncio.TaskGroup | None = None
         self._parallel = parallel
         self._on_full = on_full
         self._pace = pace or Pace()
@@ -133,15 +134,19 @@ class Participants:
         self._full_wanted.set()
 
     async def run(self) -> None:
-        """Full reads as they are wanted, the first at once. Raises PbxError when one fails for good."""
+        """Read, first of all everything. Raises PbxError when a full read fails for good or the token is refused."""
         try:
-            while True:
-                await self._full_wanted.wait()
-                self._full_wanted.clear()
-                began = self._clock.now()
-                await self._read_all()
-                await asyncio.sleep(max(0.0, began + self._pace.full_read_gap - self._clock.now()))
+            async with asyncio.TaskGroup() as self._tasks:
+                while True:
+                    await self._full_wanted.wait()
+                    self._full_wanted.clear()
+                    began = self._clock.now()
+                    await self._read_all()
+                    await asyncio.sleep(max(0.0, began + self._pace.full_read_gap - self._clock.now()))
+        except BaseExceptionGroup as group:
+            raise first_error(group) from None
         finally:
+            self._tasks = None
             if self._confirming is not None:
                 self._confirming.cancel()
 
@@ -183,7 +188,7 @@ class Participants:
     def _start(self) -> None:
         if len(self._waiting) > self._pace.full_read_above and self._kept is None:
             self._full_wanted.set()
-        while self._waiting and len(self._in_flight) < self._parallel:
+        while self._tasks is not None and self._waiting and len(self._in_flight) < self._parallel:
             key = next(iter(self._waiting))
             reading = self._in_flight[key] = _Reading(self._waiting.pop(key))
             self._tasks.create_task(self._read(key, reading))

@@ -22,6 +22,7 @@ from monitor.pbx.facts import ActiveCallsRead, ContactsRead, Fact, ParticipantsR
 from monitor.pbx.failures import Backoff
 from monitor.pbx.listener import Listener
 from monitor.pbx.poller import Poller
+from monitor.pbx.together import together
 
 STEADY: Final = 10.0
 """Seconds for which a socket must have been live, for the next retry to be a quick one again."""
@@ -80,11 +81,9 @@ class PbxSource:
         """Until cancelled: whatever goes wrong at the PBX is retried, and told as a fact."""
         self._tell()
         try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._follow_participants())
-                tasks.create_task(self._follow_rows())
-                tasks.create_task(self._follow_directory())
-                tasks.create_task(self._follow_contacts())
+            await together(
+                self._follow_participants(), self._follow_rows(), self._follow_directory(), self._follow_contacts()
+            )
         finally:
             await self.close()
 

@@ -60,7 +60,7 @@ class Scene:
         self.facts: list[ParticipantFact] = []
         self.clock = PbxClock()
         self.clock.learn(1000.0, 0.0, 0.0)
-        self.of = Participants(self.pbx, self.facts.append, tasks, self.clock, parallel, lambda: None, pace)
+        self.of = Participants(self.pbx, self.facts.append, self.clock, parallel, lambda: None, pace)
         self.running = tasks.create_task(self.of.run())
 
     def event(self, participant_id: int, heard: float = 1.0, with_body: Participant | None = None) -> None:

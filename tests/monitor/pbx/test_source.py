@@ -383,3 +383,10 @@ async def test_a_source_that_ends_leaves_no_socket_behind(pbx: ScriptedPbx) -> N
     async with asyncio.timeout(5):
         while pbx.sockets:  # noqa: ASYNC110 - the far end notices in its own time
             await asyncio.sleep(0.01)
+
+
+async def test_a_source_can_be_ended_in_the_moment_of_a_failure(pbx: ScriptedPbx) -> None:
+    pbx.refuse("/", 502)
+    for _ in range(10):
+        async with following(settings_for(pbx.url)) as (_, facts):
+            await facts.until(ConnectionChanged, lambda fact: "502" in fact.reason)
