@@ -174,7 +174,7 @@ class SystemRow:
 
 @dataclass(frozen=True, slots=True)
 class DirectoryRead:
-    """The whole directory, read in one go. ``peers``: DNs that this API client may monitor; None if not told."""
+    """The whole directory, read in one go."""
 
     users: tuple[UserRow, ...]
     queues: tuple[QueueRow, ...]

@@ -82,10 +82,10 @@ def held(mirror: Mirror) -> tuple[dict[tuple[str, int], str], set[int]]:
 
 @asynccontextmanager
 async def followed(
-    settings: SimulatorSettings = BUSY, **changes: Any
+    settings: SimulatorSettings = BUSY, mirror: Mirror | None = None, **changes: Any
 ) -> AsyncIterator[tuple[SimulatedPbx, PbxSource, Mirror]]:
     async with SimulatedPbx(settings) as pbx:
-        mirror = Mirror()
+        mirror = mirror or Mirror()
         to = PbxSettings(
             pbx.url,
             pbx.client_id,
@@ -178,6 +178,23 @@ async def test_after_any_misfortune_the_facts_add_up_again(misfortune: Misfortun
         await agrees(pbx, mirror)
 
 
+async def test_hundreds_of_events_a_second_are_followed_without_lag_at_50_ms_to_the_pbx() -> None:
+    settings = SimulatorSettings(extensions=400, queues=20, rate=3000, speed=10.0, switches=Switches(latency=0.05))
+    delays: list[float] = []
+
+    class Timed(Mirror):
+        def emit(self, fact: Fact) -> None:
+            super().emit(fact)
+            if isinstance(fact, ParticipantSeen):
+                delays.append(asyncio.get_running_loop().time() - fact.heard)
+
+    async with followed(settings, Timed()) as (pbx, source, mirror):
+        await some_calls(pbx, mirror, 1000)
+        assert source.lag < 64
+        assert sorted(delays)[len(delays) * 99 // 100] < 1.0
+        await agrees(pbx, mirror)
+
+
 async def test_a_pbx_that_hangs_is_lost_and_found() -> None:
     async with followed(request_timeout=0.3) as (pbx, _, mirror):
         pbx.faults.hang("/callcontrol")
@@ -249,6 +266,7 @@ async def test_the_directory_and_the_address_book_are_read_whole(page_size: int 
         assert {member for row in read.departments for member in row.members} <= set(directory.extensions())
         assert all(row.no_answer_timeout for row in read.users)
         assert read.system.version == directory.version
+        assert {row.kind for row in read.peers} >= {"Conference", "SpecialMenu"}
         assert len((await mirror.until(ContactsRead)).contacts) == 250
 
 
