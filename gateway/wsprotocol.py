@@ -14,6 +14,7 @@ from asyncio import BaseTransport, Event, Transport
 from contextlib import suppress
 from typing import Any, cast
 
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode
 from websockets.http11 import Request
@@ -77,6 +78,12 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         if hasattr(self, "scope"):  # there is none if the request was no handshake
             extensions = cast(dict[str, object], self.scope["extensions"])
             extensions[EXTENSION] = Socket(self.transport, self.writable)
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """As in uvicorn. A refusal by an HTTP response is an answer too, not a missing handshake to be logged."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            self.handshake_complete = True
 
 
 def uvicorn_options() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""``make bench``: how long a change takes from the PBX to a subscriber, beside a bare Redis in the same run."""
+"""``make bench``: latency beside a bare Redis in the same run, and how far behind a subscriber is in a rush."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ import sys
 
 import uvloop
 
-from tests.bench import latency
+from monitor import logs
+from tests.bench import latency, rush
+
+
+async def _run(*, quick: bool) -> None:
+    await latency.run(50 if quick else 400)
+    await rush.run(5 if quick else 20)
+
 
 if __name__ == "__main__":
-    uvloop.run(latency.run(50 if "--quick" in sys.argv[1:] else 400))
+    logs.configure("error", "human")
+    uvloop.run(_run(quick="--quick" in sys.argv[1:]))

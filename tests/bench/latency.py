@@ -36,7 +36,7 @@ async def run(times: int) -> None:
         table.add_column(heading, justify="right" if heading else "left")
     for name, seconds in (("PBX event → subscriber's socket", ours), ("bare Redis PUBLISH → receive", bare)):
         ratio = f"{median(seconds) / median(bare):.1f}"
-        table.add_row(name, f"{median(seconds) * 1e3:.2f}", f"{_p99(seconds) * 1e3:.2f}", ratio)
+        table.add_row(name, f"{median(seconds) * 1e3:.2f}", f"{percentile(seconds, 99) * 1e3:.2f}", ratio)
     Console(width=100).print(table)
 
 
@@ -93,5 +93,6 @@ async def _bare_publish(bus: Bus, times: int) -> Sequence[float]:
     return seconds
 
 
-def _p99(seconds: Sequence[float]) -> float:
-    return quantiles(seconds, n=100)[98]
+def percentile(seconds: Sequence[float], percent: int) -> float:
+    """The value below which so many percent of them lie."""
+    return quantiles(seconds, n=100)[percent - 1]
