@@ -37,7 +37,7 @@ bench: .venv/dev.stamp ## latency beside a bare Redis publish in the same run
 
 lock: .venv/dev.stamp ## pin the newest versions that fit (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --upgrade --no-header \
-		--no-emit-index-url --no-emit-find-links pyproject.toml -o requirements.lock
+		--no-emit-index-url --no-emit-find-links --extra build pyproject.toml -o requirements.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --upgrade --no-header \
 		--no-emit-index-url --no-emit-find-links --extra dev pyproject.toml -o requirements-dev.lock
 

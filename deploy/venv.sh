@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes .venv with the pinned packages of the given lock file, from nothing but Python 3.11 or newer.
-# usage: deploy/venv.sh LOCK_FILE [no-editable]
+# usage: deploy/venv.sh LOCK_FILE
 # Three ways, the first that works: the standard library's venv; a venv without pip, filled by a pip found elsewhere
 # (bare Debian splits ensurepip off); uv. Otherwise one sentence that names what to install.
 set -eu
@@ -37,6 +37,4 @@ make_venv() {
 .venv/bin/python -m pip --version >/dev/null 2>&1 || { rm -rf .venv; make_venv; }
 echo "installing the pinned packages of $lock into .venv"
 .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r "$lock"
-if .venv/bin/python -c 'import hatchling, editables' 2>/dev/null; then
-    .venv/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
-fi
+.venv/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
