@@ -226,6 +226,7 @@ class PbxSource:
                 self._directory_wanted.set()  # a PBX that was away may have come back with another one
         else:
             self._connected.clear()
-        say = self._log.info if news.connection == "connected" and not news.reason else self._log.warning
+        troubled = news.connection == "lost" or (news.connection == "connected" and news.reason)
+        say = self._log.warning if troubled else self._log.info
         say("connection", connection=news.connection, source=news.source, reason=news.reason)
         self._emit(news)

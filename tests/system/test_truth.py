@@ -20,6 +20,8 @@ from tests.bus import Bus, fake_bus, real_bus
 from tests.system.compare import Known, differences, ended_differences
 from tests.system.stack import Subscriber, until, watched
 
+CALLS = 250
+
 SETTINGS = {
     "defaults": Switches(),
     "50 ms away": Switches(latency=0.05),
@@ -61,14 +63,14 @@ async def test_a_subscriber_holds_the_truth(setting: str) -> None:
 
 
 async def _follow(switches: Switches, bus: Bus) -> None:
-    settings = SimulatorSettings(extensions=120, queues=4, rate=1_800, speed=6, calls=400, switches=switches)
+    settings = SimulatorSettings(extensions=120, queues=4, rate=2_400, speed=20, calls=CALLS, switches=switches)
     async with SimulatedPbx(settings) as pbx, watched(pbx, bus) as held:
         ended = Ended()
         held.on_update(ended.take)
         await until(lambda: held.connected)
         known = Known.of(pbx, tolerance=1.0 + 2 * switches.latency)
         frozen = 0
-        while pbx.traffic.stats.over < 400:
+        while pbx.traffic.stats.over < CALLS:
             await asyncio.sleep(1.5)
             pbx.traffic.pause()
             await pbx.traffic.quiet()
@@ -79,7 +81,7 @@ async def _follow(switches: Switches, bus: Bus) -> None:
         await until(lambda: held.state["calls"] == {})
         assert frozen > 50, "too few calls were going on to prove anything"
         assert ended_differences(pbx, ended.held, known) == []
-        assert len(ended.held) >= 360
+        assert len(ended.held) >= CALLS * 0.85
 
 
 async def equal(pbx: SimulatedPbx, held: Subscriber, known: Known, within: float = 5.0) -> None:
