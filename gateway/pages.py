@@ -13,11 +13,21 @@ from gateway.commands_table import COMMANDS, Command
 from gateway.parameters import Parameter
 
 _STYLE = """
+:root { color-scheme: light dark; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; }
-code { font-size: .9em; }
-table { border-collapse: collapse; }
-th, td { text-align: left; vertical-align: top; padding: .25rem .75rem .25rem 0; border-bottom: 1px solid #8884; }
-@media (prefers-color-scheme: dark) { body { background: #111; color: #ddd; } a { color: #8bf; } }
+code { font-size: .9em; overflow-wrap: anywhere; }
+table { border-collapse: collapse; width: 100%; }
+th, td { text-align: left; vertical-align: top; padding: .35rem 1rem .35rem 0; border-bottom: 1px solid #8884; }
+td:first-child { white-space: nowrap; }
+td:nth-child(2) { width: 40%; }
+@media (max-width: 45rem) {
+  thead { display: none; }
+  tr { display: grid; grid-template-columns: 1fr auto; padding: .5rem 0; border-bottom: 1px solid #8884; }
+  td { border: 0; padding: 0; }
+  td:nth-child(2) { grid-column: 1 / -1; order: 3; width: auto; }
+  td:nth-child(3) { grid-column: 1 / -1; order: 2; }
+  td:nth-child(4) { order: 1; opacity: .75; }
+}
 """
 _STYLE_HASH = b64encode(sha256(_STYLE.encode()).digest()).decode()
 _POLICY = f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; frame-ancestors 'none'"
@@ -49,7 +59,7 @@ the key may do.</li>
 <li>Health: <a href="healthz">healthz</a>, <a href="readyz">readyz</a>.</li>
 </ul>
 <table>
-<thead><tr><th>command</th><th>parameters</th><th>what it does</th><th>scope</th></tr></thead>
+<thead><tr><th>command</th><th>parameters, [optional]</th><th>what it does</th><th>scope</th></tr></thead>
 <tbody>
 {_rows(COMMANDS.values())}
 </tbody>
