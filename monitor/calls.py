@@ -9,9 +9,9 @@ Connected, Ringing to Dialing, which rings; but a caller whom a queue, an IVR or
 while the next phone rings. What is in no participant comes from the ActiveCalls row: the caller's trunk, a queue, an
 IVR, a second trunk, an extension that may not be monitored.
 
-*Waiting.* A caller waits in a queue from the first sign of it (a row whose callee is a queue, a participant connected
-to one, a leg ringing on behalf of one) until somebody answers or the row names somebody who is not its agent. While
-agents ring, the queue's leg stays.
+*Waiting.* A caller waits in a queue from the first sign of it until somebody answers or the row names somebody who is
+not its agent. Signs are a row whose callee is a queue (be it older than the first agent's ringing), a participant
+connected to one, a leg ringing on behalf of one. While agents ring, the queue's leg stays.
 
 *Who began it.* The row's caller; before there is a row, the dialling extension, or the trunk behind a ringing one.
 It is kept for the call's life, as a transfer does not change it.
@@ -145,7 +145,8 @@ def _first_sign(call: CallRecord, roster: Roster) -> tuple[str, bool, str] | Non
                 return p.dn, True, p.party_caller_id
             return p.dn, False, p.dn
         if p.status == "Ringing" and p.party_dn and not p.referred_by_dn:
-            return p.party_dn, kind == "externalline", p.party_caller_id
+            outside = kind == "externalline"
+            return p.party_dn, outside, p.party_caller_id if outside else p.party_dn
     for p in call.participants.values():
         if p.status == "Connected" and p.leg_id == 1 and roster.kind(p.dn) == "extension":
             return p.dn, False, p.dn
@@ -157,6 +158,8 @@ def _stage(call: CallRecord, roster: Roster, callees: tuple[PartyText, ...], at:
     held = call.queue
     if call.fresh and call.row is not None:
         _stage_of_row(call, roster, callees, call.row.status)
+    elif call.answered_at is None and not call.queue:
+        call.queue = _queue_behind(call, roster, callees)
     for participant in call.participants.values():
         _stage_of_participant(call, roster, participant)
     if people_connected(call, roster) or _left_queue(call, roster):
@@ -183,6 +186,13 @@ def _stage_of_row(call: CallRecord, roster: Roster, callees: tuple[PartyText, ..
     call.machine = next((dn for dn, kind in dns.items() if kind in _MACHINES), "")
     call.groups.update(dn for dn, kind in dns.items() if kind == "ringgroup")
     call.accepted = call.accepted or word == "Talking"
+
+
+def _queue_behind(call: CallRecord, roster: Roster, callees: tuple[PartyText, ...]) -> str:
+    """The queue that a row named just before an event: its agents ring now, and the next row may name one of them."""
+    queue = next((party.dn for party in callees if roster.kind(party.dn) == "queue"), "")
+    ringing = {p.dn for p in call.participants.values() if p.dn != call.originator and p.status == "Ringing"}
+    return queue if ringing <= roster.agents.get(queue, frozenset()) else ""
 
 
 def _stage_of_participant(call: CallRecord, roster: Roster, p: Participant) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from monitor.model.entities import Contact
-from monitor.pbx.facts import ConnectionChanged, ContactsRead
+from monitor.pbx.facts import ConnectionChanged, ContactsRead, ParticipantSeen
 from monitor.tracker import ENDED_KEPT, Tracker
 from tests.monitor.pbx_facts import NOON, Told, directory, participant
 
@@ -119,6 +119,25 @@ def test_a_call_overflowing_to_somebody_who_is_no_agent_waits_no_more(pbx: Told)
     pbx.rows((8, CALLER, "104 Ext 104", "Routing"))
     assert pbx.call(8).queue == ""
     assert pbx.queue().waiting == ()
+
+
+def test_a_row_that_named_the_queue_just_before_an_agent_rang_still_tells_it(pbx: Told) -> None:
+    asked = pbx.now
+    pbx.see("101", 1, 8, "Ringing", "10000:+491701", 4)
+    pbx.rows((8, CALLER, "800 Sales", "Transferring"), asked=asked)
+    assert pbx.call(8).queue == "800"
+    pbx.rows((8, CALLER, "101 Ext 101", "Routing"))
+    assert pbx.legs(8)["800"] == ("Connected", "+491701")
+    assert pbx.legs(8)["10000"] == ("Connected", "+491701")
+
+
+def test_a_trunk_that_is_monitored_names_the_extension_that_calls_out(pbx: Told) -> None:
+    pbx.tell(ParticipantSeen(participant("10000", 1, 7, "Ringing", "150:+4830", 2), pbx.now, pbx.now))
+    pbx.see("150", 2, 7, "Dialing", "10000:+4830")
+    pbx.gone("150", 2)
+    pbx.gone("10000", 1)
+    pbx.rows()
+    assert (pbx.ended[0].caller, pbx.ended[0].direction) == ("150", "Outbound")
 
 
 def test_a_leg_on_behalf_of_a_queue_tells_the_queue(pbx: Told) -> None:
