@@ -5,7 +5,7 @@ The rules stand at the head of :mod:`monitor.calls`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -114,8 +114,17 @@ def sides(
         found.setdefault(side.dn, side)
     for dn in (call.queue, call.machine):
         if dn and dn not in found:
-            found[dn] = Side(dn, roster.kind(dn), call.caller_number, "Connected")
+            found[dn] = Side(dn, roster.kind(dn), _kept(call, found), "Connected")
     return tuple(sorted(found.values(), key=lambda side: (side.dn != call.originator, _leg_number(side), side.dn)))
+
+
+def _kept(call: CallRecord, found: Mapping[str, Side]) -> str:
+    """The number of whom a queue or a machine keeps: the caller, or whoever is left of the call without him."""
+    if call.originator not in found:
+        for side in found.values():
+            if side.kind in PEOPLE and side.status == "Connected":
+                return side.external_party if side.kind == "externalline" else side.dn
+    return call.caller_number
 
 
 def people_connected(call: CallRecord, roster: Roster) -> bool:

@@ -16,6 +16,7 @@ from typing import Protocol, TypeAlias
 import structlog
 from redis.asyncio import Redis
 
+from monitor import heritage
 from monitor.bus import heed_cancellation
 from monitor.errors import BusError, BusUnreachable, Fenced
 from monitor.lease import Lease, uptime
@@ -55,6 +56,10 @@ class TrackerLike(Protocol):
     @property
     def doubts(self) -> set[int]:
         """Calls of which the sources contradict each other; emptied by whoever has the participants read again."""
+        ...
+
+    def remember(self, state: State) -> None:
+        """Take over what is stored of calls, before the first fact."""
         ...
 
     def apply(self, fact: Fact) -> tuple[Edit, ...]:
@@ -144,8 +149,13 @@ class Service:
     async def _lead(self) -> None:
         self._log.info("leading", writer=self.lease.name)
         self.leading = True
+        tracker = self._tracker_factory()
+        try:
+            tracker.remember(await heritage.read(self._redis, self._live_keys))
+        except BusUnreachable as error:
+            self._log.warning("nothing taken over from an earlier monitor", reason=str(error))
         leader = _Leader(
-            self._tracker_factory(),
+            tracker,
             self._source_factory,
             self.lease,
             self._publisher(self._live_keys, self.lease),

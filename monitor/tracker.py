@@ -13,7 +13,7 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
-from monitor import calls, drawing
+from monitor import calls, drawing, memory
 from monitor.ledger import Ledger
 from monitor.legs import CallRecord
 from monitor.model import entities as e
@@ -58,6 +58,12 @@ class Tracker:
         self._on_dn: dict[str, set[int]] = defaultdict(set)
         self._dns_of: dict[int, set[str]] = {}
         self._at = 0.0
+        self._memories: dict[int, e.Call] = {}
+
+    def remember(self, state: e.State) -> None:
+        """Take over what an earlier monitor stored of calls, before the first fact."""
+        self.state["ended"] = dict(sorted(state["ended"].items(), key=lambda item: _ended_at(item[1])))
+        self._memories = {call.call_id: call for call in e.table(state, "calls", e.Call).values()}
 
     @property
     def doubts(self) -> set[int]:
@@ -97,6 +103,8 @@ class Tracker:
         connected = self._connection.connection == "connected"
         over = self._ledger.over(at, rows_told="activecalls" in self._connection.source or not connected)
         edits = list(self._update(over, at, over))
+        if self.ready:
+            edits += self._bury(at)
         edits += self._forget(at)
         return tuple(edits)
 
@@ -183,6 +191,7 @@ class Tracker:
             elif call_id in over or self._ledger.is_over(record):
                 edits += self._end(record, at)
             else:
+                self._recall(record, at)
                 calls.observe(record, self._roster, self._ledger.visible, at)
                 after = drawing.call(record, self._roster, self._phones)
                 edits += self._commit("calls", {str(call_id): after})
@@ -196,6 +205,16 @@ class Tracker:
                 edits += self._commit("queues", {number: self._queue(number)})
         return tuple(edits)
 
+    def _recall(self, record: CallRecord, at: float) -> None:
+        """Give a call that was found, not seen to begin, what an earlier monitor knew of it."""
+        known = self._memories.get(record.id)
+        if known is None:
+            return
+        calls.observe(record, self._roster, self._ledger.visible, at)
+        if memory.is_same(record, known):
+            memory.take_over(record, known)
+            del self._memories[record.id]
+
     def _end(self, record: CallRecord, at: float) -> list[Edit]:
         self._ledger.forget(record)
         before = self.state["calls"].pop(str(record.id), None)
@@ -207,6 +226,15 @@ class Tracker:
             *self._commit("ended", {ended.id: ended}),
             *self._forget(at),
         ]
+
+    def _bury(self, at: float) -> list[Edit]:
+        """End the calls that an earlier monitor knew and that are no more."""
+        edits: list[Edit] = []
+        for call in self._memories.values():
+            ended = memory.ended_unseen(call, at)
+            edits += self._commit("ended", {ended.id: ended})
+        self._memories.clear()
+        return edits
 
     def _forget(self, at: float) -> list[Edit]:
         ended = self.state["ended"]
@@ -278,3 +306,7 @@ class Tracker:
 def _dns(call: e.Call) -> set[str]:
     dns = {leg.dn_num for leg in call.legs}
     return dns | {call.queue} if call.queue else dns
+
+
+def _ended_at(entity: e.Entity) -> str:
+    return entity.ended_at if isinstance(entity, e.EndedCall) else ""

@@ -38,6 +38,9 @@ class CountingTracker:
             case _:
                 return ()
 
+    def remember(self, state: State) -> None:
+        """It makes up its own state."""
+
     def tick(self, at: float) -> tuple[Edit, ...]:
         return ()
 

@@ -70,10 +70,19 @@ def directory(**changes: Any) -> DirectoryRead:
 class Told:
     """A tracker and the facts that it is told; checks that the edits account for every change of the state."""
 
-    def __init__(self, *, source: str = "callcontrol+activecalls", did_map: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        source: str = "callcontrol+activecalls",
+        did_map: dict[str, str] | None = None,
+        memories: e.State | None = None,
+    ) -> None:
         self.tracker = Tracker("monitor-1", did_map)
         self.now = NOON
         self._mirror: e.State = e.empty_state(e.TOPICS | e.BOOK_TOPICS)
+        if memories is not None:
+            self.tracker.remember(memories)
+            self._mirror["ended"] = dict(self.tracker.state["ended"])
         self.tell(ConnectionChanged("connected", "", NOON, source))
         self.tell(directory())
         if "callcontrol" in source:

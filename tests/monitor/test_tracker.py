@@ -363,6 +363,45 @@ def test_only_the_last_thousand_ended_calls_are_kept(pbx: Told) -> None:
     assert pbx.ended[-1].call_id == ENDED_KEPT + 4
 
 
+def test_a_new_monitor_takes_over_what_the_last_one_knew_of_a_call(pbx: Told) -> None:
+    pbx.rows((8, CALLER, "800 Sales", "Talking"))
+    pbx.see("101", 1, 8, "Ringing", "10000:+491701", 4)
+    pbx.see("102", 4, 9, "Connected", "10001:+49555", 4)
+    known = pbx.call(8), pbx.call(9)
+    pbx.rows((8, CALLER, "101 Ext 101", "Routing"), (9, "10001 other (+49555)", "102 Ext 102", "Talking"))
+    successor = Told(memories=pbx.tracker.state)
+    successor.now = pbx.now + 60
+    successor.full(
+        participant("101", 1, 8, "Ringing", "10000:+491701", 4),
+        participant("102", 4, 9, "Connected", "10001:+49555", 4),
+    )
+    successor.rows((8, CALLER, "101 Ext 101", "Routing"), (9, "10001 other (+49555)", "102 Ext 102", "Talking"))
+    assert successor.call(8).queue == "800"
+    assert successor.legs(8) == pbx.legs(8)
+    assert (successor.call(8).started_at, successor.call(8).queued_at) == (known[0].started_at, known[0].queued_at)
+    assert successor.call(9).answered_at == known[1].answered_at
+
+
+def test_calls_that_ended_between_two_monitors_are_not_lost_and_old_ones_stay(pbx: Told) -> None:
+    pbx.rows((7, CALLER, "700 Main", "Talking"))
+    pbx.rows()
+    pbx.rows((8, CALLER, "800 Sales", "Talking"))
+    successor = Told(memories=pbx.tracker.state)
+    assert successor.tracker.ready
+    successor.tracker.tick(pbx.now + 60)
+    assert [(ended.call_id, ended.outcome) for ended in successor.ended] == [(7, "abandoned"), (8, "unknown")]
+    assert successor.calls == set()
+
+
+def test_another_call_under_a_known_id_takes_nothing_over(pbx: Told) -> None:
+    pbx.rows((8, CALLER, "800 Sales", "Talking"))
+    successor = Told(memories=pbx.tracker.state)
+    successor.now = pbx.now + 60
+    successor.rows((8, "10001 other (+49555)", "104 Ext 104", "Routing"))
+    assert successor.call(8).queues == ()
+    assert successor.call(8).started_at > pbx.call(8).started_at
+
+
 def test_the_tracker_is_ready_when_everything_that_the_source_offers_was_read() -> None:
     tracker = Tracker("monitor-1")
     assert not tracker.ready
