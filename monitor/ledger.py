@@ -41,10 +41,12 @@ class Ledger:
         self._home: dict[tuple[str, int], int] = {}
         self._rows_asked = float("-inf")
         self._lost_at: float | None = None
+        self._unconfirmed: dict[int, frozenset[tuple[str, int]]] = {}
 
     def lost(self, at: float) -> None:
         """Take note that the PBX is out of reach from now on: until it is seen again a call may end unseen."""
         self._lost_at = at
+        self._unconfirmed = {record.id: frozenset(record.participants) for record in self.records.values()}
         for record in self.records.values():
             record.watched = False
 
@@ -74,6 +76,8 @@ class Ledger:
     def rows(self, fact: ActiveCallsRead) -> set[int]:
         """Take in all rows of ActiveCalls. A call that is not listed keeps its row if it had an event since."""
         self._rows_asked = fact.asked
+        for row in fact.rows:
+            self._unconfirmed.pop(row.id, None)
         touched: set[int] = set()
         for row in fact.rows:
             record = self.record(row.id, fact.at)
@@ -96,17 +100,16 @@ class Ledger:
         return touched
 
     def impostors(self, fact: ActiveCallsRead) -> Iterator[CallRecord]:
-        """The calls whose ids bear other calls in this answer, as the PBX restarted while it was out of reach.
+        """The calls whose ids other calls bear in this answer, as the PBX restarted since they were last listed.
 
-        Told by the row: it began after the connection was lost, and another caller stands in it. Each is to be ended
-        and :meth:`forget`-ten before the answer is taken in.
+        Told by the row: it began after the connection was lost, another caller stands in it, and none of the call's
+        participants is left. Each is to be ended and :meth:`forget`-ten before the answer is taken in.
         """
-        lost_at = self._lost_at
-        if lost_at is None:
-            return
         for row in fact.rows:
-            record = self.records.get(row.id)
-            if record is None or record.watched or not record.started_at < lost_at < _began(row):
+            record, before = self.records.get(row.id), self._unconfirmed.get(row.id)
+            if record is None or before is None or self._lost_at is None:
+                continue
+            if not record.started_at < self._lost_at < _began(row) or before & record.participants.keys():
                 continue
             if record.row is None or record.row.caller != row.caller:
                 yield record
@@ -132,6 +135,7 @@ class Ledger:
     def forget(self, record: CallRecord) -> None:
         """Close the record. Participants that are in it stay known, as the first of another call with the same id."""
         del self.records[record.id]
+        self._unconfirmed.pop(record.id, None)
         self._doubted.discard(record.id)
         self.doubts.discard(record.id)
         if record.participants:

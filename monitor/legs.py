@@ -102,7 +102,7 @@ def sides(
     routed_on = call.accepted and call.answered_at is None and not told
     seen = _visible_sides(call, roster)
     people = sum(1 for s in seen.values() if s.status == "Connected" and s.kind in PEOPLE)
-    call.accepted = call.accepted or people > 1 or told or _originator_connected(call)
+    call.accepted = call.accepted or people > 1 or told or _originator_connected(call) or _referred(call)
     found = dict(seen)
     for side in seen.values():
         other = _counterpart(call, roster, side, routed_on=routed_on)
@@ -164,6 +164,11 @@ def _visible_sides(call: CallRecord, roster: Roster) -> dict[str, Side]:
 
 def _originator_connected(call: CallRecord) -> bool:
     return any(p.dn == call.originator and p.status == "Connected" for p in call.participants.values())
+
+
+def _referred(call: CallRecord) -> bool:
+    """Tell whether a phone rings by a transfer: then somebody had been talking to the one who is transferred."""
+    return any(p.referred_by_dn and p.status == "Ringing" for p in call.participants.values())
 
 
 def _counterpart(call: CallRecord, roster: Roster, side: Side, *, routed_on: bool) -> Side | None:

@@ -27,6 +27,7 @@ def take_over(record: CallRecord, call: e.Call) -> None:
     record.started_at = min(record.started_at, moment(call.started_at).timestamp())
     if call.answered_at is not None:
         record.answered_at, record.found_answered = moment(call.answered_at).timestamp(), False
+        record.accepted = True
     record.queues.update(call.queues)
     record.groups.update(call.groups)
     record.extensions.update(call.extensions)

@@ -128,6 +128,7 @@ class Tracker:
         edits: list[Edit] = []
         replaced: set[int] = set()
         for record in list(self._ledger.impostors(fact)):
+            record.watched = False
             edits += self._end(record, fact.at)
             replaced.add(record.id)
         return (*edits, *self._update(self._ledger.rows(fact) | replaced, fact.at))

@@ -203,10 +203,11 @@ class Exchange:
                 return call, leg, part
         raise Refused("SubjectNotFound", f"there is no participant {participant_id} of {number}")
 
-    def _note_shown(self, call_id: int, numbers: Iterable[str]) -> None:
+    def _note_shown(self, call_id: int, numbers: Iterable[str], *, talking: bool) -> None:
         call = self.calls.get(call_id) or self._over.get(call_id)
         if call is not None:
             call.shown.update(number for number in numbers if number)
+            call.answer_shown = call.answer_shown or (talking and call.answered_at is not None)
 
     def _leg(self, call: Call, number: str, *statuses: Status) -> Leg:
         """A leg in one of these states. Raises Refused."""

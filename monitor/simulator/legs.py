@@ -146,6 +146,7 @@ class Call:
     lasting: Direction | None = None
     """The last direction with somebody at both ends, else the last."""
     shown: set[str] = field(default_factory=set)
+    answer_shown: bool = False
     """DNs of legs that an answer really given told of."""
     driver: object | None = None
     """Whoever plays the people of this call."""

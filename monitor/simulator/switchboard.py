@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 
 from monitor.simulator import projection
 from monitor.simulator.exchange import Event, ParticipantRemove, ParticipantUpsert
-from monitor.simulator.legs import Call, Leg, Part, Reason, Refused
+from monitor.simulator.legs import PEOPLE, Call, Leg, Part, Reason, Refused
 from monitor.simulator.operations import Operations
 from monitor.simulator.projection import ActiveCallRow, ParticipantView
 from monitor.simulator.truth import TruthCall, TruthEnded, truth_of
@@ -79,12 +79,13 @@ class Switchboard(Operations):
 
     def served_participant(self, view: ParticipantView) -> None:
         """To be told when an answer or event has shown a participant."""
-        self._note_shown(view.callid, (view.dn, view.party_dn))
+        talking = view.status == "Connected" and view.party_dn_type.removeprefix("W") in PEOPLE
+        self._note_shown(view.callid, (view.dn, view.party_dn), talking=talking)
 
     def served_rows(self, rows: Iterable[ActiveCallRow]) -> None:
         """To be told when an answer has shown rows of ActiveCalls."""
         for row in rows:
-            self._note_shown(row.id, row.dns)
+            self._note_shown(row.id, row.dns, talking=row.status == "Talking")
 
     # the truth
 
@@ -94,10 +95,7 @@ class Switchboard(Operations):
 
     def ended(self) -> list[TruthEnded]:
         """Every call that ended, oldest end first; calls that a restart swept away never ended."""
-        return [
-            end if len(end.shown) == len(call.shown) else replace(end, shown=frozenset(call.shown))
-            for call, end in self._ended
-        ]
+        return [replace(end, shown=frozenset(call.shown), answer_shown=call.answer_shown) for call, end in self._ended]
 
     # orders
 

@@ -82,6 +82,8 @@ class TruthEnded:
     caller: str
     """The caller's number."""
     shown: frozenset[str]
+    answer_shown: bool
+    """Whether an answer that was really given told that it had been answered."""
 
 
 def direction(call: Call) -> Direction:
@@ -152,6 +154,7 @@ def truth_of_end(call: Call, now: float) -> TruthEnded:
         queue=call.last_queue,
         caller=call.caller,
         shown=frozenset(call.shown),
+        answer_shown=call.answer_shown,
     )
 
 

@@ -293,7 +293,7 @@ def test_a_restarted_pbx_that_reuses_an_id_does_not_continue_the_old_call(pbx: T
     pbx.rows((1, CALLER, "800 Sales", "Talking"))
     pbx.tell(ConnectionChanged("lost", "refused", pbx.now))
     pbx.tell(ConnectionChanged("connected", "", pbx.now))
-    pbx.full()
+    pbx.full(participant("104", 1, 1, "Ringing", "10000:+491999", 4))
     pbx.rows((1, "10000 skyetel (+491999)", "104 Ext 104", "Routing"))
     assert pbx.call(1).queues == ()
     assert pbx.call(1).owner is not None

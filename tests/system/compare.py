@@ -157,6 +157,8 @@ def _ended(truth: TruthEnded, held: Mapping[str, Any], known: Known) -> Iterator
     whole = all(leg.dn in seen and (leg.dn_type != "extension" or leg.dn in known.visible) for leg in truth.legs)
     if not whole and held["answeredAt"] is None and truth.ended_at - (truth.answered_at or 0.0) < BETWEEN_POLLS:
         return  # phones that are not monitored talked for less than the time between two reads
+    if truth.answered_at is not None and not truth.answer_shown and held["answeredAt"] is None:
+        return  # it was over before any read of it was answered
     yield from _times(truth, held, known)
     if abs(moment(held["endedAt"]).timestamp() - truth.ended_at) > known.tolerance:
         yield f"endedAt is off by {moment(held['endedAt']).timestamp() - truth.ended_at:.3f} s"

@@ -42,6 +42,16 @@ class Subscriber:
         """Whether it is told that the PBX is connected."""
         return self.state.get("system", {}).get("pbx", {}).get("connection") == "connected"
 
+    @property
+    def epoch(self) -> str:
+        """The epoch that it follows; empty before the first snapshot."""
+        return self.client.position.epoch if self.client.position is not None else ""
+
+    @property
+    def stale(self) -> bool:
+        """Whether it is told that nothing is heard from the monitor."""
+        return self.client.stale_since is not None
+
     def on_update(self, listener: Callable[[Update], None]) -> None:
         """Have ``listener`` told every update from now on."""
         self.listeners.append(listener)

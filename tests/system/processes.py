@@ -1,0 +1,116 @@
+"""Monitors and gateways as processes of their own, as they run at a site, to be killed at will."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gateway.auth import digest_of
+from monitor.simulator.pbx import SimulatedPbx
+from tests.bus import RealBus
+from tests.system.stack import KEY, PBX, Subscriber, subscriber
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(slots=True)
+class Site:
+    """One PBX, one Redis, one settings file, and whatever processes were started on it."""
+
+    settings: Path
+    port: int
+    running: list[Running] = field(default_factory=list)
+
+    @property
+    def address(self) -> str:
+        """Of the gateway that has the port."""
+        return f"http://127.0.0.1:{self.port}"
+
+    async def start(self, *arguments: str) -> Running:
+        """Start ``callmon`` with these arguments and the settings file."""
+        running = await spawn(*arguments, "--config", str(self.settings))
+        self.running.append(running)
+        return running
+
+
+@dataclass(slots=True)
+class Running:
+    """A process."""
+
+    process: asyncio.subprocess.Process
+
+    async def kill(self) -> None:
+        """SIGKILL: nothing is said or given back."""
+        if self.process.returncode is None:
+            self.process.kill()
+        await self.process.wait()
+
+    async def terminate(self) -> int:
+        """SIGTERM; gives the exit code. Raises TimeoutError if it does not end."""
+        self.process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(15):
+            return await self.process.wait()
+
+
+async def spawn(*arguments: str) -> Running:
+    """Start ``callmon``; what it says goes where the tests' output goes."""
+    return Running(await asyncio.create_subprocess_exec(sys.executable, "-m", "gateway", *arguments, cwd=ROOT))
+
+
+@asynccontextmanager
+async def site(pbx: SimulatedPbx, bus: RealBus, directory: Path) -> AsyncIterator[Site]:
+    """Write the settings file; on the way out kill what still runs."""
+    settings = directory / "callmon.toml"
+    settings.write_text(
+        f"""
+[redis]
+url = "{bus.url}"
+
+[monitor]
+lease = 2.0
+
+[log]
+level = "warning"
+
+[gateway]
+heartbeat = 1.0
+
+[[pbx]]
+name = "{PBX}"
+url = "{pbx.url}"
+client_id = "{pbx.client_id}"
+client_secret = "{pbx.client_secret}"
+poll_interval = 0.3
+watchdog_interval = 2.0
+
+[[keys]]
+name = "test"
+digest = "{digest_of(KEY)}"
+pbx = "{PBX}"
+""",
+        encoding="utf-8",
+    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    held = Site(settings, port)
+    try:
+        yield held
+    finally:
+        for running in held.running:
+            await running.kill()
+
+
+@asynccontextmanager
+async def watching(place: Site) -> AsyncIterator[Subscriber]:
+    """A monitor, a gateway on the site's port, and a subscriber of it."""
+    await place.start("monitor")
+    await place.start("gateway", "--port", str(place.port))
+    async with subscriber(place.address) as held:
+        yield held

@@ -1,0 +1,168 @@
+"""Whatever is killed and started again, under load: every subscriber holds the truth again within seconds.
+
+Monitor and gateway are processes, Redis is a real server, the kill is a kill. Nothing but the victim is started again.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from gateway.streamclient import Update
+from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
+from tests.bus import RealBus
+from tests.system.compare import Known, differences
+from tests.system.processes import Site, site, watching
+from tests.system.stack import KEY, Subscriber, subscriber, until
+
+WITHIN = 30.0
+"""Seconds in which everything must be right again: generous, as the machines are shared; it takes a few."""
+
+
+@pytest.fixture
+async def pbx() -> AsyncIterator[SimulatedPbx]:
+    """In a rush: 10 calls a second, short ones."""
+    async with SimulatedPbx(SimulatorSettings(extensions=60, queues=3, rate=600, speed=5)) as simulated:
+        yield simulated
+
+
+@pytest.fixture
+async def place(pbx: SimulatedPbx, valkey: RealBus, tmp_path: Path) -> AsyncIterator[Site]:
+    async with site(pbx, valkey, tmp_path) as held:
+        yield held
+
+
+async def test_a_monitor_killed_and_started_again(pbx: SimulatedPbx, place: Site) -> None:
+    async with watching(place) as held:
+        await right(pbx, held)
+        epoch = held.epoch
+        await place.running[0].kill()
+        await until(lambda: held.stale, WITHIN)
+        await place.start("monitor")
+        await until(lambda: held.epoch > epoch and not held.stale, WITHIN)
+        await right(pbx, held)
+
+
+async def test_a_standby_takes_over_from_a_killed_monitor(pbx: SimulatedPbx, place: Site) -> None:
+    async with watching(place) as held:
+        await right(pbx, held)
+        epoch = held.epoch
+        await place.start("monitor")
+        await place.running[0].kill()
+        await until(lambda: held.epoch > epoch, WITHIN)
+        await right(pbx, held)
+
+
+async def test_a_monitor_that_is_told_to_end_gives_its_lease_to_the_standby(pbx: SimulatedPbx, place: Site) -> None:
+    async with watching(place) as held:
+        await right(pbx, held)
+        epoch = held.epoch
+        await place.start("monitor")
+        assert await place.running[0].terminate() == 0
+        await until(lambda: held.epoch > epoch, WITHIN)
+        await right(pbx, held)
+
+
+async def test_a_gateway_killed_and_started_again_while_another_serves_on(pbx: SimulatedPbx, place: Site) -> None:
+    async with watching(place) as held, second_gateway(place) as other:
+        await right(pbx, held)
+        await right(pbx, other)
+        kinds: list[str] = []
+        other.on_update(lambda update: kinds.append(update.kind))
+        await place.running[1].kill()
+        await place.start("gateway", "--port", str(place.port))
+        snapshots = Snapshots(held)
+        await until(lambda: snapshots.count > 0, WITHIN)
+        await right(pbx, held)
+        await right(pbx, other)
+        assert "change" in kinds
+        assert "snapshot" not in kinds, "the other gateway's subscriber must not have noticed anything"
+
+
+async def test_a_gateway_that_is_told_to_end_sends_its_subscribers_away_and_ends(
+    pbx: SimulatedPbx, place: Site
+) -> None:
+    async with watching(place) as held:
+        await right(pbx, held)
+        assert await place.running[1].terminate() == 0
+        await place.start("gateway", "--port", str(place.port))
+        snapshots = Snapshots(held)
+        await until(lambda: snapshots.count > 0, WITHIN)
+        await right(pbx, held)
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["with its data", "emptied"])
+async def test_redis_killed_and_started_again(pbx: SimulatedPbx, valkey: RealBus, place: Site, kept: bool) -> None:
+    async with watching(place) as held:
+        await right(pbx, held)
+        if kept:
+            await valkey.save()
+        valkey.kill()
+        await until(lambda: held.stale, WITHIN)
+        async with httpx.AsyncClient(base_url=place.address) as http:
+            answer = await http.get(f"/webapi/{KEY}/pbx.calls.get")
+            assert answer.status_code == 200, "the last state is served on"
+            assert "Callmon-Stale-Since" in answer.headers, "and called stale"
+        await valkey.start()
+        await until(lambda: not held.stale, WITHIN)
+        await right(pbx, held)
+
+
+async def test_the_pbx_restarted_with_other_calls(pbx: SimulatedPbx, place: Site) -> None:
+    async with watching(place) as held:
+        await right(pbx, held)
+        before = set(held.state["calls"])
+        connections: list[str] = []
+        held.on_update(lambda _: connections.append(held.state["system"]["pbx"]["connection"]))
+        await pbx.restart(down=2.0)
+        await until(lambda: "lost" in connections and connections[-1] == "connected", WITHIN)
+        await right(pbx, held)
+        assert before, "there were calls, and they are gone: ids begin anew"
+
+
+class Snapshots:
+    """Counts the snapshots that a subscriber is sent from now on."""
+
+    def __init__(self, held: Subscriber) -> None:
+        self.count = 0
+        held.on_update(self._take)
+
+    def _take(self, update: Update) -> None:
+        self.count += update.kind == "snapshot"
+
+
+async def right(pbx: SimulatedPbx, held: Subscriber) -> None:
+    """Freeze the traffic and wait until the subscriber holds the truth; then let it go on."""
+    await until(lambda: held.connected and len(pbx.switchboard.truth()) > 3, WITHIN)
+    known = Known.of(pbx, tolerance=60.0)  # a monitor that was away for a while cannot know each moment
+    traffic = pbx.traffic
+    traffic.pause()
+    await traffic.quiet()
+    try:
+        await until(lambda: not _wrong(pbx, held, known), WITHIN)
+    except TimeoutError:
+        raise AssertionError("\n".join(_wrong(pbx, held, known))) from None
+    finally:
+        traffic.resume()
+
+
+def _wrong(pbx: SimulatedPbx, held: Subscriber, known: Known) -> list[str]:
+    """Differences but for what only somebody who watched a call from its beginning can know."""
+    before = ("direction", "queue", "did", "owner", "talkTo", "startedAt", "answeredAt")
+    return [what for what in differences(pbx, held.state, known) if not any(f": {word} " in what for word in before)]
+
+
+@asynccontextmanager
+async def second_gateway(place: Site) -> AsyncIterator[Subscriber]:
+    """Another gateway of the same site, with a subscriber."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    await place.start("gateway", "--port", str(port))
+    async with subscriber(f"http://127.0.0.1:{port}") as held:
+        yield held
