@@ -9,6 +9,8 @@
     │   │   └── PbxGarbled   the same: it answered, but not what can be understood
     │   ├── PbxRefused       give up: the request is wrong or not allowed (400, 403, 404 …); ``code`` says how
     │   └── TokenRefused     mint afresh with back-off: credentials or token were not accepted (401)
+    ├── CommandRefused       tell the caller: nothing was changed, and why
+    ├── OutcomeUnknown       tell the caller: perhaps it was done, perhaps not; never repeat it by ourselves
     └── BusError             Redis
         ├── BusUnreachable   retry with back-off
         ├── Fenced           step down: another writer's epoch or lease stands in the store
@@ -16,6 +18,10 @@
 """
 
 from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+RefusalKind: TypeAlias = Literal["missing", "conflict", "bad"]
 
 
 class CallmonError(Exception):
@@ -53,6 +59,22 @@ class PbxRefused(PbxError):
 
 class TokenRefused(PbxError):
     """The token was not accepted, or none was to be had."""
+
+
+class CommandRefused(CallmonError):
+    """A command was not carried out and changed nothing. ``code``: a stable word, such as ``unknown_extension``.
+
+    ``kind``: what it names does not exist, the PBX's state or rules forbid it, or a value is wrong.
+    """
+
+    def __init__(self, code: str, message: str, kind: RefusalKind = "conflict") -> None:
+        super().__init__(message)
+        self.code = code
+        self.kind = kind
+
+
+class OutcomeUnknown(CallmonError):
+    """The PBX was asked to change something and no answer came: it may or may not have been done."""
 
 
 class BusError(CallmonError):
