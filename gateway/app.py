@@ -98,6 +98,7 @@ async def _running(pbxs: Mapping[str, PbxView]) -> AsyncIterator[None]:
                 ("book feed", view.book_feed.run),
                 ("live hub", view.hub.run),
                 ("book hub", view.book_hub.run),
+                ("commands", view.commander.run),
             )
         ]
         try:

@@ -84,12 +84,12 @@ def _admin(name: str, summary: str, *parameters: Parameter, one_of: tuple[str, .
     return Command(name, "admin", summary, parameters, one_of=one_of)
 
 
-def _dn(name: str, summary: str) -> Parameter:
-    return Parameter(name, "dn", summary, required=True)
+def _dn(name: str, summary: str, topic: str = "") -> Parameter:
+    return Parameter(name, "dn", summary, required=True, topic=topic)
 
 
-def _dns(name: str, summary: str) -> Parameter:
-    return Parameter(name, "dns", summary, required=True, longest=20_000)
+def _dns(name: str, summary: str, topic: str = "extensions") -> Parameter:
+    return Parameter(name, "dns", summary, required=True, longest=20_000, topic=topic)
 
 
 def _text(name: str, summary: str = "") -> Parameter:
@@ -100,9 +100,10 @@ def _choice(name: str, summary: str, *allowed: str, required: bool = False) -> P
     return Parameter(name, "choice", summary, required=required, allowed=allowed)
 
 
-_EXTENSION = _dn("num", "the extension's number")
-_QUEUE = _dn("num", "the queue's number")
-_GROUP = _dn("num", "the ring group's number")
+_EXTENSION = _dn("num", "the extension's number", "extensions")
+_NEW_EXTENSION = _dn("num", "the new extension's number")
+_QUEUE = _dn("num", "the queue's number", "queues")
+_GROUP = _dn("num", "the ring group's number", "groups")
 _LOG = _choice("log", "log in or out", "on", "off", required=True)
 _CONTACT = Parameter("id", "whole", "the contact's id", required=True)
 
@@ -178,7 +179,11 @@ _ALL = (
     ),
     _control("ext.queueglobal.set", "log an extension in to or out of all queues", _EXTENSION, _LOG),
     _control(
-        "ext.queue.set", "log an extension in to or out of one queue", _EXTENSION, _dn("queue", "the queue"), _LOG
+        "ext.queue.set",
+        "log an extension in to or out of one queue",
+        _EXTENSION,
+        _dn("queue", "the queue", "queues"),
+        _LOG,
     ),
     _admin(
         "ext.options.set",
@@ -190,7 +195,7 @@ _ALL = (
         one_of=("enabled", "external", "recording"),
     ),
     _admin("ext.update", "set an extension's fields", _EXTENSION, *_EXTENSION_FIELDS),
-    _admin("ext.new", "make a new extension", _EXTENSION, *_EXTENSION_FIELDS),
+    _admin("ext.new", "make a new extension", _NEW_EXTENSION, *_EXTENSION_FIELDS),
     _admin("ext.del", "delete an extension", _EXTENSION),
     _query("queue.members.get", directory.queue_members, "all agents of the queue", _QUEUE),
     _query("queue.managers.get", directory.queue_managers, "all managers of the queue", _QUEUE),
@@ -211,7 +216,7 @@ _ALL = (
     _control(
         "makecall",
         "call one number and connect it with another",
-        _dn("first", "number of the first leg"),
+        _dn("first", "number of the first leg", "extensions"),
         Parameter("second", "phone", "number of the second leg", required=True),
     ),
     _book(

@@ -9,14 +9,19 @@
     │   └── WrongMethod          └── UpgradeNeeded
     ├── KeyRefused               the key: another one is needed
     │   ├── KeyMissing           ├── KeyUnknown         ├── KeyExpired         ├── KeyAmbiguous
-    │   └── ScopeMissing         the key may not do this
+    │   └── ScopeMissing         the key may not do this          └── KeyLimited
     ├── NotFound                 there is no such thing, or the key may not see it
     │   ├── UnknownCommand       ├── UnknownExtension   ├── UnknownQueue       ├── UnknownGroup
     │   └── UnknownExtgroup      ├── UnknownContact     └── UnknownPbx
     ├── NotAvailable             this gateway does not carry the command out
-    └── NotReady                 come back later
+    ├── CommandFailed            the PBX's own refusal of a command; it has a code of its own
+    │   └── IdempotencyKeyReused
+    ├── NoAnswer                 nothing came in time
+    │   ├── OutcomeUnknown       ├── TooLate            └── PositionNotReached
+    └── NotReady                 come back later: nothing was done
         ├── NoKeys               the key table is not loaded: nothing is said of any key
-        └── NoState              no state of the PBX is loaded
+        ├── NoState              no state of the PBX is loaded
+        └── BusAway              ├── NoMonitor          └── PbxAway
 
 A close code's range tells a subscriber whether to come back: 40xx not unchanged, 41xx later.
 """
@@ -101,6 +106,10 @@ class ScopeMissing(KeyRefused):
     """The key has not the scope that this needs."""
 
 
+class KeyLimited(KeyRefused):
+    """The key is limited to extensions, queues or groups, and this goes beyond them."""
+
+
 class NotFound(Refused):
     """There is no such thing, or the key may not see it: the two look the same."""
 
@@ -137,6 +146,38 @@ class NotAvailable(Refused):
     """The command stands in the table, but this gateway does not carry it out."""
 
 
+class CommandFailed(Refused):
+    """The command was refused where it was to be carried out, and changed nothing. ``code`` and ``status`` say how."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+class IdempotencyKeyReused(CommandFailed):
+    """The same Idempotency-Key came with another request."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(409, "idempotency_key_reused", message)
+
+
+class NoAnswer(Refused):
+    """Nothing came in time."""
+
+
+class OutcomeUnknown(NoAnswer):
+    """Whether the command was carried out is not known."""
+
+
+class TooLate(NoAnswer):
+    """The command's turn did not come in time, and nothing was done."""
+
+
+class PositionNotReached(NoAnswer):
+    """The position that ``Callmon-Min-Position`` asks for was not reached in time."""
+
+
 class NotReady(Refused):
     """Come back later."""
 
@@ -150,6 +191,18 @@ class NoKeys(NotReady):
 
 class NoState(NotReady):
     """No state of the PBX is loaded."""
+
+
+class BusAway(NotReady):
+    """Redis cannot be reached; nothing was done."""
+
+
+class NoMonitor(NotReady):
+    """No monitor of this PBX is at work; nothing was done."""
+
+
+class PbxAway(NotReady):
+    """The monitor cannot reach the PBX; nothing was done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +238,13 @@ _TABLE: dict[type[Refused], Shown] = {
     UnknownContact: Shown(404, "unknown_contact", 4000),
     UnknownPbx: Shown(404, "unknown_pbx", 4004),
     NotAvailable: Shown(501, "not_available", 4000),
+    KeyLimited: Shown(403, "key_limited", 4003),
+    OutcomeUnknown: Shown(504, "outcome_unknown", 4000),
+    TooLate: Shown(504, "too_late", 4000),
+    PositionNotReached: Shown(504, "position_not_reached", 4000),
+    BusAway: Shown(503, "bus_unreachable", 4103),
+    NoMonitor: Shown(503, "no_monitor", 4103),
+    PbxAway: Shown(503, "pbx_unreachable", 4103),
     NoKeys: Shown(503, "no_keys", 4103),
     NoState: Shown(503, "no_state", 4103),
 }
@@ -195,4 +255,6 @@ INTERNAL = Shown(500, "internal", 1011)
 
 def shown(error: Refused) -> Shown:
     """The row of the table for this refusal: its own class's, or that of the nearest class above it."""
+    if isinstance(error, CommandFailed):
+        return Shown(error.status, error.code, 4000)
     return next((_TABLE[kind] for kind in type(error).__mro__ if kind in _TABLE), INTERNAL)

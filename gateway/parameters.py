@@ -25,7 +25,10 @@ _LONGEST_DN = 64
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter of a command. ``allowed``: the words that a ``choice`` takes. ``longest``: characters."""
+    """One parameter of a command. ``allowed``: the words that a ``choice`` takes. ``longest``: characters.
+
+    ``topic``: that of the entities whose numbers a ``dn`` or ``dns`` names: a limited key may name only what it sees.
+    """
 
     name: str
     kind: Kind
@@ -33,6 +36,7 @@ class Parameter:
     required: bool = False
     allowed: tuple[str, ...] = ()
     longest: int = 1000
+    topic: str = ""
 
     @property
     def takes(self) -> str:

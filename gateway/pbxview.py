@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
+from gateway.commanding import Commander
 from gateway.feed import Feed
 from gateway.hub import Hub
+from gateway.milestones import Milestones
 from gateway.replica import Replica
 from monitor.model.change import Position
 from monitor.model.entities import Contact, table
@@ -21,8 +23,8 @@ from monitor.model.phonebook import PhoneIndex
 class PbxView:
     """One PBX: its two spaces, each with a replica, the feed that moves it and the hub that tells subscribers.
 
-    Whoever opens it runs feeds and hubs. The spaces have positions of their own: ``live`` all topics but contacts,
-    ``book`` the contacts. ``phonebook`` finds the contacts of ``book``; look it up anew for every use.
+    Whoever opens it runs feeds, hubs and commander. The spaces have positions of their own: ``live`` all topics but
+    contacts, ``book`` the contacts. ``phonebook`` finds the contacts of ``book``; look it up anew for every use.
     """
 
     name: str
@@ -33,6 +35,8 @@ class PbxView:
     hub: Hub
     book_hub: Hub
     phonebook: PhoneIndex
+    milestones: Milestones
+    commander: Commander
 
 
 def open_view(name: str, redis: Redis, *, heartbeat: float = 5.0, clock: Callable[[], float] = time.time) -> PbxView:
@@ -42,19 +46,28 @@ def open_view(name: str, redis: Redis, *, heartbeat: float = 5.0, clock: Callabl
     hub = Hub(live, lambda: live.stale_since, clock, heartbeat)
     book_hub = Hub(book, lambda: book.stale_since, clock, heartbeat)
 
+    milestones = Milestones(live, book)
+
+    def live_changed() -> None:
+        hub.changed()
+        milestones.moved()
+
     def book_changed() -> None:
         keeper.follow()
         book_hub.changed()
+        milestones.moved()
 
     view = PbxView(
         name,
         live,
         book,
-        Feed(redis, live_keys, live, hub.changed),
+        Feed(redis, live_keys, live, live_changed),
         Feed(redis, book_keys, book, book_changed),
         hub,
         book_hub,
         PhoneIndex(),
+        milestones,
+        Commander(redis, name, milestones),
     )
     keeper = PhonebookKeeper(view)
     return view

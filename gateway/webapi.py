@@ -2,7 +2,8 @@
 
 In this order a request is refused: what it carries cannot be read (400, 413, 415), its key (401, 503 while there are
 none), its command (404), its method (405), the key's scope (403), its parameters (400), no state yet (503), and what it
-asks for does not exist or may not be seen (404).
+asks for does not exist or may not be seen (404). What follows for a command that changes something, and for a query
+that wants a position, is in :mod:`gateway.changing`.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from gateway import changing
 from gateway.answers import AnswerCache, refuse, respond
 from gateway.auth import ApiKey, KeyTable, authenticate
 from gateway.commands_table import RESERVED, Command, command_named, commands_for
-from gateway.errors import NoState, NotAvailable, Refused, UnknownCommand, UnknownPbx, WrongMethod
+from gateway.errors import NoState, Refused, UnknownCommand, UnknownPbx, WrongMethod
 from gateway.given import given
-from gateway.parameters import check
+from gateway.parameters import Arguments, check
 from gateway.queries.asked import Asked
 from gateway.queries.calls import what_this_is
 from monitor.model.instants import from_unix
@@ -102,15 +104,16 @@ class WebApi:
         command = command_named(address.command)
         _check_method(request.method, command.methods)
         key.require(command.scope)
-        return self._run(request, view, key, command, came.pairs)
+        arguments = command.check(came.pairs)
+        if command.query is None:
+            asked = Asked(view.live.state, view.book.state, view.phonebook, key.visibility, arguments)
+            return await changing.carry_out(request, view, key, command, asked)
+        await changing.at_least(request, view, command)
+        return self._query(request, view, key, command, arguments)
 
-    def _run(
-        self, request: Request, view: PbxView, key: ApiKey, command: Command, pairs: tuple[tuple[str, str], ...]
-    ) -> Response:
-        arguments = command.check(pairs)
+    def _query(self, request: Request, view: PbxView, key: ApiKey, command: Command, arguments: Arguments) -> Response:
         query = command.query
-        if query is None:
-            raise NotAvailable(f"{command.name} is documented, but this gateway does not carry it out.")
+        assert query is not None  # noqa: S101 - who calls looked
         asked = Asked(view.live.state, view.book.state, view.phonebook, key.visibility, arguments)
         question = (command.name, arguments, key.visibility)
         return self._answer(request, view, command.space, question, lambda: query(asked))

@@ -87,6 +87,12 @@ class Guard:
             size: int = await self._pipe.hlen(key)
         return size
 
+    async def left(self, key: str) -> float:
+        """Seconds until a key expires; 0 if it is gone or never does."""
+        with translated():
+            ms: int = await self._pipe.pttl(key)
+        return max(0, ms) / 1000
+
     async def commit(self, commands: Iterable[Command]) -> bool:
         """Send ``commands`` in one MULTI … EXEC. False: a watched key changed or the connection died; look again.
 

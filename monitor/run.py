@@ -10,6 +10,7 @@ from monitor.config import MonitorSettings, PbxSection
 from monitor.errors import ConfigError
 from monitor.pbx.client import PbxSettings
 from monitor.pbx.source import PbxSource
+from monitor.requests import Unkept
 from monitor.service import Emit, MayMint, Service
 from monitor.tracker import Tracker
 
@@ -40,6 +41,7 @@ def service(section: PbxSection, settings: MonitorSettings, redis: Redis) -> Ser
         redis,
         lambda: Tracker(settings.monitor.name, section.did_map),
         source,
+        records=Unkept(),
         lease_ttl=settings.monitor.lease,
         log_length=settings.monitor.log_length,
     )

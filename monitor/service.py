@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Protocol, TypeAlias
 
 import structlog
@@ -18,13 +19,14 @@ from redis.asyncio import Redis
 
 from monitor import heritage
 from monitor.bus import heed_cancellation
-from monitor.errors import BusError, BusUnreachable, Fenced
+from monitor.errors import BusError, BusUnreachable, CommandRefused, Fenced
 from monitor.lease import Lease, uptime
-from monitor.model.change import Edit
+from monitor.model.change import Edit, Position
 from monitor.model.entities import BOOK_TOPICS, State
 from monitor.model.keys import Keys
 from monitor.pbx.facts import ContactsRead, Fact
 from monitor.publisher import Publisher
+from monitor.requests import Office, Records, Requests
 from monitor.writer import HEARTBEAT, SpaceWriter
 
 CONTEST_EVERY = 0.25
@@ -82,8 +84,23 @@ class SourceLike(Protocol):
         """Called after :meth:`run` was cancelled."""
         ...
 
+    async def execute(self, command: str, arguments: Mapping[str, str]) -> Mapping[str, object]:
+        """Carry out a documented command; the reply's fields. What it changed has been told as facts by then.
+
+        Raises CommandRefused, OutcomeUnknown, PbxError.
+        """
+        ...
+
     def want_participants(self) -> None:
         """Read all participants soon."""
+        ...
+
+
+class DatabaseLike(Protocol):
+    """The PBX's database; see :mod:`monitor.pbx.database`."""
+
+    async def answer(self, sql: str, count: int) -> Mapping[str, object]:
+        """The reply's fields of the command ``query``. Raises CommandRefused, PbxUnreachable."""
         ...
 
 
@@ -94,7 +111,8 @@ MayMint: TypeAlias = Callable[[], bool]
 class Service:
     """Watches one PBX. ``name``: this monitor's; ``pbx``: the PBX's, as in every key.
 
-    ``redis`` is asked for connections as needed: one for each space's publisher and one for the lease.
+    ``redis`` is asked for connections as needed: one for each space's publisher and one for the lease. ``database``:
+    None if SQL is not offered.
     """
 
     def __init__(
@@ -105,6 +123,8 @@ class Service:
         tracker_factory: Callable[[], TrackerLike],
         source_factory: Callable[[Emit, MayMint], SourceLike],
         *,
+        records: Records,
+        database: DatabaseLike | None = None,
         heartbeat: float = HEARTBEAT,
         lease_ttl: float = 5.0,
         log_length: int = 10_000,
@@ -114,12 +134,21 @@ class Service:
         self._book_keys = Keys(pbx, "book")
         self._tracker_factory = tracker_factory
         self._source_factory = source_factory
+        self._records = records
+        self._database = database
         self._heartbeat = heartbeat
         self._log_length = log_length
+        self._pbx = pbx
         self._log = _log.bind(pbx=pbx)
         # Two processes of the same name must not both think that the lease is theirs.
         self.lease = Lease(redis, self._live_keys, f"{name}/{secrets.token_hex(4)}", lease_ttl)
         self.leading = False
+        self._requests: Requests | None = None
+
+    @property
+    def hears_requests(self) -> bool:
+        """Whether this monitor leads, and carries out what the gateways ask of it."""
+        return self._requests is not None and self._requests.open
 
     async def run(self) -> None:
         """Until cancelled; then the lease is given back, so that a standby takes over at once."""
@@ -154,6 +183,7 @@ class Service:
             tracker.remember(await heritage.read(self._redis, self._live_keys))
         except BusUnreachable as error:
             self._log.warning("nothing taken over from an earlier monitor", reason=str(error))
+        heed_cancellation()
         leader = _Leader(
             tracker,
             self._source_factory,
@@ -162,13 +192,17 @@ class Service:
             self._publisher(self._book_keys, None),
             self._heartbeat,
         )
+        office = Office(self.lease, leader.position)
+        requests = self._requests = Requests(
+            self._redis, self._pbx, office, partial(leader.execute, self._database), leader.written, self._records
+        )
         try:
             # A task of its own: Python 3.11's TaskGroup may leave its parent marked as cancelled.
-            await asyncio.create_task(leader.run())
+            await asyncio.create_task(leader.run(requests))
         except* Fenced as fenced:
             self._log.warning("stepping down", reason=str(fenced.exceptions[0]))
         finally:
-            self.leading = False
+            self.leading, self._requests = False, None
             self.lease.lost()
 
     def _publisher(self, keys: Keys, lease: Lease | None) -> Publisher:
@@ -201,10 +235,31 @@ class _Leader:
         self._live = SpaceWriter(live, lease, lambda: tracker.state, lambda: tracker.ready, heartbeat)
         self._book = SpaceWriter(book, lease, lambda: tracker.book, lambda: self._book_read, heartbeat)
 
-    async def run(self) -> None:
+    def position(self) -> Position | None:
+        """What was written last of the live topics."""
+        return self._live.position
+
+    async def execute(
+        self, database: DatabaseLike | None, command: str, arguments: Mapping[str, str]
+    ) -> Mapping[str, object]:
+        """Carry out a command. Raises CommandRefused, OutcomeUnknown, PbxError."""
+        if command != "query":
+            return await self._source.execute(command, arguments)
+        if database is None:
+            raise CommandRefused("sql_not_configured", "SQL is not offered: no database of this PBX is configured.")
+        return await database.answer(arguments["query"], int(arguments.get("count", "0")))
+
+    async def written(self, command: str) -> tuple[Position | None, Position | None]:
+        """Wait until the store contains all that is known by now, as far as this command may have changed it."""
+        if command == "query":
+            return None, None
+        return await self._live.written(), await self._book.written() if command.startswith("contact.") else None
+
+    async def run(self, requests: Requests) -> None:
         """Until cancelled; raises an ExceptionGroup with Fenced when somebody else has the lease."""
         try:
             async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(requests.run())
                 tasks.create_task(self._live.run())
                 tasks.create_task(self._book.run())
                 tasks.create_task(self._source.run())

@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 import structlog
 
 from monitor.bus import heed_cancellation
 from monitor.errors import BusUnreachable, Fenced, HistoryLost
 from monitor.lease import Lease
-from monitor.model.change import Edit
+from monitor.model.change import Edit, Position
 from monitor.model.entities import State
 from monitor.pending import Pending
 from monitor.publisher import Publisher
@@ -57,6 +58,23 @@ class SpaceWriter:
         self._wake = asyncio.Event()
         self._beat_at = 0.0
         self._failures = 0
+        self._waiting: list[asyncio.Future[Position]] = []
+
+    @property
+    def position(self) -> Position | None:
+        """What was written last; None before an epoch is started."""
+        return self._publisher.position
+
+    async def written(self) -> Position:
+        """Wait until all that was told by :meth:`changed` until now is in the store; a position that contains it."""
+        waiting: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiting)
+        self._wake.set()
+        try:
+            return await waiting
+        finally:
+            if waiting in self._waiting:
+                self._waiting.remove(waiting)
 
     def changed(self, edits: Iterable[Edit]) -> None:
         """The state has changed by ``edits``; without any it may have become ready."""
@@ -110,15 +128,17 @@ class SpaceWriter:
         if now >= self._beat_at:
             await self._publisher.heartbeat()
             self._beat_at = now + self._heartbeat
-        await self._publisher.settle()
-        if len(self._pending) > MANY_EDITS:
-            await self._start_epoch()
-        elif edits := self._pending.take():
-            await self._publisher.publish(edits)
+        with self._telling():
+            await self._publisher.settle()
+            if len(self._pending) > MANY_EDITS:
+                await self._start_epoch()
+            elif edits := self._pending.take():
+                await self._publisher.publish(edits)
 
     async def _start(self) -> None:
         if self._ready() or await self._publisher.stored() is None:
-            await self._start_epoch()
+            with self._telling():
+                await self._start_epoch()
         elif not await self._lease.acquire():
             raise Fenced("the lease was lost before anything was written")
 
@@ -126,6 +146,23 @@ class SpaceWriter:
         self._pending.clear()  # in one step with the copy that start_epoch makes before it awaits
         position = await self._publisher.start_epoch(self._state())
         _log.info("epoch started", position=str(position))
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Tell those who wait by now that all is written, if what is done within it succeeds."""
+        waiting, self._waiting = self._waiting, []
+        try:
+            yield
+        except BaseException:
+            self._waiting = waiting + self._waiting
+            raise
+        position = self._publisher.position
+        if position is None:
+            self._waiting = waiting + self._waiting
+            return
+        for future in waiting:
+            if not future.done():
+                future.set_result(position)
 
     async def _wait(self, seconds: float) -> None:
         try:

@@ -9,6 +9,12 @@ is a history of its own: ``live`` (calls, extensions, queues …) and ``book`` (
 ``callmon:{pbx}:<space>:state:<topic>``   hash    entity's id → entity, msgpack
 ``callmon:{pbx}:<space>:log``             stream  recent changes; a change's entry id is ``<seq>-0``, field ``change``
 ``callmon:{pbx}:<space>``                 channel announcements
+``callmon:{pbx}:requests``                channel commands for the leading monitor
+``callmon:{pbx}:request:<id>``            string  ``open`` until its deadline; then whoever claimed or refused it
+``callmon:{pbx}:result:<id>``             string  its outcome, msgpack, with expiry
+``callmon:{pbx}:once:<digest>``           string  the request made under an Idempotency-Key, for a day
+``callmon:{pbx}:replies:<gateway>``       channel doorbell: request claimed, result there, position reached
+``callmon:{pbx}:reached``                 channel asks all gateways to tell when a position is reached
 ========================================= ======= ==============================================================
 
 The position has one more field, ``seen``: a follower who finds the store at an older epoch than his own (it was rolled
@@ -62,3 +68,36 @@ class Keys:
     def state(self, topic: str) -> str:
         """The hash that holds a topic's entities."""
         return f"callmon:{{{self.pbx}}}:{self.space}:state:{topic}"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestKeys:
+    """The names for commands on their way to one PBX and back."""
+
+    pbx: str
+
+    @property
+    def requests(self) -> str:
+        """Where the leading monitor listens."""
+        return f"callmon:{{{self.pbx}}}:requests"
+
+    @property
+    def reached(self) -> str:
+        """Where the gateways listen for each other."""
+        return f"callmon:{{{self.pbx}}}:reached"
+
+    def request(self, id_: str) -> str:
+        """Tells who has a request in hand."""
+        return f"callmon:{{{self.pbx}}}:request:{id_}"
+
+    def result(self, id_: str) -> str:
+        """Holds a request's outcome."""
+        return f"callmon:{{{self.pbx}}}:result:{id_}"
+
+    def once(self, digest: str) -> str:
+        """Holds the request that was made under an Idempotency-Key."""
+        return f"callmon:{{{self.pbx}}}:once:{digest}"
+
+    def replies(self, gateway: str) -> str:
+        """A gateway's doorbell."""
+        return f"callmon:{{{self.pbx}}}:replies:{gateway}"

@@ -209,7 +209,7 @@ def test_every_changing_command_of_the_table_is_tried_here() -> None:
 
 
 @pytest.mark.parametrize("command", CHANGING)
-async def test_a_changing_command_needs_its_scope_and_is_honestly_not_carried_out(
+async def test_a_changing_command_needs_its_scope_and_is_refused_while_no_monitor_is_at_work(
     http: httpx.AsyncClient, command: str
 ) -> None:
     params = CHANGING[command]
@@ -217,14 +217,14 @@ async def test_a_changing_command_needs_its_scope_and_is_honestly_not_carried_ou
         refused = await http.request(method, f"/webapi/{READ}/{command}", params=params)
         assert (refused.status_code, error(refused)) == (403, "scope_missing")
         missing = await http.request(method, f"/webapi/{FULL}/{command}", params=params)
-        assert (missing.status_code, error(missing)) == (501, "not_available")
+        assert (missing.status_code, error(missing)) == (503, "no_monitor")
     head = await http.head(f"/webapi/{FULL}/{command}", params=params)
     assert (head.status_code, head.headers["allow"]) == (405, "GET, POST")
 
 
 async def test_sql_is_posted_as_json_and_needs_its_scope(http: httpx.AsyncClient) -> None:
     sql = {"query": "select *\nfrom recordings\twhere recording_url like '101%';", "count": 3}
-    assert error(await http.post(f"/webapi/{FULL}/query", json=sql)) == "not_available"
+    assert error(await http.post(f"/webapi/{FULL}/query", json=sql)) == "no_monitor"
     assert error(await http.post(f"/webapi/{READ}/query", json=sql)) == "scope_missing"
     assert error(await http.post(f"/webapi/{FULL}/query", json={"count": 3})) == "missing_parameter"
     got = await http.get(f"/webapi/{FULL}/query", params={"query": "select 1"})
@@ -284,7 +284,7 @@ async def test_a_body_that_cannot_be_read_is_refused(
 async def test_json_may_hold_numbers_and_lists(http: httpx.AsyncClient) -> None:
     assert (await http.post(f"/webapi/{FULL}/contact.get", json={"id": 12})).json()["id"] == 12
     body = {"num": 800, "agents": ["99", 101]}
-    assert error(await http.post(f"/webapi/{FULL}/queue.agents.set", json=body)) == "not_available"
+    assert error(await http.post(f"/webapi/{FULL}/queue.agents.set", json=body)) == "no_monitor"
 
 
 async def test_a_parameter_in_both_query_string_and_body_came_twice(http: httpx.AsyncClient) -> None:

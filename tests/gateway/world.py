@@ -11,8 +11,10 @@ import msgspec
 
 from gateway.app import create_app
 from gateway.auth import ApiKey, KeyTable, digest_of
+from gateway.commanding import Commander
 from gateway.feed import Feed
 from gateway.hub import Hub
+from gateway.milestones import Milestones
 from gateway.pbxview import PbxView
 from gateway.queries.asked import Asked
 from gateway.replica import Replica
@@ -192,6 +194,7 @@ def view(*, loaded: bool = True, name: str = "main") -> PbxView:
     if loaded:
         live.load(Position("000000000000001-aa", 5), entities.START, live_state())
         book.load(Position("000000000000001-bb", 2), entities.START, book_state())
+    milestones = Milestones(live, book)
     seen = PbxView(
         name=name,
         live=live,
@@ -201,6 +204,8 @@ def view(*, loaded: bool = True, name: str = "main") -> PbxView:
         hub=Hub(live, lambda: live.stale_since, lambda: NOW),
         book_hub=Hub(book, lambda: book.stale_since, lambda: NOW),
         phonebook=PhoneIndex(contacts() if loaded else ()),
+        milestones=milestones,
+        commander=Commander(redis, name, milestones),
     )
     seen.live_feed.connected = seen.book_feed.connected = loaded
     return seen

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
 
+from monitor.audit import AuditEntry
 from monitor.model import change as model
 from monitor.model.change import Edit
 from monitor.model.entities import BOOK_TOPICS, TOPICS, Ivr, State, empty_state
@@ -50,14 +53,52 @@ class CountingTracker:
         return (edit,)
 
 
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is known of an Idempotency-Key."""
+
+    fingerprint: str
+    outcome: bytes | None = None
+
+
+class NoteBook:
+    """Records in memory."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Record] = {}
+        self.entries: list[AuditEntry] = []
+
+    async def begin(self, digest: str, fingerprint: str, at: float) -> Record | None:
+        known = self.known.get(digest)
+        self.known.setdefault(digest, Record(fingerprint))
+        return known
+
+    async def finish(self, digest: str, outcome: bytes) -> None:
+        self.known[digest] = Record(self.known[digest].fingerprint, outcome)
+
+    async def abandon(self, digest: str) -> None:
+        del self.known[digest]
+
+    async def audit(self, entry: AuditEntry) -> None:
+        self.entries.append(entry)
+
+
 class HandSource:
-    """A source that says what the test says."""
+    """A source that says what the test says.
+
+    ``done``: the commands that it carried out. Each changes the state, waits for ``hand`` if it is not set, and then
+    raises ``trouble`` if there is any, else replies with how many there were.
+    """
 
     def __init__(self, emit: Emit, may_mint: MayMint) -> None:
         self.emit = emit
         self.may_mint = may_mint
         self.running = self.closed = False
         self.wanted = 0
+        self.done: list[tuple[str, dict[str, str]]] = []
+        self.hand = asyncio.Event()
+        self.hand.set()
+        self.trouble: Exception | None = None
 
     async def run(self) -> None:
         self.running = True
@@ -68,6 +109,14 @@ class HandSource:
 
     async def close(self) -> None:
         self.closed = True
+
+    async def execute(self, command: str, arguments: Mapping[str, str]) -> Mapping[str, object]:
+        self.done.append((command, dict(arguments)))
+        await self.hand.wait()
+        if self.trouble is not None:
+            raise self.trouble
+        self.call()
+        return {"count": len(self.done)}
 
     def want_participants(self) -> None:
         self.wanted += 1

@@ -7,7 +7,7 @@ import sys
 
 from monitor.bus import connect
 from monitor.service import Service
-from tests.monitor.hands import CountingTracker, HandSource
+from tests.monitor.hands import CountingTracker, HandSource, NoteBook
 
 
 class ReadySource(HandSource):
@@ -20,7 +20,9 @@ class ReadySource(HandSource):
 
 async def main(url: str) -> None:
     async with connect(url) as redis:
-        service = Service("stopped", "pbx", redis, CountingTracker, ReadySource, heartbeat=0.1, lease_ttl=1.0)
+        service = Service(
+            "stopped", "pbx", redis, CountingTracker, ReadySource, records=NoteBook(), heartbeat=0.1, lease_ttl=1.0
+        )
         await service.run()
 
 

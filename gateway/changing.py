@@ -1,0 +1,126 @@
+"""Commands that change something, as HTTP requests; and queries that want to see what was changed.
+
+A success bears ``Callmon-Position``: the position that contains what was changed. A query with that value as
+``Callmon-Min-Position`` waits until its gateway is there. ``Idempotency-Key`` makes a command safe to repeat: under the
+same key it is done once, and every repetition within a day gets the first one's answer.
+"""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final, assert_never
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.answers import json_response
+from gateway.auth import ApiKey
+from gateway.commands_table import Command
+from gateway.errors import (
+    BadParameter,
+    CommandFailed,
+    NoState,
+    OutcomeUnknown,
+    PbxAway,
+    PositionNotReached,
+    Refused,
+    TooLate,
+)
+from gateway.parameters import quoted
+from gateway.permitted import check_limits
+from gateway.queries.asked import Asked
+from monitor.model.change import Position
+from monitor.model.requests import Failure, Once, Outcome
+from monitor.model.wire import to_json
+
+if TYPE_CHECKING:
+    from gateway.pbxview import PbxView
+
+MIN_POSITION_WITHIN: Final = 2.0
+"""Seconds for which a query waits for its position."""
+_POSITION = re.compile(r"(\d{15}-[0-9a-f]{1,32})/(\d{1,15})")
+_IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+async def carry_out(request: Request, view: PbxView, key: ApiKey, command: Command, asked: Asked) -> Response:
+    """Have the command carried out at the PBX, and answer. Raises gateway.errors' refusals."""
+    if view.live.position is None:
+        raise NoState("There is no state of the PBX yet; try again in a moment.")
+    check_limits(command, asked)
+    arguments = dict(asked.arguments.values)
+    client = request.client.host if request.client is not None else ""
+    answered = await view.commander.carry_out(
+        command.name, arguments, key.name, client, _once(request, key, command, arguments)
+    )
+    headers = {"Idempotent-Replayed": "true"} if answered.again else {}
+    return _response(command, answered.outcome, headers)
+
+
+async def at_least(request: Request, view: PbxView, command: Command) -> None:
+    """Wait for the position that the request asks for, if it asks for one.
+
+    Raises BadParameter if it is none, PositionNotReached after :data:`MIN_POSITION_WITHIN`.
+    """
+    wanted = request.headers.get("callmon-min-position")
+    if wanted is None:
+        return
+    position = parse_position(wanted)
+    space = view.milestones.space_of(position, command.space)
+    live, book = (position, None) if space == "live" else (None, position)
+    if not await view.milestones.wait(live, book, MIN_POSITION_WITHIN):
+        raise PositionNotReached(f"The position {position} has not been reached; try again.", {"Retry-After": "1"})
+
+
+def parse_position(text: str) -> Position:
+    """The position in a header's value. Raises BadParameter."""
+    match = _POSITION.fullmatch(text.strip())
+    if match is None:
+        raise BadParameter(
+            f"Callmon-Min-Position = {quoted(text)} came, but it takes what an answer's Callmon-Position says."
+        )
+    return Position(match[1], int(match[2]))
+
+
+def _once(request: Request, key: ApiKey, command: Command, arguments: dict[str, str]) -> Once | None:
+    given = request.headers.get("idempotency-key")
+    if given is None or command.name == "query":
+        return None
+    if not _IDEMPOTENCY_KEY.fullmatch(given):
+        raise BadParameter(
+            f"Idempotency-Key = {quoted(given)} came, but it takes 1 to 255 visible ASCII characters without spaces."
+        )
+    return Once(
+        sha256(f"{key.digest} {given}".encode()).hexdigest(),
+        sha256(to_json([command.name, sorted(arguments.items())])).hexdigest(),
+    )
+
+
+def _response(command: Command, outcome: Outcome, headers: dict[str, str]) -> Response:
+    if outcome.failure is not None:
+        error = _refusal(outcome.failure)
+        error.headers |= headers
+        raise error
+    position = outcome.book if command.name.startswith("contact.") else outcome.live
+    if position is not None:
+        headers["Callmon-Position"] = str(position)
+    reply: dict[str, Any] = dict(outcome.reply or {})
+    return json_response(to_json(reply if command.name == "query" else {"result": True} | reply), headers=headers)
+
+
+def _refusal(failure: Failure) -> Refused:
+    match failure.kind:
+        case "missing":
+            return CommandFailed(404, failure.code, failure.message)
+        case "conflict":
+            return CommandFailed(409, failure.code, failure.message)
+        case "bad":
+            return CommandFailed(400, failure.code, failure.message)
+        case "unavailable":
+            return PbxAway(failure.message)
+        case "too late":
+            return TooLate(failure.message)
+        case "unknown":
+            return OutcomeUnknown(failure.message)
+        case _:
+            assert_never(failure.kind)

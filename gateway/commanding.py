@@ -1,0 +1,334 @@
+"""Commands on their way to the leading monitor and back; see :mod:`monitor.model.requests`.
+
+- Nobody listens, or nobody claims the request within a second: it is refused here, in the same way in which it would
+  be claimed, so that nobody carries it out any more.
+- Claimed, but no outcome in time: nobody knows. It is never repeated by us.
+- Done: the answer waits until this gateway's replica contains what was changed, and, for at most a second, until the
+  other gateways' do. Whoever is told of a success reads it in his next query.
+
+The doorbell may fail, so whoever waits looks at the store now and then as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+from dataclasses import dataclass, field
+from typing import Any, assert_never
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError, WatchError
+
+from gateway.errors import BusAway, IdempotencyKeyReused, NoMonitor, OutcomeUnknown
+from gateway.milestones import Milestones
+from gateway.stored import heed_cancellation
+from monitor.model.keys import RequestKeys
+from monitor.model.requests import (
+    OPEN,
+    REFUSED,
+    Claimed,
+    Done,
+    Once,
+    Outcome,
+    Reach,
+    Reached,
+    Request,
+    decode_outcome,
+    decode_reach,
+    decode_ring,
+    encode,
+)
+from monitor.model.wire import Malformed
+
+CLAIM_WITHIN = 1.0
+"""Seconds."""
+START_WITHIN = 20.0
+"""Seconds after which a request that waits for its turn at the monitor is not begun any more."""
+FINISH_WITHIN = 60.0
+"""Seconds after which a claimed request's outcome counts as unknown."""
+OWN_WITHIN = 2.0
+OTHERS_WITHIN = 1.0
+ONCE_KEPT = 86_400
+"""Seconds for which an Idempotency-Key stands."""
+_LOOK_EVERY = 0.5
+_REFUSAL_KEPT = 120
+_POLL = 1.0
+_BACKOFF_CAP = 1.0
+_MOST_ASKED = 1_000
+_ATTEMPTS = 10
+_LOST = (RedisError, OSError, TimeoutError)
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Somebody here waits for rings about one id."""
+
+    bell: asyncio.Event = field(default_factory=asyncio.Event)
+    claimed: bool = False
+    done: bool = False
+    reached: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An outcome. ``again``: it had been asked for before under this Idempotency-Key."""
+
+    outcome: Outcome
+    again: bool
+
+
+class Commander:
+    """One PBX's commands at this gateway. Run it, or no doorbell is heard."""
+
+    def __init__(self, redis: Redis, pbx: str, milestones: Milestones) -> None:
+        self._redis = redis
+        self._keys = RequestKeys(pbx)
+        self._milestones = milestones
+        self._name = secrets.token_hex(8)
+        self._waiting: dict[str, _Waiting] = {}
+        self._asked: set[asyncio.Task[None]] = set()
+        self.listening = False
+        """Whether the doorbell is heard."""
+        self._log = _log.bind(pbx=pbx)
+
+    async def run(self) -> None:
+        """Listen for the doorbell until cancelled."""
+        failures = 0
+        try:
+            while True:
+                heed_cancellation()
+                try:
+                    await self._listen()
+                except _LOST as error:
+                    failures = min(failures + 1, 6)
+                    self._log.info("doorbell lost", reason=f"{type(error).__name__}: {error}")
+                    await asyncio.sleep(random.uniform(0, min(_BACKOFF_CAP, 0.05 * 2**failures)))  # noqa: S311
+        finally:
+            for task in self._asked:
+                task.cancel()
+            await asyncio.gather(*self._asked, return_exceptions=True)
+
+    async def carry_out(
+        self, command: str, arguments: dict[str, str], key: str, client: str, once: Once | None = None
+    ) -> Answered:
+        """Have the command carried out; its outcome, be it a failure.
+
+        ``key``: the name of the caller's key; ``client``: his address. Raises NoMonitor and BusAway (it was not done),
+        OutcomeUnknown, IdempotencyKeyReused.
+        """
+        request = Request(secrets.token_hex(16), self._name, command, arguments, key, client, once)
+        waiting = self._waiting[request.id] = _Waiting()
+        try:
+            id_ = await self._send(request)
+            outcome = await self._wait(id_, self._waiting.setdefault(id_, waiting), request)
+        finally:
+            for id_ in [id_ for id_, other in self._waiting.items() if other is waiting]:
+                del self._waiting[id_]
+        if outcome.failure is None:
+            await self._contained(outcome)
+        return Answered(outcome, id_ != request.id)
+
+    # there
+
+    async def _send(self, request: Request) -> str:
+        """Open the request and ring for it; the id to wait for: an older one's under the same Idempotency-Key."""
+        key, once = self._keys.request(request.id), request.once
+        for _ in range(_ATTEMPTS):
+            async with self._redis.pipeline(transaction=True) as pipe:
+                try:
+                    await pipe.watch(key, *(() if once is None else (self._keys.once(once.digest),)))
+                    if once is not None and (older := await self._older(pipe, once)) is not None:
+                        return older
+                except _LOST as error:
+                    raise BusAway("Redis cannot be reached; nothing was done.") from error
+                pipe.multi()  # type: ignore[no-untyped-call]  # as redis-py has it
+                pipe.execute_command("SET", key, OPEN, "PX", int(START_WITHIN * 1000))
+                if once is not None:
+                    name = f"{request.id} {once.fingerprint}"
+                    pipe.execute_command("SET", self._keys.once(once.digest), name, "EX", ONCE_KEPT)
+                pipe.execute_command("PUBLISH", self._keys.requests, encode(request))
+                try:
+                    *_, heard = await pipe.execute()
+                except WatchError:
+                    continue
+                except _LOST as error:
+                    raise _unknown() from error
+            if not heard:
+                await self._refuse(request)
+            return request.id
+        raise BusAway("Redis was too busy to take the request; nothing was done.")
+
+    async def _older(self, pipe: Any, once: Once) -> str | None:
+        stored = await pipe.get(self._keys.once(once.digest))
+        if stored is None:
+            return None
+        id_, _, fingerprint = stored.decode().partition(" ")
+        if fingerprint != once.fingerprint:
+            raise IdempotencyKeyReused("This Idempotency-Key was used for another request; each needs its own.")
+        # Nothing known of it any more: the monitor, who keeps a record of his own, is asked under a new id.
+        known = await pipe.exists(self._keys.request(id_), self._keys.result(id_))
+        return id_ if known else None
+
+    async def _refuse(self, request: Request) -> None:
+        """Take the request back, so that nobody carries it out. Raises NoMonitor if that succeeded.
+
+        Returns if somebody has claimed it. Raises OutcomeUnknown if Redis does not say.
+        """
+        key = self._keys.request(request.id)
+        try:
+            for _ in range(_ATTEMPTS):
+                async with self._redis.pipeline(transaction=True) as pipe:
+                    await pipe.watch(key)
+                    state = await pipe.get(key)
+                    if state not in (None, OPEN.encode()):
+                        return
+                    pipe.multi()  # type: ignore[no-untyped-call]  # as redis-py has it
+                    pipe.execute_command("SET", key, REFUSED, "EX", _REFUSAL_KEPT)
+                    if request.once is not None:
+                        pipe.execute_command("DEL", self._keys.once(request.once.digest))
+                    try:
+                        await pipe.execute()
+                    except WatchError:
+                        continue
+                raise NoMonitor("No monitor of this PBX is at work; nothing was done.")
+        except _LOST as error:
+            raise _unknown() from error
+        raise _unknown()
+
+    # and back
+
+    async def _wait(self, id_: str, waiting: _Waiting, request: Request) -> Outcome:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        while True:
+            left = began + CLAIM_WITHIN - loop.time()
+            heard = await _rung(waiting.bell, min(left, _LOOK_EVERY) if left > 0 else _LOOK_EVERY)
+            waiting.bell.clear()
+            outcome = await self._look(id_) if waiting.done or not heard else None
+            if outcome is not None:
+                return outcome
+            if loop.time() >= began + FINISH_WITHIN:
+                raise _unknown()
+            if not waiting.claimed and loop.time() >= began + CLAIM_WITHIN:
+                waiting.claimed = await self._is_claimed(id_, request)
+
+    async def _look(self, id_: str) -> Outcome | None:
+        try:
+            stored = await self._get(self._keys.result(id_))
+            return None if stored is None else decode_outcome(stored)
+        except Malformed as error:
+            raise _unknown() from error
+        except _LOST:
+            return None  # it may come back in time
+
+    async def _is_claimed(self, id_: str, request: Request) -> bool:
+        """Nobody has rung for the claim within a second: see who has the request, and refuse our own if nobody has.
+
+        Raises NoMonitor if nobody has it and nobody will.
+        """
+        if id_ == request.id:
+            await self._refuse(request)
+            return True
+        try:
+            state = await self._get(self._keys.request(id_))
+        except _LOST as error:
+            raise _unknown() from error
+        if state in (None, REFUSED.encode()):
+            raise NoMonitor("No monitor of this PBX was at work; nothing was done. Try again.")
+        return state != OPEN.encode()
+
+    async def _get(self, key: str) -> bytes | None:
+        value: Any = await self._redis.get(key)
+        return None if value is None else bytes(value)
+
+    async def _contained(self, outcome: Outcome) -> None:
+        """Wait until this gateway, and then the others, contain what was changed."""
+        if outcome.live is None and outcome.book is None:
+            return
+        if not await self._milestones.wait(outcome.live, outcome.book, OWN_WITHIN):
+            self._log.warning("a command's change has not come back in time", position=str(outcome.live))
+        id_ = secrets.token_hex(8)
+        waiting = self._waiting[id_] = _Waiting()
+        try:
+            async with asyncio.timeout(OTHERS_WITHIN):
+                question = encode(Reach(id_, self._name, outcome.live, outcome.book))
+                others = await self._redis.publish(self._keys.reached, question) - self.listening
+                while waiting.reached < others:
+                    waiting.bell.clear()
+                    await waiting.bell.wait()
+        except TimeoutError:
+            self._log.info("another gateway is late", heard=waiting.reached)
+        except (RedisError, OSError) as error:
+            self._log.info("the other gateways could not be asked", reason=str(error))
+        finally:
+            del self._waiting[id_]
+
+    # the doorbell
+
+    async def _listen(self) -> None:
+        replies = self._keys.replies(self._name)
+        async with self._redis.pubsub() as pubsub:
+            await pubsub.subscribe(replies, self._keys.reached)
+            try:
+                while True:
+                    heed_cancellation()
+                    message = await pubsub.get_message(timeout=_POLL)
+                    self.listening = True
+                    if message is not None and message["type"] == "message":
+                        self._hear(message["channel"].decode() == replies, message["data"])
+            finally:
+                self.listening = False
+
+    def _hear(self, mine: bool, data: bytes) -> None:
+        try:
+            if mine:
+                self._rung(decode_ring(data))
+            else:
+                self._asked_for(decode_reach(data))
+        except Malformed as error:
+            self._log.warning("a message cannot be read", reason=str(error))
+
+    def _rung(self, ring: Claimed | Done | Reached) -> None:
+        waiting = self._waiting.get(ring.id)
+        if waiting is None:
+            return
+        match ring:
+            case Claimed():
+                waiting.claimed = True
+            case Done():
+                waiting.claimed = waiting.done = True
+            case Reached():
+                waiting.reached += 1
+            case _:
+                assert_never(ring)
+        waiting.bell.set()
+
+    def _asked_for(self, question: Reach) -> None:
+        if question.gateway == self._name or len(self._asked) >= _MOST_ASKED:
+            return
+        task = asyncio.create_task(self._tell_when_reached(question))
+        self._asked.add(task)
+        task.add_done_callback(self._asked.discard)
+
+    async def _tell_when_reached(self, question: Reach) -> None:
+        if await self._milestones.wait(question.live, question.book, OTHERS_WITHIN):
+            try:
+                await self._redis.publish(self._keys.replies(question.gateway), encode(Reached(question.id)))
+            except _LOST as error:
+                self._log.info("another gateway could not be told", reason=str(error))
+
+
+async def _rung(bell: asyncio.Event, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            return await bell.wait()
+    except TimeoutError:
+        return False
+
+
+def _unknown() -> OutcomeUnknown:
+    return OutcomeUnknown("No answer came in time: it may have been done or not. Look at the PBX before repeating it.")

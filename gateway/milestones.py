@@ -1,0 +1,53 @@
+"""Waiting until a PBX's replicas have come to a position: how a caller reads his own write."""
+
+from __future__ import annotations
+
+import asyncio
+
+from gateway.replica import Replica
+from monitor.model.change import Position
+
+
+class Milestones:
+    """Told by :meth:`moved` whenever one of the two replicas changed; wakes who waits for where they are now."""
+
+    def __init__(self, live: Replica, book: Replica) -> None:
+        self._live = live
+        self._book = book
+        self._waiting: list[tuple[Position | None, Position | None, asyncio.Future[None]]] = []
+
+    def reached(self, live: Position | None, book: Position | None) -> bool:
+        """Whether each replica is at its position or further on; a newer epoch is further on. None is anywhere."""
+        return _reached(self._live, live) and _reached(self._book, book)
+
+    def moved(self) -> None:
+        """A replica has moved."""
+        for live, book, future in self._waiting:
+            if not future.done() and self.reached(live, book):
+                future.set_result(None)
+
+    async def wait(self, live: Position | None, book: Position | None, seconds: float) -> bool:
+        """Wait until the positions are reached; False if they were not within this time."""
+        if self.reached(live, book):
+            return True
+        waiting = (live, book, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        try:
+            async with asyncio.timeout(seconds):
+                await waiting[2]
+        except TimeoutError:
+            return False
+        finally:
+            self._waiting.remove(waiting)
+        return True
+
+    def space_of(self, position: Position, otherwise: str) -> str:
+        """The space whose present epoch the position bears; positions do not say it. ``otherwise``: if neither."""
+        for space, replica in (("live", self._live), ("book", self._book)):
+            if replica.position is not None and replica.position.epoch == position.epoch:
+                return space
+        return otherwise
+
+
+def _reached(replica: Replica, position: Position | None) -> bool:
+    return position is None or (replica.position is not None and replica.position >= position)

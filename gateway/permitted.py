@@ -1,0 +1,36 @@
+"""What a key that is limited to extensions, queues or ring groups may change. Pure.
+
+The limits that hold for what it sees hold for what it does: every number that it names must be one that it sees, and a
+command that names none of its own reaches beyond its limits. So do makecall's second leg and a status's text not: they
+say what its own extension does.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway.commands_table import Command
+from gateway.errors import KeyLimited, NotFound, UnknownExtension, UnknownGroup, UnknownQueue
+from gateway.parameters import quoted
+from gateway.queries.asked import Asked
+from monitor.model.entities import Entity, Extension, Queue, RingGroup
+
+_TOPICS: Final[dict[str, tuple[type[Entity], type[NotFound], str]]] = {
+    "extensions": (Extension, UnknownExtension, "extension"),
+    "queues": (Queue, UnknownQueue, "queue"),
+    "groups": (RingGroup, UnknownGroup, "ring group"),
+}
+
+
+def check_limits(command: Command, asked: Asked) -> None:
+    """Raises KeyLimited, UnknownExtension, UnknownQueue or UnknownGroup if the key's limits forbid this."""
+    if not asked.visibility.limits.any:
+        return
+    named = [parameter for parameter in command.parameters if parameter.topic]
+    if not named:
+        raise KeyLimited(f"This key is limited to some extensions, queues or groups; {command.name} goes beyond.")
+    for parameter in named:
+        kind, unknown, word = _TOPICS[parameter.topic]
+        for number in (asked.arguments.optional(parameter.name) or "").split(","):
+            if number.strip() and asked.one(parameter.topic, kind, number.strip()) is None:
+                raise unknown(f"There is no {word} {quoted(number.strip())}.")

@@ -1,0 +1,336 @@
+"""Answers the gateways' requests while this monitor leads: each is carried out at most once.
+
+A request is claimed before anything is done: in a transaction that watches the lease and the request's own key, and
+only if lease and stored epoch are ours. So a leader that was stopped and woken cannot carry out what another has, and
+nobody carries out what a gateway has refused. What was claimed and cannot be done in time is refused, and said so.
+
+makecall may take as long as a phone rings, so several go on side by side; all else that changes something is done one
+after the other, as 3CX's lists are replaced whole. An outcome that could not be stored is not invented anew: the
+gateway says that it is unknown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+import structlog
+from redis.asyncio import Redis
+
+from monitor.audit import AuditEntry, masked
+from monitor.batch import Command
+from monitor.bus import Guard, heed_cancellation, send, translated
+from monitor.errors import BusUnreachable, CommandRefused, OutcomeUnknown, PbxError
+from monitor.lease import Lease
+from monitor.model.change import Position
+from monitor.model.keys import Keys, RequestKeys
+from monitor.model.requests import (
+    OPEN,
+    Claimed,
+    Done,
+    Failure,
+    Outcome,
+    Request,
+    decode_outcome,
+    decode_request,
+    encode,
+)
+from monitor.model.wire import Malformed
+
+MOST_IN_HAND = 64
+"""Requests; more are left to be refused by their gateways."""
+CALLS_AT_ONCE = 16
+QUERIES_AT_ONCE = 4
+RESULT_KEPT = 120
+"""Seconds for which an outcome stands; one of a request with an Idempotency-Key: :data:`ONCE_KEPT`."""
+ONCE_KEPT = 86_400
+_ATTEMPTS = 20
+_POLL = 1.0
+_BACKOFF_CAP = 1.0
+
+_log = structlog.get_logger(__name__)
+
+Execute: TypeAlias = Callable[[str, Mapping[str, str]], Awaitable[Mapping[str, object]]]
+"""Documented command, documented arguments → fields of the reply. Raises CommandRefused, OutcomeUnknown, PbxError."""
+Written: TypeAlias = Callable[[str], Awaitable[tuple[Position | None, Position | None]]]
+"""Command → positions (live, book) that contain what it changed, once they are in the store."""
+
+
+class Records(Protocol):
+    """What must outlive Redis; see :mod:`monitor.store`."""
+
+    async def begin(self, digest: str, fingerprint: str, at: float) -> Known | None:
+        """Note that a request under this Idempotency-Key is being carried out; what is known if it was before."""
+        ...
+
+    async def finish(self, digest: str, outcome: bytes) -> None:
+        """Note its outcome."""
+        ...
+
+    async def abandon(self, digest: str) -> None:
+        """Nothing was done: forget it."""
+        ...
+
+    async def audit(self, entry: AuditEntry) -> None:
+        """Keep an entry of the audit log."""
+        ...
+
+
+class Unkept:
+    """No records: what Redis knows of Idempotency-Keys is all, and the audit log is the log."""
+
+    async def begin(self, digest: str, fingerprint: str, at: float) -> Known | None:
+        """Nothing is known."""
+        return None
+
+    async def finish(self, digest: str, outcome: bytes) -> None:
+        """Redis has it."""
+
+    async def abandon(self, digest: str) -> None:
+        """Nothing is kept."""
+
+    async def audit(self, entry: AuditEntry) -> None:
+        """It stands in the log."""
+
+
+class Known(Protocol):
+    """What the records know of an Idempotency-Key. ``outcome``: None if it was begun and never finished."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Of what was asked."""
+        ...
+
+    @property
+    def outcome(self) -> bytes | None:
+        """As it was stored."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """In whose name requests are carried out: the lease, and the position that was written last."""
+
+    lease: Lease
+    position: Callable[[], Position | None]
+
+
+class Requests:
+    """Listens for requests and sees to them. Run it only while leading."""
+
+    def __init__(
+        self, redis: Redis, pbx: str, office: Office, execute: Execute, written: Written, records: Records
+    ) -> None:
+        self._redis = redis
+        self._pbx = pbx
+        self._keys = RequestKeys(pbx)
+        self._live = Keys(pbx, "live")
+        self._office = office
+        self._execute = execute
+        self._written = written
+        self._records = records
+        self.listening = False
+        """Whether requests are heard."""
+        self._in_hand: set[str] = set()
+        self._one_by_one = asyncio.Lock()
+        self._calls = asyncio.Semaphore(CALLS_AT_ONCE)
+        self._queries = asyncio.Semaphore(QUERIES_AT_ONCE)
+        self._log = _log.bind(pbx=pbx)
+
+    @property
+    def open(self) -> bool:
+        """Whether requests are heard and may be claimed: an epoch of ours stands in the store."""
+        return self.listening and self._office.position() is not None
+
+    async def run(self) -> None:
+        """Until cancelled. What is in hand then is given up; its gateway says that the outcome is unknown."""
+        failures = 0
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                heed_cancellation()
+                try:
+                    await self._listen(tasks)
+                except BusUnreachable as error:
+                    failures = min(failures + 1, 6)
+                    self._log.info("requests are not heard", reason=str(error))
+                    await asyncio.sleep(random.uniform(0, min(_BACKOFF_CAP, 0.05 * 2**failures)))  # noqa: S311
+
+    async def _listen(self, tasks: asyncio.TaskGroup) -> None:
+        with translated():
+            async with self._redis.pubsub() as pubsub:
+                await pubsub.subscribe(self._keys.requests)
+                try:
+                    while True:
+                        heed_cancellation()
+                        message = await pubsub.get_message(timeout=_POLL)
+                        self.listening = True
+                        if message is not None and message["type"] == "message":
+                            self._take(message["data"], tasks)
+                finally:
+                    self.listening = False
+
+    def _take(self, data: bytes, tasks: asyncio.TaskGroup) -> None:
+        try:
+            request = decode_request(data)
+        except Malformed as error:
+            self._log.warning("a request cannot be read", reason=str(error))
+            return
+        if len(self._in_hand) >= MOST_IN_HAND:
+            self._log.warning("too many requests in hand: one is left alone", command=request.command)
+        elif request.id not in self._in_hand:
+            self._in_hand.add(request.id)
+            tasks.create_task(self._see_to(request))
+
+    async def _see_to(self, request: Request) -> None:
+        try:
+            seconds = await self._claim(request)
+            if seconds is not None:
+                outcome = await self._outcome(request, asyncio.get_running_loop().time() + seconds)
+                await self._store(request, outcome)
+                await self._keep(request, outcome)
+        except BusUnreachable as error:
+            self._log.warning("a request's claim or outcome was lost", command=request.command, reason=str(error))
+        finally:
+            self._in_hand.discard(request.id)
+
+    # the claim
+
+    async def _claim(self, request: Request) -> float | None:
+        """Make the request ours; the seconds left for it. None if it is not to be had. Raises BusUnreachable."""
+        key, lease = self._keys.request(request.id), self._office.lease
+        for _ in range(_ATTEMPTS):
+            mine = self._office.position()
+            if not lease.sure() or mine is None:
+                return None
+            guard = await Guard.watch(self._redis, self._live.lease, key)
+            try:
+                holder, state, left = await guard.get(self._live.lease), await guard.get(key), await guard.left(key)
+                (epoch,) = await guard.fields(self._live.position, "epoch")
+                if holder != lease.name or epoch != mine.epoch or state != OPEN or not left:
+                    return None
+                claim = [
+                    ("SET", key, lease.name, "EX", RESULT_KEPT),
+                    ("PUBLISH", self._keys.replies(request.gateway), encode(Claimed(request.id))),
+                ]
+                if await guard.commit(claim):
+                    return left
+            finally:
+                await guard.release()
+        return None
+
+    # carrying out
+
+    async def _outcome(self, request: Request, deadline: float) -> Outcome:
+        once = request.once
+        if once is not None:
+            known = await self._records.begin(once.digest, once.fingerprint, time.time())
+            if known is not None:
+                return _as_known(request, known.fingerprint, known.outcome)
+        outcome = await self._carried_out(request, deadline)
+        if once is not None:
+            if _undone(outcome):
+                await self._records.abandon(once.digest)
+            elif outcome.failure is None or outcome.failure.kind != "unknown":
+                await self._records.finish(once.digest, encode(outcome))
+        return outcome
+
+    async def _carried_out(self, request: Request, deadline: float) -> Outcome:
+        try:
+            async with self._turn(request.command, deadline):
+                reply = dict(await self._execute(request.command, request.arguments))
+                live, book = await self._written(request.command)
+                return Outcome(request.id, reply, None, live, book)
+        except _TooLate:
+            text = "It was not done: others were before it, and its time was up."
+            return _failed(request, Failure("too late", "too_late", text))
+        except CommandRefused as error:
+            return _failed(request, Failure(error.kind, error.code, str(error)))
+        except OutcomeUnknown as error:
+            return _failed(request, Failure("unknown", "outcome_unknown", str(error)))
+        except PbxError as error:
+            return _failed(request, Failure("unavailable", "pbx_unreachable", str(error)))
+
+    @asynccontextmanager
+    async def _turn(self, command: str, deadline: float) -> AsyncIterator[None]:
+        """Wait for this command's turn. Raises _TooLate if it does not come in time or the lease is not sure."""
+        turn = {"makecall": self._calls, "query": self._queries}.get(command, self._one_by_one)
+        try:
+            async with asyncio.timeout_at(deadline):
+                await turn.acquire()
+        except TimeoutError:
+            raise _TooLate from None
+        try:
+            if not self._office.lease.sure():
+                raise _TooLate
+            yield
+        finally:
+            turn.release()
+
+    # the outcome
+
+    async def _store(self, request: Request, outcome: Outcome) -> None:
+        kept = RESULT_KEPT if request.once is None else ONCE_KEPT
+        stored: list[Command] = [
+            ("SET", self._keys.result(request.id), encode(outcome), "EX", kept),
+            ("PUBLISH", self._keys.replies(request.gateway), encode(Done(request.id))),
+        ]
+        if request.once is not None and _undone(outcome):
+            stored.append(("DEL", self._keys.once(request.once.digest)))  # the next one under this key is a new attempt
+        try:
+            await send(self._redis, stored)
+        except BusUnreachable:
+            await asyncio.sleep(0.2)
+            await send(self._redis, stored)  # a connection that had died; storing it twice does no harm
+
+    async def _keep(self, request: Request, outcome: Outcome) -> None:
+        entry = AuditEntry(
+            at=time.time(),
+            pbx=self._pbx,
+            key=request.key,
+            client=request.client,
+            command=request.command,
+            arguments=masked(request.arguments),
+            result="success" if outcome.failure is None else outcome.failure.code,
+        )
+        self._log.info(
+            "command",
+            key=entry.key,
+            client=entry.client,
+            command=entry.command,
+            arguments=entry.arguments,
+            result=entry.result,
+        )
+        await self._records.audit(entry)
+
+
+class _TooLate(Exception):
+    """The command's turn did not come in time."""
+
+
+def _undone(outcome: Outcome) -> bool:
+    """Whether nothing was done and another attempt may succeed."""
+    return outcome.failure is not None and outcome.failure.kind in ("unavailable", "too late")
+
+
+def _failed(request: Request, failure: Failure) -> Outcome:
+    return Outcome(request.id, None, failure)
+
+
+def _as_known(request: Request, fingerprint: str, stored: bytes | None) -> Outcome:
+    if request.once is not None and fingerprint != request.once.fingerprint:
+        text = "This Idempotency-Key was used for another request; use a new key for a new request."
+        return _failed(request, Failure("conflict", "idempotency_key_reused", text))
+    if stored is None:
+        text = "The same request was begun before and its end is not known; look at the PBX before you repeat it."
+        return _failed(request, Failure("unknown", "outcome_unknown", text))
+    try:
+        known = decode_outcome(stored)
+    except Malformed:
+        text = "The same request was done before by another version; its answer cannot be read any more."
+        return _failed(request, Failure("unknown", "outcome_unknown", text))
+    return Outcome(request.id, known.reply, known.failure, known.live, known.book)

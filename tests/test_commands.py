@@ -1,0 +1,267 @@
+"""Commands from a gateway to the leading monitor and back, with what can go wrong on the way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+from redis.asyncio import Redis
+
+from gateway.commanding import Commander
+from gateway.errors import BusAway, IdempotencyKeyReused, NoMonitor, OutcomeUnknown
+from gateway.pbxview import PbxView, open_view
+from monitor.errors import CommandRefused, PbxUnreachable
+from monitor.errors import OutcomeUnknown as NobodyKnows
+from monitor.model.entities import Ivr
+from monitor.model.keys import RequestKeys
+from monitor.model.requests import OPEN, Failure, Once, Outcome, Request, encode
+from tests.bus import Bus, RealBus, flush, until
+from tests.monitor.terms import Process, running
+
+KEYS = RequestKeys("pbx")
+
+
+@asynccontextmanager
+async def gateway(redis: Redis) -> AsyncIterator[PbxView]:
+    """One gateway's view of the PBX, followed."""
+    view = open_view("pbx", redis)
+    runs = (view.live_feed.run, view.book_feed.run, view.commander.run)
+    tasks = [asyncio.create_task(run()) for run in runs]
+    try:
+        await until(lambda: view.live.position is not None and view.commander.listening)
+        yield view
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def both(bus: Bus) -> AsyncIterator[tuple[Process, PbxView]]:
+    async with running(bus) as monitor, gateway(bus.client()) as view:
+        await until(lambda: heard(monitor))
+        yield monitor, view
+
+
+def heard(monitor: Process) -> bool:
+    return monitor.service.leading and monitor.service.hears_requests
+
+
+async def carry_out(commander: Commander, command: str = "ext.del", once: Once | None = None) -> Outcome:
+    return (await commander.carry_out(command, {"num": "101"}, "tester", "127.0.0.1", once)).outcome
+
+
+def shown(view: PbxView) -> str:
+    """What the tracker counts its commands by."""
+    ivr = view.live.state["ivrs"]["1"]
+    assert isinstance(ivr, Ivr)
+    return ivr.name
+
+
+async def test_a_command_is_carried_out_once_and_its_caller_reads_his_own_write(bus: Bus) -> None:
+    async with both(bus) as (monitor, view):
+        outcome = await carry_out(view.commander)
+        assert shown(view) == "1", "nothing was awaited in between"
+        assert outcome.reply == {"count": 1}
+        assert outcome.live == view.live.position
+        assert monitor.source.done == [("ext.del", {"num": "101"})]
+
+
+async def test_a_write_through_one_gateway_is_read_through_the_other_at_once_a_thousand_times(bus: Bus) -> None:
+    async with both(bus) as (_, first), gateway(bus.client()) as second:
+        for number in range(1, 1_001):
+            await carry_out(first.commander)
+            assert shown(second) == str(number)
+
+
+async def test_without_a_monitor_a_command_is_refused_at_once_and_never_done_later(bus: Bus) -> None:
+    async with running(bus) as monitor:
+        await until(lambda: heard(monitor))
+    async with gateway(bus.client()) as view:
+        with pytest.raises(NoMonitor):
+            await carry_out(view.commander)
+        async with running(bus) as monitor:
+            await until(lambda: heard(monitor))
+            await carry_out(view.commander)
+            assert len(monitor.source.done) == 1
+
+
+async def test_a_request_that_nobody_claims_is_refused_and_its_late_claim_fails(bus: Bus) -> None:
+    async with both(bus) as (monitor, view):
+        monitor.service.lease.lost()  # it no longer knows whether it leads, and leaves the request alone
+        monitor.network.deaf_for = 1_000
+        with pytest.raises(NoMonitor):
+            await carry_out(view.commander)
+        assert monitor.source.done == []
+
+
+async def test_a_request_whose_time_is_over_is_not_carried_out(bus: Bus) -> None:
+    async with both(bus) as (monitor, view):
+        redis = bus.client()
+        await redis.publish(KEYS.requests, encode(Request("0" * 32, "elsewhere", "ext.del", {}, "tester", "")))
+        await carry_out(view.commander)
+        assert len(monitor.source.done) == 1, "the one that nobody has open was left alone"
+
+
+async def test_the_same_request_heard_twice_is_carried_out_once(bus: Bus) -> None:
+    async with both(bus) as (monitor, view):
+        redis = bus.client()
+        request = encode(Request("1" * 32, "elsewhere", "ext.del", {}, "tester", ""))
+        await redis.set(KEYS.request("1" * 32), OPEN, px=20_000)
+        for _ in range(3):
+            await redis.publish(KEYS.requests, request)
+        await until(lambda: len(monitor.records.entries) == 1)
+        await carry_out(view.commander)
+        assert len(monitor.source.done) == 2
+
+
+@pytest.mark.parametrize(
+    ("trouble", "failure"),
+    [
+        (CommandRefused("unknown_extension", "No 101.", "missing"), Failure("missing", "unknown_extension", "No 101.")),
+        (PbxUnreachable("Away."), Failure("unavailable", "pbx_unreachable", "Away.")),
+        (NobodyKnows("Perhaps."), Failure("unknown", "outcome_unknown", "Perhaps.")),
+    ],
+)
+async def test_what_the_pbx_says_against_it_comes_back(bus: Bus, trouble: Exception, failure: Failure) -> None:
+    async with both(bus) as (monitor, view):
+        monitor.source.trouble = trouble
+        outcome = await carry_out(view.commander)
+        assert outcome.failure == failure
+        assert monitor.records.entries[-1].result == failure.code
+
+
+async def test_a_doorbell_that_fails_delays_an_answer_and_does_not_lose_it(bus: Bus) -> None:
+    async with both(bus) as (monitor, view):
+        monitor.source.hand.clear()
+        asking = asyncio.create_task(carry_out(view.commander))
+        await until(lambda: len(monitor.source.done) == 1)
+        await bus.drop_subscribers()
+        monitor.source.hand.set()
+        assert (await asking).reply == {"count": 1}
+
+
+async def test_changes_wait_for_each_other_and_calls_do_not_wait_for_them(bus: Bus) -> None:
+    async with both(bus) as (monitor, view):
+        monitor.source.hand.clear()
+        first = asyncio.create_task(carry_out(view.commander))
+        await until(lambda: len(monitor.source.done) == 1)
+        second = asyncio.create_task(carry_out(view.commander))
+        call = asyncio.create_task(carry_out(view.commander, "makecall"))
+        await until(lambda: len(monitor.source.done) == 2)
+        assert [command for command, _ in monitor.source.done] == ["ext.del", "makecall"]
+        monitor.source.hand.set()
+        await asyncio.gather(first, second, call)
+        assert len(monitor.source.done) == 3
+
+
+async def test_a_monitor_that_ends_with_a_command_in_hand_leaves_it_unknown_and_nobody_repeats_it(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.commanding.FINISH_WITHIN", 2.0)
+    async with gateway_first(bus) as (stack, view):
+        monitor = await stack.enter_async_context(running(bus, "one"))
+        await until(lambda: heard(monitor))
+        monitor.source.hand.clear()
+        asking = asyncio.create_task(carry_out(view.commander))
+        await until(lambda: len(monitor.source.done) == 1)
+        await stack.aclose()
+        async with running(bus, "two") as standby:
+            await until(lambda: heard(standby))
+            with pytest.raises(OutcomeUnknown):
+                await asking
+            assert standby.source.done == []
+
+
+@asynccontextmanager
+async def gateway_first(bus: Bus) -> AsyncIterator[tuple[AsyncExitStack, PbxView]]:
+    """A gateway, and a stack for monitors that end before it."""
+    async with running(bus, "earlier") as earlier:
+        await until(lambda: heard(earlier))
+    async with gateway(bus.client()) as view, AsyncExitStack() as stack:
+        yield stack, view
+
+
+async def test_a_killed_redis_is_told_as_such_and_nothing_is_done(valkey: RealBus) -> None:
+    async with both(valkey) as (monitor, view):
+        before = view.live.position
+        assert before is not None
+        valkey.kill()
+        with pytest.raises(BusAway):
+            await carry_out(view.commander)
+        await valkey.start()
+        await until(lambda: view.live.position is not None and view.live.position > before)
+        await until(lambda: heard(monitor) and view.commander.listening)
+        await carry_out(view.commander)
+        assert len(monitor.source.done) == 1
+
+
+ONCE = Once("d" * 64, "f" * 64)
+
+
+async def test_under_the_same_idempotency_key_a_command_is_done_once(bus: Bus) -> None:
+    async with both(bus) as (monitor, view), gateway(bus.client()) as other:
+        first = await view.commander.carry_out("ext.del", {"num": "101"}, "tester", "", ONCE)
+        again = await other.commander.carry_out("ext.del", {"num": "101"}, "tester", "", ONCE)
+        assert (first.again, again.again) == (False, True)
+        assert again.outcome == first.outcome
+        assert len(monitor.source.done) == 1
+
+
+async def test_a_repetition_while_the_first_is_under_way_waits_for_its_answer(bus: Bus) -> None:
+    async with both(bus) as (monitor, view), gateway(bus.client()) as other:
+        monitor.source.hand.clear()
+        first = asyncio.create_task(carry_out(view.commander, once=ONCE))
+        await until(lambda: len(monitor.source.done) == 1)
+        again = asyncio.create_task(carry_out(other.commander, once=ONCE))
+        await asyncio.sleep(0)
+        monitor.source.hand.set()
+        assert await first == await again
+        assert len(monitor.source.done) == 1
+
+
+async def test_an_idempotency_key_is_not_taken_for_another_request(bus: Bus) -> None:
+    async with both(bus) as (monitor, view):
+        await carry_out(view.commander, once=ONCE)
+        with pytest.raises(IdempotencyKeyReused):
+            await carry_out(view.commander, once=Once(ONCE.digest, "e" * 64))
+        assert len(monitor.source.done) == 1
+
+
+async def forgotten(bus: Bus, view: PbxView) -> None:
+    """Redis is emptied, and the monitor has written everything anew."""
+    before = view.live.position
+    await flush(bus)
+    await until(lambda: view.live.position is not None and before is not None and view.live.position > before)
+
+
+async def test_the_monitors_records_keep_the_promise_when_redis_has_forgotten(bus: Bus) -> None:
+    async with both(bus) as (monitor, view):
+        first = await carry_out(view.commander, once=ONCE)
+        await forgotten(bus, view)
+        again = await carry_out(view.commander, once=ONCE)
+        assert again.reply == first.reply
+        assert len(monitor.source.done) == 1
+        await forgotten(bus, view)
+        other = await carry_out(view.commander, once=Once(ONCE.digest, "e" * 64))
+        assert other.failure is not None
+        assert other.failure.code == "idempotency_key_reused"
+
+
+async def test_what_was_begun_and_never_finished_is_not_begun_again(bus: Bus) -> None:
+    async with both(bus) as (monitor, view):
+        await monitor.records.begin(ONCE.digest, ONCE.fingerprint, 0.0)
+        outcome = await carry_out(view.commander, once=ONCE)
+        assert outcome.failure is not None
+        assert outcome.failure.kind == "unknown"
+        assert monitor.source.done == []
+
+
+async def test_what_was_not_done_may_be_tried_again_under_the_same_key(bus: Bus) -> None:
+    async with both(bus) as (monitor, view):
+        monitor.source.trouble = PbxUnreachable("Away.")
+        assert (await carry_out(view.commander, once=ONCE)).failure is not None
+        monitor.source.trouble = None
+        assert (await carry_out(view.commander, once=ONCE)).failure is None
