@@ -49,12 +49,16 @@ class PbxGarbled(PbxUnreachable):
 
 
 class PbxRefused(PbxError):
-    """The PBX understood and refused. ``status`` is HTTP's, ``code`` 3CX's own word (``WARNINGS.XAPI.NOT_FOUND``)."""
+    """The PBX understood and refused. ``status`` is HTTP's, ``code`` 3CX's own word (``WARNINGS.XAPI.NOT_FOUND``).
 
-    def __init__(self, message: str, status: int, code: str = "") -> None:
+    ``target``: the property that it blames; empty if it names none.
+    """
+
+    def __init__(self, message: str, status: int, code: str = "", target: str = "") -> None:
         super().__init__(message)
         self.status = status
         self.code = code
+        self.target = target
 
 
 class TokenRefused(PbxError):

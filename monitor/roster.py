@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Literal
 
 from monitor.model import entities as e
 from monitor.pbx.facts import DirectoryRead, InboundRuleRow, QueueRow, SystemRow, UserRow
@@ -29,10 +30,12 @@ _VM_DATE_TIME = ("None", "Play12Hr", "Play24Hr")
 _PROFILES_OUT_OF_QUEUES = frozenset({"Away", "Out of office", "Custom 2"})
 """Profiles of 3CX's kinds Away and OutOfOffice: their calls go elsewhere, so such an agent takes none."""
 
-QUEUE_RULE = (
-    "An agent counts as free when the extension is enabled, registered, logged in to queues globally, not in the "
-    "profile Away, Out of office or Custom 2, and in no call. The PBX does not tell logins to single queues."
+_QUEUE_RULE = (
+    "An agent counts as free when the extension is enabled, registered, logged in to queues globally{}, not in the "
+    "profile Away, Out of office or Custom 2, and in no call.{}"
 )
+QUEUE_RULE = _QUEUE_RULE.format("", " The PBX does not tell logins to single queues.")
+QUEUE_RULE_WITH_LOGINS = _QUEUE_RULE.format(" and to this queue", "")
 
 
 def dn_type(w_type: str) -> e.DnType:
@@ -44,9 +47,15 @@ def dn_type(w_type: str) -> e.DnType:
 class Roster:
     """Who and what there is at the PBX, as of one reading of the directory."""
 
-    def __init__(self, read: DirectoryRead | None = None, did_map: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        read: DirectoryRead | None = None,
+        did_map: Mapping[str, str] | None = None,
+        logins: Mapping[str, Mapping[str, bool]] | None = None,
+    ) -> None:
         read = read or DirectoryRead((), (), (), (), (), (), (), SystemRow(), 0.0)
         self.system = read.system
+        self.logins = logins
         self._did_map = dict(did_map or {})
         self.users = {row.number: row for row in read.users}
         self._kinds: dict[str, e.DnType] = {}
@@ -70,6 +79,18 @@ class Roster:
             row.name: e.ExtensionGroup(row.name, row.number, row.members, row.is_default) for row in read.departments
         }
         self.extensions = {number: self._extension(row) for number, row in self.users.items()}
+
+    @property
+    def queue_rule(self) -> str:
+        """By what an agent counts as free, in words."""
+        return QUEUE_RULE if self.logins is None else QUEUE_RULE_WITH_LOGINS
+
+    def log_in(self, logins: Mapping[str, Mapping[str, bool]] | None) -> None:
+        """Take who is logged in to which queue: queue → extension → whether; None if that is not told."""
+        self.logins = logins
+        for number in self.queues_of:
+            if number in self.users:
+                self.extensions[number] = self._extension(self.users[number])
 
     def kind(self, dn: str) -> e.DnType:
         """What the number is: ``unknown`` if the directory does not list it."""
@@ -152,6 +173,10 @@ class Roster:
             sla_time=row.sla_time,
         )
 
+    def _login(self, queue: str, number: str) -> Literal["LoggedIn", "LoggedOut"] | None:
+        logged_in = (self.logins or {}).get(queue, {}).get(number)
+        return None if logged_in is None else "LoggedIn" if logged_in else "LoggedOut"
+
     def _extension(self, row: UserRow) -> e.Extension:
         queues = self.queues_of.get(row.number, ())
         return e.Extension(
@@ -178,7 +203,7 @@ class Roster:
             status="Free",
             fwd_name=row.profile,
             q_global_status=row.queue_status,
-            q_status=tuple(e.QueueLogin(queue, None) for queue in queues),
+            q_status=tuple(e.QueueLogin(queue, self._login(queue, row.number)) for queue in queues),
             activity="Idle",
             since=None,
             talks=(),

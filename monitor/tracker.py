@@ -23,6 +23,7 @@ from monitor.model.phonebook import PhoneIndex
 from monitor.pbx.facts import (
     ActiveCallsRead,
     ConnectionChanged,
+    ContactChanged,
     ContactsRead,
     DirectoryRead,
     Fact,
@@ -30,8 +31,9 @@ from monitor.pbx.facts import (
     ParticipantGone,
     ParticipantSeen,
     ParticipantsRead,
+    QueueLoginsRead,
 )
-from monitor.roster import QUEUE_RULE, Roster
+from monitor.roster import Roster
 
 ENDED_KEPT = 1_000
 ENDED_SECONDS = 24 * 3600.0
@@ -92,8 +94,10 @@ class Tracker:
                 return self._rows_read(fact)
             case DirectoryRead():
                 return self._directory_read(fact)
-            case ContactsRead():
-                return self._contacts_read(fact)
+            case ContactsRead() | ContactChanged():
+                return self._book_read(fact)
+            case QueueLoginsRead():
+                return self._logins_read(fact)
             case ConnectionChanged():
                 return self._connection_changed(fact)
         assert_never(fact)
@@ -139,7 +143,7 @@ class Tracker:
 
     def _directory_read(self, fact: DirectoryRead) -> tuple[Edit, ...]:
         self._read.add("directory")
-        roster = Roster(fact, self._did_map)
+        roster = Roster(fact, self._did_map, self._roster.logins)
         roster.learnt(self._roster)
         self._roster = roster
         before = {topic: dict(table) for topic, table in self.state.items()}
@@ -156,6 +160,9 @@ class Tracker:
             self.state[topic] = dict(table)
         return difference(before, self.state)
 
+    def _book_read(self, fact: ContactsRead | ContactChanged) -> tuple[Edit, ...]:
+        return self._contacts_read(fact) if isinstance(fact, ContactsRead) else self._contact_changed(fact)
+
     def _contacts_read(self, fact: ContactsRead) -> tuple[Edit, ...]:
         before = self.book
         self.book = {"contacts": {str(contact.id): contact for contact in fact.contacts}}
@@ -164,6 +171,28 @@ class Tracker:
             return ()
         self._phones = PhoneIndex(fact.contacts)
         return (*edits, *self._update(set(self._ledger.records), self._at))
+
+    def _contact_changed(self, fact: ContactChanged) -> tuple[Edit, ...]:
+        held = self.book["contacts"]
+        before = held.get(str(fact.id))
+        if before == fact.contact:
+            return ()
+        if isinstance(before, e.Contact):
+            self._phones.remove(before)
+        if fact.contact is not None:
+            self._phones.add(fact.contact)
+        edit = Edit("contacts", str(fact.id), before, fact.contact)
+        apply(self.book, (edit,))
+        return (edit, *self._update(set(self._ledger.records), self._at))
+
+    def _logins_read(self, fact: QueueLoginsRead) -> tuple[Edit, ...]:
+        self._roster.log_in(fact.logins)
+        if "directory" not in self._read:
+            return ()
+        return (
+            *self._commit("extensions", {num: self._extension(num) for num in self._roster.queues_of}),
+            *self._commit("system", self._system()),
+        )
 
     def _connection_changed(self, fact: ConnectionChanged) -> tuple[Edit, ...]:
         before = self._connection
@@ -298,7 +327,7 @@ class Tracker:
                 licence_limit=row.max_sim_calls,
                 source=self._connection.source,
                 monitor=self._monitor,
-                queue_rule=QUEUE_RULE,
+                queue_rule=self._roster.queue_rule,
                 unmonitored=len(hidden),
             )
         }

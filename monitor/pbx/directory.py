@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, TypeVar
 
 import structlog
@@ -17,7 +17,8 @@ from monitor.model.entities import Contact
 from monitor.pbx import rows
 from monitor.pbx.client import PbxClient
 from monitor.pbx.clock import PbxClock
-from monitor.pbx.facts import ContactsRead, DirectoryRead, SystemRow
+from monitor.pbx.commands_done import Touched
+from monitor.pbx.facts import ContactChanged, ContactsRead, DirectoryRead, SystemRow
 from monitor.pbx.together import end
 
 T = TypeVar("T")
@@ -40,6 +41,10 @@ class _Part(Generic[T]):
     filter: str = ""
     """Narrows down what is read; what comes all the same must do no harm."""
 
+    def narrowed(self, condition: str) -> _Part[T]:
+        """The rows for which this holds."""
+        return replace(self, filter=condition)
+
     def query(self) -> dict[str, str]:
         """Only what is needed: whole users with whole profiles are some 10 KB each."""
         expand = ",".join(f"{name}($select={select})" for name, select in self.expand.items())
@@ -48,7 +53,8 @@ class _Part(Generic[T]):
 
     def plain_query(self) -> dict[str, str]:
         """The same for a version that does not know one of the properties."""
-        return {"$expand": ",".join(self.expand)} if self.expand else {}
+        query = {"$expand": ",".join(self.expand), "$filter": self.filter if self.name != "Peers" else ""}
+        return {name: value for name, value in query.items() if value}
 
 
 _USERS = _Part(
@@ -110,6 +116,28 @@ class DirectoryReader:
             at=self._clock.at(asked),
             peers=peers.result(),
         )
+
+    async def again(self, last: DirectoryRead, touched: Touched) -> DirectoryRead:
+        """The last reading with what a command has changed since, read anew; the rest is kept."""
+        asked = self._clock.now()
+        users = {row.number: row for row in last.users if row.number not in touched.users}
+        for number in sorted(touched.users):
+            quoted = number.replace("'", "''")
+            users |= {row.number: row for row in await self._part(_USERS.narrowed(f"Number eq '{quoted}'"))}
+        return replace(
+            last,
+            users=tuple(users.values()),
+            queues=await self._part(_QUEUES) if touched.queues else last.queues,
+            ring_groups=await self._part(_RING_GROUPS) if touched.ring_groups else last.ring_groups,
+            departments=await self._part(_GROUPS) if touched.departments else last.departments,
+            at=self._clock.at(asked),
+        )
+
+    async def contact(self, id_: int) -> ContactChanged:
+        """One contact."""
+        at = self._clock.at(self._clock.now())
+        found = await self._part(_CONTACTS.narrowed(f"Id eq {id_}"))
+        return ContactChanged(id_, found[0] if found else None, at)
 
     async def contacts(self) -> ContactsRead:
         """All of the address book."""

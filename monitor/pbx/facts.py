@@ -7,6 +7,7 @@ wall clock on the PBX (our clock plus the offset learnt from ``ServerNow``), POS
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -197,6 +198,23 @@ class ContactsRead:
 
 
 @dataclass(frozen=True, slots=True)
+class ContactChanged:
+    """One contact as it is now; None: it is gone."""
+
+    id: int
+    contact: Contact | None
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLoginsRead:
+    """Who is logged in to which queue: queue → agent's extension → whether. None: that is not told any more."""
+
+    logins: Mapping[str, Mapping[str, bool]] | None
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class ParticipantSeen:
     """A participant as read after an event of its. ``heard``: monotonic time of that event; ``at``: its wall clock."""
 
@@ -253,6 +271,8 @@ class ConnectionChanged:
 Fact: TypeAlias = (
     DirectoryRead
     | ContactsRead
+    | ContactChanged
+    | QueueLoginsRead
     | ParticipantSeen
     | ParticipantGone
     | ParticipantsRead

@@ -27,6 +27,7 @@ from monitor.pbx.together import together
 _PATH: Final = f"{CALL_CONTROL}/ws"
 _LARGEST_MESSAGE: Final = 4 * 1024 * 1024
 _CLOSE_WITHIN: Final = 1.0
+_LOOK_EVERY: Final = 0.01
 _FRAMES_READ_AHEAD: Final = 1024
 """Beyond these the socket is not read for a while: the PBX's side fills up, nothing is dropped here."""
 
@@ -56,6 +57,15 @@ class Listener:
         """Read all participants soon; nothing to do while there is no socket, as its opening does that."""
         if self._participants is not None:
             self._participants.want_full()
+
+    async def look(self, dn: str, participant_id: int) -> None:
+        """Read a participant as if an event had told of it, and wait until that is done; nothing without a socket."""
+        participants = self._participants
+        if participants is None:
+            return
+        participants.upserted(dn, participant_id, None, self._clock.now())
+        while participants.reads(dn, participant_id) and participants is self._participants:  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK_EVERY)
 
     async def session(self, on_open: Callable[[], None], on_full: Callable[[], None]) -> NoReturn:
         """One life of the socket; ends with a PbxError whose text says why.

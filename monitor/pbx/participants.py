@@ -107,6 +107,10 @@ class Participants:
         """How many participants wait to be read."""
         return len(self._waiting)
 
+    def reads(self, dn: str, participant_id: int) -> bool:
+        """Whether this participant waits to be read, or is being read."""
+        return (dn, participant_id) in self._waiting or (dn, participant_id) in self._in_flight
+
     def upserted(self, dn: str, participant_id: int, participant: Participant | None, heard: float) -> None:
         """Take in an event, with the participant if it carries it."""
         key = (dn, participant_id)

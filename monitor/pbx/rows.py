@@ -198,6 +198,12 @@ def error_code(body: Any) -> str:
     return next((word for word in words if word.startswith("WARNINGS.")), text(error, "code"))
 
 
+def error_target(body: Any) -> str:
+    """The property that an OData error body blames; empty if it names none."""
+    error = record(body, "error") if isinstance(body, dict) else {}
+    return next((name for detail in objects(error.get("details")) if (name := text(detail, "target"))), "")
+
+
 def _login(word: str) -> Literal["LoggedIn", "LoggedOut"] | None:
     match word:
         case "LoggedIn" | "LoggedOut":

@@ -8,19 +8,23 @@ learn of the connection is told by :mod:`monitor.pbx.connection`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Final
 
 import structlog
 
 from monitor.errors import PbxError, PbxRefused
+from monitor.pbx import commands
 from monitor.pbx.client import PbxClient, PbxSettings
 from monitor.pbx.clock import PbxClock
+from monitor.pbx.commands_done import Touched
 from monitor.pbx.connection import Condition, ConnectionState
 from monitor.pbx.directory import DirectoryReader
-from monitor.pbx.facts import ActiveCallsRead, ContactsRead, Fact, ParticipantsRead
+from monitor.pbx.facts import ActiveCallsRead, ContactsRead, DirectoryRead, Fact, ParticipantsRead
 from monitor.pbx.failures import Backoff
 from monitor.pbx.listener import Listener
+from monitor.pbx.logins import Logins
 from monitor.pbx.poller import Poller
 from monitor.pbx.together import together
 
@@ -28,6 +32,8 @@ STEADY: Final = 10.0
 """Seconds for which a socket must have been live, for the next retry to be a quick one again."""
 DO_WITHOUT_AFTER: Final = 10.0
 """Seconds of failing ActiveCalls reads after which it is done without."""
+LOOK_WITHIN: Final = 1.0
+"""Seconds for a call that was just made to be read."""
 _FIRST_RECHECK: Final = 5.0
 
 _log = structlog.get_logger(__name__)
@@ -58,12 +64,51 @@ class PbxSource:
         self._live_since: float | None = None
         self._rows_failing_since: float | None = None
         self._contacts: ContactsRead | None = None
+        self._directory: DirectoryRead | None = None
+        self._logins = Logins(self._client, emit, clock, settings)
+        self._changes = 0
         self._log = _log.bind(url=settings.url)
 
     @property
     def lag(self) -> int:
         """Participants that wait to be read after their events."""
         return self._listener.lag
+
+    async def execute(self, command: str, arguments: Mapping[str, str]) -> Mapping[str, object]:
+        """Carry out a documented command; the reply's fields. What it changed has been told as facts by then.
+
+        Raises CommandRefused (nothing was changed), OutcomeUnknown, PbxUnreachable and TokenRefused (not done).
+        """
+        self._changes += 1  # whatever is being read now may be of before
+        try:
+            done = await commands.run(self._client, command, arguments)
+        finally:
+            self._changes += 1
+        try:
+            await self._read_again(done.touched)
+        except PbxError as error:
+            self._log.warning("what a command changed could not be read again yet", reason=str(error))
+            self._directory_wanted.set()
+        return done.reply
+
+    async def _read_again(self, touched: Touched) -> None:
+        if touched.directory and self._directory is not None:
+            changes = self._changes
+            read = await self._reader.again(self._directory, touched)
+            if changes == self._changes:
+                self._tell_directory(read)
+            else:
+                self._directory_wanted.set()
+        for id_ in touched.contacts:
+            self._contacts = None  # the next whole reading is told again, whatever it says
+            self._emit(await self._reader.contact(id_))
+        if touched.logins:
+            await self._logins.read()
+        if touched.participant is not None:
+            self._poller.poke()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_WITHIN):
+                    await self._listener.look(*touched.participant)
 
     def poke(self) -> None:
         """Read ActiveCalls soon."""
@@ -82,7 +127,11 @@ class PbxSource:
         self._tell()
         try:
             await together(
-                self._follow_participants(), self._follow_rows(), self._follow_directory(), self._follow_contacts()
+                self._follow_participants(),
+                self._follow_rows(),
+                self._follow_directory(),
+                self._follow_contacts(),
+                self._logins.run(self._connected),
             )
         finally:
             await self.close()
@@ -185,13 +234,17 @@ class PbxSource:
         backoff = Backoff()
         while True:
             self._directory_wanted.clear()
+            changes = self._changes
             try:
-                self._emit(await self._reader.directory())
+                read = await self._reader.directory()
             except PbxError as error:
                 self._log.info("directory not read", reason=str(error))
                 await asyncio.sleep(backoff.pause(error))
                 continue
             backoff.reset()
+            if changes != self._changes and self._directory is not None:
+                continue  # a command has changed something meanwhile: this may be of before
+            self._tell_directory(read)
             try:
                 async with asyncio.timeout(self._settings.directory_interval):
                     await self._directory_wanted.wait()
@@ -202,6 +255,7 @@ class PbxSource:
         backoff = Backoff()
         while True:
             await self._connected.wait()
+            changes = self._changes
             try:
                 contacts = await self._reader.contacts()
             except PbxError as error:
@@ -209,10 +263,16 @@ class PbxSource:
                 await asyncio.sleep(backoff.pause(error))
                 continue
             backoff.reset()
+            if changes != self._changes:
+                continue  # likewise
             if contacts != self._contacts:
                 self._contacts = contacts
                 self._emit(contacts)
             await asyncio.sleep(self._settings.contacts_interval)
+
+    def _tell_directory(self, read: DirectoryRead) -> None:
+        self._directory = read
+        self._emit(read)
 
     def _tell(self) -> None:
         again = self._state.ever

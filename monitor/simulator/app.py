@@ -1,4 +1,4 @@
-"""All that the simulated PBX serves, in one ASGI application: token, Call Control and its WebSocket, XAPI."""
+"""All that the simulated PBX serves, in one ASGI application: token, Call Control, XAPI, the web client's."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ def make_app(
     sockets: Sockets,
     faults: Faults,
     switches: Switches,
-    xapi: Sequence[BaseRoute],
+    others: Sequence[BaseRoute],
 ) -> ASGIApp:
-    """The application. ``xapi``: the routes under ``/xapi``."""
+    """The application. ``others``: the routes under ``/xapi``, and those of the web client."""
     endpoint = _CallControlEndpoint(control)
     routes: list[BaseRoute] = [
         Route("/callcontrol/{path:path}", endpoint),
         Route("/callcontrol", endpoint),
         WebSocketRoute("/callcontrol/ws", _SocketEndpoint(sockets)),
         Route("/connect/token", _token_endpoint(tokens), methods=["POST"], max_body_size=_LARGEST_BODY),
-        *xapi,
+        *others,
     ]
     return Gate(Starlette(routes=routes), directory, tokens, faults, switches)
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+from monitor.simulator.logins import QueueLogins, takes_calls
 from monitor.simulator.xapi_book import Book
 from monitor.simulator.xapi_templates import Entity
 
@@ -87,6 +88,7 @@ class Directory:
         self._by_number: dict[str, tuple[DnKind, Entity]] = {}
         self._devices: dict[str, tuple[Device, ...]] = {}
         self._next_id = 1
+        self.logins = QueueLogins()
         self._listeners: list[Callable[[str], None]] = []
 
     # look-ups
@@ -135,7 +137,11 @@ class Directory:
 
     def available_agents(self, queue: str) -> list[str]:
         """Agents who take the queue's calls: registered, enabled, logged in, profile Available. In use or not."""
-        return [number for number in self.agents(queue) if self._takes_calls(number)]
+        return [
+            number
+            for number in self.agents(queue)
+            if takes_calls(self.entity(number)) and self.logins.logged_in(queue, number)
+        ]
 
     def registered(self, number: str) -> bool:
         """Whether an extension has a device; other DNs are always there."""
@@ -275,16 +281,6 @@ class Directory:
     def _row_numbers(self, kind: DnKind, number: str, name: str) -> list[str]:
         found = self._by_number.get(number)
         return _numbers(found[1][name]) if found and found[0] == kind else []
-
-    def _takes_calls(self, number: str) -> bool:
-        user = self.entity(number)
-        return (
-            user is not None
-            and bool(user["IsRegistered"])
-            and bool(user["Enabled"])
-            and user["QueueStatus"] == "LoggedIn"
-            and user["CurrentProfileName"] == "Available"
-        )
 
     def _forget_dids(self, trunk_id: int) -> None:
         for key in [key for key, row in self.did_numbers.items() if row["TrunkId"] == trunk_id]:

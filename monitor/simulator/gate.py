@@ -12,8 +12,10 @@ from monitor.simulator.directory import Directory
 from monitor.simulator.faults import Faults
 from monitor.simulator.switches import Switches
 from monitor.simulator.tokens import Principal, Tokens
+from monitor.simulator.webclient import COMMANDS
 
-_TOKEN_PATH: Final = "/connect/token"  # noqa: S105 - where tokens are to be had, none itself
+_WITHOUT_TOKEN: Final = ("/connect/token", COMMANDS)
+"""Where tokens are to be had, and where a session of the web client stands in place of one."""
 _CHALLENGE: Final = (b"www-authenticate", b'Bearer error="invalid_token"')
 _LINGER: Final = 1.0
 """Seconds for which a refused socket may take to end."""
@@ -52,7 +54,7 @@ class Gate:
             after = intercepted.retry_after
             headers = () if after is None else ((b"retry-after", b"%d" % after),)
             await self._deny(scope, receive, send, intercepted.status, *headers)
-        elif path == _TOKEN_PATH:
+        elif path in _WITHOUT_TOKEN:
             await self._app(scope, receive, send)
         else:
             await self._checked(scope, receive, send)

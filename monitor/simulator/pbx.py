@@ -24,6 +24,7 @@ from monitor.simulator.switches import Switches
 from monitor.simulator.tls import make_certificate
 from monitor.simulator.tokens import Licence, Tokens
 from monitor.simulator.traffic import Traffic
+from monitor.simulator.webclient import WebClientService
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ class SimulatorSettings:
     token_lifetime: float = 3600.0
     """Seconds."""
     licence: Licence = "enterprise"
+    web_client: bool = True
+    """Whether the API client may use the web client's interface."""
     backlog: int = BACKLOG
     """Events that a socket's client may be behind before it is cut."""
 
@@ -74,6 +77,9 @@ class SimulatedPbx:
             self.switches.monitored,
         )
         self.directory.secrets[self.client_id] = self.client_secret
+        client = self.directory.entity(self.client_id)
+        if client is not None:
+            self.directory.update(client, {"MyPhoneEnabled": settings.web_client})
         self.switchboard = Switchboard(self.directory, self.switches, time.time)
         self.tokens = Tokens(self.directory, self.switches, time.time, settings.token_lifetime, settings.licence)
         self.traffic = self._make_traffic(settings.seed, settings.calls)
@@ -93,6 +99,8 @@ class SimulatedPbx:
             settings.backlog,
         )
         routes = xapi.routes(self.directory, self.switchboard, self.switches, time.time)
+        self.web_client = WebClientService(self.directory)
+        routes += self.web_client.routes()
         self._app = make_app(self.directory, self.tokens, control, self.sockets, self.faults, self.switches, routes)
         self._running: asyncio.Task[None] | None = None
         self._stack = AsyncExitStack()
@@ -143,6 +151,7 @@ class SimulatedPbx:
         self.tokens.restart()
         self.switchboard.restart()
         self.sockets.clear()
+        self.web_client.forget()
         await asyncio.sleep(down)
         left = None if self.traffic.limit is None else max(0, self.traffic.limit - self.traffic.stats.started)
         self.traffic = self._make_traffic(self.settings.seed + self._restarts, left)

@@ -1,0 +1,49 @@
+"""The documented commands that change something, carried out at a 3CX v20. One table."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, TypeAlias
+
+from monitor.errors import CommandRefused, PbxRefused
+from monitor.pbx import commands_calls as calls
+from monitor.pbx import commands_contacts as contacts
+from monitor.pbx import commands_extensions as extensions
+from monitor.pbx import commands_lists as lists
+from monitor.pbx import commands_logins as logins
+from monitor.pbx.client import PbxClient
+from monitor.pbx.commands_done import Done
+from monitor.pbx.commands_refusals import refused
+
+_Run: TypeAlias = Callable[[PbxClient, Mapping[str, str]], Awaitable[Done]]
+
+_COMMANDS: Final[dict[str, _Run]] = {
+    "makecall": calls.make,
+    "ext.fwd.set": extensions.forwarding,
+    "ext.queueglobal.set": extensions.queue_login,
+    "ext.queue.set": logins.queue_login,
+    "ext.options.set": extensions.options,
+    "ext.update": extensions.update,
+    "ext.new": extensions.new,
+    "ext.del": extensions.delete,
+    "group.members.set": lists.group_members,
+    "queue.agents.set": lists.queue_agents,
+    "queue.managers.set": lists.queue_managers,
+    "contact.update": contacts.update,
+    "contact.new": contacts.new,
+    "contact.del": contacts.delete,
+}
+
+
+async def run(client: PbxClient, command: str, arguments: Mapping[str, str]) -> Done:
+    """Carry out a command; ``arguments`` are checked by whoever took them.
+
+    Raises CommandRefused (nothing was changed), OutcomeUnknown, PbxUnreachable, TokenRefused (not carried out).
+    """
+    carry_out = _COMMANDS.get(command)
+    if carry_out is None:
+        raise CommandRefused("not_available", f"A 3CX v20 cannot do {command}.")
+    try:
+        return await carry_out(client, arguments)
+    except PbxRefused as error:
+        raise refused(error) from error

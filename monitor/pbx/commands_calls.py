@@ -1,0 +1,107 @@
+"""``makecall``: from an extension's phone to any number.
+
+With one phone Call Control dials on it. With several the PBX's own service rings the extension first. An extension that
+Call Control does not show is asked for through XAPI. Failures come as another HTTP status with the same JSON or with
+200; both are understood, and ``finalstatus`` as word or number.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+from monitor.errors import CommandRefused, OutcomeUnknown, PbxGarbled, PbxRefused
+from monitor.model.wire import to_json
+from monitor.pbx.client import CALL_CONTROL, XAPI, PbxClient
+from monitor.pbx.commands_done import Done, Touched
+from monitor.pbx.commands_refusals import no_extension, refused
+from monitor.pbx.tolerant import integer, objects, record, text
+
+RINGS: Final = 30
+"""Seconds."""
+_PATIENCE: Final = RINGS + 15.0
+_NOT_SHOWN: Final = frozenset((401, 403, 404))
+_SENTENCES: Final = {
+    "OperationTimeout": "Nobody answered in time.",
+    "UnknownDestination": "The PBX knows no way to that number.",
+    "DestinationBusy": "The number is busy.",
+    "DestinationNoAnswer": "Nobody answers at the number.",
+    "DestinationIsNotRegistered": "The phone is not registered.",
+    "DestinationIsNotReachable": "The number cannot be reached.",
+    "PartyConnectionLost": "The connection to the phone was lost.",
+    "ParentConnectionTerminated": "The first leg was hung up.",
+    "CompletedElsewhere": "The call was taken elsewhere.",
+    "Cancelled": "The call was cancelled.",
+    "RoutingLoopDetected": "The call would go in circles.",
+}
+
+
+async def make(client: PbxClient, arguments: Mapping[str, str]) -> Done:
+    """``makecall``; replies with ``finalStatus`` and, where the PBX tells it, ``callid``."""
+    first, second = arguments["first"], arguments["second"]
+    devices = await _devices(client, first)
+    body: dict[str, object]
+    if devices is None:
+        path, body = f"{XAPI}/Users/Pbx.MakeCall", {"dn": first, "destination": second}
+    elif not devices:
+        raise CommandRefused("no_device", f"No phone is registered at extension {first}.")
+    else:
+        at = f"/devices/{quote(devices[0], safe='')}" if len(devices) == 1 else ""
+        path = f"{CALL_CONTROL}/{quote(first, safe='')}{at}/makecall"
+        body = {"destination": second, "timeout": RINGS}
+    answer = await client.order("POST", path, to_json(body), timeout=_PATIENCE)
+    if answer.status >= 500:
+        raise OutcomeUnknown(f"The PBX answered {answer.status} to the order to call: whether it rings is not known.")
+    try:
+        said = answer.json()
+    except PbxGarbled as garbled:
+        said = None
+        if answer.good:
+            raise OutcomeUnknown(f"Whether it rings is not known. {garbled}") from garbled
+    if not answer.good and not (isinstance(said, dict) and _lower(said).get("finalstatus")):
+        error = answer.refusal()
+        raise refused(error, no_extension(first)) if isinstance(error, PbxRefused) else error
+    return _done(first, said)
+
+
+async def _devices(client: PbxClient, number: str) -> list[str] | None:
+    """The extension's phones; None if Call Control does not show them."""
+    try:
+        rows = await client.get_json(f"{CALL_CONTROL}/{quote(number, safe='')}/devices")
+    except PbxRefused as error:
+        if error.status in _NOT_SHOWN:
+            return None
+        raise refused(error, no_extension(number)) from error
+    return [device for row in objects(rows) if (device := text(row, "device_id"))]
+
+
+def _done(first: str, answer: Any) -> Done:
+    said = _lower(answer) if isinstance(answer, dict) else {}
+    status = {"1": "Success", "0": "Rejected", "-1": "Failed"}.get(text(said, "finalstatus"), text(said, "finalstatus"))
+    reason = text(said, "reason")
+    if status != "Success":
+        if reason == "SubjectNotFound":
+            raise no_extension(first)
+        sentence = (
+            _SENTENCES.get(reason) or text(said, "reasontext") or f"The PBX says {reason or status or 'nothing'}."
+        )
+        known = reason and reason != "NotSpecified"
+        raise CommandRefused(_snake(reason) if known else "call_failed", sentence)
+    result = _lower(record(said, "result"))
+    call_id, participant = integer(result, "callid"), integer(result, "id")
+    reply: dict[str, object] = {"finalStatus": status}
+    if call_id:
+        reply["callid"] = call_id
+    dn = text(result, "dn") or first
+    return Done(Touched(participant=(dn, participant) if participant is not None else None), reply)
+
+
+def _lower(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Names in lower case: Call Control writes them so, XAPI in PascalCase."""
+    return {name.lower(): value for name, value in row.items()}
+
+
+def _snake(word: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", word).lower()

@@ -1,0 +1,71 @@
+"""Commands that change the address book, as XAPI's ``Contacts`` take them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from monitor.errors import OutcomeUnknown, PbxRefused
+from monitor.pbx.client import XAPI, PbxClient
+from monitor.pbx.commands_done import Done, Touched, replied
+from monitor.pbx.commands_refusals import no_contact, nothing_to_set, refused, unsupported
+from monitor.pbx.tolerant import integer
+
+UNSUPPORTED: Final = ("crmcontactdata", "data2", "data8")
+"""Documented fields that a 3CX v20 does not have: CRM data, Home2, Homefax."""
+_FIELDS: Final = {
+    "firstname": "FirstName",
+    "lastname": "LastName",
+    "company": "CompanyName",
+    "tag": "Tag",
+    "phone": "PhoneNumber",
+    "data0": "Mobile2",
+    "data1": "Home",
+    "data3": "Business",
+    "data4": "Business2",
+    "data5": "Email",
+    "data6": "Other",
+    "data7": "BusinessFax",
+    "data9": "Pager",
+}
+
+
+async def update(client: PbxClient, arguments: Mapping[str, str]) -> Done:
+    """``contact.update``."""
+    changes, left_out = _changes(arguments)
+    try:
+        await client.patch(f"{XAPI}/Contacts({arguments['id']})", changes)
+    except PbxRefused as error:
+        raise refused(error, no_contact(arguments["id"])) from error
+    return Done(Touched(contacts=frozenset((int(arguments["id"]),))), replied(left_out))
+
+
+async def new(client: PbxClient, arguments: Mapping[str, str]) -> Done:
+    """``contact.new``; replies with the ``id``."""
+    changes, left_out = _changes(arguments)
+    try:
+        made = await client.post(f"{XAPI}/Contacts", changes)
+    except PbxRefused as error:
+        raise refused(error) from error
+    id_ = integer(made, "Id") if isinstance(made, dict) else None
+    if id_ is None:
+        raise OutcomeUnknown("The PBX took the contact and did not say its id.")
+    return Done(Touched(contacts=frozenset((id_,))), replied(left_out, id=id_))
+
+
+async def delete(client: PbxClient, arguments: Mapping[str, str]) -> Done:
+    """``contact.del``."""
+    try:
+        await client.delete(f"{XAPI}/Contacts({arguments['id']})")
+    except PbxRefused as error:
+        raise refused(error, no_contact(arguments["id"])) from error
+    return Done(Touched(contacts=frozenset((int(arguments["id"]),))))
+
+
+def _changes(arguments: Mapping[str, str]) -> tuple[dict[str, object], list[str]]:
+    """XAPI's properties, and the names of what it has none for. Raises CommandRefused if nothing is left to set."""
+    left_out = [name for name in UNSUPPORTED if name in arguments]
+    changes: dict[str, object] = {_FIELDS[name]: value for name, value in arguments.items() if name in _FIELDS}
+    if not changes:
+        raise unsupported(left_out) if left_out else nothing_to_set()
+    return changes, left_out

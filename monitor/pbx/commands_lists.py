@@ -1,0 +1,87 @@
+"""Commands that set who belongs to a queue or ring group.
+
+XAPI replaces such a list whole, so it is read first: whoever stays keeps his place and, in a queue, his skill group;
+whoever is new comes after them, in the order given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+from monitor.errors import CommandRefused, PbxRefused
+from monitor.pbx.client import XAPI, PbxClient
+from monitor.pbx.commands_done import Done, Touched
+from monitor.pbx.commands_refusals import no_group, no_queue, refused
+from monitor.pbx.tolerant import integer, objects, text
+
+_AT_ONCE: Final = 25
+"""Numbers that are looked up in one request."""
+_KEPT: Final = ("Number", "SkillGroup")
+
+
+async def queue_agents(client: PbxClient, arguments: Mapping[str, str]) -> Done:
+    """``queue.agents.set``."""
+    await _replace(client, "Queues", "Agents", arguments["num"], arguments["agents"], no_queue)
+    return Done(Touched(queues=True))
+
+
+async def queue_managers(client: PbxClient, arguments: Mapping[str, str]) -> Done:
+    """``queue.managers.set``."""
+    await _replace(client, "Queues", "Managers", arguments["num"], arguments["managers"], no_queue)
+    return Done(Touched(queues=True))
+
+
+async def group_members(client: PbxClient, arguments: Mapping[str, str]) -> Done:
+    """``group.members.set``."""
+    await _replace(client, "RingGroups", "Members", arguments["num"], arguments["members"], no_group)
+    return Done(Touched(ring_groups=True))
+
+
+async def find_queue(client: PbxClient, number: str) -> Mapping[str, Any]:
+    """The queue with this number, with its agents. Raises CommandRefused if there is none."""
+    return await _owner(client, "Queues", "Agents", number, no_queue)
+
+
+async def _replace(
+    client: PbxClient, collection: str, name: str, number: str, given: str, missing: Callable[[str], CommandRefused]
+) -> None:
+    owner = await _owner(client, collection, name, number, missing)
+    wanted = list(dict.fromkeys(part.strip() for part in given.split(",") if part.strip()))
+    before = [row for row in objects(owner.get(name)) if text(row, "Number")]
+    known = {text(row, "Number") for row in before}
+    await _check(client, [member for member in wanted if member not in known])
+    stay = [{key: row[key] for key in _KEPT if key in row} for row in before if text(row, "Number") in wanted]
+    new = [{"Number": member} for member in wanted if member not in known]
+    try:
+        await client.patch(f"{XAPI}/{collection}({owner['Id']})", {name: [*stay, *new]})
+    except PbxRefused as error:
+        raise refused(error, missing(number)) from error
+
+
+async def _owner(
+    client: PbxClient, collection: str, name: str, number: str, missing: Callable[[str], CommandRefused]
+) -> Mapping[str, Any]:
+    key = quote(number.replace("'", "''"), safe="")
+    try:
+        owner = await client.get_json(f"{XAPI}/{collection}(Number='{key}')", {"$expand": name})
+    except PbxRefused as error:
+        raise refused(error, missing(number)) from error
+    if not isinstance(owner, dict) or integer(owner, "Id") is None:
+        raise missing(number)
+    return owner
+
+
+async def _check(client: PbxClient, numbers: list[str]) -> None:
+    """Raises CommandRefused, naming them, if some of these are no extensions."""
+    found: set[str] = set()
+    for start in range(0, len(numbers), _AT_ONCE):
+        quoted = (number.replace("'", "''") for number in numbers[start : start + _AT_ONCE])
+        condition = " or ".join(f"Number eq '{number}'" for number in quoted)
+        rows = await client.collection("Users", {"$filter": condition, "$select": "Id,Number"})
+        found |= {text(row, "Number") for row in rows}
+    unknown = [number for number in numbers if number not in found]
+    if unknown:
+        listed = ", ".join(unknown)
+        raise CommandRefused("unknown_extension", f"The PBX has no extension {listed}; nothing was changed.", "missing")

@@ -1,0 +1,223 @@
+"""HTTP to a PBX: connections, and what became of a request. The only module that knows aiohttp.
+
+aiohttp, as every event is followed by a read: hundreds a second. Reads share connections that are kept. A request that
+changes something gets a connection of its own: one that was idle may have been closed by the PBX just then, and nobody
+could tell whether the request had come in time. Nothing is sent twice here.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Final
+
+import aiohttp
+from yarl import URL
+
+from monitor.errors import ConfigError, OutcomeUnknown, PbxError, PbxGarbled, PbxRefused, PbxUnreachable
+from monitor.model.wire import Malformed, from_json
+from monitor.pbx import rows
+
+_LATER: Final = frozenset((408, 425, 429))
+_LONGEST_RETRY_AFTER = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer of any status. ``shown``: the request, without its query, for messages."""
+
+    shown: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def good(self) -> bool:
+        """Whether the status is 2xx."""
+        return 200 <= self.status < 300
+
+    def json(self) -> Any:
+        """The body; None if it is empty. Raises PbxGarbled if it is no JSON."""
+        if not self.body:
+            return None
+        try:
+            return from_json(self.body)
+        except Malformed as error:
+            raise PbxGarbled(f"What answers {self.shown} is not a PBX: {error}.") from error
+
+    def refusal(self) -> PbxError:
+        """The error for a status other than 2xx and 401."""
+        if self.status >= 500 or self.status in _LATER:
+            when = _retry_after(self.headers.get("Retry-After"))
+            return PbxUnreachable(f"The PBX answered {self.status} to {self.shown}.", when)
+        if self.status < 400:
+            text = f"The PBX sends us elsewhere ({self.status} to {self.shown}): is url its own address?"
+            return PbxRefused(text, self.status)
+        try:
+            body = from_json(self.body) if self.body else None
+        except Malformed:
+            body = None
+        code, target = rows.error_code(body), rows.error_target(body)
+        text = f"The PBX answered {self.status} to {self.shown}{f': {code}' if code else ''}."
+        return PbxRefused(text, self.status, code, target)
+
+
+class Transport:
+    """Connections to one PBX. To be closed. Times are seconds; ``parallel``: reads at a time."""
+
+    def __init__(
+        self, url: str, tls: ssl.SSLContext | None, request_timeout: float, connect_timeout: float, parallel: int
+    ) -> None:
+        self._url, self._tls, self._parallel = url, tls, parallel
+        self._timeout, self._connect_timeout = request_timeout, connect_timeout
+        self._reading: aiohttp.ClientSession | None = None
+        self._writing: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        """Close all connections. May be called again."""
+        reading, self._reading = self._reading, None
+        writing, self._writing = self._writing, None
+        for session in (reading, writing):
+            if session is not None:
+                await session.close()
+
+    async def read(
+        self, method: str, address: str, token: str | None = None, form: Mapping[str, str] | None = None
+    ) -> Answer:
+        """The answer to a request that changes nothing. Raises PbxUnreachable."""
+        shown = f"{method} {address.partition('?')[0]}"
+        if self._reading is None:
+            self._reading = self._session(aiohttp.TCPConnector(limit=self._parallel + 16, ssl=self._ssl))
+        try:
+            async with self._reading.request(
+                method,
+                URL(self._url + address, encoded=True),
+                headers=_headers(token),
+                data=form,
+                allow_redirects=False,
+            ) as response:
+                return Answer(shown, response.status, response.headers, await response.read())
+        except TimeoutError as error:
+            raise PbxUnreachable(f"The PBX did not answer in time ({shown}).") from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise PbxUnreachable(f"The PBX cannot be reached: {_cause(error)} ({shown}).") from error
+
+    async def write(
+        self,
+        method: str,
+        address: str,
+        headers: Mapping[str, str],
+        content: bytes | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - of one request, as aiohttp takes it
+    ) -> Answer:
+        """The answer to a request that may change something, whatever its status.
+
+        Raises PbxUnreachable if it was certainly not sent, OutcomeUnknown if it was and no whole answer came.
+        """
+        shown = f"{method} {address.partition('?')[0]}"
+        if self._writing is None:
+            self._writing = self._session(aiohttp.TCPConnector(limit=0, force_close=True, ssl=self._ssl), _once())
+        sending = _Sending()
+        limits = aiohttp.ClientTimeout(total=timeout or self._timeout, sock_connect=self._connect_timeout)
+        try:
+            async with self._writing.request(
+                method,
+                URL(self._url + address, encoded=True),
+                headers=headers,
+                data=content,
+                allow_redirects=False,
+                timeout=limits,
+                trace_request_ctx=sending,
+            ) as response:
+                return Answer(shown, response.status, response.headers, await response.read())
+        except TimeoutError as error:
+            raise sending.failure(f"the PBX did not answer in time ({shown})") from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise sending.failure(f"the PBX cannot be reached: {_cause(error)} ({shown})") from error
+
+    @property
+    def _ssl(self) -> ssl.SSLContext | bool:
+        return self._tls if self._tls is not None else True
+
+    def _session(
+        self, connector: aiohttp.TCPConnector, trace: aiohttp.TraceConfig | None = None
+    ) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=connector,
+            timeout=aiohttp.ClientTimeout(total=self._timeout, sock_connect=self._connect_timeout),
+            headers={"Accept": "application/json", "User-Agent": "callmon"},
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trace_configs=[trace] if trace is not None else [],
+        )
+
+
+def tls_context(url: str, ca_file: Path | None, *, verify: bool) -> ssl.SSLContext | None:
+    """How to check who the PBX is; None if ``url`` is not ``https``. Raises ConfigError if the file is not usable."""
+    if not url.startswith("https:"):
+        return None
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise ConfigError(f"ca_file {ca_file} cannot be used: {error.strerror or error}") from error
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+class _Sending:
+    """How far a request has come."""
+
+    def __init__(self) -> None:
+        self.begun = False
+
+    def failure(self, why: str) -> PbxUnreachable | OutcomeUnknown:
+        if not self.begun:
+            return PbxUnreachable(f"Nothing was done: {why}.")
+        return OutcomeUnknown(f"The PBX was asked, but whether it did it is not known: {why}.")
+
+
+def _once() -> aiohttp.TraceConfig:
+    """Notes that a request is being sent, and keeps aiohttp from sending it a second time, as it would a DELETE."""
+
+    async def sent(
+        _: aiohttp.ClientSession, context: SimpleNamespace, __: aiohttp.TraceRequestHeadersSentParams
+    ) -> None:
+        sending: _Sending = context.trace_request_ctx
+        if sending.begun:
+            raise aiohttp.ClientConnectionError("the connection was cut")
+        sending.begun = True
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_headers_sent.append(sent)
+    return trace
+
+
+def _headers(token: str | None) -> dict[str, str] | None:
+    return {"Authorization": f"Bearer {token}"} if token is not None else None
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Seconds, of a header that has seconds or a date (RFC 9110, section 10.2.3); at most five minutes."""
+    if value is None:
+        return None
+    if value.strip().isascii() and value.strip().isdigit():
+        seconds = float(value)
+    else:
+        try:
+            date = parsedate_to_datetime(value)
+        except ValueError:
+            return None
+        seconds = (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+    return min(max(0.0, seconds), _LONGEST_RETRY_AFTER)
+
+
+def _cause(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return f"its certificate is not trusted ({error.certificate_error}); see ca_file"
+    return str(error) or type(error).__name__

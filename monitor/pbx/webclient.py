@@ -1,0 +1,110 @@
+"""The web client's own protocol ("MyPhone"): the only way to a login in to, or out of, a single queue.
+
+A session is opened with the API client's token, if it has the right ("MyPhone" of the API client); it is logged in
+anew when the PBX has forgotten it. Commands are protobuf messages; see :mod:`monitor.webproto`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from monitor import webproto
+from monitor.errors import CommandRefused, OutcomeUnknown, PbxGarbled, PbxRefused, TokenRefused
+from monitor.pbx.client import XAPI, PbxClient
+from monitor.pbx.tolerant import text
+from monitor.pbx.transport import Answer
+
+_SESSION: Final = "/webclient/api/MyPhone/session"
+_COMMANDS: Final = "/MyPhone/MPWebService.asmx"
+_FORGOTTEN: Final = (b"Login is required", b"NOT AUTH")
+_DONE: Final = b"successfully processed"
+_OCTETS: Final = "application/octet-stream"
+
+
+class WebClient:
+    """One session, opened when it is first needed.
+
+    Both methods raise CommandRefused(``no_webclient_right``) if the API client may not, PbxUnreachable, PbxGarbled,
+    TokenRefused.
+    """
+
+    def __init__(self, client: PbxClient) -> None:
+        self._client = client
+        self._key: str | None = None
+
+    async def queues_info(self) -> dict[str, dict[str, bool]]:
+        """Queue's number → agent's extension → whether he is logged in to it."""
+        answer = await self._command(webproto.get_my_info(), changes=False)
+        try:
+            message = webproto.decode(answer)
+        except webproto.NotAMessage as error:
+            raise PbxGarbled(f"The web client's interface: {error}.") from error
+        if not message.HasField("queues_info"):
+            raise PbxGarbled("The web client's interface does not tell the queues.")
+        return {
+            queue.number: {agent.extension: bool(agent.logged_in) for agent in queue.agents.items if agent.extension}
+            for queue in message.queues_info.queues
+            if queue.number
+        }
+
+    async def set_queue_status(self, queue_id: int, agent_id: int, *, logged_in: bool) -> None:
+        """Log an agent in to a queue, or out of it. Raises OutcomeUnknown, and CommandRefused if the PBX refuses."""
+        answer = await self._command(webproto.set_queue_status(queue_id, agent_id, logged_in=logged_in), changes=True)
+        if _DONE not in answer:
+            raise CommandRefused("pbx_refused", "The PBX did not change the login to the queue.")
+
+    async def _command(self, message: bytes, *, changes: bool) -> bytes:
+        for _ in range(2):
+            if self._key is None:
+                self._key = await self._open()
+            headers = {"MyPhoneSession": self._key, "Content-Type": _OCTETS, "Accept": _OCTETS}
+            answer = await self._send(message, headers, changes=changes)
+            forgotten = answer.status == 403 or any(word in answer.body for word in _FORGOTTEN)
+            if not forgotten and not answer.good:
+                raise answer.refusal()
+            if not forgotten:
+                return answer.body
+            self._key = None
+        raise PbxGarbled("The web client's interface forgets the session that it has just opened.")
+
+    async def _open(self) -> str:
+        answer = await self._session()
+        key = text(answer, "sessionKey") if isinstance(answer, dict) else ""
+        if not key or not key.isascii() or not key.isprintable():
+            raise PbxGarbled("The web client's interface opened no session.")
+        headers = {"MyPhoneSession": key, "Content-Type": _OCTETS, "Accept": _OCTETS}
+        await self._send(webproto.login(), headers, changes=False)
+        return key
+
+    async def _send(self, message: bytes, headers: dict[str, str], *, changes: bool) -> Answer:
+        try:
+            answer = await self._client.order("POST", _COMMANDS, message, headers)
+        except OutcomeUnknown as error:
+            if changes:
+                raise
+            raise PbxGarbled(f"The web client's interface: {error}") from error
+        if changes and answer.status >= 500:
+            raise OutcomeUnknown(f"The PBX answered {answer.status}: whether the login was changed is not known.")
+        return answer
+
+    async def _session(self) -> object:
+        body = {"name": "callmon", "version": "1", "isHuman": False}
+        try:
+            return await self._client.post(_SESSION, body)
+        except TokenRefused as error:
+            await self._client.get_json(f"{XAPI}/Defs", {"$select": "Id"})  # if this works, it is not the token
+            raise _no_right() from error
+        except PbxRefused as error:
+            if error.status in (403, 404):
+                raise _no_right() from error
+            raise
+        except OutcomeUnknown as error:
+            raise PbxGarbled(str(error)) from error  # a session more or less does no harm
+
+
+def _no_right() -> CommandRefused:
+    return CommandRefused(
+        "no_webclient_right",
+        "This needs the web client's interface, which this API client may not use: tick its MyPhone access under "
+        "Integrations → API in the admin console.",
+    )
