@@ -16,6 +16,7 @@ from monitor.errors import CommandRefused, OutcomeUnknown, PbxGarbled, PbxRefuse
 from monitor.model.wire import to_json
 from monitor.pbx.client import CALL_CONTROL, XAPI, PbxClient
 from monitor.pbx.commands_done import Done, Touched
+from monitor.pbx.commands_extensions import find
 from monitor.pbx.commands_refusals import no_extension, refused
 from monitor.pbx.tolerant import integer, objects, record, text
 
@@ -67,11 +68,12 @@ async def make(client: PbxClient, arguments: Mapping[str, str]) -> Done:
 
 
 async def _devices(client: PbxClient, number: str) -> list[str] | None:
-    """The extension's phones; None if Call Control does not show them."""
+    """The extension's phones; None if Call Control does not show them. Raises CommandRefused if there is none."""
     try:
         rows = await client.get_json(f"{CALL_CONTROL}/{quote(number, safe='')}/devices")
     except PbxRefused as error:
         if error.status in _NOT_SHOWN:
+            await find(client, number)
             return None
         raise refused(error, no_extension(number)) from error
     return [device for row in objects(rows) if (device := text(row, "device_id"))]
