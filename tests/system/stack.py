@@ -64,7 +64,7 @@ class Subscriber:
                 listener(update)
 
 
-def section(pbx: SimulatedPbx, did_map: dict[str, str] | None = None) -> PbxSection:
+def section(pbx: SimulatedPbx, did_map: dict[str, str] | None = None, watchdog: float = 30.0) -> PbxSection:
     """The settings with which a monitor reaches the simulated PBX."""
     return PbxSection(
         name=PBX,
@@ -73,13 +73,18 @@ def section(pbx: SimulatedPbx, did_map: dict[str, str] | None = None) -> PbxSect
         client_secret=SecretStr(pbx.client_secret),
         did_map=did_map or {},
         poll_interval=0.5,
+        watchdog_interval=watchdog,
     )
 
 
 @asynccontextmanager
-async def monitoring(pbx: SimulatedPbx, redis: Redis, did_map: dict[str, str] | None = None) -> AsyncIterator[None]:
-    """A monitor in this loop."""
-    settings = MonitorSettings(pbx=(section(pbx, did_map),), monitor=MonitorSection(name="monitor", lease=2.0))
+async def monitoring(
+    pbx: SimulatedPbx, redis: Redis, did_map: dict[str, str] | None = None, watchdog: float = 30.0
+) -> AsyncIterator[None]:
+    """A monitor in this loop. ``watchdog``: seconds between full reads."""
+    settings = MonitorSettings(
+        pbx=(section(pbx, did_map, watchdog),), monitor=MonitorSection(name="monitor", lease=2.0)
+    )
     async with _running(asyncio.create_task(monitor_run.run(settings, redis))):
         yield
 
@@ -104,9 +109,15 @@ async def subscriber(address: str) -> AsyncIterator[Subscriber]:
 
 
 @asynccontextmanager
-async def watched(pbx: SimulatedPbx, bus: Bus, did_map: dict[str, str] | None = None) -> AsyncIterator[Subscriber]:
+async def watched(
+    pbx: SimulatedPbx, bus: Bus, did_map: dict[str, str] | None = None, watchdog: float = 30.0
+) -> AsyncIterator[Subscriber]:
     """Monitor, gateway and a subscriber of this PBX."""
-    async with monitoring(pbx, bus.client(), did_map), gateway(bus.client()) as address, subscriber(address) as held:
+    async with (
+        monitoring(pbx, bus.client(), did_map, watchdog),
+        gateway(bus.client()) as address,
+        subscriber(address) as held,
+    ):
         yield held
 
 

@@ -1,0 +1,157 @@
+"""The PBX misbehaves under load: once it behaves again every subscriber holds the truth, and nothing was restarted.
+
+While it is out of reach, everybody is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+
+from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
+from tests.bus import fake_bus
+from tests.system.compare import Known, differences
+from tests.system.stack import Subscriber, until, watched
+
+WITHIN = 60.0
+"""Seconds: generous, as the machines are shared; it takes a few."""
+
+Misbehave = Callable[[SimulatedPbx], Awaitable[None]]
+
+
+@asynccontextmanager
+async def rush() -> AsyncIterator[tuple[SimulatedPbx, Subscriber, list[str]]]:
+    """Ten calls a second, and a subscriber who writes down what he is told of the connection."""
+    settings = SimulatorSettings(extensions=60, queues=3, rate=600, speed=5)
+    async with SimulatedPbx(settings) as pbx, fake_bus() as bus, watched(pbx, bus, watchdog=3.0) as held:
+        told: list[str] = []
+        await until(lambda: held.connected and len(pbx.switchboard.truth()) > 5, WITHIN)
+        held.on_update(lambda _: told.append(held.state["system"]["pbx"]["connection"]))
+        yield pbx, held, told
+
+
+async def _sockets_dropped(pbx: SimulatedPbx) -> None:
+    for code in (None, 1001, 1011, None):
+        pbx.faults.drop_sockets(code)
+        await asyncio.sleep(0.3)
+
+
+async def _events_lost(pbx: SimulatedPbx) -> None:
+    pbx.faults.lose_events(probability=0.3)
+    await asyncio.sleep(2)
+
+
+async def _events_late(pbx: SimulatedPbx) -> None:
+    pbx.faults.delay_events(0.3)
+    await asyncio.sleep(2)
+
+
+async def _events_out_of_order(pbx: SimulatedPbx) -> None:
+    pbx.faults.reorder_events(200)
+    await asyncio.sleep(2)
+
+
+async def _reads_that_find_nothing(pbx: SimulatedPbx) -> None:
+    pbx.faults.missing_reads(60)
+    await asyncio.sleep(2)
+
+
+async def _tokens_expired(pbx: SimulatedPbx) -> None:
+    for _ in range(3):
+        pbx.faults.expire_tokens()
+        await asyncio.sleep(0.5)
+
+
+async def _tokens_revoked(pbx: SimulatedPbx) -> None:
+    for _ in range(3):
+        pbx.faults.revoke_tokens()
+        await asyncio.sleep(0.5)
+
+
+async def _another_with_our_credentials(pbx: SimulatedPbx) -> None:
+    form = {"grant_type": "client_credentials", "client_id": pbx.client_id, "client_secret": pbx.client_secret}
+    async with aiohttp.ClientSession() as http:
+        for _ in range(3):
+            async with http.post(f"{pbx.url}/connect/token", data=form) as answer:
+                assert answer.status == 200
+            await asyncio.sleep(0.5)
+
+
+async def _too_many_requests(pbx: SimulatedPbx) -> None:
+    pbx.faults.answer_with(429, 30, "/callcontrol", retry_after=1)
+    await asyncio.sleep(1.5)
+
+
+async def _errors_of_its_own(pbx: SimulatedPbx) -> None:
+    pbx.faults.answer_with(500, 20, "/callcontrol")
+    pbx.faults.answer_with(503, 10, "/xapi")
+    await asyncio.sleep(1.5)
+
+
+async def _calls_list_away(pbx: SimulatedPbx) -> None:
+    pbx.faults.answer_with(500, 10, "/xapi/v1/ActiveCalls")
+    await asyncio.sleep(2)
+
+
+FAULTS: dict[str, Misbehave] = {
+    "sockets dropped": _sockets_dropped,
+    "events lost": _events_lost,
+    "events late": _events_late,
+    "events out of order": _events_out_of_order,
+    "reads that find nothing": _reads_that_find_nothing,
+    "tokens expired": _tokens_expired,
+    "tokens revoked": _tokens_revoked,
+    "another with our credentials": _another_with_our_credentials,
+    "too many requests": _too_many_requests,
+    "errors of its own": _errors_of_its_own,
+    "the list of calls away": _calls_list_away,
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS.keys())
+async def test_after_a_fault_the_subscriber_holds_the_truth(fault: str) -> None:
+    async with rush() as (pbx, held, _):
+        await FAULTS[fault](pbx)
+        pbx.faults.calm()
+        await right(pbx, held)
+
+
+async def test_a_pbx_that_hangs_is_told_as_lost_and_found_again() -> None:
+    async with rush() as (pbx, held, told):
+        pbx.faults.hang("/")
+        pbx.faults.drop_sockets()
+        await until(lambda: "lost" in told, WITHIN)
+        pbx.faults.release()
+        await until(lambda: held.connected, WITHIN)
+        await right(pbx, held)
+
+
+async def test_a_pbx_that_takes_no_connections_is_told_as_lost_and_found_again() -> None:
+    async with rush() as (pbx, held, told):
+        await pbx.faults.refuse()
+        await until(lambda: "lost" in told, WITHIN)
+        await pbx.faults.accept()
+        await until(lambda: held.connected, WITHIN)
+        await right(pbx, held)
+
+
+async def right(pbx: SimulatedPbx, held: Subscriber) -> None:
+    """Freeze the traffic and wait until the subscriber holds the truth, but for what only an unbroken watch knows."""
+    await until(lambda: held.connected, WITHIN)
+    known = Known.of(pbx, tolerance=60.0)
+    pbx.traffic.pause()
+    await pbx.traffic.quiet()
+
+    def wrong() -> list[str]:
+        unknowable = ("direction", "queue", "did", "owner", "talkTo", "startedAt", "answeredAt")
+        found = differences(pbx, held.state, known)
+        return [what for what in found if not any(f": {word} " in what for word in unknowable)]
+
+    try:
+        await until(lambda: not wrong(), WITHIN)
+    except TimeoutError:
+        raise AssertionError("\n".join(wrong())) from None
