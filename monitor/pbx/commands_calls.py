@@ -19,11 +19,13 @@ from monitor.pbx.commands_done import Done, Touched
 from monitor.pbx.commands_extensions import find
 from monitor.pbx.commands_refusals import no_extension, refused
 from monitor.pbx.tolerant import integer, objects, record, text
+from monitor.pbx.transport import Answer
 
 RINGS: Final = 30
 """Seconds."""
 _PATIENCE: Final = RINGS + 15.0
 _NOT_SHOWN: Final = frozenset((401, 403, 404))
+_NOTATION: Final = re.compile(r"[0-9+*#\s()./\-]+")
 _SENTENCES: Final = {
     "OperationTimeout": "Nobody answered in time.",
     "UnknownDestination": "The PBX knows no way to that number.",
@@ -41,7 +43,7 @@ _SENTENCES: Final = {
 
 async def make(client: PbxClient, arguments: Mapping[str, str]) -> Done:
     """``makecall``; replies with ``finalStatus`` and, where the PBX tells it, ``callid``."""
-    first, second = arguments["first"], arguments["second"]
+    first, second = arguments["first"], dialled(arguments["second"])
     devices = await _devices(client, first)
     body: dict[str, object]
     if devices is None:
@@ -53,18 +55,28 @@ async def make(client: PbxClient, arguments: Mapping[str, str]) -> Done:
         path = f"{CALL_CONTROL}/{quote(first, safe='')}{at}/makecall"
         body = {"destination": second, "timeout": RINGS}
     answer = await client.order("POST", path, to_json(body), timeout=_PATIENCE)
-    if answer.status >= 500:
-        raise OutcomeUnknown(f"The PBX answered {answer.status} to the order to call: whether it rings is not known.")
-    try:
-        said = answer.json()
-    except PbxGarbled as garbled:
-        said = None
-        if answer.good:
-            raise OutcomeUnknown(f"Whether it rings is not known. {garbled}") from garbled
-    if not answer.good and not (isinstance(said, dict) and _lower(said).get("finalstatus")):
+    said = _said(answer)
+    if said is None:
+        if answer.good or answer.status >= 500:
+            raise OutcomeUnknown(f"The PBX answered {answer.status} without a word of the call: it may ring or not.")
         error = answer.refusal()
         raise refused(error, no_extension(first)) if isinstance(error, PbxRefused) else error
-    return _done(first, said)
+    return _done(first, said, shown=devices is not None)
+
+
+def dialled(number: str) -> str:
+    """What is to be dialled for a number in any notation; whatever is more than a number stays as it is."""
+    return re.sub(r"[^0-9+*#]", "", number) if _NOTATION.fullmatch(number) else number.strip()
+
+
+def _said(answer: Answer) -> dict[str, Any] | None:
+    """The result of a call that an answer of any status holds, its names in lower case; None if it holds none."""
+    try:
+        said = answer.json()
+    except PbxGarbled:
+        return None
+    result = _lower(said) if isinstance(said, dict) else {}
+    return result if "finalstatus" in result or "result" in result else None
 
 
 async def _devices(client: PbxClient, number: str) -> list[str] | None:
@@ -79,8 +91,7 @@ async def _devices(client: PbxClient, number: str) -> list[str] | None:
     return [device for row in objects(rows) if (device := text(row, "device_id"))]
 
 
-def _done(first: str, answer: Any) -> Done:
-    said = _lower(answer) if isinstance(answer, dict) else {}
+def _done(first: str, said: dict[str, Any], *, shown: bool) -> Done:
     status = {"1": "Success", "0": "Rejected", "-1": "Failed"}.get(text(said, "finalstatus"), text(said, "finalstatus"))
     reason = text(said, "reason")
     if status != "Success":
@@ -96,8 +107,7 @@ def _done(first: str, answer: Any) -> Done:
     reply: dict[str, object] = {"finalStatus": status}
     if call_id:
         reply["callid"] = call_id
-    dn = text(result, "dn") or first
-    return Done(Touched(participant=(dn, participant) if participant is not None else None), reply)
+    return Done(Touched(call=(text(result, "dn") or first, participant if shown else None)), reply)
 
 
 def _lower(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Final
 from monitor.errors import OutcomeUnknown, PbxRefused
 from monitor.pbx.client import XAPI, PbxClient
 from monitor.pbx.commands_done import Done, Touched, replied
-from monitor.pbx.commands_refusals import no_contact, nothing_to_set, refused, unsupported
+from monitor.pbx.commands_refusals import LARGEST, no_contact, nothing_to_set, refused, unsupported
 from monitor.pbx.tolerant import integer
 
 UNSUPPORTED: Final = ("crmcontactdata", "data2", "data8")
@@ -33,11 +33,12 @@ _FIELDS: Final = {
 async def update(client: PbxClient, arguments: Mapping[str, str]) -> Done:
     """``contact.update``."""
     changes, left_out = _changes(arguments)
+    id_ = _id(arguments)
     try:
-        await client.patch(f"{XAPI}/Contacts({arguments['id']})", changes)
+        await client.patch(f"{XAPI}/Contacts({id_})", changes)
     except PbxRefused as error:
-        raise refused(error, no_contact(arguments["id"])) from error
-    return Done(Touched(contacts=frozenset((int(arguments["id"]),))), replied(left_out))
+        raise refused(error, no_contact(str(id_))) from error
+    return Done(Touched(contacts=frozenset((id_,))), replied(left_out))
 
 
 async def new(client: PbxClient, arguments: Mapping[str, str]) -> Done:
@@ -55,11 +56,20 @@ async def new(client: PbxClient, arguments: Mapping[str, str]) -> Done:
 
 async def delete(client: PbxClient, arguments: Mapping[str, str]) -> Done:
     """``contact.del``."""
+    id_ = _id(arguments)
     try:
-        await client.delete(f"{XAPI}/Contacts({arguments['id']})")
+        await client.delete(f"{XAPI}/Contacts({id_})")
     except PbxRefused as error:
-        raise refused(error, no_contact(arguments["id"])) from error
-    return Done(Touched(contacts=frozenset((int(arguments["id"]),))))
+        raise refused(error, no_contact(str(id_))) from error
+    return Done(Touched(contacts=frozenset((id_,))))
+
+
+def _id(arguments: Mapping[str, str]) -> int:
+    """The contact's id. Raises CommandRefused if it is larger than XAPI's ids can be."""
+    id_ = int(arguments["id"])
+    if id_ > LARGEST:
+        raise no_contact(str(id_))
+    return id_
 
 
 def _changes(arguments: Mapping[str, str]) -> tuple[dict[str, object], list[str]]:

@@ -10,23 +10,21 @@ from dataclasses import dataclass, field
 class Touched:
     """What a command changed at the PBX.
 
-    ``users``: numbers. ``queues``, ``ring_groups``, ``departments``, ``logins`` (to single queues): whether any of
-    these. ``contacts``: ids.
-    ``participant``: DN and id of a call's first leg.
+    ``users``, ``queues``, ``ring_groups``: numbers. ``logins``: whether any to single queues. ``contacts``: ids.
+    ``call``: the DN of a call's first leg, and its participant's id if Call Control shows it.
     """
 
     users: frozenset[str] = frozenset()
-    queues: bool = False
-    ring_groups: bool = False
-    departments: bool = False
+    queues: frozenset[str] = frozenset()
+    ring_groups: frozenset[str] = frozenset()
     logins: bool = False
     contacts: frozenset[int] = frozenset()
-    participant: tuple[str, int] | None = None
+    call: tuple[str, int | None] | None = None
 
     @property
     def directory(self) -> bool:
         """Whether anything of the directory."""
-        return bool(self.users) or self.queues or self.ring_groups or self.departments
+        return bool(self.users or self.queues or self.ring_groups)
 
 
 @dataclass(frozen=True, slots=True)

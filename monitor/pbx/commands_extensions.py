@@ -5,6 +5,7 @@ A user is found by number and changed by Id. Profiles are replaced whole: read, 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
@@ -12,7 +13,7 @@ from urllib.parse import quote
 from monitor.errors import CommandRefused, OutcomeUnknown, PbxError, PbxRefused
 from monitor.pbx.client import XAPI, PbxClient
 from monitor.pbx.commands_done import Done, Touched, replied
-from monitor.pbx.commands_refusals import no_extension, nothing_to_set, refused, unsupported
+from monitor.pbx.commands_refusals import LARGEST, no_extension, nothing_to_set, refused, unsupported
 from monitor.pbx.tolerant import flag, integer, objects, text
 
 Arguments = Mapping[str, str]
@@ -65,12 +66,12 @@ async def update(client: PbxClient, arguments: Arguments) -> Done:
     number = arguments["num"]
     left_out = [name for name in UNSUPPORTED if name in arguments]
     changes = properties(arguments)
-    timeout = arguments.get("noanswertimeout")
+    timeout = _timeout(arguments)
     if not changes and timeout is None:
         raise unsupported(left_out) if left_out else nothing_to_set()
     user = await find(client, number)
     if timeout is not None:
-        changes["ForwardingProfiles"] = _with_timeout(user, int(timeout))
+        changes["ForwardingProfiles"] = _with_timeout(user, timeout)
     await patch(client, user, changes)
     return Done(Touched(users=frozenset((number,))), replied(left_out))
 
@@ -102,43 +103,55 @@ async def forwarding(client: PbxClient, arguments: Arguments) -> Done:
 
 
 async def queue_login(client: PbxClient, arguments: Arguments) -> Done:
-    """``ext.queueglobal.set``. Where the profile in force governs queue login nothing changes and it is false."""
+    """``ext.queueglobal.set``. Where the profile in force governs queue login nothing changes and it is false.
+
+    XAPI tells only of one rule by which a profile does that; of others, that the login stays as it was.
+    """
     user = await find(client, arguments["num"])
     in_force = next((row for row in _profiles(user) if text(row, "Name") == text(user, "CurrentProfileName")), {})
     if flag(in_force, "OfficeHoursAutoQueueLogOut"):
         return Done(Touched(), {"result": False})
-    await patch(client, user, {"QueueStatus": "LoggedIn" if arguments["log"] == "on" else "LoggedOut"})
-    return Done(Touched(users=frozenset((arguments["num"],))))
+    wanted = "LoggedIn" if arguments["log"] == "on" else "LoggedOut"
+    await patch(client, user, {"QueueStatus": wanted})
+    try:
+        obeyed = text(await find(client, arguments["num"]), "QueueStatus") == wanted
+    except (PbxError, CommandRefused) as error:
+        raise OutcomeUnknown(f"The PBX was asked, but whether it did it is not known: {error}") from error
+    return Done(Touched(users=frozenset((arguments["num"],))), {} if obeyed else {"result": False})
 
 
 async def new(client: PbxClient, arguments: Arguments) -> Done:
-    """``ext.new``. What needs a second step is undone with the first if it fails."""
+    """``ext.new``. What needs a second step is undone with the first if it fails, or if it is cancelled."""
     number = arguments["num"]
     left_out = [name for name in UNSUPPORTED if name in arguments]
+    timeout = _timeout(arguments)
     try:
         made = await client.post(f"{XAPI}/Users", {"Number": number, **properties(arguments)})
     except PbxRefused as error:
         raise refused(error) from error
-    timeout = arguments.get("noanswertimeout")
     if timeout is not None:
         try:
             user = await find(client, number)
-            await patch(client, user, {"ForwardingProfiles": _with_timeout(user, int(timeout))})
+            await patch(client, user, {"ForwardingProfiles": _with_timeout(user, timeout)})
         except (PbxError, CommandRefused, OutcomeUnknown) as error:
-            await _undo(client, number, made, error)
-            raise CommandRefused(
-                "undone", f"The extension was made, but not all of it: {error} It is deleted again."
-            ) from error
-    return Done(Touched(users=frozenset((number,)), departments=True), replied(left_out))
+            await _undo(client, number, made, str(error))
+            text_ = f"The extension {number} was made, but not all of it, and is deleted again. {error}"
+            raise CommandRefused("undone", text_) from error
+        except asyncio.CancelledError:
+            await _undo(client, number, made, "There was no time left.")
+            raise
+    return Done(Touched(users=frozenset((number,))), replied(left_out))
 
 
-async def _undo(client: PbxClient, number: str, made: object, error: Exception) -> None:
+async def _undo(client: PbxClient, number: str, made: object, why: str) -> None:
+    """Delete the extension that was just made. Raises OutcomeUnknown if that fails too."""
     id_ = integer(made, "Id") if isinstance(made, dict) else None
     try:
         await client.delete(f"{XAPI}/Users({id_ or (await find(client, number))['Id']})")
-    except (PbxError, CommandRefused, OutcomeUnknown) as again:
+    except (PbxError, CommandRefused, OutcomeUnknown) as error:
         raise OutcomeUnknown(
-            f"The extension {number} was made, but not all of it ({error}), and could not be deleted again ({again})."
+            f"The extension {number} was made, but not all of it ({why}), and may not have been deleted again"
+            f" ({error}). Look at the PBX: delete it, or set what is missing."
         ) from error
 
 
@@ -150,7 +163,7 @@ async def delete(client: PbxClient, arguments: Arguments) -> Done:
         await client.delete(f"{XAPI}/Users({user['Id']})")
     except PbxRefused as error:
         raise refused(error, no_extension(number)) from error
-    return Done(Touched(frozenset((number,)), queues=True, ring_groups=True, departments=True))
+    return Done(Touched(frozenset((number,))))
 
 
 async def find(client: PbxClient, number: str) -> dict[str, Any]:
@@ -175,6 +188,14 @@ async def patch(client: PbxClient, user: Mapping[str, Any], changes: Mapping[str
 
 def _profiles(user: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return list(objects(user.get("ForwardingProfiles")))
+
+
+def _timeout(arguments: Arguments) -> int | None:
+    """``noanswertimeout``. Raises CommandRefused if XAPI cannot take it."""
+    seconds = arguments.get("noanswertimeout")
+    if seconds is not None and int(seconds) > LARGEST:
+        raise CommandRefused("out_of_range", "noanswertimeout is too long.", "bad")
+    return None if seconds is None else int(seconds)
 
 
 def _with_timeout(user: Mapping[str, Any], seconds: int) -> list[dict[str, Any]]:

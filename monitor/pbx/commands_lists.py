@@ -13,7 +13,7 @@ from urllib.parse import quote
 from monitor.errors import CommandRefused, PbxRefused
 from monitor.pbx.client import XAPI, PbxClient
 from monitor.pbx.commands_done import Done, Touched
-from monitor.pbx.commands_refusals import no_group, no_queue, refused
+from monitor.pbx.commands_refusals import no_extension, no_group, no_queue, refused
 from monitor.pbx.tolerant import integer, objects, text
 
 _AT_ONCE: Final = 25
@@ -24,19 +24,19 @@ _KEPT: Final = ("Number", "SkillGroup")
 async def queue_agents(client: PbxClient, arguments: Mapping[str, str]) -> Done:
     """``queue.agents.set``."""
     await _replace(client, "Queues", "Agents", arguments["num"], arguments["agents"], no_queue)
-    return Done(Touched(queues=True))
+    return Done(Touched(queues=frozenset((arguments["num"],))))
 
 
 async def queue_managers(client: PbxClient, arguments: Mapping[str, str]) -> Done:
     """``queue.managers.set``."""
     await _replace(client, "Queues", "Managers", arguments["num"], arguments["managers"], no_queue)
-    return Done(Touched(queues=True))
+    return Done(Touched(queues=frozenset((arguments["num"],))))
 
 
 async def group_members(client: PbxClient, arguments: Mapping[str, str]) -> Done:
     """``group.members.set``."""
     await _replace(client, "RingGroups", "Members", arguments["num"], arguments["members"], no_group)
-    return Done(Touched(ring_groups=True))
+    return Done(Touched(ring_groups=frozenset((arguments["num"],))))
 
 
 async def find_queue(client: PbxClient, number: str) -> Mapping[str, Any]:
@@ -74,14 +74,16 @@ async def _owner(
 
 
 async def _check(client: PbxClient, numbers: list[str]) -> None:
-    """Raises CommandRefused, naming them, if some of these are no extensions."""
-    found: set[str] = set()
+    """Raises CommandRefused if some of these are no extensions; it names those that were found first."""
     for start in range(0, len(numbers), _AT_ONCE):
-        quoted = (number.replace("'", "''") for number in numbers[start : start + _AT_ONCE])
+        asked = numbers[start : start + _AT_ONCE]
+        quoted = (number.replace("'", "''") for number in asked)
         condition = " or ".join(f"Number eq '{number}'" for number in quoted)
-        rows = await client.collection("Users", {"$filter": condition, "$select": "Id,Number"})
-        found |= {text(row, "Number") for row in rows}
-    unknown = [number for number in numbers if number not in found]
-    if unknown:
-        listed = ", ".join(unknown)
-        raise CommandRefused("unknown_extension", f"The PBX has no extension {listed}; nothing was changed.", "missing")
+        try:
+            rows = await client.collection("Users", {"$filter": condition, "$select": "Id,Number"})
+        except PbxRefused as error:
+            raise refused(error) from error
+        found = {text(row, "Number") for row in rows}
+        unknown = [number for number in asked if number not in found]
+        if unknown:
+            raise no_extension(", ".join(unknown))

@@ -6,7 +6,7 @@ A role that may not read a part of it leaves that part empty: the rest goes on, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, TypeVar
 
@@ -15,11 +15,13 @@ import structlog
 from monitor.errors import PbxRefused
 from monitor.model.entities import Contact
 from monitor.pbx import rows
-from monitor.pbx.client import PbxClient
+from monitor.pbx.amendments import Amendment, listing
+from monitor.pbx.client import XAPI, PbxClient
 from monitor.pbx.clock import PbxClock
 from monitor.pbx.commands_done import Touched
-from monitor.pbx.facts import ContactChanged, ContactsRead, DirectoryRead, SystemRow
+from monitor.pbx.facts import ContactChanged, ContactsRead, DirectoryRead, SystemRow, UserRow
 from monitor.pbx.together import end
+from monitor.pbx.tolerant import integer, objects
 
 T = TypeVar("T")
 
@@ -117,21 +119,26 @@ class DirectoryReader:
             peers=peers.result(),
         )
 
-    async def again(self, last: DirectoryRead, touched: Touched) -> DirectoryRead:
-        """The last reading with what a command has changed since, read anew; the rest is kept."""
-        asked = self._clock.now()
-        users = {row.number: row for row in last.users if row.number not in touched.users}
-        for number in sorted(touched.users):
-            quoted = number.replace("'", "''")
-            users |= {row.number: row for row in await self._part(_USERS.narrowed(f"Number eq '{quoted}'"))}
-        return replace(
-            last,
-            users=tuple(users.values()),
-            queues=await self._part(_QUEUES) if touched.queues else last.queues,
-            ring_groups=await self._part(_RING_GROUPS) if touched.ring_groups else last.ring_groups,
-            departments=await self._part(_GROUPS) if touched.departments else last.departments,
-            at=self._clock.at(asked),
-        )
+    async def again(self, last: DirectoryRead | None, touched: Touched) -> Amendment:
+        """What a command has changed, read anew. ``last``: what was known before it.
+
+        A user that is gone has left queues and ring groups; a new one belongs to departments.
+        """
+        at = self._clock.at(self._clock.now())
+        users = await self._numbered(_USERS, touched.users)
+        queues, ring_groups = set(touched.queues), set(touched.ring_groups)
+        known = {row.number for row in last.users} if last is not None else set()
+        joined: dict[str, frozenset[int]] = {}
+        for number, user in users.items():
+            if user is None and last is not None:
+                left_queues, left_groups = listing(last, number)
+                queues |= left_queues
+                ring_groups |= left_groups
+            elif user is not None and number not in known:
+                joined[number] = await self._departments_of(user)
+        queue_rows = await self._numbered(_QUEUES, queues)
+        ring_group_rows = await self._numbered(_RING_GROUPS, ring_groups)
+        return Amendment(at, users, queue_rows, ring_group_rows, joined)
 
     async def contact(self, id_: int) -> ContactChanged:
         """One contact."""
@@ -143,6 +150,23 @@ class DirectoryReader:
         """All of the address book."""
         contacts: tuple[Contact, ...] = await self._part(_CONTACTS, CONTACTS_PAGE)
         return ContactsRead(contacts)
+
+    async def _numbered(self, part: _Part[T], numbers: Collection[str]) -> dict[str, T | None]:
+        found: dict[str, T | None] = {}
+        for number in sorted(numbers):
+            quoted = number.replace("'", "''")
+            found[number] = next(iter(await self._part(part.narrowed(f"Number eq '{quoted}'"))), None)
+        return found
+
+    async def _departments_of(self, user: UserRow) -> frozenset[int]:
+        query = {"$select": "Id", "$expand": "Groups($select=GroupId)"}
+        try:
+            row = await self._client.get_json(f"{XAPI}/Users({user.id})", query)
+        except PbxRefused as refused:
+            self._refused("Groups", refused)
+            return frozenset()
+        groups = objects(row.get("Groups")) if isinstance(row, dict) else ()
+        return frozenset(id_ for group in groups if (id_ := integer(group, "GroupId")) is not None)
 
     async def _part(self, part: _Part[T], top: int = 100) -> tuple[T, ...]:
         try:

@@ -32,6 +32,7 @@ class Logins:
         self._settings = settings
         self._known: Mapping[str, Mapping[str, bool]] | None = None
         self._refused = False
+        self._reading = asyncio.Lock()
 
     async def run(self, connected: asyncio.Event) -> None:
         """Until cancelled."""
@@ -57,7 +58,8 @@ class Logins:
 
     async def read(self) -> None:
         """Read now. Raises CommandRefused if the API client may not, PbxError."""
-        self._tell(await self._web.queues_info())
+        async with self._reading:  # or an answer of before would come after one of after
+            self._tell(await self._web.queues_info())
 
     def _tell(self, logins: Mapping[str, Mapping[str, bool]] | None) -> None:
         if logins != self._known:

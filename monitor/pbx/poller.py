@@ -28,12 +28,24 @@ class Poller:
         self._poked = asyncio.Event()
         self._began = float("-inf")
         self._calls = True
+        self._looking: list[asyncio.Future[None]] = []
         self.alone = False
         """Whether no events tell of new calls, so that there is no idling."""
 
     def poke(self) -> None:
         """Read soon."""
         self._poked.set()
+
+    async def look(self) -> None:
+        """Read soon, and wait until what was asked for from now on has been told."""
+        told = asyncio.get_running_loop().create_future()
+        self._looking.append(told)
+        self.poke()
+        try:
+            await told
+        finally:
+            if told in self._looking:
+                self._looking.remove(told)
 
     async def run(self, on_read: Callable[[], None]) -> NoReturn:
         """Read until something goes wrong; raises PbxError. ``on_read``: called after each read."""
@@ -46,11 +58,15 @@ class Poller:
 
     async def _read(self) -> None:
         self._began = asked = self._clock.now()
+        looking = list(self._looking)
         answer = await self._client.active_calls()
         if answer.server_now is not None:
             self._clock.learn(answer.server_now, asked, self._clock.now())
         self._calls = bool(answer.rows)
         self._emit(ActiveCallsRead(answer.rows, asked, self._clock.at(asked)))
+        for told in looking:
+            if not told.done():
+                told.set_result(None)
 
     async def _interval(self) -> None:
         interval = self._client.settings.poll_interval

@@ -15,14 +15,14 @@ from typing import Final
 import structlog
 
 from monitor.errors import PbxError, PbxRefused
-from monitor.pbx import commands
 from monitor.pbx.client import PbxClient, PbxSettings
 from monitor.pbx.clock import PbxClock
-from monitor.pbx.commands_done import Touched
 from monitor.pbx.connection import Condition, ConnectionState
 from monitor.pbx.directory import DirectoryReader
-from monitor.pbx.facts import ActiveCallsRead, ContactsRead, DirectoryRead, Fact, ParticipantsRead
+from monitor.pbx.execution import Execution
+from monitor.pbx.facts import ActiveCallsRead, Fact, ParticipantsRead
 from monitor.pbx.failures import Backoff
+from monitor.pbx.known import Known
 from monitor.pbx.listener import Listener
 from monitor.pbx.logins import Logins
 from monitor.pbx.poller import Poller
@@ -32,8 +32,6 @@ STEADY: Final = 10.0
 """Seconds for which a socket must have been live, for the next retry to be a quick one again."""
 DO_WITHOUT_AFTER: Final = 10.0
 """Seconds of failing ActiveCalls reads after which it is done without."""
-LOOK_WITHIN: Final = 1.0
-"""Seconds for a call that was just made to be read."""
 _FIRST_RECHECK: Final = 5.0
 
 _log = structlog.get_logger(__name__)
@@ -63,10 +61,12 @@ class PbxSource:
         self._directory_wanted = asyncio.Event()
         self._live_since: float | None = None
         self._rows_failing_since: float | None = None
-        self._contacts: ContactsRead | None = None
-        self._directory: DirectoryRead | None = None
+        self._contacts_wanted = asyncio.Event()
+        self._known = Known(emit)
         self._logins = Logins(self._client, emit, clock, settings)
-        self._changes = 0
+        self._execution = Execution(
+            self._client, self._reader, self._known, self._logins, self._listener, self._poller, self._want_all
+        )
         self._log = _log.bind(url=settings.url)
 
     @property
@@ -79,36 +79,7 @@ class PbxSource:
 
         Raises CommandRefused (nothing was changed), OutcomeUnknown, PbxUnreachable and TokenRefused (not done).
         """
-        self._changes += 1  # whatever is being read now may be of before
-        try:
-            done = await commands.run(self._client, command, arguments)
-        finally:
-            self._changes += 1
-        try:
-            await self._read_again(done.touched)
-        except PbxError as error:
-            self._log.warning("what a command changed could not be read again yet", reason=str(error))
-            self._directory_wanted.set()
-        return done.reply
-
-    async def _read_again(self, touched: Touched) -> None:
-        if touched.directory and self._directory is not None:
-            changes = self._changes
-            read = await self._reader.again(self._directory, touched)
-            if changes == self._changes:
-                self._tell_directory(read)
-            else:
-                self._directory_wanted.set()
-        for id_ in touched.contacts:
-            self._contacts = None  # the next whole reading is told again, whatever it says
-            self._emit(await self._reader.contact(id_))
-        if touched.logins:
-            await self._logins.read()
-        if touched.participant is not None:
-            self._poller.poke()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_WITHIN):
-                    await self._listener.look(*touched.participant)
+        return await self._execution.execute(command, arguments)
 
     def poke(self) -> None:
         """Read ActiveCalls soon."""
@@ -234,7 +205,7 @@ class PbxSource:
         backoff = Backoff()
         while True:
             self._directory_wanted.clear()
-            changes = self._changes
+            self._known.directory_asked()
             try:
                 read = await self._reader.directory()
             except PbxError as error:
@@ -242,20 +213,15 @@ class PbxSource:
                 await asyncio.sleep(backoff.pause(error))
                 continue
             backoff.reset()
-            if changes != self._changes and self._directory is not None:
-                continue  # a command has changed something meanwhile: this may be of before
-            self._tell_directory(read)
-            try:
-                async with asyncio.timeout(self._settings.directory_interval):
-                    await self._directory_wanted.wait()
-            except TimeoutError:
-                continue
+            self._known.directory_read(read)
+            await _wait(self._directory_wanted, self._settings.directory_interval)
 
     async def _follow_contacts(self) -> None:
         backoff = Backoff()
         while True:
             await self._connected.wait()
-            changes = self._changes
+            self._contacts_wanted.clear()
+            self._known.contacts_asked()
             try:
                 contacts = await self._reader.contacts()
             except PbxError as error:
@@ -263,16 +229,12 @@ class PbxSource:
                 await asyncio.sleep(backoff.pause(error))
                 continue
             backoff.reset()
-            if changes != self._changes:
-                continue  # likewise
-            if contacts != self._contacts:
-                self._contacts = contacts
-                self._emit(contacts)
-            await asyncio.sleep(self._settings.contacts_interval)
+            self._known.contacts_read(contacts)
+            await _wait(self._contacts_wanted, self._settings.contacts_interval)
 
-    def _tell_directory(self, read: DirectoryRead) -> None:
-        self._directory = read
-        self._emit(read)
+    def _want_all(self) -> None:
+        self._directory_wanted.set()
+        self._contacts_wanted.set()
 
     def _tell(self) -> None:
         again = self._state.ever
@@ -290,3 +252,10 @@ class PbxSource:
         say = self._log.warning if troubled else self._log.info
         say("connection", connection=news.connection, source=news.source, reason=news.reason)
         self._emit(news)
+
+
+async def _wait(wanted: asyncio.Event, seconds: float) -> None:
+    """Until it is wanted, or for so long."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await wanted.wait()
