@@ -45,9 +45,10 @@ def demo(
     queues: Queues = 4,
     rate: Rate = 60.0,
     seed: Seed = 42,
+    control: Annotated[bool, typer.Option("--control", help="Also give a key that may change things.")] = False,
 ) -> None:
     """Show live calls of a simulated PBX: everything in one process on loopback."""
-    _run(demonstration.run(port, extensions, queues, rate, seed))
+    _run(demonstration.run(port, extensions, queues, rate, seed, control=control))
 
 
 @app.command()

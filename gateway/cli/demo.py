@@ -12,7 +12,7 @@ import fakeredis
 from pydantic import SecretStr
 
 from gateway import run as gateway_run
-from gateway.auth import ApiKey, KeyTable, digest_of
+from gateway.auth import ApiKey, KeyTable, digest_of, new_key
 from gateway.config import GatewaySection
 from monitor import logs
 from monitor import run as monitor_run
@@ -24,13 +24,20 @@ DEMO_KEY = "qRQi5xQj8SvI"
 _PBX = "demo"
 
 
-async def run(port: int, extensions: int, queues: int, rate: float, seed: int) -> None:
-    """Until cancelled; prints what to try next. Raises ConfigError if the port is taken."""
+async def run(port: int, extensions: int, queues: int, rate: float, seed: int, *, control: bool = False) -> None:
+    """Until cancelled; prints what to try next. ``control``: with a second key, which may change things.
+
+    Raises ConfigError if the port is taken.
+    """
     logs.configure("warning", "human")
     simulated = SimulatorSettings(extensions=extensions, queues=queues, rate=rate, seed=seed)
     server = fakeredis.FakeServer()
     monitor_bus, gateway_bus = (fakeredis.FakeAsyncRedis(server=server) for _ in range(2))
-    key = ApiKey("demo", digest_of(DEMO_KEY), _PBX, frozenset({"read", "contacts"}))
+    keys = [ApiKey("demo", digest_of(DEMO_KEY), _PBX, frozenset({"read", "contacts"}))]
+    control_key = new_key() if control else None
+    if control_key is not None:
+        scopes = frozenset({"read", "contacts", "control", "admin"})
+        keys.append(ApiKey("demo control", digest_of(control_key), _PBX, scopes))
     async with SimulatedPbx(simulated) as pbx, asyncio.TaskGroup() as tasks:
         section = PbxSection(
             name=_PBX, url=pbx.url, client_id=pbx.client_id, client_secret=SecretStr(pbx.client_secret)
@@ -38,14 +45,14 @@ async def run(port: int, extensions: int, queues: int, rate: float, seed: int) -
         watching = tasks.create_task(monitor_run.run(MonitorSettings(pbx=(section,)), monitor_bus))
         try:
             settings = GatewaySection(port=port)
-            async with gateway_run.serving([_PBX], KeyTable([key]), settings, gateway_bus) as gateway:
-                print(_welcome(gateway.address, pbx.url, simulated), flush=True)
+            async with gateway_run.serving([_PBX], KeyTable(keys), settings, gateway_bus) as gateway:
+                print(_welcome(gateway.address, pbx.url, simulated, control_key), flush=True)
                 await gateway.ended()
         finally:
             watching.cancel()
 
 
-def _welcome(address: str, pbx: str, simulated: SimulatorSettings) -> str:
+def _welcome(address: str, pbx: str, simulated: SimulatorSettings, control_key: str | None) -> str:
     stream = address.replace("http", "ws", 1)
     return f"""
 callmon demo: live calls of a simulated 3CX ({simulated.extensions} extensions, {simulated.queues} queues, \
@@ -57,4 +64,15 @@ callmon demo: live calls of a simulated 3CX ({simulated.extensions} extensions, 
   changes, readable   .venv/bin/callmon tail --url {address} --key {DEMO_KEY}
   changes, as frames  .venv/bin/python -m websockets '{stream}/webapi/{DEMO_KEY}/stream?topics=calls,queues'
 
+{_control(address, control_key)}
 The key {DEMO_KEY} only reads. Ctrl-C ends it."""
+
+
+def _control(address: str, key: str | None) -> str:
+    if key is None:
+        return ""
+    return f"""
+The key {key} may change things at the simulated PBX, until the demo ends:
+  set a status        curl '{address}/webapi/{key}/ext.fwd.set?num=101&status=Away'
+  make a call         curl '{address}/webapi/{key}/makecall?first=101&second=102'
+"""
