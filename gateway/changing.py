@@ -11,16 +11,18 @@ import re
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
+from msgspec import to_builtins
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.answers import json_response
 from gateway.auth import ApiKey
-from gateway.commands_table import Command
+from gateway.commands_table import Command, Run, command_named
 from gateway.errors import (
     BadParameter,
     CommandFailed,
     NoState,
+    NotAvailable,
     OutcomeUnknown,
     PbxAway,
     PositionNotReached,
@@ -55,6 +57,28 @@ async def carry_out(request: Request, view: PbxView, key: ApiKey, command: Comma
     )
     headers = {"Idempotent-Replayed": "true"} if answered.again else {}
     return _response(command, answered.outcome, headers)
+
+
+def as_caller(request: Request, view: PbxView, key: ApiKey) -> Run:
+    """What carries out a composition's parts with its caller's rights and limits."""
+
+    async def run(command: str, /, **arguments: str) -> dict[str, Any]:
+        part = command_named(command)
+        key.require(part.scope)
+        if part.composition is not None:
+            raise NotAvailable(f"{command} is a composition itself: it cannot be a part of one.")
+        asked = Asked(view.live.state, view.book.state, view.phonebook, key.visibility, part.check(arguments.items()))
+        if part.query is not None:
+            reply: dict[str, Any] = to_builtins(part.query(asked), str_keys=True)
+            return reply
+        check_limits(part, asked)
+        client = request.client.host if request.client is not None else ""
+        answered = await view.commander.carry_out(part.name, dict(arguments), key.name, client)
+        if answered.outcome.failure is not None:
+            raise _refusal(answered.outcome.failure)
+        return {"result": True} | (answered.outcome.reply or {})
+
+    return run
 
 
 async def at_least(request: Request, view: PbxView, command: Command) -> None:

@@ -6,12 +6,11 @@ has, is carried out by the monitor; it has no query.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Literal, TypeAlias
-
-from msgspec import Struct
+from typing import Any, Literal, Protocol, TypeAlias, get_args
 
 from gateway.errors import MissingParameter, UnknownCommand, UpgradeNeeded
 from gateway.parameters import Arguments, Parameter, check, quoted
@@ -20,7 +19,20 @@ from gateway.queries.asked import Asked
 from monitor.model.keys import Space
 
 Scope: TypeAlias = Literal["read", "contacts", "control", "admin", "sql"]
-Query: TypeAlias = Callable[[Asked], Struct]
+Query: TypeAlias = Callable[[Asked], object]
+"""A function of the replica: what it gives is the reply, a Struct or anything else that JSON can hold."""
+
+
+class Run(Protocol):
+    """Carries out another command in the name of the caller's key, as far as that may."""
+
+    async def __call__(self, command: str, /, **arguments: str) -> dict[str, Any]:
+        """The reply. Raises gateway.errors' refusals, which the composition may catch or let go on to the client."""
+        ...
+
+
+Composition: TypeAlias = Callable[[Run, Arguments], Awaitable[object]]
+"""A command made of commands: what it gives is the reply."""
 
 STREAM_ADDRESS = "stream"
 RESERVED_ADDRESSES = (STREAM_ADDRESS, "events", "ticket")
@@ -29,7 +41,9 @@ RESERVED_ADDRESSES = (STREAM_ADDRESS, "events", "ticket")
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One documented command. ``one_of``: parameters of which at least one must be given, if any are named.
+    """One command. ``one_of``: parameters of which at least one must be given, if any are named.
+
+    With a ``query`` it is answered here, with a ``composition`` by what that does; with neither by the monitor.
 
     ``space``: the history whose position an answer bears.
     """
@@ -42,6 +56,12 @@ class Command:
     one_of: tuple[str, ...] = ()
     space: Space = "live"
     methods: tuple[str, ...] = ("GET", "POST")
+    composition: Composition | None = None
+
+    @property
+    def changes(self) -> bool:
+        """Whether it is for the monitor, at the PBX."""
+        return self.query is None and self.composition is None
 
     def check(self, given: Iterable[tuple[str, str]]) -> Arguments:
         """The arguments out of a request's names and values. Raises BadRequest's kinds."""
@@ -250,5 +270,22 @@ _ALL = (
 COMMANDS: dict[str, Command] = {command.name: command for command in _ALL}
 """Every documented command by its name, in the order in which they are listed."""
 
-RESERVED = frozenset(COMMANDS) | frozenset(RESERVED_ADDRESSES)
+RESERVED = set(COMMANDS) | set(RESERVED_ADDRESSES)
 """What no key may equal, or an address would have two meanings."""
+DOCUMENTED = frozenset(COMMANDS)
+
+_NAME = re.compile(r"[a-z0-9]+(\.[a-z0-9_]+)+")
+
+
+def register(command: Command) -> None:
+    """Add a site's own command, before anything is served. Raises ValueError, with a sentence, if it does not fit."""
+    if not _NAME.fullmatch(command.name):
+        raise ValueError(f"{quoted(command.name)} is no name for a command: use words joined by dots, as site.my.get.")
+    if command.name in RESERVED:
+        raise ValueError(f"There is a command {command.name} already.")
+    if (command.query is None) == (command.composition is None):
+        raise ValueError(f"{command.name} needs either a query or a composition.")
+    if command.scope not in get_args(Scope):
+        raise ValueError(f"{command.name} has the scope {command.scope!r}; scopes are {', '.join(get_args(Scope))}.")
+    COMMANDS[command.name] = command
+    RESERVED.add(command.name)

@@ -12,7 +12,6 @@ from gateway.visibility import NO_LIMITS, Limits
 from monitor.model.instants import instant
 from monitor.settings import FileSettings, Section
 
-_RESERVED_DIGESTS = {digest_of(word): word for word in RESERVED}
 _Numbers = frozenset[Annotated[str, Field(min_length=1, max_length=64)]]
 
 
@@ -56,8 +55,9 @@ class KeySection(Section):
     @field_validator("digest")
     @classmethod
     def _unambiguous(cls, value: str) -> str:
-        if value in _RESERVED_DIGESTS:
-            raise ValueError(f"this is the digest of {_RESERVED_DIGESTS[value]!r}, which is an address, not a key")
+        word = next((word for word in RESERVED if digest_of(word) == value), None)
+        if word is not None:
+            raise ValueError(f"this is the digest of {word!r}, which is an address, not a key")
         return value
 
     def api_key(self) -> ApiKey:

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gateway import changing
-from gateway.answers import AnswerCache, refuse, respond
+from gateway.answers import AnswerCache, json_response, refuse, respond
 from gateway.auth import ApiKey, KeyTable, authenticate
 from gateway.commands_table import RESERVED, Command, command_named, commands_for
 from gateway.errors import NoState, Refused, UnknownCommand, UnknownPbx, WrongMethod
@@ -27,6 +27,7 @@ from gateway.queries.asked import Asked
 from gateway.queries.calls import what_this_is
 from monitor.model.instants import from_unix
 from monitor.model.keys import Space
+from monitor.model.wire import to_json
 
 if TYPE_CHECKING:
     from msgspec import Struct
@@ -105,6 +106,9 @@ class WebApi:
         _check_method(request.method, command.methods)
         key.require(command.scope)
         arguments = command.check(came.pairs)
+        if command.composition is not None:
+            made = await command.composition(changing.as_caller(request, view, key), arguments)
+            return json_response(to_json(made))
         if command.query is None:
             asked = Asked(view.live.state, view.book.state, view.phonebook, key.visibility, arguments)
             return await changing.carry_out(request, view, key, command, asked)
@@ -128,7 +132,7 @@ class WebApi:
         return self._answer(request, view, "live", ("", scopes), make)
 
     def _answer(
-        self, request: Request, view: PbxView, space: Space, question: Hashable, make: Callable[[], Struct]
+        self, request: Request, view: PbxView, space: Space, question: Hashable, make: Callable[[], object]
     ) -> Response:
         # No await in here: state and position belong together.
         replica = view.book if space == "book" else view.live

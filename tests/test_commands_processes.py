@@ -80,7 +80,10 @@ async def outcome(commander: Commander, num: str) -> str:
 
 async def check(bus: RealBus, told: dict[str, str]) -> None:
     """Compare what was told with what was done."""
-    done = Counter(num.decode() for num in await bus.client().execute_command("LRANGE", "carried out", 0, -1))
+    async with bus.client().pipeline() as pipe:
+        pipe.execute_command("LRANGE", "carried out", 0, -1)
+        (carried_out,) = await pipe.execute()
+    done = Counter(num.decode() for num in carried_out)
     for num, word in told.items():
         assert done[num] <= 1, f"{num}, told {word}, was carried out {done[num]} times"
         assert word != "success" or done[num] == 1, f"{num} was told a success and was not carried out"

@@ -11,6 +11,7 @@ import asyncio
 import fakeredis
 from pydantic import SecretStr
 
+from gateway import own_commands
 from gateway import run as gateway_run
 from gateway.auth import ApiKey, KeyTable, digest_of, new_key
 from gateway.config import GatewaySection
@@ -30,6 +31,7 @@ async def run(port: int, extensions: int, queues: int, rate: float, seed: int, *
     Raises ConfigError if the port is taken.
     """
     logs.configure("warning", "human")
+    own_commands.load()
     simulated = SimulatorSettings(extensions=extensions, queues=queues, rate=rate, seed=seed)
     server = fakeredis.FakeServer()
     monitor_bus, gateway_bus = (fakeredis.FakeAsyncRedis(server=server) for _ in range(2))

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from gateway import own_commands
 from gateway import run as gateway_run
 from gateway.config import GatewaySettings
 from monitor import bus, logs
@@ -29,6 +30,7 @@ async def monitor(config: Path | None) -> None:
 
 async def gateway(config: Path | None, port: int | None) -> None:
     """Until cancelled. Raises ConfigError."""
+    own_commands.load()  # before the keys are read: none may equal a command
     settings = GatewaySettings.load(config)
     logs.configure(settings.log.level, settings.log.format)
     if not settings.pbx_names:

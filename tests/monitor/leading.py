@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from redis.asyncio import Redis
 
-from monitor.bus import connect
+from monitor.bus import connect, send
 from monitor.service import Emit, MayMint, Service
 from tests.monitor.hands import CountingTracker, HandSource, NoteBook
 
@@ -30,7 +30,7 @@ class ReadySource(HandSource):
         await super().run()
 
     async def execute(self, command: str, arguments: Mapping[str, str]) -> Mapping[str, object]:
-        await self._deeds.execute_command("RPUSH", "carried out", arguments["num"])
+        await send(self._deeds, [("RPUSH", "carried out", arguments["num"])])
         await asyncio.sleep(random.uniform(0.0, 0.02))
         return await super().execute(command, arguments)
 
