@@ -25,6 +25,23 @@ _LARGEST_CACHED = 2 * 1024 * 1024
 _VARY = "Authorization, X-API-Key"
 
 
+class Reason(Struct, frozen=True):
+    """Why a request failed."""
+
+    code: str
+    """A stable word."""
+    message: str
+    """A sentence for people; its wording may change."""
+
+
+class Failure(Struct, frozen=True):
+    """The body of every refusal."""
+
+    result: bool
+    """Always false."""
+    error: Reason
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """An encoded answer and the position of the state that it was made from."""
@@ -50,7 +67,7 @@ class AnswerCache:
     def __len__(self) -> int:
         return len(self._answers)
 
-    def answer(self, question: Hashable, position: Position, make: Callable[[], Struct]) -> Answer:
+    def answer(self, question: Hashable, position: Position, make: Callable[[], object]) -> Answer:
         """The answer to ``question`` at ``position``: the one kept, or what ``make`` makes."""
         if position != self._position:
             self._answers.clear()
@@ -73,7 +90,7 @@ class AnswerCache:
             self._bytes -= len(oldest.body)
 
 
-def encode(value: Struct, position: Position) -> Answer:
+def encode(value: object, position: Position) -> Answer:
     """The answer as JSON with its entity tag."""
     body = to_json(value)
     return Answer(body, f'"{blake2b(body, digest_size=16).hexdigest()}"', position)
@@ -118,16 +135,6 @@ def matches(if_none_match: str, etag: str) -> bool:
     return "*" in tags or etag in tags
 
 
-class _Reason(Struct, frozen=True):
-    code: str
-    message: str
-
-
-class _Failure(Struct, frozen=True):
-    result: bool
-    error: _Reason
-
-
 def _failure(row: Shown, message: str, method: str, headers: dict[str, str]) -> Response:
-    body = to_json(_Failure(False, _Reason(row.code, message)))
+    body = to_json(Failure(False, Reason(row.code, message)))
     return json_response(body, row.status, headers, head=method == "HEAD")
