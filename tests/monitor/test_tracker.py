@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from monitor.board import ENDED_KEPT
 from monitor.model.entities import Contact
 from monitor.pbx.facts import ConnectionChanged, ContactsRead, ParticipantSeen
-from monitor.tracker import ENDED_KEPT, Tracker
+from monitor.tracker import Tracker
 from tests.monitor.pbx_facts import NOON, Told, directory, participant
 
 CALLER = "10000 skyetel (+491701)"
