@@ -20,6 +20,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import assert_never
 
 import structlog
@@ -37,6 +38,8 @@ from monitor.model.wire import Announcement, Heartbeat, Malformed, decode_announ
 SILENCE = 3.0
 COMPARE = 5.0
 CONFIRM_WITHIN = 5.0
+_LOOKING = 0.05
+"""Seconds between two looks whether the store has answered."""
 _BACKOFF_BASE = 0.05
 _BACKOFF_CAP = 1.0
 
@@ -70,6 +73,7 @@ class Feed:
         self._heard_at = 0.0  # loop's clock
         self._heard_wall = 0.0
         self._failures = 0
+        self._owed: Position | None = None
         self._log = _log.bind(pbx=keys.pbx, space=keys.space)
 
     @property
@@ -115,6 +119,7 @@ class Feed:
             await pubsub.subscribe(self._keys.channel)
             await self._confirmed(pubsub)
             await self._catch_up()
+            self._owed = None
             self.connected, self._failures = True, 0
             self._log.info("following", position=str(self._replica.position))
             self._on_change()
@@ -131,18 +136,28 @@ class Feed:
     async def _listen(self, pubsub: PubSub) -> None:
         loop = asyncio.get_running_loop()
         listening_since = compared_at = loop.time()
-        while True:
-            heed_cancellation()
-            due = min(compared_at + self._compare, max(self._heard_at, compared_at) + self._silence)
-            message = await pubsub.get_message(timeout=max(due - loop.time(), 0.001))
-            if message is not None and message["type"] == "message":
-                await self._take(decode_announcement(message["data"]))
-            elif message is not None and message["type"] == "subscribe":
-                await self._catch_up()
-            if loop.time() >= due:
-                silent = loop.time() - max(self._heard_at, listening_since) >= self._silence
-                await self._check(silent=silent)
-                compared_at = loop.time()
+        looking: _Look | None = None
+        try:
+            while True:
+                heed_cancellation()
+                due = min(compared_at + self._compare, max(self._heard_at, compared_at) + self._silence)
+                wait = _LOOKING if looking is not None else max(due - loop.time(), 0.001)
+                message = await pubsub.get_message(timeout=wait)
+                if message is not None and message["type"] == "message":
+                    await self._take(decode_announcement(message["data"]))
+                elif message is not None and message["type"] == "subscribe":
+                    await self._catch_up()
+                if looking is not None and looking.reading.done():
+                    await self._compared(looking)
+                    looking = None
+                elif looking is None and loop.time() >= due:
+                    silent = loop.time() - max(self._heard_at, listening_since) >= self._silence
+                    looking = self._look(silent=silent)
+                    compared_at = loop.time()
+        finally:
+            if looking is not None:
+                looking.reading.cancel()
+                await asyncio.gather(looking.reading, return_exceptions=True)
 
     async def _take(self, message: Announcement) -> None:
         mine = self._replica.position
@@ -159,17 +174,29 @@ class Feed:
         if fresh:
             self._hear(message.at)
 
-    async def _check(self, *, silent: bool) -> None:
-        """Compare with the store. If we heard nothing while it moved, the subscription is wedged."""
-        mine, at = self._replica.position, self._replica.at
-        stored = await read_position(self._redis, self._keys)
-        if stored is None or (mine is not None and stored.position < mine):
+    def _look(self, *, silent: bool) -> _Look:
+        """Begin to read the store's position; what is announced meanwhile is taken in all the same."""
+        reading = asyncio.create_task(read_position(self._redis, self._keys))
+        return _Look(reading, self._replica.position, self._replica.at, self._heard_at, silent)
+
+    async def _compared(self, look: _Look) -> None:
+        """Compare with the store. If we heard nothing while it moved, the subscription is wedged.
+
+        A store that is ahead may have its announcements on the way to us still: they must be here by the next look.
+        """
+        stored, owed = look.reading.result(), self._owed
+        self._owed = None
+        if stored is None or (look.mine is not None and stored.position < look.mine):
             await self._behind(stored)
             return
-        if silent and (stored.position != mine or stored.at != at):
+        silent = look.silent and self._heard_at == look.heard_at
+        if silent and (stored.position != look.mine or stored.at != look.at):
             raise _Wedged(f"the store moved to {stored.position}, {stored.at}, unheard")
-        if stored.position != mine:
+        mine = self._replica.position
+        if mine is None or (owed is not None and mine < owed):
             await self._catch_up()
+        elif mine < stored.position:
+            self._owed = stored.position
 
     async def _catch_up(self, announced: Position | None = None) -> bool:
         """Go to where the store is, by the log or by the state. Whether we are at ``announced`` now, or further on."""
@@ -231,6 +258,17 @@ class Feed:
     def _stale(self) -> None:
         self._replica.silent(from_unix(self._heard_wall))
         self._on_change()
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """A look at the store's position, and what we knew when it began."""
+
+    reading: asyncio.Task[StoredPosition | None]
+    mine: Position | None
+    at: str | None
+    heard_at: float
+    silent: bool
 
 
 class _Wedged(Exception):

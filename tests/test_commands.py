@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from gateway.commanding import Commander
 from gateway.errors import BusAway, IdempotencyKeyReused, NoMonitor, OutcomeUnknown
 from gateway.pbxview import PbxView, open_view
+from monitor.bus import connect
 from monitor.errors import CommandRefused, PbxUnreachable
 from monitor.errors import OutcomeUnknown as NobodyKnows
 from monitor.model.entities import Ivr
@@ -265,3 +266,68 @@ async def test_what_was_not_done_may_be_tried_again_under_the_same_key(bus: Bus)
         assert (await carry_out(view.commander, once=ONCE)).failure is not None
         monitor.source.trouble = None
         assert (await carry_out(view.commander, once=ONCE)).failure is None
+
+
+@asynccontextmanager
+async def late(bus: RealBus, seconds: float) -> AsyncIterator[str]:
+    """A way to the server on which every byte, there and back, is so much later; its address."""
+
+    async def carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        loop = asyncio.get_running_loop()
+        due: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+
+        async def deliver() -> None:
+            while (item := await due.get())[1]:
+                await asyncio.sleep(max(0.0, item[0] - loop.time()))
+                sink.write(item[1])
+            sink.close()
+
+        delivering = asyncio.create_task(deliver())
+        try:
+            while data := await source.read(65_536):
+                due.put_nowait((loop.time() + seconds, data))
+            due.put_nowait((0.0, b""))
+            await delivering
+        except (OSError, asyncio.CancelledError):
+            delivering.cancel()
+            sink.close()
+
+    carrying: list[asyncio.Task[None]] = []
+
+    async def join(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", bus.port)
+        async with asyncio.TaskGroup() as ways:
+            ways.create_task(carry(reader, back))
+            ways.create_task(carry(there, writer))
+
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        carrying.append(asyncio.create_task(join(reader, writer)))
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    try:
+        yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        for task in carrying:
+            task.cancel()
+        await asyncio.gather(*carrying, return_exceptions=True)
+
+
+async def test_a_gateway_whose_redis_is_half_a_second_away_shows_a_write_to_who_asks_for_its_position(
+    valkey: RealBus,
+) -> None:
+    async with (
+        both(valkey) as (_, first),
+        late(valkey, 0.5) as address,
+        connect(address) as slow,
+        gateway(slow) as second,
+    ):
+
+        async def write_and_read(times: int) -> None:
+            for _ in range(times):
+                outcome = await carry_out(first.commander, "makecall")
+                assert outcome.reply is not None
+                assert await second.milestones.wait(outcome.live, outcome.book, 2.0), "a query would answer 504"
+                assert int(shown(second)) >= outcome.reply["count"]
+
+        await asyncio.gather(*(write_and_read(20) for _ in range(50)))

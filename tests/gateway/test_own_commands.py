@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -132,7 +133,7 @@ async def test_the_documented_example_installs_and_answers(tmp_path: Path) -> No
             assert call.status_code in (200, 409), call.text
 
 
-async def _ready(http: httpx.AsyncClient, path: str) -> dict[str, object]:
+async def _ready(http: httpx.AsyncClient, path: str) -> dict[str, Any]:
     async with asyncio.timeout(30):
         while True:
             answer = await http.get(path)
