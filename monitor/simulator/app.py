@@ -34,8 +34,12 @@ def make_app(
     faults: Faults,
     switches: Switches,
     others: Sequence[BaseRoute],
+    cut: Callable[[tuple[str, int]], None],
 ) -> ASGIApp:
-    """The application. ``others``: the routes under ``/xapi``, and those of the web client."""
+    """The application. ``others``: the routes under ``/xapi``, and those of the web client.
+
+    ``cut``: ends the connection of a client's address without a word.
+    """
     endpoint = _CallControlEndpoint(control)
     routes: list[BaseRoute] = [
         Route("/callcontrol/{path:path}", endpoint),
@@ -44,7 +48,7 @@ def make_app(
         Route("/connect/token", _token_endpoint(tokens), methods=["POST"], max_body_size=_LARGEST_BODY),
         *others,
     ]
-    return Gate(Starlette(routes=routes), directory, tokens, faults, switches)
+    return Gate(Starlette(routes=routes), directory, tokens, faults, switches, cut)
 
 
 class _CallControlEndpoint:

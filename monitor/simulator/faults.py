@@ -17,7 +17,7 @@ from monitor.simulator.tokens import Tokens
 
 T = TypeVar("T")
 
-Fault: TypeAlias = Literal["lost", "delayed", "swapped", "missing", "answered", "hung", "dropped"]
+Fault: TypeAlias = Literal["lost", "delayed", "swapped", "missing", "answered", "hung", "dropped", "unanswered"]
 
 _LONGEST_HOLD: Final = 0.2
 """Seconds for which an event that is to be overtaken waits for another to overtake it."""
@@ -31,6 +31,12 @@ class Interception:
     left: int
     path_prefix: str
     retry_after: int | None = None
+    method: str = ""
+    body: object = None
+
+    def takes(self, path: str, method: str) -> bool:
+        """Whether it is for such a request; an empty ``method`` is any."""
+        return path.startswith(self.path_prefix) and self.method in ("", method)
 
 
 class Faults:
@@ -51,7 +57,9 @@ class Faults:
         self._rng = random.Random(seed)  # noqa: S311 - chance for tests, nothing secret
         self._lose, self._lose_chance, self._swap, self._missing = 0, 0.0, 0, 0
         self._interceptions: list[Interception] = []
-        self._hangs: dict[str, asyncio.Event] = {}
+        self._unanswered: list[Interception] = []
+        self._hangs: dict[tuple[str, str], asyncio.Event] = {}
+        self._news = asyncio.Event()
         self._on_drop: list[Callable[[int | None], None]] = []
 
     # commands
@@ -78,14 +86,34 @@ class Faults:
         self._missing = count
 
     def answer_with(
-        self, status: int, count: int = 1, path_prefix: str = "/", *, retry_after: int | None = None
+        self,
+        status: int,
+        count: int = 1,
+        path_prefix: str = "/",
+        *,
+        retry_after: int | None = None,
+        method: str = "",
+        body: object = None,
     ) -> None:
-        """The next ``count`` requests under that path are answered with ``status`` and nothing is done for them."""
-        self._interceptions.append(Interception(status, count, path_prefix, retry_after))
+        """The next ``count`` requests under that path are answered with ``status`` and nothing is done for them.
 
-    def hang(self, path_prefix: str = "/") -> None:
+        ``method``: only these; ``body``: what is answered, as JSON.
+        """
+        self._interceptions.append(Interception(status, count, path_prefix, retry_after, method, body))
+
+    def lose_answers(self, count: int = 1, path_prefix: str = "/", *, method: str = "") -> None:
+        """The next ``count`` requests under that path are carried out, and cut off before they are answered."""
+        self._unanswered.append(Interception(0, count, path_prefix, method=method))
+
+    def hang(self, path_prefix: str = "/", *, method: str = "") -> None:
         """Requests under that path wait until :meth:`release`; whoever stays that long is served then."""
-        self._hangs.setdefault(path_prefix, asyncio.Event())
+        self._hangs.setdefault((path_prefix, method), asyncio.Event())
+
+    async def until(self, fault: Fault, times: int = 1) -> None:
+        """Wait until an answer was tampered with so often in all: ``answered``, ``hung`` or ``unanswered``."""
+        while self.happened[fault] < times:
+            self._news.clear()
+            await self._news.wait()
 
     def release(self) -> None:
         """Let go of all requests that hang, and hang no more."""
@@ -113,6 +141,7 @@ class Faults:
         """End every fault that is set; a socket that does not listen stays so."""
         self._lose, self._lose_chance, self._swap, self._missing, self.delay = 0, 0.0, 0, 0, 0.0
         self._interceptions.clear()
+        self._unanswered.clear()
         self.release()
 
     # questions of the simulator
@@ -141,24 +170,35 @@ class Faults:
         self.happened["missing"] += 1
         return True
 
-    def intercepts(self, path: str) -> Interception | None:
+    def intercepts(self, path: str, method: str = "") -> Interception | None:
         """What to answer in place of the right answer."""
-        for interception in self._interceptions:
-            if path.startswith(interception.path_prefix):
+        return self._used(self._interceptions, path, method, "answered")
+
+    def unanswers(self, path: str, method: str) -> bool:
+        """Whether the right answer is to be cut off."""
+        return self._used(self._unanswered, path, method, "unanswered") is not None
+
+    def hangs(self, path: str, method: str = "") -> asyncio.Event | None:
+        """What a request of this path has to wait for."""
+        for (prefix, only), event in self._hangs.items():
+            if path.startswith(prefix) and only in ("", method):
+                self._note("hung")
+                return event
+        return None
+
+    def _used(self, faults: list[Interception], path: str, method: str, fault: Fault) -> Interception | None:
+        for interception in faults:
+            if interception.takes(path, method):
                 interception.left -= 1
                 if interception.left <= 0:
-                    self._interceptions.remove(interception)
-                self.happened["answered"] += 1
+                    faults.remove(interception)
+                self._note(fault)
                 return interception
         return None
 
-    def hangs(self, path: str) -> asyncio.Event | None:
-        """What a request of this path has to wait for."""
-        for prefix, event in self._hangs.items():
-            if path.startswith(prefix):
-                self.happened["hung"] += 1
-                return event
-        return None
+    def _note(self, fault: Fault) -> None:
+        self.happened[fault] += 1
+        self._news.set()
 
     def on_drop(self, callback: Callable[[int | None], None]) -> None:
         """Register who cuts the sockets."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from typing import Final
 
+import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from monitor.simulator.directory import Directory
@@ -32,15 +34,25 @@ class Gate:
     side by side. A request that hangs is forgotten if its client goes away.
     """
 
-    def __init__(self, app: ASGIApp, directory: Directory, tokens: Tokens, faults: Faults, switches: Switches) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        directory: Directory,
+        tokens: Tokens,
+        faults: Faults,
+        switches: Switches,
+        cut: Callable[[tuple[str, int]], None],
+    ) -> None:
         self._app = app
+        self._cut = cut
         self._directory, self._tokens, self._faults = directory, tokens, faults
         self._latency = switches.latency
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request or one socket."""
         path: str = scope["path"]
-        hang = self._faults.hangs(path)
+        method: str = scope.get("method", "")
+        hang = self._faults.hangs(path, method)
         if hang is not None:
             held = await _wait(hang, receive)
             if held is None:
@@ -49,11 +61,15 @@ class Gate:
         if self._latency:
             await asyncio.sleep(self._latency / 2)
             send = _late(send, self._latency / 2)
-        intercepted = self._faults.intercepts(path)
+        intercepted = self._faults.intercepts(path, method)
         if intercepted is not None:
             after = intercepted.retry_after
-            headers = () if after is None else ((b"retry-after", b"%d" % after),)
-            await self._deny(scope, receive, send, intercepted.status, *headers)
+            headers = [] if after is None else [(b"retry-after", b"%d" % after)]
+            body = b""
+            if intercepted.body is not None:
+                body = msgspec.json.encode(intercepted.body)
+                headers.append((b"content-type", b"application/json"))
+            await self._deny(scope, receive, send, intercepted.status, *headers, body=body)
         elif path in _WITHOUT_TOKEN:
             await self._app(scope, receive, send)
         else:
@@ -67,17 +83,39 @@ class Gate:
             await self._deny(scope, receive, send, 403)
         else:
             scope.setdefault("state", {}).update(principal=principal, role=principal.max_role)
-            await self._app(scope, receive, send)
+            if scope["type"] == "http" and self._faults.unanswers(scope["path"], scope["method"]):
+                await self._unanswered(scope, receive)
+            else:
+                await self._app(scope, receive, send)
+
+    async def _unanswered(self, scope: Scope, receive: Receive) -> None:
+        """Have the request carried out and cut its connection."""
+
+        async def swallow(_: Message) -> None:
+            pass
+
+        await self._app(scope, receive, swallow)
+        self._cut(scope["client"])
+        while (await receive())["type"] not in _GONE:
+            pass
 
     async def _deny(
-        self, scope: Scope, receive: Receive, send: Send, status: int, *headers: tuple[bytes, bytes]
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        status: int,
+        *headers: tuple[bytes, bytes],
+        body: bytes = b"",
     ) -> None:
         refused_socket = scope["type"] == "websocket"
         if refused_socket:  # uvicorn adds its configured headers to all answers but this one
             headers = (*headers, (b"x-3cx-version", self._directory.version.encode()))
         kind = "websocket.http.response" if refused_socket else "http.response"
-        await send({"type": f"{kind}.start", "status": status, "headers": [*headers, (b"content-length", b"0")]})
-        await send({"type": f"{kind}.body", "body": b""})
+        await send(
+            {"type": f"{kind}.start", "status": status, "headers": [*headers, (b"content-length", b"%d" % len(body))]}
+        )
+        await send({"type": f"{kind}.body", "body": body})
         if refused_socket:
             await _end(receive)
 

@@ -15,6 +15,8 @@ from monitor.simulator.tls import CertificateFiles
 
 _SEND_BUFFER: Final = 64 * 1024
 """Bytes that the kernel takes for one client, so that a client that does not read is noticed soon."""
+_TICK: Final = 1.0
+"""Seconds between updates of the Date header."""
 _LARGEST_MESSAGE: Final = 64 * 1024
 """Bytes of one WebSocket message from a client. The real limit is not published."""
 
@@ -25,6 +27,18 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.listens = asyncio.Event()
+        self._leaves = asyncio.Event()
+
+    def leave(self) -> None:
+        """Stop; without this uvicorn would only look now and then whether it should."""
+        self.should_exit = True
+        self._leaves.set()
+
+    async def main_loop(self) -> None:
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_TICK):
+                    await self._leaves.wait()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -84,7 +98,7 @@ class Listener:
         for server in self._server.servers:
             server.close()
         self.cut()
-        self._server.should_exit = True
+        self._server.leave()
         task, self._task = self._task, None
         await task
         self._server = None

@@ -101,7 +101,9 @@ class SimulatedPbx:
         routes = xapi.routes(self.directory, self.switchboard, self.switches, time.time)
         self.web_client = WebClientService(self.directory)
         routes += self.web_client.routes()
-        self._app = make_app(self.directory, self.tokens, control, self.sockets, self.faults, self.switches, routes)
+        self._app = make_app(
+            self.directory, self.tokens, control, self.sockets, self.faults, self.switches, routes, self._cut
+        )
         self._running: asyncio.Task[None] | None = None
         self._stack = AsyncExitStack()
         self._restarts = 0

@@ -20,6 +20,7 @@ FailedMakecall: TypeAlias = Literal["status", "ok"]
 PartialProfiles: TypeAlias = Literal["replace", "merge"]
 ContactsMatch: TypeAlias = Literal["exact", "tail"]
 Secrets: TypeAlias = Literal["concealed", "shown"]
+GovernedLogin: TypeAlias = Literal["obeyed", "ignored"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,5 +62,7 @@ class Switches:
     """How GetContactsByNumber compares: the whole number, or its end."""
     secrets: Secrets = "concealed"
     """Whether XAPI shows passwords and PINs in what it answers."""
+    governed_login: GovernedLogin = "obeyed"
+    """What becomes of a change of QueueStatus while another profile than Available is in force."""
     latency: float = 0.0
     """Seconds by which every HTTP answer is delayed."""

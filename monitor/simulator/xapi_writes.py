@@ -54,6 +54,8 @@ def change_dn(directory: Directory, switches: Switches, kind: DnKind, entity: En
     values = incoming(_SHAPES[kind][0], Target(directory, switches, entity), body)
     if values.get("Number") not in (None, entity["Number"]):
         raise errors.bad(errors.FORBIDDEN_CHANGE, "Number")
+    if kind == "extension" and switches.governed_login == "ignored" and entity["CurrentProfileName"] != "Available":
+        values.pop("QueueStatus", None)
     changed = dict(entity)
     _settle(directory, kind, changed, values)
     directory.update(entity, changed)

@@ -167,6 +167,25 @@ async def test_requests_under_a_path_are_answered_with_an_error_a_few_times(stat
         assert client.pbx.faults.happened["answered"] == 2
 
 
+async def test_only_one_method_fails_and_says_why() -> None:
+    async with running() as client:
+        client.pbx.faults.answer_with(400, 1, "/xapi/v1/Users", method="POST", body={"error": {"message": "no"}})
+        assert (await client.get("/xapi/v1/Users")).status == 200
+        refused = await client.post("/xapi/v1/Users", {})
+        assert (refused.status, refused.json) == (400, {"error": {"message": "no"}})
+        assert (await client.post("/xapi/v1/Users", {})).status == 201
+
+
+async def test_an_answer_is_lost_and_what_was_asked_is_done() -> None:
+    async with running() as client:
+        client.pbx.faults.lose_answers(1, "/xapi/v1/Users", method="POST")
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await client.post("/xapi/v1/Users", {"Number": "777"})
+        assert client.pbx.directory.dn("777") is not None
+        assert client.pbx.faults.happened["unanswered"] == 1
+        assert (await client.get("/xapi/v1/Users")).status == 200
+
+
 async def test_the_token_and_the_upgrade_can_fail_too() -> None:
     async with running() as client:
         client.pbx.faults.answer_with(503, 1, "/connect")

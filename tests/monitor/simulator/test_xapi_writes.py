@@ -120,6 +120,15 @@ async def test_a_user_is_changed(client: Client, change: dict[str, Any]) -> None
         assert after["DisplayName"] == "Name, New"
 
 
+@pytest.mark.parametrize(("governed", "after"), [("obeyed", "LoggedOut"), ("ignored", "LoggedIn")])
+async def test_a_profile_may_govern_the_login_to_queues(governed: Any, after: str) -> None:
+    client = Client(switches=Switches(governed_login=governed))
+    key = await user_id(client, "101")
+    await client.ask("PATCH", f"/Users({key})", {"CurrentProfileName": "Away"})
+    assert (await client.ask("PATCH", f"/Users({key})", {"QueueStatus": "LoggedOut"})).status == 204
+    assert (await client.get(f"/Users({key})")).body["QueueStatus"] == after
+
+
 async def test_a_number_may_be_sent_but_not_changed(client: Client) -> None:
     for path, number in (("/Users", "101"), ("/Queues", "800"), ("/Trunks", "10000")):
         key = (await client.get(f"{path}(Number='{number}')")).body["Id"]
