@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import socket
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -21,22 +21,34 @@ class PbxSection(Section):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")
     """Under which it is known to keys, logs and Redis: small letters, digits, ``-`` and ``_``."""
     url: str
-    """Its address as the web client has it: ``https://pbx.example.com:5001``."""
-    client_id: str
+    """Its address as the web client has it: ``https://pbx.example.com:5001``. For ``webapi`` that of the service."""
+    source: Literal["auto", "callcontrol+activecalls", "activecalls", "webapi"] = "auto"
+    """Where calls come from. ``auto``: with a ``key`` ``webapi``, else both of 3CX's interfaces as far as the PBX offers
+    them. ``callcontrol+activecalls``: both, or there is no connection. ``activecalls``: Call Control is not asked.
+    ``webapi``: a service that speaks the documented interface, such as another callmon."""
+    client_id: str = ""
     """Of the API client made in the admin console under Integrations → API."""
     client_secret: SecretStr | None = None
     client_secret_file: Path | None = None
     """A file that holds the secret, in place of ``client_secret``."""
+    key: SecretStr | None = None
+    """For ``webapi``, in place of ``client_id`` and its secret: the key to the service."""
+    key_file: Path | None = None
+    """A file that holds the key, in place of ``key``."""
     ca_file: Path | None = None
     """Certificates that the PBX's is checked against, if it is not signed by a public authority."""
     verify: bool = True
     did_map: dict[str, str] = Field(default_factory=dict)
     """Trunk or dialled number → name shown as ``did``, where the PBX tells none."""
-    poll_interval: Seconds = 1.0
-    """Seconds between ActiveCalls reads while calls are going on; twice that while there are none."""
+    poll_interval: Seconds = 0.5
+    """Seconds between two reads of the calls while they change, where they are read: ActiveCalls, ``webapi``."""
+    poll_idle: Seconds = 2.0
+    """The same while nothing happens. In between it grows little by little; a PBX that is slow is asked less."""
     watchdog_interval: Seconds = 30.0
     """Seconds between full reads of Call Control, which find what events missed."""
     directory_interval: Seconds = 60.0
+    states_interval: Seconds = 5.0
+    """Seconds between two readings of all extensions' states, for ``webapi``."""
     contacts_interval: Seconds = 600.0
     request_timeout: Seconds = 10.0
 
@@ -49,17 +61,34 @@ class PbxSection(Section):
         return value.rstrip("/")
 
     @model_validator(mode="after")
-    def _secret(self) -> Self:
-        if (self.client_secret is None) == (self.client_secret_file is None):
+    def _credentials(self) -> Self:
+        client = (self.client_id, self.client_secret, self.client_secret_file)
+        keys = (self.key, self.key_file)
+        if self.webapi:
+            if any(client):
+                raise ValueError("the source webapi takes a key, and no client_id and client_secret")
+            if keys.count(None) != 1:
+                raise ValueError("give either key or key_file")
+        elif any(keys):
+            raise ValueError(f"the source {self.source} takes client_id and client_secret, and no key")
+        elif not self.client_id:
+            raise ValueError("client_id is missing")
+        elif client.count(None) != 1:
             raise ValueError("give either client_secret or client_secret_file")
         return self
 
+    @property
+    def webapi(self) -> bool:
+        """Whether it is reached through the documented interface."""
+        return self.source == "webapi" or (self.source == "auto" and not (self.key is None and self.key_file is None))
+
     def secret(self) -> str:
-        """The API client's secret. Raises OSError if its file cannot be read."""
-        if self.client_secret is not None:
-            return self.client_secret.get_secret_value()
-        assert self.client_secret_file is not None  # noqa: S101 - the validator saw to it
-        return self.client_secret_file.read_text(encoding="utf-8").strip()
+        """The API client's secret, or the key. Raises OSError if its file cannot be read."""
+        given, file = (self.key, self.key_file) if self.webapi else (self.client_secret, self.client_secret_file)
+        if given is not None:
+            return given.get_secret_value()
+        assert file is not None  # noqa: S101 - the validator saw to it
+        return file.read_text(encoding="utf-8").strip()
 
 
 class MonitorSection(Section):
@@ -71,6 +100,8 @@ class MonitorSection(Section):
     """Seconds after which a standby takes over from a silent leader."""
     log_length: Annotated[int, Field(ge=100, le=1_000_000)] = 10_000
     """Changes kept for those who come back."""
+    state_dir: Path | None = None
+    """Where what must outlive Redis is kept: API keys, Idempotency-Keys, the audit log. None: for this run only."""
 
 
 class MonitorSettings(FileSettings):

@@ -10,25 +10,34 @@ from monitor.config import MonitorSettings, PbxSection
 from monitor.errors import ConfigError
 from monitor.pbx.client import PbxSettings
 from monitor.pbx.source import PbxSource
-from monitor.requests import Unkept
 from monitor.service import Emit, MayMint, Service
+from monitor.store import Store
 from monitor.tracker import Tracker
+
+STORE = "callmon.db"
+"""The file in ``state_dir``."""
 
 
 async def run(settings: MonitorSettings, redis: Redis) -> None:
     """Watch all PBXs of the settings until cancelled; on the way out each lease is given back.
 
-    Raises ConfigError if there is no PBX to watch or a secret cannot be read.
+    Raises ConfigError if there is no PBX to watch, or a secret or the ``state_dir`` cannot be used.
     """
     if not settings.pbx:
         raise ConfigError("There is no [[pbx]] section: nothing to watch.")
-    services = [service(section, settings, redis) for section in settings.pbx]
-    async with asyncio.TaskGroup() as tasks:
-        for watching in services:
-            tasks.create_task(watching.run())
+    state_dir = settings.monitor.state_dir
+    store = Store(None if state_dir is None else state_dir / STORE)
+    await store.open()
+    try:
+        services = [service(section, settings, redis, store) for section in settings.pbx]
+        async with asyncio.TaskGroup() as tasks:
+            for watching in services:
+                tasks.create_task(watching.run())
+    finally:
+        await store.close()
 
 
-def service(section: PbxSection, settings: MonitorSettings, redis: Redis) -> Service:
+def service(section: PbxSection, settings: MonitorSettings, redis: Redis, store: Store) -> Service:
     """Wire up the service for one PBX. Raises ConfigError if its secret cannot be read."""
     pbx = pbx_settings(section)
 
@@ -41,7 +50,7 @@ def service(section: PbxSection, settings: MonitorSettings, redis: Redis) -> Ser
         redis,
         lambda: Tracker(settings.monitor.name, section.did_map),
         source,
-        records=Unkept(),
+        records=store,
         lease_ttl=settings.monitor.lease,
         log_length=settings.monitor.log_length,
     )
@@ -59,7 +68,9 @@ def pbx_settings(section: PbxSection) -> PbxSettings:
         client_secret=secret,
         ca_file=section.ca_file,
         verify=section.verify,
+        source="auto" if section.source == "webapi" else section.source,
         poll_interval=section.poll_interval,
+        poll_idle=section.poll_idle,
         watchdog_interval=section.watchdog_interval,
         directory_interval=section.directory_interval,
         contacts_interval=section.contacts_interval,

@@ -17,7 +17,7 @@ from monitor.errors import OutcomeUnknown, PbxError, PbxGarbled, PbxRefused, Tok
 from monitor.model.wire import to_json
 from monitor.pbx import rows
 from monitor.pbx.events import FullState, parse_full_state, parse_participant
-from monitor.pbx.facts import ActiveCall, Participant, SystemRow
+from monitor.pbx.facts import ActiveCall, Participant, Source, SystemRow
 from monitor.pbx.paging import PAGE, Query, read_all
 from monitor.pbx.token import Claims, Granted, TokenOwner
 from monitor.pbx.tolerant import integer, text
@@ -45,8 +45,11 @@ class PbxSettings:
     """Between pings on the event socket."""
     ping_timeout: float = 10.0
     """Without a pong after which the socket counts as dead."""
-    poll_interval: float = 1.0
-    """Between ActiveCalls reads while there are calls; twice that while there are none."""
+    source: Source = "auto"
+    poll_interval: float = 0.5
+    """Between ActiveCalls reads while calls change."""
+    poll_idle: float = 2.0
+    """The same while nothing happens."""
     watchdog_interval: float = 30.0
     """Between full reads of Call Control."""
     directory_interval: float = 60.0

@@ -3,7 +3,8 @@
 Calls come from Call Control (participants) and XAPI's ActiveCalls (rows). Connected is when everything that can be had
 has been read and is being followed. A part that refuses, for want of a licence or a right, is done without; so is
 ActiveCalls when it fails for long. Call Control that fails otherwise means the connection is lost: its state is what
-everything rests on.
+everything rests on. Where the settings insist on both nothing is done without; where they want ActiveCalls alone, Call
+Control is not asked.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from monitor.model.entities import Connection
-from monitor.pbx.facts import ConnectionChanged
+from monitor.pbx.facts import ConnectionChanged, Source
 
 
 class Condition(Enum):
@@ -23,6 +24,9 @@ class Condition(Enum):
     LIVE = "live"
     REFUSED = "refused"
     DOWN = "down"
+
+
+_LACKING = frozenset((Condition.REFUSED, Condition.DOWN))
 
 
 @dataclass(slots=True)
@@ -39,8 +43,9 @@ class Part:
 
 @dataclass(slots=True)
 class ConnectionState:
-    """Both parts. ``ever``: whether it was connected before, so that its absence is a loss."""
+    """Both parts. ``chosen``: by the settings. ``ever``: whether it was connected before, so that it can be lost."""
 
+    chosen: Source = "auto"
     call_control: Part = field(default_factory=Part)
     active_calls: Part = field(default_factory=Part)
     connection: Connection = "connecting"
@@ -62,17 +67,32 @@ class ConnectionState:
 
     def _judge(self) -> tuple[Connection, str, str]:
         control, calls = self.call_control, self.active_calls
-        without_calls = calls.condition in (Condition.REFUSED, Condition.DOWN)
+        if self.chosen == "activecalls":
+            if calls.condition is Condition.LIVE:
+                return "connected", "", self.chosen
+            return self._away, calls.reason, ""
+        if self.chosen == "callcontrol+activecalls":
+            lacking = next((part for part in (control, calls) if part.condition in _LACKING), None)
+            if lacking is not None:
+                return self._away, lacking.reason, ""
+        return self._by_what_there_is()
+
+    def _by_what_there_is(self) -> tuple[Connection, str, str]:
+        control, calls = self.call_control, self.active_calls
         if control.condition is Condition.LIVE:
             if calls.condition is Condition.LIVE:
                 return "connected", "", "callcontrol+activecalls"
-            if without_calls:
+            if calls.condition in _LACKING:
                 return "connected", f"Without ActiveCalls: {calls.reason}", "callcontrol"
             return "connecting", calls.reason, ""
         if control.condition is Condition.REFUSED:
             if calls.condition is Condition.LIVE:
                 return "connected", f"Without Call Control: {control.reason}", "activecalls"
-            return "lost" if self.ever else "connecting", calls.reason or control.reason, ""
+            return self._away, calls.reason or control.reason, ""
         if control.condition is Condition.DOWN:
-            return "lost" if self.ever else "connecting", control.reason, ""
+            return self._away, control.reason, ""
         return "connecting", control.reason, ""
+
+    @property
+    def _away(self) -> Connection:
+        return "lost" if self.ever else "connecting"

@@ -13,6 +13,9 @@ from typing import Literal, TypeAlias
 
 from monitor.model.entities import Connection, Contact
 
+Source: TypeAlias = Literal["auto", "callcontrol+activecalls", "activecalls"]
+"""Where calls are to come from. ``auto``: from both, but what the PBX refuses is done without; the others insist."""
+
 
 @dataclass(frozen=True, slots=True)
 class Participant:

@@ -1,7 +1,8 @@
-"""Reading ActiveCalls: at an interval, and soon after it is poked.
+"""Reading ActiveCalls: at a pace that follows what goes on, and soon after it is poked.
 
 Pokes that come close together make one read. A poke while a read is under way makes another one after it, as that
-read's question was asked before whatever the poke is about.
+read's question was asked before whatever the poke is about. The pace is that of :mod:`monitor.pbx.pace`; a PBX that is
+slow or asks for time is not hurried by pokes either.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ import asyncio
 from collections.abc import Callable
 from typing import NoReturn
 
+from monitor.errors import PbxError
 from monitor.pbx.client import PbxClient
 from monitor.pbx.clock import PbxClock
-from monitor.pbx.facts import ActiveCallsRead
+from monitor.pbx.facts import ActiveCall, ActiveCallsRead
+from monitor.pbx.pace import Pace
 
 GAP = 0.2
 """Seconds between the starts of two reads."""
-_IDLE = 2.0
-"""How many times longer the interval is while there are no calls, if events tell of new ones."""
 
 
 class Poller:
@@ -26,11 +27,10 @@ class Poller:
     def __init__(self, client: PbxClient, emit: Callable[[ActiveCallsRead], None], clock: PbxClock) -> None:
         self._client, self._emit, self._clock = client, emit, clock
         self._poked = asyncio.Event()
-        self._began = float("-inf")
-        self._calls = True
+        self._began = self._ended = float("-inf")
+        self._pace = Pace(client.settings.poll_interval, client.settings.poll_idle)
+        self._rows: tuple[ActiveCall, ...] = ()
         self._looking: list[asyncio.Future[None]] = []
-        self.alone = False
-        """Whether no events tell of new calls, so that there is no idling."""
 
     def poke(self) -> None:
         """Read soon."""
@@ -50,9 +50,13 @@ class Poller:
     async def run(self, on_read: Callable[[], None]) -> NoReturn:
         """Read until something goes wrong; raises PbxError. ``on_read``: called after each read."""
         while True:
-            await asyncio.sleep(max(0.0, self._began + GAP - self._clock.now()))
+            await asyncio.sleep(max(self._began + GAP, self._ended + self._pace.least) - self._clock.now())
             self._poked.clear()
-            await self._read()
+            try:
+                await self._read()
+            except PbxError:
+                self._pace.failed()
+                raise
             on_read()
             await self._interval()
 
@@ -60,20 +64,19 @@ class Poller:
         self._began = asked = self._clock.now()
         looking = list(self._looking)
         answer = await self._client.active_calls()
+        self._ended = self._clock.now()
         if answer.server_now is not None:
-            self._clock.learn(answer.server_now, asked, self._clock.now())
-        self._calls = bool(answer.rows)
+            self._clock.learn(answer.server_now, asked, self._ended)
+        self._pace.answered(self._ended - asked, news=answer.rows != self._rows, busy=bool(answer.rows))
+        self._rows = answer.rows
         self._emit(ActiveCallsRead(answer.rows, asked, self._clock.at(asked)))
         for told in looking:
             if not told.done():
                 told.set_result(None)
 
     async def _interval(self) -> None:
-        interval = self._client.settings.poll_interval
-        if not self._calls and not self.alone:
-            interval *= _IDLE
         try:
-            async with asyncio.timeout(interval):
+            async with asyncio.timeout(self._pace.interval):
                 await self._poked.wait()
         except TimeoutError:
             return

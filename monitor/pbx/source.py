@@ -56,7 +56,8 @@ class PbxSource:
         self._poller = Poller(self._client, emit, clock)
         self._listener = Listener(self._client, emit, clock, self._poller.poke)
         self._reader = DirectoryReader(self._client, clock)
-        self._state = ConnectionState()
+        self._state = ConnectionState(settings.source)
+        self._alone = False
         self._connected = asyncio.Event()
         self._directory_wanted = asyncio.Event()
         self._live_since: float | None = None
@@ -98,7 +99,7 @@ class PbxSource:
         self._tell()
         try:
             await together(
-                self._follow_participants(),
+                *([] if self._settings.source == "activecalls" else [self._follow_participants()]),
                 self._follow_rows(),
                 self._follow_directory(),
                 self._follow_contacts(),
@@ -147,14 +148,14 @@ class PbxSource:
     def _participants_read(self) -> None:
         if self._live_since is None:
             self._live_since = self._clock.now()
-            self._poller.alone = False
+            self._alone = False
             self._state.call_control.is_now(Condition.LIVE)
             self._tell()
 
     def _without_call_control(self) -> None:
         """Nothing is known of participants any more."""
-        if not self._poller.alone:
-            self._poller.alone = True
+        if not self._alone:
+            self._alone = True
             self._poller.poke()
             now = self._clock.now()
             self._emit(ParticipantsRead((), {}, now, self._clock.at(now)))
@@ -194,8 +195,8 @@ class PbxSource:
         was_live = self._state.active_calls.condition is Condition.LIVE
         self._state.active_calls.is_now(condition, reason)
         self._tell()
-        if was_live:
-            # The rows of before must not keep calls alive that nobody sees any more.
+        if was_live and self._state.connection == "connected":
+            # The rows of before must not keep calls alive that nobody sees any more; a PBX out of reach ends none.
             now = self._clock.now()
             self._emit(ActiveCallsRead((), now, self._clock.at(now)))
 

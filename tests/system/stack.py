@@ -72,7 +72,8 @@ def section(pbx: SimulatedPbx, did_map: dict[str, str] | None = None, watchdog: 
         client_id=pbx.client_id,
         client_secret=SecretStr(pbx.client_secret),
         did_map=did_map or {},
-        poll_interval=0.5,
+        poll_interval=0.3,
+        poll_idle=1.0,
         watchdog_interval=watchdog,
     )
 

@@ -55,3 +55,23 @@ def test_without_either_part_there_is_no_connection() -> None:
     state.call_control.is_now(Condition.REFUSED, "403")
     state.active_calls.is_now(Condition.REFUSED, "403 too")
     assert news(state) == ConnectionChanged("connecting", "403 too", 5.0)
+
+
+def test_where_the_settings_insist_on_both_neither_is_done_without() -> None:
+    state = ConnectionState("callcontrol+activecalls")
+    state.call_control.is_now(Condition.REFUSED, "403")
+    state.active_calls.is_now(Condition.LIVE)
+    assert news(state) == ConnectionChanged("connecting", "403", 5.0)
+    state.call_control.is_now(Condition.LIVE)
+    assert news(state) == ConnectionChanged("connected", "", 5.0, "callcontrol+activecalls")
+    state.active_calls.is_now(Condition.DOWN, "502")
+    assert news(state) == ConnectionChanged("lost", "502", 5.0)
+
+
+def test_where_the_settings_want_active_calls_alone_call_control_does_not_matter() -> None:
+    state = ConnectionState("activecalls")
+    assert news(state) == ConnectionChanged("connecting", "", 5.0)
+    state.active_calls.is_now(Condition.LIVE)
+    assert news(state) == ConnectionChanged("connected", "", 5.0, "activecalls"), "what is not asked is not missed"
+    state.active_calls.is_now(Condition.DOWN, "502")
+    assert news(state) == ConnectionChanged("lost", "502", 5.0)

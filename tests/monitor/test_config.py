@@ -1,0 +1,66 @@
+"""The monitor's settings: where calls come from, and with which credentials."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from monitor.config import MonitorSettings, PbxSection
+from monitor.errors import ConfigError
+from monitor.run import pbx_settings
+
+PBX = """
+[[pbx]]
+name = "main"
+url = "https://pbx.example.com:5001"
+"""
+CLIENT = 'client_id = "callmon"\nclient_secret = "hush"\n'
+
+
+def load(folder: Path, text: str) -> PbxSection:
+    file = folder / "callmon.toml"
+    file.write_text(text, encoding="utf-8")
+    return MonitorSettings.load(file).pbx[0]
+
+
+def refusal(folder: Path, text: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load(folder, text)
+    return str(caught.value)
+
+
+def test_an_api_client_is_for_3cx_itself(tmp_path: Path) -> None:
+    section = load(tmp_path, PBX + CLIENT)
+    assert not section.webapi
+    assert pbx_settings(section).source == "auto"
+    assert pbx_settings(section).client_secret == "hush"
+
+
+def test_a_key_is_for_the_documented_interface(tmp_path: Path) -> None:
+    section = load(tmp_path, PBX + 'key = "the-key-there"\n')
+    assert section.webapi
+    assert section.secret() == "the-key-there"
+    assert "the-key-there" not in repr(section)
+
+
+def test_the_source_may_be_named(tmp_path: Path) -> None:
+    assert pbx_settings(load(tmp_path, PBX + CLIENT + 'source = "activecalls"')).source == "activecalls"
+    assert load(tmp_path, PBX + 'source = "webapi"\nkey = "the-key-there"\n').webapi
+
+
+def test_a_key_may_stand_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("the-key-there\n", encoding="utf-8")
+    assert load(tmp_path, PBX + f'key_file = "{tmp_path / "key"}"\n').secret() == "the-key-there"
+
+
+def test_credentials_that_do_not_go_together_are_refused_in_a_sentence(tmp_path: Path) -> None:
+    assert "takes a key, and no client_id" in refusal(tmp_path, PBX + CLIENT + 'key = "k"')
+    assert "and no key" in refusal(tmp_path, PBX + 'source = "activecalls"\nkey = "k"')
+    assert "either key or key_file" in refusal(tmp_path, PBX + 'source = "webapi"')
+    assert "client_id is missing" in refusal(tmp_path, PBX + 'client_secret = "hush"')
+    assert "either client_secret or" in refusal(tmp_path, PBX + 'client_id = "callmon"')
+
+
+def test_a_source_that_is_none_is_refused_with_those_that_are(tmp_path: Path) -> None:
+    assert "'activecalls'" in refusal(tmp_path, PBX + CLIENT + 'source = "events"')
