@@ -11,6 +11,7 @@
     │   └── TokenRefused     mint afresh with back-off: credentials or token were not accepted (401)
     ├── CommandRefused       tell the caller: nothing was changed, and why
     ├── OutcomeUnknown       tell the caller: perhaps it was done, perhaps not; never repeat it by ourselves
+    ├── StoreFailed          the monitor's own file: what was to be kept is not
     └── BusError             Redis
         ├── BusUnreachable   retry with back-off
         ├── Fenced           step down: another writer's epoch or lease stands in the store
@@ -79,6 +80,10 @@ class CommandRefused(CallmonError):
 
 class OutcomeUnknown(CallmonError):
     """The PBX was asked to change something and no answer came: it may or may not have been done."""
+
+
+class StoreFailed(CallmonError):
+    """The file of what must outlive Redis cannot be read or written."""
 
 
 class BusError(CallmonError):

@@ -25,7 +25,7 @@ from redis.asyncio import Redis
 from monitor.audit import AuditEntry, masked
 from monitor.batch import Command
 from monitor.bus import Guard, heed_cancellation, send, translated
-from monitor.errors import BusUnreachable, CommandRefused, OutcomeUnknown, PbxError
+from monitor.errors import BusUnreachable, CommandRefused, OutcomeUnknown, PbxError, StoreFailed
 from monitor.lease import Lease
 from monitor.model.change import Position
 from monitor.model.keys import Keys, RequestKeys
@@ -62,7 +62,7 @@ Written: TypeAlias = Callable[[str], Awaitable[tuple[Position | None, Position |
 
 
 class Records(Protocol):
-    """What must outlive Redis; see :mod:`monitor.store`."""
+    """What must outlive Redis; see :mod:`monitor.store`. All raise StoreFailed."""
 
     async def begin(self, digest: str, fingerprint: str, at: float) -> Known | None:
         """Note that a request under this Idempotency-Key is being carried out; what is known if it was before."""
@@ -79,23 +79,6 @@ class Records(Protocol):
     async def audit(self, entry: AuditEntry) -> None:
         """Keep an entry of the audit log."""
         ...
-
-
-class Unkept:
-    """No records: what Redis knows of Idempotency-Keys is all, and the audit log is the log."""
-
-    async def begin(self, digest: str, fingerprint: str, at: float) -> Known | None:
-        """Nothing is known."""
-        return None
-
-    async def finish(self, digest: str, outcome: bytes) -> None:
-        """Redis has it."""
-
-    async def abandon(self, digest: str) -> None:
-        """Nothing is kept."""
-
-    async def audit(self, entry: AuditEntry) -> None:
-        """It stands in the log."""
 
 
 class Known(Protocol):
@@ -227,16 +210,24 @@ class Requests:
 
     async def _outcome(self, request: Request, deadline: float) -> Outcome:
         once = request.once
-        if once is not None:
+        if once is None:
+            return await self._carried_out(request, deadline)
+        try:
             known = await self._records.begin(once.digest, once.fingerprint, time.time())
-            if known is not None:
-                return _as_known(request, known.fingerprint, known.outcome)
+        except StoreFailed as error:
+            self._log.error("no record can be kept of Idempotency-Keys", reason=str(error))
+            text = "It was not done: the monitor could not keep a record of the Idempotency-Key."
+            return _failed(request, Failure("unavailable", "pbx_unreachable", text))
+        if known is not None:
+            return _as_known(request, known.fingerprint, known.outcome)
         outcome = await self._carried_out(request, deadline)
-        if once is not None:
+        try:
             if _undone(outcome):
                 await self._records.abandon(once.digest)
             elif outcome.failure is None or outcome.failure.kind != "unknown":
                 await self._records.finish(once.digest, encode(outcome))
+        except StoreFailed as error:
+            self._log.error("the outcome under an Idempotency-Key is not kept", reason=str(error))
         return outcome
 
     async def _carried_out(self, request: Request, deadline: float) -> Outcome:
@@ -305,7 +296,10 @@ class Requests:
             arguments=entry.arguments,
             result=entry.result,
         )
-        await self._records.audit(entry)
+        try:
+            await self._records.audit(entry)
+        except StoreFailed as error:
+            self._log.error("the audit log is not kept", reason=str(error))
 
 
 class _TooLate(Exception):

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 import uvloop
 
+from gateway.cli import audit as audited
 from gateway.cli import check as checking
 from gateway.cli import demo as demonstration
 from gateway.cli import look, processes
@@ -123,6 +124,15 @@ def snapshot(
 def check(config: Config = None) -> None:
     """Try the settings against PBX and Redis, and say in words what is wrong."""
     _run(checking.run(config))
+
+
+@app.command()
+def audit(
+    config: Config = None,
+    last: Annotated[int, typer.Option(min=1, max=100_000, help="How many entries.")] = 50,
+) -> None:
+    """Print who changed what, from where, and what came of it."""
+    _run(audited.run(config, last))
 
 
 def main() -> None:

@@ -6,6 +6,8 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import structlog
+
 from gateway import own_commands
 from gateway import run as gateway_run
 from gateway.config import GatewaySettings
@@ -16,11 +18,15 @@ from monitor.errors import ConfigError
 from monitor.simulator import pbx as simulated
 from monitor.simulator.switches import Switches
 
+_log = structlog.get_logger(__name__)
+
 
 async def monitor(config: Path | None) -> None:
     """Until cancelled. Raises ConfigError."""
     settings = MonitorSettings.load(config)
     logs.configure(settings.log.level, settings.log.format)
+    if settings.monitor.state_dir is None:
+        _log.warning("no state_dir in [monitor]: the audit log and Idempotency-Keys are kept for this run only")
     redis = bus.connect(settings.redis.url)
     try:
         await monitor_run.run(settings, redis)

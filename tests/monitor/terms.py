@@ -52,7 +52,7 @@ async def running(bus: Bus, name: str = "one", *, connected: bool = True, ttl: f
     task = asyncio.create_task(process.service.run())
     try:
         if connected:
-            await until(lambda: process.service.leading and process.source.running)
+            await until(lambda: bool(process.sources) and process.source.running)
             process.source.connect()
         yield process
     finally:

@@ -96,7 +96,7 @@ async def test_what_another_monitor_left_stays_until_the_whole_state_is_known(bu
     async with running(bus, "one"):
         left = await stands(bus, "connected")
     async with running(bus, "two", connected=False) as two:
-        await until(lambda: two.service.leading and two.source.running)
+        await until(lambda: bool(two.sources) and two.source.running)
         await until(two.service.lease.sure)
         stored = await read_position(bus.client(), LIVE)
         assert stored is not None
@@ -218,7 +218,7 @@ async def test_a_leader_stopped_past_its_lease_finds_itself_fenced_before_it_wri
         await stands(valkey, "connected")
         stop()
         async with running(valkey, "two", connected=False) as two:
-            await until(lambda: two.service.leading and two.source.running)
+            await until(lambda: bool(two.sources) and two.source.running)
             two.source.connect()
             two.source.call()
             taken = await stands(valkey, "1")

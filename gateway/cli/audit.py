@@ -1,0 +1,35 @@
+"""``callmon audit``: who changed what, as the monitor of this machine wrote it down."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from monitor.config import MonitorSettings
+from monitor.errors import ConfigError
+from monitor.model.instants import from_unix
+from monitor.run import STORE
+from monitor.store import Store
+
+
+async def run(config: Path | None, last: int) -> None:
+    """Print the newest entries, oldest first. Raises ConfigError if there is no such file."""
+    state_dir = MonitorSettings.load(config).monitor.state_dir
+    if state_dir is None:
+        raise ConfigError("There is no state_dir in [monitor], so nothing is kept beyond a run.")
+    path = state_dir / STORE
+    if not path.exists():
+        raise ConfigError(f"{path} is not there: no monitor has run here with this state_dir.")
+    store = Store(path)
+    await store.open()
+    try:
+        entries = await store.audits(last)
+    finally:
+        await store.close()
+    table = Table("when", "PBX", "key", "from", "command", "with", "result", box=None)
+    for entry in reversed(entries):
+        row = (from_unix(entry.at), entry.pbx, entry.key, entry.client, entry.command, entry.arguments, entry.result)
+        table.add_row(*row)
+    Console(highlight=False, soft_wrap=True).print(table if entries else "Nothing has been changed yet.")

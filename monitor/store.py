@@ -1,0 +1,183 @@
+"""What must outlive Redis: API keys, Idempotency-Keys and the audit log, in one SQLite file of this monitor.
+
+SQLite runs in a thread of its own, one statement after another. Every method commits before it returns. Without a file
+the same is kept in memory, for as long as the process runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+from monitor.audit import AuditEntry
+from monitor.errors import ConfigError, StoreFailed
+
+ONCE_KEPT: Final = 86_400.0
+"""Seconds for which an Idempotency-Key is remembered."""
+AUDIT_KEPT: Final = 100_000
+"""Entries of the audit log."""
+_PURGE_EVERY: Final = 500
+"""Written entries between two clearings."""
+
+_MIGRATIONS: Final = (
+    """
+    CREATE TABLE once (digest TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, at REAL NOT NULL, outcome BLOB);
+    CREATE INDEX once_at ON once (at);
+    CREATE TABLE audit (
+        id INTEGER PRIMARY KEY, at REAL NOT NULL, pbx TEXT NOT NULL, key TEXT NOT NULL, client TEXT NOT NULL,
+        command TEXT NOT NULL, arguments TEXT NOT NULL, result TEXT NOT NULL
+    );
+    CREATE TABLE keys (
+        pbx TEXT NOT NULL, name TEXT NOT NULL, changed_at REAL NOT NULL, record BLOB, PRIMARY KEY (pbx, name)
+    );
+    """,
+)
+"""What leads from each version of the file (``user_version``) to the next."""
+
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of an Idempotency-Key. ``outcome``: None if its request was begun and never finished."""
+
+    fingerprint: str
+    outcome: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    """A stored key. ``changed_at``: POSIX seconds; the newest of several wins. ``record`` None: it was revoked."""
+
+    pbx: str
+    name: str
+    changed_at: float
+    record: bytes | None
+
+
+class Store:
+    """The file at ``path``; None: memory. Open it with :meth:`open`, and close it. All else raises StoreFailed."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        self._connection: sqlite3.Connection | None = None
+        self._written = 0
+
+    async def open(self) -> None:
+        """Open or make the file. Raises ConfigError if that cannot be."""
+        await self._do(self._open)
+
+    async def close(self) -> None:
+        """Close the file. May be called again."""
+        await self._do(self._close)
+        self._thread.shutdown()
+
+    # Idempotency-Keys
+
+    async def begin(self, digest: str, fingerprint: str, at: float) -> Known | None:
+        """Note that a request under this key is begun; what is known if one was begun within a day before."""
+
+        def begin(db: sqlite3.Connection) -> Known | None:
+            db.execute("DELETE FROM once WHERE at < ?", (at - ONCE_KEPT,))
+            row = db.execute("SELECT fingerprint, outcome FROM once WHERE digest = ?", (digest,)).fetchone()
+            if row is None:
+                db.execute("INSERT INTO once (digest, fingerprint, at) VALUES (?, ?, ?)", (digest, fingerprint, at))
+            return None if row is None else Known(*row)
+
+        return await self._with(begin)
+
+    async def finish(self, digest: str, outcome: bytes) -> None:
+        """Note the outcome of the request under this key."""
+        await self._with(lambda db: db.execute("UPDATE once SET outcome = ? WHERE digest = ?", (outcome, digest)))
+
+    async def abandon(self, digest: str) -> None:
+        """Nothing was done under this key: forget it."""
+        await self._with(lambda db: db.execute("DELETE FROM once WHERE digest = ?", (digest,)))
+
+    # the audit log
+
+    async def audit(self, entry: AuditEntry) -> None:
+        """Keep an entry; the oldest go when there are more than :data:`AUDIT_KEPT`."""
+        self._written += 1
+        purge = self._written % _PURGE_EVERY == 1
+
+        def keep(db: sqlite3.Connection) -> None:
+            columns = (entry.at, entry.pbx, entry.key, entry.client, entry.command, entry.arguments, entry.result)
+            db.execute(
+                "INSERT INTO audit (at, pbx, key, client, command, arguments, result) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                columns,
+            )
+            if purge:
+                db.execute("DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit) - ?", (AUDIT_KEPT,))
+
+        await self._with(keep)
+
+    async def audits(self, limit: int) -> list[AuditEntry]:
+        """The newest entries, newest first."""
+        query = "SELECT at, pbx, key, client, command, arguments, result FROM audit ORDER BY id DESC LIMIT ?"
+        rows = await self._with(lambda db: db.execute(query, (limit,)).fetchall())
+        return [AuditEntry(*row) for row in rows]
+
+    # keys
+
+    async def keys(self, pbx: str) -> list[KeyRow]:
+        """All keys of a PBX, revoked ones included."""
+        query = "SELECT pbx, name, changed_at, record FROM keys WHERE pbx = ?"
+        rows = await self._with(lambda db: db.execute(query, (pbx,)).fetchall())
+        return [KeyRow(*row) for row in rows]
+
+    async def put_key(self, row: KeyRow) -> None:
+        """Keep a key, unless a newer change of it is here."""
+        query = (
+            "INSERT INTO keys (pbx, name, changed_at, record) VALUES (?, ?, ?, ?) ON CONFLICT (pbx, name) DO UPDATE "
+            "SET changed_at = excluded.changed_at, record = excluded.record WHERE excluded.changed_at > changed_at"
+        )
+        await self._with(lambda db: db.execute(query, (row.pbx, row.name, row.changed_at, row.record)))
+
+    # within
+
+    async def _with(self, work: Callable[[sqlite3.Connection], ResultT]) -> ResultT:
+        def transaction() -> ResultT:
+            if self._connection is None:
+                raise RuntimeError("the store is not open")
+            try:
+                with self._connection:
+                    return work(self._connection)
+            except sqlite3.Error as error:
+                raise StoreFailed(f"{self._path or 'The store in memory'}: {error}") from error
+
+        return await self._do(transaction)
+
+    async def _do(self, work: Callable[[], ResultT]) -> ResultT:
+        # What was begun is finished, even if whoever waits is cancelled.
+        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, work))
+
+    def _open(self) -> None:
+        try:
+            if self._path is not None:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+            connection = sqlite3.connect(self._path or ":memory:", check_same_thread=False)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA busy_timeout = 5000")
+            self._migrate(connection)
+        except (OSError, sqlite3.Error) as error:
+            raise ConfigError(f"[monitor] state_dir: {self._path} cannot be used: {error}") from error
+        self._connection = connection
+
+    def _migrate(self, connection: sqlite3.Connection) -> None:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version > len(_MIGRATIONS):
+            raise ConfigError(f"[monitor] state_dir: {self._path} was written by a newer callmon; use that one.")
+        for number in range(version, len(_MIGRATIONS)):
+            connection.executescript(f"BEGIN; {_MIGRATIONS[number]} PRAGMA user_version = {number + 1}; COMMIT;")
+
+    def _close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()

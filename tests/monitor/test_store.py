@@ -1,0 +1,100 @@
+"""What outlives Redis and the process."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from monitor import store as module
+from monitor.audit import AuditEntry, masked
+from monitor.errors import ConfigError
+from monitor.store import KeyRow, Known, Store
+
+
+@asynccontextmanager
+async def opened(path: Path | None) -> AsyncIterator[Store]:
+    store = Store(path)
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def entry(command: str) -> AuditEntry:
+    return AuditEntry(1.5, "main", "tester", "10.0.0.1", command, "num='101'", "success")
+
+
+async def test_an_idempotency_key_is_known_from_its_beginning_with_its_outcome_from_its_end(tmp_path: Path) -> None:
+    async with opened(tmp_path / "callmon.db") as store:
+        assert await store.begin("d", "f", 1.0) is None
+        assert await store.begin("d", "other", 2.0) == Known("f", None)
+        await store.finish("d", b"done")
+    async with opened(tmp_path / "callmon.db") as store:
+        assert await store.begin("d", "f", 3.0) == Known("f", b"done")
+
+
+async def test_an_abandoned_key_and_one_of_yesterday_are_new_again(tmp_path: Path) -> None:
+    async with opened(tmp_path / "callmon.db") as store:
+        await store.begin("abandoned", "f", 1.0)
+        await store.abandon("abandoned")
+        assert await store.begin("abandoned", "f", 2.0) is None
+        assert await store.begin("old", "f", 1.0) is None
+        assert await store.begin("old", "f", 86_402.0) is None
+
+
+async def test_the_audit_log_tells_the_newest_first_and_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "AUDIT_KEPT", 3)
+    monkeypatch.setattr(module, "_PURGE_EVERY", 2)
+    async with opened(tmp_path / "callmon.db") as store:
+        for number in range(7):
+            await store.audit(entry(f"command.{number}"))
+        kept = await store.audits(100)
+        assert [held.command for held in kept] == ["command.6", "command.5", "command.4"]
+        assert kept[0] == entry("command.6")
+        assert len(await store.audits(1)) == 1
+
+
+async def test_the_newest_change_of_a_key_wins_and_a_revoked_one_stays_revoked(tmp_path: Path) -> None:
+    async with opened(tmp_path / "callmon.db") as store:
+        await store.put_key(KeyRow("main", "wall", 2.0, b"new"))
+        await store.put_key(KeyRow("main", "wall", 1.0, b"old"))
+        await store.put_key(KeyRow("branch", "wall", 1.0, b"other"))
+        assert await store.keys("main") == [KeyRow("main", "wall", 2.0, b"new")]
+        await store.put_key(KeyRow("main", "wall", 3.0, None))
+        await store.put_key(KeyRow("main", "wall", 2.5, b"late"))
+        assert await store.keys("main") == [KeyRow("main", "wall", 3.0, None)]
+
+
+async def test_without_a_file_it_is_kept_in_memory() -> None:
+    async with opened(None) as store:
+        await store.begin("d", "f", 1.0)
+        assert await store.begin("d", "f", 1.0) == Known("f", None)
+
+
+async def test_a_place_that_cannot_be_used_and_a_newer_file_are_said_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot be used"):
+        await Store(tmp_path / "file" / "callmon.db").open()
+    (tmp_path / "garbage.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(ConfigError, match="cannot be used"):
+        await Store(tmp_path / "garbage.db").open()
+    newer = sqlite3.connect(tmp_path / "newer.db")
+    newer.execute("PRAGMA user_version = 99")
+    newer.close()
+    with pytest.raises(ConfigError, match="newer callmon"):
+        await Store(tmp_path / "newer.db").open()
+
+
+def test_secrets_do_not_stand_in_the_audit_log() -> None:
+    line = masked({"num": "101", "authpass": "s3cret", "vmpin": "1234", "firstname": "x" * 2000})
+    assert "s3cret" not in line
+    assert "1234" not in line
+    assert "num='101'" in line
+    assert len(line) <= 1000
