@@ -23,9 +23,9 @@ class PbxSection(Section):
     url: str
     """Its address as the web client has it: ``https://pbx.example.com:5001``. For ``webapi`` that of the service."""
     source: Literal["auto", "callcontrol+activecalls", "activecalls", "webapi"] = "auto"
-    """Where calls come from. ``auto``: with a ``key`` ``webapi``, else both of 3CX's interfaces as far as the PBX offers
-    them. ``callcontrol+activecalls``: both, or there is no connection. ``activecalls``: Call Control is not asked.
-    ``webapi``: a service that speaks the documented interface, such as another callmon."""
+    """Where calls come from. ``auto``: ``webapi`` if there is a ``key``, else what the PBX offers of 3CX's two
+    interfaces. ``callcontrol+activecalls``: both of them, or there is no connection. ``activecalls``: Call Control is
+    not asked. ``webapi``: a service that speaks the documented interface, such as another callmon."""
     client_id: str = ""
     """Of the API client made in the admin console under Integrations → API."""
     client_secret: SecretStr | None = None
