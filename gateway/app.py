@@ -20,6 +20,7 @@ from starlette.routing import BaseRoute, Route
 from gateway.answers import fault, refuse
 from gateway.auth import KeyTable
 from gateway.commands_table import COMMANDS
+from gateway.docs import documents
 from gateway.errors import UnknownCommand, WrongMethod
 from gateway.health import alive_response, readiness, readiness_response
 from gateway.middleware import Guarded, Logged
@@ -63,6 +64,7 @@ def create_app(
             Route("/", front),
             Route("/healthz", healthz),
             Route("/readyz", readyz),
+            *documents(COMMANDS.values(), version),
             *streams,
             Route("/webapi", web_api),
             Route("/webapi/{address:path}", web_api),

@@ -253,6 +253,11 @@ INTERNAL = Shown(500, "internal", 1011)
 """What is shown of a fault of our own: nothing but that it happened."""
 
 
+def all_shown() -> Mapping[type[Refused], Shown]:
+    """The table: every refusal that has a row of its own."""
+    return _TABLE
+
+
 def shown(error: Refused) -> Shown:
     """The row of the table for this refusal: its own class's, or that of the nearest class above it."""
     if isinstance(error, CommandFailed):

@@ -46,7 +46,9 @@ class Readiness(Struct, frozen=True):
     pbxs: dict[str, PbxHealth]
 
 
-class _Alive(Struct, frozen=True):
+class Alive(Struct, frozen=True):
+    """The answer of ``/healthz``."""
+
     alive: bool
     version: str
 
@@ -66,7 +68,7 @@ def readiness_response(state: Readiness, method: str) -> Response:
 
 def alive_response(request: Request, version: str) -> Response:
     """200, whatever else is the matter."""
-    return json_response(to_json(_Alive(True, version)), head=request.method == "HEAD")
+    return json_response(to_json(Alive(True, version)), head=request.method == "HEAD")
 
 
 def _health(view: PbxView) -> PbxHealth:

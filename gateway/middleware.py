@@ -9,6 +9,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.commands_table import RESERVED
+from gateway.docs import ADDRESSES as DOCUMENTS
 from gateway.webapi import KEY_NAME
 
 _GUARDS = {
@@ -19,7 +20,7 @@ _GUARDS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
 """Keys may stand in addresses, so no page may tell others where it came from."""
-_SHOWN_PARTS = RESERVED | {"", "webapi", "healthz", "readyz", "static"}
+_SHOWN_PARTS = RESERVED | {"", "webapi", "healthz", "readyz", "static", *DOCUMENTS}
 _log = structlog.get_logger(__name__)
 
 

@@ -56,6 +56,8 @@ def _page(version: str) -> str:
 <code>Authorization: Bearer {{key}}</code> or <code>X-API-Key: {{key}}</code>. <code>/webapi/{{key}}/</code> says what
 the key may do.</li>
 <li>Watch: a WebSocket to <code>/webapi/{{key}}/stream</code>.</li>
+<li>Try it: <a href="docs">docs</a>. For tools: <a href="openapi.json">openapi.json</a> (OpenAPI),
+<a href="asyncapi.json">asyncapi.json</a> (AsyncAPI, the stream).</li>
 <li>Health: <a href="healthz">healthz</a>, <a href="readyz">readyz</a>.</li>
 </ul>
 <table>

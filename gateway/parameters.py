@@ -18,9 +18,10 @@ Kind: TypeAlias = Literal["dn", "dns", "phone", "whole", "text", "sql", "choice"
 phone number in any notation. ``whole``: a whole number from 0. ``text``: a line of text, empty too. ``sql``: text of
 several lines. ``choice``: one word."""
 
+LARGEST = 2**53 - 1
+"""The greatest whole number: the greatest that JSON's readers agree on."""
+LONGEST_DN = 64
 _LONGEST_SHOWN = 60
-_LARGEST = 2**53 - 1
-_LONGEST_DN = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class Parameter:
             case "phone":
                 return any(char.isascii() and char.isdigit() for char in value)
             case "whole":
-                return value.isascii() and value.isdigit() and len(value) <= 16 and int(value) <= _LARGEST
+                return value.isascii() and value.isdigit() and len(value) <= 16 and int(value) <= LARGEST
             case "text" | "sql":
                 return True
             case "choice":
@@ -145,7 +146,7 @@ def _unknown(name: str, known: tuple[str, ...], command: str) -> str:
 
 
 def _is_dn(value: str) -> bool:
-    return 0 < len(value) <= _LONGEST_DN and all(char.isalnum() or char in "_-.*#+" for char in value)
+    return 0 < len(value) <= LONGEST_DN and all(char.isalnum() or char in "_-.*#+" for char in value)
 
 
 def _clean(value: str, allowed: str = "") -> bool:

@@ -1,0 +1,113 @@
+"""The parts of the AsyncAPI document that are prose: addresses, encodings, close codes. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from gateway.live import SUBPROTOCOLS
+
+_CLOSE_CODES: Final[dict[int, tuple[str, str]]] = {
+    1001: ("the server goes away", "come back with back-off"),
+    1011: ("a fault of the gateway's own", "come back with back-off"),
+    1012: ("the server restarts", "come back with back-off"),
+    1013: ("the server is overloaded", "come back with back-off"),
+    4000: ("bad messages, one time too often, or a bad address", "do not come back unchanged"),
+    4001: ("the key is unknown, expired or revoked", "do not come back unchanged"),
+    4003: ("the key or the page may not do this", "do not come back unchanged"),
+    4004: ("the key's PBX is not served here", "do not come back unchanged"),
+    4013: ("a message is too large", "do not come back unchanged"),
+    4100: ("too many connections", "come back later"),
+    4101: ("too many messages", "come back later"),
+    4103: ("there are no keys, or there is no state of the PBX, yet", "come back later"),
+    4200: ("the gateway shuts down, or the connection has lasted long enough", "come back within `retry_in`"),
+    4202: ("nothing could be sent for a minute", "come back"),
+    4203: ("the client was silent, or never subscribed", "come back"),
+}
+
+_QUERY: Final = {
+    "topics": {
+        "type": "string",
+        "description": "Topics, separated by commas: the same as a first `subscribe`.",
+        "examples": ["calls,queues"],
+    }
+}
+_KEY_QUERY: Final = {"key": {"type": "string", "description": "The key, where no header can be sent."}}
+_PROTOCOL_HEADER: Final = {
+    "Sec-WebSocket-Protocol": {
+        "type": "string",
+        "enum": list(SUBPROTOCOLS),
+        "description": "The encoding of all messages; none: JSON.",
+    }
+}
+_KEY_HEADERS: Final = {
+    "Authorization": {"type": "string", "pattern": "^[Bb]earer ", "description": "`Bearer {key}`"},
+    "X-API-Key": {"type": "string", "description": "The key."},
+}
+
+
+def _binding(query: dict[str, Any], headers: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "ws": {
+            "method": "GET",
+            "query": {"type": "object", "properties": query},
+            "headers": {"type": "object", "properties": headers},
+            "bindingVersion": "0.1.0",
+        }
+    }
+
+
+CHANNELS: Final[dict[str, dict[str, Any]]] = {
+    "stream": {
+        "address": "/webapi/stream",
+        "title": "The stream",
+        "description": "A WebSocket. The key stands in a header, or in the query string.",
+        "bindings": _binding(_QUERY | _KEY_QUERY, _PROTOCOL_HEADER | _KEY_HEADERS),
+    },
+    "streamByAddress": {
+        "address": "/webapi/{key}/stream",
+        "title": "The stream, with the key in the address",
+        "description": "The same WebSocket.",
+        "parameters": {"key": {"description": "The key."}},
+        "bindings": _binding(_QUERY, _PROTOCOL_HEADER),
+    },
+}
+
+
+def close_codes() -> dict[str, dict[str, str]]:
+    """Every close code: what happened, and what the client should do."""
+    return {str(code): {"meaning": meaning, "then": then} for code, (meaning, then) in _CLOSE_CODES.items()}
+
+
+def description() -> str:
+    """What a reader needs to know before anything else, in Markdown."""
+    rows = (f"| {code} | {meaning} | {then} |" for code, (meaning, then) in _CLOSE_CODES.items())
+    return "\n".join((_DESCRIPTION, "", "| close code | meaning | then |", "| --- | --- | --- |", *rows))
+
+
+_DESCRIPTION: Final = """\
+Every active connection and every change of state of a 3CX, as it happens. The queries and commands are described in \
+[openapi.json](openapi.json).
+
+The first frame is `hello`. After a `subscribe` comes a `snapshot`, then a `change` whenever something changed, and a \
+`heartbeat` in between.
+
+## Encodings
+
+The subprotocol `callmon.v1.json` (or none) has text messages in JSON, `callmon.v1.msgpack` binary ones in msgpack. \
+Both say the same: maps with the same names, instants as text, no extension types. An offer of unknown subprotocols \
+only is refused.
+
+## Positions
+
+A position is an epoch and a number in it. A `snapshot` replaces all that the client holds; a large one comes in \
+parts, of which all but the last have `more`. A `change` applies if it is of the client's epoch and `from` ≤ the \
+client's position < `seq`; then `seq` is the position. With `seq` ≤ the position it is ignored; with another epoch, \
+or `from` > the position, the client subscribes again. Entities come whole. On a slow connection several changes come \
+as one: the last state of every entity arrives, those between may not. A `heartbeat` moves the position as well; its \
+`stale_since` says since when the gateway has heard nothing from the monitor.
+
+## The end
+
+A handshake is refused with an HTTP status and the same body as a query's failure where the server can, else with a \
+close code. The reason of 4200 is `{"retry_in": [from, to]}`: the client comes back after a random time in this \
+range, in seconds."""

@@ -1,0 +1,141 @@
+"""The gateway's documents and the page that shows them: ``/openapi.json``, ``/asyncapi.json``, ``/docs``.
+
+The page is Swagger UI as its makers release it, from files that come with the gateway. It may load nothing from
+elsewhere and send requests to the gateway alone; a key that is typed in stays in its memory.
+
+A document is made when it is first asked for, compressed once, and kept. Its address with its present tag in it may be
+kept by clients for ever; without, they ask each time whether it has changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from hashlib import blake2b
+from html import escape
+from pathlib import Path
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from gateway.answers import matches
+from gateway.asyncapi import asyncapi
+from gateway.commands_table import Command
+from gateway.openapi import openapi
+from monitor.model.wire import to_json
+
+_STATIC: Final = Path(__file__).parent / "static"
+_FILES: Final = {
+    "docs.css": "text/css",
+    "docs.js": "text/javascript",
+    "swagger-ui/swagger-ui.css": "text/css",
+    "swagger-ui/swagger-ui-bundle.js": "text/javascript",
+}
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_FOR_EVER: Final = "public, max-age=31536000, immutable"
+_ASK_FIRST: Final = "no-cache"
+
+ADDRESSES: Final = ("docs", "openapi.json", "asyncapi.json", *(part for file in _FILES for part in file.split("/")))
+"""The parts of these addresses, none of them secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document, ready to send. ``tag``: a hash of its content."""
+
+    body: bytes
+    compressed: bytes
+    tag: str
+    media_type: str
+    policy: str | None = None
+
+
+def documents(commands: Iterable[Command], version: str) -> list[BaseRoute]:
+    """The routes of everything that documents these commands and the stream. ``version``: callmon's."""
+    table = tuple(commands)
+    files = {name: _Kept(partial(_file, name)) for name in _FILES}
+    kept = {
+        "/openapi.json": _Kept(lambda: _document(to_json(openapi(table, version)), "application/json")),
+        "/asyncapi.json": _Kept(lambda: _document(to_json(asyncapi(version)), "application/json")),
+        "/docs": _Kept(lambda: _document(_page(version).encode(), "text/html", _POLICY)),
+    } | {f"/static/{name}": file for name, file in files.items()}
+    return [Route(path, document.answer) for path, document in kept.items()]
+
+
+class _Kept:
+    """A document that is made when it is first asked for, beside the event loop."""
+
+    def __init__(self, make: Callable[[], Document]) -> None:
+        self._make = make
+        self._made: Document | None = None
+
+    async def answer(self, request: Request) -> Response:
+        """The response to a GET or HEAD: 304 if the client has it already."""
+        if self._made is None:
+            self._made = await asyncio.to_thread(self._make)
+        return _response(self._made, request)
+
+
+def _response(document: Document, request: Request) -> Response:
+    compressed = _takes_gzip(request.headers.get("accept-encoding", ""))
+    body = document.compressed if compressed else document.body
+    etag = f'"{document.tag}-gzip"' if compressed else f'"{document.tag}"'
+    headers = {
+        "ETag": etag,
+        "Vary": "Accept-Encoding",
+        "Cache-Control": _FOR_EVER if request.query_params.get("v") == document.tag else _ASK_FIRST,
+    }
+    if document.policy is not None:
+        headers["Content-Security-Policy"] = document.policy
+    if matches(request.headers.get("if-none-match", ""), etag):
+        return Response(status_code=304, headers=headers)
+    if compressed:
+        headers["Content-Encoding"] = "gzip"
+    headers["Content-Length"] = str(len(body))
+    return Response(b"" if request.method == "HEAD" else body, 200, headers, media_type=document.media_type)
+
+
+def _takes_gzip(accepted: str) -> bool:
+    """Whether gzip is among the encodings and not refused (RFC 9110, 12.5.3)."""
+    for part in accepted.lower().split(","):
+        coding, _, weight = part.partition(";")
+        if coding.strip() in ("gzip", "*"):
+            return weight.strip().removeprefix("q=").strip("0.") != "" or not weight.strip()
+    return False
+
+
+def _document(body: bytes, media_type: str, policy: str | None = None) -> Document:
+    tag = blake2b(body, digest_size=8).hexdigest()
+    return Document(body, gzip.compress(body, mtime=0), tag, media_type, policy)
+
+
+def _file(name: str) -> Document:
+    return _document((_STATIC / name).read_bytes(), _FILES[name])
+
+
+def _page(version: str) -> str:
+    def at(name: str) -> str:
+        return f"static/{name}?v={_file(name).tag}"
+
+    return f"""<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>callmon {escape(version)}: the interface</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="{at("swagger-ui/swagger-ui.css")}">
+<link rel="stylesheet" href="{at("docs.css")}">
+<div id="docs"></div>
+<noscript>This page needs JavaScript; <a href="openapi.json">openapi.json</a> says the same without.</noscript>
+<script src="{at("swagger-ui/swagger-ui-bundle.js")}"></script>
+<script src="{at("docs.js")}"></script>
+</html>
+"""

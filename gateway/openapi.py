@@ -1,0 +1,225 @@
+"""The OpenAPI 3.1 document of the documented interface, made from the table of commands. Pure.
+
+Shapes come from the Structs that are sent, examples from the queries themselves, errors from the table of errors:
+a command that is added to the table, with its query, is documented by that alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, get_type_hints
+
+from msgspec import Struct
+
+from gateway.answers import Failure
+from gateway.commands_table import Command
+from gateway.health import Alive, Readiness
+from gateway.openapi_errors import CHANGING, POSTED, READING, error_responses, responses_to, table_of_codes
+from gateway.openapi_examples import answer_of
+from gateway.openapi_parameters import body_of, query_parameters
+from gateway.openapi_parts import (
+    BARE_EXAMPLE,
+    DESCRIPTION,
+    GROUPS,
+    HEADERS,
+    IN_THE_ADDRESS,
+    OWN_GROUP,
+    PARAMETERS,
+    READINESS_EXAMPLE,
+    SECURITY,
+    SECURITY_SCHEMES,
+    group_of,
+)
+from gateway.openapi_replies import reply_of
+from gateway.queries.calls import WhatThisIs
+from gateway.schemas import ref, schemas_of
+from monitor.model.wire import from_json, to_json
+
+OPENAPI: Final = "3.1.1"
+
+_ANSWER_HEADERS: Final = ("ETag", "Callmon-Position", "Callmon-Stale-Since")
+_DONE_HEADERS: Final = ("Callmon-Position", "Idempotent-Replayed")
+
+
+def openapi(commands: Iterable[Command], version: str) -> dict[str, Any]:
+    """The document for these commands. ``version``: callmon's."""
+    table = tuple(commands)
+    replies = {command.name: _reply(command) for command in table}
+    kinds = {reply for reply, _ in replies.values() if reply is not None}
+    own = any(group_of(command.name) == OWN_GROUP for command in table)
+    return {
+        "openapi": OPENAPI,
+        "info": {
+            "title": "callmon",
+            "version": version,
+            "summary": "Ask a 3CX what is going on, and change it.",
+            "description": DESCRIPTION,
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": ".", "description": "the gateway that serves this document"}],
+        "tags": [{"name": name, "description": about} for name, about in GROUPS.items() if name != OWN_GROUP or own],
+        "paths": _paths(table, replies),
+        "components": {
+            "schemas": _schemas(kinds),
+            "responses": error_responses(),
+            "parameters": PARAMETERS,
+            "requestBodies": {_identifier(command): body_of(command) for command in table if command.parameters},
+            "headers": HEADERS,
+            "securitySchemes": SECURITY_SCHEMES,
+        },
+    }
+
+
+_ALWAYS: Final[tuple[type[Struct], ...]] = (WhatThisIs, Failure, Alive, Readiness)
+
+
+def _schemas(kinds: Iterable[type[Struct]]) -> dict[str, Any]:
+    schemas = schemas_of((*sorted(kinds, key=lambda kind: kind.__name__), *_ALWAYS))
+    failure = schemas[Failure.__name__]
+    failure["description"] += "\n\n" + table_of_codes()
+    return schemas
+
+
+def _paths(table: Iterable[Command], replies: Mapping[str, tuple[type[Struct] | None, Any]]) -> dict[str, Any]:
+    paths: dict[str, Any] = {"/webapi/": _bare("")}
+    for command in table:
+        paths[f"/webapi/{command.name}"] = _item(command, replies[command.name], "")
+    paths["/webapi/{key}/"] = _bare("_by_address")
+    for command in table:
+        paths[f"/webapi/{{key}}/{command.name}"] = _item(command, replies[command.name], "_by_address")
+    return paths | {"/healthz": {"get": _alive()}, "/readyz": {"get": _ready()}}
+
+
+def _item(command: Command, reply: tuple[type[Struct] | None, Any], suffix: str) -> dict[str, Any]:
+    item: dict[str, Any] = {"parameters": [_parameter("Key")]} if suffix else {}
+    for method in (method for method in command.methods if method != "HEAD"):
+        operation = {
+            "operationId": f"{method.lower()}_{_identifier(command)}{suffix}",
+            "tags": [IN_THE_ADDRESS if suffix else group_of(command.name)],
+            "summary": command.summary[:1].upper() + command.summary[1:],
+            "description": _about(command, method),
+            "security": [{}] if suffix else SECURITY,
+            "parameters": [*_own_parameters(command, method), *_header_parameters(command, method)],
+            "responses": _responses(command, method, reply),
+        }
+        if method == "POST" and command.parameters:
+            operation["requestBody"] = {"$ref": f"#/components/requestBodies/{_identifier(command)}"}
+        item[method.lower()] = operation
+    return item
+
+
+def _identifier(command: Command) -> str:
+    return command.name.replace(".", "_")
+
+
+def _own_parameters(command: Command, method: str) -> list[dict[str, Any]]:
+    return query_parameters(command) if method == "GET" else []
+
+
+def _header_parameters(command: Command, method: str) -> list[dict[str, str]]:
+    if command.query is None:
+        return [] if command.name == "query" else [_parameter("IdempotencyKey")]
+    return [_parameter(name) for name in ("IfNoneMatch", "MinPosition") if method == "GET" or name == "MinPosition"]
+
+
+def _responses(command: Command, method: str, reply: tuple[type[Struct] | None, Any]) -> dict[str, Any]:
+    kind, example = reply
+    content: dict[str, Any] = {"schema": {"type": "object"} if kind is None else ref(kind)}
+    if example is not None:
+        content["example"] = example
+    names = _DONE_HEADERS if command.query is None else _ANSWER_HEADERS
+    responses: dict[str, Any] = {
+        "200": {
+            "description": "Done." if command.query is None else "The answer.",
+            "headers": {name: _header(name) for name in names},
+            "content": {"application/json": content},
+        }
+    }
+    if command.query is not None and method == "GET":
+        responses["304"] = _not_modified()
+    refusals = {*READING, *(POSTED if method == "POST" else ()), *(CHANGING if command.query is None else ())}
+    return responses | responses_to(refusals)
+
+
+def _reply(command: Command) -> tuple[type[Struct] | None, Any]:
+    """The shape of the command's answer, None if its query does not say, and an example of it."""
+    if command.query is None:
+        reply = reply_of(command.name)
+        return type(reply), from_json(to_json(reply))
+    try:
+        kind = get_type_hints(command.query).get("return")
+    except (NameError, TypeError):
+        kind = None
+    shape = kind if isinstance(kind, type) and issubclass(kind, Struct) and kind is not Struct else None
+    return shape, answer_of(command)
+
+
+def _about(command: Command, method: str) -> str:
+    parts = [f"`{command.name}`, scope `{command.scope}`."]
+    if command.one_of:
+        parts.append(f"At least one of {', '.join(f'`{name}`' for name in command.one_of)} is needed.")
+    if command.query is None and method == "GET":
+        parts.append("It changes something, as the documented interface has it, even though it is a GET: prefer POST.")
+    return " ".join(parts)
+
+
+def _bare(suffix: str) -> dict[str, Any]:
+    operation = {
+        "operationId": f"get_what_this_is{suffix}",
+        "tags": [IN_THE_ADDRESS if suffix else "About"],
+        "summary": "What this is, and what the key may do",
+        "security": [{}] if suffix else SECURITY,
+        "parameters": [_parameter("IfNoneMatch")],
+        "responses": {
+            "200": {
+                "description": "The answer.",
+                "headers": {name: _header(name) for name in _ANSWER_HEADERS},
+                "content": {"application/json": {"schema": ref(WhatThisIs), "example": BARE_EXAMPLE}},
+            },
+            "304": _not_modified(),
+        }
+        | responses_to(status for status in READING if status != 504),
+    }
+    return {"parameters": [_parameter("Key")], "get": operation} if suffix else {"get": operation}
+
+
+def _not_modified() -> dict[str, Any]:
+    headers = {name: _header(name) for name in _ANSWER_HEADERS}
+    return {"description": "The answer is still the one that the client has.", "headers": headers}
+
+
+def _alive() -> dict[str, Any]:
+    return {
+        "operationId": "get_healthz",
+        "tags": ["About"],
+        "summary": "Whether the gateway's process answers",
+        "description": "Needs no key.",
+        "security": [{}],
+        "responses": {"200": _json("It does.", Alive, {"alive": True, "version": "1.0.0"})},
+    }
+
+
+def _ready() -> dict[str, Any]:
+    return {
+        "operationId": "get_readyz",
+        "tags": ["About"],
+        "summary": "Whether it can give live answers, and what stands in the way if not",
+        "description": "Needs no key.",
+        "security": [{}],
+        "responses": {
+            "200": _json("It can.", Readiness, READINESS_EXAMPLE),
+            "503": _json("It cannot.", Readiness, READINESS_EXAMPLE | {"ready": False}),
+        },
+    }
+
+
+def _json(about: str, kind: type[Struct], example: Any) -> dict[str, Any]:
+    return {"description": about, "content": {"application/json": {"schema": ref(kind), "example": example}}}
+
+
+def _parameter(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/parameters/{name}"}
+
+
+def _header(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/headers/{name.replace('-', '')}"}

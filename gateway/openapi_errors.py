@@ -1,0 +1,115 @@
+"""Refusals, for the documents: the responses by status, and the codes with what they mean. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from gateway.answers import Failure
+from gateway.errors import all_shown
+from gateway.schemas import in_markdown, ref
+
+_NAMES: Final[dict[int, tuple[str, str]]] = {
+    400: ("BadRequest", "The request itself is wrong: do not repeat it unchanged."),
+    401: ("KeyRefused", "No key was given, or one that does not hold."),
+    403: ("NotAllowed", "The key may not do this."),
+    404: ("NotFound", "There is no such thing, or the key may not see it: the two look the same."),
+    405: ("WrongMethod", "Only to another method: `Allow` says which this address takes."),
+    409: ("Conflict", "The PBX refuses, and nothing was changed."),
+    413: ("TooLarge", "The body is larger than any command needs."),
+    415: ("UnsupportedBody", "The body is neither JSON nor a form."),
+    429: ("TooMany", "Too many requests came with this key: nothing was done, come back after `Retry-After` seconds."),
+    503: ("NotReady", "Nothing was done: come back after `Retry-After` seconds."),
+    504: ("NoAnswer", "Nothing came in time; the code says whether the command may have been carried out."),
+}
+READING: Final = (400, 401, 403, 404, 405, 429, 503, 504)
+"""What a query may be refused with."""
+POSTED: Final = (413, 415)
+"""What a body may be refused with, besides."""
+CHANGING: Final = (409,)
+"""What a command that changes something may be refused with, besides."""
+
+_OF_THE_PBX: Final[dict[int, dict[str, str]]] = {
+    400: {
+        "nothing_to_set": "No field was given.",
+        "value_missing": "The PBX wants a value that was not given.",
+        "out_of_range": "A value is outside of what the PBX allows.",
+        "bad_value": "The PBX does not take one of the values.",
+        "too_long": "A value is longer than the PBX allows.",
+        "contact_needs_name": "A contact needs a first name, a last name or a company.",
+        "contact_needs_phone": "A contact needs a phone number.",
+        "unknown_status": "The extension has no forwarding status of this name.",
+        "sql_not_a_query": "The SQL is not one query.",
+        "sql_error": "The database refuses the SQL.",
+    },
+    409: {
+        "already_exists": "The PBX has that number or name already.",
+        "unsupported": "This PBX has none of the fields that were to be set.",
+        "not_permitted": "The PBX does not allow it to the API client that callmon uses.",
+        "limit_reached": "The PBX's licence or its settings allow no more of these.",
+        "forbidden_change": "The PBX does not let this be changed.",
+        "operator_extension": "The operator's extension cannot be deleted.",
+        "no_device": "The extension has no telephone that can place the call.",
+        "pbx_refused": "The PBX refuses for another reason, which the message tells.",
+        "idempotency_key_reused": "The same Idempotency-Key came with another request.",
+    },
+}
+"""The commonest codes of refusals that are not the gateway's own; others may come."""
+
+
+def codes() -> dict[int, dict[str, str]]:
+    """Every status of a refusal with its codes and what they mean, in Markdown."""
+    found: dict[int, dict[str, str]] = {status: {} for status in _NAMES}
+    for kind, row in all_shown().items():
+        if row.status in found:
+            found[row.status][row.code] = in_markdown(kind.__doc__ or "")
+    found[429] = found[429] or {"too_many_requests": "Too many requests came with this key."}
+    for status, more in _OF_THE_PBX.items():
+        found[status] |= more
+    return found
+
+
+def table_of_codes() -> str:
+    """The codes as a table in Markdown."""
+    rows = [
+        f"| {status} | `{code}` | {meaning.splitlines()[0]} |"
+        for status, by_code in codes().items()
+        for code, meaning in sorted(by_code.items())
+    ]
+    return "\n".join(("| status | code | meaning |", "| --- | --- | --- |", *rows))
+
+
+def responses_to(statuses: Iterable[int]) -> dict[str, Any]:
+    """The refusals with these statuses, as references into :func:`error_responses`."""
+    return {str(status): {"$ref": f"#/components/responses/{_NAMES[status][0]}"} for status in sorted(statuses)}
+
+
+def error_responses() -> dict[str, Any]:
+    """One response a status, with an example a code."""
+    return {_NAMES[status][0]: _response(status, by_code) for status, by_code in codes().items()}
+
+
+def _response(status: int, by_code: Mapping[str, str]) -> dict[str, Any]:
+    examples = {
+        code: {"value": {"result": False, "error": {"code": code, "message": meaning.splitlines()[0]}}}
+        for code, meaning in sorted(by_code.items())
+    }
+    shown: dict[str, Any] = {
+        "description": _NAMES[status][1],
+        "content": {"application/json": {"schema": ref(Failure), "examples": examples}},
+    }
+    headers = _HEADERS.get(status)
+    return shown if headers is None else shown | {"headers": headers}
+
+
+def _header(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/headers/{name}"}
+
+
+_HEADERS: Final[dict[int, dict[str, Any]]] = {
+    401: {"WWW-Authenticate": {"description": "Always `Bearer`.", "schema": {"type": "string"}}},
+    405: {"Allow": {"description": "The methods that work.", "schema": {"type": "string"}}},
+    429: {"Retry-After": _header("RetryAfter")},
+    503: {"Retry-After": _header("RetryAfter")},
+    504: {"Retry-After": _header("RetryAfter")},
+}

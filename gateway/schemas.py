@@ -1,0 +1,139 @@
+"""JSON Schemas of what the gateway sends, for its own documents. Pure.
+
+Made from the Structs that are sent, so that they cannot say anything else. Fields are described by the text that stands
+under them in the source, as the documents' readers have no other.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping
+from textwrap import dedent
+from typing import Any, Final, TypeAlias
+
+import msgspec
+from msgspec import UNSET, Struct
+
+Schema: TypeAlias = dict[str, Any]
+
+PLACE: Final = "#/components/schemas/"
+"""Where the documents keep their schemas."""
+_INSTANTS: Final = frozenset(
+    ("since", "staleSince", "stale_since", "server_time", "startedAt", "answeredAt", "endedAt", "queuedAt")
+)
+_INSTANT: Final = {"format": "date-time"}
+
+
+def ref(kind: type[Struct]) -> Schema:
+    """The reference to a Struct's schema."""
+    return {"$ref": PLACE + kind.__name__}
+
+
+def schemas_of(kinds: Iterable[type[Struct]]) -> dict[str, Schema]:
+    """The schemas of these Structs and of all that they hold, by name.
+
+    What is sent is sent whole, so every field is required but those that may be UNSET.
+    """
+    wanted = {kind.__name__: kind for kind in kinds}
+    _, found = msgspec.json.schema_components(tuple(wanted.values()), ref_template=PLACE + "{name}")
+    structs = _with_parts(wanted.values())
+    return {name: _told(schema, structs[name]) for name, schema in found.items()}
+
+
+def schema_of(kind: Any) -> Schema:
+    """The schema of one field's type; Structs within are referred to."""
+    (schema,), _ = msgspec.json.schema_components((kind,), ref_template=PLACE + "{name}")
+    return schema
+
+
+def described(kind: type) -> str:
+    """A class's docstring in Markdown."""
+    return in_markdown(kind.__doc__ or "")
+
+
+def in_markdown(text: str) -> str:
+    """A docstring in Markdown: single backticks, no roles, paragraphs in one line each."""
+    text = re.sub(r":\w+:`~?([^`]+)`", r"`\1`", inspect.cleandoc(text)).replace("``", "`")
+    return "\n\n".join(" ".join(part.split("\n")) for part in text.split("\n\n"))
+
+
+def field_notes(kind: type) -> dict[str, str]:
+    """The texts under a class's fields, by attribute name; none where the source is not at hand."""
+    try:
+        tree = ast.parse(dedent(inspect.getsource(kind)))
+    except (OSError, TypeError, SyntaxError):
+        return {}
+    notes: dict[str, str] = {}
+    last: str | None = None
+    for node in getattr(tree.body[0], "body", ()):
+        match node:
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                last = name
+            case ast.Expr(value=ast.Constant(value=str(note))) if last is not None:
+                notes[last] = in_markdown(note)
+            case _:
+                last = None
+    return notes
+
+
+def _told(schema: Schema, kind: type[Struct]) -> Schema:
+    notes = field_notes(kind)
+    properties: dict[str, Schema] = {}
+    for field in msgspec.structs.fields(kind):
+        properties[field.encode_name] = _field(schema["properties"][field.encode_name], field.encode_name)
+        if field.name in notes:
+            properties[field.encode_name] = _with_note(properties[field.encode_name], notes[field.name])
+    required = [field.encode_name for field in msgspec.structs.fields(kind) if field.default is not UNSET]
+    tag = kind.__struct_config__.tag
+    if tag is not None:
+        name = str(kind.__struct_config__.tag_field)
+        properties = {name: {"const": tag}} | properties
+        required = [name, *required]
+    return {"title": kind.__name__, "description": described(kind), "type": "object"} | {
+        "properties": properties,
+        "required": required,
+    }
+
+
+def _field(schema: Schema, name: str) -> Schema:
+    shown = {key: value for key, value in schema.items() if key != "default"}
+    if name in _INSTANTS:
+        shown = _changed(shown, lambda part: part | _INSTANT if part.get("type") == "string" else part)
+    return _or_null(_changed(shown, lambda part: {"type": "string"} | part if "enum" in part else part))
+
+
+def _changed(schema: Schema, change: Callable[[Schema], Schema]) -> Schema:
+    """The schema with each of its alternatives changed."""
+    if "anyOf" in schema:
+        return schema | {"anyOf": [change(part) for part in schema["anyOf"]]}
+    return change(schema)
+
+
+def _or_null(schema: Schema) -> Schema:
+    """A plain type or null as a list of types, which is shorter to read."""
+    parts: list[Schema] = schema.get("anyOf", [])
+    if len(parts) != 2 or parts[1] != {"type": "null"} or "enum" in parts[0] or "type" not in parts[0]:
+        return schema
+    return parts[0] | {"type": [parts[0]["type"], "null"]}
+
+
+def _with_note(schema: Schema, note: str) -> Schema:
+    return {"allOf": [schema], "description": note} if "$ref" in schema else schema | {"description": note}
+
+
+def _with_parts(kinds: Iterable[type[Struct]]) -> Mapping[str, type[Struct]]:
+    """These Structs and those that their fields hold, by name."""
+    found: dict[str, type[Struct]] = {}
+    left: list[Any] = list(kinds)
+    while left:
+        kind = left.pop()
+        if isinstance(kind, type) and issubclass(kind, Struct):
+            if kind.__name__ in found:
+                continue
+            found[kind.__name__] = kind
+            left.extend(field.type for field in msgspec.structs.fields(kind))
+        else:
+            left.extend(getattr(kind, "__args__", ()))
+    return found
