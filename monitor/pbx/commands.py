@@ -14,6 +14,7 @@ from monitor.pbx import commands_logins as logins
 from monitor.pbx.client import PbxClient
 from monitor.pbx.commands_done import Done
 from monitor.pbx.commands_refusals import refused
+from monitor.pbx.webclient import WebClient
 
 _Run: TypeAlias = Callable[[PbxClient, Mapping[str, str]], Awaitable[Done]]
 
@@ -21,7 +22,6 @@ _COMMANDS: Final[dict[str, _Run]] = {
     "makecall": calls.make,
     "ext.fwd.set": extensions.forwarding,
     "ext.queueglobal.set": extensions.queue_login,
-    "ext.queue.set": logins.queue_login,
     "ext.options.set": extensions.options,
     "ext.update": extensions.update,
     "ext.new": extensions.new,
@@ -35,15 +35,17 @@ _COMMANDS: Final[dict[str, _Run]] = {
 }
 
 
-async def run(client: PbxClient, command: str, arguments: Mapping[str, str]) -> Done:
+async def run(client: PbxClient, web: WebClient, command: str, arguments: Mapping[str, str]) -> Done:
     """Carry out a command; ``arguments`` are checked by whoever took them.
 
     Raises CommandRefused (nothing was changed), OutcomeUnknown, PbxUnreachable, TokenRefused (not carried out).
     """
     carry_out = _COMMANDS.get(command)
-    if carry_out is None:
-        raise CommandRefused("not_available", f"A 3CX v20 cannot do {command}.")
     try:
-        return await carry_out(client, arguments)
+        if command == "ext.queue.set":
+            return await logins.queue_login(client, web, arguments)
+        if carry_out is not None:
+            return await carry_out(client, arguments)
     except PbxRefused as error:
         raise refused(error) from error
+    raise CommandRefused("not_available", f"A 3CX v20 cannot do {command}.")

@@ -24,6 +24,8 @@ from monitor.pbx.transport import Answer
 RINGS: Final = 30
 """Seconds."""
 _PATIENCE: Final = RINGS + 15.0
+_LONGEST: Final = 200
+"""Characters of the PBX's own reason."""
 _NOT_SHOWN: Final = frozenset((401, 403, 404))
 _NOTATION: Final = re.compile(r"[0-9+*#\s()./\-]+")
 _SENTENCES: Final = {
@@ -97,11 +99,9 @@ def _done(first: str, said: dict[str, Any], *, shown: bool) -> Done:
     if status != "Success":
         if reason == "SubjectNotFound":
             raise no_extension(first)
-        sentence = (
-            _SENTENCES.get(reason) or text(said, "reasontext") or f"The PBX says {reason or status or 'nothing'}."
-        )
-        known = reason and reason != "NotSpecified"
-        raise CommandRefused(_snake(reason) if known else "call_failed", sentence)
+        said_why = text(said, "reasontext").strip().rstrip(".")[:_LONGEST] or reason or status or "nothing"
+        sentence = _SENTENCES.get(reason) or f"The PBX says: {said_why}."
+        raise CommandRefused(_snake(reason) if reason in _SENTENCES else "call_failed", sentence)
     result = _lower(record(said, "result"))
     call_id, participant = integer(result, "callid"), integer(result, "id")
     reply: dict[str, object] = {"finalStatus": status}

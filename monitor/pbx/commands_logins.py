@@ -13,12 +13,12 @@ from monitor.pbx.tolerant import objects, text
 from monitor.pbx.webclient import WebClient
 
 
-async def queue_login(client: PbxClient, arguments: Mapping[str, str]) -> Done:
+async def queue_login(client: PbxClient, web: WebClient, arguments: Mapping[str, str]) -> Done:
     """``ext.queue.set``."""
     number, queue_number = arguments["num"], arguments["queue"]
     user = await find(client, number)
     queue = await find_queue(client, queue_number)
     if not any(text(agent, "Number") == number for agent in objects(queue.get("Agents"))):
         raise CommandRefused("not_an_agent", f"Extension {number} is no agent of queue {queue_number}.")
-    await WebClient(client).set_queue_status(queue["Id"], user["Id"], logged_in=arguments["log"] == "on")
+    await web.set_queue_status(queue["Id"], user["Id"], logged_in=arguments["log"] == "on")
     return Done(Touched(logins=True))

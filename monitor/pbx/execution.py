@@ -47,7 +47,7 @@ class Execution:
         known, or if it was done and cannot be shown.
         """
         try:
-            done = await commands.run(self.client, command, arguments)
+            done = await commands.run(self.client, self.logins.web, command, arguments)
         except OutcomeUnknown:
             self.want_all()
             raise

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import structlog
 
@@ -26,19 +27,21 @@ class Logins:
     def __init__(
         self, client: PbxClient, emit: Callable[[QueueLoginsRead], None], clock: PbxClock, settings: PbxSettings
     ) -> None:
-        self._web = WebClient(client)
+        self.web = WebClient(client)
         self._emit = emit
         self._clock = clock
         self._settings = settings
         self._known: Mapping[str, Mapping[str, bool]] | None = None
         self._refused = False
         self._reading = asyncio.Lock()
+        self._wanted = asyncio.Event()
 
     async def run(self, connected: asyncio.Event) -> None:
         """Until cancelled."""
         backoff = Backoff()
         while True:
             await connected.wait()
+            self._wanted.clear()
             try:
                 await self.read()
             except CommandRefused as refused:
@@ -54,12 +57,18 @@ class Logins:
                 self._refused = False
                 backoff.reset()
                 pause = self._settings.logins_interval
-            await asyncio.sleep(pause)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._wanted.wait()
+
+    def want(self) -> None:
+        """Read soon."""
+        self._wanted.set()
 
     async def read(self) -> None:
         """Read now. Raises CommandRefused if the API client may not, PbxError."""
         async with self._reading:  # or an answer of before would come after one of after
-            self._tell(await self._web.queues_info())
+            self._tell(await self.web.queues_info())
 
     def _tell(self, logins: Mapping[str, Mapping[str, bool]] | None) -> None:
         if logins != self._known:

@@ -236,6 +236,7 @@ class PbxSource:
     def _want_all(self) -> None:
         self._directory_wanted.set()
         self._contacts_wanted.set()
+        self._logins.want()
 
     def _tell(self) -> None:
         again = self._state.ever

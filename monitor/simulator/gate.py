@@ -71,7 +71,7 @@ class Gate:
                 headers.append((b"content-type", b"application/json"))
             await self._deny(scope, receive, send, intercepted.status, *headers, body=body)
         elif path in _WITHOUT_TOKEN:
-            await self._app(scope, receive, send)
+            await self._serve(scope, receive, send)
         else:
             await self._checked(scope, receive, send)
 
@@ -83,13 +83,12 @@ class Gate:
             await self._deny(scope, receive, send, 403)
         else:
             scope.setdefault("state", {}).update(principal=principal, role=principal.max_role)
-            if scope["type"] == "http" and self._faults.unanswers(scope["path"], scope["method"]):
-                await self._unanswered(scope, receive)
-            else:
-                await self._app(scope, receive, send)
+            await self._serve(scope, receive, send)
 
-    async def _unanswered(self, scope: Scope, receive: Receive) -> None:
-        """Have the request carried out and cut its connection."""
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not self._faults.unanswers(scope["path"], scope["method"]):
+            await self._app(scope, receive, send)
+            return
 
         async def swallow(_: Message) -> None:
             pass

@@ -112,10 +112,17 @@ class Desk:
 
 
 @asynccontextmanager
-async def commanding(switches: Switches | None = None, **changes: Any) -> AsyncIterator[Desk]:
+async def commanding(
+    switches: Switches | None = None, *, web_client: bool = False, **changes: Any
+) -> AsyncIterator[Desk]:
     """A desk whose source has read everything. ``changes``: of the settings of the source."""
     settings = SimulatorSettings(
-        extensions=20, queues=2, contacts=10, traffic=False, switches=switches or Switches(secrets="shown")
+        extensions=20,
+        queues=2,
+        contacts=10,
+        traffic=False,
+        switches=switches or Switches(secrets="shown"),
+        web_client=web_client,
     )
     async with SimulatedPbx(settings) as pbx:
         desk = Desk(pbx)
@@ -124,6 +131,7 @@ async def commanding(switches: Switches | None = None, **changes: Any) -> AsyncI
             "watchdog_interval": NEVER,
             "directory_interval": NEVER,
             "contacts_interval": NEVER,
+            "logins_interval": NEVER,
             "request_timeout": 5.0,
         }
         desk.source = PbxSource(PbxSettings(pbx.url, pbx.client_id, pbx.client_secret, **to | changes), desk.emit)
