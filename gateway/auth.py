@@ -13,11 +13,14 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
+from ipaddress import ip_address, ip_network
+from itertools import chain
 from typing import get_args
 
 from gateway.commands_table import RESERVED, Scope
-from gateway.errors import KeyAmbiguous, KeyExpired, KeyMissing, KeyUnknown, NoKeys, ScopeMissing
+from gateway.errors import AddressRefused, KeyAmbiguous, KeyExpired, KeyMissing, KeyUnknown, NoKeys, ScopeMissing
 from gateway.visibility import NO_LIMITS, Limits, Visibility
+from monitor.model.apikeys import StoredKey
 
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
@@ -37,6 +40,20 @@ class ApiKey:
     scopes: frozenset[str]
     expires: str | None = None
     limits: Limits = NO_LIMITS
+    networks: tuple[str, ...] = ()
+    """From which it may be used, as ``192.0.2.0/24``; none for all."""
+
+    def admit(self, address: str) -> None:
+        """Raises AddressRefused if the key may not be used from there."""
+        if not self.networks:
+            return
+        try:
+            came = ip_address(address)
+        except ValueError:
+            came = None
+        mapped = getattr(came, "ipv4_mapped", None)
+        if came is None or not any((mapped or came) in ip_network(network) for network in self.networks):
+            raise AddressRefused("This key may not be used from this address.")
 
     @property
     def visibility(self) -> Visibility:
@@ -50,19 +67,31 @@ class ApiKey:
 
 
 class KeyTable:
-    """All keys. ``None`` in place of keys: they are not loaded yet, and nothing is said of any key until they are."""
+    """All keys: those given, and those that are followed, a PBX's at a time.
+
+    ``None`` in place of keys: they are not loaded yet, and nothing is said of any key until they are.
+    """
 
     def __init__(self, keys: Iterable[ApiKey] | None) -> None:
         self._keys: tuple[ApiKey, ...] | None = None if keys is None else tuple(keys)
+        self._followed: dict[str, tuple[ApiKey, ...] | None] = {}
 
     @property
     def loaded(self) -> bool:
-        """Whether there is a table to judge a key by."""
-        return self._keys is not None
+        """Whether there is a whole table to judge a key by."""
+        return self._keys is not None and None not in self._followed.values()
 
     def replace(self, keys: Iterable[ApiKey]) -> None:
-        """From now on these are the keys."""
+        """From now on these are the given keys."""
         self._keys = tuple(keys)
+
+    def expect(self, pbx: str) -> None:
+        """Keys of this PBX are to come by :meth:`learn`: until then an unknown key may be one of them."""
+        self._followed.setdefault(pbx, None)
+
+    def learn(self, pbx: str, keys: Iterable[ApiKey]) -> None:
+        """From now on these are the followed keys of this PBX."""
+        self._followed[pbx] = tuple(keys)
 
     def find(self, raw: str, now: str) -> ApiKey:
         """The key's entry; ``now`` is an instant. Every entry is compared, whichever matches, in constant time.
@@ -73,14 +102,33 @@ class KeyTable:
             raise NoKeys("The keys are not loaded yet; try again in a moment.")
         digest = digest_of(raw[:_LONGEST_KEY])
         found: ApiKey | None = None
-        for key in self._keys:
+        for key in chain(self._keys, *(keys or () for keys in self._followed.values())):
             if hmac.compare_digest(key.digest, digest):
                 found = key
+        if (found is None or len(raw) > _LONGEST_KEY) and not self.loaded:
+            raise NoKeys("Not all keys are loaded yet; try again in a moment.")
         if found is None or len(raw) > _LONGEST_KEY:
             raise KeyUnknown("This key is not known here.", _CHALLENGE)
         if found.expires is not None and found.expires <= now:
             raise KeyExpired(f"This key expired at {found.expires}.", _CHALLENGE)
         return found
+
+
+def from_stored(key: StoredKey, pbx: str) -> ApiKey:
+    """The entry for a key as it is stored."""
+    limits = Limits(*(None if kind is None else frozenset(kind) for kind in (key.extensions, key.queues, key.groups)))
+    return ApiKey(key.name, key.digest, pbx, frozenset(key.scopes), key.expires, limits, key.networks)
+
+
+def to_stored(key: ApiKey, changed_at: float, *, revoked: bool = False) -> StoredKey:
+    """The key as it is stored. ``changed_at``: POSIX seconds."""
+    limits = key.limits
+    kinds = (limits.extensions, limits.queues, limits.groups)
+    extensions, queues, groups = (None if kind is None else tuple(sorted(kind)) for kind in kinds)
+    scopes = tuple(sorted(key.scopes))
+    return StoredKey(
+        *(key.name, key.digest, scopes, changed_at, key.expires, extensions, queues, groups, key.networks, revoked)
+    )
 
 
 def authenticate(keys: KeyTable, raw: Iterable[str | None], now: str, scope: str | None = None) -> ApiKey:
@@ -90,7 +138,7 @@ def authenticate(keys: KeyTable, raw: Iterable[str | None], now: str, scope: str
     and the key has it not.
     """
     given = {key for key in raw if key}
-    if not keys.loaded:
+    if len(given) != 1 and not keys.loaded:
         raise NoKeys("The keys are not loaded yet; try again in a moment.")
     if not given:
         raise KeyMissing(
@@ -134,6 +182,8 @@ def toml_block(key: ApiKey) -> str:
     lines.append(f"scopes = {_toml_list(key.scopes)}")
     if key.expires is not None:
         lines.append(f"expires = {key.expires}")
+    if key.networks:
+        lines.append(f"networks = {_toml_list(key.networks)}")
     if key.limits.any:
         lines.append("[keys.limits]")
         kinds = (("extensions", key.limits.extensions), ("queues", key.limits.queues), ("groups", key.limits.groups))

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    IPvAnyNetwork,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from gateway.auth import ApiKey, KeyTable, digest_of
 from gateway.commands_table import RESERVED, Scope
@@ -51,6 +60,8 @@ class KeySection(Section):
     expires: AwareDatetime | None = None
     """From when on it is refused; with a time zone."""
     limits: LimitsSection | None = None
+    networks: tuple[IPvAnyNetwork, ...] = ()
+    """From which it may be used, as ``192.0.2.0/24``; none for all."""
 
     @field_validator("digest")
     @classmethod
@@ -64,7 +75,8 @@ class KeySection(Section):
         """The entry of the key table."""
         limits = NO_LIMITS if self.limits is None else Limits(**dict(self.limits))
         expires = None if self.expires is None else instant(self.expires)
-        return ApiKey(self.name, self.digest, self.pbx, frozenset(self.scopes), expires, limits)
+        networks = tuple(str(network) for network in self.networks)
+        return ApiKey(self.name, self.digest, self.pbx, frozenset(self.scopes), expires, limits, networks)
 
 
 class PbxName(BaseModel):

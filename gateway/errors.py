@@ -110,6 +110,10 @@ class KeyLimited(KeyRefused):
     """The key is limited to extensions, queues or groups, and this goes beyond them."""
 
 
+class AddressRefused(KeyRefused):
+    """The key may not be used from this address."""
+
+
 class NotFound(Refused):
     """There is no such thing, or the key may not see it: the two look the same."""
 
@@ -239,6 +243,7 @@ _TABLE: dict[type[Refused], Shown] = {
     UnknownPbx: Shown(404, "unknown_pbx", 4004),
     NotAvailable: Shown(501, "not_available", 4000),
     KeyLimited: Shown(403, "key_limited", 4003),
+    AddressRefused: Shown(403, "address_not_allowed", 4003),
     OutcomeUnknown: Shown(504, "outcome_unknown", 4000),
     TooLate: Shown(504, "too_late", 4000),
     PositionNotReached: Shown(504, "position_not_reached", 4000),

@@ -114,10 +114,10 @@ class Live:
         finally:
             self._release(key)
 
-    def revoke(self, key_name: str) -> None:
-        """End every conversation that was begun with this key: it no longer holds."""
+    def revoke(self, key_name: str, pbx: str | None = None) -> None:
+        """End every conversation that was begun with this key: it no longer holds. ``pbx``: the key's; None for any."""
         for session in self._sessions:
-            if session.guest.key_name == key_name:
+            if session.guest.key_name == key_name and pbx in (None, session.pbx):
                 session.end(4001, "key revoked")
 
     async def drain(self, within: float, retry_in: tuple[float, float] = (1.0, 10.0)) -> None:
@@ -143,6 +143,7 @@ class Live:
             raise _Denial(403, "origin_not_allowed", 4003, "The stream may not be opened from this page.")
         try:
             key = self._key(websocket)
+            key.admit(websocket.client.host if websocket.client is not None else "")
             pbx = self._pbxs.get(key.pbx)
             if pbx is None:
                 raise UnknownPbx(f"The PBX {key.pbx!r} is not served here.")

@@ -7,13 +7,15 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import uvicorn
 from redis.asyncio import Redis
 
-from gateway.app import create_app
+from gateway.app import create_app, kept_running
 from gateway.auth import KeyTable
 from gateway.config import GatewaySection
+from gateway.keyfeed import KeyFeed
 from gateway.live import Live
 from gateway.pbxview import open_view
 from gateway.wsprotocol import uvicorn_options
@@ -51,11 +53,18 @@ async def serving(
     )
     bound = _bind(settings.host, settings.port)
     server = Server(config, bound)
+    feeds = [KeyFeed(redis, name, keys, partial(live.revoke, pbx=name)) for name in pbxs]
+    following = [
+        asyncio.create_task(kept_running(f"keys of {name}", feed.run)) for name, feed in zip(pbxs, feeds, strict=True)
+    ]
     try:
         await server.start()
         yield server
         await live.drain(DRAIN if len(live) else 0.0)
     finally:
+        for task in following:
+            task.cancel()
+        await asyncio.gather(*following, return_exceptions=True)
         await server.stop()
 
 

@@ -96,6 +96,11 @@ class Session:
         found = websocket.scope.get("extensions", {}).get(EXTENSION)
         self._socket = found if isinstance(found, Socket) else None
 
+    @property
+    def pbx(self) -> str:
+        """The name of the PBX that is watched."""
+        return self._pbx.name
+
     def end(self, code: int, reason: str) -> None:
         """Ask for the end of the conversation; only the first time counts."""
         if not self._end.done():

@@ -95,6 +95,7 @@ class WebApi:
         address = address_of(_tail(request), came.keys)
         key = authenticate(self._keys, (address.key, *came.keys), from_unix(self._clock()))
         request.scope[KEY_NAME] = key.name
+        key.admit(request.client.host if request.client is not None else "")
         view = self._pbxs.get(key.pbx)
         if view is None:
             raise UnknownPbx("The PBX of this key is not served here.")

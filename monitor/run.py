@@ -51,6 +51,7 @@ def service(section: PbxSection, settings: MonitorSettings, redis: Redis, store:
         lambda: Tracker(settings.monitor.name, section.did_map),
         source,
         records=store,
+        key_store=store,
         lease_ttl=settings.monitor.lease,
         log_length=settings.monitor.log_length,
     )

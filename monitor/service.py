@@ -20,6 +20,7 @@ from redis.asyncio import Redis
 from monitor import heritage
 from monitor.bus import heed_cancellation
 from monitor.errors import BusError, BusUnreachable, CommandRefused, Fenced
+from monitor.keyring import Keyring, KeyStore
 from monitor.lease import Lease, uptime
 from monitor.model.change import Edit, Position
 from monitor.model.entities import BOOK_TOPICS, State
@@ -112,7 +113,7 @@ class Service:
     """Watches one PBX. ``name``: this monitor's; ``pbx``: the PBX's, as in every key.
 
     ``redis`` is asked for connections as needed: one for each space's publisher and one for the lease. ``database``:
-    None if SQL is not offered.
+    None if SQL is not offered. ``key_store``: None if no API keys are kept.
     """
 
     def __init__(
@@ -125,6 +126,7 @@ class Service:
         *,
         records: Records,
         database: DatabaseLike | None = None,
+        key_store: KeyStore | None = None,
         heartbeat: float = HEARTBEAT,
         lease_ttl: float = 5.0,
         log_length: int = 10_000,
@@ -144,6 +146,7 @@ class Service:
         self.lease = Lease(redis, self._live_keys, f"{name}/{secrets.token_hex(4)}", lease_ttl)
         self.leading = False
         self._requests: Requests | None = None
+        self._keyring = None if key_store is None else Keyring(redis, pbx, key_store)
 
     @property
     def hears_requests(self) -> bool:
@@ -198,7 +201,7 @@ class Service:
         )
         try:
             # A task of its own: Python 3.11's TaskGroup may leave its parent marked as cancelled.
-            await asyncio.create_task(leader.run(requests))
+            await asyncio.create_task(leader.run(requests, self._keyring))
         except* Fenced as fenced:
             self._log.warning("stepping down", reason=str(fenced.exceptions[0]))
         finally:
@@ -255,11 +258,13 @@ class _Leader:
             return None, None
         return await self._live.written(), await self._book.written() if command.startswith("contact.") else None
 
-    async def run(self, requests: Requests) -> None:
+    async def run(self, requests: Requests, keyring: Keyring | None) -> None:
         """Until cancelled; raises an ExceptionGroup with Fenced when somebody else has the lease."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(requests.run())
+                if keyring is not None:
+                    tasks.create_task(keyring.run())
                 tasks.create_task(self._live.run())
                 tasks.create_task(self._book.run())
                 tasks.create_task(self._source.run())

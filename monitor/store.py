@@ -16,6 +16,8 @@ from typing import Final, TypeVar
 
 from monitor.audit import AuditEntry
 from monitor.errors import ConfigError, StoreFailed
+from monitor.model.apikeys import StoredKey, decode_key, encode_key
+from monitor.model.wire import Malformed
 
 ONCE_KEPT: Final = 86_400.0
 """Seconds for which an Idempotency-Key is remembered."""
@@ -33,7 +35,7 @@ _MIGRATIONS: Final = (
         command TEXT NOT NULL, arguments TEXT NOT NULL, result TEXT NOT NULL
     );
     CREATE TABLE keys (
-        pbx TEXT NOT NULL, name TEXT NOT NULL, changed_at REAL NOT NULL, record BLOB, PRIMARY KEY (pbx, name)
+        pbx TEXT NOT NULL, name TEXT NOT NULL, changed_at REAL NOT NULL, record BLOB NOT NULL, PRIMARY KEY (pbx, name)
     );
     """,
 )
@@ -52,12 +54,12 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class KeyRow:
-    """A stored key. ``changed_at``: POSIX seconds; the newest of several wins. ``record`` None: it was revoked."""
+    """A stored key. ``changed_at``: POSIX seconds; the newest of several wins. ``record``: the key in msgpack."""
 
     pbx: str
     name: str
     changed_at: float
-    record: bytes | None
+    record: bytes
 
 
 class Store:
@@ -125,6 +127,20 @@ class Store:
         return [AuditEntry(*row) for row in rows]
 
     # keys
+
+    async def stored_keys(self, pbx: str) -> dict[str, StoredKey]:
+        """All keys of a PBX by name, revoked ones included; what another version wrote and cannot be read is not."""
+        found: dict[str, StoredKey] = {}
+        for row in await self.keys(pbx):
+            try:
+                found[row.name] = decode_key(row.record)
+            except Malformed:
+                continue
+        return found
+
+    async def keep_key(self, pbx: str, key: StoredKey) -> None:
+        """Keep a key, unless a newer change of it is kept."""
+        await self.put_key(KeyRow(pbx, key.name, key.changed_at, encode_key(key)))
 
     async def keys(self, pbx: str) -> list[KeyRow]:
         """All keys of a PBX, revoked ones included."""

@@ -16,8 +16,7 @@ import uvloop
 from gateway.cli import audit as audited
 from gateway.cli import check as checking
 from gateway.cli import demo as demonstration
-from gateway.cli import look, processes
-from gateway.cli.keys import key
+from gateway.cli import keys, look, processes
 from monitor.errors import CallmonError
 
 app = typer.Typer(
@@ -28,7 +27,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.add_typer(key, name="key")
 
 Config = Annotated[Path | None, typer.Option("--config", "-c", envvar="CALLMON_CONFIG", help="Settings file.")]
 Url = Annotated[str, typer.Option(envvar="CALLMON_URL", help="Address of a gateway.")]
@@ -149,6 +147,9 @@ def _run(work: Coroutine[Any, Any, int | None]) -> None:
         for error in _leaves(group):
             print(f"callmon: {error}", file=sys.stderr)
     raise typer.Exit(code or 0)
+
+
+app.add_typer(keys.commands(_run), name="key")
 
 
 def _leaves(group: BaseExceptionGroup[CallmonError]) -> Iterator[BaseException]:

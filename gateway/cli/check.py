@@ -44,10 +44,8 @@ async def _findings(monitor: MonitorSettings, gateway: GatewaySettings) -> Async
         yield Finding(
             "settings", "", "there is no [[pbx]] section; name, url, client_id and client_secret belong there"
         )
-    if not gateway.keys:
-        yield Finding("keys", "", "there is no [[keys]] section, so nobody can read; make one with callmon key new")
-    else:
-        yield Finding("keys", f"{len(gateway.keys)}: {', '.join(section.name for section in gateway.keys)}")
+    names = ", ".join(section.name for section in gateway.keys) or "none"
+    yield Finding("keys", f"in the settings file: {names}; those made by command: callmon key list")
     redis = bus.connect(monitor.redis.url)
     try:
         yield await _redis(redis)

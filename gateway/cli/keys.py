@@ -1,44 +1,137 @@
-"""``callmon key``: make API keys. They are kept in the settings file, as digests."""
+"""``callmon key``: make, list and revoke API keys.
+
+A key is made on Redis, from where all gateways and the monitor's file take it within a second, or printed for
+the settings file. Either way only its digest is kept anywhere: it is shown this once.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
 from gateway.auth import SCOPES, ApiKey, digest_of, new_key, toml_block
+from gateway.config import GatewaySettings
+from gateway.keychanges import KeyChanges
 from gateway.visibility import Limits
+from monitor import bus
+from monitor.errors import ConfigError
 from monitor.model.instants import instant
 
-key = typer.Typer(help="Make API keys.", no_args_is_help=True)
+Config = Annotated[Path | None, typer.Option("--config", "-c", envvar="CALLMON_CONFIG", help="Settings file.")]
+Pbx = Annotated[str, typer.Option(help="Name of the PBX that it is for; needed if there are several.")]
+Run = Callable[[Coroutine[Any, Any, int | None]], None]
+T = TypeVar("T")
 
 
-@key.callback()
-def _key() -> None:
-    """Make API keys."""
+def commands(run: Run) -> typer.Typer:
+    """The commands. ``run`` runs each one's work, and turns what is wrong into a sentence."""
+    key = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
+
+    @key.command()
+    def new(
+        name: Annotated[str, typer.Option(help="For people and logs.")],
+        pbx: Pbx = "",
+        scopes: Annotated[str, typer.Option(help=f"Comma-separated, of {', '.join(SCOPES)}.")] = "read",
+        days: Annotated[int | None, typer.Option(min=1, help="Expires after so many days; never if not given.")] = None,
+        extensions: Annotated[str, typer.Option(help="Limit to these, comma-separated.")] = "",
+        queues: Annotated[str, typer.Option(help="Limit to these queues.")] = "",
+        groups: Annotated[str, typer.Option(help="Limit to these ring groups.")] = "",
+        networks: Annotated[str, typer.Option(help="Only from these, such as 192.0.2.0/24.")] = "",
+        print_block: Annotated[
+            bool, typer.Option("--print-block", help="Make it nowhere: print what to add to the settings file.")
+        ] = False,
+        config: Config = None,
+    ) -> None:
+        """Make a key; it is shown once."""
+        raw = new_key()
+        expires = instant(datetime.now(UTC) + timedelta(days=days)) if days is not None else None
+        limits = Limits(_numbers(extensions), _numbers(queues), _numbers(groups))
+        made = ApiKey(name, digest_of(raw), pbx, _scopes(scopes), expires, limits, _networks(networks))
+        if print_block:
+            if not pbx:
+                raise typer.BadParameter("name the PBX with --pbx")
+            typer.echo(f"Key, shown this once: {raw}\n\nAdd to the settings file:\n")
+            typer.echo(toml_block(made))
+            return
+        run(_new(config, made, raw))
+
+    @key.command("list")
+    def list_(pbx: Pbx = "", config: Config = None) -> None:
+        """List the keys that were made by command; those of the settings file stand there."""
+        run(_list(config, pbx))
+
+    @key.command()
+    def revoke(name: str, pbx: Pbx = "", config: Config = None) -> None:
+        """Revoke a key: within a second no gateway takes it any more, and its streams end."""
+        run(_revoke(config, pbx, name))
+
+    return key
 
 
-@key.command()
-def new(
-    name: Annotated[str, typer.Option(help="For people and logs.")],
-    pbx: Annotated[str, typer.Option(help="Name of the PBX that it is for.")],
-    scopes: Annotated[str, typer.Option(help=f"Comma-separated, of {', '.join(SCOPES)}.")] = "read",
-    days: Annotated[int | None, typer.Option(min=1, help="Expires after so many days; never if not given.")] = None,
-    extensions: Annotated[str, typer.Option(help="Limit to these, comma-separated.")] = "",
-    queues: Annotated[str, typer.Option(help="Limit to these queues.")] = "",
-    groups: Annotated[str, typer.Option(help="Limit to these ring groups.")] = "",
-) -> None:
-    """Make a key: shown once, with what to add to the settings file."""
-    wanted = _numbers(scopes) or frozenset({"read"})
+async def _new(config: Path | None, key: ApiKey, raw: str) -> None:
+    kept = await _with(config, key.pbx, lambda keys: keys.make(key))
+    typer.echo(f"Key {key.name}, shown this once: {raw}")
+    _say_if_not_kept(kept)
+
+
+async def _revoke(config: Path | None, pbx: str, name: str) -> None:
+    kept = await _with(config, pbx, lambda keys: keys.revoke(name))
+    typer.echo(f"Revoked {name}.")
+    _say_if_not_kept(kept)
+
+
+async def _list(config: Path | None, pbx: str) -> None:
+    keys = await _with(config, pbx, lambda changes: changes.all())
+    table = Table("name", "scopes", "expires", "limited to", "only from", box=None)
+    for key in keys:
+        kinds = (("extensions", key.limits.extensions), ("queues", key.limits.queues), ("groups", key.limits.groups))
+        limits = "; ".join(f"{kind} {', '.join(sorted(numbers))}" for kind, numbers in kinds if numbers is not None)
+        table.add_row(key.name, ", ".join(sorted(key.scopes)), key.expires or "never", limits, ", ".join(key.networks))
+    Console(highlight=False, soft_wrap=True).print(table if keys else "No key was made by command yet.")
+
+
+async def _with(config: Path | None, pbx: str, work: Callable[[KeyChanges], Awaitable[T]]) -> T:
+    settings = GatewaySettings.load(config)
+    names = settings.pbx_names
+    if not pbx and len(names) != 1:
+        raise ConfigError(f"Name the PBX with --pbx; known are: {', '.join(names) or 'none'}.")
+    if pbx and names and pbx not in names:
+        raise ConfigError(f"There is no PBX {pbx!r}; known are: {', '.join(names)}.")
+    redis = bus.connect(settings.redis.url)
+    try:
+        return await work(KeyChanges(redis, pbx or names[0]))
+    finally:
+        await redis.aclose()
+
+
+def _say_if_not_kept(kept: bool) -> None:
+    if not kept:
+        typer.echo(
+            "No monitor of this PBX is at work, so this stands on Redis alone: gateways take it once a monitor runs.",
+            err=True,
+        )
+
+
+def _scopes(text: str) -> frozenset[Any]:
+    wanted = _numbers(text) or frozenset({"read"})
     unknown = sorted(wanted - set(SCOPES))
     if unknown:
         raise typer.BadParameter(f"{', '.join(unknown)}: not a scope; there are {', '.join(SCOPES)}")
-    raw = new_key()
-    expires = instant(datetime.now(UTC) + timedelta(days=days)) if days is not None else None
-    limits = Limits(_numbers(extensions), _numbers(queues), _numbers(groups))
-    typer.echo(f"Key, shown this once: {raw}\n\nAdd to the settings file:\n")
-    typer.echo(toml_block(ApiKey(name, digest_of(raw), pbx, wanted, expires, limits)))
+    return wanted
+
+
+def _networks(text: str) -> tuple[str, ...]:
+    try:
+        return tuple(sorted(str(ip_network(part)) for part in _numbers(text) or ()))
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}; give networks such as 192.0.2.0/24") from error
 
 
 def _numbers(text: str) -> frozenset[str] | None:

@@ -15,6 +15,10 @@ is a history of its own: ``live`` (calls, extensions, queues …) and ``book`` (
 ``callmon:{pbx}:once:<digest>``           string  the request made under an Idempotency-Key, for a day
 ``callmon:{pbx}:replies:<gateway>``       channel doorbell: request claimed, result there, position reached
 ``callmon:{pbx}:reached``                 channel asks all gateways to tell when a position is reached
+``callmon:{pbx}:keys``                    hash    API key's name → key (its digest), msgpack; revoked ones too
+``callmon:{pbx}:keys:kept``               hash    API key's name → its change that stands in the monitor's file
+``callmon:{pbx}:keys:ready``              string  there if the table of keys is whole
+``callmon:{pbx}:keys:changed``            channel doorbell: a key was changed, or is kept
 ========================================= ======= ==============================================================
 
 The position has one more field, ``seen``: a follower who finds the store at an older epoch than his own (it was rolled
@@ -101,3 +105,30 @@ class RequestKeys:
     def replies(self, gateway: str) -> str:
         """A gateway's doorbell."""
         return f"callmon:{{{self.pbx}}}:replies:{gateway}"
+
+
+@dataclass(frozen=True, slots=True)
+class AccessKeys:
+    """The names for one PBX's API keys."""
+
+    pbx: str
+
+    @property
+    def table(self) -> str:
+        """All keys."""
+        return f"callmon:{{{self.pbx}}}:keys"
+
+    @property
+    def kept(self) -> str:
+        """Which changes are in the monitor's file."""
+        return f"callmon:{{{self.pbx}}}:keys:kept"
+
+    @property
+    def ready(self) -> str:
+        """There if the table is whole."""
+        return f"callmon:{{{self.pbx}}}:keys:ready"
+
+    @property
+    def channel(self) -> str:
+        """The doorbell."""
+        return f"callmon:{{{self.pbx}}}:keys:changed"

@@ -67,9 +67,9 @@ async def test_the_newest_change_of_a_key_wins_and_a_revoked_one_stays_revoked(t
         await store.put_key(KeyRow("main", "wall", 1.0, b"old"))
         await store.put_key(KeyRow("branch", "wall", 1.0, b"other"))
         assert await store.keys("main") == [KeyRow("main", "wall", 2.0, b"new")]
-        await store.put_key(KeyRow("main", "wall", 3.0, None))
+        await store.put_key(KeyRow("main", "wall", 3.0, b"revoked"))
         await store.put_key(KeyRow("main", "wall", 2.5, b"late"))
-        assert await store.keys("main") == [KeyRow("main", "wall", 3.0, None)]
+        assert await store.keys("main") == [KeyRow("main", "wall", 3.0, b"revoked")]
 
 
 async def test_without_a_file_it_is_kept_in_memory() -> None:

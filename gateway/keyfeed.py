@@ -1,0 +1,82 @@
+"""Redis → key table: the keys that were made by command, one PBX's; see :mod:`monitor.keyring`.
+
+The table is read when it is rung for and every second besides, as a doorbell may fail. One that is not whole (Redis was
+emptied) is not followed: the last one stands. Whoever's key is gone or changed is told, so that his streams end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from gateway.auth import ApiKey, KeyTable, from_stored
+from gateway.stored import heed_cancellation
+from monitor.model.apikeys import decode_key
+from monitor.model.keys import AccessKeys
+from monitor.model.wire import Malformed
+
+EVERY = 0.5
+"""Seconds."""
+
+_log = structlog.get_logger(__name__)
+
+
+class KeyFeed:
+    """Moves the part of ``table`` that is this PBX's. ``on_gone``: told the name of each key that no longer holds."""
+
+    def __init__(self, redis: Redis, pbx: str, table: KeyTable, on_gone: Callable[[str], None]) -> None:
+        self._redis = redis
+        self._pbx = pbx
+        self._keys = AccessKeys(pbx)
+        self._table = table
+        self._on_gone = on_gone
+        self._held: dict[str, ApiKey] = {}
+        self._failing = False
+        table.expect(pbx)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            heed_cancellation()
+            try:
+                await self._follow()
+            except (RedisError, OSError, TimeoutError) as error:
+                if not self._failing:
+                    _log.warning("keys are not followed", pbx=self._pbx, reason=f"{type(error).__name__}: {error}")
+                self._failing = True
+                await asyncio.sleep(EVERY)
+
+    async def _follow(self) -> None:
+        async with self._redis.pubsub() as pubsub:
+            await pubsub.subscribe(self._keys.channel)
+            while True:
+                heed_cancellation()
+                await self._read()
+                self._failing = False
+                await pubsub.get_message(timeout=EVERY)
+
+    async def _read(self) -> None:
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.execute_command("EXISTS", self._keys.ready)
+            pipe.execute_command("HGETALL", self._keys.table)
+            ready, rows = await pipe.execute()
+        if not ready:
+            return
+        keys: dict[str, ApiKey] = {}
+        for data in rows.values():
+            try:
+                stored = decode_key(data)
+            except Malformed as error:
+                _log.warning("a key cannot be read", pbx=self._pbx, reason=str(error))
+                continue
+            if not stored.revoked:
+                keys[stored.name] = from_stored(stored, self._pbx)
+        before, self._held = self._held, keys
+        self._table.learn(self._pbx, keys.values())
+        for name, key in before.items():
+            if keys.get(name) != key:
+                self._on_gone(name)

@@ -1,0 +1,181 @@
+"""API keys made by command: on Redis, in the monitor's file, at the gateways; with what may be lost on the way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from gateway import run as gateway_run
+from gateway.auth import ApiKey, KeyTable, digest_of
+from gateway.config import GatewaySection
+from gateway.errors import AddressRefused
+from gateway.keychanges import KeyChanges
+from gateway.visibility import Limits
+from monitor.errors import ConfigError
+from monitor.keyring import Keyring
+from monitor.store import Store
+from tests.bus import Bus, RealBus, flush, until_async
+from tests.monitor.terms import running
+
+RAW = "a-key-made-by-command"
+WALL = ApiKey("wall", digest_of(RAW), "pbx", frozenset({"read"}))
+STATIC = ApiKey("static", digest_of("a-static-key"), "pbx", frozenset({"read"}))
+
+
+@asynccontextmanager
+async def keeping(bus: Bus, path: Path | None = None) -> AsyncIterator[Keyring]:
+    """A leading monitor's keyring, running."""
+    store = Store(path)
+    await store.open()
+    keyring = Keyring(bus.client(), "pbx", store)
+    task = asyncio.create_task(keyring.run())
+    try:
+        yield keyring
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await store.close()
+
+
+@asynccontextmanager
+async def served(bus: Bus) -> AsyncIterator[httpx.AsyncClient]:
+    """A gateway with a static key."""
+    async with (
+        gateway_run.serving(["pbx"], KeyTable([STATIC]), GatewaySection(port=0), bus.client()) as server,
+        httpx.AsyncClient(base_url=server.address) as http,
+    ):
+        yield http
+
+
+async def status(http: httpx.AsyncClient, key: str = RAW) -> int:
+    return (await http.get(f"/webapi/{key}/pbx.calls.get")).status_code
+
+
+async def becomes(http: httpx.AsyncClient, wanted: int, key: str = RAW) -> None:
+    async def has() -> bool:
+        return await status(http, key) == wanted
+
+    await until_async(has)
+
+
+async def test_a_key_is_made_kept_used_listed_revoked_and_its_name_free_again(bus: Bus) -> None:
+    changes = KeyChanges(bus.client(), "pbx")
+    async with running(bus), keeping(bus), served(bus) as http:
+        await becomes(http, 401)
+        assert await changes.make(WALL)
+        await becomes(http, 200)
+        assert await changes.all() == [WALL]
+        with pytest.raises(ConfigError, match="already"):
+            await changes.make(WALL)
+        assert await changes.revoke("wall")
+        await becomes(http, 401)
+        assert await changes.all() == []
+        with pytest.raises(ConfigError, match="no key 'wall'"):
+            await changes.revoke("wall")
+        assert await changes.make(replace(WALL, digest=digest_of("another")))
+        await becomes(http, 200, "another")
+        assert await status(http) == 401
+
+
+async def test_until_the_table_is_loaded_nobody_is_told_that_his_key_is_unknown(bus: Bus) -> None:
+    async with running(bus), served(bus) as http:
+        await becomes(http, 200, "a-static-key")
+        assert await status(http) == 503
+        async with keeping(bus):
+            await becomes(http, 401)
+
+
+async def test_a_redis_that_was_emptied_forgets_no_key_and_revives_none(bus: Bus) -> None:
+    changes = KeyChanges(bus.client(), "pbx")
+    gone = ApiKey("gone", digest_of("a-key-that-is-gone"), "pbx", frozenset({"read"}))
+    async with running(bus), keeping(bus), served(bus) as http:
+        for key in (WALL, gone):
+            await changes.make(key)
+        await changes.revoke("gone")
+        await becomes(http, 200)
+        await flush(bus)
+        assert await status(http) != 401, "what is not whole is not followed"
+
+        async def there_again() -> bool:
+            try:
+                return await changes.all() == [WALL]
+            except ConfigError:
+                return False
+
+        await until_async(there_again)
+        await becomes(http, 200)
+        assert await status(http, "a-key-that-is-gone") == 401
+
+
+async def test_keys_survive_in_the_monitors_file(bus: Bus, tmp_path: Path) -> None:
+    changes = KeyChanges(bus.client(), "pbx")
+    limited = replace(WALL, limits=Limits(frozenset({"101"}), None, frozenset()), networks=("127.0.0.0/8",))
+    async with keeping(bus, tmp_path / "callmon.db"):
+        await changes.make(limited)
+    await flush(bus)
+    async with keeping(bus, tmp_path / "callmon.db") as keyring:
+        await keyring.compare()
+        assert await changes.all() == [limited]
+
+
+async def test_a_standby_with_an_older_file_revives_no_revoked_key(bus: Bus, tmp_path: Path) -> None:
+    changes = KeyChanges(bus.client(), "pbx")
+    async with keeping(bus, tmp_path / "one.db"), keeping(bus, tmp_path / "two.db"):
+        await changes.make(WALL)
+    async with keeping(bus, tmp_path / "one.db"):
+        assert await changes.revoke("wall")
+    async with keeping(bus, tmp_path / "two.db") as keyring:
+        await keyring.compare()
+        assert await changes.all() == []
+
+
+async def test_a_change_without_a_monitor_is_said_to_be_kept_by_nobody(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.keychanges.KEPT_WITHIN", 0.3)
+    assert not await KeyChanges(bus.client(), "pbx").make(WALL)
+    async with keeping(bus) as keyring:
+        await keyring.compare()
+        assert await KeyChanges(bus.client(), "pbx").all() == [WALL]
+
+
+async def test_a_revoked_keys_streams_end_and_no_frame_follows(valkey: RealBus) -> None:
+    changes = KeyChanges(valkey.client(), "pbx")
+    async with running(valkey) as monitor, keeping(valkey), served(valkey) as http:
+        await changes.make(WALL)
+        await becomes(http, 200)
+        address = str(http.base_url).replace("http", "ws", 1)
+        async with connect(f"{address}/webapi/{RAW}/stream?topics=ivrs") as stream:
+            await stream.recv()
+            await changes.revoke("wall")
+            monitor.source.call()
+            with pytest.raises(ConnectionClosed) as closed:
+                await _read_to_the_end(stream)
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 4001
+
+
+async def _read_to_the_end(stream: ClientConnection) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            await stream.recv()
+
+
+@pytest.mark.parametrize("address", ["192.0.2.7", "::ffff:192.0.2.7", "2001:db8::1"])
+def test_a_key_is_taken_from_its_networks(address: str) -> None:
+    replace(WALL, networks=("192.0.2.0/24", "2001:db8::/32")).admit(address)
+
+
+@pytest.mark.parametrize("address", ["192.0.3.7", "", "testclient", "2001:db9::1"])
+def test_a_key_is_not_taken_from_elsewhere(address: str) -> None:
+    with pytest.raises(AddressRefused):
+        replace(WALL, networks=("192.0.2.0/24", "2001:db8::/32")).admit(address)
+    WALL.admit(address)
