@@ -104,8 +104,9 @@ def sides(
     people = sum(1 for s in seen.values() if s.status == "Connected" and s.kind in PEOPLE)
     call.accepted = call.accepted or people > 1 or told or _originator_connected(call) or _referred(call)
     found = dict(seen)
+    rung = _rung_by_row(call, callees)
     for side in seen.values():
-        other = _counterpart(call, roster, side, routed_on=routed_on)
+        other = _counterpart(call, roster, side, rung, routed_on=routed_on)
         if other is not None and other.dn not in seen:
             held = found.get(other.dn)
             if held is None or RANK.get(other.status, 0) > RANK.get(held.status, 0):
@@ -171,11 +172,18 @@ def _referred(call: CallRecord) -> bool:
     return any(p.referred_by_dn and p.status == "Ringing" for p in call.participants.values())
 
 
-def _counterpart(call: CallRecord, roster: Roster, side: Side, *, routed_on: bool) -> Side | None:
+def _rung_by_row(call: CallRecord, callees: tuple[PartyText, ...]) -> frozenset[str]:
+    """DNs that the row says the call is being transferred to: they ring, whatever whoever waits for them shows."""
+    transferred = call.fresh and call.row is not None and call.row.status == "Transferring"
+    return frozenset(party.dn for party in callees) if transferred else frozenset()
+
+
+def _counterpart(call: CallRecord, roster: Roster, side: Side, rung: frozenset[str], *, routed_on: bool) -> Side | None:
     """The other side of a visible leg, as that leg implies it.
 
-    ``routed_on``: a queue or a machine has accepted the caller and nobody has answered, so the person whom the
-    originator's connected leg names is still being rung, unless the row says that they talk.
+    ``rung``: DNs that ring by the row. ``routed_on``: a queue or a machine has accepted the caller and nobody has
+    answered, so the person whom the originator's connected leg names is still being rung, unless the row says that they
+    talk.
     """
     p = side.participant
     if p is None or not p.party_dn or p.party_dn in (p.dn, _ROUTER):
@@ -184,7 +192,8 @@ def _counterpart(call: CallRecord, roster: Roster, side: Side, *, routed_on: boo
     if kind == "ringgroup":
         return None  # it has no leg of its own: its members ring
     talking = call.fresh and call.row is not None and call.row.status == "Talking"
-    if routed_on and p.dn == call.originator and p.status == "Connected" and kind in PEOPLE and not talking:
+    routed = routed_on and p.dn == call.originator and p.status == "Connected" and kind in PEOPLE and not talking
+    if routed or (kind == "extension" and p.party_dn in rung):
         status = "Ringing"
     elif p.status == "Connected" or (p.status == "Ringing" and call.accepted):
         status = "Connected"
@@ -193,7 +202,8 @@ def _counterpart(call: CallRecord, roster: Roster, side: Side, *, routed_on: boo
     if kind == "externalline":
         external = p.party_caller_id
     elif kind in ("extension", "unknown"):
-        external = p.dn
+        waits = call.queue and p.status == "Ringing" and p.party_dn == call.originator
+        external = call.queue if waits else p.dn
     else:
         external = call.caller_number
     return Side(p.party_dn, kind, external, status)
@@ -209,7 +219,7 @@ def _sides_of_row(
     recalled = call.accepted and any(p.dn == caller.dn and p.status == "Ringing" for p in call.participants.values())
     kind = roster.kind(caller.dn)
     if kind == "externalline" or (caller.dn and caller.dn not in visible and call.fresh):
-        other = callees[0].number if callees else ""
+        other = call.queue or (callees[0].number if callees else "")
         yield Side(caller.dn, kind, caller.number if kind == "externalline" else other, settled)
     if not call.fresh:
         return
@@ -217,7 +227,8 @@ def _sides_of_row(
         kind = roster.kind(party.dn)
         if kind in ("externalline", "conference") or (kind == "extension" and party.dn not in visible):
             status = "Connected" if row.status == "Talking" or recalled else "Ringing"
-            yield Side(party.dn, kind, party.number if kind == "externalline" else call.caller_number, status)
+            other = caller.number or call.caller_number  # who began the call may have left it
+            yield Side(party.dn, kind, party.number if kind == "externalline" else other, status)
 
 
 def _leg_number(side: Side) -> int:

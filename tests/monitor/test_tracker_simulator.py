@@ -62,10 +62,18 @@ SETTINGS = {
 }
 
 
+ROWS_ALONE = {
+    "defaults": Switches(),
+    "callees joined": Switches(callees="joined", established="last"),
+    "callees by target": Switches(callees="target"),
+}
+CALLS_BY_ROWS = 250
+
+
 class Followed:
     """A simulated PBX and a tracker that is told of it, in a time of their own."""
 
-    def __init__(self, seed: int, switches: Switches) -> None:
+    def __init__(self, seed: int, switches: Switches, *, call_control: bool = True) -> None:
         self.now = 1_700_000_000.0
         self.switches = switches
         self.client_id = CLIENT
@@ -74,13 +82,15 @@ class Followed:
         self.traffic = Traffic(self.switchboard, self.directory, seed, rate=600, limit=CALLS)
         self.ended: dict[str, Any] = {}
         self.held = Tracker("monitor")
-        self._visible = frozenset(self.directory.peers(CLIENT))
+        self._visible = frozenset(self.directory.peers(CLIENT)) if call_control else frozenset()
         self._told = 0.0
         kinds = {dn.number: f"W{dn.kind}" for dn in self.directory.dns() if dn.number in self._visible}
-        self._apply(ConnectionChanged("connected", "", self.now, "callcontrol+activecalls"))
+        source = "callcontrol+activecalls" if call_control else "activecalls"
+        self._apply(ConnectionChanged("connected", "", self.now, source))
         self._apply(_directory_read(self.directory, self.now))
-        self._apply(ParticipantsRead((), kinds, self._moment(), self.now))
-        self.switchboard.listen(self._hear)
+        if call_control:
+            self._apply(ParticipantsRead((), kinds, self._moment(), self.now))
+            self.switchboard.listen(self._hear)
 
     @property
     def state(self) -> dict[str, dict[str, Any]]:
@@ -135,6 +145,18 @@ def test_the_tracker_holds_the_truth(switches: Switches) -> None:
     assert len(pbx.ended) >= CALLS * 0.9, "calls that came and went between two reads, and nothing else, may be missing"
     kinds = {kind for kind, count in pbx.traffic.stats.kinds.items() if count}
     assert len(kinds) >= 12, f"too few kinds of calls to prove anything: {kinds}"
+
+
+@pytest.mark.parametrize("switches", ROWS_ALONE.values(), ids=ROWS_ALONE.keys())
+def test_without_call_control_it_holds_all_that_the_rows_name(switches: Switches) -> None:
+    pbx = Followed(11, switches, call_control=False)
+    known = Known.of(pbx, tolerance=2.0, call_control=False)
+    pauses = random.Random(2)
+    while pbx.traffic.stats.over < CALLS_BY_ROWS:
+        pbx.play(pauses.choice((0.05, 0.2, 1.0)))
+        pbx.poll()
+        assert differences(pbx, pbx.state, known) == []
+    assert ended_differences(pbx, pbx.ended, known) == []
 
 
 def _directory_read(directory: Directory, at: float) -> DirectoryRead:

@@ -15,7 +15,7 @@ from monitor.model.instants import moment
 from monitor.simulator.directory import Directory
 from monitor.simulator.switchboard import Switchboard
 from monitor.simulator.switches import Switches
-from monitor.simulator.truth import TruthCall, TruthEnded
+from monitor.simulator.truth import TruthCall, TruthEnded, TruthLeg
 
 BETWEEN_POLLS = 1.2
 """Seconds between two reads of ActiveCalls, at most, in the tests' settings."""
@@ -46,10 +46,10 @@ class Known:
     tolerance: float = 1.5
 
     @classmethod
-    def of(cls, pbx: Pbx, tolerance: float = 1.5) -> Known:
-        """What can be known of this PBX."""
+    def of(cls, pbx: Pbx, tolerance: float = 1.5, *, call_control: bool = True) -> Known:
+        """What can be known of this PBX; without Call Control that is what ActiveCalls' rows name."""
         rules = {trunk: pbx.directory.rules(trunk) for trunk in pbx.directory.trunk_numbers()}
-        visible = frozenset(pbx.directory.peers(pbx.client_id))
+        visible = frozenset(pbx.directory.peers(pbx.client_id)) if call_control else frozenset()
         return cls(
             visible,
             visible >= set(pbx.directory.extensions()) and not pbx.switches.latency,
@@ -62,23 +62,27 @@ class Known:
 def differences(pbx: Pbx, state: Entities, known: Known) -> list[str]:
     """Every way in which the calls that go on are held otherwise than they are, in words."""
     truth = {str(call.call_id): call for call in pbx.switchboard.truth()}
+    named = {str(row.id): row.dns for row in pbx.switchboard.active_calls()}
     held = state.get("calls", {})
     found = [f"call {id_} is missing" for id_ in truth.keys() - held.keys()]
     found += [f"call {id_} is a ghost: {held[id_]}" for id_ in held.keys() - truth.keys()]
     for id_ in truth.keys() & held.keys():
-        found += [f"call {id_}: {what}" for what in _call(truth[id_], held[id_], known)]
-    busy = {leg.dn for call in truth.values() for leg in call.legs if leg.dn_type == "extension"} & known.visible
+        found += [f"call {id_}: {what}" for what in _call(truth[id_], held[id_], known, named[id_])]
+    busy = {leg.dn for call in truth.values() for leg in call.legs if leg.dn_type == "extension"}
+    sure = known.visible | frozenset().union(*named.values())
     for number, extension in state.get("extensions", {}).items():
-        if number in known.visible and (extension["status"] == "Busy") != (number in busy):
+        if (extension["status"] == "Busy") != (number in busy) and (number in sure or number not in busy):
             found.append(f"extension {number} is {extension['status']}")
     return found
 
 
-def _call(truth: TruthCall, held: Mapping[str, Any], known: Known) -> Iterator[str]:
-    hidden = _hidden(truth, known)
-    lenient = {leg.dn for leg in truth.legs if hidden and leg.dn not in known.visible}
+def _call(truth: TruthCall, held: Mapping[str, Any], known: Known, named: frozenset[str]) -> Iterator[str]:
+    hidden = _hidden(truth, known) - named
+    lenient = {leg.dn for leg in truth.legs if leg.dn not in known.visible and (hidden or _dials_group(truth, leg))}
     legs = {leg.dn: (leg.dn_type, leg.external_party, leg.status) for leg in truth.legs}
     mine = {leg["dnNum"]: (leg["dnType"], leg["externalParty"], leg["status"]) for leg in held["AConnList"]}
+    if len(mine) != len(held["AConnList"]):
+        yield f"a leg is held twice: {held['AConnList']}"
     for dn in legs.keys() - mine.keys() - hidden:
         yield f"leg {dn} {legs[dn]} is missing; held {mine}"
     for dn in mine.keys() - legs.keys():
@@ -117,6 +121,12 @@ def _hidden(truth: TruthCall, known: Known) -> set[str]:
         if leg.dn not in known.visible
         and (leg.dn_type == "extension" or (leg.dn not in truth.shown and leg.dn_type in SYSTEM_KINDS))
     }
+
+
+def _dials_group(truth: TruthCall, leg: TruthLeg) -> bool:
+    """Whether what the leg has dialled is a ring group: a row names a phone that rings in its place."""
+    others = (other for other in truth.legs if other is not leg)
+    return leg.status == "Dialing" and all(leg.external_party not in (o.dn, o.external_party) for o in others)
 
 
 def _did(truth: TruthCall | TruthEnded, known: Known) -> str:
