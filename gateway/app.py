@@ -13,12 +13,14 @@ import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from gateway.answers import fault, refuse
 from gateway.auth import KeyTable
+from gateway.budgets import Spending
 from gateway.commands_table import COMMANDS
 from gateway.docs import documents
 from gateway.errors import UnknownCommand, WrongMethod
@@ -33,6 +35,12 @@ if TYPE_CHECKING:
 RESTART_AFTER = 1.0
 """Seconds until something that must run and failed is started again."""
 
+EXPOSED = (
+    *("ETag", "Retry-After", "RateLimit", "RateLimit-Policy", "Idempotent-Replayed"),
+    *("Callmon-Position", "Callmon-Stale-Since"),
+)
+"""Headers of answers that a page from another origin may read too."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -41,14 +49,18 @@ def create_app(
     keys: KeyTable,
     *,
     streams: Sequence[BaseRoute] = (),
+    spending: Spending | None = None,
+    cors_origins: Sequence[str] = (),
     clock: Callable[[], float] = time.time,
 ) -> Starlette:
     """The gateway's ASGI application. ``streams``: the routes of the stream. ``clock``: POSIX seconds.
 
+    ``spending``: counts requests; None: they are not limited. ``cors_origins``: of the pages that may read answers.
+
     Its lifespan runs the feeds and hubs of all PBXs; without it the views stay as they are.
     """
     version = installed_version("callmon")
-    web_api = WebApi(pbxs, keys, version, clock)
+    web_api = WebApi(pbxs, keys, version, clock, spending)
 
     async def front(request: Request) -> Response:
         return front_page(version)
@@ -70,12 +82,27 @@ def create_app(
             Route("/webapi/{address:path}", web_api),
             *(Route(f"/{name}", web_api) for name in COMMANDS),
         ],
-        middleware=[Middleware(Logged), Middleware(Guarded)],
+        middleware=[Middleware(Logged), *_cors(cors_origins), Middleware(Guarded)],
         exception_handlers={HTTPException: _not_served, Exception: _faulty},
         lifespan=lambda _: _running(pbxs),
     )
     app.router.redirect_slashes = False  # the key would travel in the redirect's address
     return app
+
+
+def _cors(origins: Sequence[str]) -> list[Middleware]:
+    if not origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=list(origins),
+            allow_methods=["GET", "HEAD", "POST"],
+            allow_headers=["Authorization", "X-API-Key", "Idempotency-Key", "Callmon-Min-Position", "If-None-Match"],
+            expose_headers=EXPOSED,
+            max_age=600,
+        )
+    ]
 
 
 async def _not_served(request: Request, error: Exception) -> Response:

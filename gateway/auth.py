@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from ipaddress import ip_address, ip_network
 from itertools import chain
-from typing import get_args
+from typing import Literal, TypeAlias, get_args
 
 from gateway.commands_table import RESERVED, Scope
 from gateway.errors import AddressRefused, KeyAmbiguous, KeyExpired, KeyMissing, KeyUnknown, NoKeys, ScopeMissing
@@ -24,10 +24,27 @@ from monitor.model.apikeys import StoredKey
 
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
+Kind: TypeAlias = Literal["reads", "commands", "makecall", "query"]
+"""The kinds of request, each with a budget of its own."""
+
 _KEY_BYTES = 24
 _LONGEST_KEY = 256
 _KEY = re.compile(r"[A-Za-z0-9._~-]{8,256}")
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="callmon"'}
+
+
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """Requests a minute of each kind; 0: without a limit."""
+
+    reads: int = 6_000
+    commands: int = 300
+    makecall: int = 60
+    query: int = 60
+
+    def of(self, kind: Kind) -> int:
+        """The budget for this kind."""
+        return int(getattr(self, kind))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +59,8 @@ class ApiKey:
     limits: Limits = NO_LIMITS
     networks: tuple[str, ...] = ()
     """From which it may be used, as ``192.0.2.0/24``; none for all."""
+    budgets: Budgets | None = None
+    """How often it may ask, if not as often as keys may in general."""
 
     def admit(self, address: str) -> None:
         """Raises AddressRefused if the key may not be used from there."""

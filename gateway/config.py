@@ -15,13 +15,28 @@ from pydantic import (
     model_validator,
 )
 
-from gateway.auth import ApiKey, KeyTable, digest_of
+from gateway.auth import ApiKey, Budgets, KeyTable, digest_of
 from gateway.commands_table import RESERVED, Scope
 from gateway.visibility import NO_LIMITS, Limits
 from monitor.model.instants import instant
 from monitor.settings import FileSettings, Section
 
 _Numbers = frozenset[Annotated[str, Field(min_length=1, max_length=64)]]
+
+
+class BudgetsSection(Section):
+    """``[gateway.budgets]``, ``[keys.budgets]``: requests a minute, counted over all gateways; 0: without a limit."""
+
+    reads: int = Field(default=6_000, ge=0)
+    commands: int = Field(default=300, ge=0)
+    """Commands that change something, ``makecall`` apart."""
+    makecall: int = Field(default=60, ge=0)
+    query: int = Field(default=60, ge=0)
+    """SQL."""
+
+    def budgets(self) -> Budgets:
+        """As they are counted."""
+        return Budgets(self.reads, self.commands, self.makecall, self.query)
 
 
 class GatewaySection(Section):
@@ -37,6 +52,10 @@ class GatewaySection(Section):
     """Changes kept in memory for subscribers who lag or come back."""
     forwarded_allow_ips: str = "127.0.0.1"
     """Addresses of the proxies, comma-separated, whose ``X-Forwarded-For`` is believed."""
+    budgets: BudgetsSection = BudgetsSection()
+    """Of each key without budgets of its own."""
+    cors_origins: tuple[Annotated[str, Field(pattern=r"^https?://[^/\s]+$|^\*$")], ...] = ()
+    """Origins of the pages, such as ``https://wall.example.com``, that may read answers; ``*`` for all."""
 
 
 class LimitsSection(Section):
@@ -62,6 +81,7 @@ class KeySection(Section):
     limits: LimitsSection | None = None
     networks: tuple[IPvAnyNetwork, ...] = ()
     """From which it may be used, as ``192.0.2.0/24``; none for all."""
+    budgets: BudgetsSection | None = None
 
     @field_validator("digest")
     @classmethod
@@ -76,7 +96,8 @@ class KeySection(Section):
         limits = NO_LIMITS if self.limits is None else Limits(**dict(self.limits))
         expires = None if self.expires is None else instant(self.expires)
         networks = tuple(str(network) for network in self.networks)
-        return ApiKey(self.name, self.digest, self.pbx, frozenset(self.scopes), expires, limits, networks)
+        budgets = None if self.budgets is None else self.budgets.budgets()
+        return ApiKey(self.name, self.digest, self.pbx, frozenset(self.scopes), expires, limits, networks, budgets)
 
 
 class PbxName(BaseModel):

@@ -189,6 +189,10 @@ class NotReady(Refused):
         super().__init__(message, {"Retry-After": "1"})
 
 
+class TooManyRequests(Refused):
+    """The key's budget for this minute is used up; ``Retry-After`` says when the next begins."""
+
+
 class NoKeys(NotReady):
     """The key table is not loaded."""
 
@@ -250,6 +254,7 @@ _TABLE: dict[type[Refused], Shown] = {
     BusAway: Shown(503, "bus_unreachable", 4103),
     NoMonitor: Shown(503, "no_monitor", 4103),
     PbxAway: Shown(503, "pbx_unreachable", 4103),
+    TooManyRequests: Shown(429, "too_many_requests", 4101),
     NoKeys: Shown(503, "no_keys", 4103),
     NoState: Shown(503, "no_state", 4103),
 }

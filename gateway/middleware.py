@@ -26,7 +26,7 @@ _log = structlog.get_logger(__name__)
 
 def redacted(path: str) -> str:
     """The path with every part that might be a key replaced by ``*``; a query string is never logged."""
-    return "/".join(part if part in _SHOWN_PARTS else "*" for part in path.split("/"))
+    return "/".join(part if part in _SHOWN_PARTS or part in RESERVED else "*" for part in path.split("/"))
 
 
 class Guarded:

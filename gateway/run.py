@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -14,6 +15,7 @@ from redis.asyncio import Redis
 
 from gateway.app import create_app, kept_running
 from gateway.auth import KeyTable
+from gateway.budgets import Spending
 from gateway.config import GatewaySection
 from gateway.keyfeed import KeyFeed
 from gateway.live import Live
@@ -43,7 +45,13 @@ async def serving(
     pbxs = {name: open_view(name, redis, heartbeat=settings.heartbeat) for name in names}
     live = Live(pbxs, keys)
     config = uvicorn.Config(
-        create_app(pbxs, keys, streams=live.routes()),
+        create_app(
+            pbxs,
+            keys,
+            streams=live.routes(),
+            spending=Spending(redis, settings.budgets.budgets(), time.time),
+            cors_origins=settings.cors_origins,
+        ),
         forwarded_allow_ips=settings.forwarded_allow_ips,
         access_log=False,
         log_config=None,

@@ -1,9 +1,9 @@
 """The documented HTTP interface: ``/webapi/…``. One endpoint for every command and every form of address.
 
 In this order a request is refused: what it carries cannot be read (400, 413, 415), its key (401, 503 while there are
-none), its command (404), its method (405), the key's scope (403), its parameters (400), no state yet (503), and what it
-asks for does not exist or may not be seen (404). What follows for a command that changes something, and for a query
-that wants a position, is in :mod:`gateway.changing`.
+none), its command (404), its method (405), the key's scope (403) and budget (429), its parameters (400), no state yet
+(503), and what it asks for does not exist or may not be seen (404). What follows for a command that changes something,
+and for a query that wants a position, is in :mod:`gateway.changing`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 from gateway import changing
 from gateway.answers import AnswerCache, json_response, refuse, respond
 from gateway.auth import ApiKey, KeyTable, authenticate
+from gateway.budgets import Spending
 from gateway.commands_table import RESERVED, Command, command_named, commands_for
 from gateway.errors import NoState, Refused, UnknownCommand, UnknownPbx, WrongMethod
 from gateway.given import given
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 KEY_NAME = "callmon.key"
 """Where in a request's scope the name of its key stands, for the log."""
+_BUDGET = "callmon.budget"
 _BARE_METHODS = ("GET", "HEAD")
 
 
@@ -72,7 +74,15 @@ def address_of(path: str, keys: tuple[str, ...]) -> Address:
 class WebApi:
     """The ASGI endpoint of the documented interface."""
 
-    def __init__(self, pbxs: Mapping[str, PbxView], keys: KeyTable, version: str, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        pbxs: Mapping[str, PbxView],
+        keys: KeyTable,
+        version: str,
+        clock: Callable[[], float],
+        spending: Spending | None = None,
+    ) -> None:
+        self._spending = spending
         self._pbxs = pbxs
         self._keys = keys
         self._version = version
@@ -88,6 +98,8 @@ class WebApi:
             response = refuse(error, request.method)
         except ClientDisconnect:
             return
+        for name, value in request.scope.get(_BUDGET, {}).items():
+            response.headers[name] = value
         await response(scope, receive, send)
 
     async def _response(self, request: Request) -> Response:
@@ -100,12 +112,14 @@ class WebApi:
         if view is None:
             raise UnknownPbx("The PBX of this key is not served here.")
         if address.command is None:
+            await self._spend(request, key, None)
             _check_method(request.method, _BARE_METHODS)
             check((), came.pairs, "The bare address")
             return self._bare(request, view, key)
         command = command_named(address.command)
         _check_method(request.method, command.methods)
         key.require(command.scope)
+        await self._spend(request, key, command)
         arguments = command.check(came.pairs)
         if command.composition is not None:
             made = await command.composition(changing.as_caller(request, view, key), arguments)
@@ -115,6 +129,11 @@ class WebApi:
             return await changing.carry_out(request, view, key, command, asked)
         await changing.at_least(request, view, command)
         return self._query(request, view, key, command, arguments)
+
+    async def _spend(self, request: Request, key: ApiKey, command: Command | None) -> None:
+        if self._spending is not None:
+            left = await self._spending.spend(key, command)
+            request.scope[_BUDGET] = {} if left is None else left.headers
 
     def _query(self, request: Request, view: PbxView, key: ApiKey, command: Command, arguments: Arguments) -> Response:
         query = command.query
