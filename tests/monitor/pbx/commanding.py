@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import pytest
-from threecx import ThreeCXClient  # type: ignore[import-untyped]  # it has no py.typed
+from threecx import ODataQuery, ThreeCXClient  # type: ignore[import-untyped]  # it has no py.typed
+from threecx.models.users import User  # type: ignore[import-untyped]  # it has no py.typed
 
 from monitor.errors import CommandRefused
 from monitor.model import entities as e
@@ -27,6 +28,7 @@ from monitor.tracker import Tracker
 
 NEVER = 3600.0
 _READER = "reader"
+SECRETS = {"authpass": "hunter2", "vmpin": "4711"}
 T = TypeVar("T")
 
 
@@ -149,3 +151,20 @@ def _has_read(facts: list[Fact]) -> bool:
     kinds = {type(fact) for fact in facts}
     connected = any(isinstance(fact, ConnectionChanged) and fact.connection == "connected" for fact in facts)
     return connected and {DirectoryRead, ContactsRead} <= kinds
+
+
+async def read(desk: Desk, number: str) -> User:
+    """The user as a third party's SDK reads him."""
+    return await desk.sdk(lambda client: client.users.get_by_number(number))
+
+
+async def profiles(desk: Desk, number: str) -> dict[str, Any]:
+    def work(client: Any) -> dict[str, Any]:
+        (user,) = client.users.list(ODataQuery().filter(f"Number eq '{number}'").expand("ForwardingProfiles"))
+        return {profile.name: profile for profile in user.forwarding_profiles}
+
+    return await desk.sdk(work)
+
+
+def word(value: Any) -> Any:
+    return getattr(value, "value", value)

@@ -6,42 +6,18 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from threecx import NotFoundError, ODataQuery  # type: ignore[import-untyped]  # it has no py.typed
-from threecx.models.users import User  # type: ignore[import-untyped]  # it has no py.typed
+from threecx import NotFoundError  # type: ignore[import-untyped]  # it has no py.typed
 
-from monitor.errors import CommandRefused, OutcomeUnknown
+from monitor.errors import OutcomeUnknown
 from monitor.pbx.facts import DirectoryRead
-from monitor.simulator.directory import Directory
 from monitor.simulator.switches import Switches
-from tests.monitor.pbx.commanding import Desk, commanding
-
-SECRETS = {"authpass": "hunter2", "vmpin": "4711"}
+from tests.monitor.pbx.commanding import SECRETS, Desk, commanding, profiles, read, word
 
 
 @pytest.fixture
 async def desk() -> AsyncIterator[Desk]:
     async with commanding() as desk:
         yield desk
-
-
-async def read(desk: Desk, number: str) -> User:
-    """The user as a third party's SDK reads him."""
-    return await desk.sdk(lambda client: client.users.get_by_number(number))
-
-
-async def profiles(desk: Desk, number: str) -> dict[str, Any]:
-    def work(client: Any) -> dict[str, Any]:
-        (user,) = client.users.list(ODataQuery().filter(f"Number eq '{number}'").expand("ForwardingProfiles"))
-        return {profile.name: profile for profile in user.forwarding_profiles}
-
-    return await desk.sdk(work)
-
-
-def role(directory: Directory, name: str) -> None:
-    """Give the API client another role."""
-    entity = directory.entity("callmon")
-    assert entity is not None
-    entity["Groups"][0]["Rights"] = {"RoleName": name}
 
 
 # ext.update, ext.options.set
@@ -83,15 +59,11 @@ async def test_every_field_and_value_of_ext_update_reaches_the_pbx_and_is_shown(
         untouched = {**desk.user("101")}
         assert await desk.do("ext.update", num="101", **{field: value}) == {}
         user = await read(desk, "101")
-        assert {name: _word(getattr(user, name)) for name in properties} == properties
+        assert {name: word(getattr(user, name)) for name in properties} == properties
         changed = {name for name, was in desk.user("101").items() if was != untouched[name]}
         assert len(changed - {"DisplayName"}) <= len(properties) + 1
         if shown is not None:
             assert getattr(desk.extension("101"), shown[0]) == shown[1]
-
-
-def _word(value: Any) -> Any:
-    return getattr(value, "value", value)
 
 
 async def test_all_fields_at_once(desk: Desk) -> None:
@@ -160,87 +132,6 @@ async def test_options_are_set(desk: Desk) -> None:
 
 async def test_options_of_nobody_are_refused(desk: Desk) -> None:
     assert (await desk.refused("ext.options.set", num="999", enabled="off")).code == "unknown_extension"
-
-
-# ext.fwd.set
-
-
-STATUSES = {
-    "Away": "Away",
-    "Available": "Available",
-    "Out of office": "Out of office",
-    "Custom 1": "Custom 1",
-    "Custom 2": "Custom 2",
-    " out OF office ": "Out of office",
-    "Lunch": "Custom 1",
-    "Do Not Disturb": "Out of office",
-    "Business Trip": "Custom 2",
-    "available": "Available",
-    "Im Labor": "Custom 2",
-}
-
-
-async def test_a_status_is_set_by_every_name_that_it_has(desk: Desk) -> None:
-    desk.user("103")["ForwardingProfiles"][4]["CustomName"] = "Im Labor"
-    before = desk.user("103")["ForwardingProfiles"]
-    for status, name in STATUSES.items():
-        assert await desk.do("ext.fwd.set", num="103", status=status) == {}
-        assert (await read(desk, "103")).current_profile_name == name
-        assert desk.extension("103").fwd_name == name
-    assert desk.user("103")["ForwardingProfiles"] == before
-
-
-async def test_a_name_that_the_administrator_gave_goes_before_the_usual_meaning(desk: Desk) -> None:
-    desk.user("103")["ForwardingProfiles"][4]["CustomName"] = "Lunch"
-    await desk.do("ext.fwd.set", num="103", status="lunch")
-    assert desk.extension("103").fwd_name == "Custom 2"
-
-
-@pytest.mark.parametrize("partial", ["replace", "merge"])
-async def test_a_message_goes_with_its_status_alone(partial: Any) -> None:
-    async with commanding(Switches(partial_profiles=partial)) as desk:
-        before = {row["Name"]: {**row} for row in desk.user("103")["ForwardingProfiles"]}
-        await desk.do("ext.fwd.set", num="103", status="Away", message="Вернусь в 15:00")
-        after = {row["Name"]: row for row in desk.user("103")["ForwardingProfiles"]}
-        before["Away"]["CustomMessage"] = "Вернусь в 15:00"
-        assert after == before
-        assert (await profiles(desk, "103"))["Away"].custom_message == "Вернусь в 15:00"
-        await desk.do("ext.fwd.set", num="103", status="Away", message="")
-        assert (await profiles(desk, "103"))["Away"].custom_message == ""
-
-
-async def test_a_wrong_status_is_refused_with_the_right_ones(desk: Desk) -> None:
-    refused = await desk.refused("ext.fwd.set", num="103", status="Asleep", message="x")
-    assert (refused.code, refused.kind) == ("unknown_status", "bad")
-    for name in ("Asleep", "Available", "Away", "Out of office", "Custom 1", "Custom 2"):
-        assert name in str(refused)
-    assert (await desk.refused("ext.fwd.set", num="999", status="Away")).code == "unknown_extension"
-
-
-# ext.queueglobal.set
-
-
-async def test_an_extension_is_logged_in_and_out_of_all_queues(desk: Desk) -> None:
-    for log, status in (("off", "LoggedOut"), ("on", "LoggedIn"), ("on", "LoggedIn")):
-        assert await desk.do("ext.queueglobal.set", num="105", log=log) == {}
-        assert _word((await read(desk, "105")).queue_status) == status
-        assert desk.extension("105").q_global_status == status
-    assert "105" in desk.queue("800").logged_in
-    assert (await desk.refused("ext.queueglobal.set", num="999", log="on")).code == "unknown_extension"
-
-
-async def test_where_the_profile_governs_queue_login_nothing_changes(desk: Desk) -> None:
-    desk.user("105")["ForwardingProfiles"][0]["OfficeHoursAutoQueueLogOut"] = True
-    before = desk.configuration()
-    assert await desk.do("ext.queueglobal.set", num="105", log="off") == {"result": False}
-    assert desk.configuration() == before
-
-
-async def test_a_pbx_that_ignores_the_login_is_not_called_obedient() -> None:
-    async with commanding(Switches(governed_login="ignored")) as desk:
-        assert await desk.do("ext.queueglobal.set", num="117", log="off") == {"result": False}
-        assert desk.extension("117").q_global_status == "LoggedIn"
-        assert await desk.do("ext.queueglobal.set", num="105", log="off") == {}
 
 
 # ext.new, ext.del
@@ -324,71 +215,3 @@ async def test_an_extension_is_deleted_and_leaves_queues_and_groups(desk: Desk) 
 async def test_who_cannot_be_deleted(desk: Desk, number: str, code: str, kind: str) -> None:
     refused = await desk.refused("ext.del", num=number)
     assert (refused.code, refused.kind) == (code, kind)
-
-
-# rights and warnings
-
-ASKS: list[tuple[str, dict[str, str]]] = [
-    ("ext.fwd.set", {"num": "101", "status": "Away"}),
-    ("ext.queueglobal.set", {"num": "101", "log": "off"}),
-    ("ext.options.set", {"num": "101", "enabled": "off"}),
-    ("ext.update", {"num": "101", "firstname": "A"}),
-    ("ext.new", {"num": "555"}),
-    ("ext.del", {"num": "101"}),
-]
-
-
-async def test_a_role_that_is_too_small_is_named(desk: Desk) -> None:
-    role(desk.pbx.directory, "managers")
-    desk.pbx.tokens.revoke()
-    for command, arguments in ASKS:
-        refused = await desk.refused(command, **arguments)
-        assert (refused.code, refused.kind) == ("not_permitted", "conflict")
-        assert "system_admins" in str(refused)
-
-
-async def test_a_write_that_is_not_permitted_is_told_so(desk: Desk) -> None:
-    for command, arguments in ASKS:
-        method = {"ext.new": "POST", "ext.del": "DELETE"}.get(command, "PATCH")
-        desk.pbx.faults.answer_with(403, 1, "/xapi/v1/Users", method=method)
-        assert (await desk.refused(command, **arguments)).code == "not_permitted"
-
-
-WARNINGS = [
-    ("WARNINGS.XAPI.DUPLICATE", "already_exists", "conflict"),
-    ("WARNINGS.LIMIT_REACHED", "limit_reached", "conflict"),
-    ("WARNINGS.XAPI.OUT_OF_THE_RANGE", "out_of_range", "bad"),
-    ("WARNINGS.STRING_TOO_LONG", "too_long", "bad"),
-    ("WARNINGS.XAPI.INVALID_PIN_NUMBER", "bad_value", "bad"),
-    ("WARNINGS.SOMETHING_NEW", "pbx_refused", "conflict"),
-    ("", "bad_value", "bad"),
-]
-
-
-async def test_3cx_words_become_sentences(desk: Desk) -> None:
-    for warning, code, kind in WARNINGS:
-        body = {"error": {"code": "", "message": warning, "details": [{"message": warning, "target": "VMPIN"}]}}
-        desk.pbx.faults.answer_with(400, 1, "/xapi/v1/Users(", method="PATCH", body=body)
-        refused = await desk.refused("ext.update", num="101", vmpin="4711")
-        assert (refused.code, refused.kind) == (code, kind)
-        assert warning in str(refused)
-        assert "VMPIN" in str(refused)
-
-
-async def test_secrets_are_in_no_refusal_and_no_log(desk: Desk, caplog: Any, capsys: Any) -> None:
-    texts = []
-    for status in (400, 403, 404, 409, 422):
-        body = {"error": {"code": "hunter2!", "message": "'hunter2' and '4711' are not values"}}
-        desk.pbx.faults.answer_with(status, 1, "/xapi/v1/Users(", method="PATCH", body=body)
-        texts.append(str(await desk.refused("ext.update", num="101", **SECRETS)))
-    desk.pbx.faults.answer_with(500, 1, "/xapi/v1/Users(", method="PATCH")
-    with pytest.raises(OutcomeUnknown) as caught:
-        await desk.do("ext.update", num="101", **SECRETS)
-    logged = capsys.readouterr()
-    told = "".join((*texts, str(caught.value), caplog.text, logged.out, logged.err, *map(repr, desk.facts)))
-    assert not any(secret in told for secret in SECRETS.values())
-
-
-async def test_an_unknown_command_is_refused(desk: Desk) -> None:
-    with pytest.raises(CommandRefused, match=r"cannot do ext\.dance"):
-        await desk.do("ext.dance")
