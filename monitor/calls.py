@@ -185,7 +185,7 @@ def _stage_of_row(call: CallRecord, roster: Roster, callees: tuple[PartyText, ..
         call.queue = ""
     call.machine = next((dn for dn, kind in dns.items() if kind in _MACHINES), "")
     call.groups.update(dn for dn, kind in dns.items() if kind == "ringgroup")
-    call.accepted = call.accepted or word == "Talking"
+    call.accepted = call.accepted or word in ("Talking", "Transferring")
 
 
 def _queue_behind(call: CallRecord, roster: Roster, callees: tuple[PartyText, ...]) -> str:

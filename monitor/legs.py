@@ -215,7 +215,7 @@ def _sides_of_row(
     row = call.row
     if row is None:
         return
-    settled = "Connected" if row.status == "Talking" or call.accepted else "Dialing"
+    settled = "Connected" if row.status in ("Talking", "Transferring") or call.accepted else "Dialing"
     recalled = call.accepted and any(p.dn == caller.dn and p.status == "Ringing" for p in call.participants.values())
     kind = roster.kind(caller.dn)
     if kind == "externalline" or (caller.dn and caller.dn not in visible and call.fresh):

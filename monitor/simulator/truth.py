@@ -60,6 +60,8 @@ class TruthCall:
     """The queue in which the caller waits, or from which it rings; empty if none."""
     shown: frozenset[str]
     """DNs whose legs an answer that was really given told of."""
+    answer_shown: bool
+    """Whether such an answer told that it had been answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,7 @@ def truth_of(call: Call) -> TruthCall:
         routing_to=tuple(leg.dn.number for leg in call.legs.values() if leg.ringing),
         queue=waiting.dn.number if waiting else "",
         shown=frozenset(call.shown),
+        answer_shown=call.answer_shown,
     )
 
 

@@ -140,6 +140,8 @@ def _did(truth: TruthCall | TruthEnded, known: Known) -> str:
 def _times(truth: TruthCall | TruthEnded, held: Mapping[str, Any], known: Known) -> Iterator[str]:
     if abs(moment(held["startedAt"]).timestamp() - truth.started_at) > known.tolerance:
         yield f"startedAt is off by {moment(held['startedAt']).timestamp() - truth.started_at:.3f} s"
+    if held["answeredAt"] is None and not truth.answer_shown:
+        return  # it went on to ring somebody else before any read of its answer
     if (held["answeredAt"] is None) != (truth.answered_at is None):
         yield f"answeredAt {held['answeredAt']}, should be {truth.answered_at}"
     elif truth.answered_at is not None:

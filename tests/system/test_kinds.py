@@ -1,0 +1,52 @@
+"""Over real sockets: PBXs without Call Control, and with Call Control for half of the phones."""
+
+from __future__ import annotations
+
+import asyncio
+
+from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
+from monitor.simulator.switches import Switches
+from tests.bus import fake_bus
+from tests.system.compare import Known, ended_differences
+from tests.system.stack import until, watched
+from tests.system.test_truth import Ended, equal
+
+CALLS = 80
+
+
+def simulated(switches: Switches | None = None) -> SimulatedPbx:
+    return SimulatedPbx(
+        SimulatorSettings(extensions=80, queues=4, rate=1_500, speed=12, calls=CALLS, switches=switches or Switches())
+    )
+
+
+def without_call_control(pbx: SimulatedPbx) -> None:
+    """Take the right to Call Control from the API client."""
+    client = pbx.directory.entity(pbx.client_id)
+    assert client is not None
+    pbx.directory.update(client, {"CallControlEnabled": False})
+
+
+async def test_without_call_control_it_is_told_what_active_calls_names() -> None:
+    async with simulated() as pbx, fake_bus() as bus:
+        without_call_control(pbx)
+        async with watched(pbx, bus) as held:
+            ended = Ended()
+            held.on_update(ended.take)
+            await until(lambda: held.connected)
+            system = held.state["system"]["pbx"]
+            assert system["source"] == "activecalls"
+            assert "Without Call Control" in system["reason"]
+            assert system["unmonitored"] == 80
+            known = Known.of(pbx, tolerance=2.5, call_control=False)
+            frozen = 0
+            while pbx.traffic.stats.over < CALLS:
+                await asyncio.sleep(1.0)
+                pbx.traffic.pause()
+                await pbx.traffic.quiet()
+                await equal(pbx, held, known)
+                frozen += len(pbx.switchboard.truth())
+                pbx.traffic.resume()
+            await until(lambda: held.state["calls"] == {})
+            assert frozen > 20, "too few calls were going on to prove anything"
+            assert ended_differences(pbx, ended.held, known) == []
