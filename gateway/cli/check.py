@@ -14,9 +14,10 @@ from gateway.config import GatewaySettings
 from monitor import bus
 from monitor import run as monitor_run
 from monitor.config import MonitorSettings, PbxSection
-from monitor.errors import BusUnreachable, PbxError, PbxRefused, TokenRefused
+from monitor.errors import BusUnreachable, CommandRefused, PbxError, PbxRefused, TokenRefused
 from monitor.model.keys import Keys
 from monitor.pbx.client import PbxClient
+from monitor.pbx.webclient import WebClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,7 @@ async def _pbx(section: PbxSection) -> AsyncIterator[Finding]:
             )
             users = []
         yield await _call_control(client, what, {str(user.get("Number")) for user in users})
+        yield await _logins(client, what)
     except PbxError as error:
         yield Finding(what, "", str(error))
     finally:
@@ -125,3 +127,14 @@ async def _call_control(client: PbxClient, what: str, extensions: set[str]) -> F
         some = ", ".join(missing[:5]) + (" …" if len(missing) > 5 else "")
         return Finding(what, "", f"{len(missing)} extensions are not monitored ({some}): add them at the API client")
     return Finding(what, f"{len(visible)} DNs monitored, all {len(extensions)} extensions among them")
+
+
+async def _logins(client: PbxClient, what: str) -> Finding:
+    """Logins to single queues are known, and can be changed, through the web client's interface alone."""
+    what = f"{what}, web client"
+    try:
+        queues = await WebClient(client).queues_info()
+    except CommandRefused as refused:
+        note = f"{refused} Without it qStatus is not told, and ext.queue.set does not work; all else does."
+        return Finding(what, note)
+    return Finding(what, f"logins to {len(queues)} queues are told")

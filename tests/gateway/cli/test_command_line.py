@@ -1,0 +1,300 @@
+"""The command line as its user sees it: real processes, a simulated 3CX with TLS, a real Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from tests.bus import RealBus, real_bus
+
+ROOT = Path(__file__).parents[3]
+WITHIN = 60.0
+"""Seconds: generous, as the machines are shared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What a command said."""
+
+    code: int
+    out: str
+    err: str
+
+
+async def callmon(*arguments: str, **environment: str) -> Ended:
+    """Run a command to its end. Whatever it says, it is no trace of a fault."""
+    process = await _started(*arguments, **environment)
+    async with asyncio.timeout(WITHIN):
+        out, err = await process.communicate()
+    assert b"Traceback" not in out + err, (out + err).decode()
+    return Ended(process.returncode or 0, out.decode(), err.decode())
+
+
+async def _started(*arguments: str, **environment: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway", *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=ROOT,
+        env=os.environ | {"COLUMNS": "200"} | environment,
+    )
+
+
+@asynccontextmanager
+async def running(*arguments: str, until: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """Start a command that goes on; what it has printed up to a line with ``until``. Ctrl-C ends it."""
+    process = await _started(*arguments)
+    assert process.stdout is not None
+    printed = ""
+    try:
+        async with asyncio.timeout(WITHIN):
+            while until not in printed:
+                line = await process.stdout.readline()
+                assert line, printed + (await process.stderr.read()).decode() if process.stderr else printed
+                printed += line.decode()
+        yield process, printed
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(WITHIN):
+            _, err = await process.communicate()
+        assert b"Traceback" not in err, err.decode()
+        assert process.returncode in (0, 130)
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What runs: a simulated PBX with TLS, Redis, a monitor and a gateway."""
+
+    settings: Path
+    address: str
+    text: str
+    """Of the settings file."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
+    async with AsyncExitStack() as stack:
+        bus: RealBus = await stack.enter_async_context(real_bus())
+        simulate = (
+            "simulate",
+            "--tls",
+            "--port",
+            str(free_port()),
+            "--extensions",
+            "12",
+            "--queues",
+            "2",
+            "--rate",
+            "120",
+        )
+        _, printed = await stack.enter_async_context(running(*simulate, until=".pem"))
+        url, client_id = _found(r"(https://\S+)", printed), _found(r"client id:\s+(\S+)", printed)
+        secret, ca_file = _found(r"client secret:\s+(\S+)", printed), _found(r"(/\S+\.pem)", printed)
+        directory = tmp_path_factory.mktemp("site")
+        settings = directory / "callmon.toml"
+        port = free_port()
+        text = f"""
+[redis]
+url = "{bus.url}"
+
+[monitor]
+state_dir = "{directory}"
+lease = 2.0
+
+[gateway]
+port = {port}
+
+[[pbx]]
+name = "main"
+url = "{url}"
+client_id = "{client_id}"
+client_secret = "{secret}"
+ca_file = "{ca_file}"
+"""
+        settings.write_text(text, encoding="utf-8")
+        for what in ("monitor", "gateway"):
+            await stack.enter_async_context(_background(what, "--config", str(settings)))
+        address = f"http://127.0.0.1:{port}"
+        await _ready(address)
+        yield Site(settings, address, text)
+
+
+@asynccontextmanager
+async def _background(*arguments: str) -> AsyncIterator[None]:
+    process = await asyncio.create_subprocess_exec(*(sys.executable, "-m", "gateway", *arguments), cwd=ROOT)
+    try:
+        yield
+    finally:
+        process.terminate()
+        async with asyncio.timeout(WITHIN):
+            assert await process.wait() == 0
+
+
+async def becomes(http: httpx.AsyncClient, path: str, status: int) -> None:
+    """Ask until it is answered so."""
+    async with asyncio.timeout(WITHIN):
+        while (await http.get(path)).status_code != status:  # noqa: ASYNC110 - another process's state
+            await asyncio.sleep(0.05)
+
+
+def _found(pattern: str, text: str) -> str:
+    match = re.search(pattern, text, re.IGNORECASE)
+    assert match is not None, f"{pattern} not in {text}"
+    return match[1]
+
+
+async def _ready(address: str) -> None:
+    async with asyncio.timeout(WITHIN), httpx.AsyncClient(base_url=address) as http:
+        while True:
+            try:
+                if (await http.get("/readyz")).status_code == 200:
+                    return
+            except httpx.TransportError:
+                await asyncio.sleep(0.05)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_check_finds_that_all_is_well(site: Site) -> None:
+    said = await callmon("check", "--config", str(site.settings))
+    assert said.code == 0, said.out
+    assert "All is well." in said.out
+    for what in ("Redis: answers", "monitor of main", "XAPI", "Call Control", "web client"):
+        assert what in said.out
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (r'client_secret = "[^"]+"|client_secret = "wrong"', "does not accept the API client"),
+        (r'url = "https://[^"]+"|url = "https://127.0.0.1:1"', "cannot be reached"),
+        (r'ca_file = "[^"]+"|verify = true', "certificate is not trusted"),
+        (r'url = "redis://[^"]+"|url = "redis://127.0.0.1:1"', "Redis"),
+    ],
+    ids=["secret", "address", "certificate", "redis"],
+)
+async def test_check_says_what_is_wrong_in_words(site: Site, tmp_path: Path, change: str, says: str) -> None:
+    pattern, _, after = change.partition("|")
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text(re.sub(pattern, after, site.text, count=1), encoding="utf-8")
+    said = await callmon("check", "--config", str(wrong))
+    assert said.code == 1
+    assert any(says in line for line in said.out.splitlines() if line.startswith("WRONG")), said.out
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_key_is_made_used_listed_and_revoked(site: Site) -> None:
+    config = ("--config", str(site.settings))
+    made = await callmon("key", "new", "--name", "wall", "--scopes", "read,control", *config)
+    assert made.code == 0, made.err
+    raw = _found(r"shown this once: (\S+)", made.out)
+    async with httpx.AsyncClient(base_url=site.address) as http:
+        await becomes(http, f"/webapi/{raw}/pbx.calls.get", 200)
+        set_ = await http.get(f"/webapi/{raw}/ext.fwd.set?num=101&status=Away")
+        assert set_.json() == {"result": True}
+        listed = await callmon("key", "list", *config)
+        assert "wall" in listed.out
+        assert raw not in listed.out
+        again = await callmon("key", "new", "--name", "wall", *config)
+        assert (again.code, "already" in again.err) == (1, True)
+        assert (await callmon("key", "revoke", "wall", *config)).code == 0
+        await becomes(http, f"/webapi/{raw}/pbx.calls.get", 401)
+    written = await callmon("audit", *config)
+    assert "ext.fwd.set" in written.out
+    assert "wall" in written.out
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_tail_and_snapshot_show_what_goes_on(site: Site) -> None:
+    config = ("--config", str(site.settings))
+    raw = _found(r"once: (\S+)", (await callmon("key", "new", "--name", "viewer", *config)).out)
+    async with httpx.AsyncClient(base_url=site.address) as http:
+        await becomes(http, f"/webapi/{raw}/pbx.calls.get", 200)
+    where = ("--url", site.address, "--key", raw)
+    state = json.loads((await callmon("snapshot", *where)).out)
+    assert "calls" in json.dumps(state)
+    async with running("tail", *where, until="\n") as (_, printed):
+        assert printed.strip()
+    async with running("tail", "--json", *where, until="\n") as (_, printed):
+        assert isinstance(json.loads(printed.splitlines()[0]), dict)
+    wrong = await callmon("tail", "--url", site.address, "--key", "no-such-key")
+    assert wrong.code == 1
+    assert "key" in wrong.err.lower()
+
+
+async def test_the_demos_lines_work_when_they_are_pasted() -> None:
+    async with running("demo", "--port", str(free_port()), "--rate", "600", until="Ctrl-C") as (_, printed):
+        curl = next(line for line in printed.splitlines() if "callsinfo" in line).split("curl ", 1)[1].strip()
+        frames = _found(r"-m websockets '([^']+)'", printed)
+        async with httpx.AsyncClient() as http, asyncio.timeout(WITHIN):
+            while (await http.get(curl)).json().get("count", 0) == 0:  # noqa: ASYNC110 - likewise
+                await asyncio.sleep(0.1)
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "websockets", frames),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        assert process.stdout is not None
+        async with asyncio.timeout(WITHIN):
+            while b'"type":"snapshot"' not in (line := await process.stdout.readline()):
+                assert line, "it ended before a snapshot came"
+        process.kill()
+        await process.wait()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("monitor", "--config", "no-such-file.toml"), "cannot be read"),
+        (("gateway",), "no [[pbx]] section"),
+        (("monitor",), "nothing to watch"),
+        (("simulate", "--latency", "soon"), "write 50ms"),
+        (("key", "new", "--name", "x", "--scopes", "root"), "not a scope"),
+        (("key", "new", "--name", "x", "--networks", "here"), "192.0.2.0/24"),
+        (("audit",), "no state_dir"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+async def test_a_mistake_is_a_sentence(arguments: tuple[str, ...], says: str) -> None:
+    said = await callmon(*arguments)
+    assert said.code != 0
+    assert says in re.sub(r"\s*\n[│ ]*", " ", said.err), said.err
+
+
+async def test_a_misspelt_setting_is_found_and_the_right_one_named(tmp_path: Path) -> None:
+    settings = tmp_path / "callmon.toml"
+    settings.write_text('[redis]\nulr = "redis://127.0.0.1"\n', encoding="utf-8")
+    said = await callmon("monitor", "--config", str(settings))
+    assert said.code == 1
+    assert "did you mean url?" in said.err
+
+
+async def test_a_port_that_is_taken_is_said_so() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        said = await callmon("demo", "--port", str(taken.getsockname()[1]))
+    assert said.code == 1
+    assert "Cannot listen on 127.0.0.1" in said.err
