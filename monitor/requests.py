@@ -49,6 +49,8 @@ QUERIES_AT_ONCE = 4
 RESULT_KEPT = 120
 """Seconds for which an outcome stands; one of a request with an Idempotency-Key: :data:`ONCE_KEPT`."""
 ONCE_KEPT = 86_400
+WRITTEN_WITHIN = 5.0
+"""Seconds for what was changed to be in the store, before the answer goes without its position."""
 _ATTEMPTS = 20
 _POLL = 1.0
 _BACKOFF_CAP = 1.0
@@ -234,7 +236,7 @@ class Requests:
         try:
             async with self._turn(request.command, deadline):
                 reply = dict(await self._execute(request.command, request.arguments))
-                live, book = await self._written(request.command)
+                live, book = await self._positions(request.command)
                 return Outcome(request.id, reply, None, live, book)
         except _TooLate:
             text = "It was not done: others were before it, and its time was up."
@@ -245,6 +247,15 @@ class Requests:
             return _failed(request, Failure("unknown", "outcome_unknown", str(error)))
         except PbxError as error:
             return _failed(request, Failure("unavailable", "pbx_unreachable", str(error)))
+
+    async def _positions(self, command: str) -> tuple[Position | None, Position | None]:
+        """Where what was changed can be seen; none if that takes too long, as while the first reading is under way."""
+        try:
+            async with asyncio.timeout(WRITTEN_WITHIN):
+                return await self._written(command)
+        except TimeoutError:
+            self._log.warning("a command's change is not published yet", command=command)
+            return None, None
 
     @asynccontextmanager
     async def _turn(self, command: str, deadline: float) -> AsyncIterator[None]:
