@@ -20,13 +20,13 @@ from starlette.routing import BaseRoute, Route
 
 from gateway.answers import fault, refuse
 from gateway.auth import KeyTable
-from gateway.budgets import Spending
 from gateway.commands_table import COMMANDS
 from gateway.docs import documents
 from gateway.errors import UnknownCommand, WrongMethod
 from gateway.health import alive_response, readiness, readiness_response
 from gateway.middleware import Guarded, Logged
 from gateway.pages import front_page
+from gateway.spending import Spending
 from gateway.webapi import WebApi
 
 if TYPE_CHECKING:

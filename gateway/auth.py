@@ -15,36 +15,21 @@ from dataclasses import dataclass
 from hashlib import sha256
 from ipaddress import ip_address, ip_network
 from itertools import chain
-from typing import Literal, TypeAlias, get_args
+from typing import get_args
+
+from msgspec.structs import asdict
 
 from gateway.commands_table import RESERVED, Scope
 from gateway.errors import AddressRefused, KeyAmbiguous, KeyExpired, KeyMissing, KeyUnknown, NoKeys, ScopeMissing
 from gateway.visibility import NO_LIMITS, Limits, Visibility
-from monitor.model.apikeys import StoredKey
+from monitor.model.apikeys import USUAL, Budgets, StoredKey
 
 SCOPES: tuple[Scope, ...] = get_args(Scope)
-
-Kind: TypeAlias = Literal["reads", "commands", "makecall", "query"]
-"""The kinds of request, each with a budget of its own."""
 
 _KEY_BYTES = 24
 _LONGEST_KEY = 256
 _KEY = re.compile(r"[A-Za-z0-9._~-]{8,256}")
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="callmon"'}
-
-
-@dataclass(frozen=True, slots=True)
-class Budgets:
-    """Requests a minute of each kind; 0: without a limit."""
-
-    reads: int = 6_000
-    commands: int = 300
-    makecall: int = 60
-    query: int = 60
-
-    def of(self, kind: Kind) -> int:
-        """The budget for this kind."""
-        return int(getattr(self, kind))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +44,7 @@ class ApiKey:
     limits: Limits = NO_LIMITS
     networks: tuple[str, ...] = ()
     """From which it may be used, as ``192.0.2.0/24``; none for all."""
-    budgets: Budgets | None = None
-    """How often it may ask, if not as often as keys may in general."""
+    budgets: Budgets = USUAL
 
     def admit(self, address: str) -> None:
         """Raises AddressRefused if the key may not be used from there."""
@@ -136,7 +120,7 @@ class KeyTable:
 def from_stored(key: StoredKey, pbx: str) -> ApiKey:
     """The entry for a key as it is stored."""
     limits = Limits(*(None if kind is None else frozenset(kind) for kind in (key.extensions, key.queues, key.groups)))
-    return ApiKey(key.name, key.digest, pbx, frozenset(key.scopes), key.expires, limits, key.networks)
+    return ApiKey(key.name, key.digest, pbx, frozenset(key.scopes), key.expires, limits, key.networks, key.budgets)
 
 
 def to_stored(key: ApiKey, changed_at: float, *, revoked: bool = False) -> StoredKey:
@@ -146,7 +130,19 @@ def to_stored(key: ApiKey, changed_at: float, *, revoked: bool = False) -> Store
     extensions, queues, groups = (None if kind is None else tuple(sorted(kind)) for kind in kinds)
     scopes = tuple(sorted(key.scopes))
     return StoredKey(
-        *(key.name, key.digest, scopes, changed_at, key.expires, extensions, queues, groups, key.networks, revoked)
+        *(
+            key.name,
+            key.digest,
+            scopes,
+            changed_at,
+            key.expires,
+            extensions,
+            queues,
+            groups,
+            key.networks,
+            revoked,
+            key.budgets,
+        )
     )
 
 
@@ -203,6 +199,9 @@ def toml_block(key: ApiKey) -> str:
         lines.append(f"expires = {key.expires}")
     if key.networks:
         lines.append(f"networks = {_toml_list(key.networks)}")
+    budgets = {kind: budget for kind, budget in asdict(key.budgets).items() if budget is not None}
+    if budgets:
+        lines.extend(("[keys.budgets]", *(f"{kind} = {budget}" for kind, budget in budgets.items())))
     if key.limits.any:
         lines.append("[keys.limits]")
         kinds = (("extensions", key.limits.extensions), ("queues", key.limits.queues), ("groups", key.limits.groups))

@@ -1,40 +1,52 @@
-"""How often a key may ask, counted over all gateways: a budget a minute for each of four kinds of request.
+"""How often a key may ask, and how a gateway counts its reads. Pure.
 
-Windows are fixed minutes. Commands, ``makecall`` and ``query`` are counted on Redis each time. Reads are counted there
-in batches that a gateway takes in advance, so that a query costs no round trip; what it took and did not use is lost
-with the minute, so a key that asks many gateways may get somewhat less than its budget, never more. While Redis is away
-each gateway counts for itself: nobody is refused for that, and commands cannot be sent then anyway.
+A budget is so many requests in a window of a minute that begins with the first of them. Reads are counted here, out of
+batches that are leased from Redis; the next batch is asked for before the last one is used up. Where a batch is large,
+one may be used on credit before the answer is there. So queries do not wait for Redis, and all gateways together let
+pass at most one such batch each too much. What one of them leased and does not use is lost with the minute.
 
-No library: those that there are count on Redis by scripts, which the in-process server of the demo does not run.
+Who gets no answer from Redis counts alone, and so each gateway lets pass the whole budget: a query is answered from
+memory and costs nobody but the gateway; to refuse it would take from its clients the last state, which is kept for
+just such times.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
-import structlog
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
-
-from gateway.auth import ApiKey, Budgets, Kind
 from gateway.commands_table import Command
-from gateway.errors import TooManyRequests
+from monitor.model.apikeys import Kind
 
 WINDOW: Final = 60
 """Seconds."""
-_BATCHES: Final = 20
-"""In so many parts a minute's reads are taken."""
-_MOST_REMEMBERED: Final = 10_000
+ASK_AGAIN: Final = 1.0
+"""Seconds until Redis, when it gave no answer, is asked again."""
+CREDIT_FROM: Final = 1_000
+"""The smallest budget of reads that gives credit: smaller ones are kept to the last request."""
+_BATCHES: Final = 50
+_LARGEST_BATCH: Final = 1_000
 
-_log = structlog.get_logger(__name__)
+Verdict: TypeAlias = Literal["taken", "spent", "wait"]
+
+
+def kind_of(command: Command | None) -> Kind:
+    """The kind of request that a command is; None: the bare address. A composition's parts count besides."""
+    if command is None or not command.changes:
+        return "reads"
+    match command.name:
+        case "makecall":
+            return "makecall"
+        case "query":
+            return "query"
+        case _:
+            return "commands"
 
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What is left of a budget. ``reset``: seconds until it is whole again."""
+    """What is left of a budget. ``reset``: seconds until it is whole again, at least 1."""
 
     kind: Kind
     limit: int
@@ -50,89 +62,77 @@ class Left:
         }
 
 
-@dataclass(slots=True)
-class _Batch:
-    """Reads taken in advance. ``spent``: how many of the budget all gateways have taken, at the last look."""
+class Reads:
+    """A key's reads at one gateway. ``limit``: a window, at all gateways.
 
-    window: int
-    left: int
-    spent: int
+    Every ``now`` is in seconds, on one clock that nobody sets.
+    """
 
-
-class Spending:
-    """Counts. ``budgets``: those of a key without budgets of its own. ``clock``: POSIX seconds."""
-
-    def __init__(self, redis: Redis, budgets: Budgets, clock: Callable[[], float]) -> None:
-        self._redis = redis
-        self._budgets = budgets
-        self._clock = clock
-        self._batches: dict[tuple[str, Kind], _Batch] = {}
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.batch = max(1, min(limit // _BATCHES, _LARGEST_BATCH))
+        self.ends = float("-inf")
+        """When the window ends."""
+        self._credit = self.batch if limit >= CREDIT_FROM else 0
+        self._used = 0
+        self._leased = 0
+        self._elsewhere = 0  # counted on Redis, and not leased here
         self._alone = False
+        self._asked = 0
+        self._ask_again = float("-inf")
 
-    async def spend(self, key: ApiKey, command: Command | None) -> Left | None:
-        """Count one request; what is left then, None without a limit. ``command`` None: the bare address.
+    def take(self, now: float) -> Verdict:
+        """Count one request. ``wait``: it was not counted; ask, and try again after the answer."""
+        if now >= self.ends:
+            self.ends = now + WINDOW
+            self._used = self._leased = self._elsewhere = 0
+        if self._alone:
+            bound = self.limit
+        elif self._dry:
+            bound = self._leased
+        else:
+            bound = min(self.limit, self._leased + self._credit)
+        if self._used < bound:
+            self._used += 1
+            return "taken"
+        return "spent" if self._alone or self._dry or self._used >= self.limit else "wait"
 
-        Raises TooManyRequests.
+    def ask(self, now: float) -> int:
+        """How many to lease now; 0 for none. Others are asked for after :meth:`answered`."""
+        spare = self._leased - self._used
+        if self._asked or now < self._ask_again or self._dry or spare > self.batch // 2:
+            return 0
+        self._asked = self.batch + max(0, -spare)
+        return self._asked
+
+    def answered(self, counted: int | None, seconds: float, now: float) -> None:
+        """What Redis said: how many are counted in its window, with those asked for, and in how long that ends.
+
+        ``counted`` None: it gave no answer.
         """
-        kind = kind_of(command)
-        limit = (key.budgets or self._budgets).of(kind)
-        if not limit:
-            return None
-        now = self._clock()
-        window = int(now // WINDOW)
-        reset = max(1, math.ceil((window + 1) * WINDOW - now))
-        remaining = await self._take(key, kind, limit, window)
-        left = Left(kind, limit, max(0, remaining), reset)
-        if remaining < 0:
-            raise TooManyRequests(
-                f"This key may make {limit} requests of this kind ({kind}) a minute; come back in {reset} seconds.",
-                {"Retry-After": str(reset), **left.headers},
-            )
-        return left
-
-    async def _take(self, key: ApiKey, kind: Kind, limit: int, window: int) -> int:
-        """What is left of the budget after one more; below 0 if it was used up."""
-        batch = self._batches.get((key.digest, kind))
-        if batch is None or batch.window != window:
-            batch = self._remember((key.digest, kind), _Batch(window, 0, 0))
-        if batch.left < 1 and batch.spent < limit:
-            size = max(1, limit // _BATCHES) if kind == "reads" else 1
-            spent = await self._count(key, kind, window, size, batch)
-            batch.left += max(0, size - max(0, spent - limit))
-            batch.spent = max(batch.spent, min(spent, limit))
-        if batch.left < 1:
-            return -1
-        batch.left -= 1
-        return limit - batch.spent + batch.left
-
-    async def _count(self, key: ApiKey, kind: Kind, window: int, size: int, batch: _Batch) -> int:
-        """How many of this window's budget have been taken, these included."""
-        name = f"callmon:{{{key.pbx}}}:spent:{key.digest[:32]}:{kind}:{window}"
-        try:
-            async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.execute_command("INCRBY", name, size)
-                pipe.execute_command("EXPIRE", name, 2 * WINDOW)
-                spent, _ = await pipe.execute()
-        except (RedisError, OSError, TimeoutError) as error:
-            if not self._alone:
-                _log.warning("requests are counted by this gateway alone", reason=f"{type(error).__name__}: {error}")
-            self._alone = True
-            return batch.spent + size
+        asked, self._asked = self._asked, 0
+        if counted is None:
+            self._alone, self._ask_again = True, now + ASK_AGAIN
+            return
+        before = counted - asked
+        if before < self._leased:  # a new window has begun there; what was used on credit has just been asked for
+            self._used, self._leased = max(0, self._used - self._leased), 0
         self._alone = False
-        return int(spent)
+        self.ends = now + seconds
+        self._elsewhere = max(0, before - self._leased)
+        self._leased += max(0, min(asked, self.limit - before))
 
-    def _remember(self, name: tuple[str, Kind], batch: _Batch) -> _Batch:
-        self._batches.pop(name, None)
-        while len(self._batches) >= _MOST_REMEMBERED:
-            del self._batches[next(iter(self._batches))]
-        self._batches[name] = batch
-        return batch
+    def go_alone(self) -> None:
+        """Redis takes too long: count alone until it answers."""
+        self._alone = True
 
+    def remaining(self) -> int:
+        """How many are left, as far as is known here."""
+        if self._dry and not self._alone:
+            return max(0, self._leased - self._used)
+        return max(0, self.limit - self._used - (0 if self._alone else self._elsewhere))
 
-def kind_of(command: Command | None) -> Kind:
-    """The kind of request that a command is; a composition counts as a command, its parts do not count again."""
-    if command is None or command.query is not None:
-        return "reads"
-    if command.name == "makecall":
-        return "makecall"
-    return "query" if command.name == "query" else "commands"
+    @property
+    def _dry(self) -> bool:
+        """Nothing is left to lease."""
+        return self._leased + self._elsewhere >= self.limit

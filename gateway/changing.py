@@ -38,6 +38,7 @@ from monitor.model.wire import to_json
 
 if TYPE_CHECKING:
     from gateway.pbxview import PbxView
+    from gateway.spending import Spending
 
 MIN_POSITION_WITHIN: Final = 2.0
 """Seconds for which a query waits for its position."""
@@ -59,14 +60,16 @@ async def carry_out(request: Request, view: PbxView, key: ApiKey, command: Comma
     return _response(command, answered.outcome, headers)
 
 
-def as_caller(request: Request, view: PbxView, key: ApiKey) -> Run:
-    """What carries out a composition's parts with its caller's rights and limits."""
+def as_caller(request: Request, view: PbxView, key: ApiKey, spending: Spending | None) -> Run:
+    """What carries out a composition's parts with its caller's rights, limits and budgets."""
 
     async def run(command: str, /, **arguments: str) -> dict[str, Any]:
         part = command_named(command)
         key.require(part.scope)
         if part.composition is not None:
             raise NotAvailable(f"{command} is a composition itself: it cannot be a part of one.")
+        if spending is not None:
+            await spending.spend(key, part)
         asked = Asked(view.live.state, view.book.state, view.phonebook, key.visibility, part.check(arguments.items()))
         if part.query is not None:
             reply: dict[str, Any] = to_builtins(part.query(asked), str_keys=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Self
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     ConfigDict,
@@ -15,24 +16,42 @@ from pydantic import (
     model_validator,
 )
 
-from gateway.auth import ApiKey, Budgets, KeyTable, digest_of
+from gateway.auth import ApiKey, KeyTable, digest_of
 from gateway.commands_table import RESERVED, Scope
 from gateway.visibility import NO_LIMITS, Limits
+from monitor.model.apikeys import Budgets
 from monitor.model.instants import instant
 from monitor.settings import FileSettings, Section
 
 _Numbers = frozenset[Annotated[str, Field(min_length=1, max_length=64)]]
 
 
-class BudgetsSection(Section):
-    """``[gateway.budgets]``, ``[keys.budgets]``: requests a minute, counted over all gateways; 0: without a limit."""
+_Budget = Annotated[int, Field(ge=0, le=1_000_000_000)]
+_Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/?#\s]+)$"), AfterValidator(str.lower)]
 
-    reads: int = Field(default=6_000, ge=0)
-    commands: int = Field(default=300, ge=0)
+
+class BudgetsSection(Section):
+    """``[gateway.budgets]``: requests a minute that a key may make at all gateways together; 0: without a limit."""
+
+    reads: _Budget = 120_000
+    commands: _Budget = 3_000
     """Commands that change something, ``makecall`` apart."""
-    makecall: int = Field(default=60, ge=0)
-    query: int = Field(default=60, ge=0)
+    makecall: _Budget = 300
+    query: _Budget = 300
     """SQL."""
+
+    def budgets(self) -> Budgets:
+        """As they are counted."""
+        return Budgets(self.reads, self.commands, self.makecall, self.query)
+
+
+class KeyBudgetsSection(Section):
+    """``[keys.budgets]``: the same for one key; what is left out is as in ``[gateway.budgets]``."""
+
+    reads: _Budget | None = None
+    commands: _Budget | None = None
+    makecall: _Budget | None = None
+    query: _Budget | None = None
 
     def budgets(self) -> Budgets:
         """As they are counted."""
@@ -53,8 +72,8 @@ class GatewaySection(Section):
     forwarded_allow_ips: str = "127.0.0.1"
     """Addresses of the proxies, comma-separated, whose ``X-Forwarded-For`` is believed."""
     budgets: BudgetsSection = BudgetsSection()
-    """Of each key without budgets of its own."""
-    cors_origins: tuple[Annotated[str, Field(pattern=r"^https?://[^/\s]+$|^\*$")], ...] = ()
+    """Of each key, as far as it has none of its own."""
+    cors_origins: tuple[_Origin, ...] = ()
     """Origins of the pages, such as ``https://wall.example.com``, that may read answers; ``*`` for all."""
 
 
@@ -81,7 +100,7 @@ class KeySection(Section):
     limits: LimitsSection | None = None
     networks: tuple[IPvAnyNetwork, ...] = ()
     """From which it may be used, as ``192.0.2.0/24``; none for all."""
-    budgets: BudgetsSection | None = None
+    budgets: KeyBudgetsSection = KeyBudgetsSection()
 
     @field_validator("digest")
     @classmethod
@@ -96,7 +115,7 @@ class KeySection(Section):
         limits = NO_LIMITS if self.limits is None else Limits(**dict(self.limits))
         expires = None if self.expires is None else instant(self.expires)
         networks = tuple(str(network) for network in self.networks)
-        budgets = None if self.budgets is None else self.budgets.budgets()
+        budgets = self.budgets.budgets()
         return ApiKey(self.name, self.digest, self.pbx, frozenset(self.scopes), expires, limits, networks, budgets)
 
 

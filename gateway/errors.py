@@ -18,6 +18,7 @@
     │   └── IdempotencyKeyReused
     ├── NoAnswer                 nothing came in time
     │   ├── OutcomeUnknown       ├── TooLate            └── PositionNotReached
+    ├── TooManyRequests          the key's budget is spent: nothing was done, come back later
     └── NotReady                 come back later: nothing was done
         ├── NoKeys               the key table is not loaded: nothing is said of any key
         ├── NoState              no state of the PBX is loaded

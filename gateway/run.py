@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -15,11 +14,11 @@ from redis.asyncio import Redis
 
 from gateway.app import create_app, kept_running
 from gateway.auth import KeyTable
-from gateway.budgets import Spending
 from gateway.config import GatewaySection
 from gateway.keyfeed import KeyFeed
 from gateway.live import Live
 from gateway.pbxview import open_view
+from gateway.spending import Spending
 from gateway.wsprotocol import uvicorn_options
 from monitor.errors import ConfigError
 
@@ -44,12 +43,13 @@ async def serving(
     """
     pbxs = {name: open_view(name, redis, heartbeat=settings.heartbeat) for name in names}
     live = Live(pbxs, keys)
+    spending = Spending(redis, settings.budgets.budgets())
     config = uvicorn.Config(
         create_app(
             pbxs,
             keys,
             streams=live.routes(),
-            spending=Spending(redis, settings.budgets.budgets(), time.time),
+            spending=spending,
             cors_origins=settings.cors_origins,
         ),
         forwarded_allow_ips=settings.forwarded_allow_ips,
@@ -65,6 +65,7 @@ async def serving(
     following = [
         asyncio.create_task(kept_running(f"keys of {name}", feed.run)) for name, feed in zip(pbxs, feeds, strict=True)
     ]
+    following.append(asyncio.create_task(kept_running("budgets", spending.run)))
     try:
         await server.start()
         yield server

@@ -19,13 +19,13 @@ from starlette.types import Receive, Scope, Send
 from gateway import changing
 from gateway.answers import AnswerCache, json_response, refuse, respond
 from gateway.auth import ApiKey, KeyTable, authenticate
-from gateway.budgets import Spending
 from gateway.commands_table import RESERVED, Command, command_named, commands_for
 from gateway.errors import NoState, Refused, UnknownCommand, UnknownPbx, WrongMethod
 from gateway.given import given
 from gateway.parameters import Arguments, check
 from gateway.queries.asked import Asked
 from gateway.queries.calls import what_this_is
+from gateway.spending import Spending
 from monitor.model.instants import from_unix
 from monitor.model.keys import Space
 from monitor.model.wire import to_json
@@ -122,7 +122,7 @@ class WebApi:
         await self._spend(request, key, command)
         arguments = command.check(came.pairs)
         if command.composition is not None:
-            made = await command.composition(changing.as_caller(request, view, key), arguments)
+            made = await command.composition(changing.as_caller(request, view, key, self._spending), arguments)
             return json_response(to_json(made))
         if command.query is None:
             asked = Asked(view.live.state, view.book.state, view.phonebook, key.visibility, arguments)

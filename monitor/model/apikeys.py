@@ -5,10 +5,33 @@ The newest change of a key wins, wherever it is found; a revoked key stays as a 
 
 from __future__ import annotations
 
+from typing import Literal, TypeAlias
+
 import msgspec
 from msgspec import Struct
 
 from monitor.model.wire import Malformed
+
+Kind: TypeAlias = Literal["reads", "commands", "makecall", "query"]
+"""The kinds of request, each with a budget of its own. ``commands``: those that change something, ``makecall`` apart;
+``query``: SQL."""
+
+
+class Budgets(Struct, frozen=True):
+    """Requests a minute of each kind that a key may make; 0: without a limit; None: what keys may in general."""
+
+    reads: int | None = None
+    commands: int | None = None
+    makecall: int | None = None
+    query: int | None = None
+
+    def of(self, kind: Kind) -> int | None:
+        """The budget for this kind."""
+        found: int | None = getattr(self, kind)
+        return found
+
+
+USUAL = Budgets()
 
 
 class StoredKey(Struct, frozen=True):
@@ -27,6 +50,7 @@ class StoredKey(Struct, frozen=True):
     groups: tuple[str, ...] | None = None
     networks: tuple[str, ...] = ()
     revoked: bool = False
+    budgets: Budgets = USUAL
 
 
 _encoder = msgspec.msgpack.Encoder()

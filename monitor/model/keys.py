@@ -19,6 +19,7 @@ is a history of its own: ``live`` (calls, extensions, queues …) and ``book`` (
 ``callmon:{pbx}:keys:kept``               hash    API key's name → its change that stands in the monitor's file
 ``callmon:{pbx}:keys:ready``              string  there if the table of keys is whole
 ``callmon:{pbx}:keys:changed``            channel doorbell: a key was changed, or is kept
+``callmon:{pbx}:spent:<kind>:<digest>``   string  requests that an API key made in this minute, with expiry
 ========================================= ======= ==============================================================
 
 The position has one more field, ``seen``: a follower who finds the store at an older epoch than his own (it was rolled
@@ -132,3 +133,7 @@ class AccessKeys:
     def channel(self) -> str:
         """The doorbell."""
         return f"callmon:{{{self.pbx}}}:keys:changed"
+
+    def spent(self, kind: str, digest: str) -> str:
+        """How much of a key's budget is spent, or leased to gateways."""
+        return f"callmon:{{{self.pbx}}}:spent:{kind}:{digest}"

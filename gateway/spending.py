@@ -1,0 +1,169 @@
+"""Counting requests on Redis, for all gateways together; see :mod:`gateway.budgets`.
+
+Commands, ``makecall`` and ``query`` are counted each time, in one round trip. While Redis is away they are refused as
+what they are: impossible, as the way to the monitor leads over Redis. Reads are leased in the background.
+
+No library: those that there are count on Redis by scripts, which the in-process server of the demo does not run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from gateway.auth import ApiKey
+from gateway.budgets import WINDOW, Left, Reads, kind_of
+from gateway.commands_table import Command
+from gateway.errors import BusAway, TooManyRequests
+from gateway.stored import heed_cancellation
+from monitor.model.apikeys import Budgets, Kind
+from monitor.model.keys import AccessKeys
+
+PATIENCE = 0.25
+"""Seconds for which a read that has used up its lease waits for the next one."""
+_MOST_REMEMBERED = 10_000
+_WINDOW_MS = WINDOW * 1000
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class _Lease:
+    """A key's reads. ``name``: of the counter on Redis."""
+
+    name: str
+    reads: Reads
+    answered: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Spending:
+    """Counts. ``budgets``: those of a key without budgets of its own; 0 or None: no limit.
+
+    ``clock``: seconds, one that nobody sets. Reads are leased while :meth:`run` runs.
+    """
+
+    def __init__(self, redis: Redis, budgets: Budgets, clock: Callable[[], float] = time.monotonic) -> None:
+        self._redis = redis
+        self._budgets = budgets
+        self._clock = clock
+        self._leases: dict[str, _Lease] = {}
+        self._asking: dict[_Lease, int] = {}
+        self._asked = asyncio.Event()
+        self._away = False
+
+    async def spend(self, key: ApiKey, command: Command | None) -> Left | None:
+        """Count one request; what is left then, None without a limit. ``command`` None: the bare address.
+
+        Raises TooManyRequests; BusAway for a command while Redis does not answer.
+        """
+        kind = kind_of(command)
+        own = key.budgets.of(kind)
+        limit = self._budgets.of(kind) if own is None else own
+        if not limit:
+            return None
+        if kind == "reads":
+            passed, left = await self._read(key, limit)
+        else:
+            passed, left = await self._counted(key, kind, limit)
+        if not passed:
+            raise TooManyRequests(
+                f"This key may make {limit} requests of this kind ({kind}) a minute; come back in {left.reset} s.",
+                {"Retry-After": str(left.reset), **left.headers},
+            )
+        return left
+
+    async def run(self) -> None:
+        """Lease reads as they are needed, until cancelled."""
+        while True:
+            heed_cancellation()
+            await self._asked.wait()
+            self._asked.clear()
+            asking, self._asking = self._asking, {}
+            await self._lease(asking)
+
+    async def _counted(self, key: ApiKey, kind: Kind, limit: int) -> tuple[bool, Left]:
+        try:
+            ((counted, seconds),) = await self._count([(AccessKeys(key.pbx).spent(kind, key.digest), 1)])
+        except (RedisError, OSError, TimeoutError) as error:
+            raise BusAway("Redis cannot be reached; nothing was done.") from error
+        return counted <= limit, Left(kind, limit, max(0, limit - counted), _whole(seconds))
+
+    async def _read(self, key: ApiKey, limit: int) -> tuple[bool, Left]:
+        lease = self._lease_of(key, limit)
+        reads = lease.reads
+        while (verdict := reads.take(self._clock())) == "wait":
+            self._ask(lease)
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    await lease.answered.wait()
+            except TimeoutError:
+                reads.go_alone()
+        self._ask(lease)
+        return verdict == "taken", Left("reads", limit, reads.remaining(), _whole(reads.ends - self._clock()))
+
+    def _lease_of(self, key: ApiKey, limit: int) -> _Lease:
+        lease = self._leases.get(key.digest)
+        if lease is None or lease.reads.limit != limit:
+            self._forget_some()
+            lease = _Lease(AccessKeys(key.pbx).spent("reads", key.digest), Reads(limit))
+            self._leases[key.digest] = lease
+        return lease
+
+    def _forget_some(self) -> None:
+        """Revoked keys are never told to us; their windows end, though."""
+        if len(self._leases) >= _MOST_REMEMBERED:
+            now = self._clock()
+            self._leases = {digest: lease for digest, lease in self._leases.items() if lease.reads.ends > now}
+
+    def _ask(self, lease: _Lease) -> None:
+        wanted = lease.reads.ask(self._clock())
+        if wanted:
+            lease.answered.clear()
+            self._asking[lease] = wanted
+            self._asked.set()
+
+    async def _lease(self, asking: dict[_Lease, int]) -> None:
+        answers: list[tuple[int | None, float]] = [(None, 0.0)] * len(asking)
+        try:
+            answers = [*await self._count((lease.name, wanted) for lease, wanted in asking.items())]
+            self._away = False
+        except (RedisError, OSError, TimeoutError) as error:
+            if not self._away:
+                _log.warning("reads are counted by this gateway alone", reason=f"{type(error).__name__}: {error}")
+            self._away = True
+        finally:
+            now = self._clock()
+            for lease, (counted, seconds) in zip(asking, answers, strict=True):
+                lease.reads.answered(counted, seconds, now)
+                lease.answered.set()
+
+    async def _count(self, more: Iterable[tuple[str, int]]) -> list[tuple[int, float]]:
+        """Add to counters, each of which lives for a window; what they are then, and for how many seconds more."""
+        names: list[str] = []
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for name, number in more:
+                names.append(name)
+                pipe.execute_command("SET", name, 0, "PX", _WINDOW_MS, "NX")
+                pipe.execute_command("INCRBY", name, number)
+                pipe.execute_command("PTTL", name)
+            replies = await pipe.execute()
+            for name, ms in zip(names, replies[2::3], strict=True):
+                if ms == -1:  # it ended between SET and INCRBY, which made one that would live for ever
+                    pipe.execute_command("PEXPIRE", name, _WINDOW_MS)
+            if pipe.command_stack:
+                await pipe.execute()
+        return [
+            (counted, ms / 1000 if ms >= 0 else float(WINDOW))
+            for counted, ms in zip(replies[1::3], replies[2::3], strict=True)
+        ]
+
+
+def _whole(seconds: float) -> int:
+    return max(1, math.ceil(seconds))
