@@ -7,15 +7,14 @@ a command that is added to the table, with its query, is documented by that alon
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, get_type_hints
+from typing import Any, Final
 
 from msgspec import Struct
 
 from gateway.answers import Failure
 from gateway.commands_table import Command
 from gateway.health import Alive, Readiness
-from gateway.openapi_errors import CHANGING, POSTED, READING, error_responses, responses_to, table_of_codes
-from gateway.openapi_examples import answer_of
+from gateway.openapi_errors import CHANGING, COMPOSED, POSTED, READING, error_responses, responses_to, table_of_codes
 from gateway.openapi_parameters import body_of, query_parameters
 from gateway.openapi_parts import (
     BARE_EXAMPLE,
@@ -30,22 +29,22 @@ from gateway.openapi_parts import (
     SECURITY_SCHEMES,
     group_of,
 )
-from gateway.openapi_replies import reply_of
+from gateway.openapi_replies import Reply, reply_of, without_clashes
 from gateway.queries.calls import WhatThisIs
 from gateway.schemas import ref, schemas_of
-from monitor.model.wire import from_json, to_json
 
 OPENAPI: Final = "3.1.1"
 
-_ANSWER_HEADERS: Final = ("ETag", "Callmon-Position", "Callmon-Stale-Since")
-_DONE_HEADERS: Final = ("Callmon-Position", "Idempotent-Replayed")
+_BUDGET_HEADERS: Final = ("RateLimit", "RateLimit-Policy")
+_ANSWER_HEADERS: Final = ("ETag", "Callmon-Position", "Callmon-Stale-Since", *_BUDGET_HEADERS)
+_DONE_HEADERS: Final = ("Callmon-Position", "Idempotent-Replayed", *_BUDGET_HEADERS)
 
 
 def openapi(commands: Iterable[Command], version: str) -> dict[str, Any]:
     """The document for these commands. ``version``: callmon's."""
     table = tuple(commands)
-    replies = {command.name: _reply(command) for command in table}
-    kinds = {reply for reply, _ in replies.values() if reply is not None}
+    replies = without_clashes({command.name: reply_of(command) for command in table})
+    refusals = {status for command in table for method in command.methods for status in _refusals(command, method)}
     own = any(group_of(command.name) == OWN_GROUP for command in table)
     return {
         "openapi": OPENAPI,
@@ -60,8 +59,8 @@ def openapi(commands: Iterable[Command], version: str) -> dict[str, Any]:
         "tags": [{"name": name, "description": about} for name, about in GROUPS.items() if name != OWN_GROUP or own],
         "paths": _paths(table, replies),
         "components": {
-            "schemas": _schemas(kinds),
-            "responses": error_responses(),
+            "schemas": _schemas(replies.values()),
+            "responses": error_responses(refusals),
             "parameters": PARAMETERS,
             "requestBodies": {_identifier(command): body_of(command) for command in table if command.parameters},
             "headers": HEADERS,
@@ -73,14 +72,15 @@ def openapi(commands: Iterable[Command], version: str) -> dict[str, Any]:
 _ALWAYS: Final[tuple[type[Struct], ...]] = (WhatThisIs, Failure, Alive, Readiness)
 
 
-def _schemas(kinds: Iterable[type[Struct]]) -> dict[str, Any]:
+def _schemas(replies: Iterable[Reply]) -> dict[str, Any]:
+    kinds = {kind for reply in replies for kind in reply.kinds}
     schemas = schemas_of((*sorted(kinds, key=lambda kind: kind.__name__), *_ALWAYS))
     failure = schemas[Failure.__name__]
     failure["description"] += "\n\n" + table_of_codes()
     return schemas
 
 
-def _paths(table: Iterable[Command], replies: Mapping[str, tuple[type[Struct] | None, Any]]) -> dict[str, Any]:
+def _paths(table: Iterable[Command], replies: Mapping[str, Reply]) -> dict[str, Any]:
     paths: dict[str, Any] = {"/webapi/": _bare("")}
     for command in table:
         paths[f"/webapi/{command.name}"] = _item(command, replies[command.name], "")
@@ -90,7 +90,7 @@ def _paths(table: Iterable[Command], replies: Mapping[str, tuple[type[Struct] | 
     return paths | {"/healthz": {"get": _alive()}, "/readyz": {"get": _ready()}}
 
 
-def _item(command: Command, reply: tuple[type[Struct] | None, Any], suffix: str) -> dict[str, Any]:
+def _item(command: Command, reply: Reply, suffix: str) -> dict[str, Any]:
     item: dict[str, Any] = {"parameters": [_parameter("Key")]} if suffix else {}
     for method in (method for method in command.methods if method != "HEAD"):
         operation = {
@@ -109,7 +109,7 @@ def _item(command: Command, reply: tuple[type[Struct] | None, Any], suffix: str)
 
 
 def _identifier(command: Command) -> str:
-    return command.name.replace(".", "_")
+    return command.name.replace("_", "__").replace(".", "_")
 
 
 def _own_parameters(command: Command, method: str) -> list[dict[str, Any]]:
@@ -117,41 +117,31 @@ def _own_parameters(command: Command, method: str) -> list[dict[str, Any]]:
 
 
 def _header_parameters(command: Command, method: str) -> list[dict[str, str]]:
-    if command.query is None:
+    if command.changes:
         return [] if command.name == "query" else [_parameter("IdempotencyKey")]
+    if command.query is None:
+        return []
     return [_parameter(name) for name in ("IfNoneMatch", "MinPosition") if method == "GET" or name == "MinPosition"]
 
 
-def _responses(command: Command, method: str, reply: tuple[type[Struct] | None, Any]) -> dict[str, Any]:
-    kind, example = reply
-    content: dict[str, Any] = {"schema": {"type": "object"} if kind is None else ref(kind)}
-    if example is not None:
-        content["example"] = example
-    names = _DONE_HEADERS if command.query is None else _ANSWER_HEADERS
+def _responses(command: Command, method: str, reply: Reply) -> dict[str, Any]:
+    content = {"schema": reply.schema} | ({} if reply.example is None else {"example": reply.example})
+    names = _DONE_HEADERS if command.changes else _ANSWER_HEADERS if command.query else _BUDGET_HEADERS
     responses: dict[str, Any] = {
         "200": {
-            "description": "Done." if command.query is None else "The answer.",
+            "description": "The answer." if command.query else "Done.",
             "headers": {name: _header(name) for name in names},
             "content": {"application/json": content},
         }
     }
     if command.query is not None and method == "GET":
         responses["304"] = _not_modified()
-    refusals = {*READING, *(POSTED if method == "POST" else ()), *(CHANGING if command.query is None else ())}
-    return responses | responses_to(refusals)
+    return responses | responses_to(_refusals(command, method))
 
 
-def _reply(command: Command) -> tuple[type[Struct] | None, Any]:
-    """The shape of the command's answer, None if its query does not say, and an example of it."""
-    if command.query is None:
-        reply = reply_of(command.name)
-        return type(reply), from_json(to_json(reply))
-    try:
-        kind = get_type_hints(command.query).get("return")
-    except (NameError, TypeError):
-        kind = None
-    shape = kind if isinstance(kind, type) and issubclass(kind, Struct) and kind is not Struct else None
-    return shape, answer_of(command)
+def _refusals(command: Command, method: str) -> set[int]:
+    own = CHANGING if command.changes else COMPOSED if command.composition else ()
+    return {*READING, *(POSTED if method == "POST" else ()), *own}
 
 
 def _about(command: Command, method: str) -> str:

@@ -19,6 +19,7 @@ _NAMES: Final[dict[int, tuple[str, str]]] = {
     413: ("TooLarge", "The body is larger than any command needs."),
     415: ("UnsupportedBody", "The body is neither JSON nor a form."),
     429: ("TooMany", "Too many requests came with this key: nothing was done, come back after `Retry-After` seconds."),
+    501: ("NotCarriedOut", "This gateway does not carry it out."),
     503: ("NotReady", "Nothing was done: come back after `Retry-After` seconds."),
     504: ("NoAnswer", "Nothing came in time; the code says whether the command may have been carried out."),
 }
@@ -28,6 +29,8 @@ POSTED: Final = (413, 415)
 """What a body may be refused with, besides."""
 CHANGING: Final = (409,)
 """What a command that changes something may be refused with, besides."""
+COMPOSED: Final = (409, 501)
+"""What a command made of commands may be refused with, besides."""
 
 _OF_THE_PBX: Final[dict[int, dict[str, str]]] = {
     400: {
@@ -63,7 +66,6 @@ def codes() -> dict[int, dict[str, str]]:
     for kind, row in all_shown().items():
         if row.status in found:
             found[row.status][row.code] = in_markdown(kind.__doc__ or "")
-    found[429] = found[429] or {"too_many_requests": "Too many requests came with this key."}
     for status, more in _OF_THE_PBX.items():
         found[status] |= more
     return found
@@ -84,9 +86,10 @@ def responses_to(statuses: Iterable[int]) -> dict[str, Any]:
     return {str(status): {"$ref": f"#/components/responses/{_NAMES[status][0]}"} for status in sorted(statuses)}
 
 
-def error_responses() -> dict[str, Any]:
-    """One response a status, with an example a code."""
-    return {_NAMES[status][0]: _response(status, by_code) for status, by_code in codes().items()}
+def error_responses(statuses: Iterable[int]) -> dict[str, Any]:
+    """One response for each of these statuses, with an example a code."""
+    by_status = codes()
+    return {_NAMES[status][0]: _response(status, by_status[status]) for status in sorted(statuses)}
 
 
 def _response(status: int, by_code: Mapping[str, str]) -> dict[str, Any]:
@@ -109,7 +112,7 @@ def _header(name: str) -> dict[str, str]:
 _HEADERS: Final[dict[int, dict[str, Any]]] = {
     401: {"WWW-Authenticate": {"description": "Always `Bearer`.", "schema": {"type": "string"}}},
     405: {"Allow": {"description": "The methods that work.", "schema": {"type": "string"}}},
-    429: {"Retry-After": _header("RetryAfter")},
+    429: {name: _header(name.replace("-", "")) for name in ("Retry-After", "RateLimit", "RateLimit-Policy")},
     503: {"Retry-After": _header("RetryAfter")},
     504: {"Retry-After": _header("RetryAfter")},
 }

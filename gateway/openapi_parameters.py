@@ -14,9 +14,11 @@ from gateway.openapi_examples import arguments_of, value_of
 from gateway.parameters import LARGEST, LONGEST_DN, Parameter
 from gateway.schemas import Schema
 
-_DN: Final = r"[\w.*#+\-]+"
+_DN: Final = rf"[\w.*#+\-]{{1,{LONGEST_DN}}}"
 _LINE: Final = r"[^\x00-\x1f\x7f]*"
 _LINES: Final = r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*"
+_LONGEST_IN_ADDRESS: Final = 4_000
+"""Characters: what an address may hold whatever they are. Longer lists need a body."""
 _FORMS: Final = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
@@ -41,7 +43,7 @@ def text_schema(parameter: Parameter) -> Schema:
     """The parameter's value as text."""
     match parameter.kind:
         case "dn":
-            return _string(parameter, f"^{_DN}$", min(parameter.longest, LONGEST_DN))
+            return _string(parameter, f"^{_DN}$", LONGEST_DN)
         case "dns":
             return _string(parameter, rf"^( *| *{_DN} *(, *{_DN} *)*)$", parameter.longest)
         case "phone":
@@ -83,6 +85,8 @@ _WHOLE: Final = {"type": "integer", "minimum": 0, "maximum": LARGEST}
 def _query_parameter(command: Command, parameter: Parameter) -> dict[str, Any]:
     value = _typed(parameter, value_of(command.name, parameter))
     schema = text_schema(parameter) | {"examples": [value]}
+    if schema.get("maxLength", 0) > _LONGEST_IN_ADDRESS:
+        schema["maxLength"] = _LONGEST_IN_ADDRESS
     shown: dict[str, Any] = {
         "name": parameter.name,
         "in": "query",

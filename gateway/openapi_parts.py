@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from gateway.commands_table import COMMANDS, commands_for
+from gateway.commands_table import DOCUMENTED, commands_for
 
 IN_THE_ADDRESS: Final = "Key in the address"
 OWN_GROUP: Final = "More commands"
@@ -61,7 +61,7 @@ PARAMETERS: Final[dict[str, Any]] = {
         "name": "If-None-Match",
         "in": "header",
         "description": "The `ETag` of the answer that the client has: if it still holds, 304 comes without a body.",
-        "schema": {"type": "string", "pattern": '^(\\*|(W/)?"[!#-~]*"(, *(W/)?"[!#-~]*")*)$'},
+        "schema": {"type": "string"},
     },
     "MinPosition": {
         "name": "Callmon-Min-Position",
@@ -100,6 +100,17 @@ HEADERS: Final[dict[str, Any]] = {
         "description": "`true` if this is the answer to an earlier request under the same `Idempotency-Key`.",
         "schema": {"type": "string", "const": "true"},
     },
+    "RateLimit": {
+        "description": "The key's budget that the request was counted in, how many are left of it (`r`) and in how "
+        "many seconds it is whole again (`t`); absent if there is no limit.",
+        "schema": {"type": "string"},
+        "example": '"reads";r=2999;t=60',
+    },
+    "RateLimitPolicy": {
+        "description": "The budget: how many requests (`q`) in how many seconds (`w`).",
+        "schema": {"type": "string"},
+        "example": '"reads";q=3000;w=60',
+    },
     "RetryAfter": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 0}, "example": 1},
 }
 
@@ -110,7 +121,7 @@ BARE_EXAMPLE: Final[dict[str, Any]] = {
     "pbx": "main",
     "pbxVersion": "20.0.8.1109",
     "scopes": ["read"],
-    "commands": list(commands_for(("read",))),
+    "commands": [name for name in commands_for(("read",)) if name in DOCUMENTED],
 }
 READINESS_EXAMPLE: Final[dict[str, Any]] = {
     "ready": True,
@@ -155,6 +166,12 @@ They work with GET, as documented, and with POST, which is better: no proxy or b
 comes when the change stands in the PBX and can be read at every gateway. With `Idempotency-Key` a command is safe to \
 repeat.
 
+## Limits
+
+A key may be limited to so many requests a minute, counted over all gateways: one budget for queries, one for \
+commands, one for `makecall` and one for `query`. `RateLimit` tells what is left of the one that a request was \
+counted in.
+
 ## Failures
 
 Every failure is `{"result": false, "error": {"code": …, "message": …}}` with the status that fits. Codes are stable, \
@@ -164,6 +181,6 @@ schema `Failure`."""
 
 def group_of(command: str) -> str:
     """The group under which a command is listed."""
-    if command not in COMMANDS:
+    if command not in DOCUMENTED:
         return OWN_GROUP
     return "SQL" if command == "query" else _BY_PREFIX[command.partition(".")[0]]

@@ -1,10 +1,21 @@
-"""What commands answer that are carried out at the PBX, for the documents: the shapes, and an example of each. Pure."""
+"""What commands answer, for the documents: the shape of it, and an example. Pure.
+
+A query's or composition's shape is what its function says that it returns. Those of the commands that are carried out
+at the PBX stand here.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Final, get_type_hints
 
 from msgspec import UNSET, Struct, UnsetType
+
+from gateway.commands_table import DOCUMENTED, Command
+from gateway.openapi_examples import answer_of
+from gateway.schemas import Schema, ref, schema_of, schemas_of
+from monitor.model.wire import from_json, to_json
 
 
 class Done(Struct, frozen=True):
@@ -50,9 +61,61 @@ class Rows(Struct, frozen=True):
     """Column by name; at most as many rows as were asked for."""
 
 
-def reply_of(command: str) -> Struct:
-    """An example of what the command answers when it was carried out; its class is the shape of all its answers."""
-    return _REPLIES.get(command, _DONE)
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a command answers. ``kinds``: the Structs that its schema refers to. ``example``: None if there is none."""
+
+    schema: Schema
+    kinds: tuple[type[Struct], ...]
+    example: Any
+
+
+def reply_of(command: Command) -> Reply:
+    """What the command answers when all goes well."""
+    if command.changes:
+        reply = _REPLIES.get(command.name, _DONE)
+        return Reply(ref(type(reply)), (type(reply),), from_json(to_json(reply)))
+    kind = _returned(command.query or command.composition)
+    if isinstance(kind, type) and issubclass(kind, Struct) and kind is not Struct:
+        return Reply(ref(kind), (kind,), answer_of(command))
+    return Reply(_plain(kind), (), answer_of(command))
+
+
+def without_clashes(replies: dict[str, Reply]) -> dict[str, Reply]:
+    """The replies by command, those of a site's own commands without a shape where its name is another one's."""
+    own = [name for name in replies if name not in DOCUMENTED]
+    kinds = [kind for name, reply in replies.items() if name in DOCUMENTED for kind in reply.kinds]
+    for name in own:
+        if _fit([*kinds, *replies[name].kinds]):
+            kinds.extend(replies[name].kinds)
+        else:
+            replies = replies | {name: Reply({}, (), replies[name].example)}
+    return replies
+
+
+def _returned(function: object) -> object:
+    """What a function says that it returns; ``object`` if it does not."""
+    try:
+        return get_type_hints(function).get("return", object)
+    except (NameError, TypeError):
+        return object
+
+
+def _plain(kind: object) -> Schema:
+    """The schema of a type without names of its own; of anything, if it has such or cannot be described."""
+    try:
+        schema = schema_of(kind)
+    except (TypeError, ValueError):
+        return {}
+    return {} if "$ref" in str(schema) else schema
+
+
+def _fit(kinds: Collection[type[Struct]]) -> bool:
+    try:
+        names = schemas_of(kinds)
+    except (TypeError, ValueError, KeyError):
+        return False
+    return all(kind.__name__ in names for kind in kinds) and not any("." in name for name in names)
 
 
 _DONE: Final = Done(True)

@@ -1,0 +1,164 @@
+"""The documents as they are served: found from the front page, kept by clients, and loading nothing from elsewhere."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from collections.abc import AsyncIterator
+from html.parser import HTMLParser
+
+import httpx
+import pytest
+
+from gateway.commands_table import COMMANDS
+from gateway.docs import ADDRESSES
+from gateway.middleware import redacted
+from tests.gateway.world import client
+
+DOCUMENTS = ("/openapi.json", "/asyncapi.json", "/docs")
+
+
+class Links(HTMLParser):
+    """The addresses that a page names."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.loaded: list[str] = []
+        self.named: list[str] = []
+        self.inline = False
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        target = given.get("href") or given.get("src")
+        if target is not None:
+            (self.named if tag == "a" else self.loaded).append(target)
+        self.inline |= tag == "style" or (tag == "script" and "src" not in given)
+        self.inline |= any(name.startswith("on") or name == "style" for name in given)
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    async with client() as http:
+        yield http
+
+
+async def test_the_front_page_leads_to_the_documents(http: httpx.AsyncClient) -> None:
+    named = Links((await http.get("/")).text).named
+    for document in DOCUMENTS:
+        assert document.removeprefix("/") in named
+    for name in named:
+        assert (await http.get(f"/{name}")).status_code == 200
+
+
+async def test_the_documents_need_no_key_and_describe_what_is_served(http: httpx.AsyncClient) -> None:
+    openapi = (await http.get("/openapi.json")).json()
+    assert {f"/webapi/{name}" for name in COMMANDS} <= set(openapi["paths"])
+    assert openapi["info"]["version"] == (await http.get("/healthz")).json()["version"]
+    assert (await http.get("/asyncapi.json")).json()["channels"]["stream"]["address"] == "/webapi/stream"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS)
+async def test_a_client_that_has_a_document_is_not_sent_it_again(http: httpx.AsyncClient, path: str) -> None:
+    for encoding in ("identity", "gzip"):
+        first = await http.get(path, headers={"Accept-Encoding": encoding})
+        assert first.headers["cache-control"] == "no-cache"
+        again = await http.get(
+            path, headers={"Accept-Encoding": encoding, "If-None-Match": f'W/"other", {first.headers["etag"]}'}
+        )
+        assert (again.status_code, again.content) == (304, b"")
+        assert again.headers["etag"] == first.headers["etag"]
+        other = await http.get(path, headers={"Accept-Encoding": encoding, "If-None-Match": '"other"'})
+        assert other.content == first.content
+
+
+@pytest.mark.parametrize("path", DOCUMENTS)
+async def test_a_document_comes_compressed_to_whoever_takes_that(http: httpx.AsyncClient, path: str) -> None:
+    plain = await http.get(path, headers={"Accept-Encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    async with http.stream("GET", path, headers={"Accept-Encoding": "br, gzip;q=0.5"}) as packed:
+        raw = b"".join([chunk async for chunk in packed.aiter_raw()])
+    assert packed.headers["content-encoding"] == "gzip"
+    assert int(packed.headers["content-length"]) == len(raw)
+    assert gzip.decompress(raw) == plain.content
+    assert packed.headers["etag"] != plain.headers["etag"]
+    assert plain.headers["vary"] == packed.headers["vary"] == "Accept-Encoding"
+
+
+@pytest.mark.parametrize("accepted", ["", "identity", "gzip;q=0", "gzip; q=0.000", "br", "xgzip"])
+async def test_a_document_comes_plain_to_whoever_does_not(http: httpx.AsyncClient, accepted: str) -> None:
+    answer = await http.get("/docs", headers={"Accept-Encoding": accepted})
+    assert "content-encoding" not in answer.headers
+
+
+@pytest.mark.parametrize("path", DOCUMENTS)
+async def test_head_answers_without_the_body(http: httpx.AsyncClient, path: str) -> None:
+    get, head = await http.get(path), await http.head(path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert {name: get.headers[name] for name in ("etag", "content-length", "content-type")} == {
+        name: head.headers[name] for name in ("etag", "content-length", "content-type")
+    }
+
+
+@pytest.mark.parametrize("path", DOCUMENTS)
+async def test_a_document_takes_no_other_method(http: httpx.AsyncClient, path: str) -> None:
+    answer = await http.post(path)
+    assert answer.status_code == 405
+    assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
+
+
+async def test_the_page_loads_only_files_that_come_with_the_gateway(http: httpx.AsyncClient) -> None:
+    page = await http.get("/docs")
+    links = Links(page.text)
+    assert not links.inline
+    assert len([address for address in links.loaded if address != "data:,"]) == 4
+    for address in links.loaded:
+        if address != "data:,":
+            assert address.startswith("static/")
+            file = await http.get(f"/{address}")
+            assert file.status_code == 200
+            assert file.headers["cache-control"] == "public, max-age=31536000, immutable"
+            assert file.headers["content-type"].startswith(("text/css", "text/javascript"))
+
+
+async def test_a_file_asked_for_under_an_old_tag_is_not_kept(http: httpx.AsyncClient) -> None:
+    assert (await http.get("/static/docs.js", params={"v": "0"})).headers["cache-control"] == "no-cache"
+
+
+async def test_the_pages_policy_lets_nothing_in_or_out(http: httpx.AsyncClient) -> None:
+    policy = dict(
+        part.strip().split(" ", 1) for part in (await http.get("/docs")).headers["content-security-policy"].split(";")
+    )
+    assert policy == {
+        "default-src": "'none'",
+        "script-src": "'self'",
+        "style-src": "'self'",
+        "img-src": "'self' data:",
+        "connect-src": "'self'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "frame-ancestors": "'none'",
+    }
+
+
+async def test_the_page_keeps_no_key_and_asks_no_other_server(http: httpx.AsyncClient) -> None:
+    script = (await http.get("/static/docs.js")).text
+    assert "persistAuthorization: false" in script
+    assert "validatorUrl: null" in script
+    assert "queryConfigEnabled: false" in script
+    assert not re.search(r"https?://", script)
+    assert not re.search(r"https?:|//[a-z]", (await http.get("/static/docs.css")).text)
+
+
+async def test_nothing_else_of_the_directory_is_served(http: httpx.AsyncClient) -> None:
+    for path in ("/static/", "/static/../docs.py", "/static/%2e%2e/docs.py", "/static/swagger-ui/LICENSE", "/docs/"):
+        answer = await http.get(path)
+        assert answer.status_code == 404
+        assert json.loads(answer.text)["error"]["code"] == "unknown_command"
+
+
+def test_the_addresses_are_shown_in_the_log() -> None:
+    for path in (*DOCUMENTS, "/static/swagger-ui/swagger-ui.css"):
+        assert redacted(path) == path
+    assert {"docs", "openapi.json"} <= set(ADDRESSES)
