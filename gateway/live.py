@@ -101,10 +101,10 @@ class Live:
             return
         self._per_key[key.digest] += 1
         try:
-            await websocket.accept(subprotocol=subprotocol)
             session = Session(websocket, pbx, guest, encoding, self._settings.manners, self._clock)
-            self._sessions.add(session)
+            self._sessions.add(session)  # before it is let in, so that a revocation just now ends it too
             try:
+                await websocket.accept(subprotocol=subprotocol)
                 await session.run(first)
             finally:
                 self._sessions.discard(session)

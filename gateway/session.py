@@ -206,6 +206,8 @@ class Session:
 
     async def _send(self, message: Message) -> None:
         await self._room()
+        if self._end.done():  # nothing more, whatever waited for room meanwhile
+            raise self._end.result()
         if self.guest.expires is not None and self._clock() >= self.guest.expires:
             raise Farewell(4001, "key expired")
         with self._blocking():

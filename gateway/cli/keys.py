@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
+from msgspec.structs import asdict
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from gateway.auth import SCOPES, ApiKey, digest_of, new_key, toml_block
 from gateway.config import GatewaySettings
@@ -22,10 +23,14 @@ from gateway.keychanges import KeyChanges
 from gateway.visibility import Limits
 from monitor import bus
 from monitor.errors import ConfigError
+from monitor.model.apikeys import Budgets
 from monitor.model.instants import instant
 
 Config = Annotated[Path | None, typer.Option("--config", "-c", envvar="CALLMON_CONFIG", help="Settings file.")]
 Pbx = Annotated[str, typer.Option(help="Name of the PBX that it is for; needed if there are several.")]
+Budget = Annotated[
+    int | None, typer.Option(min=0, max=1_000_000_000, help="Of these a minute, 0: no limit; else as the gateways say.")
+]
 Run = Callable[[Coroutine[Any, Any, int | None]], None]
 T = TypeVar("T")
 
@@ -44,6 +49,10 @@ def commands(run: Run) -> typer.Typer:
         queues: Annotated[str, typer.Option(help="Limit to these queues.")] = "",
         groups: Annotated[str, typer.Option(help="Limit to these ring groups.")] = "",
         networks: Annotated[str, typer.Option(help="Only from these, such as 192.0.2.0/24.")] = "",
+        reads: Budget = None,
+        commands: Budget = None,
+        makecall: Budget = None,
+        query: Budget = None,
         print_block: Annotated[
             bool, typer.Option("--print-block", help="Make it nowhere: print what to add to the settings file.")
         ] = False,
@@ -53,7 +62,8 @@ def commands(run: Run) -> typer.Typer:
         raw = new_key()
         expires = instant(datetime.now(UTC) + timedelta(days=days)) if days is not None else None
         limits = Limits(_numbers(extensions), _numbers(queues), _numbers(groups))
-        made = ApiKey(name, digest_of(raw), pbx, _scopes(scopes), expires, limits, _networks(networks))
+        budgets = Budgets(reads, commands, makecall, query)
+        made = ApiKey(name, digest_of(raw), pbx, _scopes(scopes), expires, limits, _networks(networks), budgets)
         if print_block:
             if not pbx:
                 raise typer.BadParameter("name the PBX with --pbx")
@@ -76,6 +86,8 @@ def commands(run: Run) -> typer.Typer:
 
 
 async def _new(config: Path | None, key: ApiKey, raw: str) -> None:
+    if any(section.name == key.name for section in GatewaySettings.load(config).keys):
+        raise ConfigError(f"There is a key {key.name!r} in the settings file already: choose another name.")
     kept = await _with(config, key.pbx, lambda keys: keys.make(key))
     typer.echo(f"Key {key.name}, shown this once: {raw}")
     _say_if_not_kept(kept)
@@ -89,11 +101,14 @@ async def _revoke(config: Path | None, pbx: str, name: str) -> None:
 
 async def _list(config: Path | None, pbx: str) -> None:
     keys = await _with(config, pbx, lambda changes: changes.all())
-    table = Table("name", "scopes", "expires", "limited to", "only from", box=None)
+    titles = ("name", "scopes", "expires", "limited to", "only from", "a minute")
+    table = Table(*(Column(title, overflow="fold") for title in titles), box=None)
     for key in keys:
         kinds = (("extensions", key.limits.extensions), ("queues", key.limits.queues), ("groups", key.limits.groups))
         limits = "; ".join(f"{kind} {', '.join(sorted(numbers))}" for kind, numbers in kinds if numbers is not None)
-        table.add_row(key.name, ", ".join(sorted(key.scopes)), key.expires or "never", limits, ", ".join(key.networks))
+        budgets = ", ".join(f"{of} {kind}" for kind, of in asdict(key.budgets).items() if of is not None)
+        scopes, networks = ", ".join(sorted(key.scopes)), ", ".join(key.networks)
+        table.add_row(key.name, scopes, key.expires or "never", limits, networks, budgets)
     Console(highlight=False, soft_wrap=True).print(table if keys else "No key was made by command yet.")
 
 

@@ -1,0 +1,114 @@
+"""``callmon key``, with a monitor that keeps keys and without one."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import tomllib
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from gateway.auth import ApiKey, digest_of
+from gateway.cli import keys
+from gateway.config import GatewaySettings
+from gateway.keychanges import KeyChanges
+from gateway.visibility import Limits
+from monitor.errors import ConfigError
+from monitor.model.apikeys import Budgets
+from tests.bus import RealBus
+from tests.test_keys import keeping
+
+LIMITED = ["--queues", "800,801", "--networks", "192.0.2.0/24", "--reads", "600", "--makecall", "0"]
+
+
+def run(work: Coroutine[Any, Any, int | None]) -> None:
+    asyncio.run(work)
+
+
+async def say(app: typer.Typer, *words: str) -> Result:
+    """Run a command; beside this test's event loop, as it brings its own."""
+    return await asyncio.to_thread(CliRunner().invoke, app, words)
+
+
+def settings(tmp_path: Path, url: str) -> Path:
+    path = tmp_path / "callmon.toml"
+    path.write_text(
+        f'[redis]\nurl = "{url}"\n[[pbx]]\nname = "pbx"\n'
+        f'[[keys]]\nname = "static"\ndigest = "{digest_of("a-static-key")}"\n'
+    )
+    return path
+
+
+def made(name: str, out: str) -> tuple[str, ApiKey]:
+    """The key that was shown, and what is to be kept of it."""
+    found = re.search(r"shown this once: (\S+)", out)
+    assert found is not None, out
+    limits = Limits(None, frozenset({"800", "801"}), None)
+    budgets = Budgets(reads=600, makecall=0)
+    scopes = frozenset({"read", "control"})
+    return found[1], ApiKey(name, digest_of(found[1]), "pbx", scopes, None, limits, ("192.0.2.0/24",), budgets)
+
+
+async def test_a_key_is_made_shown_once_listed_and_revoked(
+    valkey: RealBus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    app = keys.commands(run)
+    config = ("--config", str(settings(tmp_path, valkey.url)))
+    async with keeping(valkey):
+        new = await say(app, "new", "--name", "wall", "--scopes", "read,control", *LIMITED, *config)
+        assert new.exit_code == 0, new.output
+        raw, key = made("wall", new.output)
+        assert await KeyChanges(valkey.client(), "pbx").all() == [key]
+        listed = await say(app, "list", *config)
+        for shown in ("wall", "control, read", "never", "queues 800, 801", "192.0.2.0/24", "600 reads, 0 makecall"):
+            assert shown in listed.output
+        assert raw not in listed.output
+        twice = await say(app, "new", "--name", "wall", *config)
+        assert isinstance(twice.exception, ConfigError)
+        clash = await say(app, "new", "--name", "static", *config)
+        assert "settings file" in str(clash.exception)
+        assert (await say(app, "revoke", "wall", *config)).output == "Revoked wall.\n"
+        assert "No key" in (await say(app, "list", *config)).output
+        again = await say(app, "revoke", "wall", *config)
+        assert "no key 'wall'" in str(again.exception)
+
+
+async def test_without_a_monitor_it_is_said_that_nobody_keeps_the_key(
+    valkey: RealBus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.keychanges.KEPT_WITHIN", 0.3)
+    config = ("--config", str(settings(tmp_path, valkey.url)))
+    new = await say(keys.commands(run), "new", "--name", "wall", *config)
+    assert new.exit_code == 0
+    assert "No monitor" in new.output
+
+
+def test_a_block_for_the_settings_file_holds_all_that_was_asked_for() -> None:
+    words = ["new", "--name", "wall", "--pbx", "pbx", "--scopes", "control,read", *LIMITED, "--print-block"]
+    printed = CliRunner().invoke(keys.commands(run), words)
+    raw, key = made("wall", printed.output)
+    block = printed.output.partition("[[keys]]")
+    assert raw not in "".join(block[1:])
+    read = GatewaySettings(**tomllib.loads('[[pbx]]\nname = "pbx"\n' + "".join(block[1:])))
+    assert read.keys[0].api_key() == key
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--scopes", "read,write"], "write: not a scope"),
+        (["--networks", "192.0.2.1/24"], "has host bits set"),
+        (["--days", "0"], "Invalid value for '--days'"),
+        (["--reads", "-1"], "Invalid value for '--reads'"),
+    ],
+)
+def test_what_makes_no_sense_makes_no_key(words: list[str], why: str) -> None:
+    refused = CliRunner().invoke(keys.commands(run), ["new", "--name", "wall", *words])
+    assert refused.exit_code == 2
+    assert why in re.sub(r"\s+", " ", refused.output.replace("│", ""))
