@@ -60,8 +60,34 @@ def observe(call: CallRecord, roster: Roster, visible: frozenset[str], at: float
     _stage(call, roster, callees, at)
     call.sides = sides(call, roster, visible, caller, callees)
     _answer(call, at)
-    _remember(call, roster, at)
+    remember(call, at)
     call.new = False
+
+
+def remember(call: CallRecord, at: float) -> None:
+    """Keep what the call's later life and its end need: since when, through what, whom it reached."""
+    since: dict[str, tuple[str, float]] = {}
+    for side in call.sides:
+        held = call.since.get(side.dn)
+        since[side.dn] = held if held is not None and held[0] == side.status else (side.status, at)
+        if side.kind == "externalline":
+            call.lines.add(side.dn)
+        if side.kind == "extension":
+            call.extensions.add(side.dn)
+    call.since = since
+    if call.sides:
+        kinds = {side.kind for side in call.sides}
+        call.recorded = call.recorded or "specialmenu" in kinds
+        call.stage = "queue" if call.queue else "ivr" if "ivr" in kinds else ""
+        now = direction(call)
+        if call.lasting is None or not now.startswith("From"):
+            call.lasting = now
+    others = [s for s in call.sides if s.dn != call.originator and s.kind in PEOPLE and s.status != "Dialing"]
+    taken = [side for side in others if side.status == "Connected"]
+    if call.answered_at is None and others:
+        _reach(call, others[-1])
+    elif taken and (call.answered_at == at or not call.reached):
+        _reach(call, taken[0])
 
 
 def direction(call: CallRecord) -> e.Direction:
@@ -148,8 +174,12 @@ def _first_sign(call: CallRecord, roster: Roster) -> tuple[str, bool, str] | Non
             outside = kind == "externalline"
             return p.party_dn, outside, p.party_caller_id if outside else p.party_dn
     for p in call.participants.values():
-        if p.status == "Connected" and p.leg_id == 1 and roster.kind(p.dn) == "extension":
+        if p.status != "Connected" or p.leg_id != 1:
+            continue
+        if roster.kind(p.dn) == "extension":
             return p.dn, False, p.dn
+        if roster.kind(p.dn) == "externalline":
+            return p.dn, True, p.party_caller_id
     return None
 
 
@@ -228,32 +258,6 @@ def _answer(call: CallRecord, at: float) -> None:
         call.answered_at, call.found_answered = at, call.new or not call.participants
     if call.found_answered and told is not None:
         call.answered_at, call.found_answered = min(call.answered_at, told), False
-
-
-def _remember(call: CallRecord, roster: Roster, at: float) -> None:
-    """Keep what the call's later life and its end need: since when, through what, whom it reached."""
-    since: dict[str, tuple[str, float]] = {}
-    for side in call.sides:
-        held = call.since.get(side.dn)
-        since[side.dn] = held if held is not None and held[0] == side.status else (side.status, at)
-        if side.kind == "externalline":
-            call.lines.add(side.dn)
-        if side.kind == "extension":
-            call.extensions.add(side.dn)
-    call.since = since
-    if call.sides:
-        kinds = {side.kind for side in call.sides}
-        call.recorded = call.recorded or "specialmenu" in kinds
-        call.stage = "queue" if call.queue else "ivr" if "ivr" in kinds else ""
-        now = direction(call)
-        if call.lasting is None or not now.startswith("From"):
-            call.lasting = now
-    others = [s for s in call.sides if s.dn != call.originator and s.kind in PEOPLE and s.status != "Dialing"]
-    taken = [side for side in others if side.status == "Connected"]
-    if call.answered_at is None and others:
-        _reach(call, others[-1])
-    elif taken and (call.answered_at == at or not call.reached):
-        _reach(call, taken[0])
 
 
 def _reach(call: CallRecord, side: Side) -> None:

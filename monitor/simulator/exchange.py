@@ -167,6 +167,7 @@ class Exchange:
         self._close(call)
 
     def _remember_end(self, call: Call) -> None:
+        call.last_row = call.row
         self._ended.append((call, truth.truth_of_end(call, self.clock())))
         self._over[call.id] = call
         if len(self._over) > ENDED_KEPT:
@@ -207,7 +208,10 @@ class Exchange:
         call = self.calls.get(call_id) or self._over.get(call_id)
         if call is not None:
             call.shown.update(number for number in numbers if number)
-            call.answer_shown = call.answer_shown or (talking and call.answered_at is not None)
+            now = self.clock()
+            call.shown_at = now if call.shown_at is None else call.shown_at
+            if talking and call.answered_at is not None and call.answer_shown_at is None:
+                call.answer_shown_at = now
 
     def _leg(self, call: Call, number: str, *statuses: Status) -> Leg:
         """A leg in one of these states. Raises Refused."""

@@ -146,8 +146,16 @@ class Call:
     lasting: Direction | None = None
     """The last direction with somebody at both ends, else the last."""
     shown: set[str] = field(default_factory=set)
-    answer_shown: bool = False
     """DNs of legs that an answer really given told of."""
+    shown_at: float | None = None
+    """When one was first given."""
+    answer_shown_at: float | None = None
+    """When one first told that it had been answered."""
+    served_row: ActiveCallRow | None = None
+    served_row_at: float | None = None
+    """The last row of ActiveCalls that was really given, and when it was first."""
+    last_row: ActiveCallRow | None = None
+    """Its row just before its end, if anybody asked for it after the last change."""
     driver: object | None = None
     """Whoever plays the people of this call."""
     timeout: int | None = None

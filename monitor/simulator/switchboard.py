@@ -86,6 +86,9 @@ class Switchboard(Operations):
         """To be told when an answer has shown rows of ActiveCalls."""
         for row in rows:
             self._note_shown(row.id, row.dns, talking=row.status == "Talking")
+            call = self.calls.get(row.id) or self._over.get(row.id)
+            if call is not None and call.served_row is not row:
+                call.served_row, call.served_row_at = row, self.clock()
 
     # the truth
 
@@ -95,7 +98,16 @@ class Switchboard(Operations):
 
     def ended(self) -> list[TruthEnded]:
         """Every call that ended, oldest end first; calls that a restart swept away never ended."""
-        return [replace(end, shown=frozenset(call.shown), answer_shown=call.answer_shown) for call, end in self._ended]
+        return [
+            replace(
+                end,
+                shown=frozenset(call.shown),
+                shown_at=call.shown_at,
+                answer_shown_at=call.answer_shown_at,
+                last_shown_at=call.served_row_at if call.served_row is call.last_row else None,
+            )
+            for call, end in self._ended
+        ]
 
     # orders
 

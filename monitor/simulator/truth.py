@@ -60,8 +60,8 @@ class TruthCall:
     """The queue in which the caller waits, or from which it rings; empty if none."""
     shown: frozenset[str]
     """DNs whose legs an answer that was really given told of."""
-    answer_shown: bool
-    """Whether such an answer told that it had been answered."""
+    answer_shown_at: float | None
+    """When such an answer first told that it had been answered; None if none did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +84,12 @@ class TruthEnded:
     caller: str
     """The caller's number."""
     shown: frozenset[str]
-    answer_shown: bool
-    """Whether an answer that was really given told that it had been answered."""
+    shown_at: float | None = None
+    """When an answer that was really given first told of it, POSIX seconds; None if none did."""
+    answer_shown_at: float | None = None
+    """When one first told that it had been answered."""
+    last_shown_at: float | None = None
+    """When ActiveCalls was first given after its last change before its end."""
 
 
 def direction(call: Call) -> Direction:
@@ -137,7 +141,7 @@ def truth_of(call: Call) -> TruthCall:
         routing_to=tuple(leg.dn.number for leg in call.legs.values() if leg.ringing),
         queue=waiting.dn.number if waiting else "",
         shown=frozenset(call.shown),
-        answer_shown=call.answer_shown,
+        answer_shown_at=call.answer_shown_at,
     )
 
 
@@ -157,7 +161,6 @@ def truth_of_end(call: Call, now: float) -> TruthEnded:
         queue=call.last_queue,
         caller=call.caller,
         shown=frozenset(call.shown),
-        answer_shown=call.answer_shown,
     )
 
 
