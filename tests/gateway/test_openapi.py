@@ -15,11 +15,13 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from gateway.commands_table import COMMANDS, Command, Run
 from gateway.errors import all_shown
 from gateway.openapi import openapi
+from gateway.openapi_errors import codes
 from gateway.openapi_examples import arguments_of
 from gateway.openapi_parameters import json_schema, text_schema
 from gateway.parameters import Arguments, Parameter
 from gateway.queries.asked import Asked
 from monitor.model.wire import from_json, to_json
+from monitor.pbx import commands_refusals
 from tests.gateway.documented import ANSWERS
 from tests.gateway.world import BARE, FULL, client, view
 
@@ -146,6 +148,12 @@ def test_every_refusal_over_http_stands_under_its_status() -> None:
         if row.status not in (426, 501):
             assert row.code in by_status[str(row.status)]["content"]["application/json"]["examples"]
             assert f"`{row.code}`" in DOCUMENT["components"]["schemas"]["Failure"]["description"]
+
+
+def test_every_refusal_of_a_3cx_that_has_a_word_of_its_own_stands_under_its_status() -> None:
+    statuses = {"missing": 404, "conflict": 409, "bad": 400}
+    for meaning in commands_refusals._WARNINGS.values():
+        assert meaning.code in codes()[statuses[meaning.kind]]
 
 
 def test_every_reference_leads_somewhere_and_every_component_is_used() -> None:
