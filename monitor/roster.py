@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from monitor.model import entities as e
-from monitor.pbx.facts import DirectoryRead, InboundRuleRow, QueueRow, SystemRow, UserRow
+from monitor.pbx.facts import VM_DATE_TIME, VM_EMAIL, DirectoryRead, InboundRuleRow, QueueRow, SystemRow, UserRow
 
 _W_TYPES: Mapping[str, e.DnType] = MappingProxyType(
     {
@@ -25,8 +25,6 @@ _W_TYPES: Mapping[str, e.DnType] = MappingProxyType(
     }
 )
 
-_VM_EMAIL = ("None", "Notification", "Attachment", "AttachmentAndDelete")
-_VM_DATE_TIME = ("None", "Play12Hr", "Play24Hr")
 _PROFILES_OUT_OF_QUEUES = frozenset({"Away", "Out of office", "Custom 2"})
 """Profiles of 3CX's kinds Away and OutOfOffice: their calls go elsewhere, so such an agent takes none."""
 
@@ -191,12 +189,12 @@ class Roster:
             deliveraudio=_flag(row.deliver_audio),
             recordcalls=_recording(row),
             sipid=row.sip_id,
-            reinvite=None,
-            replaces=None,
-            vmemail=_word(row.vm_email_options, _VM_EMAIL),
+            reinvite=_flag(row.reinvite),
+            replaces=_flag(row.replaces),
+            vmemail=_word(row.vm_email_options, VM_EMAIL),
             vmenabled=_flag(row.vm_enabled),
             vmplaycallerid=_flag(row.vm_play_caller_id),
-            vmplaydatetime=_word(row.vm_play_msg_date_time, _VM_DATE_TIME),
+            vmplaydatetime=_word(row.vm_play_msg_date_time, VM_DATE_TIME),
             internal=_flag(row.internal),
             noanswertimeout=row.no_answer_timeout,
             registered=row.registered,

@@ -8,9 +8,14 @@ from redis.asyncio import Redis
 
 from monitor.config import MonitorSettings, PbxSection
 from monitor.errors import ConfigError
+from monitor.mirror import Mirror
 from monitor.pbx.client import PbxSettings
+from monitor.pbx.facts import Fact
 from monitor.pbx.source import PbxSource
-from monitor.service import Emit, MayMint, Service
+from monitor.pbx.told import ToldFact
+from monitor.pbx.webapi import ServedDatabase, WebApiSource
+from monitor.pbx.webapi_client import WebApiSettings
+from monitor.service import Service
 from monitor.store import Store
 from monitor.tracker import Tracker
 
@@ -37,19 +42,31 @@ async def run(settings: MonitorSettings, redis: Redis) -> None:
         await store.close()
 
 
-def service(section: PbxSection, settings: MonitorSettings, redis: Redis, store: Store) -> Service:
+def service(
+    section: PbxSection, settings: MonitorSettings, redis: Redis, store: Store
+) -> Service[Fact] | Service[ToldFact]:
     """Wire up the service for one PBX. Raises ConfigError if its secret cannot be read."""
+    if section.webapi:
+        served = webapi_settings(section)
+        return Service(
+            settings.monitor.name,
+            section.name,
+            redis,
+            lambda: Mirror(settings.monitor.name, section.did_map),
+            lambda emit, _: WebApiSource(served, emit),
+            database=ServedDatabase(served),
+            records=store,
+            key_store=store,
+            lease_ttl=settings.monitor.lease,
+            log_length=settings.monitor.log_length,
+        )
     pbx = pbx_settings(section)
-
-    def source(emit: Emit, may_mint: MayMint) -> PbxSource:
-        return PbxSource(pbx, emit, may_mint)
-
     return Service(
         settings.monitor.name,
         section.name,
         redis,
         lambda: Tracker(settings.monitor.name, section.did_map),
-        source,
+        lambda emit, may_mint: PbxSource(pbx, emit, may_mint),
         records=store,
         key_store=store,
         lease_ttl=settings.monitor.lease,
@@ -59,14 +76,10 @@ def service(section: PbxSection, settings: MonitorSettings, redis: Redis, store:
 
 def pbx_settings(section: PbxSection) -> PbxSettings:
     """What the client library needs to know of a PBX. Raises ConfigError if its secret cannot be read."""
-    try:
-        secret = section.secret()
-    except OSError as error:
-        raise ConfigError(f"pbx {section.name}: client_secret_file cannot be read: {error.strerror}") from error
     return PbxSettings(
         url=section.url,
         client_id=section.client_id,
-        client_secret=secret,
+        client_secret=_secret(section),
         ca_file=section.ca_file,
         verify=section.verify,
         source="auto" if section.source == "webapi" else section.source,
@@ -77,3 +90,27 @@ def pbx_settings(section: PbxSection) -> PbxSettings:
         contacts_interval=section.contacts_interval,
         request_timeout=section.request_timeout,
     )
+
+
+def webapi_settings(section: PbxSection) -> WebApiSettings:
+    """What is needed to reach a service that speaks the documented interface. Raises ConfigError as above."""
+    return WebApiSettings(
+        url=section.url,
+        key=_secret(section),
+        ca_file=section.ca_file,
+        verify=section.verify,
+        poll_interval=section.poll_interval,
+        poll_idle=section.poll_idle,
+        states_interval=section.states_interval,
+        directory_interval=section.directory_interval,
+        contacts_interval=section.contacts_interval,
+        request_timeout=section.request_timeout,
+    )
+
+
+def _secret(section: PbxSection) -> str:
+    try:
+        return section.secret()
+    except OSError as error:
+        file = "key_file" if section.webapi else "client_secret_file"
+        raise ConfigError(f"pbx {section.name}: {file} cannot be read: {error.strerror}") from error

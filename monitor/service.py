@@ -12,7 +12,7 @@ import random
 import secrets
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Protocol, TypeAlias
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 import structlog
 from redis.asyncio import Redis
@@ -26,6 +26,7 @@ from monitor.model.change import Edit, Position
 from monitor.model.entities import BOOK_TOPICS, State
 from monitor.model.keys import Keys
 from monitor.pbx.facts import ContactsRead, Fact
+from monitor.pbx.told import ToldFact
 from monitor.publisher import Publisher
 from monitor.requests import Office, Records, Requests
 from monitor.writer import HEARTBEAT, SpaceWriter
@@ -38,7 +39,11 @@ _RELEASE_WITHIN = 1.0
 _log = structlog.get_logger(__name__)
 
 
-class TrackerLike(Protocol):
+FactT = TypeVar("FactT", bound=Fact | ToldFact)
+FactT_contra = TypeVar("FactT_contra", bound=Fact | ToldFact, contravariant=True)
+
+
+class TrackerLike(Protocol[FactT_contra]):
     """Facts in, edits out; see :mod:`monitor.tracker`."""
 
     @property
@@ -65,7 +70,7 @@ class TrackerLike(Protocol):
         """Take over what is stored of calls, before the first fact."""
         ...
 
-    def apply(self, fact: Fact) -> tuple[Edit, ...]:
+    def apply(self, fact: FactT_contra) -> tuple[Edit, ...]:
         """What ``fact`` changed."""
         ...
 
@@ -109,7 +114,7 @@ Emit: TypeAlias = Callable[[Fact], None]
 MayMint: TypeAlias = Callable[[], bool]
 
 
-class Service:
+class Service(Generic[FactT]):
     """Watches one PBX. ``name``: this monitor's; ``pbx``: the PBX's, as in every key.
 
     ``redis`` is asked for connections as needed: one for each space's publisher and one for the lease. ``database``:
@@ -121,8 +126,8 @@ class Service:
         name: str,
         pbx: str,
         redis: Redis,
-        tracker_factory: Callable[[], TrackerLike],
-        source_factory: Callable[[Emit, MayMint], SourceLike],
+        tracker_factory: Callable[[], TrackerLike[FactT]],
+        source_factory: Callable[[Callable[[FactT], None], MayMint], SourceLike],
         *,
         records: Records,
         database: DatabaseLike | None = None,
@@ -219,13 +224,13 @@ class Service:
             self._log.warning("the lease could not be given back and runs out by itself", reason=str(error))
 
 
-class _Leader:
+class _Leader(Generic[FactT]):
     """One term of office: a fresh tracker and a source of its own."""
 
     def __init__(
         self,
-        tracker: TrackerLike,
-        source_factory: Callable[[Emit, MayMint], SourceLike],
+        tracker: TrackerLike[FactT],
+        source_factory: Callable[[Callable[[FactT], None], MayMint], SourceLike],
         lease: Lease,
         live: Publisher,
         book: Publisher,
@@ -272,7 +277,7 @@ class _Leader:
         finally:
             await self._source.close()
 
-    def _emit(self, fact: Fact) -> None:
+    def _emit(self, fact: FactT) -> None:
         self._handle(self._tracker.apply(fact))
         if isinstance(fact, ContactsRead):
             self._book_read = True

@@ -53,6 +53,12 @@ class ActiveCall:
     established_at: float | None
 
 
+VM_EMAIL = ("None", "Notification", "Attachment", "AttachmentAndDelete")
+"""XAPI's words for 0, 1 … of ``vmemail``."""
+VM_DATE_TIME = ("None", "Play12Hr", "Play24Hr")
+"""XAPI's words for 0, 1 … of ``vmplaydatetime``."""
+
+
 @dataclass(frozen=True, slots=True)
 class UserRow:
     """A user extension as XAPI's Users give it, with its profiles expanded."""
@@ -70,6 +76,9 @@ class UserRow:
     record_calls: bool | None = None
     record_external_only: bool | None = None
     sip_id: str = ""
+    reinvite: bool | None = None
+    """A 3CX v20 has none, nor ``replaces``; what is reached through the documented interface may."""
+    replaces: bool | None = None
     vm_email_options: str = ""
     vm_enabled: bool | None = None
     vm_play_caller_id: bool | None = None

@@ -31,6 +31,20 @@ async def together(*coroutines: Coroutine[Any, Any, object]) -> None:
         raise error
 
 
+async def all_together(coroutines: Iterable[Coroutine[Any, Any, object]]) -> None:
+    """Run them side by side until all have ended; the first that fails ends the others, and its error is raised."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    if not tasks:
+        return
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        await end(tasks)
+    for task in done:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            raise error
+
+
 async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
     """Cancel tasks until they have ended; libraries lose a cancellation now and then (python/cpython#86296)."""
     tasks = list(tasks)

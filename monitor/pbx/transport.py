@@ -87,17 +87,26 @@ class Transport:
                 await session.close()
 
     async def read(
-        self, method: str, address: str, token: str | None = None, form: Mapping[str, str] | None = None
+        self,
+        method: str,
+        address: str,
+        token: str | None = None,
+        form: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        shown: str = "",
     ) -> Answer:
-        """The answer to a request that changes nothing. Raises PbxUnreachable."""
-        shown = f"{method} {address.partition('?')[0]}"
+        """The answer to a request that changes nothing. Raises PbxUnreachable.
+
+        ``shown``: in place of method and path, where the path holds a secret.
+        """
+        shown = shown or f"{method} {address.partition('?')[0]}"
         if self._reading is None:
             self._reading = self._session(aiohttp.TCPConnector(limit=self._parallel + 16, ssl=self._ssl))
         try:
             async with self._reading.request(
                 method,
                 URL(self._url + address, encoded=True),
-                headers=_headers(token),
+                headers={**_headers(token), **(headers or {})},
                 data=form,
                 allow_redirects=False,
             ) as response:
@@ -114,12 +123,13 @@ class Transport:
         headers: Mapping[str, str],
         content: bytes | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - of one request, as aiohttp takes it
+        shown: str = "",
     ) -> Answer:
-        """The answer to a request that may change something, whatever its status.
+        """The answer to a request that may change something, whatever its status. ``shown``: as for :meth:`read`.
 
         Raises PbxUnreachable if it was certainly not sent, OutcomeUnknown if it was and no whole answer came.
         """
-        shown = f"{method} {address.partition('?')[0]}"
+        shown = shown or f"{method} {address.partition('?')[0]}"
         if self._writing is None:
             self._writing = self._session(aiohttp.TCPConnector(limit=0, force_close=True, ssl=self._ssl), _once())
         sending = _Sending()
@@ -198,8 +208,8 @@ def _once() -> aiohttp.TraceConfig:
     return trace
 
 
-def _headers(token: str | None) -> dict[str, str] | None:
-    return {"Authorization": f"Bearer {token}"} if token is not None else None
+def _headers(token: str | None) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"} if token is not None else {}
 
 
 def _retry_after(value: str | None) -> float | None:
@@ -220,4 +230,6 @@ def _retry_after(value: str | None) -> float | None:
 def _cause(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return f"its certificate is not trusted ({error.certificate_error}); see ca_file"
+    if isinstance(error, aiohttp.ClientResponseError | aiohttp.InvalidURL):
+        return type(error).__name__  # their text has the address, and that may hold a key
     return str(error) or type(error).__name__

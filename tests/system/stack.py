@@ -86,7 +86,7 @@ async def monitoring(
     settings = MonitorSettings(
         pbx=(section(pbx, did_map, watchdog),), monitor=MonitorSection(name="monitor", lease=2.0)
     )
-    async with _running(asyncio.create_task(monitor_run.run(settings, redis))):
+    async with running(asyncio.create_task(monitor_run.run(settings, redis))):
         yield
 
 
@@ -105,7 +105,7 @@ async def subscriber(address: str) -> AsyncIterator[Subscriber]:
     client = StreamClient(address.replace("http", "ws", 1) + "/webapi/stream", KEY, tuple(TOPICS))
     async with client:
         held = Subscriber(client)
-        async with _running(asyncio.create_task(held.listen())):
+        async with running(asyncio.create_task(held.listen())):
             yield held
 
 
@@ -130,7 +130,8 @@ async def until(true: Callable[[], bool], within: float = 15.0, every: float = 0
 
 
 @asynccontextmanager
-async def _running(task: asyncio.Task[None]) -> AsyncIterator[None]:
+async def running(task: asyncio.Task[None]) -> AsyncIterator[None]:
+    """A task of ours for as long as the block lasts; if it fails, so does the block."""
     try:
         yield
     finally:
