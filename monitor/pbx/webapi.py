@@ -185,6 +185,8 @@ class WebApiSource:
                 await read()
             except PbxError as error:
                 self._log.info(f"{what} not read", reason=str(error))
+                if self._directory is None:
+                    self._tell("connecting", str(error))
                 await asyncio.sleep(backoff.pause(error))
             else:
                 backoff.reset()

@@ -1,7 +1,8 @@
 """Reading all that the documented interface tells, as far as a service serves it.
 
-A command that is not served is done without, and asked for again with the next reading of the lists. An answer that was
-asked for before a command was carried out may be of before: it is asked for again.
+A command that is not served is done without, and asked for again with the next reading of the lists; one that was
+served and is refused now is a failure, or everything that it told would seem to be gone. An answer that was asked for
+before a command was carried out may be of before: it is asked for again.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeVar
 
-from monitor.errors import PbxGarbled, PbxRefused
+from monitor.errors import PbxGarbled, PbxRefused, TokenRefused
 from monitor.model.entities import Contact
 from monitor.pbx import webapi_answers as answers
 from monitor.pbx.clock import PbxClock
@@ -58,11 +59,12 @@ _ENDINGS: Final = "0123456789"
 
 
 class WebApiReader:
-    """What was read last of one service. The methods that read raise PbxUnreachable, PbxGarbled and TokenRefused."""
+    """What was read last of one service. The methods that read raise PbxError's kinds."""
 
     def __init__(self, client: WebApiClient, clock: PbxClock) -> None:
         self._client, self._clock = client, clock
         self._kept: dict[tuple[str, str], Kept[Any]] = {}
+        self._served: set[str] = set()
         self._changed = float("-inf")
         self._side_by_side = asyncio.Semaphore(client.settings.parallel_reads)
         self._system = SystemRow()
@@ -116,6 +118,8 @@ class WebApiReader:
                 self._ask("all.extgroup.get", answers.names),
             )
         )
+        if all(command in self.lacking for command in _LISTS):
+            raise TokenRefused(f"The service serves none of the documented lists; is the key right? {self._why()}")
         await self.infos(self._numbers("all.ext.get"))
         for command, list_ in _MEMBERS.items():
             await self.members(command, self._numbers(list_))
@@ -251,14 +255,20 @@ class WebApiReader:
             try:
                 told = await self._client.get(command, parse, arguments, kept, patient=patient)
             except PbxRefused as refused:
-                self._kept.pop(place, None)
                 if not subject or not_served(refused):
+                    if command in self._served:
+                        raise
                     self.lacking[command] = str(refused)
+                self._kept.pop(place, None)
                 return None
             if asked > self._changed:
                 break
         self._kept[place] = told
+        self._served.add(command)
         return told.value
+
+    def _why(self) -> str:
+        return next(iter(self.lacking.values()), "")
 
     def _numbers(self, command: str) -> tuple[str, ...]:
         return self._of(command, "")
