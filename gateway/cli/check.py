@@ -16,7 +16,10 @@ from monitor import run as monitor_run
 from monitor.config import MonitorSettings, PbxSection
 from monitor.errors import BusUnreachable, CommandRefused, PbxError, PbxRefused, TokenRefused
 from monitor.model.keys import Keys
+from monitor.pbx import webapi_answers as answers
 from monitor.pbx.client import PbxClient
+from monitor.pbx.clock import PbxClock
+from monitor.pbx.webapi_client import WebApiClient
 from monitor.pbx.webclient import WebClient
 
 
@@ -89,7 +92,25 @@ async def _monitor(redis: Redis, pbx: str) -> Finding:
     return Finding(f"monitor of {pbx}", note if holder else "none is running now")
 
 
+async def _served(section: PbxSection) -> Finding:
+    """What answers there, where the PBX is reached through the documented interface."""
+    what = f"PBX {section.name}, documented interface"
+    client = WebApiClient(monitor_run.webapi_settings(section), PbxClock())
+    try:
+        count = (await client.get("all.ext.get", answers.numbers)).value
+        return Finding(what, f"{section.url} answers; {len(count)} extensions")
+    except PbxRefused as error:
+        return Finding(what, "", f"{error} Does {section.url} serve /webapi, and is the key right?")
+    except PbxError as error:
+        return Finding(what, "", str(error))
+    finally:
+        await client.close()
+
+
 async def _pbx(section: PbxSection) -> AsyncIterator[Finding]:
+    if section.webapi:
+        yield await _served(section)
+        return
     what = f"PBX {section.name}"
     client = PbxClient(monitor_run.pbx_settings(section))
     try:
@@ -108,7 +129,8 @@ async def _pbx(section: PbxSection) -> AsyncIterator[Finding]:
                 f"{what}, XAPI", "", f"{error}. Tick XAPI at the API client; 3CX wants an Enterprise licence."
             )
             users = []
-        yield await _call_control(client, what, {str(user.get("Number")) for user in users})
+        if section.source != "activecalls":
+            yield await _call_control(client, what, {str(user.get("Number")) for user in users})
         yield await _logins(client, what)
     except PbxError as error:
         yield Finding(what, "", str(error))

@@ -9,6 +9,7 @@ goes. Commands that change something are passed on, and what they change is read
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -35,6 +36,8 @@ _PATIENCE: Final = 2
 """Failures in a row after which what was connected counts as lost: one may be a connection that had grown old."""
 _ENDED_EVERY: Final = 5.0
 """Seconds between two readings of the calls that ended, which may be a thousand."""
+_SOON: Final = 2.0
+"""Seconds after which an empty list is read again: a callmon that has just started knows nothing yet."""
 _LOOK_WITHIN: Final = 2.0
 _AT_ONCE: Final = 4
 """Contacts asked for side by side."""
@@ -201,8 +204,9 @@ class WebApiSource:
         if lacking := self._reader.lacking:
             self._log.info("some commands are not served", commands=sorted(lacking))
         self._judge()
+        known = self._directory is not None and self._directory.users
         try:
-            async with asyncio.timeout(self._settings.directory_interval):
+            async with asyncio.timeout(min(self._settings.directory_interval, math.inf if known else _SOON)):
                 await self._lists_wanted.wait()
         except TimeoutError:
             return
@@ -233,7 +237,7 @@ class WebApiSource:
             return  # a command has changed a contact meanwhile: some of this may be of before
         self._contacts = dict(sorted(found.items()))
         self._emit(ContactsRead(tuple(self._contacts.values())))
-        await asyncio.sleep(self._settings.contacts_interval)
+        await asyncio.sleep(min(self._settings.contacts_interval, math.inf if found else _SOON))
 
     def _tell_directory(self) -> None:
         read, logins = self._reader.directory(), self._reader.logins()

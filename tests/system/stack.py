@@ -91,9 +91,11 @@ async def monitoring(
 
 
 @asynccontextmanager
-async def gateway(redis: Redis, port: int = 0) -> AsyncIterator[str]:
-    """A gateway in this loop; gives its address."""
-    key = ApiKey("test", digest_of(KEY), PBX, frozenset({"read", "contacts"}))
+async def gateway(
+    redis: Redis, port: int = 0, scopes: frozenset[str] = frozenset({"read", "contacts"})
+) -> AsyncIterator[str]:
+    """A gateway in this loop, whose key has these scopes; gives its address."""
+    key = ApiKey("test", digest_of(KEY), PBX, scopes)
     settings = GatewaySection(port=port, heartbeat=1.0)
     async with gateway_run.serving([PBX], KeyTable([key]), settings, redis) as server:
         yield server.address

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+import httpx
 from pydantic import SecretStr
 
 from gateway.streamclient import Entities
@@ -19,10 +20,11 @@ from monitor import run as monitor_run
 from monitor.config import MonitorSection, MonitorSettings, PbxSection
 from monitor.model.instants import moment
 from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
-from tests.bus import Bus, fake_bus
-from tests.system.stack import KEY, PBX, Subscriber, gateway, running, subscriber, until, watched
+from tests.bus import Bus, fake_bus, until_async
+from tests.system.stack import KEY, PBX, Subscriber, gateway, monitoring, running, subscriber, until, watched
 
 CALLS = 150
+SCOPES = frozenset({"read", "contacts", "control", "admin", "sql"})
 TOLERANCE = 2.0
 """Seconds by which what each of them saw by itself may be off."""
 
@@ -38,18 +40,14 @@ NOT_CARRIED: Mapping[str, frozenset[str]] = {
 
 
 @asynccontextmanager
-async def following(address: str, bus: Bus) -> AsyncIterator[Subscriber]:
-    """A second callmon that follows the first, and a subscriber of it."""
+async def following(address: str, bus: Bus) -> AsyncIterator[None]:
+    """The monitor of a second callmon, which follows the first."""
     section = PbxSection(
         name=PBX, url=address, key=SecretStr(KEY), poll_interval=0.1, poll_idle=0.4, states_interval=0.5
     )
     settings = MonitorSettings(pbx=(section,), monitor=MonitorSection(name="second", lease=2.0))
-    async with (
-        running(asyncio.create_task(monitor_run.run(settings, bus.client()))),
-        gateway(bus.client()) as second,
-        subscriber(second) as held,
-    ):
-        yield held
+    async with running(asyncio.create_task(monitor_run.run(settings, bus.client()))):
+        yield
 
 
 def differences(first: Entities, second: Entities) -> list[str]:
@@ -100,7 +98,9 @@ async def test_a_callmon_that_follows_a_callmon_comes_to_the_same_state() -> Non
         fake_bus() as other,
         watched(pbx, one) as first,
         gateway(one.client()) as address,
-        following(address, other) as second,
+        following(address, other),
+        gateway(other.client()) as second_address,
+        subscriber(second_address) as second,
     ):
         await until(lambda: first.connected and second.connected)
         assert second.state["system"]["pbx"]["source"] == "webapi"
@@ -116,6 +116,42 @@ async def test_a_callmon_that_follows_a_callmon_comes_to_the_same_state() -> Non
         await same(first, second)
         assert compared > 30, "too few calls were going on to prove anything"
         await until(lambda: first.state["ended"] == second.state["ended"], 10.0)
+
+
+async def test_a_command_to_the_second_is_carried_out_at_the_pbx_and_read_at_once() -> None:
+    simulated = SimulatorSettings(extensions=12, queues=2, contacts=5, traffic=False)
+    async with (
+        SimulatedPbx(simulated) as pbx,
+        fake_bus() as one,
+        fake_bus() as other,
+        monitoring(pbx, one.client()),
+        gateway(one.client(), scopes=SCOPES) as first,
+        following(first, other),
+        gateway(other.client(), scopes=SCOPES) as second,
+        httpx.AsyncClient(base_url=f"{second}/webapi/{KEY}", timeout=20.0) as http,
+    ):
+        await until_async(lambda: _serves(http), 15.0)
+        state = (await http.get("/all.ext.get")).json()
+        number = state["nums"][0]
+        done = await http.post("/ext.fwd.set", data={"num": number, "status": "Away"})
+        assert (done.status_code, done.json()) == (200, {"result": True})
+        assert (await http.get("/ext.state.get", params={"num": number})).json()["fwdName"] == "Away"
+        user = pbx.directory.entity(number)
+        assert user is not None
+        assert user["CurrentProfileName"] == "Away"
+        made = (await http.post("/contact.new", data={"firstname": "Pat", "phone": "+7 999"})).json()
+        assert (await http.get("/contact.get", params={"id": made["id"]})).json()["firstname"] == "Pat"
+        refused = await http.post("/ext.fwd.set", data={"num": number, "status": "Nowhere"})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (400, "unknown_status")
+        sql = await http.post("/query", json={"query": "select 1"})
+        assert sql.json()["error"]["code"] == "sql_not_configured", "as the first one says"
+
+
+async def _serves(http: httpx.AsyncClient) -> bool:
+    """Whether there are extensions and contacts."""
+    extensions = await http.get("/all.ext.get")
+    contacts = await http.get("/contact.find", params={"num": "1", "min_len": "0"})
+    return extensions.status_code == contacts.status_code == 200 and bool(extensions.json()["nums"])
 
 
 async def same(first: Subscriber, second: Subscriber) -> None:
