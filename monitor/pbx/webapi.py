@@ -1,9 +1,8 @@
 """Following a PBX that is reached through the documented interface, by asking again and again.
 
 Four loops side by side: the calls, at a pace that follows what goes on; the extensions' states; the lists with all that
-seldom changes; the address book. Two answers tell of the calls: if they do not fit together, something happened between
-them, and both are asked for again at once. A service that serves only some of the commands is followed as far as it
-goes. Commands that change something are passed on, and what they change is read again before anybody is told.
+seldom changes; the address book. A service that serves only some of the commands is followed as far as it goes.
+Commands that change something are passed on, and what they change is read again before anybody is told.
 """
 
 from __future__ import annotations
@@ -22,23 +21,16 @@ from monitor.model.entities import Connection, Contact
 from monitor.pbx.clock import PbxClock
 from monitor.pbx.facts import ConnectionChanged, ContactChanged, ContactsRead, DirectoryRead, QueueLoginsRead
 from monitor.pbx.failures import Backoff
-from monitor.pbx.pace import Pace
 from monitor.pbx.together import all_together, together
-from monitor.pbx.told import BusyTold, CallsTold, ToldFact
+from monitor.pbx.told import BusyTold, ToldFact
+from monitor.pbx.webapi_calls import CallsFollower
 from monitor.pbx.webapi_client import WebApiClient, WebApiSettings
 from monitor.pbx.webapi_reader import WebApiReader
 
-_GAP: Final = 0.1
-"""Seconds between two reads of the calls at least."""
-_TORN: Final = 3
-"""Reads of the calls that do not fit together, one after the other, after which the last is taken as it is."""
 _PATIENCE: Final = 2
 """Failures in a row after which what was connected counts as lost: one may be a connection that had grown old."""
-_ENDED_EVERY: Final = 5.0
-"""Seconds between two readings of the calls that ended, which may be a thousand."""
 _SOON: Final = 2.0
 """Seconds after which an empty list is read again: a callmon that has just started knows nothing yet."""
-_LOOK_WITHIN: Final = 2.0
 _AT_ONCE: Final = 4
 """Contacts asked for side by side."""
 
@@ -57,12 +49,7 @@ class WebApiSource:
         clock.learn(clock.at(now), now, now)  # ours, until the service's says that it is another
         self._client = WebApiClient(settings, clock)
         self._reader = WebApiReader(self._client, clock)
-        self._pace = Pace(settings.poll_interval, settings.poll_idle)
-        self._poked = asyncio.Event()
-        self._looking: list[asyncio.Future[None]] = []
-        self._calls: CallsTold | None = None
-        self._failures = 0
-        self._ended_wanted = asyncio.Event()
+        self._calls = CallsFollower(self._reader, settings, clock, emit, self._judge, self._failed)
         self._lists_wanted = asyncio.Event()
         self._directory: DirectoryRead | None = None
         self._logins: Mapping[str, Mapping[str, bool]] | None = None
@@ -77,8 +64,8 @@ class WebApiSource:
         self._emit(ConnectionChanged("connecting", "", self._now()))
         try:
             await together(
-                self._follow_calls(),
-                self._follow_ended(),
+                self._calls.run(),
+                self._calls.run_ended(),
                 self._retry("lists", self._read_lists),
                 self._retry("states", self._read_states),
                 self._retry("contacts", self._read_contacts),
@@ -92,7 +79,7 @@ class WebApiSource:
 
     def want_participants(self) -> None:
         """Read the calls soon."""
-        self._poked.set()
+        self._calls.poke()
 
     async def execute(self, command: str, arguments: Mapping[str, str]) -> Mapping[str, object]:
         """Pass a command on; the reply's fields. What it changed has been told as facts by then.
@@ -115,69 +102,6 @@ class WebApiSource:
             text = f"It was done, but then could not be read: what is shown may be of before.{made} {error}"
             raise OutcomeUnknown(text) from error
         return reply
-
-    # calls
-
-    async def _follow_calls(self) -> None:
-        backoff = Backoff()
-        while True:
-            self._poked.clear()
-            looking = list(self._looking)
-            began = self._clock.now()
-            try:
-                calls = await self._read_calls()
-            except PbxError as error:
-                self._pace.failed()
-                self._failures += 1
-                if self._told[0] != "connected" or self._failures >= _PATIENCE:
-                    self._tell("lost" if self._told[0] in ("connected", "lost") else "connecting", str(error))
-                await asyncio.sleep(backoff.pause(error))
-                continue
-            backoff.reset()
-            self._failures = 0
-            before, self._calls = self._calls, calls
-            news = before is None or before.calls != calls.calls
-            self._pace.answered(self._clock.now() - began, news=news, busy=bool(calls.calls))
-            self._emit(calls)
-            if before is not None and {call.id for call in before.calls} - {call.id for call in calls.calls}:
-                self._ended_wanted.set()
-            self._judge()
-            for told in looking:
-                if not told.done():
-                    told.set_result(None)
-            await self._wait()
-
-    async def _read_calls(self) -> CallsTold:
-        for _ in range(_TORN):
-            calls, fits = await self._reader.calls()
-            if fits:
-                break
-        return calls
-
-    async def _wait(self) -> None:
-        await asyncio.sleep(max(_GAP, self._pace.least))
-        try:
-            async with asyncio.timeout(max(0.0, self._pace.interval - max(_GAP, self._pace.least))):
-                await self._poked.wait()
-        except TimeoutError:
-            return
-
-    async def _follow_ended(self) -> None:
-        backoff = Backoff()
-        self._ended_wanted.set()
-        while True:
-            await self._ended_wanted.wait()
-            self._ended_wanted.clear()
-            try:
-                told = await self._reader.ended()
-            except PbxError as error:
-                self._ended_wanted.set()
-                await asyncio.sleep(backoff.pause(error))
-                continue
-            backoff.reset()
-            if told is not None:
-                self._emit(told)
-            await asyncio.sleep(_ENDED_EVERY)
 
     # what changes more seldom
 
@@ -258,7 +182,7 @@ class WebApiSource:
         number = arguments.get("num", "")
         match command:
             case "makecall":
-                await self._look()
+                await self._calls.look()
                 return
             case "contact.update" | "contact.new" | "contact.del":
                 id_ = reply.get("id", arguments.get("id", ""))
@@ -283,19 +207,6 @@ class WebApiSource:
                 await self._reader.states()
         self._tell_directory()
 
-    async def _look(self) -> None:
-        """Wait for a reading of the calls that is asked for from now on; not for ever, as the call is made."""
-        told = asyncio.get_running_loop().create_future()
-        self._looking.append(told)
-        self._poked.set()
-        try:
-            async with asyncio.timeout(_LOOK_WITHIN):
-                await told
-        except TimeoutError:
-            return
-        finally:
-            self._looking.remove(told)
-
     def _tell_contact(self, told: ContactChanged) -> None:
         self._book_changes += 1
         if told.contact is None:
@@ -306,9 +217,13 @@ class WebApiSource:
 
     # the connection
 
+    def _failed(self, error: PbxError) -> None:
+        if self._told[0] != "connected" or self._calls.failures >= _PATIENCE:
+            self._tell("lost" if self._told[0] in ("connected", "lost") else "connecting", str(error))
+
     def _judge(self) -> None:
         """Tell that it is connected once calls and directory have been read, unless the service itself is not."""
-        if self._calls is None or self._directory is None or self._failures:
+        if not self._calls.read or self._directory is None or self._calls.failures:
             return
         stale = self._reader.stale_since
         if stale:
