@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 ARGS ?=
+# Tests wait for sockets and processes more than they compute.
+WORKERS ?= 2
 
 .PHONY: help demo test lint typecheck unit bench lock clean
 
@@ -30,7 +32,7 @@ typecheck: .venv/dev.stamp
 	$(BIN)/mypy
 
 unit: .venv/dev.stamp
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 bench: .venv/dev.stamp ## latency beside a bare Redis publish in the same run
 	$(BIN)/python -m tests.bench $(ARGS)
