@@ -18,6 +18,8 @@ RANK = {"Connected": 3, "Ringing": 2, "Dialing": 1}
 PEOPLE = frozenset({"extension", "externalline", "conference"})
 """Kinds of DN behind which somebody talks: two of them connected is an answered call."""
 _ROUTER = "ROUTER"
+_UNDER_WAY = frozenset({"Routing", "Transferring", "Rerouting"})
+"""ActiveCalls' words for a call whose callee has not answered."""
 
 Stage: TypeAlias = Literal["", "queue", "ivr"]
 
@@ -173,9 +175,9 @@ def _referred(call: CallRecord) -> bool:
 
 
 def _rung_by_row(call: CallRecord, callees: tuple[PartyText, ...]) -> frozenset[str]:
-    """DNs that the row says the call is being transferred to: they ring, whatever whoever waits for them shows."""
-    transferred = call.fresh and call.row is not None and call.row.status == "Transferring"
-    return frozenset(party.dn for party in callees) if transferred else frozenset()
+    """DNs that the row says the call is being brought to: they ring, whatever whoever waits for them shows."""
+    brought = call.fresh and call.row is not None and call.row.status in _UNDER_WAY
+    return frozenset(party.dn for party in callees) if brought else frozenset()
 
 
 def _counterpart(call: CallRecord, roster: Roster, side: Side, rung: frozenset[str], *, routed_on: bool) -> Side | None:
