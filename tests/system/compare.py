@@ -6,6 +6,7 @@ PBX does not say: the settings (:class:`Known`) tell what it may miss. What it s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -21,6 +22,9 @@ BETWEEN_POLLS = 1.2
 """Seconds between two reads of ActiveCalls, at most, in the tests' settings."""
 ARRIVES = 0.5
 """Seconds for an answer to be there, where everything shares one slow machine."""
+_ONLY_WATCHED = ("direction", "queue", "did", "owner", "talkTo", "startedAt", "answeredAt")
+_LINE = r"\('externalline', '[^']*', '(?:Dialing|Connected)'\)"
+_ACCEPTED = re.compile(rf": leg \S+ is {_LINE}, should be {_LINE}$")
 SYSTEM_KINDS = {"queue", "ivr", "specialmenu", "parking", "conference", "fax"}
 
 
@@ -76,6 +80,16 @@ def differences(pbx: Pbx, state: Entities, known: Known) -> list[str]:
         if (extension["status"] == "Busy") != (number in busy) and (number in sure or number not in busy):
             found.append(f"extension {number} is {extension['status']}")
     return found
+
+
+def knowable(found: list[str]) -> list[str]:
+    """Of these differences those that must not be even if a call was not watched from its beginning.
+
+    No answer tells who began a call, when, through which queue; nor whether a caller's line had been accepted before
+    the phone began to ring that rings now.
+    """
+    told = [what for what in found if not any(f": {word} " in what for word in _ONLY_WATCHED)]
+    return [what for what in told if not _ACCEPTED.search(what)]
 
 
 def _call(truth: TruthCall, held: Mapping[str, Any], known: Known, named: frozenset[str]) -> Iterator[str]:

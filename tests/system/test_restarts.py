@@ -5,7 +5,6 @@ Monitor and gateway are processes, Redis is a real server, the kill is a kill. N
 
 from __future__ import annotations
 
-import re
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,16 +16,12 @@ import pytest
 from gateway.streamclient import Update
 from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
 from tests.bus import RealBus
-from tests.system.compare import Known, differences
+from tests.system.compare import Known, differences, knowable
 from tests.system.processes import Site, site, watching
 from tests.system.stack import KEY, Subscriber, subscriber, until
 
 WITHIN = 30.0
 """Seconds in which everything must be right again: generous, as the machines are shared; it takes a few."""
-
-
-_LINE = r"\('externalline', '[^']*', '(?:Dialing|Connected)'\)"
-_ACCEPTED = re.compile(rf": leg \S+ is {_LINE}, should be {_LINE}$")
 
 
 @pytest.fixture
@@ -157,13 +152,8 @@ async def right(pbx: SimulatedPbx, held: Subscriber) -> None:
 
 
 def _wrong(pbx: SimulatedPbx, held: Subscriber, known: Known) -> list[str]:
-    """Differences but for what only somebody who watched a call from its beginning can know.
-
-    That is also whether a caller's line was accepted before the phone began to ring that rings now: no answer tells it.
-    """
-    before = ("direction", "queue", "did", "owner", "talkTo", "startedAt", "answeredAt")
-    found = [what for what in differences(pbx, held.state, known) if not any(f": {word} " in what for word in before)]
-    return [what for what in found if not _ACCEPTED.search(what)]
+    """Differences but for what only somebody who watched a call from its beginning can know."""
+    return knowable(differences(pbx, held.state, known))
 
 
 @asynccontextmanager

@@ -125,6 +125,7 @@ async def test_what_may_pass_is_unreachable(pbx: ScriptedPbx, client: PbxClient,
         ("Wed, 21 Oct 2015 07:28:00 GMT", 0, 0),
         ("999999999", 300, 300),
     ],
+    ids=["tomorrow", "long ago", "for years"],
 )
 async def test_retry_after_may_be_a_date(
     pbx: ScriptedPbx, client: PbxClient, header: str, least: float, most: float
