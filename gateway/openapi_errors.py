@@ -44,6 +44,8 @@ _OF_THE_PBX: Final[dict[int, dict[str, str]]] = {
         "unknown_status": "The extension has no forwarding status of this name.",
         "sql_not_a_query": "The SQL is not one query.",
         "sql_error": "The database refuses the SQL.",
+        "sql_timeout": "The query took longer than is allowed.",
+        "sql_too_large": "The answer is larger than is allowed.",
     },
     409: {
         "already_exists": "The PBX has that number or name already.",
@@ -58,6 +60,8 @@ _OF_THE_PBX: Final[dict[int, dict[str, str]]] = {
         "no_webclient_right": "The API client that callmon uses may not use the web client's interface.",
         "undone": "The new extension could not be set as asked, and was deleted again.",
         "sql_not_configured": "No database of this PBX is configured.",
+        "sql_role_can_write": "The database's role could do more than read; it is not used.",
+        "sql_unavailable": "The database does not let callmon in.",
         "no_device": "The extension has no telephone that can place the call.",
         "pbx_refused": "The PBX refuses for another reason, which the message tells.",
         "idempotency_key_reused": "The same Idempotency-Key came with another request.",

@@ -15,6 +15,41 @@ from monitor.settings import FileSettings, Section
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
+class DatabaseSection(Section):
+    """``[pbx.database]``: the PBX's PostgreSQL, for the command ``query``. Without this section there is no SQL."""
+
+    host: str = ""
+    """A directory, such as ``/run/postgresql``, means a Unix socket. Empty: the host of the PBX's ``url``."""
+    port: Annotated[int, Field(ge=1, le=65_535)] = 5432
+    name: str = "database_single"
+    user: str = Field(min_length=1)
+    """A role that can read and nothing else: one that can write is not used."""
+    password: SecretStr | None = None
+    password_file: Path | None = None
+    """A file that holds the password, in place of ``password``."""
+    tls: Literal["verify", "require", "off"] = "verify"
+    """``require``: encrypted, whoever answers. ``off``: for a network that nobody else is on."""
+    ca_file: Path | None = None
+    """Certificates that the database's is checked against, if it is not signed by a public authority."""
+    timeout: Annotated[float, Field(ge=0.1, le=50)] = 10.0
+    """Seconds for a query; more is refused."""
+    answer_size: Annotated[int, Field(ge=1024, le=16_777_216)] = 1_048_576
+    """Bytes of an answer; more is refused."""
+
+    @model_validator(mode="after")
+    def _one_password(self) -> Self:
+        if (self.password, self.password_file).count(None) != 1:
+            raise ValueError("give either password or password_file")
+        return self
+
+    def secret(self) -> str:
+        """The password. Raises OSError if its file cannot be read."""
+        if self.password is not None:
+            return self.password.get_secret_value()
+        assert self.password_file is not None  # noqa: S101 - the validator saw to it
+        return self.password_file.read_text(encoding="utf-8").strip()
+
+
 class PbxSection(Section):
     """``[[pbx]]``: one phone system."""
 
@@ -51,6 +86,7 @@ class PbxSection(Section):
     """Seconds between two readings of all extensions' states, for ``webapi``."""
     contacts_interval: Seconds = 600.0
     request_timeout: Seconds = 10.0
+    database: DatabaseSection | None = None
 
     @field_validator("url")
     @classmethod
@@ -65,6 +101,8 @@ class PbxSection(Section):
         client = (self.client_id, self.client_secret, self.client_secret_file)
         keys = (self.key, self.key_file)
         if self.webapi:
+            if self.database is not None:
+                raise ValueError("the source webapi passes SQL on to the service, and takes no database")
             if any(client):
                 raise ValueError("the source webapi takes a key, and no client_id and client_secret")
             if keys.count(None) != 1:

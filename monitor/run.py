@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
 
@@ -10,6 +11,7 @@ from monitor.config import MonitorSettings, PbxSection
 from monitor.errors import ConfigError
 from monitor.mirror import Mirror
 from monitor.pbx.client import PbxSettings
+from monitor.pbx.database import Database, DatabaseSettings, greet
 from monitor.pbx.facts import Fact
 from monitor.pbx.source import PbxSource
 from monitor.pbx.told import ToldFact
@@ -36,6 +38,9 @@ async def run(settings: MonitorSettings, redis: Redis) -> None:
     try:
         services = [service(section, settings, redis, store) for section in settings.pbx]
         async with asyncio.TaskGroup() as tasks:
+            for section in settings.pbx:
+                if (offered := database(section)) is not None:
+                    tasks.create_task(greet(offered, section.name))
             for watching in services:
                 tasks.create_task(watching.run())
     finally:
@@ -67,6 +72,7 @@ def service(
         redis,
         lambda: Tracker(settings.monitor.name, section.did_map),
         lambda emit, may_mint: PbxSource(pbx, emit, may_mint),
+        database=database(section),
         records=store,
         key_store=store,
         lease_ttl=settings.monitor.lease,
@@ -106,6 +112,32 @@ def webapi_settings(section: PbxSection) -> WebApiSettings:
         contacts_interval=section.contacts_interval,
         request_timeout=section.request_timeout,
     )
+
+
+def database(section: PbxSection) -> Database | None:
+    """The PBX's database, if there is one in the settings. Raises ConfigError if a file cannot be read."""
+    given = section.database
+    if given is None:
+        return None
+    try:
+        password = given.secret()
+    except OSError as error:
+        raise ConfigError(f"pbx {section.name}: password_file cannot be read: {error.strerror}") from error
+    settings = DatabaseSettings(
+        host=given.host or urlsplit(section.url).hostname or "",
+        port=given.port,
+        name=given.name,
+        user=given.user,
+        password=password,
+        tls=given.tls,
+        ca_file=given.ca_file,
+        timeout=given.timeout,
+        answer_size=given.answer_size,
+    )
+    try:
+        return Database(settings)
+    except ConfigError as error:
+        raise ConfigError(f"pbx {section.name}: {error}") from error
 
 
 def _secret(section: PbxSection) -> str:

@@ -19,6 +19,7 @@ from monitor.model.keys import Keys
 from monitor.pbx import webapi_answers as answers
 from monitor.pbx.client import PbxClient
 from monitor.pbx.clock import PbxClock
+from monitor.pbx.database import Database
 from monitor.pbx.webapi_client import WebApiClient
 from monitor.pbx.webclient import WebClient
 
@@ -132,6 +133,8 @@ async def _pbx(section: PbxSection) -> AsyncIterator[Finding]:
         if section.source != "activecalls":
             yield await _call_control(client, what, {str(user.get("Number")) for user in users})
         yield await _logins(client, what)
+        if (database := monitor_run.database(section)) is not None:
+            yield await _database(database, what)
     except PbxError as error:
         yield Finding(what, "", str(error))
     finally:
@@ -149,6 +152,15 @@ async def _call_control(client: PbxClient, what: str, extensions: set[str]) -> F
         some = ", ".join(missing[:5]) + (" …" if len(missing) > 5 else "")
         return Finding(what, "", f"{len(missing)} extensions are not monitored ({some}): add them at the API client")
     return Finding(what, f"{len(visible)} DNs monitored, all {len(extensions)} extensions among them")
+
+
+async def _database(database: Database, what: str) -> Finding:
+    """Whether SQL can be offered: the database lets us in, and its role can only read."""
+    what = f"{what}, database"
+    try:
+        return Finding(what, await database.check())
+    except (CommandRefused, PbxError) as error:
+        return Finding(what, "", str(error))
 
 
 async def _logins(client: PbxClient, what: str) -> Finding:

@@ -8,7 +8,7 @@ import pytest
 
 from monitor.config import MonitorSettings, PbxSection
 from monitor.errors import ConfigError
-from monitor.run import pbx_settings
+from monitor.run import database, pbx_settings
 
 PBX = """
 [[pbx]]
@@ -64,3 +64,40 @@ def test_credentials_that_do_not_go_together_are_refused_in_a_sentence(tmp_path:
 
 def test_a_source_that_is_none_is_refused_with_those_that_are(tmp_path: Path) -> None:
     assert "'activecalls'" in refusal(tmp_path, PBX + CLIENT + 'source = "events"')
+
+
+DATABASE = '[pbx.database]\nuser = "callmon"\n'
+
+
+def test_without_a_section_there_is_no_database(tmp_path: Path) -> None:
+    assert database(load(tmp_path, PBX + CLIENT)) is None
+
+
+def test_a_database_is_looked_for_at_the_pbx(tmp_path: Path) -> None:
+    section = load(tmp_path, PBX + CLIENT + DATABASE + 'password = "hush-hush"\n')
+    assert section.database is not None
+    assert (section.database.port, section.database.name, section.database.tls) == (5432, "database_single", "verify")
+    assert "hush-hush" not in repr(section)
+    made = database(section)
+    assert made is not None
+    assert made.where == "pbx.example.com:5432"
+
+
+def test_a_databases_password_may_stand_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("hush-hush\n", encoding="utf-8")
+    section = load(tmp_path, PBX + CLIENT + DATABASE + f'password_file = "{tmp_path / "password"}"\n')
+    assert section.database is not None
+    assert section.database.secret() == "hush-hush"
+    missing = load(tmp_path, PBX + CLIENT + DATABASE + f'password_file = "{tmp_path / "none"}"\n')
+    with pytest.raises(ConfigError, match="pbx main: password_file cannot be read"):
+        database(missing)
+
+
+def test_a_database_that_cannot_be_used_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    assert "either password or password_file" in refusal(tmp_path, PBX + CLIENT + DATABASE)
+    assert "passes SQL on" in refusal(tmp_path, PBX + 'key = "k"\n' + DATABASE + 'password = "x"\n')
+    assert "timeout" in refusal(tmp_path, PBX + CLIENT + DATABASE + 'password = "x"\ntimeout = 600\n')
+    assert "user" in refusal(tmp_path, PBX + CLIENT + '[pbx.database]\npassword = "x"\n')
+    wrong = load(tmp_path, PBX + CLIENT + DATABASE + 'password = "x"\nca_file = "/none.pem"\n')
+    with pytest.raises(ConfigError, match="pbx main: database: ca_file cannot be read"):
+        database(wrong)

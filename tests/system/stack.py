@@ -15,7 +15,7 @@ from gateway.auth import ApiKey, KeyTable, digest_of
 from gateway.config import GatewaySection
 from gateway.streamclient import Entities, StreamClient, Update
 from monitor import run as monitor_run
-from monitor.config import MonitorSection, MonitorSettings, PbxSection
+from monitor.config import DatabaseSection, MonitorSection, MonitorSettings, PbxSection
 from monitor.model.entities import TOPICS
 from monitor.simulator.pbx import SimulatedPbx
 from tests.bus import Bus
@@ -80,12 +80,15 @@ def section(pbx: SimulatedPbx, did_map: dict[str, str] | None = None, watchdog: 
 
 @asynccontextmanager
 async def monitoring(
-    pbx: SimulatedPbx, redis: Redis, did_map: dict[str, str] | None = None, watchdog: float = 30.0
+    pbx: SimulatedPbx,
+    redis: Redis,
+    did_map: dict[str, str] | None = None,
+    watchdog: float = 30.0,
+    database: DatabaseSection | None = None,
 ) -> AsyncIterator[None]:
     """A monitor in this loop. ``watchdog``: seconds between full reads."""
-    settings = MonitorSettings(
-        pbx=(section(pbx, did_map, watchdog),), monitor=MonitorSection(name="monitor", lease=2.0)
-    )
+    watched = section(pbx, did_map, watchdog).model_copy(update={"database": database})
+    settings = MonitorSettings(pbx=(watched,), monitor=MonitorSection(name="monitor", lease=2.0))
     async with running(asyncio.create_task(monitor_run.run(settings, redis))):
         yield
 

@@ -191,8 +191,12 @@ async def test_check_finds_that_all_is_well(site: Site) -> None:
         (r'url = "https://[^"]+"|url = "https://127.0.0.1:1"', "cannot be reached"),
         (r'ca_file = "[^"]+"|verify = true', "certificate is not trusted"),
         (r'url = "redis://[^"]+"|url = "redis://127.0.0.1:1"', "Redis"),
+        (
+            r'\Z|[pbx.database]\nhost = "127.0.0.1"\nport = 1\nuser = "callmon"\npassword = "x"\n',
+            "database at 127.0.0.1:1",
+        ),
     ],
-    ids=["secret", "address", "certificate", "redis"],
+    ids=["secret", "address", "certificate", "redis", "database"],
 )
 async def test_check_says_what_is_wrong_in_words(site: Site, tmp_path: Path, change: str, says: str) -> None:
     pattern, _, after = change.partition("|")

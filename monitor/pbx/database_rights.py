@@ -1,0 +1,68 @@
+"""Whether a PostgreSQL role may do anything but read.
+
+Looked at are the role itself and every role that it is a member of, as a query may take on any of these. Temporary
+tables are let pass: they are gone with the session, and no cursor can fill one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
+
+NAMED_AT_MOST: Final = 5
+"""Rights that are named in an answer."""
+
+_FINDINGS: Final = """
+WITH mine AS (
+    SELECT oid, rolname FROM pg_catalog.pg_roles WHERE pg_catalog.pg_has_role(current_user, oid, 'MEMBER')
+), spaces AS (
+    SELECT oid, nspname FROM pg_catalog.pg_namespace
+    WHERE nspname <> 'information_schema' AND nspname !~ '^pg_'
+), relations AS (
+    SELECT c.oid, pg_catalog.format('%I.%I', s.nspname, c.relname) AS name, c.relkind
+    FROM pg_catalog.pg_class c JOIN spaces s ON s.oid = c.relnamespace
+)
+SELECT 'is a superuser' FROM pg_catalog.pg_roles WHERE rolname = current_user AND rolsuper
+UNION ALL
+SELECT pg_catalog.format('may %s', what)
+FROM pg_catalog.pg_roles, LATERAL (VALUES
+    (rolcreaterole, 'make roles'), (rolcreatedb, 'make databases'), (rolreplication, 'replicate')) AS rights (has, what)
+WHERE rolname = current_user AND NOT rolsuper AND has
+UNION ALL
+SELECT pg_catalog.format('is a member of %s', rolname) FROM mine
+WHERE rolname ~ '^pg_' AND rolname NOT IN
+    ('pg_read_all_data', 'pg_read_all_settings', 'pg_read_all_stats', 'pg_stat_scan_tables', 'pg_monitor')
+UNION ALL
+SELECT DISTINCT pg_catalog.format('may create in database %I', pg_catalog.current_database())
+FROM mine WHERE pg_catalog.has_database_privilege(oid, pg_catalog.current_database(), 'CREATE')
+UNION ALL
+SELECT DISTINCT pg_catalog.format('may create in schema %I', s.nspname)
+FROM mine, spaces s WHERE pg_catalog.has_schema_privilege(mine.oid, s.oid, 'CREATE')
+UNION ALL
+SELECT DISTINCT pg_catalog.format('may change %s', r.name)
+FROM mine, relations r
+WHERE r.relkind IN ('r', 'p', 'v', 'm', 'f') AND (
+    pg_catalog.has_table_privilege(mine.oid, r.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')
+    OR pg_catalog.has_any_column_privilege(mine.oid, r.oid, 'INSERT, UPDATE'))
+UNION ALL
+SELECT DISTINCT pg_catalog.format('may advance %s', r.name)
+FROM mine, relations r
+WHERE CASE WHEN r.relkind = 'S' THEN pg_catalog.has_sequence_privilege(mine.oid, r.oid, 'USAGE, UPDATE') ELSE false END
+"""
+
+
+class Asked(Protocol):
+    """A connection to PostgreSQL."""
+
+    async def fetch(self, query: str) -> Sequence[Any]:
+        """The rows."""
+        ...
+
+
+async def can_write(connection: Asked) -> str:
+    """What the session's role may do besides reading, in words; empty if it may not. Raises asyncpg's errors."""
+    found = [str(row[0]) for row in await connection.fetch(_FINDINGS)]
+    if "is a superuser" in found:
+        return "is a superuser"
+    more = f" and {len(found) - NAMED_AT_MOST} more" if len(found) > NAMED_AT_MOST else ""
+    return ", ".join(found[:NAMED_AT_MOST]) + more

@@ -1,0 +1,119 @@
+"""PostgreSQL's times as text, from the numbers that it sends.
+
+Python's own types know neither years beyond 9999 or before Christ, nor infinity, nor months as a length of time; all of
+them may come. asyncpg's format ``tuple`` hands the numbers on as they are, in arrays and ranges too. Their meaning:
+PostgreSQL's documentation, "Date/Time Types", and its sources, ``timestamp.h``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, Final, Literal, TypeAlias
+
+Ticks: TypeAlias = tuple[int, ...]
+
+_DAY: Final = 86_400_000_000
+_TO_MARCH_OF_YEAR_0: Final = 730_425
+"""Days from the first of March of the year 0 to PostgreSQL's zero, 2000-01-01."""
+_ERA: Final = 146_097
+"""Days of 400 years."""
+_ENDLESS: Final = {
+    2**63 - 1: "infinity",
+    -(2**63): "-infinity",
+    2**31 - 1: "infinity",
+    -(2**31): "-infinity",
+}
+
+
+def _date(ticks: Ticks) -> str:
+    (days,) = ticks
+    return _ENDLESS.get(days) or _with_era(days, "")
+
+
+def _timestamp(ticks: Ticks, zone: str = "") -> str:
+    """``2026-02-24T20:10:47.8``."""
+    (microseconds,) = ticks
+    if endless := _ENDLESS.get(microseconds):
+        return endless
+    days, rest = divmod(microseconds, _DAY)
+    return _with_era(days, f"T{_clock(rest)}{zone}")
+
+
+def _timestamptz(ticks: Ticks) -> str:
+    """``2026-02-24T20:10:47.8Z``."""
+    return _timestamp(ticks, "Z")
+
+
+def _time(ticks: Ticks) -> str:
+    return _clock(ticks[0])
+
+
+def _timetz(ticks: Ticks) -> str:
+    """``20:10:47.8+02:00``; the number is seconds west of Greenwich."""
+    microseconds, west = ticks
+    hours, rest = divmod(abs(west), 3600)
+    minutes, seconds = divmod(rest, 60)
+    return f"{_clock(microseconds)}{'-' if west > 0 else '+'}{hours:02}:{minutes:02}" + (
+        f":{seconds:02}" * bool(seconds)
+    )
+
+
+def _interval(ticks: Ticks) -> str:
+    """``1 year 2 mons -3 days 04:05:06.7``, as PostgreSQL writes it."""
+    months, days, microseconds = ticks
+    sign = -1 if months < 0 else 1
+    years, months = (sign * part for part in divmod(abs(months), 12))
+    words = [
+        f"{number} {unit}{'' if number == 1 else 's'}"
+        for number, unit in ((years, "year"), (months, "mon"), (days, "day"))
+        if number
+    ]
+    if microseconds or not words:
+        words.append(f"{'-' if microseconds < 0 else ''}{_clock(abs(microseconds))}")
+    return " ".join(words)
+
+
+def _with_era(days: int, rest: str) -> str:
+    year, month, day = _civil(days)
+    return f"{year:04}-{month:02}-{day:02}{rest}" if year > 0 else f"{1 - year:04}-{month:02}-{day:02}{rest} BC"
+
+
+def _civil(days: int) -> tuple[int, int, int]:
+    """Days since 2000-01-01 → year, month, day of the Gregorian calendar; years are counted from March on the way."""
+    era, day_of_era = divmod(days + _TO_MARCH_OF_YEAR_0, _ERA)
+    year_of_era = (day_of_era - day_of_era // 1460 + day_of_era // 36_524 - day_of_era // 146_096) // 365
+    day_of_year = day_of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
+    march_month = (5 * day_of_year + 2) // 153
+    month = march_month + 3 if march_month < 10 else march_month - 9
+    return year_of_era + 400 * era + (month <= 2), month, day_of_year - (153 * march_month + 2) // 5 + 1
+
+
+def _clock(microseconds: int) -> str:
+    seconds, fraction = divmod(microseconds, 1_000_000)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02}:{minutes:02}:{seconds:02}" + (f".{fraction:06}".rstrip("0") if fraction else "")
+
+
+def _json(text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):  # a number of too many digits, or too deep to be read
+        return text
+
+
+Format: TypeAlias = Literal["text", "tuple"]
+
+CODECS: Final[dict[str, tuple[Format, Callable[[Any], object]]]] = {
+    "timestamptz": ("tuple", _timestamptz),
+    "timestamp": ("tuple", _timestamp),
+    "date": ("tuple", _date),
+    "time": ("tuple", _time),
+    "timetz": ("tuple", _timetz),
+    "interval": ("tuple", _interval),
+    "json": ("text", _json),
+    "jsonb": ("text", _json),
+    "pg_lsn": ("text", str),
+}
+"""Type in ``pg_catalog`` → asyncpg's format of it, and what becomes of that."""
