@@ -37,7 +37,7 @@ RESTART_AFTER = 1.0
 
 EXPOSED = (
     *("ETag", "Retry-After", "RateLimit", "RateLimit-Policy", "Idempotent-Replayed"),
-    *("Callmon-Position", "Callmon-Stale-Since"),
+    *("Callmon-Position", "Callmon-Stale-Since", "Preference-Applied"),
 )
 """Headers of answers that a page from another origin may read too."""
 
@@ -98,7 +98,9 @@ def _cors(origins: Sequence[str]) -> list[Middleware]:
             CORSMiddleware,
             allow_origins=list(origins),
             allow_methods=["GET", "HEAD", "POST"],
-            allow_headers=["Authorization", "X-API-Key", "Idempotency-Key", "Callmon-Min-Position", "If-None-Match"],
+            allow_headers=[
+                *("Authorization", "X-API-Key", "Idempotency-Key", "Callmon-Min-Position", "If-None-Match", "Prefer"),
+            ],
             expose_headers=EXPOSED,
             max_age=600,
         )
@@ -128,6 +130,7 @@ async def _running(pbxs: Mapping[str, PbxView]) -> AsyncIterator[None]:
                 ("live hub", view.hub.run),
                 ("book hub", view.book_hub.run),
                 ("commands", view.commander.run),
+                ("watched queries", view.watches.run),
             )
         ]
         try:

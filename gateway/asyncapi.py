@@ -9,8 +9,10 @@ import msgspec
 from msgspec import Struct
 
 from gateway.asyncapi_parts import CHANNELS, close_codes, description
+from gateway.commands_table import COMMANDS
 from gateway.example_pbx import AT, live_state
-from gateway.frames import PROTOCOL, ChangeFrame, ErrorFrame, Frame, HeartbeatFrame, Hello, Pong, Snapshot
+from gateway.filters import FIELDS, LONGEST_VALUE, WORDS
+from gateway.frames import PROTOCOL, ChangeFrame, ErrorFrame, Frame, HeartbeatFrame, Hello, Pong, ResultFrame, Snapshot
 from gateway.schemas import PLACE, Schema, described, ref, schemas_of
 from monitor.model.entities import BOOK_TOPICS, TOPICS, Entity
 from monitor.model.wire import from_json, to_json
@@ -18,7 +20,7 @@ from monitor.model.wire import from_json, to_json
 ASYNCAPI: Final = "3.1.0"
 
 _EPOCH: Final = "001772594100000-9f3c"
-_STATES: Final = {"state": "State", "upsert": "State", "remove": "Removed"}
+_STATES: Final = {"state": "State", "upsert": "State", "remove": "Removed", "result": "Result"}
 """Fields of frames whose shape depends on the topic, and the schemas that say it."""
 
 
@@ -105,6 +107,7 @@ def _of_topics(entities: dict[str, type[Entity]]) -> dict[str, Schema]:
             "Entities by topic and id.",
             {topic: {"type": "object", "additionalProperties": ref(kind)} for topic, kind in entities.items()},
         ),
+        "Result": {"description": "The query's answer, as `openapi.json` describes it."},
         "Removed": by_topic(
             "Ids of what is gone, by topic.",
             {topic: {"type": "array", "items": {"type": "string"}} for topic in entities},
@@ -119,6 +122,7 @@ _EXAMPLES: Final[dict[type[Struct], Struct]] = {
         _EPOCH, 1024, AT, {"calls": {id_: msgspec.Raw(to_json(call)) for id_, call in _CALLS.items()}}, False
     ),
     ChangeFrame: ChangeFrame(_EPOCH, 1024, 1025, AT, {"calls": dict(list(_CALLS.items())[:1])}, {"calls": ["46870"]}),
+    ResultFrame: ResultFrame(_EPOCH, 1025, AT, msgspec.Raw(b'{"result":5}')),
     HeartbeatFrame: HeartbeatFrame(_EPOCH, 1025, AT, None),
     ErrorFrame: ErrorFrame("bad_message", "topics names no topic."),
     Pong: Pong(1772612130250, AT),
@@ -128,9 +132,14 @@ _RECEIVED: Final[tuple[dict[str, Any], ...]] = (
     {
         "name": "subscribe",
         "title": "subscribe",
-        "summary": "Watch these topics. A new one replaces the last; it is answered by a snapshot.",
+        "summary": "Watch topics, or the answer of a query. A new one replaces the last.",
         "payload": {"$ref": PLACE + "Subscribe"},
-        "examples": [{"payload": {"type": "subscribe", "topics": ["calls", "queues"]}}],
+        "examples": [
+            {"payload": {"type": "subscribe", "topics": ["calls", "queues"]}},
+            {"payload": {"type": "subscribe", "topics": ["calls"], "filter": {"queue": ["800"], "state": ["Talking"]}}},
+            {"payload": {"type": "subscribe", "topics": ["calls"], "since": {"epoch": _EPOCH, "seq": 1024}}},
+            {"payload": {"type": "subscribe", "query": "ext.state.get", "params": {"num": "101"}}},
+        ],
     },
     {
         "name": "ping",
@@ -140,11 +149,27 @@ _RECEIVED: Final[tuple[dict[str, Any], ...]] = (
         "examples": [{"payload": {"type": "ping", "at": 1772612130250}}],
     },
 )
+_FILTER: Final[Schema] = {
+    "type": ["object", "null"],
+    "description": "Fields that say nothing of a topic do not restrict it; all others must agree, each by any value.",
+    "properties": {
+        name: {
+            "type": "array",
+            "minItems": 1,
+            "items": {"enum": list(WORDS[name])}
+            if name in WORDS
+            else {"type": ["string", "integer"], "minLength": 1, "maxLength": LONGEST_VALUE},
+        }
+        for name in FIELDS
+    },
+    "additionalProperties": False,
+}
+_WATCHABLE: Final = [command.name for command in COMMANDS.values() if command.query is not None]
 _SAID: Final[dict[str, Schema]] = {
     "Subscribe": {
         "title": "Subscribe",
         "type": "object",
-        "description": "`contacts` is watched alone, on a connection of its own: it has a position of its own.",
+        "description": "`topics` or `query`. `contacts` is watched alone: it has a position of its own.",
         "properties": {
             "type": {"const": "subscribe"},
             "topics": {
@@ -153,15 +178,33 @@ _SAID: Final[dict[str, Schema]] = {
                 "items": {"type": "string", "enum": [*TOPICS, *BOOK_TOPICS]},
                 "description": "Of those that `hello` lists.",
             },
+            "filter": _FILTER,
             "since": {
                 "type": ["object", "null"],
-                "properties": {"epoch": {"type": "string"}, "seq": {"type": "integer"}},
+                "properties": {"epoch": {"type": "string"}, "seq": {"type": "integer", "minimum": 0}},
                 "required": ["epoch", "seq"],
-                "description": "The position that the client holds.",
+                "description": "The position that the client holds of this very view: the change from there comes, if "
+                "the gateway's log reaches back, else a snapshot.",
             },
-            "merge": {"type": "boolean"},
+            "merge": {
+                "type": "boolean",
+                "description": "False: every change by itself, as far as the log reaches, for those who count.",
+            },
+            "query": {"type": "string", "enum": _WATCHABLE, "description": "Its answer comes whenever it is another."},
+            "params": {
+                "type": "object",
+                "additionalProperties": {"type": ["string", "integer"]},
+                "description": "The query's parameters.",
+            },
         },
-        "required": ["type", "topics"],
+        "required": ["type"],
+        "oneOf": [
+            {"required": ["topics"], "not": {"required": ["params"]}},
+            {
+                "required": ["query"],
+                "not": {"anyOf": [{"required": [name]} for name in ("filter", "since", "merge")]},
+            },
+        ],
         "additionalProperties": False,
     },
     "Ping": {

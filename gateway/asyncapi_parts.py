@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from gateway.filters import FIELDS
 from gateway.live import SUBPROTOCOLS
 
 _CLOSE_CODES: Final[dict[int, tuple[str, str]]] = {
@@ -24,14 +25,24 @@ _CLOSE_CODES: Final[dict[int, tuple[str, str]]] = {
     4203: ("the client was silent, or never subscribed", "come back"),
 }
 
-_QUERY: Final = {
+_QUERY: Final[dict[str, Any]] = {
     "topics": {
         "type": "string",
         "description": "Topics, separated by commas: the same as a first `subscribe`.",
         "examples": ["calls,queues"],
-    }
+    },
+    **{
+        name: {"type": "string", "description": f"The filter's `{name}`, values separated by commas."}
+        for name in FIELDS
+    },
+    "since": {"type": "string", "description": "The position that the client holds, as `epoch/seq`."},
+    "merge": {"type": "string", "enum": ["true", "false"]},
+    "query": {"type": "string", "description": "A query to watch; its parameters stand beside it by their names."},
 }
-_KEY_QUERY: Final = {"key": {"type": "string", "description": "The key, where no header can be sent."}}
+_KEY_QUERY: Final = {
+    "key": {"type": "string", "description": "The key, where no header can be sent."},
+    "ticket": {"type": "string", "description": "In place of the key: from `POST /webapi/ticket`, for one use."},
+}
 _PROTOCOL_HEADER: Final = {
     "Sec-WebSocket-Protocol": {
         "type": "string",
@@ -88,8 +99,14 @@ _DESCRIPTION: Final = """\
 Every active connection and every change of state of a 3CX, as it happens. The queries and commands are described in \
 [openapi.json](openapi.json).
 
-The first frame is `hello`. After a `subscribe` comes a `snapshot`, then a `change` whenever something changed, and a \
-`heartbeat` in between.
+The first frame is `hello`. After a `subscribe` comes a `snapshot` (or, for a `since` that the log \
+reaches, the `change` from there), then a `change` whenever something changed, and a \
+`heartbeat` in between. A watched query has a `result` whenever its answer is another. A subscription may stand in \
+the address as well: `?topics=calls&queue=800`.
+
+`GET /webapi/events` is the same as Server-Sent Events, in JSON: `id` is the position, so that `Last-Event-ID` \
+resumes. \
+Browsers, which can send no headers, get a ticket for one use within 30 seconds from `POST /webapi/ticket`.
 
 ## Encodings
 

@@ -104,14 +104,25 @@ class KeyTable:
         if self._keys is None:
             raise NoKeys("The keys are not loaded yet; try again in a moment.")
         digest = digest_of(raw[:_LONGEST_KEY])
+        found = None if len(raw) > _LONGEST_KEY else self._of(digest)
+        return self._held(found, now, "This key is not known here.")
+
+    def of_digest(self, digest: str, now: str) -> ApiKey:
+        """The entry of the key with this digest, as a ticket names it. Raises as :meth:`find`."""
+        return self._held(self._of(digest), now, "The key of this ticket is not known any more.")
+
+    def _of(self, digest: str) -> ApiKey | None:
         found: ApiKey | None = None
-        for key in chain(self._keys, *(keys or () for keys in self._followed.values())):
+        for key in chain(self._keys or (), *(keys or () for keys in self._followed.values())):
             if hmac.compare_digest(key.digest, digest):
                 found = key
-        if (found is None or len(raw) > _LONGEST_KEY) and not self.loaded:
+        return found
+
+    def _held(self, found: ApiKey | None, now: str, unknown: str) -> ApiKey:
+        if found is None and not self.loaded:
             raise NoKeys("Not all keys are loaded yet; try again in a moment.")
-        if found is None or len(raw) > _LONGEST_KEY:
-            raise KeyUnknown("This key is not known here.", _CHALLENGE)
+        if found is None:
+            raise KeyUnknown(unknown, _CHALLENGE)
         if found.expires is not None and found.expires <= now:
             raise KeyExpired(f"This key expired at {found.expires}.", _CHALLENGE)
         return found

@@ -16,8 +16,10 @@ from pydantic import (
     model_validator,
 )
 
+from gateway.admission import LiveSettings
 from gateway.auth import ApiKey, KeyTable, digest_of
 from gateway.commands_table import RESERVED, Scope
+from gateway.session import Manners
 from gateway.visibility import NO_LIMITS, Limits
 from monitor.model.apikeys import Budgets
 from monitor.model.instants import instant
@@ -58,6 +60,38 @@ class KeyBudgetsSection(Section):
         return Budgets(self.reads, self.commands, self.makecall, self.query)
 
 
+class StreamSection(Section):
+    """``[gateway.stream]``: what is expected of the stream's clients, and what each gateway bears. Times in seconds."""
+
+    connections: int = Field(default=10_000, ge=1, le=1_000_000)
+    connections_per_key: int = Field(default=1_000, ge=1, le=1_000_000)
+    messages_at_once: int = Field(default=30, ge=1, le=10_000)
+    """What a connection may say at once; in the long run:"""
+    messages_per_second: float = Field(default=10.0, gt=0, le=10_000)
+    stall: float = Field(default=60.0, ge=1, le=3_600)
+    """For so long a client may take nothing of what is sent."""
+    silence: float = Field(default=30.0, ge=1, le=3_600)
+    """Within this time it must subscribe."""
+    oldest: float = Field(default=8 * 3600.0, ge=60, le=7 * 86_400)
+    """A connection is ended after half of this to all of it, so that coming back is everyday work."""
+    drain: float = Field(default=2.0, ge=0, le=600)
+    """Over so long a gateway that is stopped spreads its farewells."""
+    origins: tuple[_Origin, ...] = ()
+    """Origins of the pages that may open the stream; none given: all, as a key is needed anyway."""
+
+    def settings(self) -> LiveSettings:
+        """As the stream takes them."""
+        manners = Manners(
+            messages_at_once=self.messages_at_once,
+            messages_per_second=self.messages_per_second,
+            stall=self.stall,
+            silence=self.silence,
+        )
+        origins = frozenset(self.origins) if self.origins and "*" not in self.origins else None
+        oldest = (self.oldest / 2, self.oldest)
+        return LiveSettings(manners, self.connections, self.connections_per_key, origins, oldest)
+
+
 class GatewaySection(Section):
     """``[gateway]``: this process."""
 
@@ -73,6 +107,7 @@ class GatewaySection(Section):
     """Addresses of the proxies, comma-separated, whose ``X-Forwarded-For`` is believed."""
     budgets: BudgetsSection = BudgetsSection()
     """Of each key, as far as it has none of its own."""
+    stream: StreamSection = StreamSection()
     cors_origins: tuple[_Origin, ...] = ()
     """Origins of the pages, such as ``https://wall.example.com``, that may read answers; ``*`` for all."""
 

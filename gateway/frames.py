@@ -1,8 +1,8 @@
 """The stream's frames, encoded once for all who get them.
 
-A message is text (JSON) or bytes (msgpack), ready to send. Frames of the same view from and to the same position are
-kept while the position stands, and so are snapshots for a second, even if the position has moved on: whoever gets one
-gets the change from there right after. The caches are bounded; what is not in them is encoded again.
+A message is text (JSON) or bytes (msgpack), ready to send. The last changes are kept by view and positions, and
+snapshots for a second, even if the position has moved on: whoever gets one gets the change from there right after. The
+caches are bounded; what is not in them is encoded again.
 """
 
 from __future__ import annotations
@@ -66,6 +66,15 @@ class ChangeFrame(Struct, frozen=True, tag_field="type", tag="change"):
     remove: dict[str, list[str]]
 
 
+class ResultFrame(Struct, frozen=True, tag_field="type", tag="result"):
+    """The new answer of a watched query."""
+
+    epoch: str
+    seq: int
+    server_time: str
+    result: Raw
+
+
 class HeartbeatFrame(Struct, frozen=True, tag_field="type", tag="heartbeat"):
     """Moves the client's position to ``seq``. ``stale_since``: since when the monitor has not been heard, or null."""
 
@@ -89,7 +98,7 @@ class Pong(Struct, frozen=True, tag_field="type", tag="pong"):
     server_time: str
 
 
-Frame: TypeAlias = Hello | Snapshot | ChangeFrame | HeartbeatFrame | ErrorFrame | Pong
+Frame: TypeAlias = Hello | Snapshot | ChangeFrame | ResultFrame | HeartbeatFrame | ErrorFrame | Pong
 
 
 def encode(frame: Frame, encoding: Encoding) -> Message:
@@ -119,8 +128,8 @@ class FrameCache:
     def __init__(self, history: History, clock: Callable[[], float]) -> None:
         self._history = history
         self._clock = clock
-        self._changes: OrderedDict[tuple[View, Encoding, int], Message | None] = OrderedDict()
-        self._changes_to: Position | None = None
+        self._changes: OrderedDict[tuple[View, Encoding, int, int], Message | None] = OrderedDict()
+        self._changes_epoch: str | None = None
         self._snapshots: dict[tuple[View, Encoding], tuple[float, Parts]] = {}
 
     def heartbeat(self, encoding: Encoding, stale_since: str | None) -> Message:
@@ -128,20 +137,24 @@ class FrameCache:
         now = self._position()
         return encode(HeartbeatFrame(now.epoch, now.seq, from_unix(self._clock()), stale_since), encoding)
 
-    def change(self, view: View, encoding: Encoding, from_seq: int, same_until: int) -> Message | None:
-        """The change from ``from_seq`` of the present epoch to now; None if a snapshot must be sent instead.
+    def change(
+        self, view: View, encoding: Encoding, from_seq: int, same_until: int, to: Position | None = None
+    ) -> Message | None:
+        """The change from ``from_seq`` of the present epoch to ``to``; None if a snapshot must be sent instead.
 
         ``same_until``: the last position known to be no different in this view from ``from_seq`` and all between; only
-        what came after it is looked at, be it ever so long since ``from_seq``.
+        what came after it is looked at, be it ever so long since ``from_seq``. ``to`` None: now.
         """
         now = self._position()
-        if self._changes_to != now:
+        to = now if to is None else to
+        if self._changes_epoch != now.epoch:
             self._changes.clear()
-            self._changes_to = now
-        key = (view, encoding, from_seq)  # same_until follows from it
+            self._changes_epoch = now.epoch
+        key = (view, encoding, from_seq, to.seq)  # same_until follows from it
         if key not in self._changes:
-            delta = view.change(self._history, same_until)
-            self._changes[key] = None if delta is None else self._encode_change(delta, encoding, from_seq, now)
+            changes = self._history.since(same_until)
+            delta = None if changes is None else view.delta(changes[: to.seq - same_until])
+            self._changes[key] = None if delta is None else self._encode_change(delta, encoding, from_seq, to)
             if len(self._changes) > _CHANGES_KEPT:
                 self._changes.popitem(last=False)
         return self._changes[key]
@@ -173,9 +186,9 @@ class FrameCache:
             and (position == now or self._history.since(position.seq) is not None)
         )
 
-    def _encode_change(self, delta: Delta, encoding: Encoding, from_seq: int, now: Position) -> Message | None:
+    def _encode_change(self, delta: Delta, encoding: Encoding, from_seq: int, to: Position) -> Message | None:
         server_time = from_unix(self._clock())
-        frame = ChangeFrame(now.epoch, from_seq, now.seq, server_time, delta.upsert, delta.remove)
+        frame = ChangeFrame(to.epoch, from_seq, to.seq, server_time, delta.upsert, delta.remove)
         message = encode(frame, encoding)
         return message if size(message) <= SIZE_LIMIT else None
 

@@ -25,6 +25,7 @@ from monitor.model.change import Position
 _SLOTS = 20
 """Into how many portions heartbeats are divided."""
 _TOUCHES_KEPT = 4096
+_PATIENCE = 2
 
 
 class Subscriber:
@@ -38,9 +39,14 @@ class Subscriber:
         self.encoding = encoding
         self.wake = wake
         self.slot = slot
+        self.merge = True
         self.position: Position | None = None
         self.snapshot_due = True
+        self.resuming = False
+        """Whether a change from ``position`` is due, be it empty."""
         self.heartbeat_due = False
+        self.patience = _PATIENCE
+        """Heartbeats for which a client that knows more than this gateway is left waiting."""
 
 
 class Hub:
@@ -78,18 +84,32 @@ class Hub:
     def __len__(self) -> int:
         return sum(len(slot) for slot in self._slots)
 
-    def subscribe(self, view: View, encoding: Encoding, wake: Callable[[], None]) -> Subscriber:
-        """A new subscriber, to whom a snapshot is due. The caller must :meth:`leave`."""
+    def subscribe(
+        self,
+        view: View,
+        encoding: Encoding,
+        wake: Callable[[], None],
+        since: Position | None = None,
+        *,
+        merge: bool = True,
+    ) -> Subscriber:
+        """A new subscriber. The caller must :meth:`leave`.
+
+        ``since``: the position at which its client holds this view; then the change from there is due, if the log
+        reaches back, else a snapshot. ``merge`` false: every change by itself, as far as the log reaches.
+        """
         subscriber = Subscriber(view, encoding, wake, next(self._next_slot) % _SLOTS)
         self._slots[subscriber.slot].add(subscriber)
-        self._enter(subscriber)
+        self._enter(subscriber, since, merge)
         return subscriber
 
-    def change_view(self, subscriber: Subscriber, view: View) -> None:
-        """From now on it sees ``view``: a snapshot of it is due, at no older position than it has been told."""
+    def change_view(
+        self, subscriber: Subscriber, view: View, since: Position | None = None, *, merge: bool = True
+    ) -> None:
+        """From now on it sees ``view``: as for a new one, but never at an older position than it has been told."""
         self._exit(subscriber)
         subscriber.view = view
-        self._enter(subscriber)
+        self._enter(subscriber, since, merge)
 
     def leave(self, subscriber: Subscriber) -> None:
         """It is gone."""
@@ -115,17 +135,21 @@ class Hub:
         now = self._history.position
         if now is None:
             return ()
+        if subscriber.resuming:
+            return self._resume(subscriber, now)
         told = subscriber.position
         if subscriber.snapshot_due or told is None or told.epoch != now.epoch:
             return self._snapshot(subscriber, now, told.seq if told is not None and told.epoch == now.epoch else 0)
         if told.seq > now.seq:
             return ()
-        stretch = self._tracks[subscriber.view].stretch(told.seq)
+        track = self._tracks[subscriber.view]
+        stretch = track.stretch(told.seq)
         if stretch is not None:
-            message = self._frames.change(subscriber.view, subscriber.encoding, *stretch)
+            to = now if subscriber.merge else Position(now.epoch, stretch[1] + 1)
+            message = self._frames.change(subscriber.view, subscriber.encoding, *stretch, to)
             if message is None:
                 return self._snapshot(subscriber, now, told.seq + 1)
-            subscriber.position = now
+            subscriber.position = to
             return (message,)
         if subscriber.heartbeat_due:
             subscriber.heartbeat_due = False
@@ -142,6 +166,24 @@ class Hub:
                 self._frames.forget()
                 self._beat(slot)
 
+    def _resume(self, subscriber: Subscriber, now: Position) -> tuple[Message, ...]:
+        """The change from where the client says that it is; nothing while it is ahead of us, unless that lasts."""
+        told = subscriber.position
+        if told is not None and told > now and subscriber.patience:
+            return ()
+        subscriber.resuming = False
+        if told is None or told.epoch != now.epoch or told.seq > now.seq or self._history.since(told.seq) is None:
+            return self._snapshot(subscriber, now, 0)
+        subscriber.snapshot_due = False
+        subscriber.heartbeat_due = subscriber.heartbeat_due or self._stale_since() is not None
+        if not subscriber.merge and self._tracks[subscriber.view].stretch(told.seq) is not None:
+            return self.take(subscriber)
+        message = self._frames.change(subscriber.view, subscriber.encoding, told.seq, told.seq, now)
+        if message is None:
+            return self._snapshot(subscriber, now, told.seq)
+        subscriber.position = now
+        return (message,)
+
     def _snapshot(self, subscriber: Subscriber, now: Position, at_least: int) -> tuple[Message, ...]:
         if at_least > now.seq:  # the client knows more than this gateway; its next change or heartbeat will be news
             return ()
@@ -154,14 +196,20 @@ class Hub:
     def _beat(self, subscribers: set[Subscriber]) -> None:
         for subscriber in subscribers:
             subscriber.heartbeat_due = True
+            subscriber.patience = max(0, subscriber.patience - 1)
         _wake(subscribers)
 
-    def _enter(self, subscriber: Subscriber) -> None:
+    def _enter(self, subscriber: Subscriber, since: Position | None, merge: bool) -> None:
         track = self._tracks.get(subscriber.view)
         if track is None:
             track = self._tracks[subscriber.view] = _Track(subscriber.view, self._history)
         track.subscribers.add(subscriber)
+        subscriber.merge = merge
         subscriber.snapshot_due = True
+        told = subscriber.position
+        subscriber.resuming = since is not None and (told is None or since >= told)
+        if subscriber.resuming:
+            subscriber.position, subscriber.patience = since, _PATIENCE
         subscriber.wake()
 
     def _exit(self, subscriber: Subscriber) -> None:
@@ -210,11 +258,19 @@ class _Track:
         """First and last of the positions around ``seq`` at which the view is known to be the same; None: up to now."""
         self.advance()
         if seq < self._watched_from:
-            return seq, seq
+            return self._unwatched(seq)
         at = bisect_right(self._touched, seq)
         if at == len(self._touched):
             return None
         return self._touched[at - 1] if at else self._watched_from, self._touched[at] - 1
+
+    def _unwatched(self, seq: int) -> tuple[int, int] | None:
+        """The same from the log, for a position from before the view was watched."""
+        changes = self._history.since(seq)
+        if changes is None:
+            return seq, seq
+        first = next((change.position.seq for change in changes if self._view.touched_by(change)), None)
+        return None if first is None else (seq, first - 1)
 
     def _restart(self) -> None:
         self._at = now = self._history.position

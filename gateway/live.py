@@ -1,4 +1,4 @@
-"""The stream's WebSocket address: who is let in, and how all are sent away at the end.
+"""The stream's addresses: who is let in, and how all are sent away at the end.
 
 Where the server can answer a handshake with an HTTP response, a refusal is one, with the same body as the queries'.
 Where it cannot, the connection is accepted and closed with the refusal's close code.
@@ -9,56 +9,28 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from gateway.auth import ApiKey, KeyTable, authenticate, bearer
-from gateway.errors import NoState, Refused, UnknownPbx, shown
+from gateway.admission import Admission, Denial, LiveSettings, first_wanted
+from gateway.auth import KeyTable
 from gateway.frames import Encoding
-from gateway.messages import BadMessage, Subscribe, subscribe_to
 from gateway.pbxview import PbxView
-from gateway.session import Guest, Manners, Session, farewell_reason
-from monitor.model.entities import BOOK_TOPICS
-from monitor.model.instants import from_unix, moment
-from monitor.model.wire import to_json
+from gateway.session import Session, farewell_reason
+from gateway.sse import EventsResponse, EventStream
+from gateway.tickets import Tickets
 
 SUBPROTOCOLS: dict[str, Encoding] = {"callmon.v1.json": "json", "callmon.v1.msgpack": "msgpack"}
-
-
-@dataclass(frozen=True, slots=True)
-class LiveSettings:
-    """Limits of the stream. Times in seconds.
-
-    ``origins``: the browser origins from which it may be opened; None for all. A request without Origin, which no
-    browser sends, is not judged by it. ``oldest``: the range in which each connection's greatest age is drawn.
-    """
-
-    manners: Manners = field(default_factory=Manners)
-    connections: int = 10_000
-    connections_per_key: int = 1_000
-    origins: frozenset[str] | None = None
-    oldest: tuple[float, float] = (4 * 3600.0, 8 * 3600.0)
-
-
-@dataclass(slots=True, eq=False)
-class _Denial(Exception):
-    status: int
-    code: str
-    close: int
-    message: str
-    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Live:
     """The stream of all PBXs. Whoever serves it calls :meth:`drain` before the HTTP server stops.
 
-    ``clock``: POSIX seconds.
+    ``clock``: POSIX seconds. ``tickets``: None if none are issued.
     """
 
     def __init__(
@@ -67,14 +39,14 @@ class Live:
         keys: KeyTable,
         settings: LiveSettings | None = None,
         clock: Callable[[], float] = time.time,
+        tickets: Tickets | None = None,
     ) -> None:
         self._pbxs = pbxs
-        self._keys = keys
         self._settings = settings or LiveSettings()
         self._clock = clock
-        self._sessions: set[Session] = set()
-        self._per_key: Counter[str] = Counter()
-        self._draining = False
+        self._tickets = tickets
+        self._admission = Admission(pbxs, keys, self._settings, clock, tickets)
+        self._sessions: set[Session | EventStream] = set()
         self._left = asyncio.Event()
 
     def __len__(self) -> int:
@@ -82,37 +54,65 @@ class Live:
 
     def routes(self) -> list[BaseRoute]:
         """The stream's addresses. They go before those of the queries."""
-        return [
-            WebSocketRoute("/webapi/stream", self.endpoint),
-            WebSocketRoute("/webapi/{key}/stream", self.endpoint),
-            Route("/webapi/stream", _upgrade_required, methods=["GET"]),
-            Route("/webapi/{key}/stream", _upgrade_required, methods=["GET"]),
-        ]
+        routes: list[BaseRoute] = [] if self._tickets is None else self._tickets.routes()
+        for prefix in ("/webapi", "/webapi/{key}"):
+            routes += [
+                WebSocketRoute(f"{prefix}/stream", self.endpoint),
+                Route(f"{prefix}/stream", _upgrade_required, methods=["GET"]),
+                Route(f"{prefix}/events", self.events, methods=["GET"]),
+            ]
+        return routes
 
     async def endpoint(self, websocket: WebSocket) -> None:
-        """One connection, from its handshake to its end."""
+        """One WebSocket, from its handshake to its end."""
         try:
-            key, pbx = self._admit(websocket)
             subprotocol, encoding = _subprotocol(websocket.scope.get("subprotocols", []))
-            guest = self._guest(key)
-            first = _first_subscription(websocket, guest.topics)
-        except _Denial as denial:
+            key, pbx = await self._admission.admit(websocket)
+        except Denial as denial:
             await _deny(websocket, denial)
             return
-        self._per_key[key.digest] += 1
         try:
+            guest = self._admission.guest(key)
+            first = first_wanted(websocket.query_params.multi_items(), guest)
             session = Session(websocket, pbx, guest, encoding, self._settings.manners, self._clock)
             self._sessions.add(session)  # before it is let in, so that a revocation just now ends it too
             try:
                 await websocket.accept(subprotocol=subprotocol)
                 await session.run(first)
             finally:
-                self._sessions.discard(session)
-                self._left.set()
+                self._gone(session)
+        except Denial as denial:
+            await _deny(websocket, denial)
         except WebSocketDisconnect:
             return  # it went while it was being let in
         finally:
-            self._release(key)
+            self._admission.out(key)
+
+    async def events(self, request: Request) -> Response:
+        """One stream of Server-Sent Events."""
+        try:
+            key, pbx = await self._admission.admit(request)
+        except Denial as denial:
+            return denial.response()
+        try:
+            guest = self._admission.guest(key)
+            first = first_wanted(request.query_params.multi_items(), guest)
+            if first is None:
+                text = "What is to be watched stands in the address: ?topics=calls, or ?query=pbx.calls.get."
+                raise Denial(400, "missing_parameter", 4000, text)
+            stream = EventStream(
+                pbx, guest, first, request.headers.get("last-event-id"), self._settings.manners, self._clock
+            )
+        except Denial as denial:
+            self._admission.out(key)
+            return denial.response()
+
+        def gone() -> None:
+            self._gone(stream)
+            self._admission.out(key)
+
+        self._sessions.add(stream)
+        return EventsResponse(stream, gone)
 
     def revoke(self, key_name: str, pbx: str | None = None) -> None:
         """End every conversation that was begun with this key: it no longer holds. ``pbx``: the key's; None for any."""
@@ -125,7 +125,9 @@ class Live:
 
         ``retry_in``: after how many seconds, drawn at random from this range, clients are to come back.
         """
-        self._draining = True
+        self._admission.draining = True
+        for pbx in self._pbxs.values():
+            pbx.watches.close()
         leaving = list(self._sessions)
         random.shuffle(leaving)
         for session in leaving:
@@ -135,48 +137,9 @@ class Live:
             self._left.clear()
             await self._left.wait()
 
-    def _admit(self, websocket: WebSocket) -> tuple[ApiKey, PbxView]:
-        if self._draining:
-            raise _Denial(503, "draining", 4200, "This gateway is shutting down.", {"Retry-After": "1"})
-        origin = websocket.headers.get("origin")
-        if origin is not None and self._settings.origins is not None and origin not in self._settings.origins:
-            raise _Denial(403, "origin_not_allowed", 4003, "The stream may not be opened from this page.")
-        try:
-            key = self._key(websocket)
-            key.admit(websocket.client.host if websocket.client is not None else "")
-            pbx = self._pbxs.get(key.pbx)
-            if pbx is None:
-                raise UnknownPbx(f"The PBX {key.pbx!r} is not served here.")
-            if not pbx.hub.ready:
-                raise NoState(f"No state of the PBX {pbx.name!r} is loaded yet.")
-        except Refused as error:
-            row = shown(error)
-            raise _Denial(row.status, row.code, row.close, str(error), error.headers) from error
-        if (
-            self._per_key[key.digest] >= self._settings.connections_per_key
-            or self._per_key.total() >= self._settings.connections
-        ):
-            raise _Denial(429, "too_many_connections", 4100, "There are too many connections.", {"Retry-After": "10"})
-        return key, pbx
-
-    def _key(self, websocket: WebSocket) -> ApiKey:
-        given = (
-            websocket.path_params.get("key"),
-            bearer(websocket.headers.get("authorization")),
-            websocket.headers.get("x-api-key"),
-            websocket.query_params.get("key"),
-        )
-        return authenticate(self._keys, given, from_unix(self._clock()), "read")
-
-    def _guest(self, key: ApiKey) -> Guest:
-        topics = tuple(topic for topic in key.visibility.topics if topic not in BOOK_TOPICS or "contacts" in key.scopes)
-        expires = None if key.expires is None else moment(key.expires).timestamp()
-        return Guest(key.name, key.visibility, topics, expires, random.uniform(*self._settings.oldest))  # noqa: S311
-
-    def _release(self, key: ApiKey) -> None:
-        self._per_key[key.digest] -= 1
-        if not self._per_key[key.digest]:
-            del self._per_key[key.digest]
+    def _gone(self, session: Session | EventStream) -> None:
+        self._sessions.discard(session)
+        self._left.set()
 
 
 def _subprotocol(offered: list[str]) -> tuple[str | None, Encoding]:
@@ -184,25 +147,14 @@ def _subprotocol(offered: list[str]) -> tuple[str | None, Encoding]:
         if name in SUBPROTOCOLS:
             return name, SUBPROTOCOLS[name]
     if offered:
-        raise _Denial(400, "unknown_subprotocol", 4000, f"Of subprotocols there are {', '.join(SUBPROTOCOLS)}.")
+        raise Denial(400, "unknown_subprotocol", 4000, f"Of subprotocols there are {', '.join(SUBPROTOCOLS)}.")
     return None, "json"
 
 
-def _first_subscription(websocket: WebSocket, allowed: tuple[str, ...]) -> Subscribe | None:
-    topics = websocket.query_params.get("topics")
-    if topics is None:
-        return None
-    try:
-        return subscribe_to([topic for topic in topics.split(",") if topic], allowed)
-    except BadMessage as error:
-        status, close = (403, 4003) if error.code == "not_allowed" else (400, 4000)
-        raise _Denial(status, error.code, close, str(error)) from error
-
-
-async def _deny(websocket: WebSocket, denial: _Denial) -> None:
+async def _deny(websocket: WebSocket, denial: Denial) -> None:
     try:
         if "websocket.http.response" in websocket.scope.get("extensions", {}):
-            await websocket.send_denial_response(_error(denial))
+            await websocket.send_denial_response(denial.response())
             return
         await websocket.accept()
         await websocket.close(denial.close, denial.message.encode()[:120].decode(errors="ignore"))
@@ -211,9 +163,5 @@ async def _deny(websocket: WebSocket, denial: _Denial) -> None:
 
 
 async def _upgrade_required(request: Request) -> Response:
-    return _error(_Denial(426, "upgrade_required", 4000, "This address speaks WebSocket.", {"Upgrade": "websocket"}))
-
-
-def _error(denial: _Denial) -> Response:
-    body = {"result": False, "error": {"code": denial.code, "message": denial.message}}
-    return Response(to_json(body), denial.status, dict(denial.headers), "application/json")
+    denial = Denial(426, "upgrade_required", 4000, "This address speaks WebSocket.", {"Upgrade": "websocket"})
+    return denial.response()

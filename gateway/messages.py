@@ -1,11 +1,20 @@
-"""What a client may say on the stream, parsed. Pure."""
+"""What a client may say on the stream, parsed. Pure.
+
+A subscription may also stand in an address, where lists are written with commas and a position as ``epoch/seq``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
+from gateway.commands_table import Command, command_named
+from gateway.errors import Refused, shown
+from gateway.filters import FIELDS as FILTER_FIELDS
+from gateway.filters import BadFilter, EntityFilter, filter_of
+from gateway.parameters import Arguments
+from monitor.model.change import Position
 from monitor.model.entities import BOOK_TOPICS, TOPICS
 from monitor.model.wire import Malformed, from_json, from_msgpack
 
@@ -20,14 +29,28 @@ class BadMessage(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Subscribe:
-    """Watch these topics: live ones, or those of the address book, never both (they have positions of their own)."""
+    """Watch these topics: live ones, or those of the address book, never both (they have positions of their own).
+
+    ``since``: what the client holds of this very view. ``merge`` false: every change by itself, as far as the log goes.
+    """
 
     topics: frozenset[str]
+    filter: EntityFilter | None = None
+    since: Position | None = None
+    merge: bool = True
 
     @property
     def book(self) -> bool:
         """Whether it is the address book that is watched."""
         return not self.topics.isdisjoint(BOOK_TOPICS)
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Watch the answer of a documented query."""
+
+    command: Command
+    arguments: Arguments
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +60,11 @@ class Ping:
     at: int | float | str | None
 
 
-ClientMessage: TypeAlias = Subscribe | Ping
+ClientMessage: TypeAlias = Subscribe | Watch | Ping
 
 _FIELDS = {"subscribe": {"type", "topics", "filter", "since", "merge", "query", "params"}, "ping": {"type", "at"}}
-_NOT_SERVED = ("filter", "query", "params")
+_SUBSCRIPTION: Final = ("topics", "filter", "since", "merge")
+_WATCH: Final = ("query", "params")
 _LONGEST_ECHO = 64
 _NUMBER_BITS = 63
 
@@ -64,11 +88,16 @@ class Allowance:
         return True
 
 
-def parse(data: str | bytes, allowed: Collection[str]) -> ClientMessage:
-    """A client's message: text is JSON, bytes are msgpack. ``allowed``: the topics that its key may see.
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What the client's key may see: ``topics`` of the stream, and queries by ``scopes``."""
 
-    Raises BadMessage.
-    """
+    topics: Collection[str]
+    scopes: Collection[str] = ()
+
+
+def parse(data: str | bytes, rights: Rights) -> ClientMessage:
+    """A client's message: text is JSON, bytes are msgpack. Raises BadMessage."""
     try:
         message = from_json(data) if isinstance(data, str) else from_msgpack(data)
     except Malformed as error:
@@ -81,44 +110,118 @@ def parse(data: str | bytes, allowed: Collection[str]) -> ClientMessage:
     for name in message:
         if name not in _FIELDS[kind]:
             raise BadMessage(f"A message of type {kind} has no field {_short(name)}.")
-    return _subscribe(message, allowed) if kind == "subscribe" else _ping(message)
+    return _subscribe(message, rights) if kind == "subscribe" else _ping(message)
 
 
-def subscribe_to(topics: Collection[str], allowed: Collection[str]) -> Subscribe:
-    """The subscription to these topics. Raises BadMessage if one is unknown or not allowed."""
+def from_address(given: Sequence[tuple[str, str]], rights: Rights) -> Subscribe | Watch | None:
+    """The subscription in an address's names and values; None if there is none. Raises BadMessage."""
+    if not given:
+        return None
+    names = [name for name, _ in given]
+    if "query" in names:
+        rest = [(name, value) for name, value in given if name != "query"]
+        return _watch(next(value for name, value in given if name == "query"), rest, rights)
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise BadMessage(f"{_short(twice)} came twice; write several values with commas.")
+    message: dict[str, Any] = {"filter": {}}
+    for name, value in given:
+        match name:
+            case "topics":
+                message["topics"] = _split(value)
+            case "since":
+                epoch, _, seq = value.rpartition("/")
+                message["since"] = {"epoch": epoch, "seq": int(seq) if seq.isdecimal() and len(seq) < 19 else None}
+            case "merge":
+                message["merge"] = {"true": True, "false": False}.get(value)
+            case _ if name in FILTER_FIELDS:
+                message["filter"][name] = _split(value)
+            case _:
+                known = ", ".join(("topics", "since", "merge", *FILTER_FIELDS))
+                raise BadMessage(f"There is no {_short(name)} here; known are query (with its parameters), {known}.")
+    return _subscribe(message, rights)
+
+
+def _subscribe(message: Mapping[str, Any], rights: Rights) -> Subscribe | Watch:
+    if "query" in message:
+        if any(name in message for name in _SUBSCRIPTION):
+            raise BadMessage("query goes with params alone: one subscription watches topics or a query.")
+        params = message.get("params", {})
+        if not isinstance(params, dict) or not all(isinstance(name, str) for name in params):
+            raise BadMessage("params is an object of the query's parameters.")
+        return _watch(message["query"], ((name, _text(name, value)) for name, value in params.items()), rights)
+    if "params" in message:
+        raise BadMessage("params goes with query.")
+    topics = _topics(message.get("topics"), rights.topics)
+    merge = message.get("merge", True)
+    if not isinstance(merge, bool):
+        raise BadMessage("merge is true or false.")
+    return Subscribe(topics, _filter(message.get("filter")), _position(message.get("since")), merge)
+
+
+def _topics(topics: object, allowed: Collection[str]) -> frozenset[str]:
+    if not isinstance(topics, list) or not all(isinstance(topic, str) for topic in topics):
+        raise BadMessage("topics is a list of topics.")
     if not topics:
         raise BadMessage("topics names no topic.")
     for topic in topics:
         if topic not in TOPICS and topic not in BOOK_TOPICS:
-            raise BadMessage(f"There is no topic {_short(topic)}.")
+            raise BadMessage(f"There is no topic {_short(topic)}; there are {', '.join((*TOPICS, *BOOK_TOPICS))}.")
         if topic not in allowed:
             raise BadMessage(f"This key may not see the topic {topic}.", "not_allowed")
-    subscription = Subscribe(frozenset(topics))
-    if subscription.book and not subscription.topics <= BOOK_TOPICS.keys():
+    wanted = frozenset(topics)
+    if not wanted.isdisjoint(BOOK_TOPICS) and not wanted <= BOOK_TOPICS.keys():
         raise BadMessage("contacts have a position of their own: subscribe to them alone, on another connection.")
-    return subscription
+    return wanted
 
 
-def _subscribe(message: Mapping[str, Any], allowed: Collection[str]) -> Subscribe:
-    for name in _NOT_SERVED:
-        if name in message:
-            raise BadMessage(f"{name} is not served by this version.", "not_served")
-    topics = message.get("topics")
-    if not isinstance(topics, list) or not all(isinstance(topic, str) for topic in topics):
-        raise BadMessage("topics is a list of topics.")
-    _check_since(message.get("since"))
-    if not isinstance(message.get("merge", True), bool):
-        raise BadMessage("merge is true or false.")
-    return subscribe_to(topics, allowed)
+def _filter(given: object) -> EntityFilter | None:
+    if given is None:
+        return None
+    if not isinstance(given, dict) or not all(
+        isinstance(name, str) and isinstance(values, list) for name, values in given.items()
+    ):
+        raise BadMessage("filter is an object of lists.")
+    try:
+        return filter_of(given)
+    except BadFilter as error:
+        raise BadMessage(str(error)) from error
 
 
-def _check_since(since: object) -> None:
-    """A position to resume from must be one; it is answered with a snapshot, as one outside the log is."""
+def _position(since: object) -> Position | None:
     match since:
-        case None | {"epoch": str(), "seq": int()}:
-            return
+        case None:
+            return None
+        case {"epoch": str(epoch), "seq": int(seq)} if not isinstance(seq, bool) and 0 <= seq < 2**63:
+            return Position(epoch, seq)
         case _:
             raise BadMessage("since is a position: epoch and seq.")
+
+
+def _watch(query: object, params: Iterable[tuple[str, str]], rights: Rights) -> Watch:
+    if not isinstance(query, str):
+        raise BadMessage("query is the name of a documented query.")
+    try:
+        command = command_named(query)
+        if command.query is None:
+            raise BadMessage(f"{command.name} cannot be watched: it is no query that is answered here.", "not_allowed")
+        if command.scope not in rights.scopes:
+            raise BadMessage(f"{command.name} needs a key with the scope {command.scope!r}.", "not_allowed")
+        return Watch(command, command.check(params))
+    except Refused as error:
+        raise BadMessage(str(error), shown(error).code) from error
+
+
+def _text(name: str, value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    raise BadMessage(f"params: {_short(name)} is a text or a whole number.")
+
+
+def _split(value: str) -> list[str]:
+    return [part.strip() for part in value.split(",") if part.strip()]
 
 
 def _ping(message: Mapping[str, Any]) -> Ping:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
 
 from redis.asyncio import Redis
 
+from gateway.answers import Answer, AnswerCache
 from gateway.commanding import Commander
+from gateway.errors import NoState
 from gateway.feed import Feed
 from gateway.hub import Hub
 from gateway.milestones import Milestones
+from gateway.parameters import NONE, Arguments
+from gateway.queries.asked import Asked
 from gateway.replica import Replica
+from gateway.visibility import Visibility
+from gateway.watching import Question, Watches
 from monitor.model.change import Position
 from monitor.model.entities import Contact, table
-from monitor.model.keys import Keys
+from monitor.model.keys import Keys, Space
 from monitor.model.phonebook import PhoneIndex
 
 
@@ -37,6 +43,40 @@ class PbxView:
     phonebook: PhoneIndex
     milestones: Milestones
     commander: Commander
+    watches: Watches = field(init=False)
+    _answers: dict[Space, AnswerCache] = field(default_factory=lambda: {"live": AnswerCache(), "book": AnswerCache()})
+
+    def __post_init__(self) -> None:
+        self.watches = Watches(
+            self.ask,
+            lambda command: self.replica_of(command.space).position,
+            lambda: self.live.stale_since,
+            time.time,
+            self.hub.heartbeat,
+        )
+
+    def replica_of(self, space: Space) -> Replica:
+        """The replica whose position an answer from this space bears."""
+        return self.book if space == "book" else self.live
+
+    def asked(self, visibility: Visibility, arguments: Arguments = NONE) -> Asked:
+        """What a query is a function of."""
+        return Asked(self.live.state, self.book.state, self.phonebook, visibility, arguments)
+
+    def ask(self, question: Question) -> Answer:
+        """The answer to a query now. Raises NoState, and what the query refuses."""
+        query = question.command.query
+        if query is None:
+            raise TypeError(f"{question.command.name} is no query")
+        asked = self.asked(question.visibility, question.arguments)
+        return self.answer(question.command.space, question, lambda: query(asked))
+
+    def answer(self, space: Space, question: Hashable, make: Callable[[], object]) -> Answer:
+        """The answer to any question at the position now: the one kept, or what ``make`` makes. Raises NoState."""
+        position = self.replica_of(space).position
+        if position is None:
+            raise NoState("There is no state of the PBX yet; try again in a moment.")
+        return self._answers[space].answer(question, position, make)
 
 
 def open_view(name: str, redis: Redis, *, heartbeat: float = 5.0, clock: Callable[[], float] = time.time) -> PbxView:
@@ -50,11 +90,13 @@ def open_view(name: str, redis: Redis, *, heartbeat: float = 5.0, clock: Callabl
 
     def live_changed() -> None:
         hub.changed()
+        view.watches.changed()
         milestones.moved()
 
     def book_changed() -> None:
         keeper.follow()
         book_hub.changed()
+        view.watches.changed()
         milestones.moved()
 
     view = PbxView(

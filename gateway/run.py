@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -19,11 +20,9 @@ from gateway.keyfeed import KeyFeed
 from gateway.live import Live
 from gateway.pbxview import open_view
 from gateway.spending import Spending
+from gateway.tickets import Tickets
 from gateway.wsprotocol import uvicorn_options
 from monitor.errors import ConfigError
-
-DRAIN = 2.0
-"""Seconds over which a gateway that shuts down spreads its farewells."""
 
 
 async def run(names: Iterable[str], keys: KeyTable, settings: GatewaySection, redis: Redis) -> None:
@@ -38,11 +37,12 @@ async def serving(
 ) -> AsyncIterator[Server]:
     """Serve while the context is entered.
 
-    On the way out subscribers are sent away first, spread over :data:`DRAIN` seconds; then the server stops. Raises
-    ConfigError if the address cannot be listened on.
+    On the way out subscribers are sent away first, spread over the settings' ``drain`` seconds; then the server stops.
+    Raises ConfigError if the address cannot be listened on.
     """
     pbxs = {name: open_view(name, redis, heartbeat=settings.heartbeat) for name in names}
-    live = Live(pbxs, keys)
+    tickets = Tickets(redis, frozenset(pbxs), keys, time.time)
+    live = Live(pbxs, keys, settings.stream.settings(), tickets=tickets)
     spending = Spending(redis, settings.budgets.budgets())
     config = uvicorn.Config(
         create_app(
@@ -69,7 +69,7 @@ async def serving(
     try:
         await server.start()
         yield server
-        await live.drain(DRAIN if len(live) else 0.0)
+        await live.drain(settings.stream.drain if len(live) else 0.0)
     finally:
         for task in following:
             task.cancel()

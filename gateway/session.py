@@ -15,11 +15,11 @@ from dataclasses import dataclass
 import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from gateway.errors import NoState
 from gateway.frames import PROTOCOL, Encoding, ErrorFrame, Frame, Hello, Message, Pong, encode, size
-from gateway.hub import Hub, Subscriber
-from gateway.messages import Allowance, BadMessage, Ping, Subscribe, parse
+from gateway.messages import Allowance, BadMessage, Ping, Rights, Subscribe, Watch, parse
 from gateway.pbxview import PbxView
-from gateway.views import View
+from gateway.places import Place
 from gateway.visibility import Visibility
 from gateway.wsprotocol import EXTENSION, MESSAGE_SIZE, Socket
 from monitor.model.instants import from_unix
@@ -63,6 +63,12 @@ class Guest:
     topics: tuple[str, ...]
     expires: float | None
     oldest: float
+    scopes: frozenset[str] = frozenset()
+
+    @property
+    def rights(self) -> Rights:
+        """What it may subscribe to."""
+        return Rights(self.topics, self.scopes)
 
 
 class Session:
@@ -87,7 +93,7 @@ class Session:
         self._end: asyncio.Future[Farewell] = self._loop.create_future()
         self._woken = asyncio.Event()
         self._sending = asyncio.Lock()
-        self._place: tuple[Hub, Subscriber] | None = None
+        self._place = Place(pbx, guest.visibility, encoding, self._woken.set)
         self._begun = self._loop.time()
         self._blocked_since: float | None = None
         self._pending = 0
@@ -106,17 +112,17 @@ class Session:
         if not self._end.done():
             self._end.set_result(Farewell(code, reason))
 
-    async def run(self, first: Subscribe | None = None) -> None:
+    async def run(self, first: Subscribe | Watch | None = None) -> None:
         """Converse until the client goes or is sent away. ``first``: a subscription that stood in the address."""
         try:
             farewell = await self._converse(first)
         finally:
-            self._leave()
+            self._place.leave()
         if farewell is not None:
             _log.info("stream closed", pbx=self._pbx.name, key=self.guest.key_name, code=farewell.code)
             await self._say_farewell(farewell)
 
-    async def _converse(self, first: Subscribe | None) -> Farewell | None:
+    async def _converse(self, first: Subscribe | Watch | None) -> Farewell | None:
         farewells: list[Farewell] = []
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -134,13 +140,13 @@ class Session:
 
     # Reading
 
-    async def _read(self, first: Subscribe | None) -> None:
+    async def _read(self, first: Subscribe | Watch | None) -> None:
         hello = Hello(
             PROTOCOL, self._manners.server, self._pbx.name, self._heartbeat, self._server_time(), self.guest.topics
         )
         await self._answer(hello)
         if first is not None:
-            self._subscribe(first)
+            self._enter(first)
         while True:
             event = await self._websocket.receive()
             if event["type"] == "websocket.disconnect":
@@ -154,9 +160,9 @@ class Session:
         if not self._allowance.take(self._loop.time()):
             raise Farewell(4101, "too many messages")
         try:
-            match parse(data, self.guest.topics):
-                case Subscribe() as subscription:
-                    self._subscribe(subscription)
+            match parse(data, self.guest.rights):
+                case Subscribe() | Watch() as wanted:
+                    self._enter(wanted)
                 case Ping(at):
                     await self._answer(Pong(at, self._server_time()))
         except BadMessage as error:
@@ -165,22 +171,11 @@ class Session:
                 raise Farewell(4000, "bad message") from error
             await self._answer(ErrorFrame(error.code, str(error)))
 
-    def _subscribe(self, subscription: Subscribe) -> None:
-        hub = self._pbx.book_hub if subscription.book else self._pbx.hub
-        if not hub.ready:
-            raise Farewell(4103, "no state yet")
-        view = View(subscription.topics, self.guest.visibility)
-        if self._place is not None and self._place[0] is hub:
-            hub.change_view(self._place[1], view)
-            return
-        self._leave()
-        self._place = (hub, hub.subscribe(view, self._encoding, self._woken.set))
-
-    def _leave(self) -> None:
-        if self._place is not None:
-            hub, subscriber = self._place
-            self._place = None
-            hub.leave(subscriber)
+    def _enter(self, wanted: Subscribe | Watch) -> None:
+        try:
+            self._place.enter(wanted)
+        except NoState as error:
+            raise Farewell(4103, "no state yet") from error
 
     # Sending
 
@@ -195,7 +190,7 @@ class Session:
         """Once the socket can take it, send what is newest then. Whether there was anything."""
         async with self._sending:
             await self._room()
-            messages = () if self._place is None else self._place[0].take(self._place[1])
+            messages = self._place.take()
             for message in messages:
                 await self._send(message)
         return bool(messages)
@@ -253,7 +248,7 @@ class Session:
             raise Farewell(4001, "key expired")
         if now - self._begun >= self.guest.oldest:
             raise Farewell(4200, farewell_reason((0, 10)))
-        if self._place is None and now - self._begun >= self._manners.silence:
+        if not self._place.taken and now - self._begun >= self._manners.silence:
             raise Farewell(4203, "no subscription came")
         if self._stalled(now):
             raise Farewell(4202, "nothing could be sent")

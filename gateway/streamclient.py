@@ -1,8 +1,8 @@
 """A client of the stream: keeps the state that it is told, exact at its position, through whatever happens to the line.
 
 It follows the protocol's rules: a change is applied where it continues the position, overlap does no harm, a gap is
-repaired by subscribing again; two heartbeats' silence is answered with a ping, and a third with a new connection; it
-comes back with full-jitter back-off, unless the close code says not to.
+repaired by subscribing again from there; two heartbeats' silence is answered with a ping, and a third with a new
+connection; it comes back with full-jitter back-off, unless the close code says not to, and resumes where it was.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import json
 import random
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -64,8 +64,9 @@ class Update:
 class StreamClient:
     """``async for update in client`` watches ``topics`` for ever; StreamRefused ends it.
 
-    ``url``: the stream's address (``ws://host:8765/webapi/stream``); ``key`` goes into a header. Whoever stops before
-    the end calls :meth:`close`, or uses it as an asynchronous context manager.
+    ``url``: the stream's address (``ws://host:8765/webapi/stream``); ``key`` goes into a header. ``wanted``: the
+    protocol's filter, ``{"queue": ["800"]}``. ``merge`` false: every change by itself, as far as the gateway's log
+    reaches. Whoever stops before the end calls :meth:`close`, or uses it as an asynchronous context manager.
     """
 
     def __init__(
@@ -75,6 +76,9 @@ class StreamClient:
         topics: Sequence[str],
         encoding: Encoding = "json",
         ssl_context: ssl.SSLContext | None = None,
+        *,
+        wanted: Mapping[str, Sequence[str]] | None = None,
+        merge: bool = True,
     ) -> None:
         self.state: Entities = {}
         self.position: Position | None = None
@@ -83,13 +87,18 @@ class StreamClient:
         """How often the connection had to be made anew."""
         self.repairs = 0
         """How often a gap was repaired by subscribing again."""
+        self.resumed = 0
+        """How often the state was continued after subscribing again, without a snapshot."""
         self._url = url
         self._key = key
         self._topics = list(topics)
         self._encoding = encoding
         self._ssl = ssl_context
         self._parts: Entities | None = None
-        self._awaiting_snapshot = True
+        self._awaiting = True
+        """Whether the answer to a subscription is still to come."""
+        self._wanted = {name: list(values) for name, values in (wanted or {}).items()}
+        self._merge = merge
         self._heartbeat = 5.0
         self._failures = 0
         self._retry_in: tuple[float, float] | None = None
@@ -150,8 +159,15 @@ class StreamClient:
 
     async def _subscribe(self, connection: ClientConnection) -> None:
         self._parts = None
-        self._awaiting_snapshot = True
-        await connection.send(to_json({"type": "subscribe", "topics": self._topics}).decode())
+        self._awaiting = True
+        message: dict[str, Any] = {"type": "subscribe", "topics": self._topics}
+        if self._wanted:
+            message["filter"] = self._wanted
+        if not self._merge:
+            message["merge"] = False
+        if self.position is not None:
+            message["since"] = {"epoch": self.position.epoch, "seq": self.position.seq}
+        await connection.send(to_json(message).decode())
 
     async def _receive(self, connection: ClientConnection) -> dict[str, Any]:
         """The next frame. Raises TimeoutError when nothing comes, not even the answer to a ping."""
@@ -193,7 +209,7 @@ class StreamClient:
             self._parts.setdefault(topic, {}).update(entities)
         if frame.get("more"):
             return None
-        self.state, self._parts, self._awaiting_snapshot = self._parts, None, False
+        self.state, self._parts, self._awaiting = self._parts, None, False
         self.position = _position(frame)
         return self._update("snapshot", frame)
 
@@ -210,7 +226,7 @@ class StreamClient:
         return self._update("change", frame, upsert, remove)
 
     async def _beat(self, connection: ClientConnection, frame: dict[str, Any]) -> Update | None:
-        if self.position is None or self._awaiting_snapshot:
+        if self.position is None or self._awaiting:
             return None
         position = _position(frame)
         if position.epoch != self.position.epoch or position < self.position:
@@ -222,15 +238,20 @@ class StreamClient:
 
     async def _continues(self, connection: ClientConnection, frame: dict[str, Any], start: int) -> bool:
         """Whether the frame brings our position further. If it leaves a gap, that is repaired."""
-        if self.position is None or self._awaiting_snapshot:
+        mine, its = self.position, _position(frame)
+        if mine is None:
             return False
-        position = _position(frame)
-        if position.epoch == self.position.epoch and position.seq <= self.position.seq:
+        within = its.epoch == mine.epoch and start <= mine.seq
+        if self._awaiting:
+            if within:
+                self._awaiting = False
+                self.resumed += 1
+            return within and its.seq > mine.seq
+        if its.epoch == mine.epoch and its.seq <= mine.seq:
             return False
-        if position.epoch != self.position.epoch or start > self.position.seq:
+        if not within:
             await self._repair(connection)
-            return False
-        return True
+        return within
 
     async def _repair(self, connection: ClientConnection) -> None:
         self.repairs += 1

@@ -8,7 +8,7 @@ and for a query that wants a position, is in :mod:`gateway.changing`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,18 +16,17 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from gateway import changing
-from gateway.answers import AnswerCache, json_response, refuse, respond
+from gateway import changing, longpoll
+from gateway.answers import json_response, matches, refuse, respond
 from gateway.auth import ApiKey, KeyTable, authenticate
 from gateway.commands_table import RESERVED, Command, command_named, commands_for
-from gateway.errors import NoState, Refused, UnknownCommand, UnknownPbx, WrongMethod
+from gateway.errors import Refused, UnknownCommand, UnknownPbx, WrongMethod
 from gateway.given import given
-from gateway.parameters import Arguments, check
-from gateway.queries.asked import Asked
+from gateway.parameters import check
 from gateway.queries.calls import what_this_is
 from gateway.spending import Spending
+from gateway.watching import Question
 from monitor.model.instants import from_unix
-from monitor.model.keys import Space
 from monitor.model.wire import to_json
 
 if TYPE_CHECKING:
@@ -87,7 +86,6 @@ class WebApi:
         self._keys = keys
         self._version = version
         self._clock = clock
-        self._caches: dict[tuple[str, Space], AnswerCache] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, whatever its method."""
@@ -105,7 +103,8 @@ class WebApi:
     async def _response(self, request: Request) -> Response:
         came = await given(request)
         address = address_of(_tail(request), came.keys)
-        key = authenticate(self._keys, (address.key, *came.keys), from_unix(self._clock()))
+        keys = (address.key, *came.keys)
+        key = authenticate(self._keys, keys, from_unix(self._clock()))
         request.scope[KEY_NAME] = key.name
         key.admit(request.client.host if request.client is not None else "")
         view = self._pbxs.get(key.pbx)
@@ -125,42 +124,39 @@ class WebApi:
             made = await command.composition(changing.as_caller(request, view, key, self._spending), arguments)
             return json_response(to_json(made))
         if command.query is None:
-            asked = Asked(view.live.state, view.book.state, view.phonebook, key.visibility, arguments)
+            asked = view.asked(key.visibility, arguments)
             return await changing.carry_out(request, view, key, command, asked)
         await changing.at_least(request, view, command)
-        return self._query(request, view, key, command, arguments)
+        return await self._query(request, view, Question(command, arguments, key.visibility), keys)
 
     async def _spend(self, request: Request, key: ApiKey, command: Command | None) -> None:
         if self._spending is not None:
             left = await self._spending.spend(key, command)
             request.scope[_BUDGET] = {} if left is None else left.headers
 
-    def _query(self, request: Request, view: PbxView, key: ApiKey, command: Command, arguments: Arguments) -> Response:
-        query = command.query
-        assert query is not None  # noqa: S101 - who calls looked
-        asked = Asked(view.live.state, view.book.state, view.phonebook, key.visibility, arguments)
-        question = (command.name, arguments, key.visibility)
-        return self._answer(request, view, command.space, question, lambda: query(asked))
+    async def _query(
+        self, request: Request, view: PbxView, question: Question, keys: tuple[str | None, ...]
+    ) -> Response:
+        known = request.headers.get("if-none-match")
+        answer, applied = view.ask(question), None
+        seconds = longpoll.wanted(request) if known is not None else None
+        if known is not None and seconds is not None and matches(known, answer.etag):
+            answer, applied = await longpoll.other(request, view, question, answer, known, seconds), seconds
+            authenticate(self._keys, keys, from_unix(self._clock()))  # it may have been revoked meanwhile
+        stale_since = view.replica_of(question.command.space).stale_since
+        response = respond(answer, stale_since, request.method, known)
+        if applied is not None:
+            response.headers["Preference-Applied"] = f"wait={applied}"
+        return response
 
     def _bare(self, request: Request, view: PbxView, key: ApiKey) -> Response:
-        asked = Asked(view.live.state, view.book.state, view.phonebook, key.visibility)
         scopes = tuple(sorted(key.scopes))
 
         def make() -> Struct:
-            return what_this_is(asked, self._version, view.name, scopes, commands_for(scopes))
+            return what_this_is(view.asked(key.visibility), self._version, view.name, scopes, commands_for(scopes))
 
-        return self._answer(request, view, "live", ("", scopes), make)
-
-    def _answer(
-        self, request: Request, view: PbxView, space: Space, question: Hashable, make: Callable[[], object]
-    ) -> Response:
-        # No await in here: state and position belong together.
-        replica = view.book if space == "book" else view.live
-        if replica.position is None:
-            raise NoState("There is no state of the PBX yet; try again in a moment.")
-        cache = self._caches.setdefault((view.name, space), AnswerCache())
-        answer = cache.answer(question, replica.position, make)
-        return respond(answer, replica.stale_since, request.method, request.headers.get("if-none-match"))
+        answer = view.answer("live", ("", scopes), make)
+        return respond(answer, view.live.stale_since, request.method, request.headers.get("if-none-match"))
 
 
 def _tail(request: Request) -> str:

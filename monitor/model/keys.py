@@ -134,6 +134,10 @@ class AccessKeys:
         """The doorbell."""
         return f"callmon:{{{self.pbx}}}:keys:changed"
 
+    def ticket(self, digest: str) -> str:
+        """For which key this ticket stands."""
+        return f"callmon:{{{self.pbx}}}:ticket:{digest}"
+
     def spent(self, kind: str, digest: str) -> str:
         """How much of a key's budget is spent, or leased to gateways."""
         return f"callmon:{{{self.pbx}}}:spent:{kind}:{digest}"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 from hypothesis import strategies as st
 
+from gateway.filters import WORDS, EntityFilter
 from gateway.frames import Message
 from gateway.views import View
 from gateway.visibility import Limits, Visibility
@@ -96,10 +97,27 @@ class Matching:
         return topic == "system" or any(num in text for num in self.nums)
 
 
+def entity_filters() -> st.SearchStrategy[EntityFilter]:
+    """Filters by some of the protocol's fields."""
+
+    def values(of: Sequence[str]) -> st.SearchStrategy[frozenset[str] | None]:
+        return st.none() | st.frozensets(st.sampled_from(of), min_size=1)
+
+    return st.builds(
+        EntityFilter,
+        ext=values(EXTENSIONS),
+        queue=values(QUEUES),
+        group=values(GROUPS),
+        direction=values(WORDS["direction"]),
+        state=values(WORDS["state"]),
+        call=values(("1", "2", "3")),
+    )
+
+
 def views() -> st.SearchStrategy[View]:
     """Any view: topics, limits, with and without a filter."""
     topics = st.frozensets(st.sampled_from(tuple(TOPICS)), min_size=1) | st.just(frozenset(TOPICS))
-    filters = st.none() | st.builds(Matching, st.frozensets(st.sampled_from(EXTENSIONS + QUEUES)))
+    filters = st.none() | st.builds(Matching, st.frozensets(st.sampled_from(EXTENSIONS + QUEUES))) | entity_filters()
     return st.builds(View, topics, st.builds(Visibility, limits()), filters)
 
 
@@ -195,6 +213,9 @@ class Follower:
             case "change":
                 assert self.position is not None
                 assert self.position.epoch == position.epoch, "an epoch changes by a snapshot only"
+                if frame["from"] == position.seq == self.position.seq:
+                    assert (frame["upsert"], frame["remove"]) == ({}, {}), "nothing had changed"
+                    return
                 assert frame["from"] <= self.position.seq < position.seq, "a change that cannot be applied"
                 for topic, entities in frame["upsert"].items():
                     self.state[topic].update(entities)

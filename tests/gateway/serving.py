@@ -15,16 +15,20 @@ import fakeredis
 import pytest
 import uvicorn
 from starlette.applications import Starlette
+from starlette.routing import Route
 from starlette.types import ASGIApp
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
+from gateway.admission import LiveSettings
 from gateway.auth import ApiKey, KeyTable, digest_of
 from gateway.frames import Encoding
-from gateway.live import Live, LiveSettings
+from gateway.live import Live
 from gateway.pbxview import PbxView, open_view
+from gateway.tickets import Tickets
 from gateway.visibility import Limits
+from gateway.webapi import WebApi
 from gateway.wsprotocol import uvicorn_options
 from monitor.model.change import Change, Edit, Position
 from monitor.model.entities import BOOK_TOPICS, TOPICS, Entity, empty_state
@@ -53,6 +57,7 @@ class Served:
     view: PbxView
     live: Live
     keys: KeyTable
+    redis: fakeredis.FakeAsyncRedis
     epochs: int = 1
 
     def url(self, path: str = "/webapi/stream") -> str:
@@ -72,13 +77,17 @@ class Served:
         state = self.view.live.state
         edits = tuple(Edit(topic, id_, state[topic].get(id_), entity) for topic, id_, entity in puts)
         self.view.live.apply(Change(replace_seq(self.position), START, edits))
-        self.view.hub.changed()
+        self._moved()
 
     def start_epoch(self) -> None:
         self.epochs += 1
         state = {topic: dict(entities) for topic, entities in self.view.live.state.items()}
         self.view.live.load(Position(f"{self.epochs:015d}-t", 0), START, state)
+        self._moved()
+
+    def _moved(self) -> None:
         self.view.hub.changed()
+        self.view.watches.changed()
 
     def connect(
         self,
@@ -149,15 +158,17 @@ async def serving(
     view.live.load(Position(f"{1:015d}-t", 0), START, empty_state(TOPICS))
     view.book.load(Position(f"{1:015d}-b", 0), START, empty_state(BOOK_TOPICS))
     keys = KeyTable(KEYS)
-    live = Live({"main": view, "empty": empty}, keys, settings, clock)
+    tickets = Tickets(redis, frozenset({"main", "empty"}), keys, clock)
+    live = Live({"main": view, "empty": empty}, keys, settings, clock, tickets)
     listener = socket.create_server(("127.0.0.1", port))
-    app = wrap(Starlette(routes=live.routes()))
+    web_api = WebApi({"main": view, "empty": empty}, keys, "1.2.3", clock)
+    app = wrap(Starlette(routes=[*live.routes(), Route("/webapi/{address:path}", web_api)]))
     server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, **{**uvicorn_options(), **options}))
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(server.serve(sockets=[listener]))
-        hubs = [tasks.create_task(hub.run()) for hub in (view.hub, view.book_hub)]
+        hubs = [tasks.create_task(hub.run()) for hub in (view.hub, view.book_hub, view.watches)]
         try:
-            yield Served(f"127.0.0.1:{listener.getsockname()[1]}", view, live, keys)
+            yield Served(f"127.0.0.1:{listener.getsockname()[1]}", view, live, keys, redis)
         finally:
             for task in hubs:
                 task.cancel()

@@ -15,7 +15,7 @@ from gateway import live, messages, session, wsprotocol
 from gateway.asyncapi import asyncapi
 from gateway.errors import all_shown
 from gateway.frames import Frame
-from gateway.messages import BadMessage, parse
+from gateway.messages import BadMessage, Rights, parse
 from monitor.model.entities import BOOK_TOPICS, TOPICS
 from monitor.model.wire import from_json, to_json
 from tests.gateway import entities
@@ -24,7 +24,7 @@ from tests.gateway.serving import frame, frame_of, say, serving, subscribed
 
 DOCUMENT: dict[str, Any] = from_json(to_json(asyncapi("1.2.3")))
 SCHEMA = json.loads((Path(__file__).parent / "asyncapi_schema" / "3.1.0.json").read_text())
-ALL = {*TOPICS, *BOOK_TOPICS}
+ALL = Rights({*TOPICS, *BOOK_TOPICS}, {"read", "contacts"})
 
 
 def holds(value: object, name: str) -> None:
@@ -87,6 +87,24 @@ def test_the_gateway_takes_the_examples_of_what_a_client_may_say() -> None:
         {"type": "subscribe", "topics": ["calls"], "other": 1},
         {"type": "subscribe", "topics": ["calls"], "since": None, "merge": False},
         {"type": "subscribe", "topics": ["calls"], "since": {"epoch": "e", "seq": 1}},
+        {"type": "subscribe", "topics": ["calls"], "since": {"epoch": "e", "seq": -1}},
+        {"type": "subscribe", "topics": ["calls"], "filter": {"ext": ["101"], "call": [7]}},
+        {"type": "subscribe", "topics": ["calls"], "filter": None},
+        {"type": "subscribe", "topics": ["calls"], "filter": {}},
+        {"type": "subscribe", "topics": ["calls"], "filter": {"ext": []}},
+        {"type": "subscribe", "topics": ["calls"], "filter": {"ext": "101"}},
+        {"type": "subscribe", "topics": ["calls"], "filter": {"ext": [True]}},
+        {"type": "subscribe", "topics": ["calls"], "filter": {"num": ["101"]}},
+        {"type": "subscribe", "topics": ["calls"], "filter": {"state": ["talking"]}},
+        {"type": "subscribe", "topics": ["calls"], "filter": {"direction": ["Inbound"]}},
+        {"type": "subscribe", "query": "pbx.calls.get"},
+        {"type": "subscribe", "query": "makecall", "params": {"first": "101", "second": "102"}},
+        {"type": "subscribe", "query": "query", "params": {"query": "select 1"}},
+        {"type": "subscribe", "query": "ext.state.get", "params": {"num": 101}},
+        {"type": "subscribe", "query": "ext.state.get", "params": {"num": ["101"]}},
+        {"type": "subscribe", "query": "pbx.calls.get", "topics": ["calls"]},
+        {"type": "subscribe", "query": "pbx.calls.get", "merge": True},
+        {"type": "subscribe", "topics": ["calls"], "params": {}},
         {"type": "ping"},
         {"type": "ping", "at": None},
         {"type": "ping", "at": 1.5},

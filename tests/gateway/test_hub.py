@@ -33,9 +33,9 @@ class World:
         self.hub = Hub(self.ledger, lambda: self.stale_since, self.clock, heartbeat=0.01)
         self.places: list[tuple[Subscriber, Follower]] = []
 
-    def join(self, view: View, encoding: Encoding = "json") -> tuple[Subscriber, Follower]:
+    def join(self, view: View, encoding: Encoding = "json", *, merge: bool = True) -> tuple[Subscriber, Follower]:
         number = len(self.places)
-        place = (self.hub.subscribe(view, encoding, lambda: self.woken.append(number)), Follower())
+        place = (self.hub.subscribe(view, encoding, lambda: self.woken.append(number), merge=merge), Follower())
         self.places.append(place)
         return place
 
@@ -91,6 +91,9 @@ HAPPENINGS = (
     "later",
     "unheard",
     "leave",
+    "resume",
+    "resume",
+    "unmerged",
 )
 
 
@@ -123,10 +126,20 @@ def play(world: World, step: Step) -> None:
             world.hub.changed()
         case "later":
             world.clock.now += 0.7
-        case "leave":
-            world.hub.leave(place[0])
-            again = world.hub.subscribe(place[0].view, place[0].encoding, lambda: None)
-            world.places[step.who] = (again, Follower())
+        case "resume" | "unmerged" | "leave":
+            rejoin(world, step)
+
+
+def rejoin(world: World, step: Step) -> None:
+    """It goes and comes back: with what it holds, perhaps to another gateway, or with nothing."""
+    subscriber, follower = world.places[step.who]
+    world.hub.leave(subscriber)
+    if step.what != "resume":
+        follower = Follower()
+    again = world.hub.subscribe(
+        subscriber.view, subscriber.encoding, lambda: None, follower.position, merge=step.what != "unmerged"
+    )
+    world.places[step.who] = (again, follower)
 
 
 @settings(max_examples=150, deadline=None)

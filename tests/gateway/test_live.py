@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from gateway.admission import LiveSettings
 from gateway.frames import Encoding
-from gateway.live import LiveSettings
 from gateway.session import Manners
 from monitor.model.change import Change, Edit, Position
 from monitor.model.entities import TOPICS, Contact
@@ -202,15 +202,6 @@ async def test_an_error_names_what_was_wrong_and_the_connection_stays(message: o
         assert (error["type"], error["code"]) == ("error", "bad_message")
         assert named in error["message"]
         await subscribed(connection)
-
-
-async def test_what_is_not_served_yet_is_said_and_not_passed_over() -> None:
-    async with serving() as served, served.connect() as connection:
-        await frame(connection)
-        await say(connection, {"type": "subscribe", "topics": ["calls"], "filter": {"ext": ["101"]}})
-        assert (await frame(connection))["code"] == "not_served"
-        await say(connection, {"type": "subscribe", "topics": ["calls"], "since": {"epoch": "1", "seq": 5}})
-        assert (await frame(connection))["type"] == "snapshot"
 
 
 async def test_who_keeps_sending_nonsense_is_sent_away() -> None:

@@ -15,8 +15,8 @@ import uvloop
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from gateway.live import LiveSettings
-from gateway.session import Manners
+from gateway.admission import LiveSettings
+from gateway.session import Manners, Session
 from gateway.wsprotocol import SEND_BUFFER
 from monitor.model.entities import TOPICS
 from monitor.model.wire import to_json, to_msgpack
@@ -59,6 +59,11 @@ async def stuck(served: Served) -> tuple[asyncio.StreamReader, asyncio.StreamWri
     return reader, writer
 
 
+def sessions(served: Served) -> list[Session]:
+    """The WebSockets that are open."""
+    return [session for session in served.live._sessions if isinstance(session, Session)]
+
+
 @on_both_loops
 async def test_one_who_reads_nothing_delays_nobody_costs_a_buffer_and_is_dropped_in_the_end() -> None:
     manners = Manners(stall=1.0)
@@ -69,7 +74,7 @@ async def test_one_who_reads_nothing_delays_nobody_costs_a_buffer_and_is_dropped
         for number in range(400):  # 10 MB, were it queued
             served.put_all(big_change(number))
             await follow(reading, follower, served.position)
-            waiting = [session._socket.pending for session in served.live._sessions if session._socket is not None]
+            waiting = [session._socket.pending for session in sessions(served) if session._socket is not None]
             assert sum(waiting) < 512 * 1024
         assert follower.state == plain(served.view.live.state)
         async with asyncio.timeout(10):
@@ -115,7 +120,7 @@ async def test_a_thousand_pings_of_one_who_reads_nothing_are_not_queued() -> Non
         masked = bytes([0x81, 0x80 | len(ping)]) + b"\0\0\0\0" + ping
         with pytest.raises(ConnectionError):
             await write_for_ever(writer, masked * 1000)
-        for session in served.live._sessions:
+        for session in sessions(served):
             assert session._socket is not None
             assert session._socket.pending < 512 * 1024
         writer.close()
@@ -210,7 +215,7 @@ async def test_one_who_answers_no_pings_is_closed_as_silent() -> None:
 async def test_the_sockets_send_buffer_is_small_and_full_at_the_first_byte() -> None:
     async with serving() as served, served.connect() as connection:
         await subscribed(connection)
-        [session] = served.live._sessions
+        [session] = sessions(served)
         assert session._socket is not None
         assert session._socket.free
         transport = session._socket._transport

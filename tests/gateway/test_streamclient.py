@@ -72,9 +72,11 @@ async def test_it_comes_back_when_asked_to_within_the_range_it_was_given() -> No
     async with serving() as served, client_of(served) as client:
         await following(client, lambda update: update.kind == "snapshot")
         await served.live.drain(0, (0.01, 0.02))
-        served.live._draining = False
-        await following(client, lambda update: update.kind == "snapshot")
-        assert client.reconnects == 1
+        served.live._admission.draining = False
+        served.put("calls", "1", call(1))
+        update = await following(client, lambda update: update.position == served.position)
+        assert update.state == plain(served.view.live.state)
+        assert (update.kind, client.reconnects, client.resumed) == ("change", 1, 1)
 
 
 @pytest.mark.parametrize(("key", "status"), [("no-such-key", 401), ("dialler-key", 403), ("elsewhere-key", 404)])

@@ -1,0 +1,138 @@
+"""Who is let in to the stream, by whichever door: WebSocket or Server-Sent Events."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+
+from gateway.auth import ApiKey, KeyTable, authenticate, bearer
+from gateway.errors import NoState, Refused, UnknownPbx, shown
+from gateway.messages import BadMessage, Subscribe, Watch, from_address
+from gateway.pbxview import PbxView
+from gateway.session import Guest, Manners
+from gateway.tickets import Tickets
+from monitor.model.entities import BOOK_TOPICS
+from monitor.model.instants import from_unix, moment
+from monitor.model.wire import to_json
+
+_CREDENTIALS = ("key", "ticket")
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSettings:
+    """Limits of the stream. Times in seconds.
+
+    ``origins``: the browser origins from which it may be opened; None for all. A request without Origin, which no
+    browser sends, is not judged by it. ``oldest``: the range in which each connection's greatest age is drawn.
+    """
+
+    manners: Manners = field(default_factory=Manners)
+    connections: int = 10_000
+    connections_per_key: int = 1_000
+    origins: frozenset[str] | None = None
+    oldest: tuple[float, float] = (4 * 3600.0, 8 * 3600.0)
+
+
+@dataclass(slots=True, eq=False)
+class Denial(Exception):
+    """Not let in: HTTP's status, the stable word, the close code where no status can be sent, and a sentence."""
+
+    status: int
+    code: str
+    close: int
+    message: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def response(self) -> Response:
+        """As an HTTP answer."""
+        body = {"result": False, "error": {"code": self.code, "message": self.message}}
+        headers = {"Cache-Control": "no-store"} | dict(self.headers)
+        return Response(to_json(body), self.status, headers, "application/json")
+
+
+class Admission:
+    """Lets in, and counts who is in. ``tickets``: None if none are issued. ``clock``: POSIX seconds."""
+
+    def __init__(
+        self,
+        pbxs: Mapping[str, PbxView],
+        keys: KeyTable,
+        settings: LiveSettings,
+        clock: Callable[[], float],
+        tickets: Tickets | None = None,
+    ) -> None:
+        self.draining = False
+        self._pbxs = pbxs
+        self._keys = keys
+        self._settings = settings
+        self._clock = clock
+        self._tickets = tickets
+        self._per_key: Counter[str] = Counter()
+
+    async def admit(self, connection: HTTPConnection) -> tuple[ApiKey, PbxView]:
+        """Count it in, or raise Denial. Who is let in must be let :meth:`out` again."""
+        if self.draining:
+            raise Denial(503, "draining", 4200, "This gateway is shutting down.", {"Retry-After": "1"})
+        origin, origins = connection.headers.get("origin"), self._settings.origins
+        if origin is not None and origins is not None and origin not in origins:
+            raise Denial(403, "origin_not_allowed", 4003, "The stream may not be opened from this page.")
+        try:
+            key = await self._key(connection)
+            key.admit(connection.client.host if connection.client is not None else "")
+            pbx = self._pbxs.get(key.pbx)
+            if pbx is None:
+                raise UnknownPbx(f"The PBX {key.pbx!r} is not served here.")
+            if not pbx.hub.ready:
+                raise NoState(f"No state of the PBX {pbx.name!r} is loaded yet.")
+        except Refused as error:
+            row = shown(error)
+            raise Denial(row.status, row.code, row.close, str(error), error.headers) from error
+        if (
+            self._per_key[key.digest] >= self._settings.connections_per_key
+            or self._per_key.total() >= self._settings.connections
+        ):
+            raise Denial(429, "too_many_connections", 4100, "There are too many connections.", {"Retry-After": "10"})
+        self._per_key[key.digest] += 1
+        return key, pbx
+
+    def out(self, key: ApiKey) -> None:
+        """It is gone."""
+        self._per_key[key.digest] -= 1
+        if not self._per_key[key.digest]:
+            del self._per_key[key.digest]
+
+    def guest(self, key: ApiKey) -> Guest:
+        """What the conversation needs to know of it."""
+        topics = tuple(topic for topic in key.visibility.topics if topic not in BOOK_TOPICS or "contacts" in key.scopes)
+        expires = None if key.expires is None else moment(key.expires).timestamp()
+        oldest = random.uniform(*self._settings.oldest)  # noqa: S311
+        return Guest(key.name, key.visibility, topics, expires, oldest, key.scopes)
+
+    async def _key(self, connection: HTTPConnection) -> ApiKey:
+        now = from_unix(self._clock())
+        given = (
+            connection.path_params.get("key"),
+            bearer(connection.headers.get("authorization")),
+            connection.headers.get("x-api-key"),
+            connection.query_params.get("key"),
+        )
+        ticket = connection.query_params.get("ticket")
+        if ticket is None or self._tickets is None or any(given):
+            return authenticate(self._keys, given, now, "read")
+        key = await self._tickets.take(ticket)
+        key.require("read")
+        return key
+
+
+def first_wanted(given: Sequence[tuple[str, str]], guest: Guest) -> Subscribe | Watch | None:
+    """The subscription that stands in the address. Raises Denial."""
+    try:
+        return from_address([(name, value) for name, value in given if name not in _CREDENTIALS], guest.rights)
+    except BadMessage as error:
+        status, close = (403, 4003) if error.code == "not_allowed" else (400, 4000)
+        raise Denial(status, error.code, close, str(error)) from error

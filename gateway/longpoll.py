@@ -1,0 +1,64 @@
+"""Conditional long poll: a query whose answer the client has already, and who would rather wait for another.
+
+``If-None-Match`` with ``Prefer: wait=30`` (RFC 7240): 200 as soon as the answer is another, 304 when the time is up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Final
+
+from starlette.requests import ClientDisconnect, Request
+
+from gateway.answers import Answer, matches
+from gateway.pbxview import PbxView
+from gateway.watching import Question
+
+LONGEST: Final = 60
+"""Seconds; who asks for more waits so long."""
+MOST: Final = 2_000
+"""Who waits at once at a PBX; others are answered at once."""
+
+_WAIT: Final = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,9})\"?(?=$|[,;\s])", re.IGNORECASE)
+
+
+def wanted(request: Request) -> int | None:
+    """For how many seconds the client would wait; None if it would not."""
+    found = _WAIT.search(",".join(request.headers.getlist("prefer")))
+    return None if found is None else min(int(found[1]), LONGEST)
+
+
+async def other(
+    request: Request, view: PbxView, question: Question, answer: Answer, known: str, seconds: int
+) -> Answer:
+    """Wait until the answer is none of the ``known`` tags any more; the last one when the time is up.
+
+    Raises what the query comes to refuse, and starlette's ClientDisconnect.
+    """
+    if len(view.watches) >= MOST:
+        return answer
+    moved = asyncio.Event()
+    watcher = view.watches.watch(question, "json", moved.set)
+    gone = asyncio.create_task(_gone(request, moved))
+    try:
+        async with asyncio.timeout(seconds):
+            while matches(known, answer.etag) and not view.watches.closing:
+                await moved.wait()
+                moved.clear()
+                if gone.done():
+                    raise ClientDisconnect
+                answer = view.ask(question)
+    except TimeoutError:
+        return answer
+    finally:
+        view.watches.leave(watcher)
+        gone.cancel()
+        await asyncio.gather(gone, return_exceptions=True)
+    return answer
+
+
+async def _gone(request: Request, moved: asyncio.Event) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    moved.set()

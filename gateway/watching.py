@@ -1,0 +1,212 @@
+"""Watched queries: each evaluated once for all who watch the same, and told when its answer is another.
+
+After an evaluation nothing is evaluated for a moment, and for longer the more it cost: at once when things are quiet,
+less often under load, and the newest answer always comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from msgspec import Raw
+
+from gateway.answers import Answer
+from gateway.commands_table import Command
+from gateway.errors import Refused, shown
+from gateway.frames import Encoding, ErrorFrame, HeartbeatFrame, Message, ResultFrame, encode
+from gateway.parameters import Arguments
+from gateway.visibility import Visibility
+from monitor.model.change import Position
+from monitor.model.instants import from_unix
+from monitor.model.wire import from_json, to_msgpack
+
+LEAST_PAUSE = 0.05
+"""Seconds between two evaluations, at least."""
+_SHARE = 10.0
+"""Evaluating takes at most one part in so many of the time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A documented query with its arguments, as somebody who may see this asks it."""
+
+    command: Command
+    arguments: Arguments
+    visibility: Visibility
+
+    def __hash__(self) -> int:
+        return hash((self.command.name, self.arguments, self.visibility))
+
+
+@dataclass(slots=True, eq=False)
+class Watcher:
+    """One client's place. ``position``: that of the state for which the answer told last held."""
+
+    watched: Watched
+    encoding: Encoding
+    wake: Callable[[], None]
+    told: int = 0
+    position: Position | None = None
+    heartbeat_due: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Watched:
+    """One question that is watched, and its answer: ``answer``, or the refusal that there was instead."""
+
+    question: Question
+    watchers: set[Watcher] = field(default_factory=set)
+    answer: Answer | None = None
+    refusal: tuple[str, str] | None = None
+    version: int = 0
+    position: Position | None = None
+    """Where the state was when the question was last asked."""
+    messages: dict[Encoding, Message] = field(default_factory=dict)
+
+
+class Watches:
+    """All watched queries of a PBX. Everything but :meth:`run` is synchronous.
+
+    ``ask``: answers a question from the replica; raises Refused. ``position``: where the state is that a command is
+    answered from. ``stale_since`` and ``clock`` as for the hub.
+    """
+
+    def __init__(
+        self,
+        ask: Callable[[Question], Answer],
+        position: Callable[[Command], Position | None],
+        stale_since: Callable[[], str | None],
+        clock: Callable[[], float],
+        heartbeat: float = 5.0,
+    ) -> None:
+        self.heartbeat = heartbeat
+        self.closing = False
+        """Whether everybody is being sent away."""
+        self._ask = ask
+        self._position = position
+        self._stale_since = stale_since
+        self._clock = clock
+        self._watched: dict[Question, Watched] = {}
+        self._moved = asyncio.Event()
+        self._told_stale: str | None = None
+
+    def __len__(self) -> int:
+        return sum(len(watched.watchers) for watched in self._watched.values())
+
+    def watch(self, question: Question, encoding: Encoding, wake: Callable[[], None]) -> Watcher:
+        """A new watcher, to whom the answer is due. The caller must :meth:`leave`."""
+        watched = self._watched.get(question)
+        if watched is None:
+            watched = self._watched[question] = Watched(question)
+            self._evaluate(watched)
+        watcher = Watcher(watched, encoding, wake, heartbeat_due=self._stale_since() is not None)
+        watched.watchers.add(watcher)
+        wake()
+        return watcher
+
+    def leave(self, watcher: Watcher) -> None:
+        """It is gone."""
+        watched = watcher.watched
+        watched.watchers.discard(watcher)
+        if not watched.watchers and self._watched.get(watched.question) is watched:
+            del self._watched[watched.question]
+
+    def changed(self) -> None:
+        """The state has moved, or the monitor fell silent or was heard again."""
+        if self._watched:
+            self._moved.set()
+
+    def close(self) -> None:
+        """Wake everybody, who finds that all are being sent away."""
+        self.closing = True
+        for watched in self._watched.values():
+            for watcher in watched.watchers:
+                watcher.wake()
+
+    def take(self, watcher: Watcher) -> tuple[Message, ...]:
+        """What to send next; empty: nothing until it is woken. What is returned must be sent."""
+        watched = watcher.watched
+        if watched.position is None:
+            return ()
+        if watcher.told != watched.version:
+            watcher.told, watcher.position = watched.version, watched.position
+            return (self._message(watched, watcher.encoding),)
+        if watcher.heartbeat_due:
+            watcher.heartbeat_due = False
+            watcher.position = at = watched.position
+            beat = HeartbeatFrame(at.epoch, at.seq, self._now(), self._stale_since())
+            return (encode(beat, watcher.encoding),)
+        return ()
+
+    async def run(self) -> None:
+        """Evaluate and give heartbeats. Never returns; whoever starts it awaits it."""
+        loop = asyncio.get_running_loop()
+        beat_at = loop.time() + self.heartbeat
+        while True:
+            try:
+                async with asyncio.timeout_at(beat_at):
+                    await self._moved.wait()
+            except TimeoutError:
+                beat_at = loop.time() + self.heartbeat
+                self._beat()
+                continue
+            self._moved.clear()
+            began = loop.time()
+            self.look()
+            await asyncio.sleep(max(LEAST_PAUSE, _SHARE * (loop.time() - began)))
+
+    def look(self) -> None:
+        """Evaluate what may have changed, and wake whom it concerns."""
+        for watched in list(self._watched.values()):
+            if self._evaluate(watched):
+                for watcher in watched.watchers:
+                    watcher.wake()
+        if self._stale_since() != self._told_stale:
+            self._told_stale = self._stale_since()
+            self._beat()
+
+    def _beat(self) -> None:
+        for watched in self._watched.values():
+            for watcher in watched.watchers:
+                watcher.heartbeat_due = True
+                watcher.wake()
+
+    def _evaluate(self, watched: Watched) -> bool:
+        """Ask again if the state has moved. Whether the answer is another."""
+        now = self._position(watched.question.command)
+        if now is None or now == watched.position:
+            return False
+        watched.position = now
+        answer, refusal = None, None
+        try:
+            answer = self._ask(watched.question)
+        except Refused as error:
+            refusal = (shown(error).code, str(error))
+        same = (
+            watched.version > 0
+            and refusal == watched.refusal
+            and (answer and answer.etag) == (watched.answer and watched.answer.etag)
+        )
+        watched.answer, watched.refusal = answer, refusal
+        if not same:
+            watched.version += 1
+            watched.messages.clear()
+        return not same
+
+    def _message(self, watched: Watched, encoding: Encoding) -> Message:
+        message = watched.messages.get(encoding)
+        if message is None:
+            message = watched.messages[encoding] = self._encoded(watched, encoding)
+        return message
+
+    def _encoded(self, watched: Watched, encoding: Encoding) -> Message:
+        at, answer = watched.position, watched.answer
+        if answer is None or at is None:
+            return encode(ErrorFrame(*(watched.refusal or ("internal", "There is no answer."))), encoding)
+        body = answer.body if encoding == "json" else to_msgpack(from_json(answer.body.decode()))
+        return encode(ResultFrame(at.epoch, at.seq, self._now(), Raw(body)), encoding)
+
+    def _now(self) -> str:
+        return from_unix(self._clock())

@@ -1,0 +1,322 @@
+"""Server-Sent Events, tickets and the long poll: the stream for those who cannot, or will not, speak WebSocket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from websockets.exceptions import InvalidStatus
+
+from gateway.admission import LiveSettings
+from gateway.session import Manners
+from gateway.watching import LEAST_PAUSE
+from monitor.model.entities import TOPICS
+from tests.gateway import entities
+from tests.gateway.histories import Follower, plain
+from tests.gateway.serving import Served, closed, frame, serving
+
+READER = {"Authorization": "Bearer reader-key"}
+
+
+@asynccontextmanager
+async def http(served: Served) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=f"http://{served.host}/webapi", timeout=20.0) as client:
+        yield client
+
+
+class Events:
+    """What an EventSource reads: one event after the other."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.response = response
+        self.retry: int | None = None
+        self._lines = response.aiter_lines()
+
+    async def next(self) -> tuple[str | None, dict[str, Any]]:
+        """The next event's id and frame. Raises StopAsyncIteration at the end."""
+        id_, data = None, None
+        async with asyncio.timeout(10):
+            while True:
+                line = await anext(self._lines)
+                name, _, value = line.partition(": ")
+                match name:
+                    case "id":
+                        id_ = value
+                    case "data":
+                        data = json.loads(value)
+                    case "retry":
+                        self.retry = int(value)
+                    case "" if not line and data is not None:
+                        return id_, data
+
+    async def of(self, kind: str) -> tuple[str | None, dict[str, Any]]:
+        while (found := await self.next())[1]["type"] != kind:
+            pass
+        return found
+
+
+@asynccontextmanager
+async def events(served: Served, query: str, **headers: str) -> AsyncIterator[Events]:
+    async with http(served) as client, client.stream("GET", f"/events?{query}", headers=READER | headers) as response:
+        yield Events(response)
+
+
+async def test_the_same_frames_come_with_positions_as_ids() -> None:
+    async with serving(heartbeat=0.3) as served, events(served, "topics=calls,queues") as stream:
+        assert stream.response.status_code == 200
+        assert stream.response.headers["content-type"] == "text/event-stream; charset=utf-8"
+        assert stream.response.headers["x-accel-buffering"] == "no"
+        assert stream.response.headers["cache-control"] == "no-store"
+        assert (await stream.next())[1]["type"] == "hello"
+        assert stream.retry is not None
+        id_, snapshot = await stream.next()
+        assert (snapshot["type"], id_) == ("snapshot", str(served.position))
+        served.put("calls", "1", entities.call(1))
+        id_, change = await stream.of("change")
+        assert (set(change["upsert"]["calls"]), id_) == ({"1"}, str(served.position))
+        assert (await stream.of("heartbeat"))[0] == str(served.position)
+
+
+async def test_last_event_id_resumes() -> None:
+    async with serving() as served:
+        served.put("calls", "1", entities.call(1))
+        left = str(served.position)
+        served.put("calls", "2", entities.call(2))
+        async with events(served, "topics=calls", **{"Last-Event-ID": left}) as stream:
+            assert (await stream.next())[1]["type"] == "hello"
+            id_, change = await stream.next()
+            assert (change["type"], set(change["upsert"]["calls"]), id_) == ("change", {"2"}, str(served.position))
+        for nonsense in ("x", "a/b", f"{served.position.epoch}/-1", "/1", "e/" + "9" * 30):
+            async with events(served, "topics=calls", **{"Last-Event-ID": nonsense}) as stream:
+                assert (await stream.next())[1]["type"] == "hello"
+                assert (await stream.next())[1]["type"] == "snapshot"
+
+
+async def test_only_the_last_part_of_a_snapshot_bears_an_id() -> None:
+    async with serving() as served:
+        served.put_all(
+            [("calls", str(n), entities.call(n, tuple(str(e) for e in range(100, 140)))) for n in range(300)]
+        )
+        async with events(served, "topics=calls") as stream:
+            await stream.next()
+            follower, ids = Follower(), []
+            while follower.position is None:
+                id_, part = await stream.next()
+                follower.receive(part)
+                ids.append(id_)
+        assert len(ids) > 1
+        assert ids == [None] * (len(ids) - 1) + [str(served.position)]
+        assert follower.state["calls"] == plain(served.view.live.state["calls"])
+
+
+async def test_filters_and_watched_queries_work_here_too() -> None:
+    async with serving() as served:
+        served.put("calls", "1", entities.call(1, ("101",)))
+        served.put("calls", "2", entities.call(2, ("102",)))
+        async with events(served, "topics=calls&ext=102") as stream:
+            assert set((await stream.of("snapshot"))[1]["state"]["calls"]) == {"2"}
+        async with events(served, "query=pbx.calls.get") as stream:
+            assert (await stream.of("result"))[1]["result"] == {"result": 2}
+            served.put("calls", "1", None)
+            id_, result = await stream.of("result")
+            assert (result["result"], id_) == ({"result": 1}, str(served.position))
+
+
+@pytest.mark.parametrize(
+    ("query", "headers", "status"),
+    [
+        ("", READER, 400),
+        ("topics=cals", READER, 400),
+        ("topics=contacts", {"Authorization": "Bearer display-key"}, 403),
+        ("topics=calls", {}, 401),
+        ("topics=calls", {"Authorization": "Bearer no-such-key"}, 401),
+        ("topics=calls", {"Authorization": "Bearer dialler-key"}, 403),
+        ("topics=calls", {"Authorization": "Bearer early-key"}, 503),
+    ],
+)
+async def test_a_refusal_is_an_http_answer(query: str, headers: dict[str, str], status: int) -> None:
+    async with serving() as served, http(served) as client:
+        answer = await client.get(f"/events?{query}", headers=headers)
+        assert answer.status_code == status
+        assert answer.json()["result"] is False
+        assert len(served.live) == 0
+
+
+async def test_limits_on_connections_count_events_too() -> None:
+    async with serving(LiveSettings(connections_per_key=1)) as served:
+        async with events(served, "topics=calls") as stream:
+            await stream.next()
+            async with http(served) as client:
+                refused = await client.get("/events?topics=calls", headers=READER)
+                assert (refused.status_code, refused.headers["retry-after"]) == (429, "10")
+        await gone(served)
+        async with events(served, "topics=calls") as stream:
+            assert (await stream.next())[1]["type"] == "hello"
+
+
+async def gone(served: Served) -> None:
+    """Wait until nobody is connected."""
+    async with asyncio.timeout(10):
+        while len(served.live):  # noqa: ASYNC110 - the server's own time
+            await asyncio.sleep(0.01)
+
+
+async def test_a_revoked_keys_events_end_and_a_drain_says_when_to_come_back() -> None:
+    async with serving() as served:
+        async with events(served, "topics=calls") as stream:
+            await stream.of("snapshot")
+            served.live.revoke("reader")
+            with pytest.raises(StopAsyncIteration):
+                await stream.next()
+        async with events(served, "topics=calls") as stream:
+            await stream.of("snapshot")
+            draining = asyncio.create_task(served.live.drain(0.0, (5.0, 5.0)))
+            with pytest.raises(StopAsyncIteration):
+                await stream.next()
+            assert stream.retry == 5000
+            await draining
+            async with http(served) as client:
+                assert (await client.get("/events?topics=calls", headers=READER)).status_code == 503
+
+
+async def test_one_who_reads_nothing_costs_a_buffer_and_is_dropped() -> None:
+    async with serving(LiveSettings(Manners(stall=1.0))) as served:
+        host, _, port = served.host.partition(":")
+        reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
+        writer.write(b"GET /webapi/events?topics=calls&key=reader-key HTTP/1.1\r\nHost: x\r\n\r\n")
+        await reader.readexactly(100)
+        async with asyncio.timeout(30):
+            number = 0
+            while len(served.live):
+                number += 1
+                legs = tuple(str(number % 900 + extension) for extension in range(100, 160))
+                served.put_all([("calls", str(n), entities.call(n, legs)) for n in range(20)])
+                await asyncio.sleep(0.005)
+        writer.close()
+
+
+async def test_a_ticket_opens_one_stream_once() -> None:
+    async with serving() as served, http(served) as client:
+        asked = await client.post("/ticket", headers=READER)
+        assert (asked.status_code, asked.json()["expires_in"]) == (200, 30)
+        ticket = asked.json()["ticket"]
+        async with served.connect(None, f"/webapi/stream?ticket={ticket}&topics=calls") as connection:
+            assert (await frame(connection))["type"] == "hello"
+            assert (await frame(connection))["type"] == "snapshot"
+        with pytest.raises(InvalidStatus) as refused:
+            await served.connect(None, f"/webapi/stream?ticket={ticket}")
+        assert refused.value.response.status_code == 401
+        by_address = (await client.post("/reader-key/ticket")).json()["ticket"]
+        async with client.stream("GET", f"/events?topics=calls&ticket={by_address}") as response:
+            assert (await Events(response).next())[1]["type"] == "hello"
+
+
+async def test_a_ticket_is_nothing_to_whoever_reads_redis_and_ends_by_itself() -> None:
+    async with serving() as served, http(served) as client:
+        ticket = (await client.post("/ticket", headers=READER)).json()["ticket"]
+        [name] = await served.redis.keys("*ticket*")
+        assert ticket.encode() not in name
+        assert 0 < await served.redis.ttl(name) <= 30
+        await served.redis.delete(name)
+        assert (await client.get(f"/events?topics=calls&ticket={ticket}")).status_code == 401
+
+
+@pytest.mark.parametrize("ticket", ["", "x", "main.", "elsewhere.abc", "main.abc", "main." + "x" * 200, "ma\0in.x"])
+async def test_what_is_no_ticket_is_refused(ticket: str) -> None:
+    async with serving() as served, http(served) as client:
+        answer = await client.get("/events", params={"topics": "calls", "ticket": ticket})
+        assert answer.status_code == 401
+
+
+async def test_a_ticket_has_the_rights_of_its_key() -> None:
+    async with serving() as served, http(served) as client:
+        served.put("calls", "1", entities.call(1, ("102",)))
+        ticket = (await client.post("/limited-key/ticket")).json()["ticket"]
+        async with served.connect(None, f"/webapi/stream?ticket={ticket}&topics=calls") as connection:
+            await frame(connection)
+            assert (await frame(connection))["state"] == {"calls": {}}
+            served.live.revoke("limited")
+            assert await closed(connection) == (4001, "key revoked")
+        for key, status in (("no-such-key", 401), ("dialler-key", 403), ("old-key", 401), ("elsewhere-key", 404)):
+            assert (await client.post(f"/{key}/ticket")).status_code == status
+        assert (await client.post("/ticket", headers=READER, json={"x": "1"})).json()["error"]["code"] == (
+            "unknown_parameter"
+        )
+
+
+QUERY = "/pbx.calls.get"
+
+
+async def test_a_long_poll_is_answered_when_the_answer_is_another() -> None:
+    async with serving() as served, http(served) as client:
+        etag = (await client.get(QUERY, headers=READER)).headers["etag"]
+        waiting = asyncio.create_task(
+            client.get(QUERY, headers=READER | {"If-None-Match": etag, "Prefer": "respond-async, wait=10"})
+        )
+        while not len(served.view.watches):  # noqa: ASYNC110 - the server's own time
+            await asyncio.sleep(0.01)
+        served.put("queues", "800", entities.queue("800"))
+        await asyncio.sleep(3 * LEAST_PAUSE)
+        assert not waiting.done(), "another answer did not change"
+        served.put("calls", "1", entities.call(1))
+        answer = await waiting
+        assert (answer.status_code, answer.json()) == (200, {"result": 1})
+        assert answer.headers["preference-applied"] == "wait=10"
+        assert answer.headers["etag"] != etag
+        assert len(served.view.watches) == 0
+
+
+async def test_a_long_poll_ends_with_304_when_the_time_is_up() -> None:
+    async with serving() as served, http(served) as client:
+        etag = (await client.get(QUERY, headers=READER)).headers["etag"]
+        answer = await client.get(QUERY, headers=READER | {"If-None-Match": etag, "Prefer": "wait=1"})
+        assert (answer.status_code, answer.content) == (304, b"")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Prefer": "wait=10"}, {"Prefer": "wait=10", "If-None-Match": '"other"'}, {"Prefer": "wait=x"}],
+    ids=["nothing known", "another known", "no number"],
+)
+async def test_who_does_not_have_the_answer_gets_it_at_once(headers: dict[str, str]) -> None:
+    async with serving() as served, http(served) as client:
+        answer = await client.get(QUERY, headers=READER | headers)
+        assert (answer.status_code, answer.json()) == (200, {"result": 0})
+
+
+async def test_a_long_poll_ends_with_its_client_and_with_the_gateway() -> None:
+    async with serving() as served, http(served) as client:
+        etag = (await client.get(QUERY, headers=READER)).headers["etag"]
+        waits = READER | {"If-None-Match": etag, "Prefer": "wait=60"}
+        with pytest.raises(httpx.ReadTimeout):
+            await client.get(QUERY, headers=waits, timeout=0.2)
+        async with asyncio.timeout(10):
+            while len(served.view.watches):  # noqa: ASYNC110 - the server's own time
+                await asyncio.sleep(0.01)
+        waiting = asyncio.create_task(client.get(QUERY, headers=waits))
+        while not len(served.view.watches):  # noqa: ASYNC110 - the server's own time
+            await asyncio.sleep(0.01)
+        await served.live.drain(0.0)
+        assert (await waiting).status_code == 304
+
+
+async def test_a_long_poll_under_a_key_that_is_revoked_meanwhile_tells_nothing() -> None:
+    async with serving() as served, http(served) as client:
+        etag = (await client.get(QUERY, headers=READER)).headers["etag"]
+        waits = READER | {"If-None-Match": etag, "Prefer": "wait=60"}
+        waiting = asyncio.create_task(client.get(QUERY, headers=waits))
+        while not len(served.view.watches):  # noqa: ASYNC110 - the server's own time
+            await asyncio.sleep(0.01)
+        served.keys.replace([])
+        served.put("calls", "1", entities.call(1))
+        assert (await waiting).status_code == 401
+
+
+async def test_all_topics_may_be_read_as_events() -> None:
+    async with serving() as served, events(served, "topics=" + ",".join(TOPICS)) as stream:
+        assert set((await stream.of("snapshot"))[1]["state"]) == set(TOPICS)
