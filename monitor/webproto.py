@@ -6,7 +6,7 @@ here in code, so that no generated file and no compiler is needed. Both the clie
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -60,6 +60,8 @@ def decode(data: bytes) -> Any:
         message.ParseFromString(data)
     except (DecodeError, UnicodeDecodeError, ValueError) as error:
         raise NotAMessage("not a message of the web client's protocol") from error
+    if not _whole(message):
+        raise NotAMessage("not UTF-8")
     return message
 
 
@@ -103,6 +105,15 @@ def done(text: str) -> bytes:
     message.message_id = DONE
     message.done.text = text
     return bytes(message.SerializeToString())
+
+
+def _whole(message: Message) -> bool:
+    """Whether all text is text: the library hands on what is not UTF-8 as bytes."""
+    for _, value in message.ListFields():
+        for each in value if isinstance(value, Iterable) and not isinstance(value, str | bytes) else (value,):
+            if isinstance(each, bytes) or (isinstance(each, Message) and not _whole(each)):
+                return False
+    return True
 
 
 def _empty(message_id: int, name: str) -> bytes:

@@ -122,11 +122,14 @@ class PbxClient:
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - of one request, as aiohttp takes it
+        *,
+        blame_token: bool = True,
     ) -> Answer:
         """The answer to a request that may change something, whatever its status but 401.
 
         ``content`` is JSON unless ``headers`` say otherwise; ``timeout``: seconds, if not those of the settings. Raises
-        PbxUnreachable or TokenRefused if nothing was done, OutcomeUnknown if that is not known.
+        PbxUnreachable or TokenRefused if nothing was done, OutcomeUnknown if that is not known. ``blame_token`` False:
+        a 401 is an answer like others, as it may be the right that is missing and not the token.
         """
         kind = {"Content-Type": "application/json"} if content is not None else {}
 
@@ -134,6 +137,8 @@ class PbxClient:
             given = {"Authorization": f"Bearer {token}", **kind, **(headers or {})}
             return await self._transport.write(method, path, given, content, timeout)
 
+        if not blame_token:
+            return await send(await self.tokens.get())
         return await self._authorized(send, f"{method} {path}")
 
     async def collection(self, name: str, query: Query | None = None, top: int | None = PAGE) -> list[dict[str, Any]]:

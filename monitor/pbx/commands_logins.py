@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
-from monitor.errors import CommandRefused
+from monitor.errors import CommandRefused, PbxGarbled
 from monitor.pbx.client import PbxClient
 from monitor.pbx.commands_done import Done, Touched
 from monitor.pbx.commands_extensions import find
 from monitor.pbx.commands_lists import find_queue
-from monitor.pbx.tolerant import objects, text
+from monitor.pbx.tolerant import integer, objects, text
 from monitor.pbx.webclient import WebClient
 
 
@@ -20,5 +21,13 @@ async def queue_login(client: PbxClient, web: WebClient, arguments: Mapping[str,
     queue = await find_queue(client, queue_number)
     if not any(text(agent, "Number") == number for agent in objects(queue.get("Agents"))):
         raise CommandRefused("not_an_agent", f"Extension {number} is no agent of queue {queue_number}.")
-    await web.set_queue_status(queue["Id"], user["Id"], logged_in=arguments["log"] == "on")
+    await web.set_queue_status(_id(queue), _id(user), logged_in=arguments["log"] == "on")
     return Done(Touched(logins=True))
+
+
+def _id(row: Mapping[str, Any]) -> int:
+    """Its Id, which the web client's messages have as 32 bits. Raises PbxGarbled."""
+    id_ = integer(row, "Id")
+    if id_ is None or not 0 <= id_ < 2**31:
+        raise PbxGarbled(f"{text(row, 'Number')} has no Id that the web client's interface could take.")
+    return id_

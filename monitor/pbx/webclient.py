@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Final
 
 from monitor import webproto
-from monitor.errors import CommandRefused, OutcomeUnknown, PbxGarbled, PbxRefused, TokenRefused
+from monitor.errors import CommandRefused, OutcomeUnknown, PbxGarbled
+from monitor.model.wire import to_json
 from monitor.pbx.client import XAPI, PbxClient
 from monitor.pbx.tolerant import text
 from monitor.pbx.transport import Answer
@@ -25,7 +26,7 @@ class WebClient:
     """One session, opened when it is first needed.
 
     Both methods raise CommandRefused(``no_webclient_right``) if the API client may not, PbxUnreachable, PbxGarbled,
-    TokenRefused.
+    PbxRefused for any other answer, TokenRefused.
     """
 
     def __init__(self, client: PbxClient) -> None:
@@ -50,8 +51,15 @@ class WebClient:
     async def set_queue_status(self, queue_id: int, agent_id: int, *, logged_in: bool) -> None:
         """Log an agent in to a queue, or out of it. Raises OutcomeUnknown, and CommandRefused if the PBX refuses."""
         answer = await self._command(webproto.set_queue_status(queue_id, agent_id, logged_in=logged_in), changes=True)
-        if _DONE not in answer:
-            raise CommandRefused("pbx_refused", "The PBX did not change the login to the queue.")
+        if _DONE in answer:
+            return
+        try:
+            said = webproto.decode(answer)
+        except webproto.NotAMessage:
+            said = None
+        if said is None or not said.HasField("done"):
+            raise OutcomeUnknown("The PBX's answer does not say whether the login to the queue was changed.")
+        raise CommandRefused("pbx_refused", f"The PBX did not change the login to the queue: {said.done.text}.")
 
     async def _command(self, message: bytes, *, changes: bool) -> bytes:
         for _ in range(2):
@@ -88,18 +96,23 @@ class WebClient:
         return answer
 
     async def _session(self) -> object:
-        body = {"name": "callmon", "version": "1", "isHuman": False}
-        try:
-            return await self._client.post(_SESSION, body)
-        except TokenRefused as error:
-            await self._client.get_json(f"{XAPI}/Defs", {"$select": "Id"})  # if this works, it is not the token
-            raise _no_right() from error
-        except PbxRefused as error:
-            if error.status in (403, 404):
-                raise _no_right() from error
-            raise
-        except OutcomeUnknown as error:
-            raise PbxGarbled(str(error)) from error  # a session more or less does no harm
+        body = to_json({"name": "callmon", "version": "1", "isHuman": False})
+        for last in (False, True):
+            try:
+                answer = await self._client.order("POST", _SESSION, body, blame_token=False)
+            except OutcomeUnknown as error:
+                raise PbxGarbled(str(error)) from error  # a session more or less does no harm
+            if answer.status == 401:
+                await self._client.get_json(f"{XAPI}/Defs", {"$select": "Id"})  # renews the token, if it was that
+            if answer.status in (403, 404) or (answer.status == 401 and last):
+                raise _no_right()
+            if answer.good:
+                return answer.json()
+            if answer.status >= 500:
+                raise PbxGarbled(f"The web client's interface opened no session: {answer.refusal()}")
+            if answer.status != 401:
+                raise answer.refusal()
+        raise _no_right()
 
 
 def _no_right() -> CommandRefused:
