@@ -25,15 +25,20 @@ from gateway.wsprotocol import uvicorn_options
 from monitor.errors import ConfigError
 
 
-async def run(names: Iterable[str], keys: KeyTable, settings: GatewaySection, redis: Redis) -> None:
-    """Serve the PBXs of these names until cancelled. Raises ConfigError if the address cannot be listened on."""
-    async with serving(names, keys, settings, redis) as server:
+async def run(
+    names: Iterable[str], keys: KeyTable, settings: GatewaySection, redis: Redis, *, shared: bool = False
+) -> None:
+    """Serve the PBXs of these names until cancelled. Raises ConfigError if the address cannot be listened on.
+
+    ``shared``: other processes of ours listen on the same port.
+    """
+    async with serving(names, keys, settings, redis, shared=shared) as server:
         await server.ended()
 
 
 @asynccontextmanager
 async def serving(
-    names: Iterable[str], keys: KeyTable, settings: GatewaySection, redis: Redis
+    names: Iterable[str], keys: KeyTable, settings: GatewaySection, redis: Redis, *, shared: bool = False
 ) -> AsyncIterator[Server]:
     """Serve while the context is entered.
 
@@ -59,7 +64,7 @@ async def serving(
         timeout_graceful_shutdown=5,
         **uvicorn_options(),
     )
-    bound = _bind(settings.host, settings.port)
+    bound = _bind(settings.host, settings.port, shared=shared)
     server = Server(config, bound)
     feeds = [KeyFeed(redis, name, keys, partial(live.revoke, pbx=name)) for name in pbxs]
     following = [
@@ -128,11 +133,13 @@ class _Uvicorn(uvicorn.Server):
         yield
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def _bind(host: str, port: int, *, shared: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # else asyncio leaves Nagle on
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         bound.bind((host, port))
     except OSError as error:
         bound.close()

@@ -92,9 +92,10 @@ def monitor(config: Config = None) -> None:
 def gateway(
     config: Config = None,
     port: Annotated[int | None, typer.Option(min=0, max=65_535, help="In place of the file's.")] = None,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Processes that share the port.")] = 1,
 ) -> None:
     """Serve queries and the stream."""
-    _run(processes.gateway(config, port))
+    _run(processes.gateway(config, port, workers))
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import structlog
 
 from gateway import own_commands
 from gateway import run as gateway_run
+from gateway.cli.workers import WORKER, as_worker, supervise
 from gateway.config import GatewaySettings
 from monitor import bus, logs
 from monitor import run as monitor_run
@@ -34,17 +36,23 @@ async def monitor(config: Path | None) -> None:
         await redis.aclose()
 
 
-async def gateway(config: Path | None, port: int | None) -> None:
-    """Until cancelled. Raises ConfigError."""
+async def gateway(config: Path | None, port: int | None, workers: int = 1) -> None:
+    """Until cancelled. ``workers``: processes that share the port. Raises ConfigError."""
     own_commands.load()  # before the keys are read: none may equal a command
     settings = GatewaySettings.load(config)
     logs.configure(settings.log.level, settings.log.format)
     if not settings.pbx_names:
         raise ConfigError("There is no [[pbx]] section: nothing to serve.")
     section = settings.gateway if port is None else settings.gateway.model_copy(update={"port": port})
+    if workers > 1:
+        arguments = [*(("--config", str(config)) if config is not None else ()), "--port", str(section.port)]
+        await supervise(workers, arguments, section.host, section.port, section.stream.drain)
+        return
     redis = bus.connect(settings.redis.url)
     try:
-        await gateway_run.run(settings.pbx_names, settings.key_table(), section, redis)
+        worker = WORKER in os.environ
+        serving = gateway_run.run(settings.pbx_names, settings.key_table(), section, redis, shared=worker)
+        await (as_worker(serving) if worker else serving)
     finally:
         await redis.aclose()
 

@@ -1,0 +1,120 @@
+"""``callmon gateway --workers N``: several gateway processes on one port, looked after by one that serves nothing.
+
+The kernel spreads new connections over them (SO_REUSEPORT). Each has its own replica of the state; what is counted for
+all of them, such as budgets, is counted on Redis anyway. One that dies is started again; when this process is told to
+end, all drain at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+import structlog
+
+from monitor.errors import ConfigError
+
+WORKER: Final = "CALLMON_WORKER"
+"""In the environment of a worker: its number."""
+_FIRST_PAUSE: Final = 0.2
+_LONGEST_PAUSE: Final = 30.0
+_LIVED_WELL: Final = 60.0
+"""Seconds after which a worker's end no longer counts as a failure to start."""
+_STILLBORN: Final = 10.0
+_SHUTDOWN: Final = 10.0
+"""Seconds to end in, besides the drain."""
+
+_log = structlog.get_logger(__name__)
+
+
+async def supervise(count: int, arguments: Sequence[str], host: str, port: int, drain: float) -> None:
+    """Keep ``count`` workers running until cancelled. ``arguments``: of ``callmon gateway``, for each of them.
+
+    Raises ConfigError if the address is not free, or no worker comes up.
+    """
+    if port == 0:
+        raise ConfigError("Several workers need a port of their own choosing: give one with --port or in [gateway].")
+    _check_free(host, port)
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(count):
+            tasks.create_task(_keep(number, arguments, drain))
+
+
+async def as_worker(work: Coroutine[Any, Any, None]) -> None:
+    """Do a worker's work until it is cancelled, or whoever looks after it is gone, however that ended."""
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(work)
+    orphaned = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orphaned), sys.stdin)
+    gone = loop.create_task(orphaned.read())
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        gone.cancel()
+        task.cancel()
+        await asyncio.gather(task, gone, return_exceptions=True)
+    if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+        raise error
+
+
+async def _keep(number: int, arguments: Sequence[str], drain: float) -> None:
+    loop = asyncio.get_running_loop()
+    pause, first = _FIRST_PAUSE, True
+    while True:
+        begun = loop.time()
+        code = await _run(number, arguments, drain)
+        lived = loop.time() - begun
+        if first and lived < _STILLBORN and code > 0:
+            raise ConfigError("A worker could not begin to serve; it has said why.")
+        first = False
+        if lived >= _LIVED_WELL:
+            pause = _FIRST_PAUSE
+        _log.error("a worker ended, though it should not", worker=number, code=code, restart_in=round(pause, 1))
+        await asyncio.sleep(pause)
+        pause = min(_LONGEST_PAUSE, pause * 2)
+
+
+async def _run(number: int, arguments: Sequence[str], drain: float) -> int:
+    """One worker from its start to its end; if we are cancelled it is asked to drain. Its exit code."""
+    worker = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway", "gateway", *arguments),
+        env=os.environ | {WORKER: str(number)},
+        stdin=asyncio.subprocess.PIPE,  # its end tells the worker of ours
+        start_new_session=True,  # so that a Ctrl-C reaches it through us alone
+    )
+    _log.info("worker started", worker=number, pid=worker.pid)
+    try:
+        return await worker.wait()
+    finally:
+        if worker.returncode is None:
+            await _end(worker, drain)
+
+
+async def _end(worker: asyncio.subprocess.Process, drain: float) -> None:
+    with suppress(ProcessLookupError):
+        worker.terminate()
+    try:
+        async with asyncio.timeout(drain + _SHUTDOWN):
+            await worker.wait()
+    except TimeoutError:
+        _log.error("a worker does not end and is killed", pid=worker.pid)
+        with suppress(ProcessLookupError):
+            worker.kill()
+        await worker.wait()
+
+
+def _check_free(host: str, port: int) -> None:
+    """Workers would share the port with whoever else allows it, so it must be free before they start."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            text = f"Cannot listen on {host}:{port}: {error.strerror}. Choose another port or host."
+            raise ConfigError(text) from error

@@ -1,0 +1,123 @@
+"""Several gateway processes on one port: all serve, one that is killed comes back, all end together."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from gateway.auth import digest_of
+from gateway.streamclient import StreamClient
+from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
+from tests.bus import real_bus
+from tests.gateway.cli.test_command_line import ROOT, WITHIN, callmon, free_port
+from tests.system.stack import KEY, PBX, Subscriber, monitoring, running, until
+
+
+def settings_file(folder: Path, redis: str, port: int) -> Path:
+    file = folder / "callmon.toml"
+    file.write_text(
+        f'[redis]\nurl = "{redis}"\n[gateway]\nport = {port}\n[gateway.stream]\ndrain = 0.2\n'
+        f'[[pbx]]\nname = "{PBX}"\n[[keys]]\nname = "test"\ndigest = "{digest_of(KEY)}"\n',
+        encoding="utf-8",
+    )
+    return file
+
+
+@asynccontextmanager
+async def gateways(file: Path, workers: int) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway", "gateway", "--config", str(file), "--workers", str(workers)), cwd=ROOT
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        async with asyncio.timeout(WITHIN):
+            await process.wait()
+
+
+def children(process: asyncio.subprocess.Process) -> list[int]:
+    """Process ids of the workers."""
+    pids = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [int(pid) for pid in pids]
+
+
+def sockets_of(pid: int, port: int) -> int:
+    """How many connections to this port the process holds."""
+    inodes = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        found = re.fullmatch(r"socket:\[(\d+)\]", str(descriptor.readlink()) if descriptor.is_symlink() else "")
+        if found:
+            inodes.add(found[1])
+    local = f":{port:04X}"
+    rows = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
+    return sum(row[1].endswith(local) and row[3] == "01" and row[9] in inodes for row in rows)
+
+
+async def ready(address: str) -> None:
+    async with asyncio.timeout(WITHIN), httpx.AsyncClient(base_url=address) as http:
+        while True:
+            try:
+                if (await http.get("/readyz")).status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL], ids=["told to end", "killed"])
+async def test_workers_share_a_port_come_back_and_end_together(tmp_path: Path, end: signal.Signals) -> None:
+    port = free_port()
+    simulated = SimulatorSettings(extensions=10, queues=1, contacts=0, traffic=False)
+    async with SimulatedPbx(simulated) as pbx, real_bus() as bus, monitoring(pbx, bus.client()):
+        file = settings_file(tmp_path, bus.url, port)
+        async with gateways(file, 2) as process:
+            await ready(f"http://127.0.0.1:{port}")
+            await until(lambda: len(children(process)) == 2, WITHIN)
+            clients = [
+                StreamClient(f"ws://127.0.0.1:{port}/webapi/stream", KEY, ["system", "calls"]) for _ in range(24)
+            ]
+            held = [Subscriber(client) for client in clients]
+            tasks = [asyncio.create_task(one.listen()) for one in held]
+            async with running(asyncio.create_task(_all(tasks))):
+                await until(lambda: all(one.connected for one in held), WITHIN)
+                await until(lambda: all(sockets_of(pid, port) for pid in children(process)), WITHIN)
+                victim = children(process)[0]
+                os.kill(victim, signal.SIGKILL)
+                await until(lambda: len(children(process)) == 2 and victim not in children(process), WITHIN)
+                await until(lambda: any(one.client.reconnects for one in held), WITHIN)
+                await until(lambda: all(one.connected for one in held), WITHIN)
+                workers = children(process)
+                process.send_signal(end)
+                await until(lambda: not any(Path(f"/proc/{pid}/fd").exists() for pid in workers), WITHIN)
+
+
+async def _all(tasks: list[asyncio.Task[None]]) -> None:
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+async def test_a_port_that_is_taken_and_a_port_of_no_choice_are_refused(tmp_path: Path) -> None:
+    file = settings_file(tmp_path, "redis://127.0.0.1:1", 0)
+    said = await callmon("gateway", "--config", str(file), "--workers", "2")
+    assert said.code == 1
+    assert "need a port" in said.err
+    port = free_port()
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", port)
+    async with server:
+        said = await callmon("gateway", "--config", str(file), "--workers", "2", "--port", str(port))
+    assert said.code == 1
+    assert f"Cannot listen on 127.0.0.1:{port}" in said.err
