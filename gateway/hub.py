@@ -1,10 +1,10 @@
 """Fan-out of one space of a PBX: who must be told what, and when.
 
 A subscriber holds its view and the position that its client has been told, nothing else: no queue. When the replica
-moves, the hub looks once a view whether the change touches it, and wakes that view's subscribers. Each takes what
-brings its client from its position to now when its connection can take it: the change (merged, if there were several),
-a snapshot if there is no such change, nothing if its view did not change. So a slow client is simply further behind,
-and what it costs does not grow.
+moves, the hub looks once a view whether the change touches it, makes the frame once, and writes it to all of that
+view's connections that can take it at once. Others are woken, and each takes what brings its client from its position
+to now when its connection can take it: the change (merged, if there were several), a snapshot if there is no such
+change, nothing if its view did not change. So a slow client is simply further behind, and what it costs does not grow.
 
 Heartbeats move the positions of those whose view did not change; whoever is behind gets the change first. They are
 spread over the heartbeat's time, so that thousands are not written to in one go. When the bus falls silent or comes
@@ -17,24 +17,45 @@ import asyncio
 from bisect import bisect_right
 from collections.abc import Callable
 from itertools import count
+from time import perf_counter
+from typing import Protocol
 
 from gateway.frames import Encoding, FrameCache, Message
 from gateway.views import History, View
+from gateway.wsprotocol import ready_made
 from monitor.model.change import Position
 
 _SLOTS = 20
 """Into how many portions heartbeats are divided."""
 _TOUCHES_KEPT = 4096
 _PATIENCE = 2
+_REST_AFTER = 0.002
+"""Seconds: what takes longer is followed by a rest of the same length, so that queries are answered in between."""
+
+
+class Line(Protocol):
+    """A connection that can be written to without its session."""
+
+    def push(self, frame: bytes) -> bool:
+        """Write a ready-made frame if nothing stands against it, such as a full buffer. Whether it was written."""
 
 
 class Subscriber:
     """One client's place: its view and the position that it has been told. The hub alone changes it.
 
-    ``wake`` is called, without more, whenever :meth:`Hub.take` may have something for it.
+    ``wake`` is called, without more, whenever :meth:`Hub.take` may have something for it. ``line``: where a change may
+    be written at once instead.
     """
 
-    def __init__(self, view: View, encoding: Encoding, wake: Callable[[], None], slot: int) -> None:
+    __slots__ = (
+        *("encoding", "heartbeat_due", "line", "merge", "patience", "position", "resuming"),
+        *("slot", "snapshot_due", "view", "wake"),
+    )
+
+    def __init__(
+        self, view: View, encoding: Encoding, wake: Callable[[], None], slot: int, line: Line | None = None
+    ) -> None:
+        self.line = line
         self.view = view
         self.encoding = encoding
         self.wake = wake
@@ -47,6 +68,11 @@ class Subscriber:
         self.heartbeat_due = False
         self.patience = _PATIENCE
         """Heartbeats for which a client that knows more than this gateway is left waiting."""
+
+    @property
+    def in_step(self) -> bool:
+        """Whether it wants the next merged change and nothing else before that."""
+        return not (self.snapshot_due or self.resuming) and self.merge
 
 
 class Hub:
@@ -70,6 +96,8 @@ class Hub:
         self._slots: tuple[set[Subscriber], ...] = tuple(set() for _ in range(_SLOTS))
         self._next_slot = count()
         self._told_stale: str | None = None
+        self._rest_until = 0.0
+        self._later: asyncio.TimerHandle | None = None
 
     @property
     def ready(self) -> bool:
@@ -92,13 +120,14 @@ class Hub:
         since: Position | None = None,
         *,
         merge: bool = True,
+        line: Line | None = None,
     ) -> Subscriber:
         """A new subscriber. The caller must :meth:`leave`.
 
         ``since``: the position at which its client holds this view; then the change from there is due, if the log
         reaches back, else a snapshot. ``merge`` false: every change by itself, as far as the log reaches.
         """
-        subscriber = Subscriber(view, encoding, wake, next(self._next_slot) % _SLOTS)
+        subscriber = Subscriber(view, encoding, wake, next(self._next_slot) % _SLOTS, line)
         self._slots[subscriber.slot].add(subscriber)
         self._enter(subscriber, since, merge)
         return subscriber
@@ -117,15 +146,63 @@ class Hub:
         self._exit(subscriber)
 
     def changed(self) -> None:
-        """The replica has moved, or the monitor fell silent or was heard again: wake those whom it concerns."""
-        for track in self._tracks.values():
+        """The replica has moved, or the monitor fell silent or was heard again: tell those whom it concerns.
+
+        At once, or, if telling all has just taken long, after as long again: what changes meanwhile is told as one.
+        """
+        wait = self._rest_until - perf_counter()
+        if wait <= 0:
+            self._tell_all()
+        elif self._later is None:
+            try:
+                self._later = asyncio.get_running_loop().call_later(wait, self._rested)
+            except RuntimeError:  # nothing runs that could call us later
+                self._tell_all()
+
+    def _rested(self) -> None:
+        self._later = None
+        self._tell_all()
+
+    def _tell_all(self) -> None:
+        began = perf_counter()
+        for track in list(self._tracks.values()):
             if track.advance():
-                _wake(track.subscribers)
+                self._tell(track)
         stale_since = self._stale_since()
         if stale_since != self._told_stale:
             self._told_stale = stale_since
             for slot in self._slots:
                 self._beat(slot)
+        ended = perf_counter()
+        if ended - began > _REST_AFTER:
+            self._rest_until = ended + (ended - began)
+
+    def _tell(self, track: _Track) -> None:
+        """Write the change to every line that can take it; wake the others."""
+        now = self._history.position
+        frames: dict[tuple[Position | None, Encoding], bytes | None] = {}
+        told: Position | None = None
+        encoding: Encoding | None = None
+        frame: bytes | None = None
+        for subscriber in track.subscribers:
+            if subscriber.line is not None and subscriber.in_step:
+                if subscriber.position is not told or subscriber.encoding is not encoding:
+                    told, encoding = subscriber.position, subscriber.encoding
+                    if (told, encoding) not in frames:
+                        frames[told, encoding] = self._ready_change(track, told, encoding)
+                    frame = frames[told, encoding]
+                if frame is not None and subscriber.line.push(frame):
+                    subscriber.position = now
+                    continue
+            subscriber.wake()
+
+    def _ready_change(self, track: _Track, told: Position | None, encoding: Encoding) -> bytes | None:
+        now = self._history.position
+        if told is None or now is None or told.epoch != now.epoch or told.seq >= now.seq:
+            return None
+        stretch = track.stretch(told.seq)
+        message = None if stretch is None else self._frames.change(track.view, encoding, *stretch, now)
+        return None if message is None else ready_made(message)
 
     def take(self, subscriber: Subscriber) -> tuple[Message, ...]:
         """What to send next, in this order and with nothing in between; empty: nothing until it is woken.
@@ -194,10 +271,28 @@ class Hub:
         return parts.messages
 
     def _beat(self, subscribers: set[Subscriber]) -> None:
+        frames: dict[Encoding, bytes] = {}
         for subscriber in subscribers:
             subscriber.heartbeat_due = True
             subscriber.patience = max(0, subscriber.patience - 1)
-        _wake(subscribers)
+            if not self._beat_directly(subscriber, frames):
+                subscriber.wake()
+
+    def _beat_directly(self, subscriber: Subscriber, frames: dict[Encoding, bytes]) -> bool:
+        """Write a heartbeat if nothing else is due and the line can take it."""
+        told, now = subscriber.position, self._history.position
+        if subscriber.line is None or not subscriber.in_step or told is None or now is None or told.epoch != now.epoch:
+            return False
+        if told.seq > now.seq or self._tracks[subscriber.view].stretch(told.seq) is not None:
+            return False
+        frame = frames.get(subscriber.encoding)
+        if frame is None:
+            beat = self._frames.heartbeat(subscriber.encoding, self._stale_since())
+            frame = frames[subscriber.encoding] = ready_made(beat)
+        if not subscriber.line.push(frame):
+            return False
+        subscriber.heartbeat_due, subscriber.position = False, now
+        return True
 
     def _enter(self, subscriber: Subscriber, since: Position | None, merge: bool) -> None:
         track = self._tracks.get(subscriber.view)
@@ -228,7 +323,7 @@ class _Track:
 
     def __init__(self, view: View, history: History) -> None:
         self.subscribers: set[Subscriber] = set()
-        self._view = view
+        self.view = view
         self._history = history
         self._at: Position | None = None
         self._watched_from = 0
@@ -246,7 +341,7 @@ class _Track:
             self._restart()
             return True
         self._at = now
-        touched = [change.position.seq for change in changes if self._view.touched_by(change)]
+        touched = [change.position.seq for change in changes if self.view.touched_by(change)]
         self._touched.extend(touched)
         if len(self._touched) > _TOUCHES_KEPT:
             keep = _TOUCHES_KEPT // 2
@@ -269,15 +364,10 @@ class _Track:
         changes = self._history.since(seq)
         if changes is None:
             return seq, seq
-        first = next((change.position.seq for change in changes if self._view.touched_by(change)), None)
+        first = next((change.position.seq for change in changes if self.view.touched_by(change)), None)
         return None if first is None else (seq, first - 1)
 
     def _restart(self) -> None:
         self._at = now = self._history.position
         self._watched_from = now.seq if now is not None else 0
         self._touched = []
-
-
-def _wake(subscribers: set[Subscriber]) -> None:
-    for subscriber in subscribers:
-        subscriber.wake()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from gateway.errors import NoState
 from gateway.frames import Encoding, Message
-from gateway.hub import Hub, Subscriber
+from gateway.hub import Hub, Line, Subscriber
 from gateway.messages import Subscribe, Watch
 from gateway.pbxview import PbxView
 from gateway.views import View
@@ -19,9 +19,18 @@ class Place:
     """Where one client stands. ``wake`` is called whenever :meth:`take` may have something.
 
     A new subscription replaces the old one and may keep its place in the hub, so that positions never go back.
+    ``line``: as for the hub.
     """
 
-    def __init__(self, pbx: PbxView, visibility: Visibility, encoding: Encoding, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        pbx: PbxView,
+        visibility: Visibility,
+        encoding: Encoding,
+        wake: Callable[[], None],
+        line: Line | None = None,
+    ) -> None:
+        self._line = line
         self._pbx = pbx
         self._visibility = visibility
         self._encoding: Encoding = encoding
@@ -73,7 +82,7 @@ class Place:
             hub.change_view(self._subscribed[1], view, wanted.since, merge=wanted.merge)
             return
         self.leave()
-        subscriber = hub.subscribe(view, self._encoding, self._wake, wanted.since, merge=wanted.merge)
+        subscriber = hub.subscribe(view, self._encoding, self._wake, wanted.since, merge=wanted.merge, line=self._line)
         self._subscribed = (hub, subscriber)
 
     def _watch(self, wanted: Watch) -> None:

@@ -1,15 +1,16 @@
 """One client's conversation on the stream, from ``hello`` to the close code.
 
-Three tasks, owned by :meth:`Session.run`: one reads and answers, one sends what the hub has whenever the socket can
-take it, one keeps the time. Nothing is queued for the client: answers wait for the socket before the next message is
-read, and what changes meanwhile merges. Whichever task ends the conversation does so by raising Farewell.
+Three tasks, owned by :meth:`Session.run`: one reads and answers, one sends what the hub has for this client whenever
+the socket can take it (most changes the hub writes itself, while nothing else is being sent), one keeps the time.
+Nothing is queued for the client: answers wait for the socket before the next message is read, and what changes
+meanwhile merges. Whichever task ends the conversation does so by raising Farewell.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 import structlog
@@ -93,7 +94,6 @@ class Session:
         self._end: asyncio.Future[Farewell] = self._loop.create_future()
         self._woken = asyncio.Event()
         self._sending = asyncio.Lock()
-        self._place = Place(pbx, guest.visibility, encoding, self._woken.set)
         self._begun = self._loop.time()
         self._blocked_since: float | None = None
         self._pending = 0
@@ -101,6 +101,8 @@ class Session:
         self._bad_messages = 0
         found = websocket.scope.get("extensions", {}).get(EXTENSION)
         self._socket = found if isinstance(found, Socket) else None
+        line = self._socket if guest.expires is None else None  # what a key that expires may get is looked at each time
+        self._place = Place(pbx, guest.visibility, encoding, self._woken.set, line)
 
     @property
     def pbx(self) -> str:
@@ -111,6 +113,7 @@ class Session:
         """Ask for the end of the conversation; only the first time counts."""
         if not self._end.done():
             self._end.set_result(Farewell(code, reason))
+            self._hold()
 
     async def run(self, first: Subscribe | Watch | None = None) -> None:
         """Converse until the client goes or is sent away. ``first``: a subscription that stood in the address."""
@@ -188,7 +191,7 @@ class Session:
 
     async def _send_next(self) -> bool:
         """Once the socket can take it, send what is newest then. Whether there was anything."""
-        async with self._sending:
+        async with self._turn():
             await self._room()
             messages = self._place.take()
             for message in messages:
@@ -196,8 +199,23 @@ class Session:
         return bool(messages)
 
     async def _answer(self, frame: Frame) -> None:
-        async with self._sending:
+        async with self._turn():
             await self._send(encode(frame, self._encoding))
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Ours alone to send in: neither another task of ours does, nor the hub."""
+        async with self._sending:
+            self._hold()
+            try:
+                yield
+            finally:
+                if self._socket is not None:
+                    self._socket.holds -= 1
+
+    def _hold(self) -> None:
+        if self._socket is not None:
+            self._socket.holds += 1
 
     async def _send(self, message: Message) -> None:
         await self._room()
@@ -236,7 +254,11 @@ class Session:
             await asyncio.wait({self._end}, timeout=self._next_look())
             if self._end.done():
                 raise self._end.result()
-            self._look(self._loop.time())
+            try:
+                self._look(self._loop.time())
+            except Farewell as farewell:
+                self.end(farewell.code, farewell.reason)
+                raise
 
     def _next_look(self) -> float:
         until_old = self._begun + self.guest.oldest - self._loop.time()

@@ -1,22 +1,25 @@
 """uvicorn's WebSocket protocol with what the stream needs of a socket, as the ASGI extension ``callmon.socket``.
 
-"Full" means that anything stands in the transport's buffer, and the kernel's send buffer is small: else a slow client
-reads minutes-old frames and calls them live. A connection that takes nothing can be aborted: closing would wait for its
-buffer to drain, for ever. Failures that the stream has codes for are closed with those. Addresses are not logged, as
-keys stand in them.
+A WebSocket frame from a server is the same bytes for every client, so the hub makes it once and writes it to each
+connection. "Full" means that anything stands in the transport's buffer, and the kernel's send buffer is small: else a
+slow client reads minutes-old frames and calls them live. A connection that takes nothing can be aborted: closing would
+wait for its buffer to drain, for ever. Failures that the stream has codes for are closed with those. Addresses are not
+logged, as keys stand in them.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import socket
+import struct
 from asyncio import BaseTransport, Event, Transport
 from contextlib import suppress
 from typing import Any, cast
 
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import CloseCode
+from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
@@ -25,6 +28,8 @@ SEND_BUFFER = 64 * 1024
 MESSAGE_SIZE = 64 * 1024
 """Bytes: the most that a client may send in one message."""
 
+_TEXT, _BINARY = 0x80 | Opcode.TEXT, 0x80 | Opcode.BINARY
+
 _logger = logging.getLogger("gateway.websocket")
 _logger.setLevel(logging.WARNING)
 
@@ -32,9 +37,18 @@ _logger.setLevel(logging.WARNING)
 class Socket:
     """A connection's lower end."""
 
+    __slots__ = ("_fd", "_transport", "_writable", "holds", "open")
+
     def __init__(self, transport: Transport, writable: Event) -> None:
         self._transport = transport
         self._writable = writable
+        self.holds = 0
+        """How many reasons the application has to keep ready-made frames back."""
+        self.open = False
+        """Whether the server has none: the handshake is over, no close frame came or went, nothing waits to be sent."""
+        sock = transport.get_extra_info("socket")
+        plain = sock is not None and transport.get_extra_info("ssl_object") is None
+        self._fd: int | None = sock.fileno() if plain else None
 
     @property
     def free(self) -> bool:
@@ -50,9 +64,41 @@ class Socket:
         """Bytes not yet taken by the kernel."""
         return self._transport.get_write_buffer_size()
 
+    def push(self, frame: bytes) -> bool:
+        """Write a ready-made frame, unless something stands against it. Whether it was written.
+
+        To the kernel directly, as the transport has nothing waiting then; it gets what the kernel does not take.
+        """
+        if self.holds or not self.open:
+            return False
+        if self._fd is None:
+            self._transport.write(frame)
+            return True
+        try:
+            sent = os.write(self._fd, frame)
+        except OSError:  # full, or lost: the transport finds out which
+            sent = 0
+        if sent < len(frame):
+            self._transport.write(frame[sent:])
+        return True
+
     def abort(self) -> None:
         """Drop the connection, whatever is still to be sent."""
+        self.open = False
         self._transport.abort()
+
+
+def ready_made(message: str | bytes) -> bytes:
+    """The message as one WebSocket frame of a server (RFC 6455, 5.2): text or binary, not masked, not compressed."""
+    opcode, payload = (_TEXT, message.encode()) if isinstance(message, str) else (_BINARY, message)
+    size = len(payload)
+    if size < 126:
+        head = struct.pack("!BB", opcode, size)
+    elif size < 65_536:
+        head = struct.pack("!BBH", opcode, 126, size)
+    else:
+        head = struct.pack("!BBQ", opcode, 127, size)
+    return head + payload
 
 
 class StreamProtocol(WebSocketsSansIOProtocol):
@@ -62,6 +108,8 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         super().__init__(*args, **kwargs)
         self.logger = _logger
         self.conn = _Connection(max_size=self.config.ws_max_size, logger=_logger)
+        self._socket: Socket | None = None
+        self._ending = False
 
     def connection_made(self, transport: BaseTransport) -> None:
         """As in uvicorn, with small buffers."""
@@ -76,14 +124,67 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         """As in uvicorn; the application, which starts after this, finds the extension in its scope."""
         super().handle_connect(event)
         if hasattr(self, "scope"):  # there is none if the request was no handshake
+            self._socket = Socket(self.transport, self.writable)
             extensions = cast(dict[str, object], self.scope["extensions"])
-            extensions[EXTENSION] = Socket(self.transport, self.writable)
+            extensions[EXTENSION] = self._socket
 
     async def send(self, message: ASGISendEvent) -> None:
         """As in uvicorn. A refusal by an HTTP response is an answer too, not a missing handshake to be logged."""
+        if message["type"] == "websocket.close":
+            self._end()
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
             self.handshake_complete = True
+        elif message["type"] == "websocket.accept":
+            self._open()
+
+    # What ends or holds up the ready-made frames, which go past the server. An ended one has its descriptor until
+    # connection_lost has returned, so no frame can reach whoever gets the same number next.
+
+    def pause_writing(self) -> None:
+        """As in uvicorn."""
+        super().pause_writing()
+        if self._socket is not None:
+            self._socket.open = False
+
+    def resume_writing(self) -> None:
+        """As in uvicorn."""
+        super().resume_writing()
+        self._open()
+
+    def handle_close(self, event: Frame) -> None:
+        """As in uvicorn."""
+        self._end()
+        super().handle_close(event)
+
+    def handle_parser_exception(self) -> None:
+        """As in uvicorn."""
+        self._end()
+        super().handle_parser_exception()
+
+    def keepalive_timeout(self) -> None:
+        """As in uvicorn."""
+        self._end()
+        super().keepalive_timeout()
+
+    def shutdown(self) -> None:
+        """As in uvicorn."""
+        self._end()
+        super().shutdown()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """As in uvicorn."""
+        self._end()
+        super().connection_lost(exc)
+
+    def _open(self) -> None:
+        if self._socket is not None:
+            self._socket.open = self.handshake_complete and not self._ending and self.writable.is_set()
+
+    def _end(self) -> None:
+        self._ending = True
+        if self._socket is not None:
+            self._socket.open = False
 
 
 def uvicorn_options() -> dict[str, Any]:

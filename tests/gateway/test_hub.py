@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from functools import partial
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,6 +22,29 @@ ALL = View(frozenset(TOPICS), EVERYTHING)
 
 
 @dataclass
+class Wire:
+    """A line as the server has it: takes ready-made frames while nothing stands against it."""
+
+    follower: Follower
+    open: bool = True
+
+    def push(self, frame: bytes) -> bool:
+        if self.open:
+            self.follower.receive(decoded(unframed(frame)))
+        return self.open
+
+
+def unframed(frame: bytes) -> str | bytes:
+    """The message in a WebSocket frame, as RFC 6455 has it."""
+    size, at = frame[1], 2
+    if size >= 126:
+        at = 4 if size == 126 else 10
+        size = int.from_bytes(frame[2:at], "big")
+    assert len(frame) == at + size, "a frame is its head and its payload"
+    return frame[at:].decode() if frame[0] == 0x81 else frame[at:]
+
+
+@dataclass
 class World:
     """A space, its hub, and subscribers with their clients."""
 
@@ -33,9 +57,13 @@ class World:
         self.hub = Hub(self.ledger, lambda: self.stale_since, self.clock, heartbeat=0.01)
         self.places: list[tuple[Subscriber, Follower]] = []
 
-    def join(self, view: View, encoding: Encoding = "json", *, merge: bool = True) -> tuple[Subscriber, Follower]:
-        number = len(self.places)
-        place = (self.hub.subscribe(view, encoding, lambda: self.woken.append(number), merge=merge), Follower())
+    def join(
+        self, view: View, encoding: Encoding = "json", *, merge: bool = True, wired: bool = False
+    ) -> tuple[Subscriber, Follower]:
+        number, follower = len(self.places), Follower()
+        wake = partial(self.woken.append, number)
+        line = Wire(follower) if wired else None
+        place = (self.hub.subscribe(view, encoding, wake, merge=merge, line=line), follower)
         self.places.append(place)
         return place
 
@@ -94,6 +122,7 @@ HAPPENINGS = (
     "resume",
     "resume",
     "unmerged",
+    "line",
 )
 
 
@@ -104,7 +133,7 @@ def steps() -> st.SearchStrategy[list[Step]]:
     )
 
 
-def play(world: World, step: Step) -> None:
+def play(world: World, step: Step) -> None:  # noqa: C901 - one case a happening
     place = world.places[step.who]
     match step.what:
         case "put":
@@ -128,6 +157,8 @@ def play(world: World, step: Step) -> None:
             world.clock.now += 0.7
         case "resume" | "unmerged" | "leave":
             rejoin(world, step)
+        case "line" if isinstance(place[0].line, Wire):
+            place[0].line.open = not place[0].line.open
 
 
 def rejoin(world: World, step: Step) -> None:
@@ -136,9 +167,9 @@ def rejoin(world: World, step: Step) -> None:
     world.hub.leave(subscriber)
     if step.what != "resume":
         follower = Follower()
-    again = world.hub.subscribe(
-        subscriber.view, subscriber.encoding, lambda: None, follower.position, merge=step.what != "unmerged"
-    )
+    line = None if subscriber.line is None else Wire(follower)
+    merge, since = step.what != "unmerged", follower.position
+    again = world.hub.subscribe(subscriber.view, subscriber.encoding, lambda: None, since, merge=merge, line=line)
     world.places[step.who] = (again, follower)
 
 
@@ -151,7 +182,7 @@ def test_every_subscriber_is_exact_at_its_position_and_reaches_the_newest(
     ledger.start_epoch()
     world = World(ledger)
     for number in range(3):
-        world.join(their_views[number % len(their_views)], encoding)
+        world.join(their_views[number % len(their_views)], encoding, wired=number > 0)
     for step in history:
         play(world, step)
     world.hub.changed()
@@ -352,3 +383,36 @@ async def test_everyone_gets_a_heartbeat_within_its_time_when_nothing_happens() 
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+def test_who_is_in_step_is_written_to_at_once_and_who_is_not_is_woken() -> None:
+    world = started()
+    wired, other = world.join(ALL, wired=True), world.join(ALL)
+    for place in (wired, other):
+        world.read_all(place)
+    world.woken.clear()
+    world.put(("calls", "1", call(1)))
+    assert world.woken == [1]
+    assert wired[1].position == wired[0].position == world.ledger.position
+    assert wired[1].state == plain(ALL.snapshot(world.ledger))
+    assert isinstance(wired[0].line, Wire)
+    wired[0].line.open = False
+    world.put(("calls", "2", call(2)))
+    assert 0 in world.woken
+    wired[0].line.open = True
+    assert world.read_all(wired) == ["change"]
+    assert wired[1].state == plain(ALL.snapshot(world.ledger))
+
+
+async def test_under_load_changes_are_told_as_one_and_none_is_left_out() -> None:
+    world = started()
+    places = [world.join(ALL, wired=True) for _ in range(300)]
+    for place in places:
+        world.read_all(place)
+    frames = len(places[0][1].seen)
+    for number in range(200):
+        world.put(("calls", str(number % 10), call(number)))
+    while world.hub._later is not None:  # noqa: ASYNC110 - the loop's own timer
+        await asyncio.sleep(0.01)
+    assert all(follower.position == world.ledger.position for _, follower in places)
+    assert len(places[0][1].seen) - frames < 200

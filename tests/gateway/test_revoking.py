@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 from starlette.types import ASGIApp
 from websockets.exceptions import ConnectionClosed
 
+from gateway.session import Session
 from tests.gateway.entities import call
 from tests.gateway.serving import Served, ended_with, serving, subscribed
 
@@ -37,8 +39,25 @@ async def test_a_key_revoked_while_its_stream_is_being_let_in_gets_no_frame() ->
 async def test_no_frame_follows_a_revocation_even_if_a_change_was_on_its_way() -> None:
     async with serving() as served, served.connect() as stream:
         await subscribed(stream)
-        served.put("calls", "1", call(1))
         served.live.revoke("reader")
+        served.put("calls", "1", call(1))
+        with pytest.raises(ConnectionClosed) as end:
+            await stream.recv()
+        assert ended_with(end.value)[0] == 4001
+
+
+async def test_no_frame_follows_a_revocation_even_if_it_waited_for_a_full_socket() -> None:
+    async with serving() as served, served.connect() as stream:
+        await subscribed(stream)
+        [session] = [one for one in served.live._sessions if isinstance(one, Session)]
+        assert session._socket is not None
+        session._socket._writable.clear()
+        session._socket.holds += 1
+        served.put("calls", "1", call(1))
+        await asyncio.sleep(0.05)
+        served.live.revoke("reader")
+        session._socket.holds -= 1
+        session._socket._writable.set()
         with pytest.raises(ConnectionClosed) as end:
             await stream.recv()
         assert ended_with(end.value)[0] == 4001

@@ -75,10 +75,11 @@ async def test_a_gateway_killed_and_started_again_while_another_serves_on(pbx: S
         kinds: list[str] = []
         other.on_update(lambda update: kinds.append(update.kind))
         await place.running[1].kill()
-        await place.start("gateway", "--port", str(place.port))
         snapshots = Snapshots(held)
-        await until(lambda: snapshots.count > 0, WITHIN)
+        await place.start("gateway", "--port", str(place.port))
+        await until(lambda: held.client.resumed > 0, WITHIN)
         await right(pbx, held)
+        assert snapshots.count == 0, "the log reaches back to where it was"
         await right(pbx, other)
         assert "change" in kinds
         assert "snapshot" not in kinds, "the other gateway's subscriber must not have noticed anything"
@@ -90,10 +91,11 @@ async def test_a_gateway_that_is_told_to_end_sends_its_subscribers_away_and_ends
     async with watching(place) as held:
         await right(pbx, held)
         assert await place.running[1].terminate() == 0
-        await place.start("gateway", "--port", str(place.port))
         snapshots = Snapshots(held)
-        await until(lambda: snapshots.count > 0, WITHIN)
+        await place.start("gateway", "--port", str(place.port))
+        await until(lambda: held.client.resumed > 0, WITHIN)
         await right(pbx, held)
+        assert snapshots.count == 0, "the log reaches back to where it was"
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["with its data", "emptied"])
