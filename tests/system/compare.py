@@ -25,6 +25,7 @@ ARRIVES = 0.5
 _ONLY_WATCHED = ("direction", "queue", "did", "owner", "talkTo", "startedAt", "answeredAt")
 _LINE = r"\('externalline', '[^']*', '(?:Dialing|Connected)'\)"
 _ACCEPTED = re.compile(rf": leg \S+ is {_LINE}, should be {_LINE}$")
+_CONFERRED = re.compile(r": leg \S+ is \('conference', '\S*', '\w+'\), should be \('conference', '\S*', '\w+'\)$")
 SYSTEM_KINDS = {"queue", "ivr", "specialmenu", "parking", "conference", "fax"}
 
 
@@ -86,10 +87,10 @@ def knowable(found: list[str]) -> list[str]:
     """Of these differences those that must not be even if a call was not watched from its beginning.
 
     No answer tells who began a call, when, through which queue; nor whether a caller's line had been accepted before
-    the phone began to ring that rings now.
+    the phone began to ring that rings now; nor who is whose other side in a conference.
     """
     told = [what for what in found if not any(f": {word} " in what for word in _ONLY_WATCHED)]
-    return [what for what in told if not _ACCEPTED.search(what)]
+    return [what for what in told if not (_ACCEPTED.search(what) or _CONFERRED.search(what))]
 
 
 def _call(truth: TruthCall, held: Mapping[str, Any], known: Known, named: frozenset[str]) -> Iterator[str]:
@@ -213,5 +214,6 @@ def _ended(truth: TruthEnded, held: Mapping[str, Any], known: Known) -> Iterator
         yield f"direction {held['direction']}, should be {truth.direction}"
     if whole and told and held["outcome"] != truth.outcome:
         yield f"outcome {held['outcome']}, should be {truth.outcome}"
-    if held["caller"] != truth.caller:
+    from_the_start = truth.answer_shown_at is None or truth.shown_at != truth.answer_shown_at
+    if from_the_start and held["caller"] != truth.caller:
         yield f"caller {held['caller']}, should be {truth.caller}"
