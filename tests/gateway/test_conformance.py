@@ -1,7 +1,7 @@
 """The server under our protocol class speaks WebSocket as RFC 6455 has it: Autobahn's cases, driven by kosoku.
 
-Left out are performance (9.*) and compression (12.*, 13.*), which is not offered. Our class closes with codes of its own
-where a message is too large, which is beyond these cases.
+Left out are performance (9.*) and compression (12.*, 13.*), which is not offered. Our class closes with codes of its
+own where a message is too large, which is beyond these cases.
 """
 
 from __future__ import annotations
