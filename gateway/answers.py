@@ -96,16 +96,20 @@ def encode(value: object, position: Position) -> Answer:
     return Answer(body, f'"{blake2b(body, digest_size=16).hexdigest()}"', position)
 
 
-def respond(answer: Answer, stale_since: str | None, method: str, if_none_match: str | None) -> Response:
-    """The response to a GET, HEAD or POST: 304 to a GET or HEAD if the client has this answer already."""
+def answer_headers(answer: Answer, stale_since: str | None) -> dict[str, str]:
+    """The headers that an answer bears, whether its body is sent or not."""
     headers = {
         "ETag": answer.etag,
         "Cache-Control": "private, no-cache",
         "Vary": _VARY,
         "Callmon-Position": str(answer.position),
     }
-    if stale_since is not None:
-        headers["Callmon-Stale-Since"] = stale_since
+    return headers if stale_since is None else headers | {"Callmon-Stale-Since": stale_since}
+
+
+def respond(answer: Answer, stale_since: str | None, method: str, if_none_match: str | None) -> Response:
+    """The response to a GET, HEAD or POST: 304 to a GET or HEAD if the client has this answer already."""
+    headers = answer_headers(answer, stale_since)
     if method in ("GET", "HEAD") and if_none_match is not None and matches(if_none_match, answer.etag):
         return Response(status_code=304, headers=headers)
     return json_response(answer.body, headers=headers, head=method == "HEAD")

@@ -76,6 +76,8 @@ class KeyTable:
     """
 
     def __init__(self, keys: Iterable[ApiKey] | None) -> None:
+        self.version = 0
+        """Another number whenever the table is another."""
         self._keys: tuple[ApiKey, ...] | None = None if keys is None else tuple(keys)
         self._followed: dict[str, tuple[ApiKey, ...] | None] = {}
 
@@ -87,14 +89,17 @@ class KeyTable:
     def replace(self, keys: Iterable[ApiKey]) -> None:
         """From now on these are the given keys."""
         self._keys = tuple(keys)
+        self.version += 1
 
     def expect(self, pbx: str) -> None:
         """Keys of this PBX are to come by :meth:`learn`: until then an unknown key may be one of them."""
         self._followed.setdefault(pbx, None)
+        self.version += 1
 
     def learn(self, pbx: str, keys: Iterable[ApiKey]) -> None:
         """From now on these are the followed keys of this PBX."""
         self._followed[pbx] = tuple(keys)
+        self.version += 1
 
     def find(self, raw: str, now: str) -> ApiKey:
         """The key's entry; ``now`` is an instant. Every entry is compared, whichever matches, in constant time.

@@ -12,7 +12,7 @@ from gateway.commands_table import RESERVED
 from gateway.docs import ADDRESSES as DOCUMENTS
 from gateway.webapi import KEY_NAME
 
-_GUARDS = {
+GUARDS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
@@ -44,7 +44,7 @@ class Guarded:
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in _GUARDS.items():
+                for name, value in GUARDS.items():
                     headers.setdefault(name, value)
             await send(message)
 

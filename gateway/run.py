@@ -19,6 +19,7 @@ from gateway.config import GatewaySection
 from gateway.keyfeed import KeyFeed
 from gateway.live import Live
 from gateway.pbxview import open_view
+from gateway.repeats import Repeats
 from gateway.spending import Spending
 from gateway.tickets import Tickets
 from gateway.wsprotocol import uvicorn_options
@@ -49,14 +50,9 @@ async def serving(
     tickets = Tickets(redis, frozenset(pbxs), keys, time.time)
     live = Live(pbxs, keys, settings.stream.settings(), tickets=tickets)
     spending = Spending(redis, settings.budgets.budgets())
+    app = create_app(pbxs, keys, streams=live.routes(), spending=spending, cors_origins=settings.cors_origins)
     config = uvicorn.Config(
-        create_app(
-            pbxs,
-            keys,
-            streams=live.routes(),
-            spending=spending,
-            cors_origins=settings.cors_origins,
-        ),
+        Repeats(app, keys, spending, time.time),
         forwarded_allow_ips=settings.forwarded_allow_ips,
         access_log=False,
         log_config=None,

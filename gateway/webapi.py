@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 KEY_NAME = "callmon.key"
 """Where in a request's scope the name of its key stands, for the log."""
+REPEATABLE = "callmon.repeatable"
+"""Where a query that was answered leaves its key, view and question, for :mod:`gateway.repeats`."""
 _BUDGET = "callmon.budget"
 _BARE_METHODS = ("GET", "HEAD")
 
@@ -127,7 +129,7 @@ class WebApi:
             asked = view.asked(key.visibility, arguments)
             return await changing.carry_out(request, view, key, command, asked)
         await changing.at_least(request, view, command)
-        return await self._query(request, view, Question(command, arguments, key.visibility), keys)
+        return await self._query(request, view, key, Question(command, arguments, key.visibility), keys)
 
     async def _spend(self, request: Request, key: ApiKey, command: Command | None) -> None:
         if self._spending is not None:
@@ -135,7 +137,7 @@ class WebApi:
             request.scope[_BUDGET] = {} if left is None else left.headers
 
     async def _query(
-        self, request: Request, view: PbxView, question: Question, keys: tuple[str | None, ...]
+        self, request: Request, view: PbxView, key: ApiKey, question: Question, keys: tuple[str | None, ...]
     ) -> Response:
         known = request.headers.get("if-none-match")
         answer, applied = view.ask(question), None
@@ -145,6 +147,7 @@ class WebApi:
             authenticate(self._keys, keys, from_unix(self._clock()))  # it may have been revoked meanwhile
         stale_since = view.replica_of(question.command.space).stale_since
         response = respond(answer, stale_since, request.method, known)
+        request.scope[REPEATABLE] = (key, view, question)
         if applied is not None:
             response.headers["Preference-Applied"] = f"wait={applied}"
         return response

@@ -1,0 +1,172 @@
+"""The short way for repeated queries: it answers as the long way does, and steps aside for whatever is not the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import fakeredis
+import httpx
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from gateway.app import create_app
+from gateway.auth import ApiKey, KeyTable, digest_of
+from gateway.commands_table import COMMANDS
+from gateway.openapi_examples import arguments_of
+from gateway.pbxview import PbxView
+from gateway.repeats import MOST, Repeats
+from gateway.spending import Spending
+from monitor.model.apikeys import Budgets
+from monitor.model.change import Change, Edit, Position
+from monitor.model.instants import from_unix
+from tests.gateway import entities
+from tests.gateway.world import view
+
+KEY = "a-key-of-the-tests"
+QUERY = f"/webapi/{KEY}/pbx.calls.get"
+NOW = 1_800_000_000.0
+
+
+@dataclass
+class Desk:
+    """The application with and without the short way; ``long``: how many requests went the long way."""
+
+    view: PbxView
+    keys: KeyTable
+    now: float = NOW
+    long: int = 0
+    spending: Spending | None = None
+    apps: list[Any] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        app = create_app({"main": self.view}, self.keys, spending=self.spending, clock=lambda: self.now)
+
+        async def counted(scope: Scope, receive: Receive, send: Send) -> None:
+            self.long += 1
+            await app(scope, receive, send)
+
+        self.apps = [app, Repeats(counted, self.keys, self.spending, lambda: self.now)]
+
+    async def get(self, path: str, headers: dict[str, str] | None = None, *, short: bool = True) -> httpx.Response:
+        transport = httpx.ASGITransport(app=self.apps[short])
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
+            return await http.get(path, headers=headers)
+
+    def put(self, topic: str, id_: str, entity: Any) -> None:
+        replica = self.view.live
+        assert replica.position is not None
+        edit = Edit(topic, id_, replica.state[topic].get(id_), entity)
+        at = Position(replica.position.epoch, replica.position.seq + 1)
+        replica.apply(Change(at, entities.START, (edit,)))
+
+
+def key(**given: Any) -> ApiKey:
+    return ApiKey("test", digest_of(KEY), "main", frozenset({"read", "contacts"}), **given)
+
+
+@pytest.fixture
+async def desk() -> Desk:
+    return Desk(view(), KeyTable([key()]))
+
+
+def same(one: httpx.Response, other: httpx.Response) -> bool:
+    return (one.status_code, one.content, sorted(one.headers.items())) == (
+        other.status_code,
+        other.content,
+        sorted(other.headers.items()),
+    )
+
+
+@pytest.mark.parametrize("name", [name for name, command in COMMANDS.items() if command.query is not None])
+async def test_every_query_is_answered_as_by_the_long_way(desk: Desk, name: str) -> None:
+    path = f"/webapi/{KEY}/{name}"
+    arguments = dict(arguments_of(COMMANDS[name]))
+    query = f"{path}?{httpx.QueryParams(arguments)}" if arguments else path
+    long = await desk.get(query, short=False)
+    first = await desk.get(query)
+    again = await desk.get(query)
+    assert same(long, first)
+    if long.status_code == 200:
+        assert same(long, again)
+        assert desk.long == 1
+        tag = {"If-None-Match": long.headers["etag"]}
+        assert same(await desk.get(query, tag, short=False), await desk.get(query, tag))
+        assert desk.long == 1
+    else:
+        assert desk.long == 2, "what is refused goes the long way"
+
+
+async def test_what_changed_is_in_the_next_answer(desk: Desk) -> None:
+    before = (await desk.get(QUERY)).json()["result"]
+    tag = (await desk.get(QUERY)).headers["etag"]
+    desk.put("calls", "4711", entities.call(4711))
+    after = await desk.get(QUERY, {"If-None-Match": tag})
+    assert (after.status_code, after.json()["result"], desk.long) == (200, before + 1, 1)
+    desk.view.live.silent(entities.START)
+    assert (await desk.get(QUERY)).headers["callmon-stale-since"] == entities.START
+
+
+@pytest.mark.parametrize("way", ["authorization", "x-api-key", "query"])
+async def test_who_asks_is_part_of_what_is_remembered(desk: Desk, way: str) -> None:
+    ways: dict[str, tuple[str, dict[str, str]]] = {
+        "authorization": ("/webapi/pbx.calls.get", {"Authorization": f"Bearer {KEY}"}),
+        "x-api-key": ("/webapi/pbx.calls.get", {"X-API-Key": KEY}),
+        "query": (f"/webapi/pbx.calls.get?key={KEY}", {}),
+    }
+    path, headers = ways[way]
+    for _ in range(2):
+        assert (await desk.get(path, headers)).status_code == 200
+    assert desk.long == 1
+    wrong = {name: value + "x" for name, value in headers.items()}
+    assert (await desk.get(path + ("" if headers else "x"), wrong)).status_code == 401
+    assert (await desk.get("/webapi/pbx.calls.get")).status_code == 401
+
+
+async def test_a_key_that_is_gone_expired_or_limited_now_is_not_answered_from_memory(desk: Desk) -> None:
+    for _ in range(2):
+        assert (await desk.get(QUERY)).status_code == 200
+    desk.keys.replace([])
+    assert (await desk.get(QUERY)).status_code == 401
+    desk.keys.replace([key(expires=from_unix(NOW + 10))])
+    for _ in range(2):
+        assert (await desk.get(QUERY)).status_code == 200
+    desk.now += 11
+    assert (await desk.get(QUERY)).status_code == 401
+    desk.keys.replace([key(networks=("192.0.2.0/24",))])
+    assert (await desk.get(QUERY)).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://wall.example.com"},
+        {"Prefer": "wait=1"},
+        {"Callmon-Min-Position": "x"},
+    ],
+    ids=["from a page", "would wait", "wants a position"],
+)
+async def test_whatever_is_out_of_the_ordinary_goes_the_long_way(desk: Desk, headers: dict[str, str]) -> None:
+    await desk.get(QUERY)
+    await desk.get(QUERY, headers)
+    assert desk.long == 2
+
+
+async def test_a_budget_is_counted_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    spending = Spending(fakeredis.FakeAsyncRedis(), Budgets(5, 5, 5, 5), clock=lambda: 0.0)
+    leases = spending._lease_of(key(), 5)
+    leases.reads.go_alone()
+    desk = Desk(view(), KeyTable([key()]), spending=spending)
+    answers = [await desk.get(QUERY) for _ in range(7)]
+    assert [answer.status_code for answer in answers] == [200] * 5 + [429] * 2
+    assert [answer.headers["ratelimit"].split(";")[1] for answer in answers[:5]] == ["r=4", "r=3", "r=2", "r=1", "r=0"]
+    assert desk.long == 3
+
+
+async def test_memory_is_bounded(desk: Desk) -> None:
+    await desk.get(QUERY)
+    known = desk.apps[1]._known
+    [one] = known.values()
+    known.update({(number,): one for number in range(MOST)})
+    await desk.get(QUERY + "?&")
+    assert len(known) == 1
