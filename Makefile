@@ -5,7 +5,7 @@ ARGS ?=
 # Tests wait for sockets and processes more than they compute.
 WORKERS ?= 2
 
-.PHONY: help demo test lint typecheck unit bench lock clean
+.PHONY: help demo test lint typecheck unit bench bench-quick lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -34,8 +34,16 @@ typecheck: .venv/dev.stamp
 unit: .venv/dev.stamp
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
-bench: .venv/dev.stamp ## latency beside a bare Redis publish in the same run
-	$(BIN)/python -m tests.bench $(ARGS)
+bench: .venv/dev.stamp .venv/node.stamp ## CPU, latency and memory beside what others need; writes tests/bench/README.md
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+bench-quick: .venv/dev.stamp ## the five main ratios in under 45 seconds, as JSON in the last line
+	@$(BIN)/python -m tests.bench --quick $(ARGS)
+
+# A peer of the benchmarks; without npm its rows are left out.
+.venv/node.stamp: .venv/dev.stamp
+	@! command -v npm >/dev/null || npm install --silent --no-fund --no-audit --prefix .venv/node ws@8
+	@touch $@
 
 lock: .venv/dev.stamp ## pin the newest versions that fit (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --upgrade --no-header \

@@ -76,7 +76,9 @@ def _message(kind: type[Struct]) -> dict[str, Any]:
 def _schemas() -> dict[str, Schema]:
     entities: dict[str, type[Entity]] = TOPICS | BOOK_TOPICS
     frames = {kind.__name__: _frame(kind) for kind in get_args(Frame)}
-    return frames | schemas_of(entities.values()) | _of_topics(entities) | _SAID
+    watchable = [command.name for command in COMMANDS.values() if command.query is not None]  # a site's own among them
+    named = {"Watchable": {"type": "string", "enum": watchable, "description": "Its answer comes when it is another."}}
+    return frames | schemas_of(entities.values()) | _of_topics(entities) | named | _SAID
 
 
 def _frame(kind: type[Struct]) -> Schema:
@@ -164,7 +166,6 @@ _FILTER: Final[Schema] = {
     },
     "additionalProperties": False,
 }
-_WATCHABLE: Final = [command.name for command in COMMANDS.values() if command.query is not None]
 _SAID: Final[dict[str, Schema]] = {
     "Subscribe": {
         "title": "Subscribe",
@@ -190,7 +191,7 @@ _SAID: Final[dict[str, Schema]] = {
                 "type": "boolean",
                 "description": "False: every change by itself, as far as the log reaches, for those who count.",
             },
-            "query": {"type": "string", "enum": _WATCHABLE, "description": "Its answer comes whenever it is another."},
+            "query": {"$ref": PLACE + "Watchable"},
             "params": {
                 "type": "object",
                 "additionalProperties": {"type": ["string", "integer"]},

@@ -29,8 +29,10 @@ _SLOTS = 20
 """Into how many portions heartbeats are divided."""
 _TOUCHES_KEPT = 4096
 _PATIENCE = 2
-_REST_AFTER = 0.002
-"""Seconds: what takes longer is followed by a rest of the same length, so that queries are answered in between."""
+_SLICE = 0.005
+"""Seconds for which subscribers are told without a break."""
+_PORTION = 64
+"""So many are told between two looks at the clock."""
 
 
 class Line(Protocol):
@@ -48,7 +50,7 @@ class Subscriber:
     """
 
     __slots__ = (
-        *("encoding", "heartbeat_due", "line", "merge", "patience", "position", "resuming"),
+        *("at", "encoding", "heartbeat_due", "line", "merge", "patience", "position", "resuming"),
         *("slot", "snapshot_due", "view", "wake"),
     )
 
@@ -56,6 +58,8 @@ class Subscriber:
         self, view: View, encoding: Encoding, wake: Callable[[], None], slot: int, line: Line | None = None
     ) -> None:
         self.line = line
+        self.at = 0
+        """Where in its view's list it stands."""
         self.view = view
         self.encoding = encoding
         self.wake = wake
@@ -96,8 +100,8 @@ class Hub:
         self._slots: tuple[set[Subscriber], ...] = tuple(set() for _ in range(_SLOTS))
         self._next_slot = count()
         self._told_stale: str | None = None
-        self._rest_until = 0.0
-        self._later: asyncio.TimerHandle | None = None
+        self._telling: dict[_Track, None] = {}
+        self._turn: asyncio.Handle | None = None
 
     @property
     def ready(self) -> bool:
@@ -148,50 +152,56 @@ class Hub:
     def changed(self) -> None:
         """The replica has moved, or the monitor fell silent or was heard again: tell those whom it concerns.
 
-        At once, or, if telling all has just taken long, after as long again: what changes meanwhile is told as one.
+        At once, but only for a moment without a break; what changes while the others wait is told them as one.
         """
-        wait = self._rest_until - perf_counter()
-        if wait <= 0:
-            self._tell_all()
-        elif self._later is None:
-            try:
-                self._later = asyncio.get_running_loop().call_later(wait, self._rested)
-            except RuntimeError:  # nothing runs that could call us later
-                self._tell_all()
-
-    def _rested(self) -> None:
-        self._later = None
-        self._tell_all()
-
-    def _tell_all(self) -> None:
-        began = perf_counter()
-        for track in list(self._tracks.values()):
-            if track.advance():
-                self._tell(track)
+        for track in self._tracks.values():
+            track.advance()
+            if track.untold:
+                track.untold = False
+                track.left = len(track.subscribers)
+                self._telling[track] = None
+        if self._telling and self._turn is None:
+            self._tell_some()
         stale_since = self._stale_since()
         if stale_since != self._told_stale:
             self._told_stale = stale_since
             for slot in self._slots:
                 self._beat(slot)
-        ended = perf_counter()
-        if ended - began > _REST_AFTER:
-            self._rest_until = ended + (ended - began)
 
-    def _tell(self, track: _Track) -> None:
+    def _tell_some(self) -> None:
+        """Go on telling for a moment; then requests and the bus have their turn."""
+        self._turn = None
+        until = perf_counter() + _SLICE
+        while self._telling:
+            track = next(iter(self._telling))
+            del self._telling[track]
+            while track.left:
+                self._tell(track, track.portion())
+                if perf_counter() >= until:
+                    break
+            if track.left:
+                self._telling[track] = None  # after the others
+                try:
+                    self._turn = asyncio.get_running_loop().call_soon(self._tell_some)
+                except RuntimeError:  # nothing runs that could call us again
+                    until = float("inf")
+                    continue
+                return
+
+    def _tell(self, track: _Track, subscribers: list[Subscriber]) -> None:
         """Write the change to every line that can take it; wake the others."""
         now = self._history.position
-        frames: dict[tuple[Position | None, Encoding], bytes | None] = {}
         told: Position | None = None
         encoding: Encoding | None = None
         frame: bytes | None = None
-        for subscriber in track.subscribers:
-            if subscriber.line is not None and subscriber.in_step:
+        for subscriber in subscribers:
+            line = subscriber.line
+            # in_step, written out: a call more for each delivery is felt
+            if line is not None and subscriber.merge and not (subscriber.snapshot_due or subscriber.resuming):
                 if subscriber.position is not told or subscriber.encoding is not encoding:
                     told, encoding = subscriber.position, subscriber.encoding
-                    if (told, encoding) not in frames:
-                        frames[told, encoding] = self._ready_change(track, told, encoding)
-                    frame = frames[told, encoding]
-                if frame is not None and subscriber.line.push(frame):
+                    frame = self._ready_change(track, told, encoding)
+                if frame is not None and line.push(frame):
                     subscriber.position = now
                     continue
             subscriber.wake()
@@ -298,7 +308,7 @@ class Hub:
         track = self._tracks.get(subscriber.view)
         if track is None:
             track = self._tracks[subscriber.view] = _Track(subscriber.view, self._history)
-        track.subscribers.add(subscriber)
+        track.add(subscriber)
         subscriber.merge = merge
         subscriber.snapshot_due = True
         told = subscriber.position
@@ -309,9 +319,10 @@ class Hub:
 
     def _exit(self, subscriber: Subscriber) -> None:
         track = self._tracks[subscriber.view]
-        track.subscribers.discard(subscriber)
+        track.remove(subscriber)
         if not track.subscribers:
             del self._tracks[subscriber.view]
+            self._telling.pop(track, None)
 
 
 class _Track:
@@ -322,13 +333,39 @@ class _Track:
     """
 
     def __init__(self, view: View, history: History) -> None:
-        self.subscribers: set[Subscriber] = set()
+        self.subscribers: list[Subscriber] = []
+        self.untold = False
+        """Whether the view has changed since :attr:`left` was last set to all."""
+        self.left = 0
+        """How many are still to be told, from where it was left off and around."""
+        self._next = 0
         self.view = view
         self._history = history
         self._at: Position | None = None
         self._watched_from = 0
         self._touched: list[int] = []
         self._restart()
+
+    def add(self, subscriber: Subscriber) -> None:
+        """One more."""
+        subscriber.at = len(self.subscribers)
+        self.subscribers.append(subscriber)
+
+    def remove(self, subscriber: Subscriber) -> None:
+        """One less; the last takes its place, and as it might be passed over so, all are looked at again."""
+        last = self.subscribers.pop()
+        if last is not subscriber:
+            self.subscribers[subscriber.at] = last
+            last.at = subscriber.at
+        self.left = self.left and len(self.subscribers)
+
+    def portion(self) -> list[Subscriber]:
+        """Some of those who are left, who then are no longer."""
+        start = self._next if self._next < len(self.subscribers) else 0
+        some = self.subscribers[start : start + min(_PORTION, self.left)]
+        self._next = start + len(some)
+        self.left -= len(some)
+        return some
 
     def advance(self) -> bool:
         """Follow the replica. Returns whether the view changed, or may have."""
@@ -339,10 +376,12 @@ class _Track:
         changes = self._history.since(at.seq) if at and at.epoch == now.epoch and at.seq < now.seq else None
         if changes is None:
             self._restart()
+            self.untold = True
             return True
         self._at = now
         touched = [change.position.seq for change in changes if self.view.touched_by(change)]
         self._touched.extend(touched)
+        self.untold = self.untold or bool(touched)
         if len(self._touched) > _TOUCHES_KEPT:
             keep = _TOUCHES_KEPT // 2
             self._watched_from = self._touched[-keep - 1]

@@ -1,4 +1,4 @@
-"""``make bench``: latency beside a bare Redis in the same run, and how far behind a subscriber is in a rush."""
+"""``make bench`` and ``make bench-quick``."""
 
 from __future__ import annotations
 
@@ -7,14 +7,8 @@ import sys
 import uvloop
 
 from monitor import logs
-from tests.bench import latency, rush
-
-
-async def _run(*, quick: bool) -> None:
-    await latency.run(50 if quick else 400)
-    await rush.run(5 if quick else 20)
-
+from tests.bench import full, quick
 
 if __name__ == "__main__":
     logs.configure("error", "human")
-    uvloop.run(_run(quick="--quick" in sys.argv[1:]))
+    uvloop.run(quick.run() if "--quick" in sys.argv[1:] else full.run())

@@ -1,9 +1,8 @@
-"""From the simulated PBX's event to the bytes at a subscriber's socket.
+"""How long a change takes, under light load, from the body that the PBX gave to the bytes at a subscriber's socket.
 
-What lies between: the event on Call Control's WebSocket, the read of the participant over HTTP (3CX's events carry no
-body), the tracker, one transaction on Redis, pub/sub, the gateway's replica and one encoding, the subscriber's socket.
-The peer is a bare PUBLISH of as many bytes to a bare subscriber of the same server, measured in the same run. All
-parties share one process and one event loop, so the figures hold everybody's CPU time.
+What lies between: the tracker, the publisher's transaction on a real Redis, pub/sub, a real gateway process with its
+replica and one encoding, the socket. The peer is a bare PUBLISH of as many bytes to a bare subscriber of the same
+server by the same Redis client, in turn with it. Writer, gateway and receivers are processes of their own.
 """
 
 from __future__ import annotations
@@ -11,86 +10,72 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from statistics import median, quantiles
 
-from rich.console import Console
-from rich.table import Table
-from websockets.asyncio.client import connect
+from tests.bench.bus_feed import Writer, gateway, stream_paths, writing
+from tests.bench.office import Office
+from tests.bench.processes import Party, party, python
+from tests.bus import RealBus
 
-from monitor.model.wire import from_json
-from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
-from tests.bus import Bus, real_bus
-from tests.system.stack import KEY, gateway, monitoring, subscriber, until
-
-_PAYLOAD = b"x" * 1_000
+_PAYLOAD = b"x" * 2_000
 """About as large as the announcement of one call's change."""
+_PAUSE = 0.003
+"""Seconds between two changes, so that each finds everybody at rest."""
+_TOGETHER = 20
+_LEAST = 300
+"""Bytes: more than a heartbeat, less than a call."""
 
 
-async def run(times: int) -> None:
-    """Measure ``times`` calls and as many bare publishes; print a table."""
-    async with real_bus() as bus:
-        ours = await _from_event_to_socket(bus, times)
-        bare = await _bare_publish(bus, times)
-    table = Table(title=f"Latency of {times} changes, milliseconds")
-    for heading in ("", "p50", "p99", "p50 ÷ bare"):
-        table.add_column(heading, justify="right" if heading else "left")
-    for name, seconds in (("PBX event → subscriber's socket", ours), ("bare Redis PUBLISH → receive", bare)):
-        ratio = f"{median(seconds) / median(bare):.1f}"
-        table.add_row(name, f"{median(seconds) * 1e3:.2f}", f"{percentile(seconds, 99) * 1e3:.2f}", ratio)
-    Console(width=100).print(table)
+@dataclass(frozen=True, slots=True)
+class Latencies:
+    """Seconds from the body, from the publish, and of a bare PUBLISH."""
+
+    body: list[float] = field(default_factory=list)
+    publish: list[float] = field(default_factory=list)
+    bare: list[float] = field(default_factory=list)
+
+    def ratio(self) -> float:
+        """Median from the body to that of a bare PUBLISH."""
+        return median(self.body) / median(self.bare)
 
 
-async def _from_event_to_socket(bus: Bus, times: int) -> Sequence[float]:
-    settings = SimulatorSettings(extensions=20, queues=1, traffic=False)
-    async with SimulatedPbx(settings) as pbx, monitoring(pbx, bus.client()), gateway(bus.client()) as address:
-        begun: dict[int, float] = {}
-
-        def heard(event: object) -> None:
-            call_id = _call_of(pbx, event)
-            if call_id is not None:
-                begun.setdefault(call_id, time.perf_counter())
-
-        pbx.switchboard.listen(heard)
-        async with subscriber(address) as held:
-            await until(lambda: held.state.get("system", {}).get("pbx", {}).get("connection") == "connected")
-        url = address.replace("http", "ws", 1) + f"/webapi/{KEY}/stream?topics=calls"
-        seconds: list[float] = []
-        async with connect(url, max_size=None) as socket:
-            while from_json(await socket.recv())["type"] != "snapshot":
-                pass
-            first, second = pbx.directory.extensions()[:2]
-            for _ in range(times):
-                outcome = pbx.switchboard.makecall(first, None, second, 30, {})
-                call_id = max(begun)
-                while str(call_id) not in from_json(frame := await socket.recv()).get("upsert", {}).get("calls", {}):
-                    assert frame
-                seconds.append(time.perf_counter() - begun[call_id])
-                assert outcome.finalstatus == "Success"
-                pbx.switchboard.drop_call(call_id)
-                while str(call_id) not in from_json(await socket.recv()).get("remove", {}).get("calls", []):
-                    pass
-        return seconds
+async def measure(bus: RealBus, times: int) -> Latencies:
+    """So many changes, and as many bare publishes."""
+    office = Office(100, 50)
+    found = Latencies()
+    async with (
+        writing(bus, office.tracker.state) as writer,
+        gateway(bus) as server,
+        party(*python("load")) as load,
+        party(*python("peers", "listen", bus.url)) as listener,
+    ):
+        await load.ask(do="open", group="", port=server.port, paths=stream_paths(1, "calls"))
+        sender = bus.client()
+        await asyncio.sleep(0.5)
+        for _ in range(0, times, _TOGETHER):
+            for _ in range(_TOGETHER):
+                await _change(office, writer, load, found)
+            for _ in range(_TOGETHER):
+                await asyncio.sleep(_PAUSE)
+                begun = time.perf_counter()
+                await sender.publish("bench", _PAYLOAD)
+                found.bare.append((await listener.hear(5))["at"] - begun)
+    return found
 
 
-def _call_of(pbx: SimulatedPbx, event: object) -> int | None:
-    view = pbx.switchboard.participant(getattr(event, "dn", ""), getattr(event, "participant_id", 0))
-    return None if view is None else view.callid
-
-
-async def _bare_publish(bus: Bus, times: int) -> Sequence[float]:
-    sender, receiver = bus.client(), bus.client()
-    seconds: list[float] = []
-    async with receiver.pubsub() as pubsub:
-        await pubsub.subscribe("bench")
-        received = pubsub.listen()
-        await anext(received)
-        for _ in range(times):
-            started = time.perf_counter()
-            await sender.publish("bench", _PAYLOAD)
-            async with asyncio.timeout(5):
-                await anext(received)
-            seconds.append(time.perf_counter() - started)
-    return seconds
+async def _change(office: Office, writer: Writer, load: Party, found: Latencies) -> None:
+    fact = next(office.facts)
+    await asyncio.sleep(_PAUSE)
+    had = (await load.ask(do="count", group=""))["bytes"]
+    load.tell(do="expect", group="", bytes=had + _LEAST)
+    begun = time.perf_counter()
+    edits = office.tracker.apply(fact)
+    applied = time.perf_counter()
+    await writer.publish(edits)
+    at = (await load.hear(5))["at"]
+    found.body.append(at - begun)
+    found.publish.append(at - applied)
 
 
 def percentile(seconds: Sequence[float], percent: int) -> float:

@@ -11,8 +11,6 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
-from rich.console import Console
-from rich.table import Table
 from websockets.asyncio.client import ClientConnection, connect
 
 from monitor.model.wire import from_json
@@ -20,6 +18,7 @@ from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
 from monitor.simulator.switchboard import Event, ParticipantUpsert
 from monitor.simulator.switches import Switches
 from tests.bench.latency import percentile
+from tests.bench.table import Sheet
 from tests.bus import real_bus
 from tests.system.stack import KEY, gateway, monitoring, subscriber, until
 
@@ -27,8 +26,8 @@ LATENCY = 0.05
 _Seen = dict[tuple[int, str, str], float]
 
 
-async def run(seconds: float) -> None:
-    """Measure for so many seconds; print a table."""
+async def measure(seconds: float) -> Sheet:
+    """For so many seconds."""
     settings = SimulatorSettings(extensions=800, queues=8, rate=4_000, speed=4, switches=Switches(latency=LATENCY))
     async with (
         real_bus() as bus,
@@ -55,7 +54,7 @@ async def run(seconds: float) -> None:
             with suppress(TimeoutError):
                 await asyncio.wait_for(_read(socket, shown), seconds)
         lags = [shown[key] - at for key, at in happened.items() if key in shown]
-        _print(lags, events / seconds, len(pbx.switchboard.truth()), len(lags) / max(1, len(happened)))
+        return _sheet(lags, events / seconds, len(pbx.switchboard.truth()), len(lags) / max(1, len(happened)))
 
 
 async def _read(socket: ClientConnection, shown: _Seen) -> None:
@@ -67,11 +66,13 @@ async def _read(socket: ClientConnection, shown: _Seen) -> None:
                 shown.setdefault((call["callID"], leg["dnNum"], leg["status"]), now)
 
 
-def _print(lags: Sequence[float], rate: float, calls: int, part: float) -> None:
-    table = Table(title=f"A rush: {rate:.0f} events a second, {calls} calls at once, {LATENCY * 1e3:.0f} ms to the PBX")
-    for heading in ("", "p50 ms", "p99 ms", "greatest ms"):
-        table.add_column(heading, justify="right" if heading else "left")
+def _sheet(lags: Sequence[float], rate: float, calls: int, part: float) -> Sheet:
+    sheet = Sheet(
+        f"A rush: {rate:.0f} events a second, {calls} calls at once, {LATENCY * 1e3:.0f} ms to the PBX",
+        f"From a phone's event to a frame that shows it, all parties in one process; {part:.0%} of the states were "
+        "shown, the others had passed before they were read.",
+    )
     figures = (percentile(lags, 50), percentile(lags, 99), max(lags))
-    table.add_row("PBX event → shown to a subscriber", *(f"{figure * 1e3:.0f}" for figure in figures))
-    table.caption = f"{part:.0%} of the states were shown; the others had passed before they were read"
-    Console(width=100).print(table)
+    for name, figure in zip(("p50", "p99", "greatest"), figures, strict=True):
+        sheet.add(name, f"{figure * 1e3:.0f} ms")
+    return sheet

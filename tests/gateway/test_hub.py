@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from functools import partial
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -404,7 +405,8 @@ def test_who_is_in_step_is_written_to_at_once_and_who_is_not_is_woken() -> None:
     assert wired[1].state == plain(ALL.snapshot(world.ledger))
 
 
-async def test_under_load_changes_are_told_as_one_and_none_is_left_out() -> None:
+async def test_under_load_changes_are_told_as_one_and_none_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.hub._SLICE", 0.0)
     world = started()
     places = [world.join(ALL, wired=True) for _ in range(300)]
     for place in places:
@@ -412,7 +414,27 @@ async def test_under_load_changes_are_told_as_one_and_none_is_left_out() -> None
     frames = len(places[0][1].seen)
     for number in range(200):
         world.put(("calls", str(number % 10), call(number)))
-    while world.hub._later is not None:  # noqa: ASYNC110 - the loop's own timer
-        await asyncio.sleep(0.01)
+    while world.hub._turn is not None:  # noqa: ASYNC110 - the loop's own turns
+        await asyncio.sleep(0)
     assert all(follower.position == world.ledger.position for _, follower in places)
     assert len(places[0][1].seen) - frames < 200
+
+
+async def test_what_changes_while_the_others_wait_to_be_told_reaches_everyone_without_a_heartbeat(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.hub._SLICE", 0.0)
+    world = started()
+    places = [world.join(ALL, wired=True) for _ in range(400)]
+    for place in places:
+        world.read_all(place)
+    for number in range(3):
+        world.put(("calls", str(number), call(number)))
+        assert world.hub._turn is not None, "it takes more than one turn to tell so many"
+        world.hub.take(places[-1][0])  # somebody looks in between
+        world.beat()
+    leaving = places.pop(0)
+    world.hub.leave(leaving[0])
+    while world.hub._turn is not None:  # noqa: ASYNC110 - the loop's own turns
+        await asyncio.sleep(0)
+    assert {follower.position for _, follower in places[:-1]} == {world.ledger.position}

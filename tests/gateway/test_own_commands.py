@@ -16,10 +16,13 @@ import httpx
 import pytest
 
 from gateway import own_commands
+from gateway.asyncapi import asyncapi
 from gateway.commands_table import COMMANDS, RESERVED, Command, register
 from gateway.parameters import Parameter
 from gateway.queries.asked import Asked
 from monitor.errors import ConfigError
+from tests.gateway.entities import call
+from tests.gateway.serving import frame, say, serving
 from tests.gateway.world import FULL, client
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "example-commands"
@@ -53,6 +56,18 @@ async def test_a_registered_command_is_served_and_checked_like_all_others() -> N
         assert (bad.status_code, bad.json()["error"]["code"]) == (400, "bad_parameter")
         listed = (await http.get(f"/webapi/{FULL}/")).json()
         assert "site.count.get" in listed["commands"]
+
+
+@pytest.mark.usefixtures("registry")
+async def test_a_registered_query_may_be_watched_and_is_described() -> None:
+    register(MINE)
+    async with serving() as served, served.connect() as connection:
+        await frame(connection)
+        await say(connection, {"type": "subscribe", "query": "site.count.get", "params": {"times": 2}})
+        assert (await frame(connection))["result"] == {"calls": 0, "times": 2}
+        served.put("calls", "1", call(1))
+        assert (await frame(connection))["result"] == {"calls": 1, "times": 2}
+    assert "site.count.get" in asyncapi("1.0")["components"]["schemas"]["Watchable"]["enum"]
 
 
 @pytest.mark.usefixtures("registry")

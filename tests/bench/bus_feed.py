@@ -1,0 +1,163 @@
+"""A real gateway process on a real Redis, and a writer that feeds it as the monitor does."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from gateway.auth import digest_of
+from monitor.lease import Lease
+from monitor.model.change import Edit, Position
+from monitor.model.entities import TOPICS, Ivr, State, System, empty_state
+from monitor.model.keys import AccessKeys, Keys
+from monitor.publisher import Publisher
+from tests.bench.processes import Party, party
+from tests.bus import RealBus
+
+PBX = "bench"
+_KEYS = 12
+"""A key may have a thousand connections."""
+FRAME = 200
+"""Bytes of a change's frame, without the WebSocket header."""
+HEADER = 4
+
+
+def key(number: int) -> str:
+    """One of the keys; they all see everything, so they share one view."""
+    return f"key-of-the-bench-{number:02}"
+
+
+def stream_paths(count: int, topics: str = "ivrs") -> list[str]:
+    """Addresses of so many subscriptions."""
+    return [f"/webapi/{key(number * _KEYS // count)}/stream?topics={topics}" for number in range(count)]
+
+
+def first_state() -> State:
+    """A connected PBX with one IVR."""
+    state = empty_state(TOPICS)
+    state["system"]["pbx"] = System(
+        "connected", "2026-03-04T03:15:00.000Z", "", "20.0", "pbx.test", 32, "activecalls", "bench", "", 0
+    )
+    state["ivrs"]["7"] = Ivr("7", "")
+    return state
+
+
+class Writer:
+    """Publishes one space of the PBX; gives heartbeats besides."""
+
+    def __init__(self, bus: RealBus) -> None:
+        redis, keys = bus.client(), Keys(PBX, "live")
+        self._redis = redis
+        self._lease = Lease(redis, keys, "bench", ttl=600)
+        self._publisher = Publisher(redis, keys, "bench", lease=self._lease)
+        self._book = Publisher(bus.client(), Keys(PBX, "book"), "bench")
+        self._busy = asyncio.Lock()
+        self._named = Ivr("7", "")
+        self._count = 0
+
+    @property
+    def position(self) -> Position:
+        """What was published last."""
+        assert self._publisher.position is not None
+        return self._publisher.position
+
+    async def start(self, state: State) -> None:
+        """Write the whole state, an empty address book and an empty table of keys."""
+        await self._redis.set(AccessKeys(PBX).ready, "1")
+        assert await self._lease.acquire()
+        await self._publisher.start_epoch(state)
+        await self._book.start_epoch(empty_state(Keys(PBX, "book").topics))
+
+    async def publish(self, edits: Iterable[Edit]) -> None:
+        """Publish one change."""
+        async with self._busy:
+            await self._publisher.publish(edits)
+
+    async def rename(self, length: int = 12) -> None:
+        """Publish a change of one IVR, with a name of so many characters."""
+        self._count += 1
+        renamed = Ivr("7", f"{self._count:0{length}}")
+        edit, self._named = Edit("ivrs", "7", self._named, renamed), renamed
+        await self.publish([edit])
+
+    async def aclose(self) -> None:
+        """Give back the connections."""
+        await self._publisher.aclose()
+        await self._book.aclose()
+
+    async def beat(self) -> None:
+        """Heartbeats, until cancelled."""
+        while True:
+            await asyncio.sleep(1)
+            async with self._busy:
+                await self._publisher.heartbeat()
+                await self._book.heartbeat()
+
+
+@asynccontextmanager
+async def writing(bus: RealBus, state: State) -> AsyncIterator[Writer]:
+    """A writer with its heartbeats."""
+    writer = Writer(bus)
+    await writer.start(state)
+    beats = asyncio.create_task(writer.beat())
+    try:
+        yield writer
+    finally:
+        beats.cancel()
+        await asyncio.gather(beats, return_exceptions=True)
+        await writer.aclose()
+
+
+@asynccontextmanager
+async def gateway(bus: RealBus, heartbeat: int = 5) -> AsyncIterator[Party]:
+    """``callmon gateway`` as it runs at a site, ready."""
+    with tempfile.TemporaryDirectory(prefix="callmon-bench-") as directory:
+        settings = Path(directory) / "callmon.toml"
+        port = free_port()
+        settings.write_text(_settings(bus, heartbeat), encoding="utf-8")
+        command = (sys.executable, "-m", "gateway", "gateway", "--config", str(settings), "--port", str(port))
+        async with party(*command, speaks=False) as process:
+            process.port = port
+            async with asyncio.timeout(20):
+                while not await _ready(port):  # noqa: ASYNC110 - what is waited for is another process
+                    await asyncio.sleep(0.05)
+            yield process
+
+
+def free_port() -> int:
+    """A port that nobody has."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def _settings(bus: RealBus, heartbeat: int) -> str:
+    keys = "".join(f'[[keys]]\nname = "{number}"\ndigest = "{digest_of(key(number))}"\n\n' for number in range(_KEYS))
+    return f"""
+[redis]
+url = "{bus.url}"
+[log]
+level = "error"
+[gateway]
+heartbeat = {heartbeat}
+[gateway.budgets]
+reads = 1_000_000_000
+[[pbx]]
+name = "{PBX}"
+{keys}"""
+
+
+async def _ready(port: int) -> bool:
+    try:
+        reader, sender = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    sender.write(b"GET /readyz HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")
+    answer = await reader.readline()
+    sender.close()
+    return b" 200 " in answer

@@ -1,0 +1,87 @@
+"""``make bench``: everything, printed as tables and written to the README beside this file."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+from tests.bench import crowd, delivery, latency, monitoring, queries, rush, whole_way
+from tests.bench.crowd import Crowd
+from tests.bench.delivery import NODE_WS
+from tests.bench.monitoring import LARGE, SMALL, Events
+from tests.bench.processes import machine
+from tests.bench.quick import delivery_sheet, latency_sheet, queries_sheet
+from tests.bench.table import Sheet, show, write
+from tests.bus import real_bus
+
+
+async def run() -> None:
+    """Measure, print, write."""
+    sheets: list[Sheet] = []
+
+    def done(sheet: Sheet) -> None:
+        show(sheet)
+        sheets.append(sheet)
+
+    for subscribers, each in ((1_000, 15), (5_000, 4)):
+        async with real_bus() as bus:
+            done(delivery_sheet(await delivery.measure(bus, subscribers, tuple(_peers()), times=7, each=each)))
+    for subscribers, stuck in ((10_000, 0), (10_000, 1_000)):
+        async with real_bus() as bus:
+            done(crowd_sheet(await crowd.measure(bus, subscribers, stuck, seconds=15)))
+    async with real_bus() as bus:
+        done(latency_sheet(await latency.measure(bus, 1_000)))
+    for calls in (10, 200):
+        async with real_bus() as bus:
+            done(queries_sheet(await queries.measure(bus, calls, times=9, each=1_500)))
+    done(monitor_sheet(await monitoring.measure(9)))
+    done(await whole_way.measure(200))
+    done(await rush.measure(15))
+    write(sheets, machine())
+
+
+def crowd_sheet(found: Crowd) -> Sheet:
+    """The targets are absolute: under a second, at most 20 KiB."""
+    stuck = f", {found.stuck:,} of them not reading" if found.stuck else ""
+    sheet = Sheet(
+        f"{found.subscribers:,} subscribers on one worker, 100 changes a second{stuck}",
+        "Age of the oldest change that a frame brings, from its publish on Redis to its receipt, for those who read. "
+        "Load generators, writer and Redis share the cores.",
+    )
+    reading = found.subscribers - found.stuck
+    sheet.add("age p50", f"{found.p50 * 1e3:.0f} ms")
+    sheet.add("age p99, seconds", f"{found.p99 * 1e3:.0f} ms", ratio=found.p99, most=1)
+    sheet.add("greatest age", f"{found.greatest * 1e3:.0f} ms")
+    sheet.add(
+        "at the last position a second after the last change",
+        f"{found.current:,} of {reading:,}",
+        ratio=found.current / reading,
+        least=1,
+    )
+    sheet.add("frames a second and subscriber", f"{found.frames:.1f}")
+    sheet.add("CPU of the gateway", f"{found.cpu:.0%} of a core")
+    sheet.add("resident memory a subscriber, KiB", f"{found.memory / 1024:.1f} KiB", ratio=found.memory / 1024, most=20)
+    sheet.add("the same after the changes", f"{found.memory_after / 1024:.1f} KiB")
+    return sheet
+
+
+def monitor_sheet(found: Events) -> Sheet:
+    """The target is of an event's cost to one at a small PBX."""
+    sheet = Sheet(
+        "The monitor: one event",
+        "CPU time of the tracker and of encoding what is published. A poll is a full read of participants and active "
+        f"calls that finds everything as it was; all polls together published {found.published} changes.",
+    )
+    small, large = (f"{size[1]:,} calls, {size[0]:,} extensions" for size in (SMALL, LARGE))
+    middle = sorted(found.small)[len(found.small) // 2], sorted(found.large)[len(found.large) // 2]
+    sheet.add(f"event: {small}", f"{middle[0]:.0f} µs")
+    sheet.add(f"event: {large}", f"{middle[1]:.0f} µs", ratio=found.ratio(), most=1.5)
+    sheet.add(f"poll that changes nothing: {small}", f"{found.small_poll:.2f} ms")
+    sheet.add(f"poll that changes nothing: {large}", f"{found.large_poll:.2f} ms")
+    return sheet
+
+
+def _peers() -> Iterator[str]:
+    yield from ("write(2)", "Starlette send_bytes", "websockets broadcast")
+    if shutil.which("node") and NODE_WS.is_dir():
+        yield "Node ws"

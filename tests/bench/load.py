@@ -1,0 +1,193 @@
+"""The subscribers of a benchmark: a process with thousands of raw sockets that receives and throws away.
+
+Commands, a line of JSON each: ``open`` connects sockets of a group; ``expect`` answers once a group has received so
+many bytes in all, ``give up`` ends that; ``count`` tells bytes and closed connections.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import select
+import socket
+import struct
+import sys
+import time
+from array import array
+from pathlib import Path
+from typing import Any
+
+HANDSHAKE = (
+    "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+_AT_ONCE = 100
+_READ = 64 * 1024
+_SMALL = 4096
+"""Receive buffer of a subscriber that is stuck."""
+_SAMPLED = 10
+"""One in so many has the age of each frame looked at."""
+
+
+class Load:
+    """All groups of sockets, each known by its name."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._epoll.register(0, select.EPOLLIN)
+        self._totals: dict[str, int] = {}
+        self._closed: dict[str, int] = {}
+        self._sockets: dict[int, socket.socket] = {}
+        self._group_of: dict[int, str] = {}
+        self._expected: tuple[str, int] | None = None
+        self._buffer = bytearray(_READ)
+        self._commands = b""
+        self._watch: Watch | None = None
+
+    def run(self) -> None:
+        """Until the end of the commands."""
+        self._say(port=0)
+        while True:
+            for fd, _ in self._epoll.poll():
+                if fd:
+                    self._receive(fd)
+                elif not self._read_commands():
+                    return
+            self._check()
+
+    def _receive(self, fd: int) -> None:
+        group = self._group_of[fd]
+        try:
+            if self._watch is None:
+                got = os.readv(fd, (self._buffer,))
+            else:
+                data = os.read(fd, _READ)
+                got = len(data)
+                self._watch.see(fd, data)
+        except ConnectionError:
+            got = 0
+        if not got:
+            self._epoll.unregister(fd)
+            self._closed[group] += 1
+        self._totals[group] += got
+
+    def _check(self) -> None:
+        if self._expected is not None and self._totals[self._expected[0]] >= self._expected[1]:
+            self._say(bytes=self._totals[self._expected[0]], at=time.perf_counter())
+            self._expected = None
+
+    def _read_commands(self) -> bool:
+        data = os.read(0, _READ)
+        *lines, self._commands = (self._commands + data).split(b"\n")
+        for line in lines:
+            self._obey(json.loads(line))
+        return bool(data)
+
+    def _obey(self, command: dict[str, Any]) -> None:
+        group = command.get("group", "")
+        match command["do"]:
+            case "open":
+                self._open(group, command)
+                self._say(bytes=self._totals[group])
+            case "expect":
+                self._expected = (group, command["bytes"])
+            case "give up":
+                self._expected = None
+                self._say(given_up=True)
+            case "count":
+                self._say(bytes=self._totals[group], closed=self._closed[group])
+            case "watch":
+                self._watch = Watch(command["times"])
+                self._say()
+            case "seen":
+                assert self._watch is not None
+                self._say(**self._watch.result(command["seq"], command["first"]))
+
+    def _open(self, group: str, command: dict[str, Any]) -> None:
+        self._totals.setdefault(group, 0)
+        self._closed.setdefault(group, 0)
+        paths: list[str] = command["paths"]
+        for start in range(0, len(paths), _AT_ONCE):
+            opened = [
+                self._connect(group, command["port"], path, stuck=command.get("stuck", False))
+                for path in paths[start : start + _AT_ONCE]
+            ]
+            for sock in opened:
+                if paths[start]:
+                    sock.setblocking(True)
+                    answer = sock.recv(_READ, socket.MSG_PEEK)
+                    if not answer.startswith(b"HTTP/1.1 101"):
+                        raise RuntimeError(f"{group}: the handshake was answered with {answer[:200]!r}")
+                sock.setblocking(False)
+                if not command.get("stuck", False):
+                    self._epoll.register(sock.fileno(), select.EPOLLIN)
+
+    def _connect(self, group: str, port: int, path: str, *, stuck: bool) -> socket.socket:
+        sock = socket.socket()
+        if stuck:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SMALL)
+        sock.connect(("127.0.0.1", port))
+        if path:
+            sock.sendall(HANDSHAKE.format(path=path).encode())
+        self._sockets[sock.fileno()] = sock
+        self._group_of[sock.fileno()] = group
+        return sock
+
+    def _say(self, **answer: Any) -> None:
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+class Watch:
+    """How far behind the subscribers are. ``times``: a file of doubles, when each ``seq`` was published.
+
+    Whenever one of a sample receives a change: how old is the oldest one that he had not had? All in seconds. Of the
+    others only the last that they received is kept, as looking at everything would cost more than sending it.
+    """
+
+    def __init__(self, times: str) -> None:
+        with Path(times).open("r+b") as file:
+            self._times = mmap.mmap(file.fileno(), 0)
+        self._received: dict[int, bytes] = {}
+        self._last: dict[int, int] = {}
+        self._lags: array[float] = array("d")
+        self._oldest: array[int] = array("q")
+
+    def see(self, fd: int, data: bytes) -> None:
+        """Take in what a socket received."""
+        if b'"seq":' not in data:
+            return  # a ping
+        self._received[fd] = data
+        if fd % _SAMPLED:
+            return
+        seq, last = _seq(data), self._last.get(fd)
+        if seq is None:
+            return
+        if last is not None and seq > last:
+            (published,) = struct.unpack_from("d", self._times, 8 * (last + 1))
+            self._lags.append(time.monotonic() - published)
+            self._oldest.append(last + 1)
+        self._last[fd] = seq
+
+    def result(self, seq: int, first: int) -> dict[str, Any]:
+        """How many are at ``seq``, and the lags of changes from ``first`` on: p50, p99, greatest; frames to each."""
+        lags = sorted(lag for lag, oldest in zip(self._lags, self._oldest, strict=True) if oldest >= first)
+        return {
+            "current": sum(1 for data in self._received.values() if (_seq(data) or 0) >= seq),
+            "frames": len(lags) / max(1, len(self._last)),
+            "p50": lags[len(lags) // 2] if lags else 0.0,
+            "p99": lags[len(lags) * 99 // 100] if lags else 0.0,
+            "greatest": lags[-1] if lags else 0.0,
+        }
+
+
+def _seq(data: bytes) -> int | None:
+    """The last position in what was received; None if there is none."""
+    at = data.rfind(b'"seq":')
+    found = data[at + 6 : data.find(b",", at)] if at >= 0 else b""
+    return int(found) if found.isdigit() else None
+
+
+if __name__ == "__main__":
+    Load().run()
