@@ -25,8 +25,8 @@ from gateway.docs import documents
 from gateway.errors import UnknownCommand, WrongMethod
 from gateway.health import alive_response, readiness, readiness_response
 from gateway.middleware import Guarded, Logged
-from gateway.pages import front_page
 from gateway.spending import Spending
+from gateway.wall import pages
 from gateway.webapi import WebApi
 
 if TYPE_CHECKING:
@@ -62,9 +62,6 @@ def create_app(
     version = installed_version("callmon")
     web_api = WebApi(pbxs, keys, version, clock, spending)
 
-    async def front(request: Request) -> Response:
-        return front_page(version)
-
     async def healthz(request: Request) -> Response:
         return alive_response(request, version)
 
@@ -73,7 +70,7 @@ def create_app(
 
     app = Starlette(
         routes=[
-            Route("/", front),
+            *pages(version),
             Route("/healthz", healthz),
             Route("/readyz", readyz),
             *documents(COMMANDS.values(), version),

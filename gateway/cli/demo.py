@@ -60,6 +60,7 @@ def _welcome(address: str, pbx: str, simulated: SimulatorSettings, control_key: 
 callmon demo: live calls of a simulated 3CX ({simulated.extensions} extensions, {simulated.queues} queues, \
 {simulated.rate:g} calls a minute) at {pbx}
 
+  wallboard           {address}/wall#key={DEMO_KEY}
   what runs here      {address}/
   calls now           curl {address}/webapi/{DEMO_KEY}/pbx.callsinfo.get
   free agents         curl '{address}/webapi/{DEMO_KEY}/queue.free.get?num=800'

@@ -1,0 +1,432 @@
+/**
+ * A client of callmon's stream: one file, no dependency, for browsers and for any runtime with WebSocket and fetch.
+ *
+ *   import { StreamClient } from "./callmon.js";
+ *   const client = new StreamClient({ url: "/webapi/stream", key: "…", topics: ["calls", "queues"] });
+ *   client.addEventListener("state", () => draw(client.state));            // a snapshot replaced everything
+ *   client.addEventListener("change", ({ detail }) => draw(client.state)); // detail: upsert, remove
+ *   client.addEventListener("connection", ({ detail }) => say(detail.status));
+ *   client.connect();
+ *
+ * It follows the protocol's rules. A change is applied where it continues the position; overlap does no harm; a gap is
+ * repaired by subscribing again. Two heartbeats' silence is answered with a ping, a third with a new connection. It
+ * comes back with full-jitter back-off and resumes where it was, unless it is told not to come back.
+ *
+ * Events, all with a `detail`:
+ *   state       {epoch, seq}                    `state` is new as a whole
+ *   change      {epoch, seq, upsert, remove}    topic → {id: entity}, topic → [id]; applied to `state` already
+ *   result      {result}                        the new answer of a watched query
+ *   heartbeat   {epoch, seq}
+ *   stale       {since}                         since when the gateway has heard nothing from the monitor, or null
+ *   connection  {status, since, code, reason, retryIn}
+ *               status: connecting, live, waiting (retryIn: seconds), refused (for good: code, reason), closed
+ *   hello       the frame: pbx, topics, heartbeat, …
+ *   fault       {code, message}                 what was wrong with our last message
+ *   frame       the frame, each as it came
+ */
+
+const BACKOFF_BASE = 0.5;
+const BACKOFF_CAP = 30;
+const LATER = 5; // 41xx: not sooner than this many seconds
+const HANDSHAKE = 10_000;
+const PING_EVERY = 30_000;
+const COME_BACK = new Set([408, 425, 429]);
+
+/** Server time against this machine's, from the pings that travelled fastest. Times in milliseconds. */
+export class ServerClock {
+  #samples = [];
+  offset = 0;
+  rtt = null;
+
+  /** A ping sent at `sent` was answered at `received` (both local) with the server's time `server`. */
+  add(sent, received, server) {
+    const last = this.#samples.at(-1);
+    const offset = server - (sent + received) / 2;
+    if (last && Math.abs(offset - last.offset) > 500 + last.rtt + received - sent) this.#samples = []; // a clock was set
+    this.#samples.push({ rtt: received - sent, offset });
+    if (this.#samples.length > 8) this.#samples.shift();
+    const best = this.#samples.reduce((one, other) => (other.rtt <= one.rtt ? other : one));
+    this.offset = best.offset;
+    this.rtt = best.rtt;
+  }
+
+  /** The server's time now. */
+  now() {
+    return Date.now() + this.offset;
+  }
+}
+
+/** What to do after a close code: "refuse", "later" or "resume". */
+export function advice(code) {
+  if (code >= 4000 && code < 4100) return "refuse";
+  return code >= 4100 && code < 4200 ? "later" : "resume";
+}
+
+/** The range of seconds in a close reason; null if there is none. */
+export function retryRange(reason) {
+  try {
+    const [low, high] = JSON.parse(reason).retry_in.map(Number);
+    return low >= 0 && high >= low ? [low, high] : null;
+  } catch {
+    return null;
+  }
+}
+
+/** State and position of one subscription, by the protocol's rules. No input or output. */
+export class Replica {
+  state = new Map(); // topic → Map(id → entity)
+  position = null; // {epoch, seq}
+  awaiting = "snapshot"; // what must come first: "snapshot", "answer" (to `since`), "repair", or null
+  #parts = null;
+
+  /** A subscription was sent. Returns the `since` to send with it; null if it has to begin with a snapshot. */
+  subscribed({ resume, sameConnection }) {
+    this.#parts = null;
+    if (!resume || this.position === null) {
+      this.awaiting = "snapshot";
+      return null;
+    }
+    this.awaiting = sameConnection ? "repair" : "answer";
+    return this.position;
+  }
+
+  /** Apply a frame. Returns "state", "change", "heartbeat", "gap" (subscribe again), or null if it says nothing new. */
+  take(frame) {
+    if (frame.type === "snapshot") return this.#snapshot(frame);
+    if (frame.type === "change") return this.#change(frame);
+    return frame.type === "heartbeat" ? this.#heartbeat(frame) : null;
+  }
+
+  #snapshot(frame) {
+    this.#parts ??= new Map();
+    merge(this.#parts, frame.state);
+    if (frame.more) return null;
+    this.state = this.#parts;
+    this.#parts = null;
+    this.awaiting = null;
+    this.position = { epoch: frame.epoch, seq: frame.seq };
+    return "state";
+  }
+
+  #change(frame) {
+    if (this.position === null || this.awaiting === "snapshot") return null;
+    const { epoch, seq } = this.position;
+    const continues = frame.epoch === epoch && frame.from <= seq;
+    if (!continues) return this.awaiting ? null : "gap";
+    this.awaiting = null;
+    if (frame.seq <= seq) return null;
+    merge(this.state, frame.upsert);
+    for (const [topic, ids] of Object.entries(frame.remove)) for (const id of ids) this.state.get(topic)?.delete(id);
+    this.position = { epoch, seq: frame.seq };
+    return "change";
+  }
+
+  #heartbeat(frame) {
+    if (this.position === null || this.awaiting === "snapshot" || this.awaiting === "repair") return null;
+    if (frame.epoch !== this.position.epoch || frame.seq < this.position.seq) return this.awaiting ? null : "gap";
+    this.awaiting = null;
+    this.position = { epoch: frame.epoch, seq: frame.seq };
+    return "heartbeat";
+  }
+}
+
+function merge(state, topics) {
+  for (const [topic, entities] of Object.entries(topics)) {
+    if (!state.has(topic)) state.set(topic, new Map());
+    for (const [id, entity] of Object.entries(entities)) state.get(topic).set(id, entity);
+  }
+}
+
+export class StreamClient extends EventTarget {
+  clock = new ServerClock();
+  staleSince = null;
+  connection = { status: "closed", since: Date.now() };
+  hello = null;
+  lag = null; // milliseconds that the last frame took from the server to here
+  reconnects = 0;
+  repairs = 0;
+
+  /**
+   * `url`: of the stream, without a key. `key` is exchanged for single-use tickets where the gateway gives them.
+   * Either `topics` (and `filter`: lists by field), or `query` (and `params`).
+   */
+  constructor({ url, key, topics, filter, query, params }) {
+    super();
+    this.#url = new URL(url, globalThis.location?.href);
+    this.#key = key;
+    this.#wanted = query ? { query, params } : { topics, filter };
+  }
+
+  get state() {
+    return this.#replica.state;
+  }
+
+  get position() {
+    return this.#replica.position;
+  }
+
+  /** Connect, and stay connected until `close()` or a refusal. */
+  connect() {
+    this.#run ??= this.#follow(++this.#turn);
+  }
+
+  /** Leave. `connect()` begins afresh. */
+  close() {
+    this.#turn++;
+    this.#run = null;
+    this.#replica = new Replica();
+    this.#socket?.close(1000);
+    this.#wake?.();
+    this.#enter({ status: "closed" });
+  }
+
+  /** Watch something else from now on: {topics, filter} or {query, params}. Begins with a snapshot. */
+  subscribe({ topics, filter, query, params }) {
+    this.#wanted = query ? { query, params } : { topics, filter };
+    this.#replica = new Replica();
+    if (this.#socket?.readyState === 1) this.#subscribe({ resume: false, sameConnection: true });
+  }
+
+  #url;
+  #key;
+  #wanted;
+  #replica = new Replica();
+  #socket = null;
+  #run = null;
+  #turn = 0;
+  #wake = null; // ends the wait before the next attempt
+  #failures = 0;
+  #tickets = true; // until the gateway says that it gives none
+
+  async #follow(turn) {
+    while (turn === this.#turn) {
+      this.#enter({ status: "connecting" });
+      const end = await this.#converse(turn);
+      if (turn !== this.#turn) return;
+      if (end.refused) {
+        this.#run = null;
+        this.#turn++;
+        this.#enter({ status: "refused", code: end.code, reason: end.reason });
+        return;
+      }
+      const retryIn = this.#delay(end);
+      this.#failures++;
+      this.reconnects++;
+      this.#enter({ status: "waiting", retryIn, code: end.code });
+      await this.#wait(retryIn * 1000);
+    }
+  }
+
+  #delay({ code, retry }) {
+    if (retry) return between(...retry);
+    const jittered = between(0, Math.min(BACKOFF_CAP, BACKOFF_BASE * 2 ** Math.min(this.#failures, 10)));
+    return advice(code) === "later" ? LATER + jittered : jittered;
+  }
+
+  /** One connection from its handshake to its end: {code, reason, refused, retry}. */
+  async #converse(turn) {
+    const admitted = await this.#admission();
+    if (admitted.end || turn !== this.#turn) return admitted.end ?? { code: 1000 };
+    const { code, reason, opened } = await this.#listen(admitted.address);
+    if (!opened) return (await this.#probe("GET", "")).end ?? { code };
+    return { code, reason, refused: advice(code) === "refuse", retry: retryRange(reason) };
+  }
+
+  /** The address to connect to, with a fresh ticket if the gateway gives tickets, else with the key. */
+  async #admission() {
+    if (this.#tickets) {
+      const { end, status, body } = await this.#probe("POST", "ticket");
+      if (status === 200 && body?.ticket) return { address: this.#socketUrl("stream", { ticket: body.ticket }) };
+      if (![404, 405, 503].includes(status)) return { end: end ?? { code: 1006 } };
+      this.#tickets = status === 503; // without its bus a gateway gives no tickets, and yet serves what it knows
+    }
+    return { address: this.#socketUrl(`${encodeURIComponent(this.#key)}/stream`) };
+  }
+
+  #socketUrl(tail, query = {}) {
+    const url = new URL(tail, this.#url);
+    url.protocol = url.protocol.replace("http", "ws");
+    url.search = new URLSearchParams(query);
+    return url;
+  }
+
+  /** Ask over HTTP what a browser hides of a failed handshake: whether the key holds, and when to come back. */
+  async #probe(method, tail) {
+    const headers = { Authorization: `Bearer ${this.#key}` };
+    try {
+      const signal = AbortSignal.timeout(HANDSHAKE);
+      const answer = await fetch(new URL(tail, new URL(".", this.#url)), {
+        method,
+        headers,
+        signal,
+        cache: "no-store",
+      });
+      const { status } = answer;
+      const body = await answer.json().catch(() => null);
+      if (answer.ok) return { status, body };
+      const refused = status >= 400 && status < 500 && !COME_BACK.has(status);
+      const after = Number(answer.headers.get("Retry-After"));
+      const end = {
+        code: status,
+        reason: body?.error?.message ?? "",
+        refused,
+        retry: after ? [after, 2 * after] : null,
+      };
+      return { status, body, end };
+    } catch {
+      return { end: { code: 1006 } };
+    }
+  }
+
+  #listen(address) {
+    return new Promise((resolve) => {
+      const socket = new WebSocket(address, ["callmon.v1.json"]);
+      this.#socket = socket;
+      const watch = new Watch(socket);
+      let opened = false;
+      const end = (code, reason) => {
+        watch.stop();
+        socket.onopen = socket.onmessage = socket.onclose = null;
+        if (this.#socket === socket) this.#socket = null;
+        resolve({ code, reason, opened });
+      };
+      socket.onopen = () => {
+        opened = true;
+        this.#subscribe({ resume: true, sameConnection: false });
+        watch.start();
+      };
+      socket.onclose = ({ code, reason }) => end(code, reason);
+      socket.onmessage = ({ data }) => {
+        try {
+          this.#take(JSON.parse(data), watch);
+        } catch (error) {
+          if (!(error instanceof SyntaxError || error instanceof TypeError)) throw error;
+          console.error("callmon: not a frame of the protocol", error);
+          watch.drop();
+        }
+      };
+      watch.onsilence = () => {
+        socket.close();
+        end(1006, "");
+      };
+    });
+  }
+
+  #take(frame, watch) {
+    watch.heard();
+    if (frame.server_time) this.lag = Math.max(0, this.clock.now() - Date.parse(frame.server_time));
+    this.#tell("frame", frame);
+    switch (frame.type) {
+      case "hello":
+        this.hello = frame;
+        watch.heartbeat = frame.heartbeat * 1000;
+        return this.#tell("hello", frame);
+      case "pong":
+        return this.clock.add(frame.at, Date.now(), Date.parse(frame.server_time));
+      case "error":
+        return this.#tell("fault", { code: frame.code, message: frame.message });
+      case "result":
+        this.#live();
+        return this.#tell("result", { result: frame.result });
+      default:
+        return this.#apply(frame);
+    }
+  }
+
+  #apply(frame) {
+    const what = this.#replica.take(frame);
+    if (what === "gap") {
+      this.repairs++;
+      return this.#subscribe({ resume: true, sameConnection: true });
+    }
+    if (frame.type === "heartbeat" && this.staleSince !== frame.stale_since) {
+      this.staleSince = frame.stale_since;
+      this.#tell("stale", { since: frame.stale_since });
+    }
+    if (this.#replica.awaiting === null) this.#live();
+    if (what) this.#tell(what, { ...this.position, upsert: frame.upsert, remove: frame.remove });
+  }
+
+  #subscribe(how) {
+    const since = "query" in this.#wanted ? null : this.#replica.subscribed(how);
+    this.#socket.send(JSON.stringify({ type: "subscribe", ...this.#wanted, ...(since && { since }) }));
+  }
+
+  #live() {
+    this.#failures = 0;
+    if (this.connection.status !== "live") this.#enter({ status: "live" });
+  }
+
+  #enter(connection) {
+    this.connection = { ...connection, since: Date.now() };
+    this.#tell("connection", this.connection);
+  }
+
+  #tell(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+
+  async #wait(milliseconds) {
+    await new Promise((resolve) => {
+      this.#wake = resolve;
+      setTimeout(resolve, milliseconds);
+    });
+    this.#wake = null;
+  }
+}
+
+/** Keeps the time of one connection: pings for the clock, and after two heartbeats' silence; a third one ends it. */
+class Watch {
+  heartbeat = 5_000;
+  onsilence = () => {};
+  #socket;
+  #last = performance.now();
+  #pinged = 0;
+  #timer = null;
+  #asked = null; // when we last asked after two heartbeats' silence
+
+  constructor(socket) {
+    this.#socket = socket;
+    this.#timer = setTimeout(() => this.onsilence(), HANDSHAKE);
+  }
+
+  start() {
+    clearTimeout(this.#timer);
+    this.heard();
+    for (const after of [0, 300, 600]) setTimeout(() => this.#ping(), after);
+    this.#timer = setInterval(() => this.#look(), 500);
+  }
+
+  stop() {
+    clearInterval(this.#timer); // clears a timeout too
+  }
+
+  heard() {
+    this.#last = performance.now();
+    this.#asked = null;
+  }
+
+  drop() {
+    this.onsilence();
+  }
+
+  #look() {
+    const now = performance.now();
+    if (this.#asked !== null) {
+      if (now - this.#asked >= this.heartbeat) this.onsilence();
+    } else if (now - this.#last >= 2 * this.heartbeat) {
+      this.#asked = now; // not from the last word on: this machine may have slept
+      this.#ping();
+    } else if (now - this.#pinged >= PING_EVERY) this.#ping();
+  }
+
+  #ping() {
+    if (this.#socket.readyState !== 1) return;
+    this.#pinged = performance.now();
+    this.#socket.send(JSON.stringify({ type: "ping", at: Date.now() }));
+  }
+}
+
+function between(low, high) {
+  return low + Math.random() * (high - low);
+}

@@ -1,0 +1,139 @@
+/** The start page: what the gateway is connected to, and a console of the stream. */
+
+import { StreamClient } from "callmon";
+
+const TOPICS = ["calls", "queues", "extensions", "groups", "lines", "ivrs", "extgroups", "ended", "system"];
+const FIELDS = ["ext", "queue", "group", "line", "extgroup", "direction", "state", "call"];
+const KEPT = 200; // frames
+const LONGEST = 4_000; // characters of a frame that are shown
+const KEY = "callmon.key"; // shared with the wallboard
+
+const at = (id) => document.getElementById(id);
+const form = at("watch");
+let client = null;
+let frames = [];
+let drawn = false;
+
+function element(tag, attributes = {}, ...children) {
+  const made = Object.assign(document.createElement(tag), attributes);
+  made.append(...children);
+  return made;
+}
+
+at("topics").append(
+  ...TOPICS.map((topic) =>
+    element(
+      "label",
+      {},
+      element("input", { type: "checkbox", name: "topic", value: topic, checked: topic === "calls" }),
+      topic,
+    ),
+  ),
+);
+at("filter").append(
+  ...FIELDS.map((field) => element("label", {}, field, element("input", { name: field, autocomplete: "off" }))),
+);
+form.key.value = remembered();
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const wanted = subscription();
+  stop();
+  remember(form.key.value.trim());
+  at("sent").textContent = JSON.stringify({ type: "subscribe", ...wanted });
+  client = new StreamClient({ url: "webapi/stream", key: form.key.value.trim(), ...wanted });
+  client.addEventListener("connection", ({ detail }) => say(detail));
+  client.addEventListener("frame", ({ detail }) => add(detail));
+  client.connect();
+  at("stop").disabled = false;
+});
+at("stop").addEventListener("click", stop);
+at("clear").addEventListener("click", () => {
+  frames = [];
+  draw();
+});
+
+function subscription() {
+  const data = new FormData(form);
+  const filter = {};
+  for (const field of FIELDS) {
+    const values = data
+      .get(field)
+      .split(",")
+      .map((one) => one.trim())
+      .filter(Boolean);
+    if (values.length) filter[field] = values;
+  }
+  return { topics: data.getAll("topic"), ...(Object.keys(filter).length && { filter }) };
+}
+
+function stop() {
+  client?.close();
+  client = null;
+  at("stop").disabled = true;
+}
+
+function say({ status, reason, code, retryIn }) {
+  const why = reason || code ? ` (${[reason, code].filter(Boolean).join(", ")})` : "";
+  at("said").textContent = status + (retryIn ? `, again in ${retryIn.toFixed(1)} s` : "") + why;
+}
+
+function add(frame) {
+  frames.unshift(frame);
+  frames.length = Math.min(frames.length, KEPT);
+  draw();
+}
+
+function draw() {
+  if (drawn) return;
+  drawn = true;
+  requestAnimationFrame(() => {
+    drawn = false;
+    at("frames").textContent = frames.map(shown).join("\n\n");
+  });
+}
+
+function shown(frame) {
+  const text = JSON.stringify(frame);
+  return text.length > LONGEST ? `${text.slice(0, LONGEST)} … (${text.length} characters)` : text;
+}
+
+async function look() {
+  try {
+    const answer = await fetch("readyz", { cache: "no-store" });
+    const { pbxs } = await answer.json();
+    const rows = Object.entries(pbxs).map(([name, health]) => row(name, health));
+    at("pbxs").replaceChildren(...(rows.length ? rows : [element("li", {}, "No PBX is served here.")]));
+  } catch {
+    at("pbxs").replaceChildren(element("li", { className: "bad" }, "The gateway does not answer."));
+  }
+  setTimeout(look, 5_000);
+}
+
+function row(name, { bus, monitor, pbx, staleSince, monitorName, connection, reason }) {
+  const good = bus && monitor && pbx;
+  const state = !bus
+    ? "the bus cannot be reached"
+    : !monitor
+      ? `no word from the monitor${staleSince ? ` since ${staleSince}` : ""}`
+      : `${connection}${reason ? `: ${reason}` : ""}, followed by the monitor ${monitorName}`;
+  return element("li", { className: good ? "good" : "bad" }, element("b", {}, name), `${good ? "✓" : "▲"} ${state}`);
+}
+
+function remembered() {
+  try {
+    return localStorage.getItem(KEY) ?? "";
+  } catch {
+    return "";
+  }
+}
+
+function remember(key) {
+  try {
+    localStorage.setItem(KEY, key);
+  } catch {
+    return;
+  }
+}
+
+look();

@@ -1,0 +1,61 @@
+/** The agents: all at once, as large as their number allows. */
+
+import { Empty, Glyph, html, Kpi, Timer } from "./parts.js";
+import { agentRows, STATES, tally } from "./people.js";
+import { matches } from "./rows.js";
+import { Tiles } from "./stage.js";
+import { detail, find, shown, words } from "./store.js";
+
+const DENSITIES = [
+  { w: 13, h: 4.6, lines: 3 },
+  { w: 11.5, h: 3.1, lines: 2 },
+  { w: 7.9, h: 2.75, lines: 1, stacked: true },
+  { w: 7.9, h: 1.4, lines: 1 },
+];
+
+export function Agents() {
+  const all = agentRows(shown());
+  const rows = all.filter((row) =>
+    matches([row.num, row.name, stateWord(row), row.talk?.num, row.talk?.name], find.value),
+  );
+  if (!all.length) return html`<${Empty} text=${words.noAgents} />`;
+  const counts = tally(all);
+  return html`<section class="strip" aria-label=${words.total}>
+      ${STATES.map((state) => html`<${Kpi} key=${state} value=${counts[state]} label=${words.states[state]} of=${state} />`)}
+    </section>
+    ${rows.length ? null : html`<${Empty} text=${words.nothingFound} />`}
+    <${Tiles} name="agents" items=${rows} tile=${DENSITIES} draw=${(row, tile) =>
+      html`<${Agent} key=${row.num} row=${row} lines=${tile.lines} stacked=${tile.stacked} />`} />`;
+}
+
+export function stateWord(row) {
+  return row.word === null ? row.profile : words[row.word];
+}
+
+function Agent({ row, lines, stacked }) {
+  const { num, name, state, since, talk } = row;
+  const other = talk ? [talk.num, talk.name].filter(Boolean).join(" ") || words.anonymous : "";
+  return html`<article class=${`tile agent ${state} lines${lines} ${stacked ? "stacked" : ""}`} tabindex="0" data-item=${`agent:${num}`}
+      onClick=${() => (detail.value = { kind: "agent", id: num })}
+      aria-label=${`${num} ${name}: ${stateWord(row)}`} title=${`${num} ${name} · ${stateWord(row)}${other && ` · ${other}`}`}>
+    <div class="who"><${Glyph} of=${state} /><b class="num">${num}</b>
+      ${stacked ? null : html`<span class="name">${name}</span>`}
+      ${lines === 1 && since ? html`<${Timer} since=${since} />` : null}</div>
+    ${stacked ? html`<div class="name">${name}</div>` : null}
+    ${
+      lines > 1
+        ? html`<div class="what"><span class="word">${stateWord(row)}</span>
+      ${
+        talk && !talk.external
+          ? lines > 2
+            ? html`<span class="tag">${words.internal}</span>`
+            : html`<${Glyph} of="internal" />`
+          : null
+      }
+      ${lines === 2 && other ? html`<span class="other">${other}</span>` : null}
+      ${since ? html`<${Timer} since=${since} />` : null}</div>`
+        : null
+    }
+    ${lines > 2 ? html`<div class="other">${other}</div>` : null}
+  </article>`;
+}

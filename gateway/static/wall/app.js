@@ -1,0 +1,139 @@
+/** The page's frame: bar, banner, the view, and what opens over it. */
+
+import { useEffect, useRef } from "preact/hooks";
+import { Agents } from "./agents.js";
+import { Announcer } from "./announcer.js";
+import { Access } from "./access.js";
+import { Calls, Missed } from "./calls.js";
+import { Details } from "./details.js";
+import { Lines } from "./lines.js";
+import { html } from "./parts.js";
+import { Queues } from "./queues.js";
+import { VIEWS } from "./settings.js";
+import { audible, toggleSound } from "./sound.js";
+import { pages } from "./stage.js";
+import {
+  connection,
+  detail,
+  find,
+  hello,
+  lag,
+  now,
+  page,
+  paused,
+  settings,
+  show,
+  size,
+  staleness,
+  system,
+  togglePause,
+  toggleTheme,
+  view,
+  words,
+} from "./store.js";
+import { duration, timeOfDay } from "./times.js";
+
+const SHOWN = { queues: Queues, agents: Agents, calls: Calls, missed: Missed, lines: Lines };
+
+export function App() {
+  const wanted = connection.value;
+  if (wanted.status === "keyless" || wanted.status === "refused") return html`<${Access} />`;
+  const stale = staleness.value;
+  return html`<div class=${`wall ${settings.kiosk ? "kiosk" : ""} ${stale && stale.kind !== "connecting" ? "stale" : ""}`}>
+    <${Bar} />
+    <${Banner} stale=${stale} />
+    <${Stage} />
+    ${settings.kiosk ? html`<${Dots} />` : null}
+    <${Announcer} />
+    <${Details} />
+  </div>`;
+}
+
+function Bar() {
+  const name = settings.title || hello.value?.pbx || "callmon";
+  return html`<header class="bar">
+    <h1 title=${system.value?.fqdn}>${name}</h1>
+    ${settings.kiosk ? html`<span class="place">${words[view.value]}</span>` : html`<${Tabs} /><${Search} />`}
+    <${Freshness} />
+    <time class="clock">${timeOfDay(now.value)}</time>
+    ${settings.kiosk ? null : html`<${Tools} />`}
+  </header>`;
+}
+
+function Tabs() {
+  return html`<nav>${VIEWS.map(
+    (name) => html`<button key=${name} type="button" onClick=${() => show(name)}
+    aria-current=${view.value === name ? "page" : null}>${words[name]}</button>`,
+  )}</nav>`;
+}
+
+function Search() {
+  return html`<label class="search"><span class="hidden">${words.searching}</span>
+    <input id="find" type="search" value=${find.value} placeholder=${words.filterHint} autocomplete="off" spellcheck=${false}
+      onInput=${(event) => {
+        find.value = event.target.value;
+        page.value = 0;
+      }} /></label>`;
+}
+
+function Freshness() {
+  const { status } = connection.value;
+  const stale = staleness.value;
+  if (paused.value) return html`<span class="fresh paused">${words.paused(paused.value.changes)}</span>`;
+  if (stale || status !== "live") return html`<span class="fresh old">${stale ? "" : words.connecting}</span>`;
+  return html`<span class="fresh live"><i></i>${words.live} · ${words.seconds((lag.value ?? 0) / 1000)}</span>`;
+}
+
+function Tools() {
+  const full = () =>
+    document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen();
+  return html`<div class="tools">
+    <button type="button" aria-pressed=${paused.value !== null} onClick=${togglePause}>
+      ${paused.value ? words.resume : words.pause}</button>
+    <button type="button" onClick=${toggleTheme}>${words.theme}</button>
+    <button type="button" onClick=${toggleSound} aria-pressed=${audible.value}>${words.mute}</button>
+    <button type="button" class="wide" onClick=${full}>${words.full}</button>
+    <button type="button" aria-label=${words.help} onClick=${() => (detail.value = { kind: "help" })}>?</button>
+  </div>`;
+}
+
+function Banner({ stale }) {
+  if (!stale) return null;
+  const ago = duration(now.value - stale.since, words.units);
+  const text = {
+    gateway: () => words.gatewayAway(ago),
+    bus: () => words.busLost(ago),
+    pbx: () => words.pbxLost(ago, stale.reason),
+    connecting: () => words.pbxConnecting,
+  }[stale.kind]();
+  return html`<p class=${`banner ${stale.kind}`} role="timer" aria-live="off">${text}</p>`;
+}
+
+function Stage() {
+  const stage = useRef(null);
+  useEffect(() => {
+    const measure = () => {
+      if (!stage.current) return;
+      const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
+      const { clientWidth, clientHeight } = stage.current;
+      const next = { w: clientWidth / rem, h: clientHeight / rem };
+      if (next.w !== size.value.w || next.h !== size.value.h) size.value = next;
+    };
+    const observer = new ResizeObserver(measure);
+    observer.observe(stage.current);
+    measure();
+    return () => observer.disconnect();
+  }, []);
+  const Shown = SHOWN[view.value];
+  const ready = connection.value.status === "live" || system.value !== null;
+  return html`<main class=${`stage ${view.value}`} ref=${stage}>
+    ${ready ? html`<${Shown} />` : html`<p class="empty">${words.connecting}</p>`}</main>`;
+}
+
+function Dots() {
+  const count = pages.value;
+  if (count < 2) return html`<footer class="dots"></footer>`;
+  const at = Math.min(page.value, count - 1);
+  return html`<footer class="dots" role="img" aria-label=${words.page(at + 1, count)}>
+    ${Array.from({ length: count }, (_, index) => html`<i key=${index} class=${index === at ? "on" : ""}></i>`)}</footer>`;
+}

@@ -1,0 +1,108 @@
+/** What opens over the wall: a call's legs, an agent, a queue, the keys. */
+
+import { useEffect, useRef } from "preact/hooks";
+import { stateWord } from "./agents.js";
+import { html, State, Timer } from "./parts.js";
+import { agentRows, fullName } from "./people.js";
+import { detail, shown, words } from "./store.js";
+import { timeOfDay } from "./times.js";
+
+export function Details() {
+  const dialog = useRef(null);
+  const open = detail.value !== null;
+  useEffect(() => {
+    if (open && !dialog.current.open) dialog.current.showModal();
+    if (!open && dialog.current.open) dialog.current.close();
+  }, [open]);
+  return html`<dialog ref=${dialog} aria-label=${words.details} onClose=${() => (detail.value = null)}
+      onClick=${(event) => event.target === dialog.current && dialog.current.close()}>
+    ${
+      open
+        ? html`<div class="inside">${content(detail.value)}
+      <button type="button" class="close" onClick=${() => (detail.value = null)}>${words.close}</button></div>`
+        : null
+    }
+  </dialog>`;
+}
+
+function content({ kind, id }) {
+  const state = shown();
+  if (kind === "help")
+    return html`<h2>${words.help}</h2><dl class="keys">
+    ${words.keys.map(([key, what]) => html`<div key=${key}><dt><kbd>${key}</kbd></dt><dd>${what}</dd></div>`)}</dl>`;
+  if (kind === "call") return call(state.get("calls")?.get(id));
+  if (kind === "ended") return ended(state.get("ended")?.get(id));
+  return kind === "agent" ? agent(state, id) : queue(state, id);
+}
+
+function call(found) {
+  if (!found) return gone();
+  return html`<h2>${words.details} · ${found.callID}</h2>
+    <p>${words.started} ${timeOfDay(Date.parse(found.startedAt))} · <${Timer} since=${found.startedAt} />
+      ${found.did ? ` · DID ${found.did}` : ""}</p>
+    <table class="rows legs"><thead><tr><th>${words.number}</th><th>${words.name}</th><th>${words.party}</th>
+      <th>${words.status}</th><th class="right">${words.time}</th></tr></thead>
+    <tbody>${found.AConnList.map(
+      (leg) => html`<tr key=${`${leg.dnNum}/${leg.legId}`}>
+      <td class="num">${leg.dnNum}</td><td><span class="name">${leg.name}</span></td>
+      <td><span class="name">${[leg.externalParty, leg.partyName].filter(Boolean).join(" ")}</span></td>
+      <td>${leg.status}</td><td class="right">${leg.since ? html`<${Timer} since=${leg.since} />` : ""}</td></tr>`,
+    )}
+    </tbody></table>`;
+}
+
+function ended(found) {
+  if (!found) return gone();
+  return html`<h2>${found.caller || words.anonymous} ${found.callerName}</h2>
+    <p>${timeOfDay(Date.parse(found.startedAt))} – ${timeOfDay(Date.parse(found.endedAt))}
+      ${found.queue ? ` · ${words.via} ${found.queue}` : ""}${found.did ? ` · DID ${found.did}` : ""}
+      ${found.callee ? ` · ${words.to} ${found.callee} ${found.calleeName}` : ""}</p>`;
+}
+
+function agent(state, id) {
+  const ext = state.get("extensions")?.get(id);
+  if (!ext) return gone();
+  const row = agentRows(state).find((one) => one.num === id);
+  return html`<h2>${ext.num} ${fullName(ext)}</h2>
+    ${
+      row
+        ? html`<p><${State} of=${row.state} word=${stateWord(row)} /> ${
+            row.since ? html`<${Timer} since=${row.since} />` : ""
+          }</p>`
+        : null
+    }
+    <p>${words.queues}: ${ext.queues.join(", ") || "–"} · ${ext.fwdName}</p>
+    ${
+      ext.talks.length
+        ? html`<ul>${ext.talks.map(
+            (talk) => html`<li key=${talk.callID}>
+      ${words[talk.activity.toLowerCase()] ?? talk.activity} · ${talk.num || words.anonymous} ${talk.name}
+      ${talk.since ? html`<${Timer} since=${talk.since} />` : ""}</li>`,
+          )}</ul>`
+        : null
+    }`;
+}
+
+function queue(state, id) {
+  const found = state.get("queues")?.get(id);
+  if (!found) return gone();
+  const rows = new Map(agentRows(state).map((row) => [row.num, row]));
+  return html`<h2>${found.num} ${found.name}</h2>
+    <table class="rows"><tbody>${found.waiting.map(
+      (caller) => html`<tr key=${caller.callID}>
+      <td class="num">${caller.num || words.anonymous}</td><td><span class="name">${caller.name}</span></td>
+      <td><${State} of="waiting" word=${words.inQueue} /></td>
+      <td class="right"><${Timer} since=${caller.since} /></td></tr>`,
+    )}
+    ${found.agents.map(
+      ({ num, name }) => html`<tr key=${num}><td class="num">${num}</td>
+      <td><span class="name">${rows.get(num)?.name ?? name}</span></td>
+      <td>${rows.has(num) ? html`<${State} of=${rows.get(num).state} word=${stateWord(rows.get(num))} />` : "–"}</td>
+      <td class="right">${rows.get(num)?.since ? html`<${Timer} since=${rows.get(num).since} />` : ""}</td></tr>`,
+    )}
+    </tbody></table>`;
+}
+
+function gone() {
+  return html`<h2>${words.details}</h2><p>${words.nobody}</p>`;
+}

@@ -1,0 +1,94 @@
+/** The keyboard. */
+
+import { VIEWS } from "./settings.js";
+import { gesture, toggleSound } from "./sound.js";
+import { detail, find, show, togglePause, toggleTheme } from "./store.js";
+
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+/** Heed the keyboard from now on. */
+export function listen() {
+  addEventListener("pointerdown", gesture);
+  addEventListener("keydown", (event) => {
+    gesture();
+    if (event.ctrlKey || event.altKey || event.metaKey) return;
+    const typing = event.target instanceof HTMLInputElement;
+    if (typing ? inField(event) : onPage(event)) event.preventDefault();
+  });
+}
+
+function inField(event) {
+  if (event.target.id !== "find" || !["Escape", "Enter", "ArrowDown"].includes(event.key)) return false;
+  if (event.key === "Escape") find.value = "";
+  event.target.blur();
+  if (event.key !== "Escape") items()[0]?.focus();
+  return true;
+}
+
+function onPage({ key, target }) {
+  if (document.querySelector("dialog[open]")) return false; // it closes itself on Escape
+  if (key in ARROWS) return move(...ARROWS[key]);
+  if (VIEWS[Number(key) - 1]) return done(show(VIEWS[Number(key) - 1]));
+  switch (key.toLowerCase()) {
+    case "/":
+      return done(document.getElementById("find")?.focus());
+    case "enter":
+      return target.dataset?.item ? done(target.click()) : false;
+    case "p":
+    case "з":
+      return done(togglePause());
+    case "t":
+    case "е":
+      return done(toggleTheme());
+    case "m":
+    case "ь":
+      return done(toggleSound());
+    case "f":
+    case "а":
+      return done(fullScreen());
+    case "?":
+      return done((detail.value = { kind: "help" }));
+    case "escape":
+      return done((find.value = ""));
+    default:
+      return false;
+  }
+}
+
+function done() {
+  return true;
+}
+
+function fullScreen() {
+  if (document.fullscreenElement) document.exitFullscreen();
+  else document.documentElement.requestFullscreen().catch(() => {});
+}
+
+function items() {
+  return [...document.querySelectorAll("[data-item]")];
+}
+
+/** Focus the next item in that direction, the nearest one first. */
+function move(right, down) {
+  const all = items();
+  const from = all.find((item) => item === document.activeElement);
+  if (!from) return done(all[0]?.focus());
+  const at = middle(from);
+  const ahead = all
+    .map((item) => ({ item, to: middle(item) }))
+    .map(({ item, to }) => ({
+      item,
+      along: (to.x - at.x) * right + (to.y - at.y) * down,
+      aside: Math.abs((to.x - at.x) * down) + Math.abs((to.y - at.y) * right),
+    }))
+    .filter(({ item, along }) => item !== from && along > 1)
+    .sort((one, other) => one.along + 3 * one.aside - other.along - 3 * other.aside);
+  ahead[0]?.item.focus();
+  ahead[0]?.item.scrollIntoView({ block: "nearest" });
+  return true;
+}
+
+function middle(item) {
+  const { left, right, top, bottom } = item.getBoundingClientRect();
+  return { x: (left + right) / 2, y: (top + bottom) / 2 };
+}

@@ -1,0 +1,29 @@
+/** How bad a value is: 0 well, 1 warning, 2 alarm. No input or output. */
+
+/** `limits`: [warn, alarm], null for never. `inverted`: the lower the worse. */
+export function level(value, [warn, alarm], inverted = false) {
+  if (value === null || value === undefined) return 0;
+  const beyond = (limit) => limit !== null && (inverted ? value <= limit : value >= limit);
+  return beyond(alarm) ? 2 : beyond(warn) ? 1 : 0;
+}
+
+/** Keeps tiles from flickering: a level rises at once, and falls when it has been lower for a while. */
+export class Steady {
+  #held = new Map();
+
+  constructor(hold = 3_000) {
+    this.hold = hold;
+  }
+
+  /** The level to show of `name`, which is at `now` (milliseconds) at `level`. */
+  level(name, level, now) {
+    const held = this.#held.get(name);
+    if (!held || level >= held.level) {
+      this.#held.set(name, { level, at: now });
+      return level;
+    }
+    if (now - held.at < this.hold) return held.level;
+    this.#held.set(name, { level, at: now });
+    return level;
+  }
+}

@@ -1,0 +1,62 @@
+/** The lines to the outside, and how much of the licence is in use. */
+
+import { levelOf } from "./alarms.js";
+import { Empty, Glyph, html, Kpi } from "./parts.js";
+import { lineRows, matches } from "./rows.js";
+import { Tiles } from "./stage.js";
+import { find, now, shown, system, words } from "./store.js";
+
+const TILE = { w: 14, h: 9.4, most: 10 };
+
+/** The licence: {used, limit, level}; null where the PBX does not say. */
+export function licenceOf(state, pbx, time) {
+  const limit = pbx?.licenceLimit;
+  if (!limit) return null;
+  const used = state.get("calls")?.size ?? 0;
+  return { used, limit, level: levelOf("licence", "", (100 * used) / limit, time) };
+}
+
+export function Lines() {
+  const state = shown();
+  const all = lineRows(state);
+  const rows = all.filter((line) => matches([line.num, line.name, line.externalNumber], find.value));
+  const licence = licenceOf(state, system.value, now.value);
+  const day = state.get("pbxstats")?.get("pbx");
+  const down = all.filter((line) => line.registered === false).length;
+  return html`<section class="strip">
+      <${Kpi} value=${all.length - down} unit=${`/ ${all.length}`} label=${words.registered} level=${down ? 2 : 0} />
+      ${
+        licence
+          ? html`<${Kpi} value=${licence.used} unit=${`/ ${licence.limit}`} label=${words.licence}
+        title=${words.simultaneous} level=${licence.level} />`
+          : null
+      }
+      ${
+        day
+          ? html`<${Kpi} value=${day.calls} label=${words.callsToday} />
+        <${Kpi} value=${day.answered} label=${words.answeredToday} />
+        <${Kpi} value=${day.peak} label=${words.peak} />`
+          : null
+      }
+    </section>
+    ${rows.length ? null : html`<${Empty} text=${all.length ? words.nothingFound : words.noLines} />`}
+    <${Tiles} name="lines" items=${rows} tile=${TILE} draw=${(line) => html`<${Line} key=${line.num} line=${line} />`} />`;
+}
+
+function Line({ line }) {
+  const { registered, inUse, capacity } = line;
+  const share = capacity ? Math.min(1, inUse / capacity) : null;
+  const down = registered === false;
+  return html`<article class=${`tile line level${down ? 2 : 0}`} tabindex="0" data-item=${`line:${line.num}`}
+      aria-label=${`${line.num} ${line.name}`}>
+    <header><b class="num">${line.num}</b><h2 class="name" title=${line.name}>${line.name}</h2></header>
+    <div class="figures"><div class="figure"><span class="value">${inUse}${
+      capacity ? html`<small> / ${capacity}</small>` : null
+    }</span><span class="label">${words.inUse}</span></div></div>
+    ${share === null ? null : html`<div class="meter" aria-hidden="true"><i style=${{ width: `${100 * share}%` }}></i></div>`}
+    <footer><span class=${`state ${down ? "alarm" : registered ? "free" : "out"}`}>
+      <${Glyph} of=${down ? "alarm" : registered ? "free" : "out"} />
+      <span class="word">${down ? words.unregistered : registered ? words.registered : "–"}</span></span>
+      <span class="name">${line.externalNumber}</span></footer>
+  </article>`;
+}

@@ -1,0 +1,70 @@
+/** Small parts that all views use. */
+
+import { h } from "preact";
+import htm from "htm";
+import { useComputed } from "@preact/signals";
+import { now, words } from "./store.js";
+import { duration, instant } from "./times.js";
+
+export const html = htm.bind(h);
+
+/** A running time since an instant (text, or milliseconds). Only its text is drawn anew each second. */
+export function Timer({ since, class: name = "" }) {
+  return html`<${Running} key=${since} since=${since} class=${name} />`;
+}
+
+function Running({ since, class: name }) {
+  const start = typeof since === "number" ? since : instant(since);
+  const text = useComputed(() => (start === null ? "" : duration(now.value - start, words.units)));
+  return html`<span class=${`timer ${name}`} role="timer" aria-live="off">${text}</span>`;
+}
+
+const PATHS = {
+  free: html`<circle cx="8" cy="8" r="5.5" fill="none" stroke="currentColor" stroke-width="2.6" />`,
+  ringing: html`<circle cx="8" cy="8" r="5.5" fill="none" stroke="currentColor" stroke-width="2.4" />
+    <path d="M8 2.5a5.5 5.5 0 0 0 0 11z" fill="currentColor" />`,
+  talking: html`<circle cx="8" cy="8" r="6.6" fill="currentColor" />`,
+  away: html`<path d="M3.2 2h3.4v12H3.2zM9.4 2h3.4v12H9.4z" fill="currentColor" />`,
+  out: html`<path d="M3 3l10 10M13 3L3 13" stroke="currentColor" stroke-width="2.6" fill="none" />`,
+  waiting: html`<path d="M3 2h10M3 14h10M4 2c0 4 4 4.5 4 6s-4 2-4 6M12 2c0 4-4 4.5-4 6s4 2 4 6" fill="none"
+    stroke="currentColor" stroke-width="1.9" />`,
+  warn: html`<path d="M8 2L15 14H1z" fill="none" stroke="currentColor" stroke-width="2" stroke-linejoin="round" />`,
+  alarm: html`<path d="M8 1L15.5 14.5H.5z" fill="currentColor" />`,
+  inbound: html`<path d="M13 3L4 12M4 5v7h7" fill="none" stroke="currentColor" stroke-width="2.2" />`,
+  outbound: html`<path d="M3 13L12 4M5 4h7v7" fill="none" stroke="currentColor" stroke-width="2.2" />`,
+  internal: html`<path d="M2 8h12M5 4.5L1.5 8 5 11.5M11 4.5L14.5 8 11 11.5" fill="none" stroke="currentColor"
+    stroke-width="2" />`,
+  done: html`<path d="M2 8.5l4 4L14 4" fill="none" stroke="currentColor" stroke-width="2.6" />`,
+};
+
+export function Glyph({ of }) {
+  return html`<svg class=${`glyph ${of}`} viewBox="0 0 16 16" aria-hidden="true">${PATHS[of]}</svg>`;
+}
+
+/** A state: glyph and word in its colour. */
+export function State({ of, word }) {
+  return html`<span class=${`state ${of}`}><${Glyph} of=${of} /><span class="word">${word}</span></span>`;
+}
+
+/** A number with its word below, for the strip at the top. `level`: 0 well, 1 warning, 2 alarm. */
+export function Kpi({ value, unit = null, label, level = 0, of = null, title }) {
+  return html`<div class=${`kpi level${level}`} title=${title}>
+    <div class="value">${of ? html`<${Glyph} of=${of} />` : null}<span>${value}${unit ? html`<small> ${unit}</small>` : null}</span></div>
+    <div class="label">${level ? html`<${Glyph} of=${level === 2 ? "alarm" : "warn"} />` : null}
+      <span>${label}</span></div>
+  </div>`;
+}
+
+/** Number first, then the name, which is cut if it is too long. */
+export function Party({ num, name, outside, more = 0 }) {
+  const withheld = outside && !num;
+  return html`<span class="party" title=${[num, name].filter(Boolean).join(" · ")}>
+    ${withheld ? html`<span class="name">${words.anonymous}</span>` : html`<b class="num">${num}</b>`}
+    ${name ? html`<span class="name">${name}</span>` : null}
+    ${more > 0 ? html`<span class="more">+${more}</span>` : null}
+  </span>`;
+}
+
+export function Empty({ text }) {
+  return html`<p class="empty">${text}</p>`;
+}

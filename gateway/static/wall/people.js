@@ -1,0 +1,59 @@
+/** What agents do, of the entities. No input or output. */
+
+export const STATES = ["free", "ringing", "talking", "away", "out"];
+
+/**
+ * What an extension does: {state, word, since, talk}. `state`: one of STATES; `word`: a key of the words, or null where
+ * `profile` says it better. `loggedIn`: to the queue that is looked at; undefined: to queues at all.
+ */
+export function doing(ext, loggedIn = ext.qGlobalStatus !== "LoggedOut") {
+  const talk = ext.talks.find((one) => one.activity === ext.activity) ?? null;
+  const since = ext.since;
+  if (ext.activity === "Talking") return { state: "talking", word: "talking", since: talk?.since ?? since, talk };
+  if (ext.activity === "Ringing") return { state: "ringing", word: "ringing", since: talk?.since ?? since, talk };
+  if (ext.activity === "Dialing") return { state: "talking", word: "dialing", since: talk?.since ?? since, talk };
+  if (!ext.registered || ext.enabled === 0) return { state: "out", word: "offline", since: null, talk };
+  if (!loggedIn) return { state: "out", word: "out", since: null, talk };
+  if (ext.fwdName && ext.fwdName !== "Available" && !ext.available) {
+    return { state: "away", word: ext.fwdName === "Away" ? "away" : null, profile: ext.fwdName, since: null, talk };
+  }
+  return { state: "free", word: "free", since, talk };
+}
+
+export function fullName(ext) {
+  return [ext.name, ext.lastname].filter(Boolean).join(" ");
+}
+
+/** The agents of all queues, or all extensions where there are no queues; by number. */
+export function agentRows(state) {
+  const extensions = topic(state, "extensions");
+  const queues = [...topic(state, "queues").values()];
+  const nums = new Set(queues.flatMap((queue) => queue.agents.map((agent) => agent.num)));
+  const loggedIn = new Set(queues.flatMap((queue) => queue.loggedIn));
+  const shown = queues.length ? [...nums].map((num) => extensions.get(num)).filter(Boolean) : [...extensions.values()];
+  const stats = topic(state, "extstats");
+  return shown
+    .map((ext) => ({
+      num: ext.num,
+      name: fullName(ext),
+      ext,
+      stats: stats.get(ext.num) ?? null,
+      ...doing(ext, queues.length ? loggedIn.has(ext.num) : undefined),
+    }))
+    .sort(byNumber);
+}
+
+/** How many are in each state. */
+export function tally(rows) {
+  const counts = Object.fromEntries(STATES.map((state) => [state, 0]));
+  for (const row of rows) counts[row.state]++;
+  return counts;
+}
+
+export function topic(state, name) {
+  return state.get(name) ?? new Map();
+}
+
+export function byNumber(one, other) {
+  return one.num.length - other.num.length || (one.num < other.num ? -1 : 1);
+}

@@ -1,0 +1,139 @@
+/** The queues: who waits how long, how the agents are, and the day. */
+
+import { Empty, Glyph, html, Kpi, Party, Timer } from "./parts.js";
+import { queueLevels, totals } from "./alarms.js";
+import { agentRows, STATES, tally } from "./people.js";
+import { matches, queueRows } from "./rows.js";
+import { Tiles } from "./stage.js";
+import { detail, find, now, shown, words } from "./store.js";
+import { duration, instant } from "./times.js";
+
+const WIDE = 24; // rem from which on the callers stand beside the numbers
+
+export function Queues() {
+  const state = shown();
+  const all = queueRows(state);
+  const rows = all.filter((row) => matches([row.num, row.name], find.value));
+  if (!rows.length) return html`<${Empty} text=${all.length ? words.nothingFound : words.noQueues} />`;
+  return html`<${Strip} rows=${all} state=${state} />
+    <${Tiles} name="queues" items=${rows} tile=${tile(rows)} draw=${(row, size, room) =>
+      html`<${Queue} key=${row.num} row=${row} room=${room} brief=${size.brief && room.h !== null && room.h < 8.2} />`} />`;
+}
+
+/** What a tile needs; two columns of callers and figures are as high as the numbers alone. */
+function tile(rows) {
+  return [
+    { w: WIDE, h: 9.3 },
+    { w: 14, h: rows.some((row) => row.stats) ? 12.8 : 10.6 },
+    { w: 12, h: 5.9, brief: true },
+  ];
+}
+
+/** How many callers have room. */
+function callersIn({ w, h }, day) {
+  if (h === null) return 3;
+  const taken = w >= WIDE ? 2.9 + (day ? 2.4 : 0) : 9.3 + (day ? 2.4 : 0);
+  return Math.max(0, Math.floor((h - taken) / 1.4));
+}
+
+function Strip({ rows, state }) {
+  const sum = totals(rows, now.value);
+  const agents = tally(agentRows(state));
+  const day = sum.day;
+  return html`<section class="strip" aria-label=${words.total}>
+    <${Kpi} value=${sum.waiting} label=${words.waiting} level=${sum.levels.waiting} />
+    <${Kpi} value=${sum.oldest ? html`<${Timer} since=${sum.oldest} />` : "0:00"} label=${words.longest}
+      level=${sum.levels.wait} />
+    <${Kpi} value=${agents.free} label=${words.agentsFree} of="free" />
+    ${
+      day
+        ? html`<${Kpi} value=${day.answered} unit=${`/ ${day.offered}`} label=${words.answered} title=${words.today} />
+      <${Kpi} value=${day.abandoned} label=${words.abandoned} title=${words.today} />
+      <${Kpi} value=${day.level === null ? "–" : Math.round(day.level)} unit="%" label=${words.serviceLevel}
+        level=${sum.levels.sl} title=${words.today} />`
+        : html`<${Kpi} value=${agents.talking} label=${words.states.talking} of="talking" />
+      <${Kpi} value=${state.get("calls")?.size ?? 0} label=${words.callsNow} />`
+    }
+  </section>`;
+}
+
+function Queue({ row, room, brief }) {
+  const levels = queueLevels(row, now.value);
+  const worst = Math.max(levels.waiting, levels.wait, levels.sl, levels.free === 2 ? 2 : 0);
+  const { num, name, waiting, oldest, stats } = row;
+  const wide = room.w >= WIDE;
+  const day = stats && (wide || room.h === null || room.h >= 11.6);
+  const target = `${words.target} ${duration(row.target * 1000)}`;
+  return html`<article class=${`tile queue level${worst} ${brief ? "brief" : wide ? "wide" : ""}`} tabindex="0"
+      data-item=${`queue:${num}`} onClick=${() => (detail.value = { kind: "queue", id: num })} aria-label=${`${num} ${name}`}>
+    <header><b class="num">${num}</b><h2 class="name" title=${name}>${name}</h2>
+      ${
+        brief
+          ? html`<span class=${`state free level${levels.free}`}><${Glyph} of="free" /><b>${row.agents.free}</b></span>`
+          : html`<small class="target">${target}</small>`
+      }
+      ${worst ? html`<${Glyph} of=${worst === 2 ? "alarm" : "warn"} />` : null}</header>
+    <div class="numbers">
+      <div class="figures">
+        <div class=${`figure level${levels.waiting}`}><span class="value">${waiting.length}</span>
+          <span class="label">${words.waiting}</span></div>
+        <div class=${`figure level${levels.wait}`}><span class="value">${
+          oldest ? html`<${Timer} since=${oldest} />` : "0:00"
+        }</span>
+          <span class="label">${brief ? target : words.longest}</span></div>
+      </div>
+      ${
+        brief
+          ? null
+          : html`<ul class="counts">${STATES.map(
+              (state) => html`<li key=${state} class=${`state ${state} ${
+                state === "free" ? `level${levels.free}` : ""
+              }`} title=${words.states[state]}>
+          <${Glyph} of=${state} /><span>${row.agents[state]}</span><span class="hidden">${words.states[state]}</span></li>`,
+            )}
+        ${
+          stats && !day
+            ? html`<li class=${`state percent level${levels.sl}`} title=${words.serviceLevel}>
+          ${percentOf(stats)}</li>`
+            : null
+        }
+      </ul>`
+      }
+    </div>
+    ${
+      brief
+        ? null
+        : html`<div class="people">
+      <${Waiting} callers=${waiting} lines=${callersIn(room, day)} />
+      ${day ? html`<${Day} stats=${stats} level=${levels.sl} />` : null}
+    </div>`
+    }
+  </article>`;
+}
+
+function Day({ stats, level }) {
+  return html`<dl class="day">
+    <div><dt>${words.day.answered}</dt><dd>${stats.answered}<small> / ${stats.offered}</small></dd></div>
+    <div><dt>${words.day.abandoned}</dt><dd>${stats.abandoned}</dd></div>
+    <div class=${`level${level}`} title=${words.serviceLevel}><dt>${words.day.level}</dt><dd>${percentOf(stats)}</dd></div>
+  </dl>`;
+}
+
+function percentOf({ serviceLevel }) {
+  return typeof serviceLevel === "number" ? `${Math.round(serviceLevel)}\u00a0%` : "–";
+}
+
+function Waiting({ callers, lines }) {
+  if (lines < 1) return null;
+  const sorted = [...callers].sort((one, other) => instant(one.since) - instant(other.since));
+  const few = sorted.length > lines ? sorted.slice(0, Math.max(1, lines - 1)) : sorted;
+  const rest = sorted.length - few.length;
+  return html`<ol class="callers">
+    ${few.map(
+      (caller) => html`<li key=${caller.callID}><${Party} num=${caller.num} name=${caller.name} outside=${true} />
+      <${Timer} since=${caller.since} /></li>`,
+    )}
+    ${rest > 0 && lines > 1 ? html`<li class="rest">${words.more(rest)}</li>` : null}
+    ${callers.length ? null : html`<li class="rest">${words.nobodyWaits}</li>`}
+  </ol>`;
+}

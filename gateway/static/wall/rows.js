@@ -1,0 +1,132 @@
+/** What the views show of queues, calls and lines. No input or output. */
+
+import { byNumber, doing, tally, topic } from "./people.js";
+import { instant } from "./times.js";
+
+const TARGET = 20; // seconds, where the PBX says nothing
+
+/** A row a queue: who waits, how its agents are, and the day's figures if there are any. */
+export function queueRows(state) {
+  const extensions = topic(state, "extensions");
+  const figures = topic(state, "queuestats");
+  return [...topic(state, "queues").values()].sort(byNumber).map((queue) => {
+    const loggedIn = new Set(queue.loggedIn);
+    const agents = queue.agents
+      .map((agent) => extensions.get(agent.num))
+      .filter(Boolean)
+      .map((ext) => doing(ext, loggedIn.has(ext.num)));
+    const stats = figures.get(queue.num) ?? (queue.serviceLevel === undefined ? null : queue);
+    return {
+      num: queue.num,
+      name: queue.name,
+      waiting: queue.waiting,
+      oldest: queue.waiting.reduce((least, one) => (least === null || one.since < least ? one.since : least), null),
+      agents: tally(agents),
+      staff: agents.length,
+      target: stats?.target ?? queue.slaTime ?? TARGET,
+      stats,
+    };
+  });
+}
+
+/** A row a call, the oldest first. `kind`: its colour; `word`: a key of the words. */
+export function callRows(state) {
+  const queues = topic(state, "queues");
+  return [...topic(state, "calls").values()]
+    .map((call) => ({
+      id: call.callID,
+      call,
+      direction: directionOf(call.direction),
+      from: call.owner ? party(call.owner) : { num: "", name: "" },
+      to: callee(call, queues),
+      via: via(call, queues),
+      ...progress(call),
+      started: call.startedAt,
+    }))
+    .sort((one, other) => (one.started < other.started ? -1 : one.started > other.started ? 1 : one.id - other.id));
+}
+
+function progress(call) {
+  if (call.state === "Talking" && !hosted(call))
+    return { kind: "talking", word: "talking", since: call.answeredAt ?? call.startedAt };
+  if (call.state === "Transferring" || call.state === "Rerouting") {
+    return { kind: "away", word: "transferring", since: call.startedAt };
+  }
+  const rings = call.routingTo.find((leg) => leg.status === "Ringing" && leg.dnType !== "externalline");
+  if (rings) return { kind: "ringing", word: "ringing", since: call.queuedAt ?? rings.since ?? call.startedAt };
+  if (call.queue) return { kind: "waiting", word: "inQueue", since: call.queuedAt ?? call.startedAt };
+  const menu = call.AConnList.some((leg) => leg.dnType === "ivr");
+  if (menu) return { kind: "away", word: "inMenu", since: call.startedAt };
+  return { kind: "ringing", word: call.direction === "Outbound" ? "dialing" : "routing", since: call.startedAt };
+}
+
+/** Whether it is a queue or a menu that the caller hears, and nobody else. */
+function hosted(call) {
+  return call.talkTo.length > 0 && call.talkTo.every((leg) => leg.dnType === "queue" || leg.dnType === "ivr");
+}
+
+function callee(call, queues) {
+  const legs = call.talkTo.length && !(hosted(call) && call.routingTo.length) ? call.talkTo : call.routingTo;
+  if (!legs.length) return call.queue ? { num: call.queue, name: queues.get(call.queue)?.name ?? "" } : elsewhere(call);
+  return { ...party(legs[0]), more: legs.length - 1 };
+}
+
+function elsewhere(call) {
+  const other = call.AConnList.find((leg) => leg.dnNum !== call.owner?.dnNum);
+  return other ? party(other) : { num: call.owner?.externalParty ?? "", name: "" };
+}
+
+/** A leg's person. A trunk's leg is the person outside, not the trunk. */
+function party(leg) {
+  if (leg.dnType === "externalline") return { num: leg.externalParty, name: leg.partyName, outside: true };
+  return { num: leg.dnNum, name: leg.name };
+}
+
+function via(call, queues) {
+  const num = call.queue || call.queues[0] || call.groups[0] || "";
+  return num ? queues.get(num)?.name || num : call.did;
+}
+
+function directionOf(word) {
+  if (word === "Outbound") return "outbound";
+  return word === "Internal" || word === "FromInternal" ? "internal" : "inbound";
+}
+
+/** Calls from outside that nobody took, of today, the latest first; `spoken`: somebody has talked with them since. */
+export function missedRows(state, midnight) {
+  const ended = [...topic(state, "ended").values()];
+  const spoken = new Map(); // number → when talk with it last began
+  const note = (num, at) => at && num && spoken.set(num, Math.max(spoken.get(num) ?? 0, instant(at)));
+  for (const call of ended) for (const num of [call.caller, call.callee]) note(num, call.answeredAt);
+  for (const call of topic(state, "calls").values()) {
+    for (const leg of call.AConnList) if (leg.dnType === "externalline") note(leg.externalParty, call.answeredAt);
+  }
+  return ended
+    .filter((call) => call.outcome === "missed" || call.outcome === "abandoned")
+    .filter((call) => directionOf(call.direction) === "inbound" && instant(call.endedAt) >= midnight)
+    .map((call) => ({
+      id: `${call.callID}@${call.startedAt}`,
+      call,
+      num: call.caller,
+      name: call.callerName,
+      queue: call.queue || call.queues[0] || "",
+      ended: instant(call.endedAt),
+      waited: instant(call.endedAt) - instant(call.startedAt),
+      outcome: call.outcome === "missed" ? "missedCall" : "abandonedCall",
+      spoken: (spoken.get(call.caller) ?? 0) > instant(call.endedAt),
+    }))
+    .sort((one, other) => other.ended - one.ended);
+}
+
+export function lineRows(state) {
+  return [...topic(state, "lines").values()].sort(byNumber);
+}
+
+/** Whether any text of the row has all words of `wanted` in it. */
+export function matches(texts, wanted) {
+  const text = texts.filter(Boolean).join(" ").toLocaleLowerCase();
+  return wanted
+    .toLocaleLowerCase()
+    .split(/\s+/)
+    .every((word) => text.includes(word));
+}

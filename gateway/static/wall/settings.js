@@ -1,0 +1,82 @@
+/** The page's address is its configuration. No input or output. */
+
+export const VIEWS = ["queues", "agents", "calls", "missed", "lines"];
+const LISTS = { queues: "queue", groups: "group", ext: "ext", lines: "line", extgroups: "extgroup" };
+
+/** Each metric's [warn, alarm]: counts, seconds or percent; null: never. `free`, `sl`: the fewer the worse. */
+export const THRESHOLDS = {
+  waiting: [3, 6],
+  wait: [null, null], // from the queue's target: once, three times
+  free: [0, null],
+  sl: [80, 60],
+  licence: [80, 95],
+};
+export const INVERTED = new Set(["free", "sl"]);
+
+/** `search`: of the address. `languages`: those that there are words for; `preferred`: the browser's. */
+export function parseSettings(search, { languages = ["en"], preferred = [] } = {}) {
+  const given = new URLSearchParams(search);
+  const views = list(given.get("view")).filter((view) => VIEWS.includes(view));
+  return {
+    views: views.length ? views : ["queues"],
+    kiosk: flag(given.get("kiosk")),
+    theme: ["dark", "light"].includes(given.get("theme")) ? given.get("theme") : "auto",
+    lang: language([given.get("lang"), ...preferred], languages),
+    filter: streamFilter(given),
+    find: given.get("find") ?? "",
+    title: (given.get("title") ?? "").slice(0, 60),
+    page: clamp(Number(given.get("page")) || 10, 3, 600),
+    sound: flag(given.get("sound")),
+    thresholds: thresholds(given),
+  };
+}
+
+/** The thresholds of a metric, a queue's own before the general ones. `target`: the queue's, in seconds. */
+export function limits(thresholds, metric, queue, target) {
+  const own = thresholds[`${metric}.${queue}`] ?? thresholds[metric];
+  if (own) return own;
+  return metric === "wait" ? [target, 3 * target] : THRESHOLDS[metric];
+}
+
+function streamFilter(given) {
+  const filter = {};
+  for (const [name, field] of Object.entries(LISTS)) {
+    const values = list(given.get(name));
+    if (values.length) filter[field] = values;
+  }
+  return Object.keys(filter).length ? filter : undefined;
+}
+
+function thresholds(given) {
+  const found = {};
+  for (const [name, value] of given) {
+    if (!(name.split(".")[0] in THRESHOLDS)) continue;
+    found[name] = [0, 1].map((at) => number(value.split(",")[at]));
+  }
+  return found;
+}
+
+function number(text) {
+  const value = Number(text?.trim() || NaN);
+  return Number.isFinite(value) ? value : null;
+}
+
+function language(wanted, known) {
+  const found = wanted.map((one) => one?.slice(0, 2).toLowerCase()).find((one) => known.includes(one));
+  return found ?? known[0];
+}
+
+function list(text) {
+  return (text ?? "")
+    .split(",")
+    .map((one) => one.trim())
+    .filter(Boolean);
+}
+
+function flag(text) {
+  return text !== null && text !== "0" && text !== "false";
+}
+
+function clamp(value, low, high) {
+  return Math.min(high, Math.max(low, value));
+}

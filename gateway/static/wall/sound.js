@@ -1,0 +1,43 @@
+/** A short tone for a new alarm; only after somebody has touched the page, as browsers demand. */
+
+import { signal } from "@preact/signals";
+import { remember, remembered, settings } from "./store.js";
+
+export const audible = signal(settings.sound || remembered("sound") === "1");
+let context = null;
+let last = -Infinity;
+
+export function toggleSound() {
+  audible.value = !audible.value;
+  remember("sound", audible.value ? "1" : "0");
+  if (audible.value) tone();
+}
+
+/** To be told of each gesture. */
+export function gesture() {
+  if (!audible.value) return;
+  context ??= new AudioContext();
+  context.resume();
+}
+
+/** Two short notes, at most every ten seconds; nothing while it is muted or before a gesture. */
+export function tone() {
+  if (!audible.value || performance.now() - last < 10_000) return;
+  if (!navigator.userActivation?.hasBeenActive) return;
+  context ??= new AudioContext();
+  last = performance.now();
+  for (const [at, pitch] of [
+    [0, 660],
+    [0.18, 880],
+  ]) {
+    const [oscillator, gain] = [context.createOscillator(), context.createGain()];
+    const begin = context.currentTime + at;
+    oscillator.frequency.value = pitch;
+    gain.gain.setValueAtTime(0, begin);
+    gain.gain.linearRampToValueAtTime(0.2, begin + 0.02);
+    gain.gain.exponentialRampToValueAtTime(0.001, begin + 0.16);
+    oscillator.connect(gain).connect(context.destination);
+    oscillator.start(begin);
+    oscillator.stop(begin + 0.18);
+  }
+}

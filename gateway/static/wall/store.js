@@ -1,0 +1,170 @@
+/** What the page knows, as signals: the stream's state once a frame, the shared ticker, the viewer's choices. */
+
+import { batch, computed, effect, signal } from "@preact/signals";
+import { StreamClient } from "callmon";
+import { parseSettings } from "./settings.js";
+import { LANGUAGES } from "./words.js";
+
+const BLIP = 2_500; // milliseconds for which nothing is said of a lost connection
+const TOPICS = ["system", "calls", "extensions", "queues", "lines", "ended"];
+const FIGURES = ["queuestats", "extstats", "pbxstats"]; // where the gateway has them
+
+export const settings = parseSettings(location.search, {
+  languages: Object.keys(LANGUAGES),
+  preferred: navigator.languages ?? [],
+});
+export const words = LANGUAGES[settings.lang];
+
+export const view = signal(settings.views[0]);
+export const page = signal(0);
+export const find = signal(settings.find);
+export const detail = signal(null); // {kind: "call" | "agent" | "queue" | "help", id}
+export const theme = signal(settings.theme === "auto" ? (remembered("theme") ?? preferredTheme()) : settings.theme);
+export const size = signal({ w: 80, h: 45 }); // of the stage, in rem
+export const now = signal(Date.now()); // the server's time, once a second
+export const connection = signal({ status: "connecting", since: Date.now() });
+export const staleSince = signal(null);
+export const hello = signal(null);
+export const frame = signal(0); // counts what is to be drawn anew
+export const paused = signal(null); // {state, at, changes} while it is
+export const lag = signal(null);
+
+let client = null;
+let asked = false; // whether a frame was asked for
+let drawing = 4; // milliseconds that drawing took lately
+
+/** What to draw: the stream's state, or that of the moment of the pause. */
+export function shown() {
+  frame.value;
+  return paused.value?.state ?? client?.state ?? new Map();
+}
+
+export const system = computed(() => (frame.value, shown().get("system")?.get("pbx") ?? null));
+
+/** Why what is shown is not live: {kind, since} or null. `since`: the server's milliseconds. */
+export const staleness = computed(() => {
+  const { status, since } = connection.value;
+  if (status === "refused") return null;
+  if (status !== "live") {
+    const lost = client ? (away ?? since) + client.clock.offset : since;
+    return now.value - lost < BLIP ? null : { kind: "gateway", since: lost };
+  }
+  if (staleSince.value) return { kind: "bus", since: Date.parse(staleSince.value) };
+  const pbx = system.value;
+  if (!pbx || pbx.connection === "connected") return null;
+  return { kind: pbx.connection === "lost" ? "pbx" : "connecting", since: Date.parse(pbx.since), reason: pbx.reason };
+});
+
+let away = null; // since when the gateway has not been heard, by this machine's clock
+
+/** Watch with this key. */
+export function watch(key) {
+  client?.close();
+  client = new StreamClient({ url: "webapi/stream", key, topics: TOPICS, filter: settings.filter });
+  client.addEventListener("connection", ({ detail }) => {
+    away = detail.status === "live" ? null : (away ?? detail.since);
+    connection.value = detail;
+  });
+  client.addEventListener("hello", ({ detail }) => {
+    hello.value = detail;
+    const figures = FIGURES.filter((topic) => detail.topics.includes(topic));
+    const wanted = [...TOPICS.filter((topic) => detail.topics.includes(topic)), ...figures];
+    if (wanted.join() !== subscribed) {
+      subscribed = wanted.join();
+      client.subscribe({ topics: wanted, filter: settings.filter });
+    }
+  });
+  client.addEventListener("stale", ({ detail }) => (staleSince.value = detail.since));
+  client.addEventListener("state", draw);
+  client.addEventListener("change", ({ detail }) => {
+    if (paused.value) {
+      const count = (topics) => Object.values(topics).reduce((sum, one) => sum + Object.keys(one).length, 0);
+      paused.value = { ...paused.value, changes: paused.value.changes + count(detail.upsert) + count(detail.remove) };
+    }
+    draw();
+  });
+  client.connect();
+}
+
+let subscribed = TOPICS.join();
+
+/** Draw anew at the next frame; on a slow screen less often, so that it always answers. */
+function draw() {
+  if (asked || paused.value) return;
+  asked = true;
+  const wait = drawing > 12 ? Math.min(1_000, 3 * drawing) : 0;
+  setTimeout(() => requestAnimationFrame(redraw), wait);
+}
+
+function redraw() {
+  asked = false;
+  const began = performance.now();
+  frame.value++;
+  requestAnimationFrame(() => {
+    drawing = 0.7 * drawing + 0.3 * Math.min(500, performance.now() - began - 12);
+  });
+}
+
+/** The shared ticker: on each full second of the server's clock. */
+function tick() {
+  const time = client ? client.clock.now() : Date.now();
+  batch(() => {
+    if (!paused.value) now.value = time;
+    lag.value = client?.lag ?? null;
+  });
+  setTimeout(tick, 1_000 - (time % 1_000) + 5);
+}
+tick();
+
+export function togglePause() {
+  if (paused.value) {
+    paused.value = null;
+    now.value = client?.clock.now() ?? Date.now();
+    frame.value++;
+    return;
+  }
+  const state = new Map([...(client?.state ?? [])].map(([topic, entities]) => [topic, new Map(entities)]));
+  paused.value = { state, changes: 0 };
+}
+
+export function show(name) {
+  batch(() => {
+    view.value = name;
+    page.value = 0;
+    detail.value = null;
+  });
+  if (settings.kiosk) return;
+  const address = new URL(location.href);
+  address.searchParams.set("view", name);
+  history.replaceState(null, "", address);
+}
+
+export function toggleTheme() {
+  theme.value = theme.value === "dark" ? "light" : "dark";
+  remember("theme", theme.value);
+}
+
+effect(() => {
+  document.documentElement.dataset.theme = theme.value;
+});
+
+function preferredTheme() {
+  return !settings.kiosk && matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark";
+}
+
+export function remembered(name) {
+  try {
+    return localStorage.getItem(`callmon.${name}`);
+  } catch {
+    return null; // storage is off: the page works without
+  }
+}
+
+export function remember(name, value) {
+  try {
+    if (value === null) localStorage.removeItem(`callmon.${name}`);
+    else localStorage.setItem(`callmon.${name}`, value);
+  } catch {
+    return;
+  }
+}

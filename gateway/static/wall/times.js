@@ -1,0 +1,30 @@
+/** Instants and durations as people read them. No input or output. */
+
+/** The milliseconds of an instant; null if there is none. */
+export function instant(text) {
+  return text ? Date.parse(text) : null;
+}
+
+/** A duration in milliseconds: `m:ss`, `h:mm:ss`, `2 d 3 h`; never negative. `units`: the words for day and hour. */
+export function duration(milliseconds, units = { d: "d", h: "h" }) {
+  const seconds = Math.max(0, Math.floor(milliseconds / 1000));
+  const [days, hours] = [Math.floor(seconds / 86_400), Math.floor(seconds / 3600)];
+  if (days > 0) return `${days}\u00a0${units.d} ${hours % 24}\u00a0${units.h}`;
+  const [minutes, rest] = [Math.floor(seconds / 60) % 60, two(seconds % 60)];
+  return hours > 0 ? `${hours}:${two(minutes)}:${rest}` : `${minutes}:${rest}`;
+}
+
+/** `14:03`, in the browser's time zone. */
+export function timeOfDay(milliseconds) {
+  const date = new Date(milliseconds);
+  return `${two(date.getHours())}:${two(date.getMinutes())}`;
+}
+
+/** The local midnight before. */
+export function midnight(milliseconds) {
+  return new Date(milliseconds).setHours(0, 0, 0, 0);
+}
+
+function two(number) {
+  return String(number).padStart(2, "0");
+}

@@ -1,0 +1,247 @@
+"""The wallboard as people use it: a real browser before a real gateway, with a simulated PBX behind."""
+
+from __future__ import annotations
+
+import time
+
+from monitor.model.instants import from_unix
+from tests.browser.chromium import Page
+from tests.browser.world import CALLER, World
+from tests.system.stack import KEY
+
+SECONDS = "(t => t.split(':').reduce((sum, part) => 60 * sum + Number(part), 0))"
+WAITING = "document.querySelector('[data-item=\"queue:800\"] .figure .value')?.innerText"
+
+
+async def test_a_call_appears_ticks_changes_state_and_vanishes(page: Page, world: World) -> None:
+    await page.go(world.wall("view=calls"))
+    await page.shows("No calls now.")
+    agent = await world.agent()
+    call = world.queued()
+    await page.shows(CALLER, "table.calls")
+    await page.shows("In queue", "table.calls")
+    timer = f"{SECONDS}(document.querySelector('table.calls td.right').innerText)"
+    began = await page.run(timer)
+    await page.until(f"{timer} >= {began + 2}")
+    world.pbx.switchboard.poll(call, [agent])
+    await page.shows("Ringing", "table.calls")
+    await page.shows(agent, "table.calls")
+    world.pbx.switchboard.answer(call, agent)
+    await page.shows("Talking", "table.calls")
+    world.pbx.switchboard.end(call)
+    await page.shows("No calls now.")
+    assert not page.complaints
+
+
+async def test_a_queue_shows_who_waits_and_how_its_agents_are(page: Page, world: World) -> None:
+    await page.go(world.wall("view=queues&waiting=2,3&wait=600,900"))
+    await page.until(f"{WAITING} === '0'")
+    agent = await world.agent()
+    calls = [world.queued(number=f"+1555000111{last}") for last in range(3)]
+    await page.until(f"{WAITING} === '3'")
+    await page.shows("+15550001110", "[data-item='queue:800'] .callers")
+    await page.until("document.querySelector('[data-item=\"queue:800\"]').classList.contains('level2')")
+    await page.until("document.querySelector('[role=status]').textContent.includes('3 waiting')")
+    talking = "[data-item='queue:800'] .counts .talking span"
+    assert await page.text(talking) == "0"
+    world.pbx.switchboard.poll(calls[0], [agent])
+    world.pbx.switchboard.answer(calls[0], agent)
+    await page.until(f"{WAITING} === '2'")
+    await page.shows("1", talking)
+    await page.until("!document.querySelector('[data-item=\"queue:800\"]').classList.contains('level2')")
+    assert await page.count(".day") == 0, "there are no figures of the day, so there is no place for them"
+    assert not page.complaints
+
+
+async def test_agents_show_what_they_do_and_with_whom(page: Page, world: World) -> None:
+    await page.go(world.wall("view=agents"))
+    agent = await world.agent()
+    await page.until("document.querySelectorAll('.agent').length > 1")
+    tile = f"[data-item='agent:{agent}']"
+    await page.shows("Free", tile)
+    call = world.queued()
+    world.pbx.switchboard.poll(call, [agent])
+    await page.shows("Ringing", tile)
+    world.pbx.switchboard.answer(call, agent)
+    await page.shows("Talking", tile)
+    await page.shows(CALLER, tile)
+    world.pbx.switchboard.end(call)
+    await page.shows("Free", tile)
+
+
+async def test_who_gave_up_is_to_be_called_back(page: Page, world: World) -> None:
+    await page.go(world.wall("view=missed"))
+    await page.shows("Nobody was missed today.")
+    call = world.queued()
+    await page.press("3")
+    await page.shows(CALLER, "table.calls")
+    world.pbx.switchboard.end(call)
+    await page.press("4")
+    await page.shows("Gave up waiting", "table.missed")
+    await page.shows(CALLER, "table.missed")
+
+
+async def test_the_filter_and_the_keys(page: Page, world: World) -> None:
+    await page.go(world.wall("view=calls"))
+    await page.shows("No calls now.")
+    world.queued("800", "+15550000001")
+    world.queued("801", "+15550000002")
+    await page.until("document.querySelectorAll('table.calls tbody tr').length === 2")
+    await page.press("/")
+    await page.until("document.activeElement.id === 'find'")
+    await page.write("0002")
+    await page.until("document.querySelectorAll('table.calls tbody tr').length === 1")
+    await page.shows("+15550000002", "table.calls")
+    await page.press("Enter")
+    await page.until("document.activeElement.matches('tr[data-item]')")
+    await page.press("Enter")
+    await page.shows("+15550000002", "dialog[open]")
+    await page.shows("skyetel", "dialog[open]")
+    await page.press("Escape")
+    await page.until("!document.querySelector('dialog[open]')")
+    await page.press("Escape")
+    await page.until("document.querySelectorAll('table.calls tbody tr').length === 2")
+    second = await page.run("document.activeElement.dataset.item")
+    await page.press("ArrowUp")
+    assert second.startswith("call:")
+    assert await page.run("document.activeElement.dataset.item") != second
+    await page.press("t")
+    await page.until("document.documentElement.dataset.theme === 'light'")
+    await page.press("?")
+    await page.shows("full screen", "dialog[open]")
+    await page.press("Escape")
+    await page.press("2")
+    await page.until("document.querySelectorAll('.agent').length > 1")
+    assert "view=agents" in await page.run("location.search")
+    assert not page.complaints
+
+
+async def test_a_pause_holds_the_picture_and_counts_what_waits(page: Page, world: World) -> None:
+    await page.go(world.wall("view=calls"))
+    await page.shows("No calls now.")
+    await page.press("p")
+    await page.shows("Paused · 0 changes wait")
+    world.queued()
+    await page.until("Number(/(\\d+) changes? waits?/.exec(document.querySelector('.fresh').innerText)[1]) > 0")
+    await page.shows("No calls now.")
+    await page.press("p")
+    await page.shows(CALLER, "table.calls")
+
+
+async def test_tv_mode_pages_and_never_scrolls(page: Page, world: World) -> None:
+    await page.resize(1920, 1080)
+    await page.go(world.wall("kiosk=1&view=calls,lines&page=3"))
+    await page.shows("No calls now.")
+    for number in range(20):
+        world.queued(number=f"+155500000{number:02}")
+    await page.until("document.querySelectorAll('.dots i').length === 2")
+    seen = "[...document.querySelectorAll('table.calls .from')].map((cell) => cell.innerText)"
+    first = set(await page.run(seen))
+    assert 8 <= len(first) < 20
+    second = set(await page.until(f"document.querySelectorAll('.dots i')[1]?.className === 'on' && {seen}"))
+    assert len(first | second) == 20
+    root = "document.documentElement"
+    assert await page.run(f"[{root}.scrollWidth, {root}.scrollHeight]") == [1920, 1080]
+    await page.until("document.querySelectorAll('.line').length === 3")
+    await page.until("document.querySelectorAll('table.calls').length === 1")
+    large = "parseFloat(getComputedStyle(document.querySelector('.kpi .value')).fontSize)"
+    await page.until(f"document.querySelector('.kpi') && {large} >= 90 && {large} <= 140")
+
+
+async def test_on_a_phone_all_fits_the_width_and_the_thumb(page: Page, world: World) -> None:
+    await page.resize(390, 844)
+    world.queued(number="+155500000001")
+    for view in ("queues", "agents", "calls", "missed", "lines"):
+        for language in ("en", "ru"):
+            await page.go(world.wall(f"view={view}&lang={language}").replace("lang=en&", "", 1))
+            await page.until("document.querySelector('.fresh.live')")
+            await page.until("document.querySelector('.stage').children.length > 0")
+            assert await page.run("document.documentElement.scrollWidth") == 390, (view, language)
+            buttons = "[...document.querySelectorAll('.wall button')]"
+            assert await page.run(f"{buttons}.filter((one) => one.offsetWidth && one.offsetHeight < 44).length") == 0
+
+
+async def test_a_lost_pbx_is_said_and_found_again_without_reload(page: Page, world: World) -> None:
+    await page.go(world.wall("view=calls"))
+    world.queued()
+    await page.shows(CALLER)
+    await page.run("window.marked = true")
+    await world.pbx.faults.refuse()
+    await page.shows("PBX connection lost", ".banner")
+    assert await page.count(".wall.stale") == 1
+    await page.shows(CALLER)
+    await world.pbx.faults.accept()
+    await page.until("!document.querySelector('.banner')")
+    assert await page.run("window.marked") is True
+    assert await page.count(".wall.stale") == 0
+
+
+async def test_a_gateway_that_was_away_is_said_and_found_again_without_reload(page: Page, world: World) -> None:
+    await page.go(world.wall("view=calls"))
+    await page.shows("No calls now.")
+    await page.run("window.marked = true")
+    await world.stop_gateway()
+    await page.shows("The gateway cannot be reached", ".banner")
+    await world.start_gateway()
+    await page.until("!document.querySelector('.banner') && document.querySelector('.fresh.live')")
+    world.queued()
+    await page.shows(CALLER, "table.calls")
+    assert await page.run("window.marked") is True
+
+
+async def test_silence_from_the_monitor_is_said(page: Page, world: World) -> None:
+    await page.go(world.wall("view=queues"))
+    await page.until("document.querySelector('.fresh.live')")
+    await world.stop_monitor()
+    await page.shows("No news from the monitor", ".banner")
+
+
+async def test_a_key_that_ceases_to_hold_is_said_and_another_one_goes_on(page: Page, world: World) -> None:
+    await page.go(world.wall("view=queues"))
+    await page.until("document.querySelector('.fresh.live')")
+    assert await page.run("location.hash") == ""
+    await world.stop_gateway()
+    await world.start_gateway(key="another-display-key")
+    await page.shows("This display key does not hold")
+    asked = len(page.requested)
+    await page.run("new Promise((resolve) => setTimeout(resolve, 1500))")
+    assert len(page.requested) == asked, "it stays away"
+    await page.run("document.querySelector('input[name=key]').focus()")
+    await page.write("another-display-key")
+    await page.press("Enter")
+    await page.until("document.querySelector('.fresh.live')")
+
+
+async def test_a_stream_that_is_ended_for_its_key_says_so(page: Page, world: World) -> None:
+    await world.stop_gateway()
+    await world.start_gateway(expires=from_unix(time.time() + 6))
+    await page.go(world.wall("view=queues"))
+    await page.shows("This display key does not hold")
+    assert KEY not in await page.run("location.href")
+
+
+async def test_without_a_key_the_page_asks_for_one(page: Page, world: World) -> None:
+    await page.go(f"{world.address}/wall?lang=ru")
+    await page.shows("Какой ключ у этого экрана?")
+
+
+async def test_the_page_asks_no_other_server(page: Page, world: World) -> None:
+    await page.go(world.wall("view=queues"))
+    await page.until("document.querySelector('.fresh.live')")
+    host = world.address.removeprefix("http://")
+    others = [one for one in page.requested if host not in one and not one.startswith(("data:", "about:"))]
+    assert not others
+
+
+async def test_the_start_page_says_what_is_connected_and_shows_the_stream(page: Page, world: World) -> None:
+    await page.go(f"{world.address}/")
+    await page.shows("connected, followed by the monitor", "#pbxs")
+    await page.run(f"document.querySelector('input[name=key]').value = '{KEY}'")
+    await page.run("document.querySelector('input[name=queue]').value = '800'")
+    await page.run("document.querySelector('#watch button').click()")
+    await page.shows('"type":"snapshot"', "#frames")
+    world.queued("801", "+15559999999")
+    world.queued("800")
+    await page.shows(CALLER, "#frames")
+    assert "+15559999999" not in await page.text("#frames")
+    assert not page.complaints
