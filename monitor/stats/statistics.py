@@ -1,0 +1,182 @@
+"""The day's figures of one PBX, brought forward by the tracker's edits. Pure: what time it is comes with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from monitor.model import entities as e
+from monitor.model.change import Edit
+from monitor.stats import drawing
+from monitor.stats.accounts import PBX, Accounts
+from monitor.stats.day import Day, day_of, zone_info
+from monitor.stats.figures import EXTENSION_STATS, PBX_STATS, QUEUE_STATS, Figure, FigureEdit
+from monitor.stats.saved import Saved
+from monitor.stats.tallies import ExtensionTally, QueueTally, Tallies, TrafficTally, add_call, add_turn, add_visits
+from monitor.stats.terms import Terms
+from monitor.stats.times import unix_ms
+
+_SETTLE = 60_000
+"""Milliseconds for which the word of a call's end may be taken back."""
+_BACK = 3_600_000
+"""Milliseconds by which a clock may be set back over midnight without another day beginning."""
+_UNNOTICED = 60_000
+"""Milliseconds without counting that are no gap."""
+_YESTERDAY = 24 * 3_600_000
+_TOPICS = {"queues": QUEUE_STATS, "extensions": EXTENSION_STATS, "system": PBX_STATS}
+
+
+class Statistics:
+    """The figures. ``at`` is POSIX seconds on the PBX's clock.
+
+    ``saved``: what an earlier monitor counted. Whoever follows with a new tracker calls :meth:`reconcile` once the
+    tracker has the whole state, and hands all edits after that to :meth:`apply`. Raises UnknownZone.
+    """
+
+    def __init__(self, terms: Terms, saved: Saved | None = None) -> None:
+        zone_info(terms.zone)
+        self.terms = terms
+        self.saved = Saved() if saved is None else saved
+        self.figures: dict[str, dict[str, Figure]] = {topic: {} for topic in _TOPICS.values()}
+        """topic → id → figure, as the edits have made it."""
+        self._accounts = Accounts(self.saved.held)
+        self._sla_times: dict[str, int | None] = {}
+        self._extensions: set[str] = set()
+        self._watched_since: int | None = 0
+
+    def reconcile(self, state: e.State, at: float) -> tuple[FigureEdit, ...]:
+        """Bring all in line with a whole state; calls that it does not have are over. May be called at any time."""
+        now = self._pass(at)
+        self._sla_times = {num: queue.sla_time for num, queue in e.table(state, "queues", e.Queue).items()}
+        self._extensions = set(state["extensions"])
+        self._watched_since = 0
+        day = self._day
+        ended = (word for word in e.table(state, "ended", e.EndedCall).values() if unix_ms(word.ended_at) >= day.start)
+        self._accounts.reread(e.table(state, "calls", e.Call).values(), ended, now)
+        return self._drawn(now, whole=True)
+
+    def apply(self, edits: Sequence[Edit], at: float) -> tuple[FigureEdit, ...]:
+        """Take in the edits of one fact, as the tracker gave them; what changed of the figures."""
+        now = self._pass(at)
+        for edit in edits:
+            self._learn(edit, now)
+        self._accounts.take(edits, now, self._watched_since)
+        return self._drawn(now)
+
+    def tick(self, at: float) -> tuple[FigureEdit, ...]:
+        """Let time pass: midnight, targets missed, calls counted for good. To be called every second or so."""
+        now = self._pass(at)
+        for account in self._accounts.settle(now - _SETTLE):
+            self.saved.tallies.count(account, self._day)
+        self._accounts.touched |= set(self._accounts.unsettled())
+        return self._drawn(now)
+
+    # time
+
+    @property
+    def _day(self) -> Day:
+        day = self.saved.day
+        if day is None:
+            raise RuntimeError("no time was told yet")
+        return day
+
+    def _pass(self, at: float) -> int:
+        """Take what time it is, and begin a new day if it is one."""
+        now = round(at * 1_000_000) // 1000
+        saved, day = self.saved, self.saved.day
+        if day is None or not day.start - _BACK <= now < day.end:
+            self._begin(day_of(now, self.terms.zone), now)
+        elif day.zone != self.terms.zone:
+            saved.day = day_of(now, self.terms.zone)  # what was counted stays counted
+        saved.at = now
+        return now
+
+    def _begin(self, day: Day, now: int) -> None:
+        saved = self.saved
+        passed_midnight = saved.day is not None and 0 <= day.start - saved.at <= _UNNOTICED
+        saved.day, saved.tallies = day, Tallies()
+        saved.counted_since = day.start if passed_midnight else now
+        saved.peak = self._accounts.going_on
+        saved.peak_at = saved.counted_since if saved.peak else None
+        self._accounts.forget(day.start - _YESTERDAY)
+        self._touch_all()
+
+    # figures
+
+    def _learn(self, edit: Edit, now: int) -> None:
+        """Take what queues and extensions there are, and whether the PBX is in sight."""
+        match edit.after:
+            case e.Queue():
+                if edit.before is None or self._sla_times.get(edit.id) != edit.after.sla_time:
+                    self._accounts.touched.add(("queues", edit.id))
+                self._sla_times[edit.id] = edit.after.sla_time
+            case e.Extension() if edit.id not in self._extensions:
+                self._extensions.add(edit.id)
+                self._accounts.touched.add(("extensions", edit.id))
+            case e.System():
+                self._see(edit.after.connection == "connected", now)
+            case None if edit.topic in ("queues", "extensions"):
+                self._sla_times.pop(edit.id, None)
+                self._extensions.discard(edit.id)
+                self._accounts.touched.add((edit.topic, edit.id))
+            case _:
+                pass
+
+    def _see(self, connected: bool, now: int) -> None:
+        if not connected:
+            self._watched_since = None
+        elif self._watched_since is None:
+            self._watched_since = now
+
+    def _touch_all(self) -> None:
+        self._accounts.touched |= {PBX}
+        self._accounts.touched |= {("queues", num) for num in self._sla_times}
+        self._accounts.touched |= {("extensions", num) for num in self._extensions}
+
+    def _drawn(self, now: int, *, whole: bool = False) -> tuple[FigureEdit, ...]:
+        saved, accounts = self.saved, self._accounts
+        if accounts.going_on > saved.peak:
+            saved.peak, saved.peak_at = accounts.going_on, now
+            accounts.touched.add(PBX)
+        if whole or not self.figures[PBX_STATS]:
+            self._touch_all()
+            accounts.touched |= {("queues", num) for num in self.figures[QUEUE_STATS]}
+            accounts.touched |= {("extensions", num) for num in self.figures[EXTENSION_STATS]}
+        edits: list[FigureEdit] = []
+        for topic, num in sorted(accounts.touched):
+            edits += self._put(_TOPICS[topic], num, self._figure(topic, num, now))
+        accounts.touched.clear()
+        return tuple(edits)
+
+    def _put(self, topic: str, id_: str, after: Figure | None) -> tuple[FigureEdit, ...]:
+        before = self.figures[topic].pop(id_, None)
+        if after is not None:
+            self.figures[topic][id_] = after
+        return () if before == after else (FigureEdit(topic, id_, before, after),)
+
+    def _figure(self, topic: str, num: str, now: int) -> Figure | None:
+        """Draw one figure; None of a queue or an extension that there is not."""
+        if topic == "system":
+            return self._pbx()
+        if topic == "queues":
+            return self._queue(num, now) if num in self._sla_times else None
+        return self._extension(num, now) if num in self._extensions else None
+
+    def _queue(self, num: str, now: int) -> Figure:
+        tally = self.saved.tallies.queues.get(num, QueueTally()).copy()
+        for account in self._accounts.of(("queues", num)):
+            add_visits(tally, num, account, self._day, now)
+        target = self.terms.queue_target(num, self._sla_times.get(num))
+        return drawing.queue(num, tally, self._day, target, self.terms.short)
+
+    def _extension(self, num: str, now: int) -> Figure:
+        tally = self.saved.tallies.extensions.get(num, ExtensionTally()).copy()
+        for account in self._accounts.of(("extensions", num)):
+            add_turn(tally, num, account, self._day, now)
+        return drawing.extension(num, tally, self._day, self.terms.target, self.terms.short)
+
+    def _pbx(self) -> Figure:
+        saved, day = self.saved, self._day
+        traffic = {kind: tally.copy() for kind, tally in saved.tallies.traffic.items()}
+        for account in self._accounts.of(PBX):
+            add_call(traffic.setdefault(account.kind, TrafficTally()), account, day)
+        return drawing.pbx(traffic, day, saved.counted_since, saved.peak, saved.peak_at)
