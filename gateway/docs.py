@@ -61,16 +61,16 @@ class Document:
 def documents(commands: Iterable[Command], version: str) -> list[BaseRoute]:
     """The routes of everything that documents these commands and the stream. ``version``: callmon's."""
     table = tuple(commands)
-    files = {name: _Kept(partial(_file, name)) for name in _FILES}
+    files = {name: Kept(partial(_file, name)) for name in _FILES}
     kept = {
-        "/openapi.json": _Kept(lambda: _document(to_json(openapi(table, version)), "application/json")),
-        "/asyncapi.json": _Kept(lambda: _document(to_json(asyncapi(version)), "application/json")),
-        "/docs": _Kept(lambda: _document(_page(version).encode(), "text/html", _POLICY)),
+        "/openapi.json": Kept(lambda: document_of(to_json(openapi(table, version)), "application/json")),
+        "/asyncapi.json": Kept(lambda: document_of(to_json(asyncapi(version)), "application/json")),
+        "/docs": Kept(lambda: document_of(_page(version).encode(), "text/html", _POLICY)),
     } | {f"/static/{name}": file for name, file in files.items()}
     return [Route(path, document.answer) for path, document in kept.items()]
 
 
-class _Kept:
+class Kept:
     """A document that is made when it is first asked for, beside the event loop."""
 
     def __init__(self, make: Callable[[], Document]) -> None:
@@ -112,13 +112,14 @@ def _takes_gzip(accepted: str) -> bool:
     return False
 
 
-def _document(body: bytes, media_type: str, policy: str | None = None) -> Document:
+def document_of(body: bytes, media_type: str, policy: str | None = None) -> Document:
+    """The document with its tag. ``policy``: the Content-Security-Policy of a page."""
     tag = blake2b(body, digest_size=8).hexdigest()
     return Document(body, gzip.compress(body, mtime=0), tag, media_type, policy)
 
 
 def _file(name: str) -> Document:
-    return _document((_STATIC / name).read_bytes(), _FILES[name])
+    return document_of((_STATIC / name).read_bytes(), _FILES[name])
 
 
 def _page(version: str) -> str:

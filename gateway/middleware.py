@@ -20,7 +20,18 @@ GUARDS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
 """Keys may stand in addresses, so no page may tell others where it came from."""
-_SHOWN_PARTS = RESERVED | {"", "webapi", "healthz", "readyz", "static", *DOCUMENTS}
+_SHOWN_PARTS = RESERVED | {
+    "",
+    "webapi",
+    "healthz",
+    "readyz",
+    "static",
+    "wall",
+    "start",
+    "vendor",
+    "callmon.js",
+    *DOCUMENTS,
+}
 _log = structlog.get_logger(__name__)
 
 

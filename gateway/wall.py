@@ -19,7 +19,7 @@ from typing import Final
 from starlette.routing import BaseRoute, Route
 
 from gateway.commands_table import COMMANDS, Command
-from gateway.docs import Document, _document, _Kept
+from gateway.docs import Document, Kept, document_of
 
 _STATIC: Final = Path(__file__).parent / "static"
 _TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".woff2": "font/woff2"}
@@ -42,10 +42,10 @@ _POLICY: Final = (
 
 def pages(version: str) -> list[BaseRoute]:
     """The routes of the pages and of their files. ``version``: callmon's."""
-    files = {name: _Kept(partial(_file, name)) for name in _files()}
+    files = {name: Kept(partial(_file, name)) for name in _files()}
     kept = {
-        "/": _Kept(lambda: _page("start", {"version": escape(version), "commands": _rows(COMMANDS.values())})),
-        "/wall": _Kept(lambda: _page("wall")),
+        "/": Kept(lambda: _page("start", {"version": escape(version), "commands": _rows(COMMANDS.values())})),
+        "/wall": Kept(lambda: _page("wall")),
     } | {f"/static/{name}": file for name, file in files.items()}
     return [Route(path, document.answer) for path, document in kept.items()]
 
@@ -56,7 +56,7 @@ def _files() -> list[str]:
 
 
 def _file(name: str) -> Document:
-    return _document((_STATIC / name).read_bytes(), _TYPES[Path(name).suffix])
+    return document_of((_STATIC / name).read_bytes(), _TYPES[Path(name).suffix])
 
 
 def _page(folder: str, words: dict[str, str] | None = None) -> Document:
@@ -73,7 +73,7 @@ def _page(folder: str, words: dict[str, str] | None = None) -> Document:
     import_map = json.dumps({"imports": modules}, separators=(",", ":"))
     page = page.replace(_EMPTY_MAP, _EMPTY_MAP.replace("><", f">{import_map}<"))
     policy = _POLICY.format(map=b64encode(sha256(import_map.encode()).digest()).decode())
-    return _document(page.encode(), "text/html", policy)
+    return document_of(page.encode(), "text/html", policy)
 
 
 def _rows(commands: Iterable[Command]) -> str:
