@@ -14,69 +14,20 @@ back, everyone is told at once.
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_right
 from collections.abc import Callable
 from itertools import count
 from time import perf_counter
-from typing import Protocol
 
 from gateway.frames import Encoding, FrameCache, Message
+from gateway.tracks import PATIENCE, Line, Subscriber, Track
 from gateway.views import History, View
 from gateway.wsprotocol import ready_made
 from monitor.model.change import Position
 
 _SLOTS = 20
 """Into how many portions heartbeats are divided."""
-_TOUCHES_KEPT = 4096
-_PATIENCE = 2
 _SLICE = 0.005
 """Seconds for which subscribers are told without a break."""
-_PORTION = 64
-"""So many are told between two looks at the clock."""
-
-
-class Line(Protocol):
-    """A connection that can be written to without its session."""
-
-    def push(self, frame: bytes) -> bool:
-        """Write a ready-made frame if nothing stands against it, such as a full buffer. Whether it was written."""
-
-
-class Subscriber:
-    """One client's place: its view and the position that it has been told. The hub alone changes it.
-
-    ``wake`` is called, without more, whenever :meth:`Hub.take` may have something for it. ``line``: where a change may
-    be written at once instead.
-    """
-
-    __slots__ = (
-        *("at", "encoding", "heartbeat_due", "line", "merge", "patience", "position", "resuming"),
-        *("slot", "snapshot_due", "view", "wake"),
-    )
-
-    def __init__(
-        self, view: View, encoding: Encoding, wake: Callable[[], None], slot: int, line: Line | None = None
-    ) -> None:
-        self.line = line
-        self.at = 0
-        """Where in its view's list it stands."""
-        self.view = view
-        self.encoding = encoding
-        self.wake = wake
-        self.slot = slot
-        self.merge = True
-        self.position: Position | None = None
-        self.snapshot_due = True
-        self.resuming = False
-        """Whether a change from ``position`` is due, be it empty."""
-        self.heartbeat_due = False
-        self.patience = _PATIENCE
-        """Heartbeats for which a client that knows more than this gateway is left waiting."""
-
-    @property
-    def in_step(self) -> bool:
-        """Whether it wants the next merged change and nothing else before that."""
-        return not (self.snapshot_due or self.resuming) and self.merge
 
 
 class Hub:
@@ -96,11 +47,11 @@ class Hub:
         self._history = history
         self._stale_since = stale_since
         self._frames = FrameCache(history, clock)
-        self._tracks: dict[View, _Track] = {}
+        self._tracks: dict[View, Track] = {}
         self._slots: tuple[set[Subscriber], ...] = tuple(set() for _ in range(_SLOTS))
         self._next_slot = count()
         self._told_stale: str | None = None
-        self._telling: dict[_Track, None] = {}
+        self._telling: dict[Track, None] = {}
         self._turn: asyncio.Handle | None = None
 
     @property
@@ -188,7 +139,7 @@ class Hub:
                     continue
                 return
 
-    def _tell(self, track: _Track, subscribers: list[Subscriber]) -> None:
+    def _tell(self, track: Track, subscribers: list[Subscriber]) -> None:
         """Write the change to every line that can take it; wake the others."""
         now = self._history.position
         told: Position | None = None
@@ -206,7 +157,7 @@ class Hub:
                     continue
             subscriber.wake()
 
-    def _ready_change(self, track: _Track, told: Position | None, encoding: Encoding) -> bytes | None:
+    def _ready_change(self, track: Track, told: Position | None, encoding: Encoding) -> bytes | None:
         now = self._history.position
         if told is None or now is None or told.epoch != now.epoch or told.seq >= now.seq:
             return None
@@ -307,14 +258,14 @@ class Hub:
     def _enter(self, subscriber: Subscriber, since: Position | None, merge: bool) -> None:
         track = self._tracks.get(subscriber.view)
         if track is None:
-            track = self._tracks[subscriber.view] = _Track(subscriber.view, self._history)
+            track = self._tracks[subscriber.view] = Track(subscriber.view, self._history)
         track.add(subscriber)
         subscriber.merge = merge
         subscriber.snapshot_due = True
         told = subscriber.position
         subscriber.resuming = since is not None and (told is None or since >= told)
         if subscriber.resuming:
-            subscriber.position, subscriber.patience = since, _PATIENCE
+            subscriber.position, subscriber.patience = since, PATIENCE
         subscriber.wake()
 
     def _exit(self, subscriber: Subscriber) -> None:
@@ -323,90 +274,3 @@ class Hub:
         if not track.subscribers:
             del self._tracks[subscriber.view]
             self._telling.pop(track, None)
-
-
-class _Track:
-    """A view in use: its subscribers, and at which positions of the present epoch it changed, as far as it was watched.
-
-    Positions between which the view did not change are one and the same to it, so those who stand at any of them get
-    the same bytes.
-    """
-
-    def __init__(self, view: View, history: History) -> None:
-        self.subscribers: list[Subscriber] = []
-        self.untold = False
-        """Whether the view has changed since :attr:`left` was last set to all."""
-        self.left = 0
-        """How many are still to be told, from where it was left off and around."""
-        self._next = 0
-        self.view = view
-        self._history = history
-        self._at: Position | None = None
-        self._watched_from = 0
-        self._touched: list[int] = []
-        self._restart()
-
-    def add(self, subscriber: Subscriber) -> None:
-        """One more."""
-        subscriber.at = len(self.subscribers)
-        self.subscribers.append(subscriber)
-
-    def remove(self, subscriber: Subscriber) -> None:
-        """One less; the last takes its place, and as it might be passed over so, all are looked at again."""
-        last = self.subscribers.pop()
-        if last is not subscriber:
-            self.subscribers[subscriber.at] = last
-            last.at = subscriber.at
-        self.left = self.left and len(self.subscribers)
-
-    def portion(self) -> list[Subscriber]:
-        """Some of those who are left, who then are no longer."""
-        start = self._next if self._next < len(self.subscribers) else 0
-        some = self.subscribers[start : start + min(_PORTION, self.left)]
-        self._next = start + len(some)
-        self.left -= len(some)
-        return some
-
-    def advance(self) -> bool:
-        """Follow the replica. Returns whether the view changed, or may have."""
-        now = self._history.position
-        if now is None or now == self._at:
-            return False
-        at = self._at
-        changes = self._history.since(at.seq) if at and at.epoch == now.epoch and at.seq < now.seq else None
-        if changes is None:
-            self._restart()
-            self.untold = True
-            return True
-        self._at = now
-        touched = [change.position.seq for change in changes if self.view.touched_by(change)]
-        self._touched.extend(touched)
-        self.untold = self.untold or bool(touched)
-        if len(self._touched) > _TOUCHES_KEPT:
-            keep = _TOUCHES_KEPT // 2
-            self._watched_from = self._touched[-keep - 1]
-            del self._touched[:-keep]
-        return bool(touched)
-
-    def stretch(self, seq: int) -> tuple[int, int] | None:
-        """First and last of the positions around ``seq`` at which the view is known to be the same; None: up to now."""
-        self.advance()
-        if seq < self._watched_from:
-            return self._unwatched(seq)
-        at = bisect_right(self._touched, seq)
-        if at == len(self._touched):
-            return None
-        return self._touched[at - 1] if at else self._watched_from, self._touched[at] - 1
-
-    def _unwatched(self, seq: int) -> tuple[int, int] | None:
-        """The same from the log, for a position from before the view was watched."""
-        changes = self._history.since(seq)
-        if changes is None:
-            return seq, seq
-        first = next((change.position.seq for change in changes if self.view.touched_by(change)), None)
-        return None if first is None else (seq, first - 1)
-
-    def _restart(self) -> None:
-        self._at = now = self._history.position
-        self._watched_from = now.seq if now is not None else 0
-        self._touched = []

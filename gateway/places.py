@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from gateway.errors import NoState
 from gateway.frames import Encoding, Message
-from gateway.hub import Hub, Line, Subscriber
+from gateway.hub import Hub
 from gateway.messages import Subscribe, Watch
 from gateway.pbxview import PbxView
+from gateway.tracks import Line, Subscriber
 from gateway.views import View
 from gateway.visibility import Visibility
 from gateway.watching import Question, Watcher

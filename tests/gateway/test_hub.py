@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.frames import Encoding
-from gateway.hub import Hub, Subscriber
+from gateway.hub import Hub
+from gateway.tracks import Subscriber
 from gateway.views import View
 from gateway.visibility import EVERYTHING, Limits, Visibility
 from monitor.model.entities import TOPICS
