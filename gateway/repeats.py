@@ -4,15 +4,19 @@ A GET that was answered once is remembered by its address and credentials: to wh
 comes again it is answered from that, past routing and parsing, with the same status, headers and body as the long way
 would give. Whatever is out of the ordinary goes the long way: a changed key table, a spent budget, a refusal, a page
 from another origin, a client that would wait.
+
+Under uvicorn :class:`AnswerProtocol` answers as soon as a request's headers are there; under other servers the
+application does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from gateway.answers import answer_headers, matches
 from gateway.errors import Refused
@@ -34,7 +38,9 @@ MOST: Final = 4_096
 _LONG_WAY: Final = frozenset(
     {b"origin", b"prefer", b"callmon-min-position", b"content-length", b"transfer-encoding", b"range"}
 )
-_GUARDS: Final = [(name.lower().encode(), value.encode()) for name, value in GUARDS.items()]
+_Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
+_Name: TypeAlias = tuple[bytes, bytes, bytes, bytes]
+_GUARDS: Final = tuple((name.lower().encode(), value.encode()) for name, value in GUARDS.items())
 
 
 @dataclass(slots=True, eq=False)
@@ -49,8 +55,12 @@ class _Known:
     position: Position | None = None
     stale_since: str | None = None
     answer: Answer | None = None
-    headers: list[tuple[bytes, bytes]] | None = None
-    body_headers: list[tuple[bytes, bytes]] | None = None
+    headers: _Headers = ()
+    """Of a 304; what an answer with its body has besides: ``of_body``."""
+    of_body: _Headers = ()
+    lines: bytes = b""
+    """The same as they stand in an answer."""
+    lines_of_body: bytes = b""
 
 
 class Repeats:
@@ -61,35 +71,45 @@ class Repeats:
         self._keys = keys
         self._spending = spending
         self._clock = clock
-        self._known: dict[tuple[Any, ...], _Known] = {}
+        self._known: dict[_Name, _Known] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or pass on whatever else the server has."""
         if scope["type"] != "http" or scope["method"] != "GET":
             await self._app(scope, receive, send)
             return
-        authorization = api_key = tag = b""
-        for name, value in scope["headers"]:
-            if name in _LONG_WAY:
-                await self._app(scope, receive, send)
-                return
-            if name == b"if-none-match":
-                tag = value
-            elif name == b"authorization":
-                authorization = value
-            elif name == b"x-api-key":
-                api_key = value
-        name_of_it = (scope["raw_path"], scope["query_string"], authorization, api_key)
-        known = self._known.get(name_of_it)
-        ready = None if known is None else self._ready(known, tag)
-        if ready is not None:
-            await send(ready[0])
-            await send(ready[1])
+        asked = _asked_for(scope["raw_path"], scope["query_string"], scope["headers"])
+        if asked is None:
+            await self._app(scope, receive, send)
             return
-        await self._app(scope, receive, send)
-        self._remember(name_of_it, scope)
+        name, tag = asked
+        known = self._known.get(name)
+        spent = None if known is None else self._spent(known)
+        if known is None or known.answer is None or spent is None:
+            await self._app(scope, receive, send)
+            self._remember(name, scope)
+        elif _has(tag, known.answer):
+            await send({"type": "http.response.start", "status": 304, "headers": [*known.headers, *spent]})
+            await send({"type": "http.response.body", "body": b""})
+        else:
+            headers = [*known.headers, *known.of_body, *spent]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": known.answer.body})
 
-    def _remember(self, name: tuple[Any, ...], scope: Scope) -> None:
+    def at_once(self, url: bytes, headers: Sequence[tuple[bytes, bytes]]) -> tuple[bytes, bytes] | None:
+        """Status line and header lines, the last one's end included, and the body; None if it goes the long way."""
+        path, _, query = url.partition(b"?")
+        asked = _asked_for(path, query, headers)
+        known = None if asked is None else self._known.get(asked[0])
+        spent = None if known is None else self._spent(known)
+        if asked is None or known is None or known.answer is None or spent is None:
+            return None
+        budget = b"".join([b"%s: %s\r\n" % pair for pair in spent])
+        if _has(asked[1], known.answer):
+            return b"HTTP/1.1 304 Not Modified\r\n" + known.lines + budget, b""
+        return b"HTTP/1.1 200 OK\r\n" + known.lines + known.lines_of_body + budget, known.answer.body
+
+    def _remember(self, name: _Name, scope: Scope) -> None:
         found = scope.get(REPEATABLE)
         if found is None:
             return
@@ -101,27 +121,15 @@ class Repeats:
         expires = None if key.expires is None else moment(key.expires).timestamp()
         self._known[name] = _Known(key, view, question, self._keys.version, expires)
 
-    def _ready(self, known: _Known, tag: bytes) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        """The two messages that answer it; None if it must go the long way."""
+    def _spent(self, known: _Known) -> Sequence[tuple[bytes, bytes]] | None:
+        """Bring the answer up to now and count the request; what is left of its budget, None for the long way."""
         if known.version != self._keys.version or (known.expires is not None and self._clock() >= known.expires):
             return None
         replica = known.view.replica_of(known.question.command.space)
         moved = replica.position is not known.position or replica.stale_since != known.stale_since
         if moved and not self._asked(known):
             return None
-        spent = [] if self._spending is None else self._spending.read_at_once(known.key)
-        answer, headers = known.answer, known.headers
-        if spent is None or answer is None or headers is None or known.body_headers is None:
-            return None
-        if tag and matches(tag.decode("latin-1"), answer.etag):
-            return (
-                {"type": "http.response.start", "status": 304, "headers": headers + spent},
-                {"type": "http.response.body", "body": b""},
-            )
-        return (
-            {"type": "http.response.start", "status": 200, "headers": known.body_headers + spent},
-            {"type": "http.response.body", "body": answer.body},
-        )
+        return () if self._spending is None else self._spending.read_at_once(known.key)
 
     @staticmethod
     def _asked(known: _Known) -> bool:
@@ -133,10 +141,70 @@ class Repeats:
             return False
         known.position, known.stale_since, known.answer = replica.position, replica.stale_since, answer
         pairs = answer_headers(answer, replica.stale_since)
-        known.headers = [(name.lower().encode(), value.encode()) for name, value in pairs.items()] + _GUARDS
-        known.body_headers = [
-            *known.headers,
+        known.headers = (*((name.lower().encode(), value.encode()) for name, value in pairs.items()), *_GUARDS)
+        known.of_body = (
             (b"content-length", str(len(answer.body)).encode()),
             (b"content-type", b"application/json"),
-        ]
+        )
+        known.lines, known.lines_of_body = (
+            b"".join(b"%s: %s\r\n" % pair for pair in headers) for headers in (known.headers, known.of_body)
+        )
         return True
+
+
+class AnswerProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP protocol with the short way before it: ``uvicorn.Config(http=partial(AnswerProtocol, repeats))``.
+
+    It answers only while nothing else is under way on the connection: no request, and nothing that waits to be sent.
+    """
+
+    def __init__(self, repeats: Repeats, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._repeats = repeats
+        self._answered = False
+
+    def on_headers_complete(self) -> None:
+        """As in uvicorn, if it is not answered at once."""
+        parser, cycle = self.parser, cast("RequestResponseCycle | None", self.cycle)
+        if (
+            (cycle is None or cycle.response_complete)
+            and not self.flow.write_paused
+            and parser.get_method() == b"GET"
+            and not parser.should_upgrade()
+            and parser.should_keep_alive()
+            and parser.get_http_version() == "1.1"
+            and (ready := self._repeats.at_once(self.url, self.headers)) is not None
+        ):
+            head, body = ready
+            own = b"".join([b"%s: %s\r\n" % pair for pair in self.server_state.default_headers])
+            self.transport.write(b"".join((head, own, b"\r\n", body)))
+            self._answered = True
+            self.on_response_complete()
+            return
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """As in uvicorn."""
+        if self._answered:
+            self._answered = False
+        else:
+            super().on_message_complete()
+
+
+def _asked_for(path: bytes, query: bytes, headers: Iterable[tuple[bytes, bytes]]) -> tuple[_Name, bytes] | None:
+    """What the request is remembered by, and its ``If-None-Match``; None if it is out of the ordinary."""
+    authorization = api_key = tag = b""
+    for name, value in headers:
+        if name in _LONG_WAY:
+            return None
+        if name == b"if-none-match":
+            tag = value
+        elif name == b"authorization":
+            authorization = value
+        elif name == b"x-api-key":
+            api_key = value
+    return (path, query, authorization, api_key), tag
+
+
+def _has(tag: bytes, answer: Answer) -> bool:
+    return bool(tag) and matches(tag.decode("latin-1"), answer.etag)

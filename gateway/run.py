@@ -19,7 +19,7 @@ from gateway.config import GatewaySection
 from gateway.keyfeed import KeyFeed
 from gateway.live import Live
 from gateway.pbxview import open_view
-from gateway.repeats import Repeats
+from gateway.repeats import AnswerProtocol, Repeats
 from gateway.spending import Spending
 from gateway.tickets import Tickets
 from gateway.wsprotocol import uvicorn_options
@@ -51,8 +51,10 @@ async def serving(
     live = Live(pbxs, keys, settings.stream.settings(), tickets=tickets)
     spending = Spending(redis, settings.budgets.budgets())
     app = create_app(pbxs, keys, streams=live.routes(), spending=spending, cors_origins=settings.cors_origins)
+    repeats = Repeats(app, keys, spending, time.time)
     config = uvicorn.Config(
-        Repeats(app, keys, spending, time.time),
+        repeats,
+        http=partial(AnswerProtocol, repeats),  # type: ignore[arg-type]  # whatever makes a protocol is taken
         forwarded_allow_ips=settings.forwarded_allow_ips,
         access_log=False,
         log_config=None,

@@ -79,11 +79,11 @@ class Spending:
             )
         return left
 
-    def read_at_once(self, key: ApiKey) -> list[tuple[bytes, bytes]] | None:
+    def read_at_once(self, key: ApiKey) -> tuple[tuple[bytes, bytes], ...] | None:
         """Count one read if that needs no waiting; the headers that say what is left. None: ask :meth:`spend`."""
         limit = self._budgets.reads if key.budgets.reads is None else key.budgets.reads
         if not limit:
-            return []
+            return ()
         reads = (lease := self._lease_of(key, limit)).reads
         now = self._clock()
         if reads.take(now) != "taken":
@@ -91,7 +91,7 @@ class Spending:
         self._ask(lease)
         policy = b'"reads";q=%d;w=%d' % (limit, WINDOW)
         left = b'"reads";r=%d;t=%d' % (reads.remaining(), _whole(reads.ends - now))
-        return [(b"ratelimit-policy", policy), (b"ratelimit", left)]
+        return (b"ratelimit-policy", policy), (b"ratelimit", left)
 
     async def run(self) -> None:
         """Lease reads as they are needed, until cancelled."""

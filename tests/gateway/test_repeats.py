@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import fakeredis
 import httpx
 import pytest
+import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from gateway.app import create_app
@@ -15,7 +22,7 @@ from gateway.auth import ApiKey, KeyTable, digest_of
 from gateway.commands_table import COMMANDS
 from gateway.openapi_examples import arguments_of
 from gateway.pbxview import PbxView
-from gateway.repeats import MOST, Repeats
+from gateway.repeats import MOST, AnswerProtocol, Repeats
 from gateway.spending import Spending
 from monitor.model.apikeys import Budgets
 from monitor.model.change import Change, Edit, Position
@@ -170,3 +177,74 @@ async def test_memory_is_bounded(desk: Desk) -> None:
     known.update({(number,): one for number in range(MOST)})
     await desk.get(QUERY + "?&")
     assert len(known) == 1
+
+
+@asynccontextmanager
+async def served(desk: Desk) -> AsyncIterator[int]:
+    """The application under uvicorn, its protocol answering what it can; the port."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    repeats = desk.apps[1]
+    http: Any = partial(AnswerProtocol, repeats)
+    server = uvicorn.Server(uvicorn.Config(repeats, lifespan="off", log_config=None, http=http))
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        server.should_exit = True
+        await serving
+
+
+async def test_under_uvicorn_the_answer_is_the_same_to_the_byte(desk: Desk) -> None:
+    async with served(desk) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        for name in ("pbx.calls.get", "pbx.callsinfo.get", "all.ext.get"):
+            path = f"/webapi/{KEY}/{name}"
+            before = desk.long
+            first, again = await http.get(path), await http.get(path)
+            assert desk.long == before + 1
+            first.headers.pop("date")
+            again.headers.pop("date")
+            assert same(first, again)
+            known = await http.get(path, headers={"If-None-Match": first.headers["etag"]})
+            assert (known.status_code, known.content, desk.long) == (304, b"", before + 1)
+        desk.put("calls", "4711", entities.call(4711))
+        assert (await http.get(QUERY)).json()["result"] == len(desk.view.live.state["calls"])
+        assert (await http.post(f"/webapi/{KEY}/pbx.calls.get")).status_code == 200
+        assert (await http.head(f"/webapi/{KEY}/pbx.calls.get")).content == b""
+        desk.keys.replace([])
+        assert (await http.get(QUERY)).status_code == 401
+
+
+async def test_requests_sent_one_behind_the_other_are_answered_in_order(desk: Desk) -> None:
+    async with served(desk) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        paths = ["pbx.calls.get", "all.ext.get", "nothing", "pbx.calls.get", "all.queue.get", "all.ext.get"] * 5
+        for close in (False, True):
+            for number, name in enumerate(paths):
+                last = "Connection: close\r\n" if close and number == len(paths) - 1 else ""
+                writer.write(f"GET /webapi/{KEY}/{name} HTTP/1.1\r\nHost: x\r\n{last}\r\n".encode())
+        statuses, bodies = [], []
+        for _ in range(2 * len(paths)):
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            length = re.search(r"content-length: (\d+)", head, re.IGNORECASE)
+            assert length is not None
+            statuses.append(int(head.split()[1]))
+            bodies.append(await reader.readexactly(int(length[1])))
+        assert await reader.read() == b"", "it was asked to close"
+        writer.close()
+    assert statuses == [404 if name == "nothing" else 200 for name in paths] * 2
+    for name in set(paths):
+        assert len({body for body, path in zip(bodies, paths * 2, strict=True) if path == name}) == 1
+
+
+async def test_an_old_client_and_one_that_sends_a_body_go_the_long_way(desk: Desk) -> None:
+    async with served(desk) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        for _ in range(2):
+            await http.get(QUERY)
+        assert desk.long == 1
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(f"GET {QUERY} HTTP/1.0\r\nHost: x\r\n\r\n".encode())
+        assert b" 200 " in await reader.read()
+        writer.close()
+        answer = await http.request("GET", QUERY, content=b"x")
+        assert answer.status_code == 200
+        assert desk.long >= 2
