@@ -66,15 +66,19 @@ class Known:
         )
 
 
-def differences(pbx: Pbx, state: Entities, known: Known) -> list[str]:
-    """Every way in which the calls that go on are held otherwise than they are, in words."""
+def differences(pbx: Pbx, state: Entities, known: Known, unseen: Container[int] = ()) -> list[str]:
+    """Every way in which the calls that go on are held otherwise than they are, in words.
+
+    ``unseen``: calls whose beginnings nobody watched.
+    """
     truth = {str(call.call_id): call for call in pbx.switchboard.truth()}
     named = {str(row.id): row.dns for row in pbx.switchboard.active_calls()}
     held = state.get("calls", {})
     found = [f"call {id_} is missing" for id_ in truth.keys() - held.keys()]
     found += [f"call {id_} is a ghost: {held[id_]}" for id_ in held.keys() - truth.keys()]
     for id_ in truth.keys() & held.keys():
-        found += [f"call {id_}: {what}" for what in _call(truth[id_], held[id_], known, named[id_])]
+        wrong = [f"call {id_}: {what}" for what in _call(truth[id_], held[id_], known, named[id_])]
+        found += knowable(wrong) if truth[id_].call_id in unseen else wrong
     busy = {leg.dn for call in truth.values() for leg in call.legs if leg.dn_type == "extension"}
     sure = known.visible | frozenset().union(*named.values())
     for number, extension in state.get("extensions", {}).items():
