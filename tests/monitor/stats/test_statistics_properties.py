@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import cycle
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -106,11 +107,11 @@ def test_edits_that_were_written_and_read_again_count_the_same(steps: list[Step]
 
 
 @settings(max_examples=200, deadline=None)
-@given(histories(), st.lists(st.booleans(), min_size=90, max_size=90), st.sampled_from([NOON, _EVENING]))
+@given(histories(), st.lists(st.booleans(), min_size=1, max_size=9), st.sampled_from([NOON, _EVENING]))
 def test_a_restart_at_any_point_changes_nothing(steps: list[Step], restarts: list[bool], at: float) -> None:
     once, _ = counted(steps, at=at)
     scene, handed_on = Scene(at), Statistics(Terms())
-    for edits, restart in zip(played(scene, steps), restarts, strict=False):
+    for edits, restart in zip(played(scene, steps), cycle(restarts), strict=False):
         handed_on.apply(edits, scene.at)
         handed_on.tick(scene.at)
         if restart:
