@@ -115,7 +115,9 @@ class StreamProtocol(WebSocketsSansIOProtocol):
     def connection_made(self, transport: BaseTransport) -> None:
         """As in uvicorn, with small buffers."""
         super().connection_made(transport)
-        self.transport.set_write_buffer_limits(high=0)
+        # uvloop's TLS transport counts "as much as" as too much, and would stop at nothing at all.
+        encrypted = transport.get_extra_info("ssl_object") is not None
+        self.transport.set_write_buffer_limits(high=int(encrypted), low=0)
         sock = transport.get_extra_info("socket")
         if sock is not None:
             with suppress(OSError):

