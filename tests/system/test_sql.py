@@ -120,10 +120,9 @@ async def test_values_pass_unchanged_through_redis(http: httpx.AsyncClient) -> N
 
 async def test_many_at_once_are_all_answered(http: httpx.AsyncClient) -> None:
     async def answered(number: int) -> object:
-        while (answer := await ask(http, f"select {number} as n, pg_sleep(0.05)")).status_code == 504:
-            assert answer.json()["error"]["code"] == "too_late", (
-                "a slow machine may refuse, and say that nothing was done"
-            )
+        while (answer := await ask(http, f"select {number} as n, pg_sleep(0.05)")).status_code in (503, 504):
+            assert answer.json()["error"]["code"] in ("too_late", "no_monitor"), "nothing was done, on a slow machine"
+        assert answer.status_code == 200, answer.text
         return answer.json()["rows"][0]["n"]
 
     assert await asyncio.gather(*(answered(number) for number in range(12))) == list(range(12))
