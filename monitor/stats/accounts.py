@@ -11,9 +11,7 @@ What may be told again counts once:
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeAlias
 
 from msgspec import Struct, field
 
@@ -21,12 +19,11 @@ from monitor.model import entities as e
 from monitor.model.change import Edit
 from monitor.stats import account as of_call
 from monitor.stats.account import Account
+from monitor.stats.places import Place, Places
 from monitor.stats.times import unix_ms
 
-Place: TypeAlias = tuple[str, str]
-"""Whom a call counts for: the topic and id of a queue or an extension, or the PBX."""
-
-PBX: Place = ("system", e.SYSTEM_ID)
+_UNSURE = 10_000
+"""Milliseconds after a lost PBX came back in sight within which nobody can say when a call ended."""
 
 
 class Closed(Struct, frozen=True):
@@ -52,28 +49,22 @@ class Held(Struct):
 
 
 class Accounts:
-    """Keeps ``held`` in step with what is told. ``touched``: for whom anything has changed; emptied by who reads it."""
+    """Keeps ``held`` in step with what is told, and ``places`` with it."""
 
     def __init__(self, held: Held) -> None:
         self.held = held
-        self.touched: set[Place] = set()
+        self.places = Places()
         self._last: dict[int, e.Call] = {}
         self._taken: dict[int, set[int]] = {}
-        self._accounts: dict[str, Account] = {}
-        self._at: dict[Place, set[str]] = defaultdict(set)
         for call_id, account in held.open.items():
-            self._show(str(call_id), account)
+            self.places.show(str(call_id), account)
         for key, closed in held.closed.items():
-            self._show(key, closed.account)
+            self.places.show(key, closed.account)
 
     @property
     def going_on(self) -> int:
         """How many calls go on; those that a new tracker has not shown yet are not among them."""
         return len(self._last)
-
-    def of(self, place: Place) -> Iterator[Account]:
-        """All accounts that count for somebody."""
-        return (self._accounts[key] for key in self._at.get(place, ()))
 
     def take(self, edits: Sequence[Edit], at: int, watched_since: int | None) -> None:
         """Take in a change. ``watched_since``: when the PBX came in sight, None while it is out of it."""
@@ -104,7 +95,7 @@ class Accounts:
         settled: list[Account] = []
         for key in [key for key, closed in self.held.closed.items() if closed.at < before]:
             account = self.held.closed.pop(key).account
-            self._show(key, None)
+            self.places.show(key, None)
             settled.append(account)
             times = (account.started, account.started if account.ended is None else account.ended)
             self.held.counted.setdefault(account.call_id, []).append(times)
@@ -157,7 +148,7 @@ class Accounts:
         now = of_call.opened(call, at) if account is None else of_call.observed(account, call, at)
         self.held.open[call.call_id] = now
         self._last[call.call_id] = call
-        self._show(str(call.call_id), now)
+        self.places.show(str(call.call_id), now)
 
     def _found_again(self, call: e.Call) -> Account | None:
         """The account of a call that was only thought to be gone."""
@@ -167,7 +158,7 @@ class Accounts:
                 continue
             if of_call.is_same(account, call):
                 del self.held.closed[key]
-                self._show(key, None)
+                self.places.show(key, None)
                 return account
         return None
 
@@ -198,7 +189,7 @@ class Accounts:
         else:
             account = of_call.concluded(closed.before, word, seen=closed.seen)
         self.held.closed[key] = Closed(closed.before, account, word, closed.at, closed.seen)
-        self._show(key, account)
+        self.places.show(key, account)
 
     def _close(self, closed: Closed) -> None:
         account = closed.account
@@ -206,10 +197,10 @@ class Accounts:
             self.held.open.pop(account.call_id, None)
             self._last.pop(account.call_id, None)
             self._taken.pop(account.call_id, None)
-            self._show(str(account.call_id), None)
+            self.places.show(str(account.call_id), None)
         key = f"{account.call_id}@{account.started}"
         self.held.closed[key] = closed
-        self._show(key, account)
+        self.places.show(key, account)
 
     def _closed_as(self, call_id: int, started: int, ended: int) -> str | None:
         for key, closed in self.held.closed.items():
@@ -229,31 +220,3 @@ class Accounts:
             if closed.account.call_id == call_id and closed.word is not None
         ]
         return any(of_call.is_same_life(started, None, *life) for life in (*lives, *self.held.counted.get(call_id, ())))
-
-    # for whom they count
-
-    def _show(self, key: str, account: Account | None) -> None:
-        before = self._accounts.pop(key, None)
-        held = _parts(before) if before is not None else {}
-        now = _parts(account) if account is not None else {}
-        if account is not None:
-            self._accounts[key] = account
-        for place in held.keys() - now.keys():
-            self._at[place].discard(key)
-        for place in now.keys() - held.keys():
-            self._at[place].add(key)
-        self.touched |= {place for place in held.keys() | now.keys() if held.get(place) != now.get(place)}
-
-
-def _parts(account: Account) -> dict[Place, object]:
-    """Whom an account counts for, and what it counts by."""
-    end = (account.ended, account.outcome, account.seen)
-    answers = (account.answered, *(turn.answered for turn in account.turns if turn.answered is not None))
-    parts: dict[Place, object] = {PBX: (account.started, account.kind, account.answered, end)}
-    parts.update((("queues", visit.queue), (account.visits, end)) for visit in account.visits)
-    parts.update((("extensions", turn.num), (turn, answers, end)) for turn in account.turns)
-    return parts
-
-
-_UNSURE = 10_000
-"""Milliseconds after a lost PBX came back in sight within which nobody can say when a call ended."""

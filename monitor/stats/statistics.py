@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from monitor.model import entities as e
 from monitor.model.change import Edit
 from monitor.stats import drawing
-from monitor.stats.accounts import PBX, Accounts
+from monitor.stats.accounts import Accounts
 from monitor.stats.day import Day, day_of, zone_info
 from monitor.stats.figures import EXTENSION_STATS, PBX_STATS, QUEUE_STATS, Figure, FigureEdit
+from monitor.stats.places import PBX
 from monitor.stats.saved import Saved
 from monitor.stats.tallies import ExtensionTally, QueueTally, Tallies, TrafficTally, add_call, add_turn, add_visits
 from monitor.stats.terms import Terms
@@ -39,6 +40,7 @@ class Statistics:
         self.figures: dict[str, dict[str, Figure]] = {topic: {} for topic in _TOPICS.values()}
         """topic → id → figure, as the edits have made it."""
         self._accounts = Accounts(self.saved.held)
+        self._places = self._accounts.places
         self._sla_times: dict[str, int | None] = {}
         self._extensions: set[str] = set()
         self._watched_since: int | None = 0
@@ -67,7 +69,7 @@ class Statistics:
         now = self._pass(at)
         for account in self._accounts.settle(now - _SETTLE):
             self.saved.tallies.count(account, self._day)
-        self._accounts.touched |= set(self._accounts.unsettled())
+        self._places.touched |= set(self._accounts.unsettled())
         return self._drawn(now)
 
     # time
@@ -107,17 +109,17 @@ class Statistics:
         match edit.after:
             case e.Queue():
                 if edit.before is None or self._sla_times.get(edit.id) != edit.after.sla_time:
-                    self._accounts.touched.add(("queues", edit.id))
+                    self._places.touched.add(("queues", edit.id))
                 self._sla_times[edit.id] = edit.after.sla_time
             case e.Extension() if edit.id not in self._extensions:
                 self._extensions.add(edit.id)
-                self._accounts.touched.add(("extensions", edit.id))
+                self._places.touched.add(("extensions", edit.id))
             case e.System():
                 self._see(edit.after.connection == "connected", now)
             case None if edit.topic in ("queues", "extensions"):
                 self._sla_times.pop(edit.id, None)
                 self._extensions.discard(edit.id)
-                self._accounts.touched.add((edit.topic, edit.id))
+                self._places.touched.add((edit.topic, edit.id))
             case _:
                 pass
 
@@ -128,23 +130,23 @@ class Statistics:
             self._watched_since = now
 
     def _touch_all(self) -> None:
-        self._accounts.touched |= {PBX}
-        self._accounts.touched |= {("queues", num) for num in self._sla_times}
-        self._accounts.touched |= {("extensions", num) for num in self._extensions}
+        self._places.touched |= {PBX}
+        self._places.touched |= {("queues", num) for num in self._sla_times}
+        self._places.touched |= {("extensions", num) for num in self._extensions}
 
     def _drawn(self, now: int, *, whole: bool = False) -> tuple[FigureEdit, ...]:
-        saved, accounts = self.saved, self._accounts
+        saved, accounts, places = self.saved, self._accounts, self._places
         if accounts.going_on > saved.peak:
             saved.peak, saved.peak_at = accounts.going_on, now
-            accounts.touched.add(PBX)
+            places.touched.add(PBX)
         if whole or not self.figures[PBX_STATS]:
             self._touch_all()
-            accounts.touched |= {("queues", num) for num in self.figures[QUEUE_STATS]}
-            accounts.touched |= {("extensions", num) for num in self.figures[EXTENSION_STATS]}
+            places.touched |= {("queues", num) for num in self.figures[QUEUE_STATS]}
+            places.touched |= {("extensions", num) for num in self.figures[EXTENSION_STATS]}
         edits: list[FigureEdit] = []
-        for topic, num in sorted(accounts.touched):
+        for topic, num in sorted(places.touched):
             edits += self._put(_TOPICS[topic], num, self._figure(topic, num, now))
-        accounts.touched.clear()
+        places.touched.clear()
         return tuple(edits)
 
     def _put(self, topic: str, id_: str, after: Figure | None) -> tuple[FigureEdit, ...]:
@@ -163,20 +165,20 @@ class Statistics:
 
     def _queue(self, num: str, now: int) -> Figure:
         tally = self.saved.tallies.queues.get(num, QueueTally()).copy()
-        for account in self._accounts.of(("queues", num)):
+        for account in self._places.of(("queues", num)):
             add_visits(tally, num, account, self._day, now)
         target = self.terms.queue_target(num, self._sla_times.get(num))
         return drawing.queue(num, tally, self._day, target, self.terms.short)
 
     def _extension(self, num: str, now: int) -> Figure:
         tally = self.saved.tallies.extensions.get(num, ExtensionTally()).copy()
-        for account in self._accounts.of(("extensions", num)):
+        for account in self._places.of(("extensions", num)):
             add_turn(tally, num, account, self._day, now)
         return drawing.extension(num, tally, self._day, self.terms.target, self.terms.short)
 
     def _pbx(self) -> Figure:
         saved, day = self.saved, self._day
         traffic = {kind: tally.copy() for kind, tally in saved.tallies.traffic.items()}
-        for account in self._accounts.of(PBX):
+        for account in self._places.of(PBX):
             add_call(traffic.setdefault(account.kind, TrafficTally()), account, day)
         return drawing.pbx(traffic, day, saved.counted_since, saved.peak, saved.peak_at)

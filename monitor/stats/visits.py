@@ -126,7 +126,7 @@ def _answered_after_all(visits: Visits, talk: int) -> Visits:
 
 
 def _soon(visit: Visit, at: int) -> bool:
-    return visit.timed and visit.until is not None and at - visit.until <= SOON
+    return visit.until is not None and at - visit.until <= SOON
 
 
 def _gave_up(word: e.EndedCall, queue: str) -> bool:
