@@ -8,7 +8,7 @@ import re
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -52,16 +52,20 @@ def children(process: asyncio.subprocess.Process) -> list[int]:
     return [int(pid) for pid in pids]
 
 
-def sockets_of(pid: int, port: int) -> int:
-    """How many connections to this port the process holds."""
+ESTABLISHED, LISTENING = "01", "0A"
+"""States of a connection in ``/proc/net/tcp``."""
+
+
+def sockets_of(pid: int, port: int, state: str = ESTABLISHED) -> int:
+    """How many sockets of this port the process holds in this state."""
     inodes = set()
     for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-        found = re.fullmatch(r"socket:\[(\d+)\]", str(descriptor.readlink()) if descriptor.is_symlink() else "")
-        if found:
-            inodes.add(found[1])
+        with suppress(FileNotFoundError):  # closed since it was listed
+            if found := re.fullmatch(r"socket:\[(\d+)\]", str(descriptor.readlink())):
+                inodes.add(found[1])
     local = f":{port:04X}"
     rows = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
-    return sum(row[1].endswith(local) and row[3] == "01" and row[9] in inodes for row in rows)
+    return sum(row[1].endswith(local) and row[3] == state and row[9] in inodes for row in rows)
 
 
 async def ready(address: str) -> None:
@@ -84,6 +88,7 @@ async def test_workers_share_a_port_come_back_and_end_together(tmp_path: Path, e
         async with gateways(file, 2) as process:
             await ready(f"http://127.0.0.1:{port}")
             await until(lambda: len(children(process)) == 2, WITHIN)
+            await until(lambda: all(sockets_of(pid, port, LISTENING) for pid in children(process)), WITHIN)
             clients = [
                 StreamClient(f"ws://127.0.0.1:{port}/webapi/stream", KEY, ["system", "calls"]) for _ in range(24)
             ]
