@@ -18,6 +18,10 @@ help: ## this list
 	@deploy/venv.sh requirements-dev.lock
 	@touch $@ .venv/run.stamp
 
+.venv/bench.stamp: requirements-bench.lock deploy/venv.sh
+	@deploy/venv.sh requirements-bench.lock
+	@touch $@ .venv/dev.stamp .venv/run.stamp
+
 demo: .venv/run.stamp ## simulated PBX, monitor, bus and gateway in one process: live calls to look at
 	@$(BIN)/python -m gateway demo $(ARGS)
 
@@ -34,14 +38,14 @@ typecheck: .venv/dev.stamp
 unit: .venv/dev.stamp
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
-bench: .venv/dev.stamp .venv/node.stamp ## CPU, latency and memory beside what others need; writes tests/bench/README.md
+bench: .venv/bench.stamp .venv/node.stamp ## CPU, latency and memory beside what others need; writes tests/bench/README.md
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 bench-quick: .venv/dev.stamp ## the five main ratios in under 45 seconds, as JSON in the last line
 	@$(BIN)/python -m tests.bench --quick $(ARGS)
 
 # A peer of the benchmarks; without npm its rows are left out.
-.venv/node.stamp: .venv/dev.stamp
+.venv/node.stamp: .venv/bench.stamp
 	@! command -v npm >/dev/null || npm install --silent --no-fund --no-audit --prefix .venv/node ws@8
 	@touch $@
 
@@ -50,6 +54,8 @@ lock: .venv/dev.stamp ## pin the newest versions that fit (needs uv)
 		--no-emit-index-url --no-emit-find-links --extra build pyproject.toml -o requirements.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --upgrade --no-header \
 		--no-emit-index-url --no-emit-find-links --extra dev pyproject.toml -o requirements-dev.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --upgrade --no-header \
+		--no-emit-index-url --no-emit-find-links --extra bench pyproject.toml -o requirements-bench.lock
 
 clean: ## remove .venv and the caches
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
