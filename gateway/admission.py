@@ -11,10 +11,10 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from gateway.auth import ApiKey, KeyTable, authenticate, bearer
+from gateway.conversation import Guest, Manners
 from gateway.errors import NoState, Refused, UnknownPbx, shown
 from gateway.messages import BadMessage, Subscribe, Watch, from_address
 from gateway.pbxview import PbxView
-from gateway.session import Guest, Manners
 from gateway.tickets import Tickets
 from monitor.model.entities import BOOK_TOPICS
 from monitor.model.instants import from_unix, moment

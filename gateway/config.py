@@ -19,7 +19,7 @@ from pydantic import (
 from gateway.admission import LiveSettings
 from gateway.auth import ApiKey, KeyTable, digest_of
 from gateway.commands_table import RESERVED, Scope
-from gateway.session import Manners
+from gateway.conversation import Manners
 from gateway.visibility import NO_LIMITS, Limits
 from monitor.model.apikeys import Budgets
 from monitor.model.instants import instant

@@ -9,18 +9,20 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Match, Route, WebSocketRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gateway.admission import Admission, Denial, LiveSettings, first_wanted
 from gateway.auth import KeyTable
+from gateway.conversation import farewell_reason
 from gateway.frames import Encoding
 from gateway.pbxview import PbxView
-from gateway.session import Session, farewell_reason
+from gateway.session import Session
 from gateway.sse import EventsResponse, EventStream
 from gateway.tickets import Tickets
 
@@ -63,17 +65,36 @@ class Live:
             ]
         return routes
 
+    def past(self, app: ASGIApp) -> ASGIApp:
+        """The application, past which WebSockets go straight to their endpoint.
+
+        Each layer would cost each connection memory for as long as it lasts, and has nothing to say to it.
+        """
+        doors = [route for route in self.routes() if isinstance(route, WebSocketRoute)]
+
+        def served(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+            if scope["type"] == "websocket":
+                for door in doors:
+                    match, found = door.matches(scope)
+                    if match is Match.FULL:
+                        scope.update(found)
+                        return self.endpoint(WebSocket(scope, receive, send))
+            return app(scope, receive, send)
+
+        return served
+
     async def endpoint(self, websocket: WebSocket) -> None:
         """One WebSocket, from its handshake to its end."""
         try:
             subprotocol, encoding = _subprotocol(websocket.scope.get("subprotocols", []))
-            key, pbx = await self._admission.admit(websocket)
+            key, pbx = await self._admission.admit(HTTPConnection(websocket.scope))
         except Denial as denial:
             await _deny(websocket, denial)
             return
         try:
             guest = self._admission.guest(key)
-            first = first_wanted(websocket.query_params.multi_items(), guest)
+            # A connection object of its own, as the WebSocket would keep what it reads of the handshake.
+            first = first_wanted(HTTPConnection(websocket.scope).query_params.multi_items(), guest)
             session = Session(websocket, pbx, guest, encoding, self._settings.manners, self._clock)
             self._sessions.add(session)  # before it is let in, so that a revocation just now ends it too
             try:

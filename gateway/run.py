@@ -53,7 +53,8 @@ async def serving(
     app = create_app(pbxs, keys, streams=live.routes(), spending=spending, cors_origins=settings.cors_origins)
     repeats = Repeats(app, keys, spending, time.time)
     config = uvicorn.Config(
-        repeats,
+        live.past(repeats),
+        interface="asgi3",
         http=partial(AnswerProtocol, repeats),  # type: ignore[arg-type]  # whatever makes a protocol is taken
         forwarded_allow_ips=settings.forwarded_allow_ips,
         access_log=False,

@@ -6,7 +6,6 @@ one. A client that takes nothing costs its socket's buffer; when it reads again 
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,14 +14,11 @@ import structlog
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from gateway.errors import NoState
-from gateway.frames import PROTOCOL, Hello, Message, encode
+from gateway.conversation import GONE, STALLED, Conversation, Farewell, Guest, Manners
+from gateway.frames import Message, encode
 from gateway.messages import Subscribe, Watch
 from gateway.pbxview import PbxView
-from gateway.places import Place
-from gateway.session import Farewell, Guest, Manners
 from monitor.model.change import Position
-from monitor.model.instants import from_unix
 from monitor.model.wire import Malformed, from_json
 
 _RETRY = (500, 3_000)
@@ -32,8 +28,10 @@ _LONGEST_DIGITS = 18
 _log = structlog.get_logger(__name__)
 
 
-class EventStream:
+class EventStream(Conversation):
     """One client's stream. ``last_event_id``: what its header says. ``clock``: POSIX seconds."""
+
+    __slots__ = ("_first", "_send")
 
     def __init__(
         self,
@@ -44,101 +42,45 @@ class EventStream:
         manners: Manners,
         clock: Callable[[], float],
     ) -> None:
-        self.guest = guest
-        self._pbx = pbx
+        super().__init__(pbx, guest, "json", manners, clock)
         since = _position(last_event_id)
         self._first = replace(first, since=since) if isinstance(first, Subscribe) and since is not None else first
-        self._manners = manners
-        self._clock = clock
-        self._loop = asyncio.get_running_loop()
-        self._end: asyncio.Future[Farewell] = self._loop.create_future()
-        self._woken = asyncio.Event()
-        self._place = Place(pbx, guest.visibility, "json", self._woken.set)
-        self._begun = self._loop.time()
-        self._blocked_since: float | None = None
-
-    @property
-    def pbx(self) -> str:
-        """The name of the PBX that is watched."""
-        return self._pbx.name
-
-    def end(self, code: int, reason: str) -> None:
-        """Ask for the end; only the first time counts."""
-        if not self._end.done():
-            self._end.set_result(Farewell(code, reason))
 
     async def run(self, receive: Receive, send: Send) -> None:
         """Send until the client goes or is sent away. Who is sent away is told when to come back."""
-        farewells: list[Farewell] = []
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(_until_gone(receive))
-                tasks.create_task(self._write(send))
-                tasks.create_task(self._keep_time())
-        except* Farewell as ends:
-            farewells.extend(end for end in ends.exceptions if isinstance(end, Farewell))
-        except* _Gone:
+        self._send = send
+        farewell = await self._converse(self._begin(receive))
+        if farewell is not None and farewell.code not in (GONE, STALLED):
+            _log.info("events ended", pbx=self.pbx, key=self.guest.key_name, code=farewell.code)
+            await self._say_farewell(farewell)
+
+    async def _begin(self, receive: Receive) -> None:
+        await self._say(f"retry: {random.randint(*_RETRY)}\n{_event(encode(self._hello(), 'json'))}")  # noqa: S311
+        self._enter(self._first)
+        while (await receive())["type"] != "http.disconnect":
             pass
-        finally:
-            self._place.leave()
-        if farewells and farewells[0].code != 4202:
-            _log.info("events ended", pbx=self._pbx.name, key=self.guest.key_name, code=farewells[0].code)
-            await self._say_farewell(send, farewells[0])
 
-    async def _write(self, send: Send) -> None:
-        hello = Hello(
-            PROTOCOL,
-            self._manners.server,
-            self._pbx.name,
-            self._pbx.hub.heartbeat,
-            from_unix(self._clock()),
-            self.guest.topics,
-        )
-        await self._send(send, f"retry: {random.randint(*_RETRY)}\n{_event(encode(hello, 'json'))}")  # noqa: S311
-        try:
-            self._place.enter(self._first)
-        except NoState as error:
-            raise Farewell(4103, "no state yet") from error
-        while True:
-            await self._woken.wait()
-            self._woken.clear()
-            while messages := self._place.take():
-                last, at = len(messages) - 1, self._place.position
-                for number, message in enumerate(messages):
-                    await self._send(send, _event(message, at if number == last else None))
+    async def _send_next(self) -> bool:
+        messages = self._place.take()
+        last, at = len(messages) - 1, self._place.position
+        for number, message in enumerate(messages):
+            await self._say(_event(message, at if number == last else None))
+        return bool(messages)
 
-    async def _send(self, send: Send, text: str) -> None:
-        if self._end.done():
-            raise self._end.result()
-        if self.guest.expires is not None and self._clock() >= self.guest.expires:
-            raise Farewell(4001, "key expired")
-        self._blocked_since = self._loop.time()
-        await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
-        self._blocked_since = None
+    async def _say(self, text: str) -> None:
+        self._check()
+        await self._taking(self._send({"type": "http.response.body", "body": text.encode(), "more_body": True}))
 
-    async def _keep_time(self) -> None:
-        while True:
-            await asyncio.wait({self._end}, timeout=self._next_look())
-            if self._end.done():
-                raise self._end.result()
-            now = self._loop.time()
-            if self.guest.expires is not None and self._clock() >= self.guest.expires:
-                raise Farewell(4001, "key expired")
-            if now - self._begun >= self.guest.oldest:
-                raise Farewell(4200, '{"retry_in":[0,10]}')
-            if self._blocked_since is not None and now - self._blocked_since >= self._manners.stall:
-                raise Farewell(4202, "nothing could be sent")
+    def _waiting(self) -> int:
+        return 0  # nobody tells
 
-    def _next_look(self) -> float:
-        until_old = self._begun + self.guest.oldest - self._loop.time()
-        until_expiry = until_old if self.guest.expires is None else self.guest.expires - self._clock()
-        return max(0.0, min(self._manners.stall / 4, until_old, until_expiry))
+    def _keep_back(self) -> None:
+        """All of it is sent here."""
 
-    @staticmethod
-    async def _say_farewell(send: Send, farewell: Farewell) -> None:
+    async def _say_farewell(self, farewell: Farewell) -> None:
         retry = _retry(farewell.reason)
         text = f": {farewell.code}\n" + (f"retry: {retry}\n" if retry is not None else "") + "\n"
-        await send({"type": "http.response.body", "body": text.encode(), "more_body": False})
+        await self._send({"type": "http.response.body", "body": text.encode(), "more_body": False})
 
 
 class EventsResponse(Response):
@@ -161,16 +103,6 @@ class EventsResponse(Response):
             await self._stream.run(receive, send)
         finally:
             self._over()
-
-
-class _Gone(Exception):
-    """The client has closed the connection."""
-
-
-async def _until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    raise _Gone
 
 
 def _event(message: Message, at: Position | None = None) -> str:

@@ -140,7 +140,8 @@ class StreamProtocol(WebSocketsSansIOProtocol):
             self.handshake_complete = True
         elif message["type"] == "websocket.accept":
             if self.handshake_complete:
-                del self.request, self.response  # not needed any more: 3 KiB a connection
+                del self.request, self.response  # not needed any more, as the headers: 5 KiB a connection
+                self.scope["headers"] = []
             self._open()
 
     # What ends or holds up the ready-made frames, which go past the server. An ended one has its descriptor until

@@ -13,7 +13,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from gateway.admission import LiveSettings
-from gateway.session import Manners
+from gateway.conversation import Manners
 from gateway.watching import LEAST_PAUSE
 from monitor.model.entities import TOPICS
 from tests.gateway import entities

@@ -9,8 +9,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from gateway.admission import LiveSettings
+from gateway.conversation import Manners
 from gateway.frames import Encoding
-from gateway.session import Manners
 from monitor.model.change import Change, Edit, Position
 from monitor.model.entities import TOPICS, Contact
 from monitor.model.wire import to_json

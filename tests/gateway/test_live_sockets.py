@@ -16,7 +16,8 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from gateway.admission import LiveSettings
-from gateway.session import Manners, Session
+from gateway.conversation import Manners
+from gateway.session import Session
 from gateway.wsprotocol import SEND_BUFFER
 from monitor.model.entities import TOPICS
 from monitor.model.wire import to_json, to_msgpack
