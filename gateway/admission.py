@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +14,7 @@ from starlette.responses import Response
 from gateway.auth import ApiKey, KeyTable, authenticate, bearer
 from gateway.conversation import Guest, Manners
 from gateway.errors import NoState, Refused, UnknownPbx, shown
-from gateway.messages import BadMessage, Subscribe, Watch, from_address
+from gateway.messages import Allowance, BadMessage, Subscribe, Watch, from_address
 from gateway.pbxview import PbxView
 from gateway.tickets import Tickets
 from monitor.model.entities import BOOK_TOPICS
@@ -34,6 +35,8 @@ class LiveSettings:
     manners: Manners = field(default_factory=Manners)
     connections: int = 10_000
     connections_per_key: int = 1_000
+    messages_at_once_per_key: int = 3_000
+    messages_per_second_per_key: float = 100.0
     origins: frozenset[str] | None = None
     oldest: tuple[float, float] = (4 * 3600.0, 8 * 3600.0)
 
@@ -73,6 +76,7 @@ class Admission:
         self._clock = clock
         self._tickets = tickets
         self._per_key: Counter[str] = Counter()
+        self._allowances: dict[str, Allowance] = {}
 
     async def admit(self, connection: HTTPConnection) -> tuple[ApiKey, PbxView]:
         """Count it in, or raise Denial. Who is let in must be let :meth:`out` again."""
@@ -111,7 +115,18 @@ class Admission:
         topics = tuple(topic for topic in key.visibility.topics if topic not in BOOK_TOPICS or "contacts" in key.scopes)
         expires = None if key.expires is None else moment(key.expires).timestamp()
         oldest = random.uniform(*self._settings.oldest)  # noqa: S311
-        return Guest(key.name, key.visibility, topics, expires, oldest, key.scopes)
+        return Guest(key.name, key.visibility, topics, expires, oldest, key.scopes, self._allowance(key))
+
+    def _allowance(self, key: ApiKey) -> Allowance:
+        """What all connections of the key together may say. Kept when they are gone, or coming back would renew it."""
+        if key.digest not in self._allowances:
+            settings = self._settings
+            self._allowances[key.digest] = Allowance(
+                settings.messages_at_once_per_key,
+                settings.messages_per_second_per_key,
+                asyncio.get_running_loop().time(),
+            )
+        return self._allowances[key.digest]
 
     async def _key(self, connection: HTTPConnection) -> ApiKey:
         now = from_unix(self._clock())

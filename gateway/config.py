@@ -68,6 +68,9 @@ class StreamSection(Section):
     messages_at_once: int = Field(default=30, ge=1, le=10_000)
     """What a connection may say at once; in the long run:"""
     messages_per_second: float = Field(default=10.0, gt=0, le=10_000)
+    messages_at_once_per_key: int = Field(default=3_000, ge=1, le=1_000_000)
+    """The same for all connections of a key together."""
+    messages_per_second_per_key: float = Field(default=100.0, gt=0, le=1_000_000)
     stall: float = Field(default=60.0, ge=1, le=3_600)
     """For so long a client may take nothing of what is sent."""
     silence: float = Field(default=30.0, ge=1, le=3_600)
@@ -89,7 +92,15 @@ class StreamSection(Section):
         )
         origins = frozenset(self.origins) if self.origins and "*" not in self.origins else None
         oldest = (self.oldest / 2, self.oldest)
-        return LiveSettings(manners, self.connections, self.connections_per_key, origins, oldest)
+        return LiveSettings(
+            manners,
+            self.connections,
+            self.connections_per_key,
+            self.messages_at_once_per_key,
+            self.messages_per_second_per_key,
+            origins,
+            oldest,
+        )
 
 
 class GatewaySection(Section):

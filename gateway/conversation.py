@@ -18,7 +18,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from gateway.errors import NoState
 from gateway.frames import PROTOCOL, Encoding, Hello
-from gateway.messages import Rights, Subscribe, Watch
+from gateway.messages import Allowance, Rights, Subscribe, Watch
 from gateway.pbxview import PbxView
 from gateway.places import Place
 from gateway.tracks import Line
@@ -73,6 +73,8 @@ class Guest:
     expires: float | None
     oldest: float
     scopes: frozenset[str] = frozenset()
+    allowance: Allowance | None = None
+    """What all connections of its key together may say; None: no limit."""
 
     @property
     def rights(self) -> Rights:

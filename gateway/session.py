@@ -70,7 +70,8 @@ class Session(Conversation):
     async def _heed(self, data: str | bytes) -> None:
         if size(data) > self._manners.message_size:
             raise Farewell(4013, "message too large")
-        if not self._allowance.take(self._loop.time()):
+        now, shared = self._loop.time(), self.guest.allowance
+        if not (self._allowance.take(now) and (shared is None or shared.take(now))):
             raise Farewell(4101, "too many messages")
         try:
             match parse(data, self.guest.rights):

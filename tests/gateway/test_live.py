@@ -235,6 +235,21 @@ async def test_too_many_messages_end_it() -> None:
         assert (await closed(connection))[0] == 4101
 
 
+async def test_all_connections_of_a_key_together_may_say_only_so_much() -> None:
+    settings = LiveSettings(messages_at_once_per_key=5, messages_per_second_per_key=0.001)
+    async with serving(settings) as served, served.connect("display-key") as other:
+        async with served.connect() as first, served.connect() as second:
+            for connection in (first, second):
+                for _ in range(3):
+                    await say(connection, {"type": "ping"})
+            assert (await closed(second))[0] == 4101
+        async with served.connect() as back:  # coming back renews nothing
+            await say(back, {"type": "ping"})
+            assert (await closed(back))[0] == 4101
+        await say(other, {"type": "ping"})
+        assert await frame_of(other, "pong")
+
+
 async def test_who_never_subscribes_is_sent_away() -> None:
     async with serving(LiveSettings(Manners(silence=0.1))) as served, served.connect() as connection:
         assert (await closed(connection))[0] == 4203

@@ -115,7 +115,7 @@ async def test_one_who_pauses_gets_one_merged_change_and_is_exact() -> None:
 @on_both_loops
 async def test_a_thousand_pings_of_one_who_reads_nothing_are_not_queued() -> None:
     manners = Manners(messages_at_once=10**6, stall=0.5)
-    async with serving(LiveSettings(manners)) as served:
+    async with serving(LiveSettings(manners, messages_at_once_per_key=10**6)) as served:
         _, writer = await stuck(served)
         ping = to_json({"type": "ping", "at": "x" * 60})
         masked = bytes([0x81, 0x80 | len(ping)]) + b"\0\0\0\0" + ping
