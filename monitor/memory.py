@@ -34,7 +34,7 @@ def take_over(record: CallRecord, call: e.Call) -> None:
     record.lines.update(call.lines)
     record.queue = record.queue or call.queue
     if call.queue and call.queued_at is not None:
-        record.queued_at = moment(call.queued_at).timestamp()
+        record.queued_at = record.first_queued_at = moment(call.queued_at).timestamp()
         record.last_queue = call.queue
     owner = call.owner
     if owner is not None:
@@ -71,4 +71,5 @@ def ended_unseen(call: e.Call, at: float) -> e.EndedCall:
         groups=call.groups,
         lines=call.lines,
         extgroups=call.extgroups,
+        queued_at=call.queued_at,
     )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from monitor.model.figures import Durations, ExtensionStats, PbxStats, QueueStats, Traffic
 from monitor.model.instants import from_unix
 from monitor.stats.account import Kind
 from monitor.stats.day import Day
-from monitor.stats.figures import Durations, ExtensionStats, PbxStats, QueueStats, Traffic
 from monitor.stats.tallies import ExtensionTally, QueueTally, TrafficTally
 from monitor.stats.times import Times
 
@@ -68,7 +68,9 @@ def extension(num: str, tally: ExtensionTally, day: Day, target: int, short: int
     )
 
 
-def pbx(traffic: Mapping[Kind, TrafficTally], day: Day, counted_since: int, peak: int, peak_at: int | None) -> PbxStats:
+def pbx(
+    traffic: Mapping[Kind, TrafficTally], day: Day, counted_since: int, peak: int, peak_at: int | None, active: int
+) -> PbxStats:
     """Draw the PBX's day. Times are POSIX milliseconds."""
     inbound, outbound, internal = (
         _traffic(traffic.get(kind, TrafficTally())) for kind in ("inbound", "outbound", "internal")
@@ -85,6 +87,7 @@ def pbx(traffic: Mapping[Kind, TrafficTally], day: Day, counted_since: int, peak
         internal=internal,
         peak=peak,
         peak_at=None if peak_at is None else from_unix(peak_at / 1000),
+        active=active,
     )
 
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from monitor.model import entities as e
 from monitor.model.change import Edit
+from monitor.model.figures import EXTENSION_STATS, PBX_ID, PBX_STATS, QUEUE_STATS, Figure, PbxStats
+from monitor.model.zones import UnknownZone, zone_info
 from monitor.stats import drawing
 from monitor.stats.accounts import Accounts
-from monitor.stats.day import Day, day_of, zone_info
-from monitor.stats.figures import EXTENSION_STATS, PBX_STATS, QUEUE_STATS, Figure, FigureEdit
+from monitor.stats.day import Day, day_of
 from monitor.stats.places import PBX
 from monitor.stats.saved import Saved
 from monitor.stats.tallies import ExtensionTally, QueueTally, Tallies, TrafficTally, add_call, add_turn, add_visits
 from monitor.stats.terms import Terms
 from monitor.stats.times import unix_ms
 
+_NO_ZONE = "UTC"
+"""Where neither the terms nor the PBX name one."""
 _SETTLE = 60_000
 """Milliseconds for which the word of a call's end may be taken back."""
 _BACK = 3_600_000
@@ -30,14 +34,17 @@ class Statistics:
     """The figures. ``at`` is POSIX seconds on the PBX's clock.
 
     ``saved``: what an earlier monitor counted. Whoever follows with a new tracker calls :meth:`reconcile` once the
-    tracker has the whole state, and hands all edits after that to :meth:`apply`. Raises UnknownZone.
+    tracker has the whole state, hands all edits after that to :meth:`take`, and calls :meth:`tick` again and again.
+    Where ``terms`` name no zone, the PBX's own is taken once it is told. Raises UnknownZone.
     """
 
     def __init__(self, terms: Terms, saved: Saved | None = None) -> None:
-        zone_info(terms.zone)
+        if terms.zone:
+            zone_info(terms.zone)
         self.terms = terms
         self.saved = Saved() if saved is None else saved
-        self.figures: dict[str, dict[str, Figure]] = {topic: {} for topic in _TOPICS.values()}
+        self._zone = terms.zone or (self.saved.day.zone if self.saved.day is not None else _NO_ZONE)
+        self.figures: e.State = {topic: {} for topic in _TOPICS.values()}
         """topic → id → figure, as the edits have made it."""
         self._accounts = Accounts(self.saved.held)
         self._places = self._accounts.places
@@ -45,8 +52,10 @@ class Statistics:
         self._extensions: set[str] = set()
         self._watched_since: int | None = 0
 
-    def reconcile(self, state: e.State, at: float) -> tuple[FigureEdit, ...]:
+    def reconcile(self, state: e.State, at: float) -> tuple[Edit, ...]:
         """Bring all in line with a whole state; calls that it does not have are over. May be called at any time."""
+        for system in e.table(state, "system", e.System).values():
+            self._enter_zone(system.time_zone)
         now = self._pass(at)
         self._sla_times = {num: queue.sla_time for num, queue in e.table(state, "queues", e.Queue).items()}
         self._extensions = set(state["extensions"])
@@ -54,18 +63,22 @@ class Statistics:
         day = self._day
         ended = (word for word in e.table(state, "ended", e.EndedCall).values() if unix_ms(word.ended_at) >= day.start)
         self._accounts.reread(e.table(state, "calls", e.Call).values(), ended, now)
+        self._note_peak(now)
         return self._drawn(now, whole=True)
 
-    def apply(self, edits: Sequence[Edit], at: float) -> tuple[FigureEdit, ...]:
-        """Take in the edits of one fact, as the tracker gave them; what changed of the figures."""
+    def take(self, edits: Sequence[Edit], at: float) -> None:
+        """Take in the edits of one fact, as the tracker gave them; the figures follow with the next :meth:`tick`."""
         now = self._pass(at)
         for edit in edits:
             self._learn(edit, now)
         self._accounts.take(edits, now, self._watched_since)
-        return self._drawn(now)
+        self._note_peak(now)
 
-    def tick(self, at: float) -> tuple[FigureEdit, ...]:
-        """Let time pass: midnight, targets missed, calls counted for good. To be called every second or so."""
+    def tick(self, at: float) -> tuple[Edit, ...]:
+        """Let time pass (midnight, targets missed, calls counted for good) and draw the figures; what changed of them.
+
+        To be called every second or so: figures that changed often in between change once.
+        """
         now = self._pass(at)
         for account in self._accounts.settle(now - _SETTLE):
             self.saved.tallies.count(account, self._day)
@@ -86,9 +99,10 @@ class Statistics:
         now = round(at * 1_000_000) // 1000
         saved, day = self.saved, self.saved.day
         if day is None or not day.start - _BACK <= now < day.end:
-            self._begin(day_of(now, self.terms.zone), now)
-        elif day.zone != self.terms.zone:
-            saved.day = day_of(now, self.terms.zone)  # what was counted stays counted
+            self._begin(day_of(now, self._zone), now)
+        elif day.zone != self._zone:
+            saved.day = day_of(now, self._zone)  # what was counted stays counted
+            self._touch_all()
         saved.at = now
         return now
 
@@ -116,12 +130,19 @@ class Statistics:
                 self._places.touched.add(("extensions", edit.id))
             case e.System():
                 self._see(edit.after.connection == "connected", now)
+                self._enter_zone(edit.after.time_zone)
             case None if edit.topic in ("queues", "extensions"):
                 self._sla_times.pop(edit.id, None)
                 self._extensions.discard(edit.id)
                 self._places.touched.add((edit.topic, edit.id))
             case _:
                 pass
+
+    def _enter_zone(self, told: str) -> None:
+        """Take the PBX's own zone, if the terms name none and it is known here."""
+        if told and not self.terms.zone:
+            with suppress(UnknownZone):
+                self._zone = zone_info(told).key
 
     def _see(self, connected: bool, now: int) -> None:
         if not connected:
@@ -134,26 +155,31 @@ class Statistics:
         self._places.touched |= {("queues", num) for num in self._sla_times}
         self._places.touched |= {("extensions", num) for num in self._extensions}
 
-    def _drawn(self, now: int, *, whole: bool = False) -> tuple[FigureEdit, ...]:
-        saved, accounts, places = self.saved, self._accounts, self._places
-        if accounts.going_on > saved.peak:
-            saved.peak, saved.peak_at = accounts.going_on, now
+    def _drawn(self, now: int, *, whole: bool = False) -> tuple[Edit, ...]:
+        places = self._places
+        pbx = self.figures[PBX_STATS].get(PBX_ID)
+        if not isinstance(pbx, PbxStats) or pbx.active != self._accounts.going_on:
             places.touched.add(PBX)
         if whole or not self.figures[PBX_STATS]:
             self._touch_all()
             places.touched |= {("queues", num) for num in self.figures[QUEUE_STATS]}
             places.touched |= {("extensions", num) for num in self.figures[EXTENSION_STATS]}
-        edits: list[FigureEdit] = []
+        edits: list[Edit] = []
         for topic, num in sorted(places.touched):
             edits += self._put(_TOPICS[topic], num, self._figure(topic, num, now))
         places.touched.clear()
         return tuple(edits)
 
-    def _put(self, topic: str, id_: str, after: Figure | None) -> tuple[FigureEdit, ...]:
+    def _note_peak(self, now: int) -> None:
+        if self._accounts.going_on > self.saved.peak:
+            self.saved.peak, self.saved.peak_at = self._accounts.going_on, now
+            self._places.touched.add(PBX)
+
+    def _put(self, topic: str, id_: str, after: Figure | None) -> tuple[Edit, ...]:
         before = self.figures[topic].pop(id_, None)
         if after is not None:
             self.figures[topic][id_] = after
-        return () if before == after else (FigureEdit(topic, id_, before, after),)
+        return () if before == after else (Edit(topic, id_, before, after),)
 
     def _figure(self, topic: str, num: str, now: int) -> Figure | None:
         """Draw one figure; None of a queue or an extension that there is not."""
@@ -181,4 +207,4 @@ class Statistics:
         traffic = {kind: tally.copy() for kind, tally in saved.tallies.traffic.items()}
         for account in self._places.of(PBX):
             add_call(traffic.setdefault(account.kind, TrafficTally()), account, day)
-        return drawing.pbx(traffic, day, saved.counted_since, saved.peak, saved.peak_at)
+        return drawing.pbx(traffic, day, saved.counted_since, saved.peak, saved.peak_at, self._accounts.going_on)

@@ -8,12 +8,12 @@ from msgspec import Struct, field
 
 
 class Terms(Struct, frozen=True):
-    """``zone``: the PBX's time zone, an IANA name. ``targets``: seconds by queue number, before all others.
+    """``zone``: an IANA name; empty: the PBX's own. ``targets``: seconds by queue number, before all others.
 
     They may be others after a restart: what was counted before is seen by the new ones, but for the zone's.
     """
 
-    zone: str = "UTC"
+    zone: str = ""
     target: int = 20
     """Seconds within which a call should be answered (no later than), where no other target is set."""
     short: int = 5

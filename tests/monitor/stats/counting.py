@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from monitor.model.change import Edit
-from monitor.stats.figures import FigureEdit
 from monitor.stats.statistics import Statistics
 from monitor.stats.terms import Terms
 from tests.monitor.stats.play import figure, restarted
@@ -20,10 +19,11 @@ class Counting:
         self.statistics = Statistics(terms or Terms())
         self.tell(*self.scene.begin())
 
-    def tell(self, *edits: Edit) -> tuple[FigureEdit, ...]:
-        return self.statistics.apply(edits, self.scene.at)
+    def tell(self, *edits: Edit) -> tuple[Edit, ...]:
+        self.statistics.take(edits, self.scene.at)
+        return self.statistics.tick(self.scene.at)
 
-    def pass_time(self, seconds: float) -> tuple[FigureEdit, ...]:
+    def pass_time(self, seconds: float) -> tuple[Edit, ...]:
         self.scene.at += seconds
         return self.statistics.tick(self.scene.at)
 

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from monitor.model import entities as e
 from monitor.model.change import Edit
-from monitor.stats.figures import Figure
 from monitor.stats.saved import decode, encode
 from monitor.stats.statistics import Statistics
 from monitor.stats.terms import Terms
@@ -132,7 +131,7 @@ def counted(steps: list[Step], terms: Terms | None = None, at: float = NOON) -> 
     """A history, counted once from its beginning to its end."""
     scene, statistics = Scene(at), Statistics(terms or Terms())
     for edits in played(scene, steps):
-        statistics.apply(edits, scene.at)
+        statistics.take(edits, scene.at)
         statistics.tick(scene.at)
     return statistics, scene
 
@@ -149,6 +148,6 @@ def figure(statistics: Statistics, topic: str, id_: str) -> Any:
     return statistics.figures[topic][id_]
 
 
-def all_figures(statistics: Statistics) -> dict[tuple[str, str], Figure]:
+def all_figures(statistics: Statistics) -> dict[tuple[str, str], Any]:
     """All figures."""
     return {(topic, id_): it for topic, table in statistics.figures.items() for id_, it in table.items()}

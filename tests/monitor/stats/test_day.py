@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.model.instants import from_unix
-from monitor.stats.day import Day, UnknownZone, ZoneRow, day_of, iana_name, zone_info
+from monitor.model.zones import UnknownZone, ZoneRow, iana_name, zone_info
+from monitor.stats.day import Day, day_of
 
 _HOUR = 3_600_000
 _ZONES = sorted(zone for zone in available_timezones() if not zone.startswith(("posix/", "right/")) and "/" in zone)

@@ -8,7 +8,7 @@ import pytest
 
 from monitor.model.change import Edit
 from monitor.model.wire import Malformed, to_json
-from monitor.stats.day import UnknownZone
+from monitor.model.zones import UnknownZone
 from monitor.stats.saved import Saved, decode, encode
 from monitor.stats.statistics import Statistics
 from monitor.stats.terms import Terms

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from monitor.model.change import Edit
+from monitor.model.figures import Durations
 from monitor.model.instants import from_unix
-from monitor.stats.figures import Durations
 from monitor.stats.terms import Terms
 from tests.monitor.stats.counting import Counting
 from tests.monitor.stats.scene import queue

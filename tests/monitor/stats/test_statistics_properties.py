@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.model.change import Change, Edit, Position
+from monitor.model.figures import ExtensionStats, Figure, PbxStats, QueueStats, Traffic
 from monitor.model.wire import decode_change, encode_change
-from monitor.stats.figures import ExtensionStats, Figure, PbxStats, QueueStats, Traffic
 from monitor.stats.statistics import Statistics
 from monitor.stats.terms import Terms
 from tests.monitor.stats.play import Step, all_figures, counted, figure, histories, played, restarted
@@ -44,8 +44,8 @@ def _whole_traffic(it: Traffic) -> bool:
 def test_the_parts_make_the_whole_at_every_step(steps: list[Step]) -> None:
     scene, statistics = Scene(), Statistics(Terms())
     for edits in played(scene, steps):
-        for told in (statistics.apply(edits, scene.at), statistics.tick(scene.at)):
-            assert all(edit.before != edit.after for edit in told)
+        statistics.take(edits, scene.at)
+        assert all(edit.before != edit.after for edit in statistics.tick(scene.at))
         for it in all_figures(statistics).values():
             assert _whole(it), it
             if not isinstance(it, PbxStats):
@@ -84,12 +84,12 @@ def test_what_is_told_again_changes_nothing(steps: list[Step], data: st.DataObje
     scene, often = Scene(), Statistics(Terms())
     told: list[Edit] = []
     for edits in played(scene, steps):
-        often.apply(edits, scene.at)
+        often.take(edits, scene.at)
         told += edits
         again = data.draw(st.lists(st.sampled_from(told), max_size=4))
         for edit in again:
-            often.apply((edit,), scene.at)
-        often.apply(again, scene.at)
+            often.take((edit,), scene.at)
+        often.take(again, scene.at)
         often.tick(scene.at)
     assert all_figures(often) == all_figures(once)
 
@@ -101,7 +101,7 @@ def test_edits_that_were_written_and_read_again_count_the_same(steps: list[Step]
     scene, read = Scene(), Statistics(Terms())
     for seq, edits in enumerate(played(scene, steps)):
         change = Change(Position("1-a", seq), "", edits)
-        read.apply(decode_change(encode_change(change)).edits, scene.at)
+        read.take(decode_change(encode_change(change)).edits, scene.at)
         read.tick(scene.at)
     assert all_figures(read) == all_figures(once)
 
@@ -112,7 +112,7 @@ def test_a_restart_at_any_point_changes_nothing(steps: list[Step], restarts: lis
     once, _ = counted(steps, at=at)
     scene, handed_on = Scene(at), Statistics(Terms())
     for edits, restart in zip(played(scene, steps), cycle(restarts), strict=False):
-        handed_on.apply(edits, scene.at)
+        handed_on.take(edits, scene.at)
         handed_on.tick(scene.at)
         if restart:
             handed_on = restarted(handed_on, scene.state, scene.at)
@@ -128,14 +128,15 @@ def test_a_take_over_with_old_figures_counts_every_call_once(steps: list[Step], 
     old, heir = statistics, None
     for index, edits in enumerate(played(scene, steps)):
         if heir is not None:
-            heir.apply(edits, scene.at)
+            heir.take(edits, scene.at)
             continue
-        statistics.apply(edits, scene.at)
+        statistics.take(edits, scene.at)
         if index == kept:
             old = restarted(statistics, scene.state, scene.at)
         if index == kept + away:
             heir = restarted(old, scene.state, scene.at)
     if heir is not None:
+        heir.tick(scene.at)
         mine, true = figure(heir, "pbxstats", "pbx"), figure(once, "pbxstats", "pbx")
         assert (mine.calls, mine.answered) == (true.calls, true.answered)
         assert (mine.inbound.calls, mine.outbound.calls) == (true.inbound.calls, true.outbound.calls)

@@ -59,7 +59,7 @@ class Counted(Followed):
         self.poll()
         assert self.held.ready
         self.statistics = restarted(kept, self.held.state, self.now)
-        self.statistics.apply(self.held.tick(self.now), self.now)
+        self.statistics.take(self.held.tick(self.now), self.now)
 
     def _read_participants(self) -> None:
         views = [view for number in self._visible for view in self.switchboard.participants(number)]
@@ -74,7 +74,7 @@ class Counted(Followed):
 
     def _told_to(self, edits: tuple[Edit, ...]) -> None:
         self.ended |= {edit.id: edit.after for edit in edits if edit.topic == "ended" and edit.after is not None}
-        self.statistics.apply(edits, self.now)
+        self.statistics.take(edits, self.now)
 
     def truth(self) -> dict[str, Counter[str]]:
         """By queue: how many came in, were answered, and gave up, of the calls that are over."""

@@ -1,4 +1,4 @@
-"""What is shown of the day: entities like others, sent whole. Durations are seconds, to the tenth."""
+"""The figures of the day: entities like others, sent whole. Durations are seconds, to the tenth."""
 
 from __future__ import annotations
 
@@ -148,15 +148,8 @@ class PbxStats(Struct, frozen=True, rename="camel"):
     """Most calls at the same time, those begun before midnight included."""
     peak_at: str | None
     """When that was first reached; null if there was no call."""
+    active: int = 0
+    """Calls that go on now, whatever a subscriber's filter lets through of them."""
 
 
 Figure: TypeAlias = QueueStats | ExtensionStats | PbxStats
-
-
-class FigureEdit(Struct, frozen=True):
-    """One figure's change, as :class:`monitor.model.change.Edit` has it."""
-
-    topic: str
-    id: str
-    before: Figure | None
-    after: Figure | None

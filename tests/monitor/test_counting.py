@@ -1,0 +1,109 @@
+"""The figures of the day beside a tracker: what is given out when."""
+
+from __future__ import annotations
+
+from monitor.counting import Counting
+from monitor.model import entities as e
+from monitor.model.change import Edit, apply
+from monitor.model.figures import PBX_ID, PbxStats
+from monitor.pbx.facts import (
+    ActiveCallsRead,
+    ConnectionChanged,
+    ContactsRead,
+    Fact,
+    ParticipantSeen,
+    ParticipantsRead,
+    SystemRow,
+)
+from monitor.stats.statistics import Statistics
+from monitor.stats.terms import Terms
+from monitor.tracker import Tracker
+from tests.monitor.pbx_facts import EXTENSIONS, NOON, directory, participant
+
+FIGURES = {"queuestats", "extstats", "pbxstats"}
+
+
+class World:
+    """A counting tracker, and the state that its edits make."""
+
+    def __init__(self, zone: str = "", told: str = "") -> None:
+        self.counting: Counting[Fact] = Counting(Tracker("test"), Statistics(Terms(zone)))
+        self.made = e.empty_state(e.TOPICS)
+        self.first = (
+            ConnectionChanged("connected", "", NOON, "callcontrol+activecalls"),
+            directory(system=SystemRow(time_zone=told)),
+            ParticipantsRead((), dict.fromkeys(EXTENSIONS, "Wextension"), NOON, NOON, frozenset()),
+            ActiveCallsRead((), NOON, NOON),
+        )
+
+    def tell(self, *facts: Fact) -> set[str]:
+        """The topics that change with them."""
+        return self._made([edit for fact in facts for edit in self.counting.apply(fact)])
+
+    def tick(self, at: float) -> set[str]:
+        return self._made(list(self.counting.tick(at)))
+
+    def counts(self) -> bool:
+        return self.counting.saved is not None
+
+    def pbx(self) -> PbxStats:
+        return e.table(self.counting.state, "pbxstats", PbxStats)[PBX_ID]
+
+    def _made(self, edits: list[Edit]) -> set[str]:
+        apply(self.made, edits)
+        assert self.made == self.counting.state, "what is given out makes the state"
+        return {edit.topic for edit in edits}
+
+
+def call(at: float) -> ParticipantSeen:
+    return ParticipantSeen(participant("101", 1, 7, "Ringing", "10000:+4930123"), at, at)
+
+
+def test_nothing_is_counted_before_the_whole_state_is_known_and_then_all_figures_are_there_at_once() -> None:
+    world = World()
+    for fact in world.first[:-1]:
+        assert not world.tell(fact) & FIGURES
+        assert not world.tick(NOON) & FIGURES
+    assert not world.counts()
+    assert world.tell(world.first[-1]) >= FIGURES
+    assert world.counts()
+    assert set(world.counting.state["queuestats"]) == {"800"}
+    assert set(world.counting.state["extstats"]) == set(EXTENSIONS)
+    assert world.pbx().calls == 0
+
+
+def test_what_happens_is_drawn_with_the_next_tick() -> None:
+    world = World()
+    world.tell(*world.first)
+    assert not world.tell(call(NOON + 1)) & FIGURES
+    assert world.pbx().calls == 0
+    assert world.tick(NOON + 2) == {"extstats", "pbxstats"}
+    assert (world.pbx().calls, world.pbx().peak) == (1, 1)
+    assert world.tick(NOON + 3) == set()
+
+
+def test_an_address_book_tells_no_time() -> None:
+    world = World()
+    world.tell(*world.first)
+    assert world.tell(ContactsRead(())) == set()
+    assert world.tell(call(NOON + 1)) == {"calls", "extensions", "lines"}
+
+
+def test_the_day_is_that_of_the_pbxs_zone_unless_the_settings_name_one() -> None:
+    for given, told, zone, since in (
+        ("", "", "UTC", "2026-03-04T00:00:00.000Z"),
+        ("", "Europe/Moscow", "Europe/Moscow", "2026-03-03T21:00:00.000Z"),
+        ("Europe/Berlin", "Europe/Moscow", "Europe/Berlin", "2026-03-03T23:00:00.000Z"),
+        ("", "Mars/Base", "UTC", "2026-03-04T00:00:00.000Z"),
+    ):
+        world = World(given, told)
+        world.tell(*world.first)
+        assert (world.pbx().zone, world.pbx().since) == (zone, since)
+
+
+def test_a_zone_that_is_told_later_holds_from_then_on() -> None:
+    world = World()
+    world.tell(*world.first)
+    world.tell(directory(system=SystemRow(time_zone="Asia/Tokyo"), at=NOON + 1))
+    assert world.tick(NOON + 2) == {"pbxstats"}
+    assert (world.pbx().zone, world.pbx().since) == ("Asia/Tokyo", "2026-03-03T15:00:00.000Z")

@@ -1,0 +1,109 @@
+"""The figures of the day, over real sockets and processes: what a subscriber and a query are told is what happened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+from redis.asyncio import Redis
+
+from monitor.model.keys import Keys
+from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
+from monitor.simulator.truth import TruthEnded
+from tests.bus import RealBus, until_async
+from tests.system.processes import Site, site, watching
+from tests.system.stack import KEY, PBX, Subscriber, until
+
+WITHIN = 60.0
+CALLS = 36
+ARRIVES = 1.5
+"""Seconds within which what an answer told was surely counted, however busy the machine is."""
+
+
+async def test_the_figures_are_what_happened_also_when_a_monitor_is_killed_and_another_takes_over(
+    valkey: RealBus, tmp_path: Path
+) -> None:
+    """The traffic stands still while nobody leads, so that there is nothing that nobody could have counted."""
+    settings = SimulatorSettings(extensions=40, queues=3, rate=600, speed=8, calls=CALLS)
+    async with SimulatedPbx(settings) as pbx:
+        pbx.traffic.pause()
+        async with site(pbx, valkey, tmp_path) as place, watching(place) as held:
+            await until(lambda: figures(held) is not None, WITHIN)
+            await play(pbx, CALLS // 2)
+            await until(lambda: counted(held) in begun(pbx), WITHIN)
+            await kept(valkey)
+            await place.running[0].kill()
+            await place.start("monitor")
+            epoch = held.epoch
+            await until(lambda: held.epoch > epoch and counted(held) in begun(pbx), WITHIN)
+            await play(pbx, CALLS)
+            pbx.traffic.resume()
+            await pbx.traffic.finished()
+            try:
+                await until(lambda: counted(held) in begun(pbx) and outcomes_fit(held, pbx), WITHIN)
+            except TimeoutError:
+                raise AssertionError((figures(held), begun(pbx), pbx.switchboard.ended())) from None
+            await answers_agree(place, held)
+
+
+def figures(held: Subscriber) -> dict[str, Any] | None:
+    return held.state.get("pbxstats", {}).get("pbx")
+
+
+def counted(held: Subscriber) -> int:
+    found = figures(held)
+    return -1 if found is None else found["calls"]
+
+
+def begun(pbx: SimulatedPbx) -> range:
+    """How many calls there were; those that were over before any answer could tell of them may be left out."""
+    going_on, over = len(pbx.switchboard.truth()), pbx.switchboard.ended()
+    return range(going_on + sum(map(told, over)), going_on + len(over) + 1)
+
+
+def told(call: TruthEnded) -> bool:
+    """Whether an answer that told of it was there in good time."""
+    return call.shown_at is not None and call.ended_at - call.shown_at > ARRIVES
+
+
+async def play(pbx: SimulatedPbx, calls: int) -> None:
+    """Until so many calls have begun; then everything stands still."""
+    pbx.traffic.resume()
+    await until(lambda: pbx.traffic.stats.started >= calls, WITHIN)
+    pbx.traffic.pause()
+    await pbx.traffic.quiet()
+
+
+async def kept(valkey: RealBus) -> None:
+    """Wait until what is counted has been kept once more for the next monitor."""
+    redis, key = valkey.client(), Keys(PBX, "live").figures
+    before = await redis.get(key)
+    await until_async(lambda: _differs(redis, key, before), WITHIN)
+
+
+async def _differs(redis: Redis, key: str, before: object) -> bool:
+    return await redis.get(key) not in (None, before)
+
+
+def outcomes_fit(held: Subscriber, pbx: SimulatedPbx) -> bool:
+    """Whether the calls are counted by how they really ended."""
+    found = figures(held)
+    assert found is not None
+    over = pbx.switchboard.ended()
+    for word in ("answered", "missed", "abandoned", "unanswered"):
+        mine = sum(found[kind][word] for kind in ("inbound", "outbound", "internal"))
+        true = [told(call) for call in over if call.outcome == word]
+        if not sum(true) <= mine <= len(true):
+            return False
+    return True
+
+
+async def answers_agree(place: Site, held: Subscriber) -> None:
+    """The queries say what the stream says."""
+    async with httpx.AsyncClient(base_url=f"{place.address}/webapi/{KEY}") as http:
+        assert (await http.get("/pbx.stats.get")).json() == held.state["pbxstats"]["pbx"]
+        for num, told in held.state["queuestats"].items():
+            assert (await http.get("/queue.stats.get", params={"num": num})).json() == told
+        for num, told in held.state["extstats"].items():
+            assert (await http.get("/ext.stats.get", params={"num": num})).json() == told
