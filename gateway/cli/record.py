@@ -1,0 +1,177 @@
+"""``callmon record``: keep what a PBX sends in a file, for a test or a demonstration; see deploy/recording.md.
+
+Reads what a monitor would read, at a monitor's pace, and needs no Redis. 3CX keeps one token an API client: while a
+monitor follows the PBX as the same client each would take the other's away, so that is not begun.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from redis.exceptions import RedisError
+
+from monitor import logs
+from monitor import run as monitor_run
+from monitor.bus import text
+from monitor.config import MonitorSettings, PbxSection
+from monitor.errors import ConfigError, PbxError
+from monitor.model.keys import Keys
+from monitor.pbx.client import PbxClient, PbxSettings
+from monitor.pbx.clock import PbxClock
+from monitor.pbx.directory import DirectoryReader
+from monitor.pbx.facts import ConnectionChanged, Fact
+from monitor.pbx.source import PbxSource
+from monitor.pbx.tape import Tape
+from monitor.pbx.together import together
+from monitor.recording import format as recordings
+from monitor.recording.masking import Mask
+from monitor.recording.writer import Recorder
+from monitor.servers import Servers
+from monitor.tracker import Tracker
+
+_TICK: Final = 1.0
+
+
+class Following:
+    """A source and a tracker, as a monitor has them, and nobody to whom they tell anything.
+
+    ``on_fact`` is called after each fact has been taken in.
+    """
+
+    def __init__(
+        self, settings: PbxSettings, tape: Tape | None = None, on_fact: Callable[[Fact], None] = lambda _: None
+    ) -> None:
+        self.tracker = Tracker("recording")
+        self._on_fact = on_fact
+        self._clock = PbxClock()
+        self._source = PbxSource(settings, self._emit, clock=self._clock, tape=tape)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        await together(self._source.run(), self._tick())
+
+    def _emit(self, fact: Fact) -> None:
+        self.tracker.apply(fact)
+        self._look_again()
+        self._on_fact(fact)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK)
+            self.tracker.tick(self._clock.at(self._clock.now()))
+            self._look_again()
+
+    def _look_again(self) -> None:
+        if self.tracker.doubts:
+            self.tracker.doubts.clear()
+            self._source.want_participants()
+
+
+async def run(
+    config: Path | None,
+    file: Path,
+    pbx: str,
+    minutes: float,
+    client_id: str,
+    client_secret_file: Path | None,
+    *,
+    unmasked: bool,
+) -> int:
+    """Record until the time is up or it is cancelled; prints what was done. Raises ConfigError."""
+    settings = MonitorSettings.load(config)
+    logs.configure("warning", "human")
+    section = _section(settings, pbx)
+    other = bool(client_id)
+    if not other:
+        await _nobody_follows(settings, section)
+    to = monitor_run.pbx_settings(section)
+    if other:
+        to = replace(to, client_id=client_id, client_secret=_secret(client_secret_file))
+    mask = None if unmasked else Mask(secrets.token_bytes(16), await known_dns(to))
+    recorder = Recorder(recordings.create(file), header(to, masked=not unmasked), mask)
+    print(f"Recording {section.name} for {minutes:g} minutes into {file}; Ctrl-C ends it earlier.", flush=True)
+    try:
+        async with asyncio.timeout(minutes * 60):
+            await Following(to, recorder, _say).run()
+    except TimeoutError:
+        pass
+    finally:
+        recorder.end()
+        print(_summary(recorder, file, unmasked=unmasked), flush=True)
+    return 1 if recorder.failed else 0
+
+
+async def known_dns(settings: PbxSettings) -> set[str]:
+    """All DNs of the PBX, which stay as they are; empty, and said so, if it does not tell them now."""
+    client = PbxClient(settings)
+    try:
+        read = await DirectoryReader(client, PbxClock()).directory()
+    except PbxError as error:
+        print(f"The PBX does not tell its extensions now, they are taken from what comes: {error}", flush=True)
+        return set()
+    finally:
+        await client.close()
+    parts = (read.users, read.queues, read.ring_groups, read.ivrs, read.trunks, read.departments, read.peers)
+    return {row.number for part in parts for row in part if row.number}
+
+
+def header(settings: PbxSettings, *, masked: bool) -> recordings.Header:
+    """The first line of a recording that begins now."""
+    pace = {name: float(getattr(settings, name)) for name in recordings.PACE}
+    return recordings.Header(time.time(), settings.source, masked, pace)
+
+
+def _section(settings: MonitorSettings, pbx: str) -> PbxSection:
+    names = [section.name for section in settings.pbx]
+    if not pbx and len(names) != 1:
+        raise ConfigError(f"Name the PBX with --pbx; known are: {', '.join(names) or 'none'}.")
+    section = next((section for section in settings.pbx if section.name == (pbx or names[0])), None)
+    if section is None:
+        raise ConfigError(f"There is no PBX {pbx!r}; known are: {', '.join(names) or 'none'}.")
+    if section.webapi:
+        raise ConfigError(f"{section.name} is reached through the documented interface; a 3CX itself can be recorded.")
+    return section
+
+
+def _secret(file: Path | None) -> str:
+    if file is None:
+        raise ConfigError("--client-id needs --client-secret-file too.")
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}.") from error
+
+
+async def _nobody_follows(settings: MonitorSettings, section: PbxSection) -> None:
+    """Raises ConfigError if a monitor does; a Redis that does not answer knows of none."""
+    servers = Servers(settings.redis.url, settings.redis.ca_file)
+    try:
+        holder = text(await servers.of(section.name).get(Keys(section.name, "live").lease))
+    except (RedisError, OSError, TimeoutError):
+        return
+    finally:
+        await servers.aclose()
+    if holder:
+        raise ConfigError(
+            f"{holder} follows {section.name} with this API client, and 3CX keeps one token a client: recording would "
+            "take it away. Stop the monitor, or make another API client with the same extensions for the recording "
+            "and give it with --client-id and --client-secret-file."
+        )
+
+
+def _say(fact: Fact) -> None:
+    if isinstance(fact, ConnectionChanged):
+        print(f"{fact.connection}{f': {fact.reason}' if fact.reason else ''}", flush=True)
+
+
+def _summary(recorder: Recorder, file: Path, *, unmasked: bool) -> str:
+    if recorder.failed:
+        return f"The recording broke off: {recorder.failed}."
+    masked = "numbers and names are the real ones: treat it so" if unmasked else "outside numbers and names are masked"
+    return f"{recorder.answers} answers and {recorder.events} events in {file}; {masked}."

@@ -1,0 +1,133 @@
+"""Other numbers and names in place of the real ones, the same for the same. Pure.
+
+Rules:
+
+- A number keeps its length and whatever is no digit of it. Each digit is moved on by one to nine, by how much depends
+  on the digits behind it and on the salt. So no digit stays, different numbers stay different, and two numbers that end
+  alike end alike afterwards, as far and no further: finding contacts by the end of a number works as before.
+- A number that is a DN stays; one that is none becomes none. (A short number whose every substitute is a DN is moved on
+  by another rule, and might then meet another such number.)
+- In a text each word is another word of the same letters' kinds, so that capitals, scripts and lengths stay, and runs
+  of digits are treated as numbers. ``Smith, John`` and ``John Smith`` have the same words afterwards too.
+- Without the salt nothing leads back. It is made for one recording, and not kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import unicodedata
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Final
+
+_NUMBER: Final = re.compile(r"[+*#]{0,2}[0-9(][0-9 ()./*#-]*")
+"""A telephone number as people and trunks write it."""
+_RUN: Final = re.compile(r"[+*#]?[0-9][0-9*#]*")
+"""A number inside a text: without the spaces, which may stand between two of them."""
+_CACHED: Final = 200_000
+_WALK: Final = 1_000
+
+
+class Mask:
+    """One recording's substitutes. ``salt``: secret, some 16 bytes. ``dns``: the PBX's own numbers, which stay."""
+
+    def __init__(self, salt: bytes, dns: Iterable[str] = ()) -> None:
+        self._salt = salt
+        self._dns = set(dns)
+        self._words: dict[str, str] = {}
+
+    def learn(self, dn: str) -> None:
+        """Take note of a DN; it stays from now on."""
+        self._dns.add(dn)
+
+    def is_dn(self, text: str) -> bool:
+        """Whether this is a DN, as far as is known."""
+        return text in self._dns
+
+    def value(self, text: str) -> str:
+        """The substitute for a number, or for a text if it is none."""
+        return self.number(text) if _NUMBER.fullmatch(text) else self.text(text)
+
+    def number(self, text: str) -> str:
+        """The substitute for a number; what is no digit stays in its place."""
+        digits = "".join(char for char in text if "0" <= char <= "9")
+        if not digits or text in self._dns or digits in self._dns:
+            return text
+        others = iter(self._other(digits))
+        return "".join(next(others) if "0" <= char <= "9" else char for char in text)
+
+    def text(self, text: str) -> str:
+        """The substitute for a text, number by number and word by word."""
+        out, at = [], 0
+        for found in _RUN.finditer(text):
+            out += [self._plain(text[at : found.start()]), self.number(found[0])]
+            at = found.end()
+        return "".join((*out, self._plain(text[at:])))
+
+    def _other(self, digits: str) -> str:
+        """Another number of that length that is no DN."""
+        other = digits
+        for _ in range(_WALK):
+            other = self._moved(other, b"number")
+            if other == digits:
+                break  # a ring in which all others are DNs
+            if other not in self._dns:
+                return other
+        for turn in range(_WALK):
+            other = self._moved(digits, b"ring %d" % turn)
+            if other not in self._dns:
+                return other
+        return other
+
+    def _moved(self, digits: str, kind: bytes) -> str:
+        out = []
+        for at in range(len(digits)):
+            tail = digits[at + 1 :].encode()
+            out.append(str((int(digits[at]) + 1 + self._hash(kind, tail)[0] % 9) % 10))
+        return "".join(out)
+
+    def _plain(self, text: str) -> str:
+        out, word = [], ""
+        for char in text:
+            if unicodedata.category(char)[0] in "LMN":
+                word += char
+                continue
+            out += [self._word(word), char]
+            word = ""
+        return "".join((*out, self._word(word)))
+
+    def _word(self, word: str) -> str:
+        if not word:
+            return ""
+        known = self._words.get(word)
+        if known is None:
+            if len(self._words) >= _CACHED:
+                self._words.clear()
+            stream = b"".join(self._hash(b"word %d" % at, word.encode()) for at in range(len(word) // 16 + 1))
+            moves = (int.from_bytes(stream[at * 2 : at * 2 + 2], "big") for at in range(len(word)))
+            known = self._words[word] = "".join(_moved(char, by) for char, by in zip(word, moves, strict=True))
+        return known
+
+    def _hash(self, kind: bytes, data: bytes) -> bytes:
+        return hmac.digest(self._salt, kind + b"\0" + data, hashlib.sha256)
+
+
+def _moved(char: str, by: int) -> str:
+    """Another character of the same kind."""
+    kind = _kind(char)
+    return kind[(kind.index(char) + 1 + by % (len(kind) - 1)) % len(kind)] if len(kind) > 1 else "x"
+
+
+@lru_cache(maxsize=4096)
+def _kind(char: str) -> str:
+    """The characters near it that are of its category: capitals of its script, say."""
+    category, code = unicodedata.category(char), ord(char)
+    near = ""
+    for size in (64, 256, 1024):
+        first = code - code % size
+        near = "".join(c for c in map(chr, range(first, first + size)) if unicodedata.category(c) == category)
+        if len(near) > 1:
+            break
+    return near

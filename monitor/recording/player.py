@@ -1,0 +1,243 @@
+"""A PBX that plays a recording: it answers what was answered, and tells what was told, at the same pace or faster.
+
+Its time begins with the first request. Times in ActiveCalls are moved, so that what was recorded happens now. When the
+recording is over it stays as it is. Nothing can be changed at it: whatever would is answered 403.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from bisect import bisect_right
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Final, NoReturn, Self
+
+from starlette.types import Receive, Scope, Send
+
+from monitor import webproto
+from monitor.model.instants import moment
+from monitor.model.wire import to_json
+from monitor.recording import rules
+from monitor.recording.format import Recording
+from monitor.recording.timeline import FULL_STATE, Reply, SocketLife, SocketRefused, Timeline, Wait
+from monitor.simulator.listening import Listener
+
+_ACTIVE_CALLS: Final = "/xapi/v1/ActiveCalls"
+_SOCKET: Final = f"{FULL_STATE}/ws"
+_TIMES: Final = ("LastChangeStatus", "EstablishedAt", "ServerNow")
+_TOKEN_LIFE: Final = 86_400
+_LINGER: Final = 1.0
+"""Seconds for which a refused socket may take to end."""
+_LARGEST: Final = 64 * 1024
+_NO_FRAME: Final = (None, 1005, 1006, 1015)
+"""Codes that no close frame can have (RFC 6455, section 7.4.1): the connection was cut."""
+
+
+class Player:
+    """``async with Player(recording) as pbx``: it listens at ``pbx.url``. ``speed``: how much faster than then."""
+
+    def __init__(self, recording: Recording, speed: float = 1.0, host: str = "127.0.0.1", port: int = 0) -> None:
+        self.recording = recording
+        self.speed = speed
+        self.ended = asyncio.Event()
+        """Set when all has been played."""
+        self._timeline = Timeline(recording)
+        self._listener = Listener(host, port, headers={})
+        self._started: float | None = None
+        self._wall = 0.0
+        self._playing: asyncio.Task[None] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return self._listener.url
+
+    @property
+    def settings(self) -> dict[str, float]:
+        """How often to ask, so that it is as often as then: seconds, by the names of the settings."""
+        return {name: value / self.speed for name, value in self.recording.header.settings.items()}
+
+    async def __aenter__(self) -> Self:
+        self._listener.serve(self)
+        await self._listener.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._playing is not None:
+            self._playing.cancel()
+            await asyncio.wait([self._playing])
+        await self._listener.stop()
+
+    # time
+
+    def _now(self) -> float:
+        """The recording's time; the first call starts it."""
+        if self._started is None:
+            self._started, self._wall = time.monotonic(), time.time()
+            self._playing = asyncio.create_task(self._play(), name="recording being played")
+        return (time.monotonic() - self._started) * self.speed
+
+    async def _until(self, at: float) -> None:
+        await asyncio.sleep(max(0.0, at - self._now()) / self.speed)
+
+    def _moved(self, text: str, late: float) -> str:
+        """A moment of then as one of now. ``late``: seconds of now by which it is told later than then."""
+        try:
+            then = moment(text).timestamp()
+        except ValueError:
+            return text
+        seconds = self._wall + (then - self.recording.header.began) / self.speed + late
+        whole, part = divmod(round(seconds * 1_000_000), 1_000_000)
+        return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)) + f".{part:06d}Z"
+
+    async def _play(self) -> None:
+        await self._until(self._timeline.seconds)
+        self.ended.set()
+
+    # HTTP
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as recorded (ASGI)."""
+        if scope["type"] == "websocket":
+            await self._socket(scope, receive, send)
+            return
+        path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
+        content = await _content(receive)
+        reply = await self._reply(scope["method"], f"{path}?{query}" if query else path, content)
+        if reply.status is None:
+            self._listener.cut(scope["client"])
+            return
+        body, kind = self._body(path, reply)
+        headers = [(b"content-length", b"%d" % len(body)), (b"content-type", kind)]
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _reply(self, method: str, address: str, content: bytes) -> Reply:
+        ask = _message(content) if address == rules.WEB_CLIENT else 0
+        while True:
+            now = self._now()
+            match self._timeline.reply(method, address, ask, now):
+                case Wait(until):
+                    await self._until(until)
+                case Reply() as reply:
+                    await self._until(reply.at)
+                    return reply
+                case None:
+                    return Reply(now, now, 404 if method == "GET" else 403, {})
+
+    def _body(self, path: str, reply: Reply) -> tuple[bytes, bytes]:
+        """The body and its type."""
+        kept = reply.body
+        if "logins" in kept:
+            logins: Mapping[str, Mapping[str, tuple[int, bool]]] = kept["logins"]
+            return webproto.queues_info(logins), b"application/octet-stream"
+        if "said" in kept:
+            plain = kept["said"] == "NOT AUTH"
+            said = str(kept["said"])
+            return (said.encode(), b"text/plain") if plain else (webproto.done(said), b"application/octet-stream")
+        if "body" not in kept:
+            return _filler(kept).encode(), b"text/plain"
+        body = kept["body"]
+        if reply.status == 200 and path == rules.TOKEN:
+            token = secrets.token_urlsafe(24)
+            body = {"token_type": "Bearer", "expires_in": _TOKEN_LIFE, "access_token": token, "refresh_token": None}
+        elif reply.status == 200 and path == rules.SESSION:
+            body = {"sessionKey": secrets.token_hex(16), "pass": secrets.token_hex(8)}
+        elif path == _ACTIVE_CALLS:
+            body = self._moved_rows(body, max(0.0, self._now() - reply.at) / self.speed)
+        return to_json(body), b"application/json"
+
+    def _moved_rows(self, body: Any, late: float) -> Any:
+        rows = body.get("value") if isinstance(body, dict) else None
+        if not isinstance(rows, list):
+            return body
+        return {**body, "value": [self._moved_row(row, late) if isinstance(row, dict) else row for row in rows]}
+
+    def _moved_row(self, row: dict[str, Any], late: float) -> dict[str, Any]:
+        times = {name: row[name] for name in _TIMES if isinstance(row.get(name), str)}
+        return row | {name: self._moved(text, late if name == "ServerNow" else 0.0) for name, text in times.items()}
+
+    # the event socket
+
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()  # websocket.connect
+        fate = self._timeline.socket(self._now())
+        while isinstance(fate, Wait):
+            await self._until(fate.until)
+            fate = self._timeline.socket(self._now())
+        if scope["path"] != _SOCKET or fate is None:
+            await _deny(receive, send, 503)
+            return
+        if isinstance(fate, SocketRefused):
+            if fate.status is None:
+                self._listener.cut(scope["client"])
+            else:
+                await _deny(receive, send, fate.status)
+            return
+        await send({"type": "websocket.accept"})
+        parts = [asyncio.create_task(part) for part in (self._until_end(fate), self._tell(send), _gone(receive))]
+        try:
+            await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+            over = parts[0].done()
+        finally:
+            for part in parts:
+                part.cancel()
+            await asyncio.gather(*parts, return_exceptions=True)
+        if over and fate.code in _NO_FRAME:
+            self._listener.cut(scope["client"])
+        elif over:
+            with suppress(RuntimeError):  # the other side was quicker
+                await send({"type": "websocket.close", "code": fate.code, "reason": fate.reason})
+
+    async def _tell(self, send: Send) -> NoReturn:
+        """All that is told from now on."""
+        events = self._timeline.events
+        for line in events[bisect_right(events, self._now(), key=lambda line: line.t) :]:
+            await self._until(line.t)
+            said = line.said
+            text = to_json(said["body"]).decode() if "body" in said else _filler(said)
+            await send({"type": "websocket.send", "text": text})
+        await asyncio.Event().wait()
+        raise AssertionError("nothing more is told")
+
+    async def _until_end(self, life: SocketLife) -> None:
+        await (asyncio.Event().wait() if life.closed is None else self._until(life.closed))
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "websocket.disconnect":
+        pass
+
+
+async def _deny(receive: Receive, send: Send, status: int) -> None:
+    await send({"type": "websocket.http.response.start", "status": status, "headers": [(b"content-length", b"0")]})
+    await send({"type": "websocket.http.response.body", "body": b""})
+    ends = 0  # one disconnect is the refusal itself, the other the connection: the server logs an error if we go before
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_LINGER):
+            while ends < 2:
+                ends += (await receive())["type"] == "websocket.disconnect"
+
+
+def _filler(said: Mapping[str, Any]) -> str:
+    """In place of what was not kept: as long, and as little to be understood."""
+    return "?" * min(int(said.get("bytes", 0)), _LARGEST)
+
+
+async def _content(receive: Receive) -> bytes:
+    content = b""
+    more = True
+    while more and len(content) <= _LARGEST:
+        message = await receive()
+        content += message.get("body", b"")
+        more = message.get("more_body", False)
+    return content
+
+
+def _message(content: bytes) -> int:
+    try:
+        return int(webproto.decode(content).message_id)
+    except webproto.NotAMessage:
+        return 0

@@ -1,0 +1,142 @@
+"""What of a PBX's answers and events is kept as it is, what is masked, and what is left out. Pure.
+
+Kept is what is known to name nobody: ids, times, words of an enumeration, DNs. Secrets are emptied. Everything else
+that is a text is masked, whether it is known here or not.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+from urllib.parse import quote, unquote
+
+from monitor.recording.masking import Mask
+
+TOKEN: Final = "/connect/token"  # noqa: S105 - an address
+SESSION: Final = "/webclient/api/MyPhone/session"
+_DEFINITIONS: Final = "/xapi/v1/Defs/"
+WEB_CLIENT: Final = "/MyPhone/MPWebService.asmx"
+
+HEADERS: Final = frozenset(("content-type", "date", "odata-version", "retry-after", "server", "x-3cx-version"))
+"""Those that are kept."""
+
+_SECRET: Final = re.compile(r"pass|secret|token|pin|key|auth|sipid|dtmf", re.IGNORECASE)
+_KEPT: Final = frozenset(
+    (
+        # Call Control
+        "status", "type", "party_dn_type", "originated_by_type", "referred_by_type", "on_behalf_of_type", "user_agent",
+        # XAPI
+        "Id", "Status", "LastChangeStatus", "EstablishedAt", "ServerNow", "QueueStatus", "VMEmailOptions",
+        "VMPlayMsgDateTime", "RingStrategy", "IVRType", "Type", "Condition", "SkillGroup", "Version", "TimeZoneId",
+        "IanaName", "WindowsName", "SLATime", "PollingStrategy", "ContactType", "RoleName",
+        # errors
+        "code", "target", "error", "token_type",
+    )
+)  # fmt: skip
+_PROFILES: Final = frozenset(("Available", "Away", "Out of office", "Custom 1", "Custom 2"))
+_TEXTS: Final = re.compile(r"Caller|Callee|.*[nN]ame|Title|Department|Tag|message|reason.*")
+"""Texts for people, in which a DN may stand beside a name or another DN: they are never one number."""
+_IDS: Final = frozenset(("Id", "id", "callid", "legid", "sequence", "GroupId", "TrunkId", "@odata.count"))
+_LARGE: Final = 1_000_000
+"""A whole number from here on may be somebody's."""
+_SHORT: Final = 6
+"""Digits of a DN, at most."""
+_DEVICE: Final = re.compile(r"(sips?:)?([^@;]*)(@[^;]*)?(;.*)?", re.DOTALL)
+_PARAMETER: Final = re.compile(r"=([^;]*)")
+_ENTITY: Final = re.compile(r"(/callcontrol/[^/]+(?:/participants(?:/\d+)?)?/?)(.*)", re.DOTALL)
+_LITERAL: Final = re.compile(r"(?<=%27)[^&]*?(?=%27)|(?<=')[^&]*?(?=')")
+
+
+def body(mask: Mask, value: Any) -> Any:
+    """What is kept of an answer's, or of an event's, JSON."""
+    return _value(mask, "", value, "")
+
+
+def granted(value: Any) -> dict[str, Any]:
+    """What is kept of the answer to a request for a token."""
+    kept = ("token_type", "expires_in", "error")
+    known = value if isinstance(value, dict) else {}
+    return {name: known[name] for name in kept if isinstance(known.get(name), str | int)}
+
+
+def address(mask: Mask, path: str) -> str:
+    """What is kept of a request's path and query: quoted numbers that are no DNs are masked.
+
+    3CX's own definitions, such as its time zones, are asked for by numbers of its own; these stay.
+    """
+    if path.startswith(_DEFINITIONS):
+        return path
+    return _LITERAL.sub(lambda found: _literal(mask, found[0]), path)
+
+
+def _literal(mask: Mask, quoted: str) -> str:
+    text = unquote(quoted)
+    number = any("0" <= char <= "9" for char in text)
+    return quote(mask.number(text), safe="'") if number and text != mask.number(text) else quoted
+
+
+def _value(mask: Mask, name: str, value: Any, within: str) -> Any:
+    match value:
+        case dict():
+            return {
+                key: _value(mask, key, item, name)
+                for key, item in value.items()
+                if not key.startswith("@odata.") or key == "@odata.count"
+            }
+        case list():
+            return [_value(mask, name, item, within) for item in value]
+        case str():
+            return _text(mask, name, value, within)
+        case bool() | None:
+            return value
+        case int() | float():
+            return value if name in _IDS or abs(value) < _LARGE else int(mask.number(str(int(abs(value)))))
+    return None
+
+
+def _text(mask: Mask, name: str, value: str, within: str) -> str:  # noqa: C901 - a table
+    if not value:
+        return value
+    match name:
+        case "entity":
+            known = _ENTITY.fullmatch(value)
+            return known[1] + mask.text(known[2]) if known else mask.text(value)
+        case "device_id":
+            return _device(mask, value)
+        case "Number" | "dn" if _learnt(mask, value):
+            return value
+        case _ if name.endswith("_dn") and _learnt(mask, value):
+            return value
+        case "CurrentProfileName" if value in _PROFILES:
+            return value
+        case "Name" if within == "ForwardingProfiles" and value in _PROFILES:
+            return value
+        case "message" if value.startswith("WARNINGS."):
+            return value
+        case _ if name in _KEPT:
+            return value
+        case _ if _SECRET.search(name):
+            return ""
+        case _ if _TEXTS.fullmatch(name):
+            return mask.text(value)
+    return mask.value(value)
+
+
+def _learnt(mask: Mask, value: str) -> bool:
+    """Whether what stands where a DN belongs is one: it is known, short, or no number."""
+    digits = sum("0" <= char <= "9" for char in value)
+    if not mask.is_dn(value):
+        if digits > _SHORT or value.startswith("+") or " " in value:
+            return False
+        mask.learn(value)
+    return True
+
+
+def _device(mask: Mask, value: str) -> str:
+    """A SIP contact: whose it is stays, where it is does not."""
+    found = _DEVICE.fullmatch(value)
+    if found is None:
+        return mask.value(value)
+    scheme, user, host, rest = (part or "" for part in found.groups())
+    parameters = _PARAMETER.sub(lambda parameter: f"={mask.text(parameter[1])}", rest)
+    return f"{scheme}{user if mask.is_dn(user) else mask.value(user)}{mask.text(host)}{parameters}"

@@ -1,0 +1,1 @@
+"""What a PBX sent, in a file and back."""

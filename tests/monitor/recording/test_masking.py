@@ -1,0 +1,120 @@
+"""Substitutes: the same for the same, different for different, and none that tells what it stands for."""
+
+from __future__ import annotations
+
+import string
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.recording import rules
+from monitor.recording.masking import Mask
+
+DNS = {"101", "102", "800", "10000", "777"}
+NUMBERS = st.text(alphabet=string.digits, min_size=1, max_size=15)
+SALTS = st.binary(min_size=16, max_size=16)
+
+
+@given(salt=SALTS, number=NUMBERS)
+def test_a_number_gets_another_of_its_length_that_is_no_dn(salt: bytes, number: str) -> None:
+    other = Mask(salt, DNS).number(number)
+    if number in DNS:
+        assert other == number
+    else:
+        assert other != number
+        assert len(other) == len(number)
+        assert other.isdigit()
+        assert other not in DNS
+
+
+@given(salt=SALTS, number=st.text(alphabet=string.digits, min_size=7, max_size=15))
+def test_no_digit_of_an_outside_number_stays_in_its_place(salt: bytes, number: str) -> None:
+    assert all(old != new for old, new in zip(number, Mask(salt, DNS).number(number), strict=True))
+
+
+@given(salt=SALTS, numbers=st.sets(st.text(alphabet=string.digits, min_size=7, max_size=9), max_size=30))
+def test_different_numbers_stay_different(salt: bytes, numbers: set[str]) -> None:
+    mask = Mask(salt, DNS)
+    assert len({mask.number(number) for number in numbers}) == len(numbers)
+
+
+@given(salt=SALTS, prefix=st.sampled_from(["+49", "0049", "0"]), end=st.text(string.digits, min_size=7, max_size=10))
+def test_numbers_that_end_alike_end_alike_afterwards(salt: bytes, prefix: str, end: str) -> None:
+    mask = Mask(salt, DNS)
+    assert mask.number(prefix + end).endswith(mask.number(end))
+
+
+@given(salt=SALTS, text=st.text(max_size=40))
+def test_a_text_keeps_its_length_and_the_kinds_of_its_letters(salt: bytes, text: str) -> None:
+    other = Mask(salt, DNS).text(text)
+    assert len(other) == len(text)
+    for old, new in zip(text, other, strict=True):
+        if unicodedata.category(old) in ("Lu", "Ll"):
+            assert unicodedata.category(new) in (unicodedata.category(old), "Ll")
+        elif unicodedata.category(old)[0] not in "LMN":
+            assert new == old
+
+
+@pytest.mark.parametrize("name", ["John Smith", "Мария Петрова", "Ödön Őszi", "李小龍"])
+def test_the_same_name_is_the_same_whatever_stands_around_it(name: str) -> None:
+    mask = Mask(b"some salt or other", DNS)
+    first, *last = name.split()
+    assert mask.text(f"101 {name} (Sales)") == f"101 {mask.text(name)} ({mask.text('Sales')})"
+    if last:
+        assert mask.text(f"{last[0]}, {first}") == f"{mask.text(last[0])}, {mask.text(first)}"
+    assert not set(mask.text(name).split()) & set(name.split())
+
+
+def test_another_salt_makes_another_substitute() -> None:
+    assert Mask(b"a" * 16).number("4915112345678") != Mask(b"b" * 16).number("4915112345678")
+
+
+def test_secrets_go_dns_and_words_of_3cx_stay_and_all_else_is_masked() -> None:
+    told = {
+        "Number": "101",
+        "FirstName": "Anna",
+        "AuthPassword": "hunter22",
+        "SIPID": "anna.line",
+        "Mobile": "+4915112345678",
+        "QueueStatus": "LoggedIn",
+        "CurrentProfileName": "Out of office",
+        "SomethingNew": "Anna said so",
+        "Enabled": True,
+        "BirthNumber": 4915112345678,
+        "Id": 4915112345678,
+        "Nothing": None,
+    }
+    kept = rules.body(Mask(b"x" * 16, DNS), told)
+    assert (kept["Number"], kept["QueueStatus"], kept["CurrentProfileName"]) == ("101", "LoggedIn", "Out of office")
+    assert (kept["AuthPassword"], kept["SIPID"], kept["Enabled"], kept["Nothing"]) == ("", "", True, None)
+    assert kept["Id"] == told["Id"]
+    for name in ("FirstName", "Mobile", "SomethingNew", "BirthNumber"):
+        assert kept[name] != told[name]
+    assert "Anna" not in str(kept)
+    assert kept["SomethingNew"].startswith(kept["FirstName"])
+
+
+def test_what_comes_with_an_event_is_masked_like_an_answer() -> None:
+    mask = Mask(b"x" * 16, DNS)
+    participant = {"id": 7, "dn": "101", "party_caller_name": "Anna Smith", "party_caller_id": "+4915112345678"}
+    event = {
+        "sequence": 4,
+        "event": {"event_type": 0, "entity": "/callcontrol/101/participants/7", "attached_data": participant},
+    }
+    kept = rules.body(mask, event)
+    assert kept["event"]["entity"] == "/callcontrol/101/participants/7"
+    assert kept["event"]["attached_data"] == rules.body(mask, participant)
+    assert kept["event"]["attached_data"]["party_caller_id"] == mask.number("+4915112345678")
+
+
+def test_an_address_keeps_its_form_and_loses_the_numbers_in_it() -> None:
+    mask = Mask(b"x" * 16, DNS)
+    assert rules.address(mask, "/xapi/v1/Users?$filter=Number%20eq%20%27101%27") == (
+        "/xapi/v1/Users?$filter=Number%20eq%20%27101%27"
+    )
+    masked = rules.address(mask, "/xapi/v1/Contacts?$filter=Mobile2%20eq%20%274915112345678%27")
+    assert masked == f"/xapi/v1/Contacts?$filter=Mobile2%20eq%20%27{mask.number('4915112345678')}%27"
+    zones = "/xapi/v1/Defs/TimeZones?$filter=Id%20eq%20%2742%27"
+    assert rules.address(mask, zones) == zones

@@ -1,0 +1,222 @@
+"""What a simulated PBX sent is recorded over real sockets, and played back: the same calls, and nobody's name in it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.cli.record import Following, header, known_dns
+from monitor.model import entities as e
+from monitor.model.wire import from_json, to_json
+from monitor.pbx.client import PbxSettings
+from monitor.pbx.tape import Sent, Tape
+from monitor.recording import format as recordings
+from monitor.recording.masking import Mask
+from monitor.recording.player import Player
+from monitor.recording.writer import Recorder
+from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
+from tests.system.stack import running, until
+
+CALLS = 40
+TIMES = {"startedAt", "answeredAt", "endedAt", "queuedAt", "since", "at", "heard", "readAt"}
+EMPTIED = {"authid"}
+"""A credential: it is in no recording."""
+PEOPLE = EMPTIED | {
+    "externalParty",
+    "name",
+    "partyName",
+    "caller",
+    "callerName",
+    "callee",
+    "calleeName",
+    "did",
+    "deviceId",
+    "email",
+    "lastname",
+    "mobile",
+    "extgroups",
+    "num",
+}
+
+
+@dataclass(slots=True)
+class Tee:
+    """Two tapes at once, and the secrets that passed."""
+
+    tapes: tuple[Tape, ...]
+    secrets: set[str] = field(default_factory=set)
+
+    def answered(self, sent: Sent, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        if sent.address.endswith(("/connect/token", "/session")):
+            self.secrets |= {value for value in json.loads(body).values() if isinstance(value, str) and len(value) > 7}
+        for tape in self.tapes:
+            tape.answered(sent, status, headers, body)
+
+    def unanswered(self, sent: Sent) -> None:
+        for tape in self.tapes:
+            tape.unanswered(sent)
+
+    def opened(self) -> None:
+        for tape in self.tapes:
+            tape.opened()
+
+    def turned_away(self, status: int | None) -> None:
+        for tape in self.tapes:
+            tape.turned_away(status)
+
+    def heard(self, message: str | bytes) -> None:
+        for tape in self.tapes:
+            tape.heard(message)
+
+    def closed(self, code: int | None, reason: str) -> None:
+        for tape in self.tapes:
+            tape.closed(code, reason)
+
+
+@dataclass(slots=True)
+class Recorded:
+    """Two files of the same time, and what was held at its end."""
+
+    clear: Path
+    masked: Path
+    state: dict[str, dict[str, Any]]
+    secrets: set[str]
+    people: set[str]
+
+
+def settings(pbx: SimulatedPbx | Player, pace: Mapping[str, float]) -> PbxSettings:
+    name, secret = (pbx.client_id, pbx.client_secret) if isinstance(pbx, SimulatedPbx) else ("replay", "any")
+    return PbxSettings(url=pbx.url, client_id=name, client_secret=secret, **pace)  # type: ignore[arg-type]
+
+
+async def record(directory: Path, fault: Callable[[SimulatedPbx], None] | None = None) -> Recorded:
+    """A rush of calls, stopped in its middle."""
+    simulated = SimulatorSettings(extensions=60, queues=3, contacts=300, rate=900, speed=12, seed=5)
+    async with SimulatedPbx(simulated) as pbx:
+        to = settings(pbx, {"poll_interval": 0.2, "poll_idle": 0.4, "watchdog_interval": 3.0})
+        mask = Mask(b"salt of the test", await known_dns(to))
+        clear, masked = directory / "clear.jsonl", directory / "masked.jsonl.gz"
+        recorders = (
+            Recorder(recordings.create(clear), header(to, masked=False), None),
+            Recorder(recordings.create(masked), header(to, masked=True), mask),
+        )
+        tee = Tee(recorders, {pbx.client_secret})
+        following = Following(to, tee)
+        async with running(asyncio.create_task(following.run())):
+            await until(lambda: len(following.tracker.state["ended"]) >= CALLS // 2)
+            if fault is not None:
+                fault(pbx)
+            await until(lambda: len(following.tracker.state["ended"]) >= CALLS, 40)
+            pbx.traffic.pause()
+            await pbx.traffic.quiet()
+            await asyncio.sleep(1.5)  # what is on its way arrives, and ActiveCalls is read once more
+        for recorder in recorders:
+            recorder.end()
+        state = held(following.tracker.state)
+        people = [*pbx.directory.users.values(), *pbx.directory.contacts.values()]
+        names = {str(row[name]) for row in people for name in ("FirstName", "LastName")}
+        return Recorded(clear, masked, state, tee.secrets, names | numbers(state))
+
+
+def held(state: e.State) -> dict[str, dict[str, Any]]:
+    return {topic: from_json(to_json(dict(state[topic]))) for topic in ("calls", "ended", "extensions")}
+
+
+def numbers(state: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    """Of those who are outside; a DN is shorter."""
+    found = {leg["externalParty"] for call in state["calls"].values() for leg in call["AConnList"]}
+    return {number for number in found if len(number) > 6}
+
+
+async def replayed(file: Path, speed: float) -> dict[str, dict[str, Any]]:
+    """What is held at the end when it is played back."""
+    async with Player(recordings.read(file), speed) as pbx:
+        following = Following(settings(pbx, pbx.settings))
+        async with running(asyncio.create_task(following.run())):
+            async with asyncio.timeout(90):
+                await pbx.ended.wait()
+            await asyncio.sleep(1.0)
+        return held(following.tracker.state)
+
+
+def bare(state: Mapping[str, Mapping[str, Any]], without: set[str]) -> dict[str, dict[Any, Any]]:
+    """Without times, and by the call's number alone."""
+    return {
+        topic: {row.get("callID", key): _bare(row, without) for key, row in rows.items()}
+        for topic, rows in state.items()
+    }
+
+
+def _bare(value: Any, without: set[str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _bare(item, without) for key, item in value.items() if key not in without}
+    return [_bare(item, without) for item in value] if isinstance(value, list) else value
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
+    return asyncio.run(record(tmp_path_factory.mktemp("recorded")))
+
+
+def differing(first: Any, second: Any, where: str = "") -> Iterator[str]:
+    """Where they differ, and how."""
+    if isinstance(first, dict) and isinstance(second, dict):
+        for key in sorted(first.keys() | second.keys(), key=str):
+            yield from differing(first.get(key), second.get(key), f"{where} {key}")
+    elif first != second:
+        yield f"{where}: {first!r}, again {second!r}"
+
+
+async def test_what_is_played_back_ends_as_it_ended(recorded: Recorded) -> None:
+    again = await replayed(recorded.clear, 1.0)
+    assert not list(differing(bare(recorded.state, TIMES | EMPTIED), bare(again, TIMES | EMPTIED)))
+    assert len(again["ended"]) >= CALLS
+    assert again["calls"]
+
+
+async def test_masked_it_is_the_same_but_for_names_and_numbers(recorded: Recorded) -> None:
+    again = await replayed(recorded.masked, 1.0)
+    assert not list(differing(bare(recorded.state, TIMES | PEOPLE), bare(again, TIMES | PEOPLE)))
+    assert len(numbers(again)) == len(numbers(recorded.state)) > 3
+    assert not numbers(again) & numbers(recorded.state)
+
+
+async def test_played_faster_hardly_a_call_is_missed(recorded: Recorded) -> None:
+    """They ring for less than a second as it is."""
+    again = await replayed(recorded.clear, 3.0)
+    then, now = (bare(state, set())["ended"].keys() for state in (recorded.state, again))
+    assert now <= then | bare(recorded.state, set())["calls"].keys()
+    assert len(now & then) > 0.8 * len(then)
+
+
+def test_no_secret_is_in_either_file_and_nobody_in_the_masked_one(recorded: Recorded) -> None:
+    clear, masked = (b"".join(_lines(path)).decode() for path in (recorded.clear, recorded.masked))
+    assert len(recorded.secrets) >= 3
+    assert not [secret for secret in recorded.secrets if secret in clear or secret in masked]
+    known = {word for text in recorded.people for word in re.findall(r"\w{4,}", text)}
+    assert len(known & _words(clear)) > 30
+    assert not known & _words(masked)
+
+
+def _words(lines: str) -> set[str]:
+    """Those that are told, and not those that say what is told."""
+    return {word for line in lines.splitlines() for word in re.findall(r"\w+", " ".join(_texts(json.loads(line))))}
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _texts(item)
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    with recordings.opened(path) as file:
+        yield from file
