@@ -1,0 +1,82 @@
+"""The stream behind ``callmon top``: what is held, on whose clock, and what is wrong with it, in words."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+from gateway.streamclient import Entities, StreamClient, StreamRefused
+from monitor.model.instants import moment
+
+TOPICS: Final = ("system", "calls", "queues", "extensions", "queuestats", "extstats", "pbxstats")
+Health: TypeAlias = Literal["live", "stale", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Whether what is shown can be believed, and why not, in words."""
+
+    health: Health
+    words: str
+
+
+class Follower:
+    """Follows until refused. ``changed``: called after each update and when the stream is refused."""
+
+    def __init__(self, client: StreamClient, changed: Callable[[], None]) -> None:
+        self._client = client
+        self._changed = changed
+        self._offset: float | None = None
+        self._refused: StreamRefused | None = None
+        self._reconnects = 0
+        self._heard = time.time()
+        self.updates = 0
+
+    @property
+    def state(self) -> Entities:
+        """What is held now; the client's own."""
+        return self._client.state
+
+    @property
+    def now(self) -> float:
+        """POSIX seconds on the gateway's clock."""
+        return time.time() + (self._offset or 0.0)
+
+    async def run(self) -> None:
+        """Take in updates until the stream is refused or this is cancelled."""
+        try:
+            async for update in self._client:
+                offset = moment(update.server_time).timestamp() - time.time()
+                # A frame is never early: the greatest difference seen is the one least delayed.
+                self._offset = offset if self._offset is None else max(self._offset, offset)
+                self._reconnects, self._heard = self._client.reconnects, time.time()
+                self.updates += 1
+                self._changed()
+        except StreamRefused as error:
+            self._refused = error
+            self._changed()
+
+    def standing(self) -> Standing:
+        """How things stand: the nearest break in the chain from the gateway to the PBX."""
+        if self._refused is not None:
+            return Standing("refused", f"The gateway sends no more: {self._refused.reason or self._refused}")
+        if self._client.reconnects > self._reconnects:
+            return Standing("stale", f"The gateway is not reached since {_clock(self._heard)}; trying again")
+        if self._client.stale_since is not None:
+            at = _clock(moment(self._client.stale_since).timestamp())
+            return Standing("stale", f"Nothing is heard from the monitor since {at}; this is the last known state")
+        system = self.state.get("system", {}).get("pbx")
+        if system is None:
+            return Standing("stale", "Nothing is known of the PBX yet")
+        if system["connection"] != "connected":
+            at = _clock(moment(system["since"]).timestamp())
+            why = f": {system['reason']}" if system["reason"] else ""
+            lost = "PBX lost" if system["connection"] == "lost" else "Connecting to the PBX"
+            return Standing("stale", f"{lost} since {at}{why}")
+        return Standing("live", "Live")
+
+
+def _clock(at: float) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(at))

@@ -1,0 +1,335 @@
+"""What ``callmon top`` shows, of the stream's entities: rows of cells, filtered and sorted. Pure.
+
+Entities are plain containers as the stream sends them. ``now`` is POSIX seconds on the server's clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias
+
+from gateway.streamclient import Entities
+from monitor.model.instants import moment
+
+Tone: TypeAlias = Literal["", "good", "busy", "warn", "alarm", "dim", "strong"]
+"""What a cell means; its words or glyph say it too."""
+SortKey: TypeAlias = tuple[float, str]
+
+ANONYMOUS: Final = "anonymous"
+DOING: Final = {
+    "free": ("○", "Free", "good"),
+    "ringing": ("◐", "Ringing", "warn"),
+    "talking": ("●", "Talking", "busy"),
+    "away": ("❙", "Away", "dim"),
+    "out": ("×", "Logged out", "dim"),
+}
+"""What an agent does: glyph, word and tone, those who matter most for a queue first."""
+_DIRECTIONS: Final = {
+    "FromExternal": "→ in",
+    "Inbound": "→ in",
+    "Outbound": "← out",
+    "External": "↔ ext",
+    "FromInternal": "· int",
+    "Internal": "· int",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A text, what it means, and what it is sorted by: its number, then its text."""
+
+    text: str
+    tone: Tone = ""
+    number: float = 0.0
+
+    @property
+    def key(self) -> SortKey:
+        """For sorting."""
+        return self.number, self.text.casefold()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """``id``: the entity's."""
+
+    id: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """``width``: in the terminal's cells; of a column that ``grows`` the least."""
+
+    title: str
+    width: int
+    right: bool = False
+    grows: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A table: its columns and what makes its rows."""
+
+    name: str
+    columns: tuple[Column, ...]
+    rows: Callable[[Entities, float], list[Row]]
+    empty: str
+    """What is said when there is nothing to show."""
+
+
+def shown(rows: Iterable[Row], find: str, by: int, *, reverse: bool = False) -> list[Row]:
+    """Those of which a cell contains ``find``, whatever its case, sorted by a column, then by the first."""
+    wanted = find.casefold()
+    left = [row for row in rows if not wanted or any(wanted in cell.text.casefold() for cell in row.cells)]
+    left.sort(key=lambda row: row.cells[0].key)
+    left.sort(key=lambda row: row.cells[by].key, reverse=reverse)
+    return left
+
+
+def duration(seconds: float) -> str:
+    """``m:ss``, ``h:mm:ss`` or ``2 d 3 h``; never negative."""
+    whole = max(0, int(seconds))
+    if whole >= 86_400:
+        return f"{whole // 86_400} d {whole // 3600 % 24} h"
+    minutes, rest = whole // 60 % 60, whole % 60
+    return f"{whole // 3600}:{minutes:02}:{rest:02}" if whole >= 3600 else f"{minutes}:{rest:02}"
+
+
+def since(instant: str | None, now: float) -> float | None:
+    """Seconds since an instant; None if there is none."""
+    return None if not instant else max(0.0, now - moment(instant).timestamp())
+
+
+def named(number: str, name: str) -> str:
+    """Number and name of a party, whichever are known."""
+    return " ".join(part for part in (number, name) if part) or ANONYMOUS
+
+
+def caller(call: Mapping[str, Any]) -> str:
+    """Who called: the leg of who began it, else the outside line's."""
+    legs: Sequence[Mapping[str, Any]] = call["AConnList"]
+    leg = call["owner"] or next((leg for leg in legs if leg["dnType"] == "externalline"), None)
+    return ANONYMOUS if leg is None else party(leg)
+
+
+def reached(call: Mapping[str, Any]) -> str:
+    """Whom the call has reached, or reaches for: those who talk, else those who ring, else where it waits."""
+    owner = call["owner"]
+    others = [leg for leg in call["AConnList"] if owner is None or leg["dnNum"] != owner["dnNum"]]
+    people = [leg for leg in others if leg["dnType"] in ("extension", "externalline")]
+    for status in ("Connected", "Ringing", "Dialing"):
+        found = [party(leg) for leg in people if leg["status"] == status]
+        if found:
+            return found[0] if len(found) == 1 else f"{found[0]} +{len(found) - 1}"
+    return party(others[0]) if others else ""
+
+
+def party(leg: Mapping[str, Any]) -> str:
+    """Who is at a leg: on an outside line whoever is there, else the DN itself."""
+    if leg["dnType"] == "externalline":
+        return named(leg["externalParty"], leg["partyName"])
+    return named(leg["dnNum"], leg["name"])
+
+
+def doing(extension: Mapping[str, Any], logged_in: bool | None = None) -> str:
+    """What an extension does, a key of :data:`DOING`. ``logged_in``: to the queue looked at; None: to queues at all."""
+    activity = extension["activity"]
+    if activity in ("Talking", "Dialing"):
+        return "talking"
+    if activity == "Ringing":
+        return "ringing"
+    here = extension["qGlobalStatus"] != "LoggedOut" if logged_in is None else logged_in
+    if not extension["registered"] or extension["enabled"] == 0 or not here:
+        return "out"
+    profile = extension["fwdName"]
+    return "away" if profile and profile != "Available" and not extension["available"] else "free"
+
+
+def talk_of(extension: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The talk that makes its activity."""
+    return next((talk for talk in extension["talks"] if talk["activity"] == extension["activity"]), None)
+
+
+def _lasts_since(extension: Mapping[str, Any], what: str) -> str | None:
+    """Since when it does that."""
+    talk = talk_of(extension)
+    if what in ("talking", "ringing"):
+        found: str | None = talk["since"] if talk else extension["since"]
+        return found
+    known = [extension.get("presenceSince"), extension["since"] if what == "free" else None]
+    return max(filter(None, known), default=None)
+
+
+def _calls(state: Entities, now: float) -> list[Row]:
+    return [_call(id_, call, now) for id_, call in state.get("calls", {}).items()]
+
+
+def _call(id_: str, call: Mapping[str, Any], now: float) -> Row:
+    lasts = since(call["startedAt"], now) or 0.0
+    waits = since(call["queuedAt"], now) if call["queue"] else None
+    word = "In queue" if call["queue"] else str(call["state"])
+    tone: Tone = "warn" if call["queue"] else "busy" if word == "Talking" else ""
+    return Row(
+        id_,
+        (
+            Cell(id_, "dim", call["callID"]),
+            Cell(_DIRECTIONS.get(call["direction"], call["direction"])),
+            Cell(caller(call), "strong"),
+            Cell(reached(call)),
+            Cell(call["queue"] or ", ".join(call["queues"]) or call["did"]),
+            Cell(word, tone),
+            _time(waits, "warn"),
+            _time(lasts),
+        ),
+    )
+
+
+def _queues(state: Entities, now: float) -> list[Row]:
+    extensions, stats = state.get("extensions", {}), state.get("queuestats", {})
+    return [_queue(id_, queue, extensions, stats.get(id_), now) for id_, queue in state.get("queues", {}).items()]
+
+
+def _queue(
+    id_: str,
+    queue: Mapping[str, Any],
+    extensions: Mapping[str, Mapping[str, Any]],
+    stats: Mapping[str, Any] | None,
+    now: float,
+) -> Row:
+    counts = tally(queue, extensions)
+    waiting = queue["waiting"]
+    longest = since(waiting[0]["since"], now) if waiting else None
+    level = stats["serviceLevel"] if stats else None
+    return Row(
+        id_,
+        (
+            _number(queue["num"]),
+            Cell(queue["name"], "strong"),
+            Cell(str(len(waiting)), "warn" if waiting else "dim", len(waiting)),
+            _time(longest, "warn"),
+            Cell(str(counts["free"]), "good" if counts["free"] else "alarm" if waiting else "dim", counts["free"]),
+            *(Cell(str(counts[name]), "" if counts[name] else "dim", counts[name]) for name in ("ringing", "talking")),
+            Cell(str(counts["away"] + counts["out"]), "dim", counts["away"] + counts["out"]),
+            *(_count(stats, name) for name in ("offered", "answered", "abandoned")),
+            Cell("–" if level is None else f"{level:.0f} %", "", -1.0 if level is None else level),
+        ),
+    )
+
+
+def tally(queue: Mapping[str, Any], extensions: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    """How many of a queue's agents do what."""
+    counts = dict.fromkeys(DOING, 0)
+    logged_in: Collection[str] = queue["loggedIn"]
+    for agent in queue["agents"]:
+        extension = extensions.get(agent["num"])
+        if extension is not None:
+            counts[doing(extension, agent["num"] in logged_in)] += 1
+    return counts
+
+
+def _agents(state: Entities, now: float) -> list[Row]:
+    """The agents of all queues, or all extensions where there are no queues."""
+    extensions, stats = state.get("extensions", {}), state.get("extstats", {})
+    queues = state.get("queues", {}).values()
+    agents = {agent["num"] for queue in queues for agent in queue["agents"]} if queues else set(extensions)
+    logged_in = {num for queue in queues for num in queue["loggedIn"]}
+    return [
+        _agent(id_, one, stats.get(id_), now, id_ in logged_in if queues else None)
+        for id_, one in extensions.items()
+        if id_ in agents
+    ]
+
+
+def _agent(
+    id_: str, extension: Mapping[str, Any], stats: Mapping[str, Any] | None, now: float, logged_in: bool | None
+) -> Row:
+    what = doing(extension, logged_in)
+    glyph, word, tone = DOING[what]
+    talk = talk_of(extension)
+    busy = what in ("talking", "ringing")
+    if what == "away":
+        word = extension["fwdName"]
+    elif extension["activity"] == "Dialing":
+        word = "Dialling"
+    talked = None if stats is None else stats["talks"]["total"] + stats["placedTalks"]["total"]
+    return Row(
+        id_,
+        (
+            _number(extension["num"]),
+            Cell(f"{extension['name']} {extension['lastname']}".strip(), "strong"),
+            Cell(f"{glyph} {word}", tone, list(DOING).index(what)),  # type: ignore[arg-type]  # the table's tones
+            _time(since(_lasts_since(extension, what), now)),
+            Cell(named(talk["num"], talk["name"]) if talk and busy else ""),
+            Cell(", ".join(extension["queues"])),
+            *(_count(stats, name) for name in ("answered", "missed")),
+            _time(talked),
+        ),
+    )
+
+
+def _number(text: str) -> Cell:
+    """Numbers of one length in their order, shorter ones first."""
+    return Cell(text, "strong", len(text))
+
+
+def _time(seconds: float | None, tone: Tone = "") -> Cell:
+    return Cell("", "", -1.0) if seconds is None else Cell(duration(seconds), tone, seconds)
+
+
+def _count(stats: Mapping[str, Any] | None, name: str) -> Cell:
+    return Cell("", "", -1.0) if stats is None else Cell(str(stats[name]), "" if stats[name] else "dim", stats[name])
+
+
+SHEETS: Final = (
+    Sheet(
+        "Calls",
+        (
+            Column("Call", 6, right=True),
+            Column("Way", 6),
+            Column("From", 15, grows=True),
+            Column("To", 14, grows=True),
+            Column("Via", 7),
+            Column("State", 9),
+            Column("Waits", 6, right=True),
+            Column("Time", 7, right=True),
+        ),
+        _calls,
+        "No calls now.",
+    ),
+    Sheet(
+        "Queues",
+        (
+            Column("No.", 5),
+            Column("Name", 12, grows=True),
+            Column("Wait", 4, right=True),
+            Column("Longest", 7, right=True),
+            Column("Free", 4, right=True),
+            Column("Ring", 4, right=True),
+            Column("Talk", 4, right=True),
+            Column("Gone", 4, right=True),
+            Column("Offered", 7, right=True),
+            Column("Answ", 5, right=True),
+            Column("Aband", 5, right=True),
+            Column("SL", 5, right=True),
+        ),
+        _queues,
+        "There are no queues, or this key may not see them.",
+    ),
+    Sheet(
+        "Agents",
+        (
+            Column("No.", 5),
+            Column("Name", 11, grows=True),
+            Column("State", 12),
+            Column("Time", 7, right=True),
+            Column("With", 11, grows=True),
+            Column("Queues", 6),
+            Column("Answ", 5, right=True),
+            Column("Miss", 5, right=True),
+            Column("Talked", 7, right=True),
+        ),
+        _agents,
+        "There are no agents, or this key may not see them.",
+    ),
+)

@@ -1,0 +1,77 @@
+"""``callmon`` as its user runs it: a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+WITHIN = 60.0
+"""Seconds: generous, as the machines are shared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What a command said."""
+
+    code: int
+    out: str
+    err: str
+
+
+async def callmon(*arguments: str, **environment: str) -> Ended:
+    """Run a command to its end. Whatever it says, it is no trace of a fault."""
+    process = await _started(*arguments, **environment)
+    async with asyncio.timeout(WITHIN):
+        out, err = await process.communicate()
+    assert b"Traceback" not in out + err, (out + err).decode()
+    return Ended(process.returncode or 0, out.decode(), err.decode())
+
+
+async def _started(*arguments: str, **environment: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway", *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=ROOT,
+        env=os.environ | {"COLUMNS": "200"} | environment,
+    )
+
+
+@asynccontextmanager
+async def running(
+    *arguments: str, until: str, **environment: str
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """Start a command that goes on; what it has printed up to a line with ``until``. Ctrl-C ends it."""
+    process = await _started(*arguments, **environment)
+    assert process.stdout is not None
+    printed = ""
+    try:
+        async with asyncio.timeout(WITHIN):
+            while until not in printed:
+                line = await process.stdout.readline()
+                assert line, printed + (await process.stderr.read()).decode() if process.stderr else printed
+                printed += line.decode()
+        yield process, printed
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(WITHIN):
+            _, err = await process.communicate()
+        assert b"Traceback" not in err, err.decode()
+        assert process.returncode in (0, 130)
+
+
+def free_port() -> int:
+    """One that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
