@@ -24,6 +24,7 @@ from gateway.commands_table import COMMANDS
 from gateway.docs import documents
 from gateway.errors import UnknownCommand, WrongMethod
 from gateway.health import alive_response, readiness, readiness_response
+from gateway.measures import RequestMeasures
 from gateway.middleware import Guarded, Logged
 from gateway.spending import Spending
 from gateway.wall import pages
@@ -37,7 +38,7 @@ RESTART_AFTER = 1.0
 
 EXPOSED = (
     *("ETag", "Retry-After", "RateLimit", "RateLimit-Policy", "Idempotent-Replayed"),
-    *("Callmon-Position", "Callmon-Stale-Since", "Preference-Applied"),
+    *("Callmon-Position", "Callmon-Stale-Since", "Preference-Applied", "X-Request-Id"),
 )
 """Headers of answers that a page from another origin may read too."""
 
@@ -52,15 +53,17 @@ def create_app(
     spending: Spending | None = None,
     cors_origins: Sequence[str] = (),
     clock: Callable[[], float] = time.time,
+    measures: RequestMeasures | None = None,
 ) -> Starlette:
     """The gateway's ASGI application. ``streams``: the routes of the stream. ``clock``: POSIX seconds.
 
     ``spending``: counts requests; None: they are not limited. ``cors_origins``: of the pages that may read answers.
+    ``measures``: counts them for the metrics.
 
     Its lifespan runs the feeds and hubs of all PBXs; without it the views stay as they are.
     """
     version = installed_version("callmon")
-    web_api = WebApi(pbxs, keys, version, clock, spending)
+    web_api = WebApi(pbxs, keys, version, clock, spending, measures)
 
     async def healthz(request: Request) -> Response:
         return alive_response(request, version)
@@ -97,6 +100,7 @@ def _cors(origins: Sequence[str]) -> list[Middleware]:
             allow_methods=["GET", "HEAD", "POST"],
             allow_headers=[
                 *("Authorization", "X-API-Key", "Idempotency-Key", "Callmon-Min-Position", "If-None-Match", "Prefer"),
+                "X-Request-Id",
             ],
             expose_headers=EXPOSED,
             max_age=600,

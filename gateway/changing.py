@@ -2,7 +2,8 @@
 
 A success bears ``Callmon-Position``: the position that contains what was changed. A query with that value as
 ``Callmon-Min-Position`` waits until its gateway is there. ``Idempotency-Key`` makes a command safe to repeat: under the
-same key it is done once, and every repetition within a day gets the first one's answer.
+same key it is done once, and every repetition within a day gets the first one's answer. ``X-Request-Id`` is the id by
+which the logs know it; see :mod:`gateway.traces`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from msgspec import to_builtins
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway import traces
 from gateway.answers import json_response
 from gateway.auth import ApiKey
 from gateway.commands_table import Command, Run, command_named
@@ -54,7 +56,12 @@ async def carry_out(request: Request, view: PbxView, key: ApiKey, command: Comma
     arguments = dict(asked.arguments.values)
     client = request.client.host if request.client is not None else ""
     answered = await view.commander.carry_out(
-        command.name, arguments, key.name, client, _once(request, key, command, arguments)
+        command.name,
+        arguments,
+        key.name,
+        client,
+        _once(request, key, command, arguments),
+        traces.trace_of(request),
     )
     headers = {"Idempotent-Replayed": "true"} if answered.again else {}
     return _response(command, answered.outcome, headers)
@@ -76,7 +83,8 @@ def as_caller(request: Request, view: PbxView, key: ApiKey, spending: Spending |
             return reply
         check_limits(part, asked)
         client = request.client.host if request.client is not None else ""
-        answered = await view.commander.carry_out(part.name, dict(arguments), key.name, client)
+        trace = traces.trace_of(request)
+        answered = await view.commander.carry_out(part.name, dict(arguments), key.name, client, trace=trace)
         if answered.outcome.failure is not None:
             raise _refusal(answered.outcome.failure)
         return {"result": True} | (answered.outcome.reply or {})

@@ -112,15 +112,27 @@ class Commander:
                 task.cancel()
             await asyncio.gather(*self._asked, return_exceptions=True)
 
+    @property
+    def waiting(self) -> int:
+        """How many commands wait for their outcome."""
+        return len({id(waiting) for waiting in self._waiting.values()})
+
     async def carry_out(
-        self, command: str, arguments: dict[str, str], key: str, client: str, once: Once | None = None
+        self,
+        command: str,
+        arguments: dict[str, str],
+        key: str,
+        client: str,
+        once: Once | None = None,
+        trace: str = "",
     ) -> Answered:
         """Have the command carried out; its outcome, be it a failure.
 
-        ``key``: the name of the caller's key; ``client``: his address. Raises NoMonitor and BusAway (it was not done),
-        OutcomeUnknown, IdempotencyKeyReused.
+        ``key``: the name of the caller's key; ``client``: his address; ``trace``: for both sides' logs. Raises
+        NoMonitor and BusAway (it was not done), OutcomeUnknown, IdempotencyKeyReused.
         """
-        request = Request(secrets.token_hex(16), self._name, command, arguments, key, client, once)
+        request = Request(secrets.token_hex(16), self._name, command, arguments, key, client, once, trace)
+        self._log.debug("command sent", command=command, trace=trace)
         waiting = self._waiting[request.id] = _Waiting()
         try:
             id_ = await self._send(request)
@@ -128,6 +140,9 @@ class Commander:
         finally:
             for id_ in [id_ for id_, other in self._waiting.items() if other is waiting]:
                 del self._waiting[id_]
+        result = "success" if outcome.failure is None else outcome.failure.code
+        position = None if outcome.live is None else str(outcome.live)
+        self._log.debug("command answered", command=command, trace=trace, result=result, position=position)
         if outcome.failure is None:
             await self._contained(outcome)
         return Answered(outcome, id_ != request.id)

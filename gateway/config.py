@@ -20,6 +20,7 @@ from gateway.admission import LiveSettings
 from gateway.auth import ApiKey, KeyTable, digest_of
 from gateway.commands_table import RESERVED, Scope
 from gateway.conversation import Manners
+from gateway.replica import LOG_LENGTH
 from gateway.visibility import NO_LIMITS, Limits
 from monitor.model.apikeys import Budgets
 from monitor.model.instants import instant
@@ -112,8 +113,9 @@ class GatewaySection(Section):
     """0: any free one."""
     heartbeat: float = Field(default=5.0, ge=1, le=60)
     """Seconds between heartbeats of the stream."""
-    log_length: int = Field(default=10_000, ge=100, le=1_000_000)
-    """Changes kept in memory for subscribers who lag or come back."""
+    log_length: int = Field(default=LOG_LENGTH, ge=100, le=1_000_000)
+    """Changes kept in memory, some kilobytes each, for subscribers who lag or come back: who is further behind gets a
+    snapshot. No more help than there are in ``[monitor]``."""
     forwarded_allow_ips: str = "127.0.0.1"
     """Addresses of the proxies, comma-separated, whose ``X-Forwarded-For`` is believed."""
     budgets: BudgetsSection = BudgetsSection()

@@ -118,6 +118,16 @@ class Conversation(ABC):
         """The name of the PBX that is watched."""
         return self._pbx.name
 
+    @property
+    def blocked(self) -> float:
+        """For how many seconds its client has taken nothing of what is sent; 0 while it does."""
+        return 0.0 if self._blocked_since is None else self._loop.time() - self._blocked_since
+
+    @property
+    def closed_with(self) -> int | None:
+        """The close code with which it was sent away; None if it was not."""
+        return None if self._farewell is None else self._farewell.code
+
     def end(self, code: int, reason: str) -> None:
         """Ask for the end of the conversation; only the first time counts."""
         if self._farewell is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from gateway.example_figures import extension_stats, pbx_stats, queue_stats
 from monitor.model.entities import (
     BOOK_TOPICS,
     SYSTEM_ID,
@@ -26,6 +27,7 @@ from monitor.model.entities import (
     WaitingCaller,
     empty_state,
 )
+from monitor.model.figures import EXTENSION_STATS, PBX_ID, PBX_STATS, QUEUE_STATS
 
 AT: Final = "2026-03-04T08:15:30.250Z"
 """When everything happens in the examples."""
@@ -46,6 +48,9 @@ def live_state() -> State:
         "lines": {"10000": Line("10000", "Provider", True, 1, 8, "+4930555010")},
         "extgroups": {"Sales": ExtensionGroup("Sales", "GRP0001", ("101", "102"))},
         "ended": {_ended().id: _ended()},
+        QUEUE_STATS: {"800": queue_stats()},
+        EXTENSION_STATS: {"101": extension_stats()},
+        PBX_STATS: {PBX_ID: pbx_stats()},
     }
 
 
@@ -74,6 +79,7 @@ def _system() -> System:
         monitor="monitor-1",
         queue_rule="enabled, registered, logged in, profile Available, not in a call",
         unmonitored=0,
+        time_zone="Europe/Berlin",
     )
 
 
@@ -194,4 +200,5 @@ def _ended() -> EndedCall:
         queues=("800",),
         lines=("10000",),
         extgroups=("Sales",),
+        queued_at="2026-03-04T08:10:14.100Z",
     )

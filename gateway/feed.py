@@ -28,6 +28,7 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
+from gateway.measures import FeedMeasures
 from gateway.replica import Gap, Replica
 from gateway.stored import StoredPosition, heed_cancellation, leave_epoch, read_log, read_position, read_state
 from monitor.model.change import Change, Position
@@ -64,6 +65,7 @@ class Feed:
     ) -> None:
         self.connected = False
         """Whether subscribed, with the store read since."""
+        self.measures = FeedMeasures()
         self._redis = redis
         self._keys = keys
         self._replica = replica
@@ -86,6 +88,11 @@ class Feed:
         """The monitor's instant when it was last heard."""
         return self._replica.at
 
+    @property
+    def heard_at(self) -> float:
+        """When the monitor was last heard, POSIX seconds on our clock; 0 before this runs."""
+        return self._heard_wall
+
     async def run(self) -> None:
         """Until cancelled."""
         self._heard_wall = time.time()
@@ -104,6 +111,7 @@ class Feed:
                 delay = random.uniform(0, min(_BACKOFF_CAP, _BACKOFF_BASE * 2 ** min(self._failures, 10)))  # noqa: S311
                 self._log.warning("feed lost", reason=f"{type(error).__name__}: {error}", retry_in=round(delay, 3))
                 self.connected = False
+                self.measures.losses += 1
                 self._on_change()
                 await asyncio.sleep(delay)
 
@@ -118,7 +126,7 @@ class Feed:
         async with self._redis.pubsub() as pubsub:
             await pubsub.subscribe(self._keys.channel)
             await self._confirmed(pubsub)
-            await self._catch_up()
+            await self._catch_up("subscribed")
             self._owed = None
             self.connected, self._failures = True, 0
             self._log.info("following", position=str(self._replica.position))
@@ -146,7 +154,7 @@ class Feed:
                 if message is not None and message["type"] == "message":
                     await self._take(decode_announcement(message["data"]))
                 elif message is not None and message["type"] == "subscribe":
-                    await self._catch_up()
+                    await self._catch_up("subscribed")
                 if looking is not None and looking.reading.done():
                     await self._compared(looking)
                     looking = None
@@ -164,15 +172,23 @@ class Feed:
         match message:
             case Change():
                 try:
-                    fresh = self._replica.apply(message)
+                    fresh = self._applied(message)
                 except Gap:
-                    fresh = await self._catch_up(message.position)
+                    fresh = await self._catch_up("gap", message.position)
             case Heartbeat():
-                fresh = message.position == mine or await self._catch_up(message.position)
+                fresh = message.position == mine or await self._catch_up("announced", message.position)
             case _:
                 assert_never(message)
         if fresh:
             self._hear(message.at)
+
+    def _applied(self, change: Change) -> bool:
+        """Take in a change; whether it was news. Raises Gap."""
+        news = self._replica.apply(change)
+        if news:
+            self.measures.changes += 1
+            self._log.debug("change", trace=change.trace, position=str(change.position), edits=len(change.edits))
+        return news
 
     def _look(self, *, silent: bool) -> _Look:
         """Begin to read the store's position; what is announced meanwhile is taken in all the same."""
@@ -193,13 +209,19 @@ class Feed:
         if silent and (stored.position != look.mine or stored.at != look.at):
             raise _Wedged(f"the store moved to {stored.position}, {stored.at}, unheard")
         mine = self._replica.position
+        same_epoch = mine is not None and mine.epoch == stored.position.epoch
+        self.measures.behind = stored.position.seq - mine.seq if mine is not None and same_epoch else 0
         if mine is None or (owed is not None and mine < owed):
-            await self._catch_up()
+            await self._catch_up("compared")
         elif mine < stored.position:
             self._owed = stored.position
 
-    async def _catch_up(self, announced: Position | None = None) -> bool:
-        """Go to where the store is, by the log or by the state. Whether we are at ``announced`` now, or further on."""
+    async def _catch_up(self, why: str, announced: Position | None = None) -> bool:
+        """Go to where the store is, by the log or by the state. Whether we are at ``announced`` now, or further on.
+
+        ``why``: as it is counted.
+        """
+        self.measures.catch_ups[why] += 1
         while True:
             mine = self._replica.position
             if announced is not None and mine is not None and announced < mine:
@@ -212,6 +234,7 @@ class Feed:
                 await self._behind(stored)
                 return False
             if stored.position == self._replica.position:
+                self.measures.behind = 0
                 self._replica.at = max(self._replica.at or "", stored.at)
                 return announced is None or announced <= stored.position
 
@@ -223,7 +246,7 @@ class Feed:
             stored, changes = await read_log(self._redis, self._keys, mine.seq)
             if stored is None or stored.position <= mine:
                 return stored
-            if not [self._replica.apply(change) for change in changes if stored.position.epoch == mine.epoch]:
+            if not [self._applied(change) for change in changes if stored.position.epoch == mine.epoch]:
                 return await self._load()
         except (Gap, Malformed):
             return await self._load()
@@ -237,6 +260,7 @@ class Feed:
         mine = self._replica.position
         if mine is None or read.stored.position > mine:
             self._replica.load(read.stored.position, read.stored.at, read.state, read.log)
+            self.measures.loads += 1
             self._log.info("state loaded", position=str(read.stored.position))
             self._on_change()
         return read.stored

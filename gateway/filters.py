@@ -22,6 +22,7 @@ from monitor.model.entities import (
     Queue,
     RingGroup,
 )
+from monitor.model.figures import ExtensionStats, QueueStats
 
 MOST_VALUES: Final = 1_000
 """Values in all fields together."""
@@ -61,8 +62,10 @@ class EntityFilter:
                     and _has(self.group, entity.groups)
                     and _has(self.extgroup, entity.extgroups)
                 )
-            case Queue():
+            case Queue() | QueueStats():
                 return _has(self.queue, (entity.num,))
+            case ExtensionStats():
+                return _has(self.ext, (entity.num,))
             case RingGroup():
                 return _has(self.group, (entity.num,))
             case Line():

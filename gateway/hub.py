@@ -14,11 +14,12 @@ back, everyone is told at once.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from itertools import count
 from time import perf_counter
 
-from gateway.frames import Encoding, FrameCache, Message
+from gateway.frames import Encoding, FrameCache, Message, size
+from gateway.tally import Tally
 from gateway.tracks import PATIENCE, Line, Subscriber, Track
 from gateway.views import History, View
 from gateway.wsprotocol import ready_made
@@ -44,6 +45,8 @@ class Hub:
         heartbeat: float = 5.0,
     ) -> None:
         self.heartbeat = heartbeat
+        self._tally = Tally(history, clock)
+        self.measures = self._tally.measures
         self._history = history
         self._stale_since = stale_since
         self._frames = FrameCache(history, clock)
@@ -66,6 +69,11 @@ class Hub:
 
     def __len__(self) -> int:
         return sum(len(slot) for slot in self._slots)
+
+    @property
+    def tracks(self) -> Collection[Track]:
+        """The views in use, with their subscribers; for looking only."""
+        return self._tracks.values()
 
     def subscribe(
         self,
@@ -145,17 +153,27 @@ class Hub:
         told: Position | None = None
         encoding: Encoding | None = None
         frame: bytes | None = None
+        sent = 0
         for subscriber in subscribers:
             line = subscriber.line
             # in_step, written out: a call more for each delivery is felt
             if line is not None and subscriber.merge and not (subscriber.snapshot_due or subscriber.resuming):
                 if subscriber.position is not told or subscriber.encoding is not encoding:
+                    if not line.ready:  # of those who can take nothing each is elsewhere: a frame for each is dear
+                        subscriber.wake()
+                        continue
+                    if sent and told is not None and frame is not None:
+                        self._tally.written(track, told, len(frame), sent)
+                        sent = 0
                     told, encoding = subscriber.position, subscriber.encoding
                     frame = self._ready_change(track, told, encoding)
                 if frame is not None and line.push(frame):
                     subscriber.position = now
+                    sent += 1
                     continue
             subscriber.wake()
+        if sent and told is not None and frame is not None:
+            self._tally.written(track, told, len(frame), sent)
 
     def _ready_change(self, track: Track, told: Position | None, encoding: Encoding) -> bytes | None:
         now = self._history.position
@@ -177,7 +195,9 @@ class Hub:
             return self._resume(subscriber, now)
         told = subscriber.position
         if subscriber.snapshot_due or told is None or told.epoch != now.epoch:
-            return self._snapshot(subscriber, now, told.seq if told is not None and told.epoch == now.epoch else 0)
+            same_epoch = told is not None and told.epoch == now.epoch
+            why = "subscribed" if told is None or same_epoch else "epoch"
+            return self._snapshot(subscriber, now, told.seq if told is not None and same_epoch else 0, why)
         if told.seq > now.seq:
             return ()
         track = self._tracks[subscriber.view]
@@ -186,13 +206,16 @@ class Hub:
             to = now if subscriber.merge else Position(now.epoch, stretch[1] + 1)
             message = self._frames.change(subscriber.view, subscriber.encoding, *stretch, to)
             if message is None:
-                return self._snapshot(subscriber, now, told.seq + 1)
+                return self._snapshot(subscriber, now, told.seq + 1, self._tally.why_none(stretch[1]))
+            self._tally.taken(track, size(message), told, stretch, to)
             subscriber.position = to
             return (message,)
         if subscriber.heartbeat_due:
             subscriber.heartbeat_due = False
             subscriber.position = now
-            return (self._frames.heartbeat(subscriber.encoding, self._stale_since()),)
+            beat = self._frames.heartbeat(subscriber.encoding, self._stale_since())
+            self.measures.beat(len(beat))
+            return (beat,)
         return ()
 
     async def run(self) -> None:
@@ -210,22 +233,26 @@ class Hub:
         if told is not None and told > now and subscriber.patience:
             return ()
         subscriber.resuming = False
-        if told is None or told.epoch != now.epoch or told.seq > now.seq or self._history.since(told.seq) is None:
-            return self._snapshot(subscriber, now, 0)
+        if told is None or told.epoch != now.epoch or told.seq > now.seq:
+            return self._snapshot(subscriber, now, 0, "epoch")
+        if self._history.since(told.seq) is None:
+            return self._snapshot(subscriber, now, 0, "log")
         subscriber.snapshot_due = False
         subscriber.heartbeat_due = subscriber.heartbeat_due or self._stale_since() is not None
         if not subscriber.merge and self._tracks[subscriber.view].stretch(told.seq) is not None:
             return self.take(subscriber)
         message = self._frames.change(subscriber.view, subscriber.encoding, told.seq, told.seq, now)
         if message is None:
-            return self._snapshot(subscriber, now, told.seq)
+            return self._snapshot(subscriber, now, told.seq, "size")
+        self.measures.took(size(message), merged=False, seconds=None)  # what came about while it was away
         subscriber.position = now
         return (message,)
 
-    def _snapshot(self, subscriber: Subscriber, now: Position, at_least: int) -> tuple[Message, ...]:
+    def _snapshot(self, subscriber: Subscriber, now: Position, at_least: int, why: str) -> tuple[Message, ...]:
         if at_least > now.seq:  # the client knows more than this gateway; its next change or heartbeat will be news
             return ()
         parts = self._frames.snapshot(subscriber.view, subscriber.encoding, at_least)
+        self.measures.snapshot(why, [size(message) for message in parts.messages])
         subscriber.snapshot_due = False
         subscriber.position = parts.position
         subscriber.heartbeat_due = subscriber.heartbeat_due or self._stale_since() is not None
@@ -252,6 +279,7 @@ class Hub:
             frame = frames[subscriber.encoding] = ready_made(beat)
         if not subscriber.line.push(frame):
             return False
+        self.measures.beat(len(frame))
         subscriber.heartbeat_due, subscriber.position = False, now
         return True
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
@@ -19,8 +19,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gateway.admission import Admission, Denial, LiveSettings, first_wanted
 from gateway.auth import KeyTable
-from gateway.conversation import farewell_reason
+from gateway.conversation import GONE, farewell_reason
 from gateway.frames import Encoding
+from gateway.measures import LiveMeasures
 from gateway.pbxview import PbxView
 from gateway.session import Session
 from gateway.sse import EventsResponse, EventStream
@@ -43,6 +44,7 @@ class Live:
         clock: Callable[[], float] = time.time,
         tickets: Tickets | None = None,
     ) -> None:
+        self.measures = LiveMeasures()
         self._pbxs = pbxs
         self._settings = settings or LiveSettings()
         self._clock = clock
@@ -53,6 +55,11 @@ class Live:
 
     def __len__(self) -> int:
         return len(self._sessions)
+
+    @property
+    def sessions(self) -> Collection[Session | EventStream]:
+        """Who is connected; for looking only."""
+        return self._sessions
 
     def routes(self) -> list[BaseRoute]:
         """The stream's addresses. They go before those of the queries."""
@@ -89,6 +96,7 @@ class Live:
             subprotocol, encoding = _subprotocol(websocket.scope.get("subprotocols", []))
             key, pbx = await self._admission.admit(HTTPConnection(websocket.scope))
         except Denial as denial:
+            self.measures.refused[denial.code] += 1
             await _deny(websocket, denial)
             return
         try:
@@ -99,10 +107,12 @@ class Live:
             self._sessions.add(session)  # before it is let in, so that a revocation just now ends it too
             try:
                 await websocket.accept(subprotocol=subprotocol)
+                self.measures.accepted["websocket"] += 1
                 await session.run(first)
             finally:
                 self._gone(session)
         except Denial as denial:
+            self.measures.refused[denial.code] += 1
             await _deny(websocket, denial)
         except WebSocketDisconnect:
             return  # it went while it was being let in
@@ -114,6 +124,7 @@ class Live:
         try:
             key, pbx = await self._admission.admit(request)
         except Denial as denial:
+            self.measures.refused[denial.code] += 1
             return denial.response()
         try:
             guest = self._admission.guest(key)
@@ -126,6 +137,7 @@ class Live:
             )
         except Denial as denial:
             self._admission.out(key)
+            self.measures.refused[denial.code] += 1
             return denial.response()
 
         def gone() -> None:
@@ -133,6 +145,7 @@ class Live:
             self._admission.out(key)
 
         self._sessions.add(stream)
+        self.measures.accepted["sse"] += 1
         return EventsResponse(stream, gone)
 
     def revoke(self, key_name: str, pbx: str | None = None) -> None:
@@ -151,15 +164,20 @@ class Live:
             pbx.watches.close()
         leaving = list(self._sessions)
         random.shuffle(leaving)
-        for session in leaving:
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        for number, session in enumerate(leaving, 1):
             session.end(4200, farewell_reason(retry_in))
-            await asyncio.sleep(within / len(leaving))
+            ahead = begun + within * number / len(leaving) - loop.time()
+            if ahead > 0:  # a busy gateway takes its time to wake up, and must be through in time all the same
+                await asyncio.sleep(ahead)
         while self._sessions:  # each ends within seconds of being asked to
             self._left.clear()
             await self._left.wait()
 
     def _gone(self, session: Session | EventStream) -> None:
         self._sessions.discard(session)
+        self.measures.ended["gone" if session.closed_with in (None, GONE) else str(session.closed_with)] += 1
         self._left.set()
 
 

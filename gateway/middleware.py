@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.commands_table import RESERVED
 from gateway.docs import ADDRESSES as DOCUMENTS
+from gateway.traces import TRACE
 from gateway.webapi import KEY_NAME
 
 GUARDS = {
@@ -97,4 +98,5 @@ def _line(scope: Scope, status: int, seconds: float) -> None:
         status=status,
         ms=round(seconds * 1000, 1),
         key=scope.get(KEY_NAME),
+        **({"trace": scope[TRACE]} if TRACE in scope else {}),
     )

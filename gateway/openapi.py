@@ -37,7 +37,7 @@ OPENAPI: Final = "3.1.1"
 
 _BUDGET_HEADERS: Final = ("RateLimit", "RateLimit-Policy")
 _ANSWER_HEADERS: Final = ("ETag", "Callmon-Position", "Callmon-Stale-Since", *_BUDGET_HEADERS)
-_DONE_HEADERS: Final = ("Callmon-Position", "Idempotent-Replayed", *_BUDGET_HEADERS)
+_DONE_HEADERS: Final = ("Callmon-Position", "Idempotent-Replayed", "X-Request-Id", *_BUDGET_HEADERS)
 
 
 def openapi(commands: Iterable[Command], version: str) -> dict[str, Any]:

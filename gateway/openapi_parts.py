@@ -111,6 +111,12 @@ HEADERS: Final[dict[str, Any]] = {
         "schema": {"type": "string"},
         "example": '"reads";q=3000;w=60',
     },
+    "XRequestId": {
+        "description": "The id by which the logs know this command: the request's own `X-Request-Id`, if it has one of "
+        "at most 64 letters, digits and `._:/+=@-`.",
+        "schema": {"type": "string"},
+        "example": "9f86d081884c7d65",
+    },
     "RetryAfter": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 0}, "example": 1},
 }
 

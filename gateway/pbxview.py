@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
+import structlog
 from redis.asyncio import Redis
 
 from gateway.answers import Answer, AnswerCache
@@ -16,13 +17,15 @@ from gateway.hub import Hub
 from gateway.milestones import Milestones
 from gateway.parameters import NONE, Arguments
 from gateway.queries.asked import Asked
-from gateway.replica import Replica
+from gateway.replica import LOG_LENGTH, Replica
 from gateway.visibility import Visibility
 from gateway.watching import Question, Watches
 from monitor.model.change import Position
 from monitor.model.entities import Contact, table
 from monitor.model.keys import Keys, Space
 from monitor.model.phonebook import PhoneIndex
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -79,23 +82,34 @@ class PbxView:
         return self._answers[space].answer(question, position, make)
 
 
-def open_view(name: str, redis: Redis, *, heartbeat: float = 5.0, clock: Callable[[], float] = time.time) -> PbxView:
-    """The view of this PBX, all parts joined; nothing runs yet. ``heartbeat``: seconds. ``clock``: POSIX seconds."""
+def open_view(
+    name: str,
+    redis: Redis,
+    *,
+    heartbeat: float = 5.0,
+    log_length: int = LOG_LENGTH,
+    clock: Callable[[], float] = time.time,
+) -> PbxView:
+    """The view of this PBX, all parts joined; nothing runs yet.
+
+    ``heartbeat``: seconds. ``log_length``: changes held of each space. ``clock``: POSIX seconds.
+    """
     live_keys, book_keys = Keys(name, "live"), Keys(name, "book")
-    live, book = Replica(live_keys), Replica(book_keys)
+    live, book = Replica(live_keys, log_length), Replica(book_keys, log_length)
     hub = Hub(live, lambda: live.stale_since, clock, heartbeat)
     book_hub = Hub(book, lambda: book.stale_since, clock, heartbeat)
 
     milestones = Milestones(live, book)
+    log = _log.bind(pbx=name)
 
     def live_changed() -> None:
-        hub.changed()
+        _changed(hub, live, log)
         view.watches.changed()
         milestones.moved()
 
     def book_changed() -> None:
         keeper.follow()
-        book_hub.changed()
+        _changed(book_hub, book, log)
         view.watches.changed()
         milestones.moved()
 
@@ -113,6 +127,14 @@ def open_view(name: str, redis: Redis, *, heartbeat: float = 5.0, clock: Callabl
     )
     keeper = PhonebookKeeper(view)
     return view
+
+
+def _changed(hub: Hub, replica: Replica, log: structlog.typing.FilteringBoundLogger) -> None:
+    """Have subscribers told, and say of a change how many frames went out at once."""
+    before = hub.measures.changes
+    hub.changed()
+    if (told := hub.measures.changes - before) and (change := replica.newest) is not None:
+        log.debug("told", trace=change.trace, position=str(change.position), frames=told)
 
 
 class PhonebookKeeper:

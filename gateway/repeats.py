@@ -11,16 +11,17 @@ application does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from gateway.answers import answer_headers, matches
 from gateway.errors import Refused
 from gateway.middleware import GUARDS
+from gateway.punctual import PunctualProtocol
 from gateway.webapi import REPEATABLE
 from monitor.model.instants import moment
 
@@ -50,6 +51,8 @@ class _Known:
     key: ApiKey
     view: PbxView
     question: Question
+    tally: list[int]
+    """How often its command was answered by the short way; one for all requests of the command."""
     version: int
     expires: float | None
     position: Position | None = None
@@ -72,6 +75,12 @@ class Repeats:
         self._spending = spending
         self._clock = clock
         self._known: dict[_Name, _Known] = {}
+        self._tallies: dict[str, list[int]] = {}
+
+    @property
+    def answered(self) -> Mapping[str, int]:
+        """How many requests were answered by the short way, by command."""
+        return {command: tally[0] for command, tally in self._tallies.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or pass on whatever else the server has."""
@@ -88,7 +97,9 @@ class Repeats:
         if known is None or known.answer is None or spent is None:
             await self._app(scope, receive, send)
             self._remember(name, scope)
-        elif _has(tag, known.answer):
+            return
+        known.tally[0] += 1
+        if _has(tag, known.answer):
             await send({"type": "http.response.start", "status": 304, "headers": [*known.headers, *spent]})
             await send({"type": "http.response.body", "body": b""})
         else:
@@ -104,6 +115,7 @@ class Repeats:
         spent = None if known is None else self._spent(known)
         if asked is None or known is None or known.answer is None or spent is None:
             return None
+        known.tally[0] += 1
         budget = b"".join([b"%s: %s\r\n" % pair for pair in spent])
         if _has(asked[1], known.answer):
             return b"HTTP/1.1 304 Not Modified\r\n" + known.lines + budget, b""
@@ -119,7 +131,8 @@ class Repeats:
         if len(self._known) >= MOST:
             self._known.clear()
         expires = None if key.expires is None else moment(key.expires).timestamp()
-        self._known[name] = _Known(key, view, question, self._keys.version, expires)
+        tally = self._tallies.setdefault(question.command.name, [0])
+        self._known[name] = _Known(key, view, question, tally, self._keys.version, expires)
 
     def _spent(self, known: _Known) -> Sequence[tuple[bytes, bytes]] | None:
         """Bring the answer up to now and count the request; what is left of its budget, None for the long way."""
@@ -152,7 +165,7 @@ class Repeats:
         return True
 
 
-class AnswerProtocol(HttpToolsProtocol):
+class AnswerProtocol(PunctualProtocol):
     """uvicorn's HTTP protocol with the short way before it: ``uvicorn.Config(http=partial(AnswerProtocol, repeats))``.
 
     It answers only while nothing else is under way on the connection: no request, and nothing that waits to be sent.
@@ -186,7 +199,7 @@ class AnswerProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """As in uvicorn."""
         if self._answered:
-            self._answered = False
+            self._answered = self._begun = False
         else:
             super().on_message_complete()
 

@@ -9,11 +9,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from itertools import islice
+from typing import Final
 
 from monitor.model import change as model
 from monitor.model.change import Change, Position
 from monitor.model.entities import State, empty_state
 from monitor.model.keys import Keys
+
+LOG_LENGTH: Final = 10_000
+"""Changes held, unless the settings say otherwise."""
 
 
 class Gap(Exception):
@@ -26,7 +30,7 @@ class Replica:
     ``state`` is replaced by :meth:`load` and changed in place by :meth:`apply`: read it without awaiting in between.
     """
 
-    def __init__(self, keys: Keys, log_length: int = 10_000) -> None:
+    def __init__(self, keys: Keys, log_length: int = LOG_LENGTH) -> None:
         self.keys = keys
         self.state: State = empty_state(keys.topics)
         self.position: Position | None = None
@@ -73,6 +77,16 @@ class Replica:
         if missing is None or not 0 <= missing <= len(self._log):
             return None
         return tuple(islice(reversed(self._log), missing))[::-1]
+
+    @property
+    def log_length(self) -> int:
+        """How many changes are held."""
+        return len(self._log)
+
+    @property
+    def newest(self) -> Change | None:
+        """The change that led to the present position; None if it is not held."""
+        return self._log[-1] if self._log else None
 
     def heard(self, at: str) -> None:
         """The monitor was heard; ``at``: its instant."""

@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 
 import uvicorn
+from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from gateway.app import create_app, kept_running
@@ -18,6 +19,8 @@ from gateway.auth import KeyTable
 from gateway.config import GatewaySection
 from gateway.keyfeed import KeyFeed
 from gateway.live import Live
+from gateway.measures import RequestMeasures
+from gateway.metrics.collector import GatewayCollector
 from gateway.pbxview import open_view
 from gateway.repeats import AnswerProtocol, Repeats
 from gateway.spending import Spending
@@ -27,31 +30,55 @@ from monitor.errors import ConfigError
 
 
 async def run(
-    names: Iterable[str], keys: KeyTable, settings: GatewaySection, redis: Redis, *, shared: bool = False
+    names: Iterable[str],
+    keys: KeyTable,
+    settings: GatewaySection,
+    redis_of: Callable[[str], Redis],
+    *,
+    shared: bool = False,
+    started: Callable[[str], None] = lambda _: None,
+    registry: CollectorRegistry | None = None,
 ) -> None:
     """Serve the PBXs of these names until cancelled. Raises ConfigError if the address cannot be listened on.
 
-    ``shared``: other processes of ours listen on the same port.
+    ``redis_of``: gives the client for a PBX's keys. ``shared``: other processes of ours listen on the same port.
+    ``started``: told the address when requests are answered there. ``registry``: is given what is measured.
     """
-    async with serving(names, keys, settings, redis, shared=shared) as server:
+    async with serving(names, keys, settings, redis_of, shared=shared, registry=registry) as server:
+        started(server.address)
         await server.ended()
 
 
 @asynccontextmanager
 async def serving(
-    names: Iterable[str], keys: KeyTable, settings: GatewaySection, redis: Redis, *, shared: bool = False
+    names: Iterable[str],
+    keys: KeyTable,
+    settings: GatewaySection,
+    redis_of: Callable[[str], Redis],
+    *,
+    shared: bool = False,
+    registry: CollectorRegistry | None = None,
 ) -> AsyncIterator[Server]:
     """Serve while the context is entered.
 
     On the way out subscribers are sent away first, spread over the settings' ``drain`` seconds; then the server stops.
     Raises ConfigError if the address cannot be listened on.
     """
-    pbxs = {name: open_view(name, redis, heartbeat=settings.heartbeat) for name in names}
-    tickets = Tickets(redis, frozenset(pbxs), keys, time.time)
+    clients = {name: redis_of(name) for name in names}
+    pbxs = {
+        name: open_view(name, redis, heartbeat=settings.heartbeat, log_length=settings.log_length)
+        for name, redis in clients.items()
+    }
+    tickets = Tickets(clients, keys, time.time)
     live = Live(pbxs, keys, settings.stream.settings(), tickets=tickets)
-    spending = Spending(redis, settings.budgets.budgets())
-    app = create_app(pbxs, keys, streams=live.routes(), spending=spending, cors_origins=settings.cors_origins)
+    spending = Spending(clients, settings.budgets.budgets())
+    requests = RequestMeasures()
+    app = create_app(
+        pbxs, keys, streams=live.routes(), spending=spending, cors_origins=settings.cors_origins, measures=requests
+    )
     repeats = Repeats(app, keys, spending, time.time)
+    if registry is not None:
+        registry.register(GatewayCollector(pbxs, keys, live, requests, repeats, spending, time.time))
     config = uvicorn.Config(
         live.past(repeats),
         interface="asgi3",
@@ -65,15 +92,17 @@ async def serving(
     )
     bound = _bind(settings.host, settings.port, shared=shared)
     server = Server(config, bound)
-    feeds = [KeyFeed(redis, name, keys, partial(live.revoke, pbx=name)) for name in pbxs]
+    feeds = [KeyFeed(clients[name], name, keys, partial(live.revoke, pbx=name)) for name in pbxs]
     following = [
         asyncio.create_task(kept_running(f"keys of {name}", feed.run)) for name, feed in zip(pbxs, feeds, strict=True)
     ]
     following.append(asyncio.create_task(kept_running("budgets", spending.run)))
     try:
         await server.start()
-        yield server
-        await live.drain(settings.stream.drain if len(live) else 0.0)
+        try:
+            yield server
+        finally:  # also when cancelled, which is how a process is told to end
+            await live.drain(settings.stream.drain if len(live) else 0.0)
     finally:
         for task in following:
             task.cancel()

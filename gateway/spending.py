@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -36,27 +37,33 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(slots=True, eq=False)
 class _Lease:
-    """A key's reads. ``name``: of the counter on Redis."""
+    """A key's reads. ``pbx``: the key's; ``name``: of the counter on its Redis."""
 
+    pbx: str
     name: str
     reads: Reads
     answered: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Spending:
-    """Counts. ``budgets``: those of a key without budgets of its own; 0 or None: no limit.
+    """Counts. ``clients``: the Redis of each PBX.
 
-    ``clock``: seconds, one that nobody sets. Reads are leased while :meth:`run` runs.
+    ``budgets``: those of a key without budgets of its own; 0 or None: no limit. ``clock``: seconds, one that nobody
+    sets. Reads are leased while :meth:`run` runs.
     """
 
-    def __init__(self, redis: Redis, budgets: Budgets, clock: Callable[[], float] = time.monotonic) -> None:
-        self._redis = redis
+    def __init__(
+        self, clients: Mapping[str, Redis], budgets: Budgets, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._clients = clients
         self._budgets = budgets
         self._clock = clock
         self._leases: dict[str, _Lease] = {}
         self._asking: dict[_Lease, int] = {}
         self._asked = asyncio.Event()
         self._away = False
+        self.refused: Counter[Kind] = Counter()
+        """Requests that were refused, by their kind."""
 
     async def spend(self, key: ApiKey, command: Command | None) -> Left | None:
         """Count one request; what is left then, None without a limit. ``command`` None: the bare address.
@@ -73,6 +80,7 @@ class Spending:
         else:
             passed, left = await self._counted(key, kind, limit)
         if not passed:
+            self.refused[kind] += 1
             raise TooManyRequests(
                 f"This key may make {limit} requests of this kind ({kind}) a minute; come back in {left.reset} s.",
                 {"Retry-After": str(left.reset), **left.headers},
@@ -100,11 +108,17 @@ class Spending:
             await self._asked.wait()
             self._asked.clear()
             asking, self._asking = self._asking, {}
-            await self._lease(asking)
+            await asyncio.gather(
+                *(
+                    self._lease(redis, {lease: wanted for lease, wanted in asking.items() if lease.pbx == pbx})
+                    for pbx, redis in self._clients.items()
+                )
+            )
 
     async def _counted(self, key: ApiKey, kind: Kind, limit: int) -> tuple[bool, Left]:
         try:
-            ((counted, seconds),) = await self._count([(AccessKeys(key.pbx).spent(kind, key.digest), 1)])
+            spent = AccessKeys(key.pbx).spent(kind, key.digest)
+            ((counted, seconds),) = await self._count(self._clients[key.pbx], [(spent, 1)])
         except (RedisError, OSError, TimeoutError) as error:
             raise BusAway("Redis cannot be reached; nothing was done.") from error
         return counted <= limit, Left(kind, limit, max(0, limit - counted), _whole(seconds))
@@ -126,7 +140,7 @@ class Spending:
         lease = self._leases.get(key.digest)
         if lease is None or lease.reads.limit != limit:
             self._forget_some()
-            lease = _Lease(AccessKeys(key.pbx).spent("reads", key.digest), Reads(limit))
+            lease = _Lease(key.pbx, AccessKeys(key.pbx).spent("reads", key.digest), Reads(limit))
             self._leases[key.digest] = lease
         return lease
 
@@ -143,10 +157,12 @@ class Spending:
             self._asking[lease] = wanted
             self._asked.set()
 
-    async def _lease(self, asking: dict[_Lease, int]) -> None:
+    async def _lease(self, redis: Redis, asking: dict[_Lease, int]) -> None:
+        if not asking:
+            return
         answers: list[tuple[int | None, float]] = [(None, 0.0)] * len(asking)
         try:
-            answers = [*await self._count((lease.name, wanted) for lease, wanted in asking.items())]
+            answers = [*await self._count(redis, ((lease.name, wanted) for lease, wanted in asking.items()))]
             self._away = False
         except (RedisError, OSError, TimeoutError) as error:
             if not self._away:
@@ -158,10 +174,10 @@ class Spending:
                 lease.reads.answered(counted, seconds, now)
                 lease.answered.set()
 
-    async def _count(self, more: Iterable[tuple[str, int]]) -> list[tuple[int, float]]:
+    async def _count(self, redis: Redis, more: Iterable[tuple[str, int]]) -> list[tuple[int, float]]:
         """Add to counters, each of which lives for a window; what they are then, and for how many seconds more."""
         names: list[str] = []
-        async with self._redis.pipeline(transaction=False) as pipe:
+        async with redis.pipeline(transaction=False) as pipe:
             for name, number in more:
                 names.append(name)
                 pipe.execute_command("SET", name, 0, "PX", _WINDOW_MS, "NX")

@@ -8,7 +8,7 @@ digest stands, so that it is good at every gateway, once.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
@@ -37,11 +37,10 @@ _LONGEST: Final = 128
 
 
 class Tickets:
-    """Issues and takes tickets. ``pbxs``: the names of those that are served. ``clock``: POSIX seconds."""
+    """Issues and takes tickets. ``clients``: of each PBX that is served. ``clock``: POSIX seconds."""
 
-    def __init__(self, redis: Redis, pbxs: frozenset[str], keys: KeyTable, clock: Callable[[], float]) -> None:
-        self._redis = redis
-        self._pbxs = pbxs
+    def __init__(self, clients: Mapping[str, Redis], keys: KeyTable, clock: Callable[[], float]) -> None:
+        self._clients = clients
         self._keys = keys
         self._clock = clock
 
@@ -49,7 +48,7 @@ class Tickets:
         """A ticket that stands for this key. Raises BusAway."""
         ticket = f"{key.pbx}.{secrets.token_urlsafe(_BYTES)}"
         try:
-            await self._redis.set(_place(key.pbx, ticket), key.digest, ex=VALID)
+            await self._clients[key.pbx].set(_place(key.pbx, ticket), key.digest, ex=VALID)
         except (RedisError, OSError, TimeoutError) as error:
             raise BusAway("No ticket can be made: Redis is not to be reached; try again in a moment.") from error
         return ticket
@@ -57,10 +56,10 @@ class Tickets:
     async def take(self, ticket: str) -> ApiKey:
         """The key for which it stands; it is void after this. Raises KeyUnknown, KeyExpired, NoKeys, BusAway."""
         pbx, _, rest = ticket.partition(".")
-        if pbx not in self._pbxs or not rest or len(ticket) > _LONGEST:
+        if pbx not in self._clients or not rest or len(ticket) > _LONGEST:
             raise KeyUnknown("This ticket is not one.")
         try:
-            digest = await self._redis.getdel(_place(pbx, ticket))
+            digest = await self._clients[pbx].getdel(_place(pbx, ticket))
         except (RedisError, OSError, TimeoutError) as error:
             raise BusAway("The ticket cannot be looked up: Redis is not to be reached.") from error
         if digest is None:
@@ -79,7 +78,7 @@ class Tickets:
             key = authenticate(self._keys, keys, from_unix(self._clock()), "read")
             key.admit(request.client.host if request.client is not None else "")
             check((), came.pairs, "ticket")
-            if key.pbx not in self._pbxs:
+            if key.pbx not in self._clients:
                 raise UnknownPbx("The PBX of this key is not served here.")
             return json_response(to_json({"ticket": await self.issue(key), "expires_in": VALID}))
         except Refused as error:

@@ -19,8 +19,14 @@ _PORTION: Final = 64
 class Line(Protocol):
     """A connection that can be written to without its session."""
 
+    @property
+    def ready(self) -> bool:
+        """Whether nothing stands against a frame, such as a full buffer."""
+        ...
+
     def push(self, frame: bytes) -> bool:
-        """Write a ready-made frame if nothing stands against it, such as a full buffer. Whether it was written."""
+        """Write a ready-made frame if nothing stands against it. Whether it was written."""
+        ...
 
 
 class Subscriber:
@@ -122,6 +128,15 @@ class Track:
             self._watched_from = self._touched[-keep - 1]
             del self._touched[:-keep]
         return bool(touched)
+
+    @property
+    def changed_at(self) -> int:
+        """The last position at which the view is known to have changed; 0 if it is not known of any."""
+        return self._touched[-1] if self._touched else 0
+
+    def changes_since(self, seq: int) -> int:
+        """At how many positions after ``seq`` the view is known to have changed."""
+        return len(self._touched) - bisect_right(self._touched, seq)
 
     def stretch(self, seq: int) -> tuple[int, int] | None:
         """First and last of the positions around ``seq`` at which the view is known to be the same; None: up to now."""

@@ -4,7 +4,8 @@ A key without limits sees everything. A key limited to extensions, queues, ring 
 
 - the extensions, queues and ring groups that are listed; a kind for which nothing is listed is not seen at all;
 - calls, running and ended, in which a listed extension has a leg or that went through a listed queue or ring group;
-- the ``system``; no lines, IVRs, extension groups or contacts.
+- the ``system``, and the figures of the day of those extensions and queues;
+- no lines, IVRs, extension groups or contacts, nor the whole PBX's figures.
 
 A visible call is shown whole, whoever else takes part in it. In everything else lists hold what is visible only: a
 limited key never learns an extension, queue or group by being told that a visible one belongs to it.
@@ -28,8 +29,9 @@ from monitor.model.entities import (
     RingGroup,
     System,
 )
+from monitor.model.figures import EXTENSION_STATS, QUEUE_STATS, ExtensionStats, QueueStats
 
-LIMITED_TOPICS = ("system", "calls", "extensions", "queues", "groups", "ended")
+LIMITED_TOPICS = ("system", "calls", "extensions", "queues", "groups", "ended", QUEUE_STATS, EXTENSION_STATS)
 """The topics of which a limited key may see anything."""
 
 EntityT = TypeVar("EntityT", bound=Entity)
@@ -76,9 +78,9 @@ class Visibility:
         match entity:
             case System():
                 return True
-            case Extension():
+            case Extension() | ExtensionStats():
                 return entity.num in _listed(self.limits.extensions)
-            case Queue():
+            case Queue() | QueueStats():
                 return entity.num in _listed(self.limits.queues)
             case RingGroup():
                 return entity.num in _listed(self.limits.groups)

@@ -10,18 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from gateway import changing, longpoll
+from gateway import changing, longpoll, traces
 from gateway.answers import json_response, matches, refuse, respond
 from gateway.auth import ApiKey, KeyTable, authenticate
 from gateway.commands_table import RESERVED, Command, command_named, commands_for
-from gateway.errors import Refused, UnknownCommand, UnknownPbx, WrongMethod
+from gateway.errors import INTERNAL, Refused, UnknownCommand, UnknownPbx, WrongMethod, shown
 from gateway.given import given
+from gateway.measures import RequestMeasures
 from gateway.parameters import check
 from gateway.queries.calls import what_this_is
 from gateway.spending import Spending
@@ -39,6 +41,8 @@ KEY_NAME = "callmon.key"
 REPEATABLE = "callmon.repeatable"
 """Where a query that was answered leaves its key, view and question, for :mod:`gateway.repeats`."""
 _BUDGET = "callmon.budget"
+_COMMAND = "callmon.command"
+_WAITED = "callmon.waited"
 _BARE_METHODS = ("GET", "HEAD")
 
 
@@ -82,7 +86,9 @@ class WebApi:
         version: str,
         clock: Callable[[], float],
         spending: Spending | None = None,
+        measures: RequestMeasures | None = None,
     ) -> None:
+        self._measures = RequestMeasures() if measures is None else measures
         self._spending = spending
         self._pbxs = pbxs
         self._keys = keys
@@ -92,14 +98,24 @@ class WebApi:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, whatever its method."""
         request = Request(scope, receive)
+        began = perf_counter()
+        result = INTERNAL.code
         try:
             response = await self._response(request)
+            result = "ok"
         except Refused as error:
             response = refuse(error, request.method)
+            result = shown(error).code
         except ClientDisconnect:
+            result = "gone"
             return
+        finally:
+            seconds = None if _WAITED in request.scope else perf_counter() - began
+            self._measures.done(request.scope.get(_COMMAND, "none"), result, seconds)
         for name, value in request.scope.get(_BUDGET, {}).items():
             response.headers[name] = value
+        if trace := traces.trace_of(request):
+            response.headers[traces.HEADER] = trace
         await response(scope, receive, send)
 
     async def _response(self, request: Request) -> Response:
@@ -113,11 +129,15 @@ class WebApi:
         if view is None:
             raise UnknownPbx("The PBX of this key is not served here.")
         if address.command is None:
+            request.scope[_COMMAND] = "bare"
             await self._spend(request, key, None)
             _check_method(request.method, _BARE_METHODS)
             check((), came.pairs, "The bare address")
             return self._bare(request, view, key)
         command = command_named(address.command)
+        request.scope[_COMMAND] = command.name
+        if command.query is None:
+            traces.begin(request)
         _check_method(request.method, command.methods)
         key.require(command.scope)
         await self._spend(request, key, command)
@@ -143,6 +163,7 @@ class WebApi:
         answer, applied = view.ask(question), None
         seconds = longpoll.wanted(request) if known is not None else None
         if known is not None and seconds is not None and matches(known, answer.etag):
+            request.scope[_WAITED] = True
             answer, applied = await longpoll.other(request, view, question, answer, known, seconds), seconds
             authenticate(self._keys, keys, from_unix(self._clock()))  # it may have been revoked meanwhile
         stale_since = view.replica_of(question.command.space).stale_since

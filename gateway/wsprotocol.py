@@ -51,6 +51,11 @@ class Socket:
         self._fd: int | None = sock.fileno() if plain else None
 
     @property
+    def ready(self) -> bool:
+        """Whether nothing stands against a ready-made frame."""
+        return self.open and not self.holds
+
+    @property
     def free(self) -> bool:
         """Whether everything that was sent has gone to the kernel."""
         return self._writable.is_set()

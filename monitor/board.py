@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from itertools import islice, takewhile
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -51,6 +52,7 @@ class Board:
         self._on_dn: dict[str, set[int]] = defaultdict(set)
         self._dns_of: dict[int, set[str]] = {}
         self._touched: set[str] = set()
+        self._seen_before: dict[str, e.Extension] = {}
 
     def pass_time(self, fact: Timed | ContactsRead) -> None:
         """Take what time it is from a fact, if it tells it."""
@@ -86,21 +88,24 @@ class Board:
         self._touched.clear()
         return tuple(edits)
 
-    def remember(self, ended: Mapping[str, e.Entity]) -> None:
-        """Take over stored calls that ended."""
+    def remember(self, ended: Mapping[str, e.Entity], extensions: Mapping[str, e.Extension]) -> None:
+        """Take over stored calls that ended and, before the first directory, since when extensions are as they are."""
         self.state["ended"] = dict(sorted(ended.items(), key=lambda item: _ended_at(item[1])))
+        self._seen_before = {
+            number: replace(held, activity="Idle", since=held.since if held.activity == "Idle" else None)
+            for number, held in extensions.items()
+        }
 
     def forget(self, at: float) -> tuple[Edit, ...]:
-        """Drop the calls that ended a day ago, and the oldest of too many."""
+        """Drop the calls that ended a day ago; of too many the oldest, and before others those that nobody lost."""
         ended = self.state["ended"]
-        edits: list[Edit] = []
         horizon = from_unix(at - ENDED_SECONDS)
-        for id_ in list(ended):
-            entity = ended[id_]
-            too_old = isinstance(entity, e.EndedCall) and entity.ended_at < horizon
-            if len(ended) <= ENDED_KEPT and not too_old:
-                break
-            edits.append(Edit("ended", id_, ended.pop(id_), None))
+        old = list(takewhile(lambda id_: _ended_at(ended[id_]) < horizon, ended))
+        edits = [Edit("ended", id_, ended.pop(id_), None) for id_ in old]
+        for which in (_is_no_loss, _is_any):
+            over = max(0, len(ended) - ENDED_KEPT)
+            least = list(islice((id_ for id_, entity in ended.items() if which(entity)), over))
+            edits += [Edit("ended", id_, ended.pop(id_), None) for id_ in least]
         return tuple(edits)
 
     # DNs
@@ -204,7 +209,8 @@ class Board:
     def _extension(self, number: str) -> e.Extension:
         monitored = self.monitored is None or number in self.monitored
         idle = replace(self.roster.extensions[number], monitored=monitored)
-        return drawing.extension(idle, self._calls_on(number), self.state["extensions"].get(number), self.at)
+        held = self.state["extensions"].get(number) or self._seen_before.pop(number, None)
+        return drawing.extension(idle, self._calls_on(number), held, self.at)
 
     def _queue(self, number: str) -> e.Queue:
         return drawing.queue(self.roster.queues[number], self._calls_on(number))
@@ -227,6 +233,7 @@ class Board:
                 monitor=self._monitor,
                 queue_rule=self.roster.queue_rule,
                 unmonitored=0 if monitored is None else sum(num not in monitored for num in self.roster.users),
+                time_zone=row.time_zone,
             )
         }
 
@@ -234,6 +241,16 @@ class Board:
 def _dns(call: e.Call) -> set[str]:
     dns = {leg.dn_num for leg in call.legs}
     return dns | {call.queue} if call.queue else dns
+
+
+def _is_no_loss(entity: e.Entity) -> bool:
+    """Whether nobody from outside was lost with it."""
+    lost = isinstance(entity, e.EndedCall) and entity.outcome in ("missed", "abandoned")
+    return not lost or (isinstance(entity, e.EndedCall) and entity.direction in ("Internal", "FromInternal"))
+
+
+def _is_any(_: e.Entity) -> bool:
+    return True
 
 
 def _ended_at(entity: e.Entity) -> str:

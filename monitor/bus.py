@@ -7,8 +7,10 @@ connection, where nothing is watched. Hence no retries inside the client: who ca
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
 
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
@@ -19,25 +21,35 @@ from redis.exceptions import RedisError, WatchError
 from monitor.batch import Command
 from monitor.errors import BusUnreachable
 
+_ATTEMPTS: Final = 5
+
 SOCKET_TIMEOUT = 2.0
 """Seconds for an answer. Well below the lease's time, so that a hung Redis is noticed before the lease is over."""
 
 
-def connect(url: str) -> Redis:
-    """A client for ``redis://``, ``rediss://`` or ``unix://``. Lazy: raises nothing before the first command.
+def options(ca_file: Path | None = None) -> dict[str, Any]:
+    """What every client is given. ``ca_file``: who signs the servers' certificates, for addresses with TLS.
 
     RESP2, as the pub/sub of both servers is the same there. No health checks: every connection either carries a
     heartbeat a second or is checked by its reader, and one that reconnects by itself would forget what it watches.
     """
-    return Redis.from_url(
-        url,
-        protocol=2,
-        socket_timeout=SOCKET_TIMEOUT,
-        socket_connect_timeout=SOCKET_TIMEOUT,
-        socket_keepalive=True,
-        health_check_interval=0,
-        retry=Retry(NoBackoff(), 0),
-    )
+    return {
+        "protocol": 2,
+        "socket_timeout": SOCKET_TIMEOUT,
+        "socket_connect_timeout": SOCKET_TIMEOUT,
+        "socket_keepalive": True,
+        "health_check_interval": 0,
+        "retry": Retry(NoBackoff(), 0),
+        **({} if ca_file is None else {"ssl_ca_certs": str(ca_file)}),
+    }
+
+
+def connect(url: str, ca_file: Path | None = None) -> Redis:
+    """A client for ``redis://``, ``rediss://`` or ``unix://``. Lazy: raises nothing before the first command."""
+    given = options(ca_file if url.startswith("rediss:") else None)
+    if url.startswith("unix:"):
+        del given["socket_keepalive"]  # that is TCP's
+    return Redis.from_url(url, **given)
 
 
 @contextmanager
@@ -113,6 +125,23 @@ class Guard:
     async def release(self) -> None:
         """Give the connection back without committing. May be called twice."""
         await _abandon(self._pipe)
+
+
+async def commit_while(redis: Redis, key: str, value: str, commands: Sequence[Command]) -> bool:
+    """Send ``commands`` in one transaction if ``key`` holds ``value`` then; whether that was so.
+
+    The key may be written again with the same value meanwhile, as a lease is. Raises BusUnreachable.
+    """
+    for _ in range(_ATTEMPTS):
+        guard = await Guard.watch(redis, key)
+        try:
+            if await guard.get(key) != value:
+                return False
+            if await guard.commit(commands):
+                return True
+        finally:
+            await guard.release()
+    return False
 
 
 async def send(redis: Redis, commands: Iterable[Command]) -> None:

@@ -37,6 +37,8 @@ from monitor.pbx.facts import Participant
 from monitor.roster import Roster
 
 _REACHED = frozenset({"extension", "specialmenu", "conference", "fax", "parking", "routepoint"})
+_LINGER = 5.0
+"""Seconds that a leg may be missing between two reads and still be the same."""
 _MACHINES = frozenset({"ivr", "specialmenu", "parking", "fax", "routepoint"})
 _STATES: dict[str, e.CallState] = {
     "Initiating": "Initiating",
@@ -75,6 +77,7 @@ def remember(call: CallRecord, at: float) -> None:
         if side.kind == "extension":
             call.extensions.add(side.dn)
     call.since = since
+    _note_presence(call, at)
     if call.sides:
         kinds = {side.kind for side in call.sides}
         call.recorded = call.recorded or "specialmenu" in kinds
@@ -88,6 +91,14 @@ def remember(call: CallRecord, at: float) -> None:
         _reach(call, others[-1])
     elif taken and (call.answered_at == at or not call.reached):
         _reach(call, taken[0])
+
+
+def _note_presence(call: CallRecord, at: float) -> None:
+    """Note since when each leg is there. One that is told of again soon was never gone: who left was read before."""
+    kept = {dn: held for dn, held in call.there.items() if held[1] is None or at - held[1] < _LINGER}
+    present = {side.dn for side in call.sides}
+    gone = {dn: (since, at if left is None else left) for dn, (since, left) in kept.items() if dn not in present}
+    call.there = gone | {dn: (kept[dn][0] if dn in kept else at, None) for dn in present}
 
 
 def direction(call: CallRecord) -> e.Direction:
@@ -119,7 +130,9 @@ def owner(call: CallRecord) -> Side | None:
     for side in call.sides:
         if side.dn == call.originator:
             return side
-    return min(call.sides, key=lambda side: (_since(call, side), side.dn), default=None)
+    return min(
+        call.sides, key=lambda side: (call.there[side.dn][0] if side.dn in call.there else 0.0, side.dn), default=None
+    )
 
 
 def outcome(call: CallRecord, *, looking: bool) -> e.Outcome:
@@ -203,6 +216,8 @@ def _stage(call: CallRecord, roster: Roster, callees: tuple[PartyText, ...], at:
     if call.queue != held:
         row = call.row if call.fresh and call.row is not None and call.row.status == "Talking" else None
         call.queued_at = row.last_change_status if row is not None and row.last_change_status is not None else at
+    if call.first_queued_at is None:
+        call.first_queued_at = call.queued_at
 
 
 def _stage_of_row(call: CallRecord, roster: Roster, callees: tuple[PartyText, ...], word: str) -> None:
@@ -263,7 +278,3 @@ def _answer(call: CallRecord, at: float) -> None:
 def _reach(call: CallRecord, side: Side) -> None:
     call.reached = side.dn
     call.reached_number = side.external_party if side.kind == "externalline" else side.dn
-
-
-def _since(call: CallRecord, side: Side) -> float:
-    return call.since[side.dn][1] if side.dn in call.since else 0.0

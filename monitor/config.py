@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from monitor.model.zones import zone_info
 from monitor.settings import FileSettings, Section
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
@@ -50,6 +51,25 @@ class DatabaseSection(Section):
         return self.password_file.read_text(encoding="utf-8").strip()
 
 
+class FiguresSection(Section):
+    """``[pbx.figures]``: how the figures of the day are counted."""
+
+    time_zone: str = ""
+    """Whose midnight begins the day: an IANA name such as ``Europe/Berlin``. Empty: the PBX's own, as its office hours
+    have it; UTC if it does not say."""
+    answer_target: Annotated[int, Field(ge=1, le=3_600)] = 20
+    """Seconds within which a call should be answered, where the queue has no time of its own at the PBX."""
+    answer_targets: dict[str, Annotated[int, Field(ge=1, le=3_600)]] = Field(default_factory=dict)
+    """Queue's number → seconds, before all others."""
+    short_abandon: Annotated[int, Field(ge=0, le=3_600)] = 5
+    """Who gives up before so many seconds is counted apart, and not against the service level."""
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        return zone_info(value).key if value else ""
+
+
 class PbxSection(Section):
     """``[[pbx]]``: one phone system."""
 
@@ -87,6 +107,7 @@ class PbxSection(Section):
     contacts_interval: Seconds = 600.0
     request_timeout: Seconds = 10.0
     database: DatabaseSection | None = None
+    figures: FiguresSection = Field(default_factory=FiguresSection)
 
     @field_validator("url")
     @classmethod

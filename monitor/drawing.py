@@ -70,6 +70,7 @@ def ended(record: CallRecord, roster: Roster, phones: PhoneIndex, at: float, *, 
         groups=tuple(sorted(record.groups)),
         lines=tuple(sorted(record.lines)),
         extgroups=_extgroups(extensions, roster),
+        queued_at=_instant(record.first_queued_at),
     )
 
 
@@ -97,6 +98,7 @@ def extension(idle: e.Extension, on_it: Sequence[e.Call], held: e.Entity | None,
         since=_activity_since(held, activity, talks, at),
         talks=talks,
         available=idle.available and not talks,
+        presence_since=_presence_since(held, idle, at),
     )
 
 
@@ -145,6 +147,24 @@ def _activity_since(held: e.Entity | None, activity: e.Activity, talks: tuple[e.
     if not isinstance(held, e.Extension):
         return None
     return held.since if held.activity == "Idle" else from_unix(at)
+
+
+def _presence_since(held: e.Entity | None, now: e.Extension, at: float) -> str | None:
+    if not isinstance(held, e.Extension):
+        return None
+    if not _presence_differs(held, now):
+        return held.presence_since
+    return from_unix(at) if at else None
+
+
+def _presence_differs(before: e.Extension, now: e.Extension) -> bool:
+    """Whether what both know of it differs; nothing follows from a login that was not told before."""
+    logins = {login.num: login.status for login in before.q_status}
+    pairs = [(logins.get(login.num), login.status) for login in now.q_status]
+    pairs.append((before.q_global_status, now.q_global_status))
+    if any(old is not None and new is not None and old != new for old, new in pairs):
+        return True
+    return (before.enabled, before.registered, before.fwd_name) != (now.enabled, now.registered, now.fwd_name)
 
 
 def _extgroups(extensions: Sequence[str], roster: Roster) -> tuple[str, ...]:

@@ -77,6 +77,8 @@ class CallRecord:
     """When the last participant went."""
     last_queue: str = ""
     """The queue it waited in last."""
+    first_queued_at: float | None = None
+    """When it first came into a queue."""
     stage: Stage = ""
     """What the caller was in last, while there was any leg."""
     lasting: e.Direction | None = None
@@ -86,6 +88,9 @@ class CallRecord:
     did: str = ""
     sides: tuple[Side, ...] = ()
     since: dict[str, tuple[str, float]] = field(default_factory=dict)
+    """DN of a leg → its state, and since when it is in it."""
+    there: dict[str, tuple[float, float | None]] = field(default_factory=dict)
+    """DN of a leg → since when there is one, and since when there is none any more."""
 
     @property
     def fresh(self) -> bool:

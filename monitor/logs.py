@@ -25,6 +25,8 @@ def configure(level: Literal["debug", "info", "warning", "error"], form: Literal
     else:
         render = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)]
     structlog.configure(
+        # What is below the level costs nothing: a debugging line stands where every change passes.
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,

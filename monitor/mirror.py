@@ -19,6 +19,7 @@ from monitor.model import entities as e
 from monitor.model.change import Edit, difference
 from monitor.model.instants import moment
 from monitor.pbx.facts import ConnectionChanged, ContactChanged, ContactsRead, DirectoryRead, QueueLoginsRead
+from monitor.pbx.facts_wire import Left
 from monitor.pbx.told import BusyTold, CallsTold, EndedTold, ToldCall, ToldFact
 
 _SAME_START = 10.0
@@ -39,9 +40,11 @@ class Mirror:
         self._concluded: dict[int, e.EndedCall] = {}
         self._busy: frozenset[str] | None = None
 
-    def remember(self, state: e.State) -> None:
-        """Take over what an earlier monitor stored of calls, before the first fact."""
-        self._board.remember(state["ended"])
+    def remember(self, state: e.State, facts: Iterable[Left | ContactsRead] = ()) -> None:
+        """Take over what an earlier monitor stored, and ``facts`` that held, before the first fact."""
+        self._board.remember(state["ended"], e.table(state, "extensions", e.Extension))
+        for fact in facts:
+            self.apply(fact)
         self._memories = {call.call_id: call for call in e.table(state, "calls", e.Call).values()}
 
     @property

@@ -60,6 +60,11 @@ class Publisher:
         self._armed: tuple[Guard, Stored | None] | None = None
 
     @property
+    def keys(self) -> Keys:
+        """The space's."""
+        return self._keys
+
+    @property
     def position(self) -> Position | None:
         """What this writer wrote last; None before an epoch is started and after Fenced or HistoryLost."""
         return None if self._written is None else self._written[0]
@@ -97,8 +102,8 @@ class Publisher:
                 return position
         raise BusUnreachable("the position or the lease changed under every attempt to start an epoch")
 
-    async def publish(self, edits: Iterable[Edit]) -> Position:
-        """Write one change and announce it; its position.
+    async def publish(self, edits: Iterable[Edit], trace: str = "", heard: float = 0.0) -> Position:
+        """Write one change and announce it; its position. ``trace``, ``heard``: as the change bears them.
 
         Must not be called while :attr:`undecided`. Raises Fenced or HistoryLost: nothing was written, an epoch must be
         started. Raises BusUnreachable: it is now undecided; the edits are kept here, :meth:`settle` goes on with them.
@@ -106,7 +111,8 @@ class Publisher:
         if self._under_way is not None:
             raise RuntimeError("a publish is undecided: settle it first")
         position, _ = self._own()
-        change = Change(Position(position.epoch, position.seq + 1), from_unix(self._clock()), tuple(edits))
+        position = Position(position.epoch, position.seq + 1)
+        change = Change(position, from_unix(self._clock()), tuple(edits), trace, heard)
         self._under_way = encode(self._keys, change, secrets.token_hex(8), self._log_length)
         return await self.settle()
 

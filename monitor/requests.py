@@ -27,6 +27,7 @@ from monitor.batch import Command
 from monitor.bus import Guard, heed_cancellation, send, translated
 from monitor.errors import BusUnreachable, CommandRefused, OutcomeUnknown, PbxError, StoreFailed
 from monitor.lease import Lease
+from monitor.measures import CommandMeasures
 from monitor.model.change import Position
 from monitor.model.keys import Keys, RequestKeys
 from monitor.model.requests import (
@@ -36,11 +37,11 @@ from monitor.model.requests import (
     Failure,
     Outcome,
     Request,
-    decode_outcome,
     decode_request,
     encode,
 )
 from monitor.model.wire import Malformed
+from monitor.outcomes import as_known, failed, result_of, undone
 
 MOST_IN_HAND = 64
 """Requests; more are left to be refused by their gateways."""
@@ -109,8 +110,16 @@ class Requests:
     """Listens for requests and sees to them. Run it only while leading."""
 
     def __init__(
-        self, redis: Redis, pbx: str, office: Office, execute: Execute, written: Written, records: Records
+        self,
+        redis: Redis,
+        pbx: str,
+        office: Office,
+        execute: Execute,
+        written: Written,
+        records: Records,
+        measures: CommandMeasures | None = None,
     ) -> None:
+        self._measures = CommandMeasures() if measures is None else measures
         self._redis = redis
         self._pbx = pbx
         self._keys = RequestKeys(pbx)
@@ -166,22 +175,41 @@ class Requests:
             self._log.warning("a request cannot be read", reason=str(error))
             return
         if len(self._in_hand) >= MOST_IN_HAND:
-            self._log.warning("too many requests in hand: one is left alone", command=request.command)
+            self._measures.left_alone += 1
+            self._log.warning(
+                "too many requests in hand: one is left alone", command=request.command, trace=request.trace
+            )
         elif request.id not in self._in_hand:
             self._in_hand.add(request.id)
             tasks.create_task(self._see_to(request))
 
     async def _see_to(self, request: Request) -> None:
+        self._measures.in_hand += 1
         try:
-            seconds = await self._claim(request)
-            if seconds is not None:
-                outcome = await self._outcome(request, asyncio.get_running_loop().time() + seconds)
-                await self._store(request, outcome)
-                await self._keep(request, outcome)
+            # Whatever is logged on the way to its end bears its trace.
+            with structlog.contextvars.bound_contextvars(trace=request.trace):
+                await self._claim_and_do(request)
         except BusUnreachable as error:
-            self._log.warning("a request's claim or outcome was lost", command=request.command, reason=str(error))
+            self._measures.unreachable += 1
+            text = "a request's claim or outcome was lost"
+            self._log.warning(text, command=request.command, trace=request.trace, reason=str(error))
         finally:
+            self._measures.in_hand -= 1
             self._in_hand.discard(request.id)
+
+    async def _claim_and_do(self, request: Request) -> None:
+        loop = asyncio.get_running_loop()
+        seconds = await self._claim(request)
+        if seconds is None:
+            self._measures.left_alone += 1
+            self._log.debug("a request is left alone", command=request.command, trace=request.trace)
+            return
+        began = loop.time()
+        outcome = await self._outcome(request, began + seconds)
+        took = loop.time() - began
+        self._measures.done(request.command, result_of(outcome), took)
+        await self._store(request, outcome)
+        await self._keep(request, outcome, took)
 
     # the claim
 
@@ -219,12 +247,12 @@ class Requests:
         except StoreFailed as error:
             self._log.error("no record can be kept of Idempotency-Keys", reason=str(error))
             text = "It was not done: the monitor could not keep a record of the Idempotency-Key."
-            return _failed(request, Failure("unavailable", "pbx_unreachable", text))
+            return failed(request, Failure("unavailable", "pbx_unreachable", text))
         if known is not None:
-            return _as_known(request, known.fingerprint, known.outcome)
+            return as_known(request, known.fingerprint, known.outcome)
         outcome = await self._carried_out(request, deadline)
         try:
-            if _undone(outcome):
+            if undone(outcome):
                 await self._records.abandon(once.digest)
             elif outcome.failure is None or outcome.failure.kind != "unknown":
                 await self._records.finish(once.digest, encode(outcome))
@@ -240,13 +268,13 @@ class Requests:
                 return Outcome(request.id, reply, None, live, book)
         except _TooLate:
             text = "It was not done: others were before it, and its time was up."
-            return _failed(request, Failure("too late", "too_late", text))
+            return failed(request, Failure("too late", "too_late", text))
         except CommandRefused as error:
-            return _failed(request, Failure(error.kind, error.code, str(error)))
+            return failed(request, Failure(error.kind, error.code, str(error)))
         except OutcomeUnknown as error:
-            return _failed(request, Failure("unknown", "outcome_unknown", str(error)))
+            return failed(request, Failure("unknown", "outcome_unknown", str(error)))
         except PbxError as error:
-            return _failed(request, Failure("unavailable", "pbx_unreachable", str(error)))
+            return failed(request, Failure("unavailable", "pbx_unreachable", str(error)))
 
     async def _positions(self, command: str) -> tuple[Position | None, Position | None]:
         """Where what was changed can be seen; none if that takes too long, as while the first reading is under way."""
@@ -281,7 +309,7 @@ class Requests:
             ("SET", self._keys.result(request.id), encode(outcome), "EX", kept),
             ("PUBLISH", self._keys.replies(request.gateway), encode(Done(request.id))),
         ]
-        if request.once is not None and _undone(outcome):
+        if request.once is not None and undone(outcome):
             stored.append(("DEL", self._keys.once(request.once.digest)))  # the next one under this key is a new attempt
         try:
             await send(self._redis, stored)
@@ -289,7 +317,7 @@ class Requests:
             await asyncio.sleep(0.2)
             await send(self._redis, stored)  # a connection that had died; storing it twice does no harm
 
-    async def _keep(self, request: Request, outcome: Outcome) -> None:
+    async def _keep(self, request: Request, outcome: Outcome, seconds: float) -> None:
         entry = AuditEntry(
             at=time.time(),
             pbx=self._pbx,
@@ -297,7 +325,7 @@ class Requests:
             client=request.client,
             command=request.command,
             arguments=masked(request.arguments),
-            result="success" if outcome.failure is None else outcome.failure.code,
+            result=result_of(outcome),
         )
         self._log.info(
             "command",
@@ -306,36 +334,17 @@ class Requests:
             command=entry.command,
             arguments=entry.arguments,
             result=entry.result,
+            position=None if outcome.live is None else str(outcome.live),
+            ms=round(seconds * 1000, 1),
+            trace=request.trace,
         )
         try:
             await self._records.audit(entry)
+            self._measures.audited += 1
         except StoreFailed as error:
+            self._measures.unaudited += 1
             self._log.error("the audit log is not kept", reason=str(error))
 
 
 class _TooLate(Exception):
     """The command's turn did not come in time."""
-
-
-def _undone(outcome: Outcome) -> bool:
-    """Whether nothing was done and another attempt may succeed."""
-    return outcome.failure is not None and outcome.failure.kind in ("unavailable", "too late")
-
-
-def _failed(request: Request, failure: Failure) -> Outcome:
-    return Outcome(request.id, None, failure)
-
-
-def _as_known(request: Request, fingerprint: str, stored: bytes | None) -> Outcome:
-    if request.once is not None and fingerprint != request.once.fingerprint:
-        text = "This Idempotency-Key was used for another request; use a new key for a new request."
-        return _failed(request, Failure("conflict", "idempotency_key_reused", text))
-    if stored is None:
-        text = "The same request was begun before and its end is not known; look at the PBX before you repeat it."
-        return _failed(request, Failure("unknown", "outcome_unknown", text))
-    try:
-        known = decode_outcome(stored)
-    except Malformed:
-        text = "The same request was done before by another version; its answer cannot be read any more."
-        return _failed(request, Failure("unknown", "outcome_unknown", text))
-    return Outcome(request.id, known.reply, known.failure, known.live, known.book)

@@ -146,6 +146,8 @@ def _queue(record: CallRecord, legs: Sequence[e.Leg], roster: Roster, at: float)
     if record.queue != held or record.queued_at is None:
         told = own.since if own is not None else None
         record.queued_at = at if told is None else moment(told).timestamp()
+    if record.first_queued_at is None:
+        record.first_queued_at = record.queued_at
 
 
 def _named(record: CallRecord, leg: e.Leg, roster: Roster, phones: PhoneIndex) -> e.Leg:

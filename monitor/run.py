@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
+from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from monitor.config import MonitorSettings, PbxSection
 from monitor.errors import ConfigError
+from monitor.measures import Measures
+from monitor.metrics.collector import MonitorCollector
 from monitor.mirror import Mirror
 from monitor.pbx.client import PbxSettings
 from monitor.pbx.database import Database, DatabaseSettings, greet
@@ -18,6 +22,7 @@ from monitor.pbx.told import ToldFact
 from monitor.pbx.webapi import ServedDatabase, WebApiSource
 from monitor.pbx.webapi_client import WebApiSettings
 from monitor.service import Service
+from monitor.stats.terms import Terms
 from monitor.store import Store
 from monitor.tracker import Tracker
 
@@ -25,10 +30,17 @@ STORE = "callmon.db"
 """The file in ``state_dir``."""
 
 
-async def run(settings: MonitorSettings, redis: Redis) -> None:
+async def run(
+    settings: MonitorSettings,
+    redis_of: Callable[[str], Redis],
+    started: Callable[[], None] = lambda: None,
+    registry: CollectorRegistry | None = None,
+) -> None:
     """Watch all PBXs of the settings until cancelled; on the way out each lease is given back.
 
-    Raises ConfigError if there is no PBX to watch, or a secret or the ``state_dir`` cannot be used.
+    ``redis_of`` gives the client for a PBX's keys. ``started`` is called once nothing of the settings stands in the way
+    any more and all of them are watched. ``registry``: is given what is measured. Raises ConfigError if there is no PBX
+    to watch, or a secret or the ``state_dir`` cannot be used.
     """
     if not settings.pbx:
         raise ConfigError("There is no [[pbx]] section: nothing to watch.")
@@ -36,13 +48,16 @@ async def run(settings: MonitorSettings, redis: Redis) -> None:
     store = Store(None if state_dir is None else state_dir / STORE)
     await store.open()
     try:
-        services = [service(section, settings, redis, store) for section in settings.pbx]
+        services = [service(section, settings, redis_of(section.name), store) for section in settings.pbx]
+        if registry is not None:
+            registry.register(MonitorCollector(services))
         async with asyncio.TaskGroup() as tasks:
             for section in settings.pbx:
                 if (offered := database(section)) is not None:
                     tasks.create_task(greet(offered, section.name))
             for watching in services:
                 tasks.create_task(watching.run())
+            started()
     finally:
         await store.close()
 
@@ -51,6 +66,7 @@ def service(
     section: PbxSection, settings: MonitorSettings, redis: Redis, store: Store
 ) -> Service[Fact] | Service[ToldFact]:
     """Wire up the service for one PBX. Raises ConfigError if its secret cannot be read."""
+    measures = Measures()
     if section.webapi:
         served = webapi_settings(section)
         return Service(
@@ -58,12 +74,15 @@ def service(
             section.name,
             redis,
             lambda: Mirror(settings.monitor.name, section.did_map),
-            lambda emit, _: WebApiSource(served, emit),
+            lambda emit, _: WebApiSource(served, emit, measures=measures.pbx),
             database=ServedDatabase(served),
             records=store,
             key_store=store,
+            terms=terms(section),
+            shelf=store,
             lease_ttl=settings.monitor.lease,
             log_length=settings.monitor.log_length,
+            measures=measures,
         )
     pbx = pbx_settings(section)
     return Service(
@@ -71,13 +90,22 @@ def service(
         section.name,
         redis,
         lambda: Tracker(settings.monitor.name, section.did_map),
-        lambda emit, may_mint: PbxSource(pbx, emit, may_mint),
+        lambda emit, may_mint: PbxSource(pbx, emit, may_mint, measures=measures.pbx),
         database=database(section),
         records=store,
         key_store=store,
+        terms=terms(section),
+        shelf=store,
         lease_ttl=settings.monitor.lease,
         log_length=settings.monitor.log_length,
+        measures=measures,
     )
+
+
+def terms(section: PbxSection) -> Terms:
+    """By which terms the PBX's day is counted."""
+    given = section.figures
+    return Terms(given.time_zone, given.answer_target, given.short_abandon, given.answer_targets)
 
 
 def pbx_settings(section: PbxSection) -> PbxSettings:

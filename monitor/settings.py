@@ -10,9 +10,9 @@ import os
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
@@ -32,7 +32,10 @@ class RedisSection(Section):
     """``[redis]``: the bus."""
 
     url: str = "redis://127.0.0.1:6379/0"
-    """``redis://[user:password@]host:port/db``, ``rediss://`` for TLS, ``unix://path``."""
+    """``redis://[user:password@]host:port/db``, ``rediss://`` for TLS, ``unix://path``; Sentinels and Clusters as
+    :mod:`monitor.servers` takes them."""
+    ca_file: Path | None = None
+    """Certificates of who signs the servers', in place of the system's."""
 
 
 class LogSection(Section):
@@ -40,6 +43,23 @@ class LogSection(Section):
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["human", "json"] = "human"
+
+
+_Port = Annotated[int, Field(ge=1, le=65_535)]
+
+
+class MetricsSection(Section):
+    """``[metrics]``: ``/metrics`` for Prometheus, of both programs, each on a port of its own.
+
+    Not on the gateway's own port: what stands before that would show the figures of the day to the world. No key is
+    asked for, so the address is this host's until somebody says otherwise.
+    """
+
+    host: str = Field(default="127.0.0.1", min_length=1)
+    monitor_port: _Port | None = None
+    """None: the monitor serves none."""
+    gateway_port: _Port | None = None
+    """None: the gateway serves none. Of several workers each takes the next port, from this one on."""
 
 
 class FileSettings(BaseSettings):
@@ -55,6 +75,7 @@ class FileSettings(BaseSettings):
 
     redis: RedisSection = RedisSection()
     log: LogSection = LogSection()
+    metrics: MetricsSection = MetricsSection()
 
     @classmethod
     def settings_customise_sources(

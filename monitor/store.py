@@ -1,4 +1,4 @@
-"""What must outlive Redis: API keys, Idempotency-Keys and the audit log, in one SQLite file of this monitor.
+"""What must outlive Redis, in one SQLite file of this monitor: API keys, Idempotency-Keys, the audit log, the figures.
 
 SQLite runs in a thread of its own, one statement after another. Every method commits before it returns. Without a file
 the same is kept in memory, for as long as the process runs.
@@ -38,6 +38,7 @@ _MIGRATIONS: Final = (
         pbx TEXT NOT NULL, name TEXT NOT NULL, changed_at REAL NOT NULL, record BLOB NOT NULL, PRIMARY KEY (pbx, name)
     );
     """,
+    "CREATE TABLE figures (pbx TEXT PRIMARY KEY, saved BLOB NOT NULL);",
 )
 """What leads from each version of the file (``user_version``) to the next."""
 
@@ -156,6 +157,18 @@ class Store:
         )
         await self._with(lambda db: db.execute(query, (row.pbx, row.name, row.changed_at, row.record)))
 
+    # figures of the day
+
+    async def figures(self, pbx: str) -> bytes | None:
+        """What was kept last of a PBX's; None if nothing was."""
+        query = "SELECT saved FROM figures WHERE pbx = ?"
+        row = await self._with(lambda db: db.execute(query, (pbx,)).fetchone())
+        return None if row is None else bytes(row[0])
+
+    async def keep_figures(self, pbx: str, data: bytes) -> None:
+        """Keep it in place of what was kept before."""
+        await self._with(lambda db: db.execute("REPLACE INTO figures (pbx, saved) VALUES (?, ?)", (pbx, data)))
+
     # within
 
     async def _with(self, work: Callable[[sqlite3.Connection], ResultT]) -> ResultT:
@@ -178,6 +191,7 @@ class Store:
         try:
             if self._path is not None:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._path.touch(mode=0o600)  # whom somebody called is nobody's business; SQLite's side files follow it
             connection = sqlite3.connect(self._path or ":memory:", check_same_thread=False)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA busy_timeout = 5000")

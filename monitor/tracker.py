@@ -30,6 +30,7 @@ from monitor.pbx.facts import (
     ParticipantsRead,
     QueueLoginsRead,
 )
+from monitor.pbx.facts_wire import Left
 
 
 class Tracker:
@@ -46,9 +47,11 @@ class Tracker:
         self._read: set[str] = set()
         self._memories: dict[int, e.Call] = {}
 
-    def remember(self, state: e.State) -> None:
-        """Take over what an earlier monitor stored of calls, before the first fact."""
-        self._board.remember(state["ended"])
+    def remember(self, state: e.State, facts: Iterable[Left | ContactsRead] = ()) -> None:
+        """Take over what an earlier monitor stored, and ``facts`` that held, before the first fact."""
+        self._board.remember(state["ended"], e.table(state, "extensions", e.Extension))
+        for fact in facts:
+            self.apply(fact)
         self._memories = {call.call_id: call for call in e.table(state, "calls", e.Call).values()}
 
     @property

@@ -12,14 +12,18 @@ from __future__ import annotations
 
 import asyncio
 import random
+import secrets
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import structlog
 
 from monitor.bus import heed_cancellation
 from monitor.errors import BusUnreachable, Fenced, HistoryLost
 from monitor.lease import Lease
+from monitor.measures import SpaceMeasures
 from monitor.model.change import Edit, Position
 from monitor.model.entities import State
 from monitor.pending import Pending
@@ -35,6 +39,24 @@ _BACKOFF_CAP = 2.0
 _log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _Gathered:
+    """What gathers for one change: its trace, and when the first of it was heard of (POSIX seconds; 0: not known)."""
+
+    trace: str
+    heard: float
+    edits: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A publish that is under way. ``began``: on the loop's clock."""
+
+    gathered: _Gathered
+    edits: int
+    began: float
+
+
 class SpaceWriter:
     """Keeps the store equal to ``state()``. ``ready()``: whether that is the whole state.
 
@@ -48,13 +70,18 @@ class SpaceWriter:
         state: Callable[[], State],
         ready: Callable[[], bool],
         heartbeat: float = HEARTBEAT,
+        measures: SpaceMeasures | None = None,
     ) -> None:
         self._publisher = publisher
         self._lease = lease
         self._state = state
         self._ready = ready
         self._heartbeat = heartbeat
+        self._measures = SpaceMeasures() if measures is None else measures
         self._pending = Pending()
+        self._gathered: _Gathered | None = None
+        self._sent: _Sent | None = None
+        self._log = _log.bind(pbx=publisher.keys.pbx, space=publisher.keys.space)
         self._wake = asyncio.Event()
         self._beat_at = 0.0
         self._failures = 0
@@ -76,10 +103,23 @@ class SpaceWriter:
             if waiting in self._waiting:
                 self._waiting.remove(waiting)
 
-    def changed(self, edits: Iterable[Edit]) -> None:
-        """The state has changed by ``edits``; without any it may have become ready."""
-        self._pending.add(edits)
+    def changed(self, edits: Iterable[Edit], heard: float = 0.0) -> str:
+        """The state has changed by ``edits``; without any it may have become ready.
+
+        ``heard``: when it was heard of, POSIX seconds; 0 if that is not known. The trace of the change in which it will
+        be published; empty without edits.
+        """
+        edits = tuple(edits)
         self._wake.set()
+        if not edits:
+            return ""
+        self._pending.add(edits)
+        before = self._gathered
+        if before is None:
+            self._gathered = _Gathered(secrets.token_hex(4), heard, len(edits))
+        else:  # what came first waits longest
+            self._gathered = _Gathered(before.trace, before.heard or heard, before.edits + len(edits))
+        return self._gathered.trace
 
     async def run(self) -> None:
         """Write until cancelled, or until fenced: raises Fenced when somebody else has the lease."""
@@ -95,12 +135,13 @@ class SpaceWriter:
         try:
             await self._write()
         except HistoryLost as error:
-            _log.warning("history lost: starting a new epoch", reason=str(error))
+            self._measures.lost += 1
+            self._log.warning("history lost: starting a new epoch", reason=str(error))
             self._wake.set()
         except Fenced as error:
             if not await self._lease.acquire():
                 raise
-            _log.warning("fenced, but the lease is ours: starting a new epoch", reason=str(error))
+            self._log.warning("fenced, but the lease is ours: starting a new epoch", reason=str(error))
             self._wake.set()
 
     async def _step_or_back_off(self) -> float:
@@ -109,12 +150,13 @@ class SpaceWriter:
             await self.step()
         except BusUnreachable as error:
             self._failures += 1
+            self._measures.unreachable += 1
             delay = random.uniform(0, min(_BACKOFF_CAP, _BACKOFF_BASE * 2 ** min(self._failures, 10)))  # noqa: S311
-            _log.warning("bus unreachable", reason=str(error), failures=self._failures, retry_in=round(delay, 3))
+            self._log.warning("bus unreachable", reason=str(error), failures=self._failures, retry_in=round(delay, 3))
             await asyncio.sleep(delay)
             return 0.0
         if self._failures:
-            _log.info("bus back", failures=self._failures)
+            self._log.info("bus back", failures=self._failures)
             self._failures = 0
         return max(0.0, self._beat_at - asyncio.get_running_loop().time())
 
@@ -130,10 +172,37 @@ class SpaceWriter:
             self._beat_at = now + self._heartbeat
         with self._telling():
             await self._publisher.settle()
+            self._published()
             if len(self._pending) > MANY_EDITS:
                 await self._start_epoch()
-            elif edits := self._pending.take():
-                await self._publisher.publish(edits)
+            elif self._gathered is not None:
+                await self._publish(self._gathered)
+
+    async def _publish(self, gathered: _Gathered) -> None:
+        edits, self._gathered = self._pending.take(), None
+        self._measures.merged += gathered.edits - len(edits)
+        if edits:
+            self._sent = _Sent(gathered, len(edits), asyncio.get_running_loop().time())
+            await self._publisher.publish(edits, gathered.trace, gathered.heard)
+            self._published()
+
+    def _published(self) -> None:
+        """What was under way, if anything was, is in the store."""
+        sent, self._sent = self._sent, None
+        if sent is None:
+            return
+        seconds = asyncio.get_running_loop().time() - sent.began
+        self._measures.publishes.add(seconds)
+        self._measures.edits += sent.edits
+        if sent.gathered.heard:
+            self._measures.ways.add(time.time() - sent.gathered.heard)
+        self._log.debug(
+            "published",
+            trace=sent.gathered.trace,
+            position=str(self._publisher.position),
+            edits=sent.edits,
+            ms=round(seconds * 1000, 1),
+        )
 
     async def _start(self) -> None:
         if self._ready() or await self._publisher.stored() is None:
@@ -144,8 +213,10 @@ class SpaceWriter:
 
     async def _start_epoch(self) -> None:
         self._pending.clear()  # in one step with the copy that start_epoch makes before it awaits
+        self._gathered = self._sent = None
         position = await self._publisher.start_epoch(self._state())
-        _log.info("epoch started", position=str(position))
+        self._measures.epochs += 1
+        self._log.info("epoch started", position=str(position))
 
     @contextmanager
     def _telling(self) -> Iterator[None]:

@@ -108,6 +108,11 @@ class RealBus:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}"
 
+    @property
+    def path(self) -> Path:
+        """Of its Unix socket."""
+        return self._directory / "socket"
+
     def client(self) -> Redis:
         client = connect(self.url)
         self._clients.append(client)
@@ -117,6 +122,7 @@ class RealBus:
         """Start it, with what a :meth:`stop` saved, and wait until it answers."""
         binary = os.environ.get("CALLMON_TEST_REDIS") or str(get_binary_path())
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self._directory)]
+        options += ["--unixsocket", str(self.path)]
         self._spawn([binary, *options])
         await until_async(lambda: _answers(self.port))
 
@@ -180,14 +186,19 @@ async def fake_bus() -> AsyncIterator[FakeBus]:
         await bus.aclose()
 
 
-async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+def only(client: Redis) -> Callable[[str], Redis]:
+    """That client, for whatever PBX."""
+    return lambda _: client
+
+
+async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     """Wait for what another task brings about. Raises TimeoutError."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110  # what is waited for is another's state, it has no event
             await asyncio.sleep(0.005)
 
 
-async def until_async(condition: Callable[[], Awaitable[bool]], seconds: float = 10.0) -> None:
+async def until_async(condition: Callable[[], Awaitable[bool]], seconds: float = 60.0) -> None:
     """The same for a condition that must be asked for."""
     async with asyncio.timeout(seconds):
         while not await condition():  # noqa: ASYNC110  # likewise

@@ -155,5 +155,5 @@ class Follower:
 
     async def leave(self) -> None:
         self._task.cancel()
-        _, still_running = await asyncio.wait([self._task], timeout=10)
+        _, still_running = await asyncio.wait([self._task], timeout=60)
         assert not still_running

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import suppress
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +18,8 @@ from gateway.cli import audit as audited
 from gateway.cli import check as checking
 from gateway.cli import demo as demonstration
 from gateway.cli import keys, look, processes
+from gateway.cli import record as recording
+from gateway.cli import top as terminal
 from monitor.errors import CallmonError
 
 app = typer.Typer(
@@ -37,6 +40,21 @@ Rate = Annotated[float, typer.Option(min=0.1, max=20_000, help="Calls a minute."
 Seed = Annotated[int, typer.Option(help="The same seed makes the same calls.")]
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"callmon {metadata.version('callmon')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Which one this is.")
+    ] = False,
+) -> None:
+    """Live call monitor for 3CX."""
+
+
 @app.command()
 def demo(
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Port of the gateway.")] = 8765,
@@ -45,9 +63,18 @@ def demo(
     rate: Rate = 60.0,
     seed: Seed = 42,
     control: Annotated[bool, typer.Option("--control", help="Also give a key that may change things.")] = False,
+    replay: Annotated[Path | None, typer.Option(metavar="FILE", help="Show what was recorded, instead.")] = None,
+    speed: Annotated[float, typer.Option(min=0.1, max=100.0, help="How much faster than life, with --replay.")] = 1.0,
+    browser: Annotated[
+        bool | None, typer.Option(help="Open the wall in a browser; where there is a screen that is done unasked.")
+    ] = None,
 ) -> None:
     """Show live calls of a simulated PBX: everything in one process on loopback."""
-    _run(demonstration.run(port, extensions, queues, rate, seed, control=control))
+    opens = demonstration.has_screen() if browser is None else browser
+    if replay is not None:
+        _run(demonstration.replay(port, replay, speed, opens=opens))
+        return
+    _run(demonstration.run(port, extensions, queues, rate, seed, control=control, opens=opens))
 
 
 @app.command()
@@ -110,6 +137,12 @@ def tail(
 
 
 @app.command()
+def top(url: Url = "http://127.0.0.1:8765", key: Key = "qRQi5xQj8SvI") -> None:
+    """Show calls, queues and agents live in the terminal."""
+    _run(terminal.run(url, key))
+
+
+@app.command()
 def snapshot(
     url: Url = "http://127.0.0.1:8765",
     key: Key = "qRQi5xQj8SvI",
@@ -120,9 +153,28 @@ def snapshot(
 
 
 @app.command()
-def check(config: Config = None) -> None:
+def check(
+    config: Config = None,
+    fix: Annotated[bool, typer.Option("--fix", help="Add the extensions that are not monitored yet.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before something is changed.")] = False,
+) -> None:
     """Try the settings against PBX and Redis, and say in words what is wrong."""
-    _run(checking.run(config))
+    asked = (lambda _: True) if yes else typer.confirm
+    _run(checking.run(config, asked if fix else None))
+
+
+@app.command()
+def record(
+    file: Annotated[Path, typer.Argument(help="A new file; compressed if it ends in .gz.")],
+    config: Config = None,
+    pbx: Annotated[str, typer.Option(help="Which one of the settings, if there are several.")] = "",
+    minutes: Annotated[float, typer.Option(min=0.01, max=1_440, help="How long.")] = 5.0,
+    client_id: Annotated[str, typer.Option(help="Another API client than the settings'.")] = "",
+    client_secret_file: Annotated[Path | None, typer.Option(help="A file that holds its secret.")] = None,
+    unmasked: Annotated[bool, typer.Option("--unmasked", help="Keep names and outside numbers.")] = False,
+) -> None:
+    """Keep what a PBX sends in a file, names and outside numbers masked, for ``demo --replay`` and tests."""
+    _run(recording.run(config, file, pbx, minutes, client_id, client_secret_file, unmasked=unmasked))
 
 
 @app.command()

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator
+import tempfile
+import time
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from gateway.cli.peers import Ask, add_peers
 from gateway.config import GatewaySettings
 from monitor import bus
 from monitor import run as monitor_run
 from monitor.config import MonitorSettings, PbxSection
 from monitor.errors import BusUnreachable, CommandRefused, PbxError, PbxRefused, TokenRefused
+from monitor.model.instants import from_unix
 from monitor.model.keys import Keys
 from monitor.pbx import webapi_answers as answers
 from monitor.pbx.client import PbxClient
@@ -22,6 +27,12 @@ from monitor.pbx.clock import PbxClock
 from monitor.pbx.database import Database
 from monitor.pbx.webapi_client import WebApiClient
 from monitor.pbx.webclient import WebClient
+from monitor.servers import Servers
+
+_SOON: Final = 14
+"""Days before a certificate's end in which somebody should see to it."""
+_APART: Final = 30.0
+"""Seconds by which the clocks may differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,34 +44,51 @@ class Finding:
     wrong: str = ""
 
 
-async def run(config: Path | None) -> int:
-    """Print a line for each thing that was tried; 1 if anything is wrong. Raises ConfigError."""
+async def run(config: Path | None, fix: Ask | None = None) -> int:
+    """Print a line for each thing that was tried; 1 if anything is wrong. Raises ConfigError.
+
+    ``fix``: asked before extensions are added to those that the API client monitors; None: nothing is changed.
+    """
     monitor, gateway = MonitorSettings.load(config), GatewaySettings.load(config)
     wrong = 0
-    async for finding in _findings(monitor, gateway):
+    async for finding in _findings(monitor, gateway, fix):
         wrong += bool(finding.wrong)
         print(f"{'WRONG' if finding.wrong else 'ok':<6}{finding.what}: {finding.wrong or finding.detail}", flush=True)
     print(f"\n{wrong} thing{'s' if wrong != 1 else ''} to put right." if wrong else "\nAll is well.")
     return 1 if wrong else 0
 
 
-async def _findings(monitor: MonitorSettings, gateway: GatewaySettings) -> AsyncIterator[Finding]:
+async def _findings(monitor: MonitorSettings, gateway: GatewaySettings, fix: Ask | None) -> AsyncIterator[Finding]:
     if not monitor.pbx:
         yield Finding(
             "settings", "", "there is no [[pbx]] section; name, url, client_id and client_secret belong there"
         )
     names = ", ".join(section.name for section in gateway.keys) or "none"
     yield Finding("keys", f"in the settings file: {names}; those made by command: callmon key list")
-    redis = bus.connect(monitor.redis.url)
+    yield _state_dir(monitor.monitor.state_dir)
+    servers = Servers(monitor.redis.url, monitor.redis.ca_file)
     try:
-        yield await _redis(redis)
+        yield await _redis(servers.of("check"))
         for section in monitor.pbx:
-            yield await _monitor(redis, section.name)
+            yield await _monitor(servers.of(section.name), section.name)
     finally:
-        await redis.aclose()
+        await servers.aclose()
     for section in monitor.pbx:
-        async for finding in _pbx(section):
+        async for finding in _pbx(section, fix):
             yield finding
+
+
+def _state_dir(folder: Path | None) -> Finding:
+    """Whether what must outlive Redis can be kept, as far as the user can tell who runs this."""
+    what = "state_dir"
+    if folder is None:
+        return Finding(what, "none in [monitor]: keys made by command, Idempotency-Keys and the audit log end with it")
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return Finding(what, f"{folder} can be written to")
+    except OSError as error:
+        wrong = f"{folder} cannot be written to: {error.strerror}; make it, and give it to the user the monitor runs as"
+        return Finding(what, "", wrong)
 
 
 async def _redis(redis: Redis) -> Finding:
@@ -108,7 +136,7 @@ async def _served(section: PbxSection) -> Finding:
         await client.close()
 
 
-async def _pbx(section: PbxSection) -> AsyncIterator[Finding]:
+async def _pbx(section: PbxSection, fix: Ask | None) -> AsyncIterator[Finding]:
     if section.webapi:
         yield await _served(section)
         return
@@ -131,8 +159,11 @@ async def _pbx(section: PbxSection) -> AsyncIterator[Finding]:
             )
             users = []
         if section.source != "activecalls":
-            yield await _call_control(client, what, {str(user.get("Number")) for user in users})
+            yield await _call_control(client, what, {str(user.get("Number")) for user in users}, fix)
         yield await _logins(client, what)
+        yield _certificate(client, what)
+        if users:
+            yield await _clock(client, what)
         if (database := monitor_run.database(section)) is not None:
             yield await _database(database, what)
     except PbxError as error:
@@ -141,7 +172,7 @@ async def _pbx(section: PbxSection) -> AsyncIterator[Finding]:
         await client.close()
 
 
-async def _call_control(client: PbxClient, what: str, extensions: set[str]) -> Finding:
+async def _call_control(client: PbxClient, what: str, extensions: set[str], fix: Ask | None) -> Finding:
     what = f"{what}, Call Control"
     try:
         visible = set((await client.full_state()).dns)
@@ -150,8 +181,44 @@ async def _call_control(client: PbxClient, what: str, extensions: set[str]) -> F
     missing = sorted(extensions - visible)
     if missing:
         some = ", ".join(missing[:5]) + (" …" if len(missing) > 5 else "")
-        return Finding(what, "", f"{len(missing)} extensions are not monitored ({some}): add them at the API client")
+        found = f"{len(missing)} extensions are not monitored ({some})"
+        if fix is None:
+            return Finding(what, "", f"{found}: add them at the API client, or let callmon check --fix do it")
+        return await _added(client, what, missing, found, fix)
     return Finding(what, f"{len(visible)} DNs monitored, all {len(extensions)} extensions among them")
+
+
+async def _added(client: PbxClient, what: str, missing: Collection[str], found: str, fix: Ask) -> Finding:
+    try:
+        done = await add_peers(client, missing, fix)
+        left = set(missing) - set((await client.full_state()).dns)
+    except PbxError as error:
+        return Finding(what, "", f"{found}, and the PBX does not let this client add them: {error}.")
+    return Finding(what, f"{found}: {done}", f"{found}: {done}" if left else "")
+
+
+def _certificate(client: PbxClient, what: str) -> Finding:
+    """Whether the PBX's certificate holds for a while yet."""
+    what, ends = f"{what}, certificate", client.measures.certificate_ends
+    if ends is None:
+        return Finding(what, "none is checked: the address is plain http, or verify is off")
+    days = int((ends - time.time()) // 86_400)
+    until = from_unix(ends)[:10]
+    if days < _SOON:
+        left = f"it holds until {until} only, {days} days more"
+        return Finding(what, "", f"{left}; 3CX renews its own, others must be renewed")
+    return Finding(what, f"holds until {until}")
+
+
+async def _clock(client: PbxClient, what: str) -> Finding:
+    """Whether PBX and this host agree on the time: calls bear the PBX's, logs and the audit this host's."""
+    what = f"{what}, clock"
+    told = (await client.active_calls()).server_now
+    if told is None:
+        return Finding(what, "the PBX tells its time with calls, and there are none now")
+    ahead = told - time.time()
+    words = f"the PBX's is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} this host's"
+    return Finding(what, words, f"{words}: let both keep time by NTP" if abs(ahead) > _APART else "")
 
 
 async def _database(database: Database, what: str) -> Finding:

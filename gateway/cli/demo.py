@@ -1,12 +1,19 @@
 """``callmon demo``: simulated PBX, monitor, in-process Redis and gateway in one process.
 
 Only the PBX and the bus's server are stand-ins; every line between them is what runs in production: HTTP and WebSocket
-to the PBX, the bus's transactions and pub/sub, HTTP and WebSocket to the clients.
+to the PBX, the bus's transactions and pub/sub, HTTP and WebSocket to the clients. With ``--replay`` a recording is
+played in place of the simulated PBX.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+import secrets
+import sys
+import webbrowser
+from collections.abc import Callable
+from pathlib import Path
 
 import fakeredis
 from pydantic import SecretStr
@@ -18,57 +25,115 @@ from gateway.config import GatewaySection
 from monitor import logs
 from monitor import run as monitor_run
 from monitor.config import MonitorSettings, PbxSection
+from monitor.recording import format as recordings
+from monitor.recording.player import Player
 from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
 
 DEMO_KEY = "qRQi5xQj8SvI"
 """The demo key of the documented interface: it reads and changes nothing."""
 _PBX = "demo"
+_DISPLAY = ApiKey("demo", digest_of(DEMO_KEY), _PBX, frozenset({"read", "contacts"}))
 
 
-async def run(port: int, extensions: int, queues: int, rate: float, seed: int, *, control: bool = False) -> None:
+def has_screen() -> bool:
+    """Whether somebody sits before it who would see a browser: not a script, a container or a line to a server."""
+    graphical = sys.platform in ("darwin", "win32") or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))
+    return graphical and sys.stdout.isatty() and "SSH_CONNECTION" not in os.environ
+
+
+async def run(
+    port: int,
+    extensions: int,
+    queues: int,
+    rate: float,
+    seed: int,
+    *,
+    control: bool = False,
+    opens: bool = False,
+) -> None:
     """Until cancelled; prints what to try next. ``control``: with a second key, which may change things.
 
-    Raises ConfigError if the port is taken.
+    ``opens``: show the wall in a browser. Raises ConfigError if the port is taken.
     """
     logs.configure("warning", "human")
     own_commands.load()
     simulated = SimulatorSettings(extensions=extensions, queues=queues, rate=rate, seed=seed)
-    server = fakeredis.FakeServer()
-    monitor_bus, gateway_bus = (fakeredis.FakeAsyncRedis(server=server) for _ in range(2))
-    keys = [ApiKey("demo", digest_of(DEMO_KEY), _PBX, frozenset({"read", "contacts"}))]
+    keys = [_DISPLAY]
     control_key = new_key() if control else None
     if control_key is not None:
         scopes = frozenset({"read", "contacts", "control", "admin"})
         keys.append(ApiKey("demo control", digest_of(control_key), _PBX, scopes))
-    async with SimulatedPbx(simulated) as pbx, asyncio.TaskGroup() as tasks:
+    async with SimulatedPbx(simulated) as pbx:
         section = PbxSection(
             name=_PBX, url=pbx.url, client_id=pbx.client_id, client_secret=SecretStr(pbx.client_secret)
         )
-        watching = tasks.create_task(monitor_run.run(MonitorSettings(pbx=(section,)), monitor_bus))
+        what = f"a simulated 3CX ({extensions} extensions, {queues} queues, {rate:g} calls a minute) at {pbx.url}"
+        await _show(port, section, keys, lambda address: _welcome(address, what, _control(address, control_key)), opens)
+
+
+async def replay(port: int, file: Path, speed: float, *, opens: bool = False) -> None:
+    """Until cancelled: show what was recorded, ``speed`` times as fast; ``opens`` as above. Raises ConfigError."""
+    logs.configure("warning", "human")
+    own_commands.load()
+    recording = recordings.read(file)
+    async with Player(recording, speed) as pbx, asyncio.TaskGroup() as tasks:
+        section = PbxSection.model_validate(
+            {
+                "name": _PBX,
+                "url": pbx.url,
+                "client_id": "replay",
+                "client_secret": secrets.token_urlsafe(),
+                "source": recording.header.source,
+                **pbx.settings,
+            }
+        )
+        what = f"{file.name} ({recording.seconds:.0f} seconds, {speed:g} times as fast as life)"
+        ending = tasks.create_task(_say_the_end(pbx))
+        try:
+            await _show(port, section, [_DISPLAY], lambda address: _welcome(address, what), opens)
+        finally:
+            ending.cancel()
+
+
+async def _say_the_end(pbx: Player) -> None:
+    await pbx.ended.wait()
+    print("That was all of the recording; the wall stays as it was at its end.", flush=True)
+
+
+async def _show(port: int, section: PbxSection, keys: list[ApiKey], welcome: Callable[[str], str], opens: bool) -> None:
+    server = fakeredis.FakeServer()
+    monitor_bus, gateway_bus = (fakeredis.FakeAsyncRedis(server=server) for _ in range(2))
+    async with asyncio.TaskGroup() as tasks:
+        watching = tasks.create_task(monitor_run.run(MonitorSettings(pbx=(section,)), lambda _: monitor_bus))
         try:
             settings = GatewaySection(port=port)
-            async with gateway_run.serving([_PBX], KeyTable(keys), settings, gateway_bus) as gateway:
-                print(_welcome(gateway.address, pbx.url, simulated, control_key), flush=True)
+            async with gateway_run.serving([_PBX], KeyTable(keys), settings, lambda _: gateway_bus) as gateway:
+                print(welcome(gateway.address), flush=True)
+                if opens:
+                    await asyncio.to_thread(webbrowser.open, _wall(gateway.address))
                 await gateway.ended()
         finally:
             watching.cancel()
 
 
-def _welcome(address: str, pbx: str, simulated: SimulatorSettings, control_key: str | None) -> str:
+def _wall(address: str) -> str:
+    return f"{address}/wall#key={DEMO_KEY}"
+
+
+def _welcome(address: str, what: str, more: str = "") -> str:
     stream = address.replace("http", "ws", 1)
     return f"""
-callmon demo: live calls of a simulated 3CX ({simulated.extensions} extensions, {simulated.queues} queues, \
-{simulated.rate:g} calls a minute) at {pbx}
+callmon demo: live calls of {what}
 
-  wallboard           {address}/wall#key={DEMO_KEY}
-  what runs here      {address}/
+  wallboard           {_wall(address)}
+  what runs here      {address}/#key={DEMO_KEY}
   calls now           curl {address}/webapi/{DEMO_KEY}/pbx.callsinfo.get
   free agents         curl '{address}/webapi/{DEMO_KEY}/queue.free.get?num=800'
   changes, readable   .venv/bin/callmon tail --url {address} --key {DEMO_KEY}
   changes, as frames  .venv/bin/python -m websockets '{stream}/webapi/{DEMO_KEY}/stream?topics=calls,queues'
 
-{_control(address, control_key)}
-The key {DEMO_KEY} only reads. Ctrl-C ends it."""
+{more}
+The key {DEMO_KEY} only reads. Your own PBX: README.md, "Connect your own PBX". Ctrl-C ends it."""
 
 
 def _control(address: str, key: str | None) -> str:

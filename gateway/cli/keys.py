@@ -21,10 +21,10 @@ from gateway.auth import SCOPES, ApiKey, digest_of, new_key, toml_block
 from gateway.config import GatewaySettings
 from gateway.keychanges import KeyChanges
 from gateway.visibility import Limits
-from monitor import bus
 from monitor.errors import ConfigError
 from monitor.model.apikeys import Budgets
 from monitor.model.instants import instant
+from monitor.servers import Servers
 
 Config = Annotated[Path | None, typer.Option("--config", "-c", envvar="CALLMON_CONFIG", help="Settings file.")]
 Pbx = Annotated[str, typer.Option(help="Name of the PBX that it is for; needed if there are several.")]
@@ -119,11 +119,12 @@ async def _with(config: Path | None, pbx: str, work: Callable[[KeyChanges], Awai
         raise ConfigError(f"Name the PBX with --pbx; known are: {', '.join(names) or 'none'}.")
     if pbx and names and pbx not in names:
         raise ConfigError(f"There is no PBX {pbx!r}; known are: {', '.join(names)}.")
-    redis = bus.connect(settings.redis.url)
+    servers = Servers(settings.redis.url, settings.redis.ca_file)
+    name = pbx or names[0]
     try:
-        return await work(KeyChanges(redis, pbx or names[0]))
+        return await work(KeyChanges(servers.of(name), name))
     finally:
-        await redis.aclose()
+        await servers.aclose()
 
 
 def _say_if_not_kept(kept: bool) -> None:

@@ -17,7 +17,7 @@ _CALL_WORDS = {"Ringing": "rings", "Dialing": "calls", "Connected": "talks"}
 async def tail(url: str, key: str, topics: str, as_json: bool) -> None:
     """Print changes until cancelled. Raises StreamRefused, ConfigError."""
     wanted = _topics(topics)
-    async with StreamClient(_stream(url), key, wanted) as client:
+    async with StreamClient(stream_address(url), key, wanted) as client:
         async for update in client:
             for line in _json_lines(update) if as_json else _lines(update):
                 print(line, flush=True)
@@ -25,7 +25,7 @@ async def tail(url: str, key: str, topics: str, as_json: bool) -> None:
 
 async def snapshot(url: str, key: str, topics: str) -> None:
     """Print the state once. Raises StreamRefused, ConfigError."""
-    async with StreamClient(_stream(url), key, _topics(topics)) as client:
+    async with StreamClient(stream_address(url), key, _topics(topics)) as client:
         async for update in client:
             if update.kind == "snapshot":
                 state = {"epoch": update.position.epoch, "seq": update.position.seq, "state": update.state}
@@ -42,7 +42,8 @@ def _topics(text: str) -> tuple[str, ...]:
     return topics
 
 
-def _stream(url: str) -> str:
+def stream_address(url: str) -> str:
+    """Of the stream at a gateway's address. Raises ConfigError if it is not one."""
     if not url.startswith(("http://", "https://")):
         raise ConfigError(f"{url!r} is not a gateway's address; it looks like http://127.0.0.1:8765")
     return "ws" + url.removeprefix("http").rstrip("/") + "/webapi/stream"

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from gateway import own_commands
 from gateway import run as gateway_run
 from gateway.cli.workers import WORKER, as_worker, supervise
 from gateway.config import GatewaySettings
-from monitor import bus, logs
+from monitor import exposition, logs, notify
 from monitor import run as monitor_run
 from monitor.config import MonitorSettings
 from monitor.errors import ConfigError
+from monitor.servers import Servers
 from monitor.simulator import pbx as simulated
 from monitor.simulator.switches import Switches
 
@@ -29,9 +33,13 @@ async def monitor(config: Path | None) -> None:
     logs.configure(settings.log.level, settings.log.format)
     if settings.monitor.state_dir is None:
         _log.warning("no state_dir in [monitor]: the audit log and Idempotency-Keys are kept for this run only")
-    redis = bus.connect(settings.redis.url)
+    redis = Servers(settings.redis.url, settings.redis.ca_file)
+    watching = "watching " + ", ".join(section.name for section in settings.pbx)
+    metrics = settings.metrics
     try:
-        await monitor_run.run(settings, redis)
+        async with _metrics("monitor", metrics.host, metrics.monitor_port) as registry:
+            work = monitor_run.run(settings, redis.of, lambda: notify.ready(watching), registry)
+            await notify.looked_after(work)
     finally:
         await redis.aclose()
 
@@ -46,15 +54,43 @@ async def gateway(config: Path | None, port: int | None, workers: int = 1) -> No
     section = settings.gateway if port is None else settings.gateway.model_copy(update={"port": port})
     if workers > 1:
         arguments = [*(("--config", str(config)) if config is not None else ()), "--port", str(section.port)]
-        await supervise(workers, arguments, section.host, section.port, section.stream.drain)
+        await notify.looked_after(supervise(workers, arguments, section.host, section.port, section.stream.drain))
         return
-    redis = bus.connect(settings.redis.url)
+    redis = Servers(settings.redis.url, settings.redis.ca_file)
+    worker = WORKER in os.environ
+    metrics_port = settings.metrics.gateway_port
+    if metrics_port is not None:
+        metrics_port += int(os.environ.get(WORKER, "0"))
     try:
-        worker = WORKER in os.environ
-        serving = gateway_run.run(settings.pbx_names, settings.key_table(), section, redis, shared=worker)
-        await (as_worker(serving) if worker else serving)
+        async with _metrics("gateway", settings.metrics.host, metrics_port) as registry:
+            serving = gateway_run.run(
+                settings.pbx_names,
+                settings.key_table(),
+                section,
+                redis.of,
+                shared=worker,
+                started=_serving,
+                registry=registry,
+            )
+            await (as_worker(serving) if worker else notify.looked_after(serving))
     finally:
         await redis.aclose()
+
+
+@asynccontextmanager
+async def _metrics(program: str, host: str, port: int | None) -> AsyncIterator[CollectorRegistry | None]:
+    """Serve metrics on this port; None: nothing is measured. Raises ConfigError."""
+    if port is None:
+        yield None
+        return
+    registry = exposition.new_registry(program)
+    async with exposition.exposed(registry, host, port) as address:
+        _log.info("metrics", address=address)
+        yield registry
+
+
+def _serving(address: str) -> None:
+    notify.ready(f"serving {address}")
 
 
 async def simulate(*, latency: str, **settings: object) -> None:

@@ -41,6 +41,10 @@ class Change(Struct, frozen=True):
     at: str
     """When it was published: an instant."""
     edits: tuple[Edit, ...]
+    trace: str = ""
+    """The id under which both sides' logs speak of it; clients are not told."""
+    heard: float = 0.0
+    """POSIX seconds on the monitor's clock: when the first of what it tells was heard of; 0 if that is not known."""
 
 
 def epoch_name(unix_ms: int, newest_seen: str | None, suffix: str) -> str:

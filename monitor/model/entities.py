@@ -11,6 +11,16 @@ from typing import Literal, TypeAlias, TypeVar
 
 from msgspec import Struct, field
 
+from monitor.model.figures import (
+    EXTENSION_STATS,
+    PBX_STATS,
+    QUEUE_STATS,
+    ExtensionStats,
+    Figure,
+    PbxStats,
+    QueueStats,
+)
+
 Direction: TypeAlias = Literal["FromExternal", "FromInternal", "Inbound", "Outbound", "External", "Internal"]
 CallState: TypeAlias = Literal["Unknown", "Initiating", "Routing", "Talking", "Transferring", "Rerouting"]
 DnType: TypeAlias = Literal[
@@ -162,6 +172,9 @@ class Extension(Struct, frozen=True, rename="camel"):
     extgroups: tuple[str, ...] = ()
     monitored: bool = True
     """Whether the API client sees this extension's calls through Call Control."""
+    presence_since: str | None = None
+    """Since when it is enabled or not, registered or not, logged in to these queues, in this profile; null while none
+    of that has changed since the monitor started. Who is free, is so since the later of this and ``since``."""
 
 
 class Agent(Struct, frozen=True, rename="camel"):
@@ -305,10 +318,15 @@ class System(Struct, frozen=True, rename="camel"):
     """By which rule an agent counts as free, in words."""
     unmonitored: int
     """Extensions whose legs Call Control does not show to this API client."""
+    time_zone: str = ""
+    """The PBX's time zone, an IANA name; empty if it does not say."""
 
 
 class EndedCall(Struct, frozen=True, rename="camel"):
-    """A call that ended: the last 1,000, or those of the last 24 hours. Topic ``ended``."""
+    """A call that ended: 1,000 of the last 24 hours. Topic ``ended``.
+
+    Of more than that the oldest are dropped, but callers from outside who were missed or gave up only after all others.
+    """
 
     call_id: int = field(name="callID")
     direction: Direction
@@ -330,6 +348,8 @@ class EndedCall(Struct, frozen=True, rename="camel"):
     groups: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
     extgroups: tuple[str, ...] = ()
+    queued_at: str | None = None
+    """When the caller first came into a queue; null if into none."""
 
     @property
     def id(self) -> str:
@@ -337,7 +357,9 @@ class EndedCall(Struct, frozen=True, rename="camel"):
         return f"{self.call_id}@{self.started_at}"
 
 
-Entity: TypeAlias = Call | Extension | Queue | RingGroup | Ivr | Line | ExtensionGroup | Contact | System | EndedCall
+Entity: TypeAlias = (
+    Call | Extension | Queue | RingGroup | Ivr | Line | ExtensionGroup | Contact | System | EndedCall | Figure
+)
 
 TOPICS: dict[str, type[Entity]] = {
     "system": System,
@@ -349,6 +371,9 @@ TOPICS: dict[str, type[Entity]] = {
     "lines": Line,
     "extgroups": ExtensionGroup,
     "ended": EndedCall,
+    QUEUE_STATS: QueueStats,
+    EXTENSION_STATS: ExtensionStats,
+    PBX_STATS: PbxStats,
 }
 """The live topics, in the order in which they are listed to clients."""
 

@@ -5,6 +5,8 @@ is a history of its own: ``live`` (calls, extensions, queues …) and ``book`` (
 
 ========================================= ======= ==============================================================
 ``callmon:{pbx}:lease``                   string  name of the monitor that may write, with expiry
+``callmon:{pbx}:figures``                 string  what is counted of the day, msgpack
+``callmon:{pbx}:directory``               string  the PBX's directory as last read, msgpack
 ``callmon:{pbx}:<space>:position``        hash    ``epoch``, ``seq``, ``id`` of the last publish, ``at`` heartbeat
 ``callmon:{pbx}:<space>:state:<topic>``   hash    entity's id → entity, msgpack
 ``callmon:{pbx}:<space>:log``             stream  recent changes; a change's entry id is ``<seq>-0``, field ``change``
@@ -54,6 +56,16 @@ class Keys:
     def lease(self) -> str:
         """Shared by all spaces of the PBX."""
         return f"callmon:{{{self.pbx}}}:lease"
+
+    @property
+    def figures(self) -> str:
+        """What is counted of the day, for the next monitor."""
+        return f"callmon:{{{self.pbx}}}:figures"
+
+    @property
+    def directory(self) -> str:
+        """The PBX's directory, for the next monitor."""
+        return f"callmon:{{{self.pbx}}}:directory"
 
     @property
     def position(self) -> str:

@@ -33,7 +33,8 @@ class Once(Struct, frozen=True, array_like=True):
 class Request(Struct, frozen=True, array_like=True):
     """A command as a gateway sends it. ``arguments``: documented names and values, checked.
 
-    ``key`` (its name) and ``client`` (address) are for the audit log. ``gateway``: who waits for the answer.
+    ``key`` (its name) and ``client`` (address) are for the audit log. ``gateway``: who waits for the answer. ``trace``:
+    the id under which both sides' logs speak of it; empty from a gateway of before there was one.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Request(Struct, frozen=True, array_like=True):
     key: str
     client: str
     once: Once | None = None
+    trace: str = ""
 
 
 class Failure(Struct, frozen=True, array_like=True):

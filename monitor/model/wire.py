@@ -36,6 +36,9 @@ class _WireChange(Struct, frozen=True, array_like=True, tag="change"):
     seq: int
     at: str
     edits: tuple[_WireEdit, ...]
+    # A reader of before these two overlooks them, and in an entry of before they are as here.
+    trace: str = ""
+    heard: float = 0.0
 
 
 class Heartbeat(Struct, frozen=True, array_like=True, tag="position"):
@@ -76,7 +79,8 @@ def decode_entity(topic: str, data: bytes | Raw) -> Entity:
 def encode_change(change: Change) -> bytes:
     """The change in msgpack, as it stands in the log and is announced."""
     edits = tuple(_WireEdit(e.topic, e.id, _raw(e.before), _raw(e.after)) for e in change.edits)
-    return _encoder.encode(_WireChange(change.position.epoch, change.position.seq, change.at, edits))
+    position = change.position
+    return _encoder.encode(_WireChange(position.epoch, position.seq, change.at, edits, change.trace, change.heard))
 
 
 def encode_heartbeat(heartbeat: Heartbeat) -> bytes:
@@ -93,7 +97,7 @@ def decode_announcement(data: bytes) -> Announcement:
     if isinstance(message, Heartbeat):
         return message
     edits = tuple(Edit(e.topic, e.id, _entity(e.topic, e.before), _entity(e.topic, e.after)) for e in message.edits)
-    return Change(Position(message.epoch, message.seq), message.at, edits)
+    return Change(Position(message.epoch, message.seq), message.at, edits, message.trace, message.heard)
 
 
 def decode_change(data: bytes) -> Change:

@@ -15,12 +15,15 @@ from urllib.parse import quote, urlencode
 
 from monitor.errors import OutcomeUnknown, PbxError, PbxGarbled, PbxRefused, TokenRefused
 from monitor.model.wire import to_json
+from monitor.model.zones import ZoneRow
 from monitor.pbx import rows
 from monitor.pbx.events import FullState, parse_full_state, parse_participant
 from monitor.pbx.facts import ActiveCall, Participant, Source, SystemRow
+from monitor.pbx.measures import PbxMeasures
 from monitor.pbx.paging import PAGE, Query, read_all
+from monitor.pbx.tape import NoTape, Tape
 from monitor.pbx.token import Claims, Granted, TokenOwner
-from monitor.pbx.tolerant import integer, text
+from monitor.pbx.tolerant import integer, objects, text
 from monitor.pbx.transport import Answer, Transport, tls_context
 
 XAPI: Final = "/xapi/v1"
@@ -74,7 +77,7 @@ class PbxClient:
     """One API client's connections to one PBX. To be closed.
 
     Every method raises PbxUnreachable, PbxRefused, TokenRefused or PbxGarbled; see :mod:`monitor.errors`. The
-    constructor raises ConfigError if ``ca_file`` cannot be read.
+    constructor raises ConfigError if ``ca_file`` cannot be read. ``tape`` is told all that the PBX says.
     """
 
     def __init__(
@@ -82,14 +85,24 @@ class PbxClient:
         settings: PbxSettings,
         may_mint: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = time.monotonic,
+        measures: PbxMeasures | None = None,
+        tape: Tape | None = None,
     ) -> None:
+        self.tape: Tape = NoTape() if tape is None else tape
+        self.measures = PbxMeasures() if measures is None else measures
         self.settings = settings
         self.tls = tls_context(settings.url, settings.ca_file, verify=settings.verify)
         """For the event socket; None if the address is not ``https``."""
         self._transport = Transport(
-            settings.url, self.tls, settings.request_timeout, settings.connect_timeout, settings.parallel_reads
+            settings.url,
+            self.tls,
+            settings.request_timeout,
+            settings.connect_timeout,
+            settings.parallel_reads,
+            self.measures,
+            self.tape,
         )
-        self.tokens = TokenOwner(self._grant, may_mint, clock)
+        self.tokens = TokenOwner(self._grant, may_mint, clock, measures=self.measures)
 
     async def close(self) -> None:
         """Close all connections. May be called again."""
@@ -175,6 +188,21 @@ class PbxClient:
         if not isinstance(answer, dict):
             raise PbxGarbled("SystemStatus is not an object.")
         return rows.system(answer)
+
+    async def time_zone(self) -> str:
+        """What ``OfficeHours`` calls the PBX's time zone: an Id of ``Defs/TimeZones`` or a name; empty: none is set."""
+        answer = await self.get_json(f"{XAPI}/OfficeHours", {"$select": "TimeZoneId"})
+        if not isinstance(answer, dict):
+            raise PbxGarbled("OfficeHours is not an object.")
+        return text(answer, "TimeZoneId")
+
+    async def time_zones(self, told: str) -> tuple[ZoneRow, ...]:
+        """The rows of ``Defs/TimeZones`` that are known as this. Their Ids are texts, so it is no paged reading."""
+        quoted = told.replace("'", "''")
+        known = " or ".join(f"{name} eq '{quoted}'" for name in ("Id", "IanaName", "WindowsName"))
+        answer = await self.get_json(f"{XAPI}/Defs/TimeZones", {"$filter": known})
+        listed = answer.get("value") if isinstance(answer, dict) else None
+        return tuple(rows.zone(row) for row in objects(listed))
 
     async def whoami(self) -> Claims:
         """The roles that the PBX gives this API client."""

@@ -20,6 +20,11 @@ class PbxClock:
         self._wall = wall
         self._ahead: float | None = None
 
+    @property
+    def ahead_of_ours(self) -> float | None:
+        """Seconds by which the PBX's wall clock is ahead of our own; None until it has told its time."""
+        return None if self._ahead is None else self._ahead - (self._wall() - self.now())
+
     def at(self, moment: float) -> float:
         """The PBX's wall clock at a moment of our monotonic one: POSIX seconds."""
         ahead = self._ahead if self._ahead is not None else self._wall() - self.now()

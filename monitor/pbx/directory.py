@@ -14,6 +14,7 @@ import structlog
 
 from monitor.errors import PbxRefused
 from monitor.model.entities import Contact
+from monitor.model.zones import iana_name
 from monitor.pbx import rows
 from monitor.pbx.amendments import Amendment, listing
 from monitor.pbx.client import XAPI, PbxClient
@@ -91,6 +92,7 @@ class DirectoryReader:
         self._client, self._clock = client, clock
         self._told: set[str] = set()
         self._plain: set[str] = set()
+        self._zone = ("", "")
 
     async def directory(self) -> DirectoryRead:
         """All of the directory."""
@@ -105,6 +107,7 @@ class DirectoryReader:
         inbound_rules = tasks.add(self._part(_INBOUND_RULES))
         peers = tasks.add(self._part(_PEERS))
         system = tasks.add(self._system())
+        time_zone = tasks.add(self._time_zone())
         await tasks.done()
         return DirectoryRead(
             users=users.result(),
@@ -114,7 +117,7 @@ class DirectoryReader:
             trunks=trunks.result(),
             departments=departments.result(),
             inbound_rules=inbound_rules.result(),
-            system=system.result(),
+            system=replace(system.result(), time_zone=time_zone.result()),
             at=self._clock.at(asked),
             peers=peers.result(),
         )
@@ -193,6 +196,18 @@ class DirectoryReader:
         except PbxRefused as refused:
             self._refused("SystemStatus", refused)
             return SystemRow()
+
+    async def _time_zone(self) -> str:
+        """Its IANA name; what is told is looked up only when it is another one."""
+        try:
+            told = await self._client.time_zone()
+            if told != self._zone[0]:
+                self._zone = told, iana_name(told, await self._client.time_zones(told)) or ""
+        except PbxRefused as refused:
+            self._refused("OfficeHours", refused)
+            return ""
+        self._told.discard("OfficeHours")
+        return self._zone[1]
 
     def _refused(self, name: str, refused: PbxRefused) -> None:
         if name not in self._told:

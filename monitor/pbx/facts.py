@@ -178,11 +178,13 @@ class PeerRow:
 
 @dataclass(frozen=True, slots=True)
 class SystemRow:
-    """What SystemStatus says."""
+    """What SystemStatus and OfficeHours say."""
 
     version: str = ""
     fqdn: str = ""
     max_sim_calls: int | None = None
+    time_zone: str = ""
+    """An IANA name, from OfficeHours; empty if the PBX does not say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from monitor.pbx.clock import PbxClock
 from monitor.pbx.events import DnChanged, Event, Irrelevant, Removed, Upserted, parse_event
 from monitor.pbx.participants import ParticipantFact, Participants
 from monitor.pbx.together import together
+from monitor.pbx.transport import certificate_ends
 
 _PATH: Final = f"{CALL_CONTROL}/ws"
 _LARGEST_MESSAGE: Final = 4 * 1024 * 1024
@@ -30,6 +31,8 @@ _CLOSE_WITHIN: Final = 1.0
 _LOOK_EVERY: Final = 0.01
 _FRAMES_READ_AHEAD: Final = 1024
 """Beyond these the socket is not read for a while: the PBX's side fills up, nothing is dropped here."""
+
+_KINDS: Final = {Upserted: "upserted", Removed: "removed", DnChanged: "dn_changed", Irrelevant: "other"}
 
 _log = structlog.get_logger(__name__)
 
@@ -75,7 +78,11 @@ class Listener:
         """
         self._token = token = await self._client.tokens.get(unlike=self._token)
         socket = await self._connect(token)
-        settings = self._client.settings
+        settings, measures = self._client.settings, self._client.measures
+        measures.sockets["opened"] += 1
+        self._client.tape.opened()
+        peer = socket.transport.get_extra_info("peercert")
+        measures.certificate_ends = certificate_ends(peer) or measures.certificate_ends
         self._participants = Participants(self._client, self._emit, self._clock, settings.parallel_reads, on_full)
         try:
             on_open()
@@ -84,6 +91,7 @@ class Listener:
             )
         finally:
             self._participants = None
+            measures.sockets["ended"] += 1
             await _close(socket)
         raise AssertionError("the parts of a session end with an error")
 
@@ -107,12 +115,15 @@ class Listener:
         except InvalidStatus as error:
             raise self._turned_away(error, token) from error
         except TimeoutError as error:
+            self._client.tape.turned_away(None)
             raise PbxUnreachable("The PBX did not open the event socket in time.") from error
         except (OSError, WebSocketException, ValueError) as error:
+            self._client.tape.turned_away(None)
             raise PbxUnreachable(f"The event socket cannot be opened: {error}.") from error
 
     def _turned_away(self, error: InvalidStatus, token: str) -> PbxError:
         response = error.response
+        self._client.tape.turned_away(response.status_code)
         if response.status_code == 401:
             self._client.tokens.refused(token)
             return TokenRefused("The PBX refuses our token at the event socket.")
@@ -130,19 +141,23 @@ class Listener:
             while True:
                 message = await socket.recv()
                 heard = self._clock.now()
+                self._client.tape.heard(message)
                 try:
                     event = parse_event(message)
                 except PbxGarbled as error:
                     garbled += 1
+                    self._client.measures.events["garbled"] += 1
                     if garbled == 1:
                         _log.warning("an event cannot be understood; reading everything", reason=str(error))
                     participants.want_full()
                 else:
                     self._apply(event, heard, participants)
         except ConnectionClosed as closed:
+            self._client.tape.closed(*((None, "") if closed.rcvd is None else (closed.rcvd.code, closed.rcvd.reason)))
             raise PbxUnreachable(_why(closed, self._client.settings.ping_timeout)) from closed
 
     def _apply(self, event: Event, heard: float, participants: Participants) -> None:
+        self._client.measures.events[_KINDS[type(event)]] += 1
         match event:
             case Upserted():
                 participants.upserted(event.dn, event.participant_id, event.participant, heard)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from monitor.model.entities import Contact
+from monitor.model.zones import ZoneRow
 from monitor.pbx.facts import (
     ActiveCall,
     AgentRow,
@@ -163,6 +164,11 @@ def peer(row: Mapping[str, Any]) -> PeerRow | None:
 def system(row: Mapping[str, Any]) -> SystemRow:
     """SystemStatus."""
     return SystemRow(text(row, "Version"), text(row, "FQDN"), integer(row, "MaxSimCalls"))
+
+
+def zone(row: Mapping[str, Any]) -> ZoneRow:
+    """A row of Defs/TimeZones."""
+    return ZoneRow(text(row, "Id"), text(row, "IanaName"), text(row, "WindowsName"))
 
 
 def contact(row: Mapping[str, Any]) -> Contact | None:

@@ -25,7 +25,9 @@ from monitor.pbx.failures import Backoff
 from monitor.pbx.known import Known
 from monitor.pbx.listener import Listener
 from monitor.pbx.logins import Logins
+from monitor.pbx.measures import PbxMeasures
 from monitor.pbx.poller import Poller
+from monitor.pbx.tape import Tape
 from monitor.pbx.together import together
 
 STEADY: Final = 10.0
@@ -40,7 +42,8 @@ _log = structlog.get_logger(__name__)
 class PbxSource:
     """Follows one PBX. ``emit`` is called synchronously, fact by fact, in the order in which they became known.
 
-    ``may_mint`` is asked before every request for a token. Raises ConfigError if ``ca_file`` cannot be read.
+    ``may_mint`` is asked before every request for a token; ``tape`` is told all that the PBX says. Raises ConfigError
+    if ``ca_file`` cannot be read.
     """
 
     def __init__(
@@ -49,10 +52,14 @@ class PbxSource:
         emit: Callable[[Fact], None],
         may_mint: Callable[[], bool] = lambda: True,
         clock: PbxClock | None = None,
+        measures: PbxMeasures | None = None,
+        tape: Tape | None = None,
     ) -> None:
         self._settings, self._emit = settings, emit
         self._clock = clock = clock or PbxClock()
-        self._client = PbxClient(settings, may_mint, clock.now)
+        self._client = PbxClient(settings, may_mint, clock.now, measures, tape)
+        self._measures = measures = self._client.measures
+        measures.clock, measures.waiting = clock, lambda: self.lag
         self._poller = Poller(self._client, emit, clock)
         self._listener = Listener(self._client, emit, clock, self._poller.poke)
         self._reader = DirectoryReader(self._client, clock)
@@ -146,6 +153,7 @@ class PbxSource:
             self._tell()
 
     def _participants_read(self) -> None:
+        self._measures.reads["participants"] += 1
         if self._live_since is None:
             self._live_since = self._clock.now()
             self._alone = False
@@ -186,6 +194,7 @@ class PbxSource:
             await asyncio.sleep(pause)
 
     def _rows_read(self) -> None:
+        self._measures.reads["active_calls"] += 1
         self._rows_failing_since = None
         if self._state.active_calls.condition is not Condition.LIVE:
             self._state.active_calls.is_now(Condition.LIVE)
@@ -215,6 +224,7 @@ class PbxSource:
                 continue
             backoff.reset()
             self._known.directory_read(read)
+            self._measures.reads["directory"] += 1
             await _wait(self._directory_wanted, self._settings.directory_interval)
 
     async def _follow_contacts(self) -> None:
@@ -231,6 +241,7 @@ class PbxSource:
                 continue
             backoff.reset()
             self._known.contacts_read(contacts)
+            self._measures.reads["contacts"] += 1
             await _wait(self._contacts_wanted, self._settings.contacts_interval)
 
     def _want_all(self) -> None:

@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 import jwt
 
 from monitor.errors import PbxError, PbxUnreachable, TokenRefused
+from monitor.pbx.measures import PbxMeasures
 
 MINUTES_BELOW = 300
 """An ``expires_in`` below this counts minutes."""
@@ -67,7 +68,9 @@ class TokenOwner:
         may_mint: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = time.monotonic,
         chance: random.Random | None = None,
+        measures: PbxMeasures | None = None,
     ) -> None:
+        self._measures = PbxMeasures() if measures is None else measures
         self._grant, self._may_mint, self._clock = grant, may_mint, clock
         self._chance = chance or random.Random()  # noqa: S311 - jitter, nothing secret
         self._token: _Token | None = None
@@ -100,6 +103,7 @@ class TokenOwner:
         self._token = None
         if now >= current.expires_at:
             return
+        self._measures.tokens["revoked"] += 1
         if self._revoked and now - self._revoked[-1] > SUSPICIOUS_WITHIN:
             self._revoked.clear()
         self._revoked.append(now)
@@ -138,6 +142,7 @@ class TokenOwner:
         finally:
             self._attempts += 1
         self._denied = 0
+        self._measures.tokens["minted"] += 1
         life = _life(granted)
         margin = life * self._chance.uniform(0.1, 0.2)
         self._token = _Token(granted.access_token, asked + life - margin, asked + life)
@@ -151,6 +156,7 @@ class TokenOwner:
 
     def _note_failure(self, error: PbxError) -> None:
         self._failure = error
+        self._measures.tokens["denied"] += 1
         if isinstance(error, PbxUnreachable):
             if error.retry_after is not None:
                 self._held(error, error.retry_after)

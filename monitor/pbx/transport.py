@@ -8,6 +8,7 @@ could tell whether the request had come in time. Nothing is sent twice here.
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +23,8 @@ from yarl import URL
 from monitor.errors import ConfigError, OutcomeUnknown, PbxError, PbxGarbled, PbxRefused, PbxUnreachable
 from monitor.model.wire import Malformed, from_json
 from monitor.pbx import rows
+from monitor.pbx.measures import PbxMeasures
+from monitor.pbx.tape import NoTape, Sent, Tape
 
 _LATER: Final = frozenset((408, 425, 429))
 _LONGEST_RETRY_AFTER = 300.0
@@ -71,8 +74,17 @@ class Transport:
     """Connections to one PBX. To be closed. Times are seconds; ``parallel``: reads at a time."""
 
     def __init__(
-        self, url: str, tls: ssl.SSLContext | None, request_timeout: float, connect_timeout: float, parallel: int
+        self,
+        url: str,
+        tls: ssl.SSLContext | None,
+        request_timeout: float,
+        connect_timeout: float,
+        parallel: int,
+        measures: PbxMeasures | None = None,
+        tape: Tape | None = None,
     ) -> None:
+        self._tape: Tape = NoTape() if tape is None else tape
+        self._measures = PbxMeasures() if measures is None else measures
         self._url, self._tls, self._parallel = url, tls, parallel
         self._timeout, self._connect_timeout = request_timeout, connect_timeout
         self._reading: aiohttp.ClientSession | None = None
@@ -102,6 +114,7 @@ class Transport:
         shown = shown or f"{method} {address.partition('?')[0]}"
         if self._reading is None:
             self._reading = self._session(aiohttp.TCPConnector(limit=self._parallel + 16, ssl=self._ssl))
+        sent = Sent(method, address, None, time.monotonic())
         try:
             async with self._reading.request(
                 method,
@@ -110,10 +123,12 @@ class Transport:
                 data=form,
                 allow_redirects=False,
             ) as response:
-                return Answer(shown, response.status, response.headers, await response.read())
+                return await self._answer(shown, sent, response)
         except TimeoutError as error:
+            self._no_answer(shown, sent)
             raise PbxUnreachable(f"The PBX did not answer in time ({shown}).") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
+            self._no_answer(shown, sent)
             raise PbxUnreachable(f"The PBX cannot be reached: {_cause(error)} ({shown}).") from error
 
     async def write(
@@ -132,7 +147,7 @@ class Transport:
         shown = shown or f"{method} {address.partition('?')[0]}"
         if self._writing is None:
             self._writing = self._session(aiohttp.TCPConnector(limit=0, force_close=True, ssl=self._ssl), _once())
-        sending = _Sending()
+        sending, sent = _Sending(), Sent(method, address, content, time.monotonic())
         limits = aiohttp.ClientTimeout(total=timeout or self._timeout, sock_connect=self._connect_timeout)
         try:
             async with self._writing.request(
@@ -144,11 +159,26 @@ class Transport:
                 timeout=limits,
                 trace_request_ctx=sending,
             ) as response:
-                return Answer(shown, response.status, response.headers, await response.read())
+                return await self._answer(shown, sent, response)
         except TimeoutError as error:
+            self._no_answer(shown, sent)
             raise sending.failure(f"the PBX did not answer in time ({shown})") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
+            self._no_answer(shown, sent)
             raise sending.failure(f"the PBX cannot be reached: {_cause(error)} ({shown})") from error
+
+    async def _answer(self, shown: str, sent: Sent, response: aiohttp.ClientResponse) -> Answer:
+        if self._tls is not None and response.connection is not None and response.connection.transport is not None:
+            peer = response.connection.transport.get_extra_info("peercert")
+            self._measures.certificate_ends = certificate_ends(peer) or self._measures.certificate_ends
+        answer = Answer(shown, response.status, response.headers, await response.read())
+        self._measures.request(shown, response.status, time.monotonic() - sent.at)
+        self._tape.answered(sent, answer.status, answer.headers, answer.body)
+        return answer
+
+    def _no_answer(self, shown: str, sent: Sent) -> None:
+        self._measures.request(shown, None, 0.0)
+        self._tape.unanswered(sent)
 
     @property
     def _ssl(self) -> ssl.SSLContext | bool:
@@ -178,6 +208,12 @@ def tls_context(url: str, ca_file: Path | None, *, verify: bool) -> ssl.SSLConte
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def certificate_ends(peer: Mapping[str, Any] | None) -> float | None:
+    """Until when a certificate holds, POSIX seconds; None if it was not checked. ``peer``: as the ssl module has it."""
+    ends = (peer or {}).get("notAfter")
+    return ssl.cert_time_to_seconds(ends) if isinstance(ends, str) else None
 
 
 class _Sending:

@@ -21,6 +21,7 @@ from monitor.model.entities import Connection, Contact
 from monitor.pbx.clock import PbxClock
 from monitor.pbx.facts import ConnectionChanged, ContactChanged, ContactsRead, DirectoryRead, QueueLoginsRead
 from monitor.pbx.failures import Backoff
+from monitor.pbx.measures import PbxMeasures
 from monitor.pbx.together import all_together, together
 from monitor.pbx.told import BusyTold, ToldFact
 from monitor.pbx.webapi_calls import CallsFollower
@@ -41,13 +42,19 @@ class WebApiSource:
     """Follows one service. ``emit`` is called synchronously. Raises ConfigError if ``ca_file`` cannot be read."""
 
     def __init__(
-        self, settings: WebApiSettings, emit: Callable[[ToldFact], None], clock: PbxClock | None = None
+        self,
+        settings: WebApiSettings,
+        emit: Callable[[ToldFact], None],
+        clock: PbxClock | None = None,
+        measures: PbxMeasures | None = None,
     ) -> None:
         self._settings, self._emit = settings, emit
         self._clock = clock = clock or PbxClock()
         now = clock.now()
         clock.learn(clock.at(now), now, now)  # ours, until the service's says that it is another
-        self._client = WebApiClient(settings, clock)
+        self._measures = measures = PbxMeasures() if measures is None else measures
+        measures.clock = clock
+        self._client = WebApiClient(settings, clock, measures)
         self._reader = WebApiReader(self._client, clock)
         self._calls = CallsFollower(self._reader, settings, clock, emit, self._judge, self._failed)
         self._lists_wanted = asyncio.Event()
@@ -127,6 +134,7 @@ class WebApiSource:
         self._tell_directory()
         if lacking := self._reader.lacking:
             self._log.info("some commands are not served", commands=sorted(lacking))
+        self._measures.reads["directory"] += 1
         self._judge()
         known = self._directory is not None and self._directory.users
         try:
@@ -160,6 +168,7 @@ class WebApiSource:
         if changes != self._book_changes:
             return  # a command has changed a contact meanwhile: some of this may be of before
         self._contacts = dict(sorted(found.items()))
+        self._measures.reads["contacts"] += 1
         self._emit(ContactsRead(tuple(self._contacts.values())))
         await asyncio.sleep(min(self._settings.contacts_interval, math.inf if found else _SOON))
 

@@ -28,6 +28,7 @@ from monitor.errors import (
 from monitor.model.wire import to_json
 from monitor.pbx import webapi_answers as answers
 from monitor.pbx.clock import PbxClock
+from monitor.pbx.measures import PbxMeasures
 from monitor.pbx.transport import Answer, Transport, tls_context
 
 T = TypeVar("T")
@@ -84,11 +85,11 @@ class Kept(Generic[T]):
 class WebApiClient:
     """Asks one service. To be closed. The constructor raises ConfigError if ``ca_file`` cannot be read."""
 
-    def __init__(self, settings: WebApiSettings, clock: PbxClock) -> None:
+    def __init__(self, settings: WebApiSettings, clock: PbxClock, measures: PbxMeasures | None = None) -> None:
         self.settings, self._clock = settings, clock
         tls = tls_context(settings.url, settings.ca_file, verify=settings.verify)
         self._transport = Transport(
-            settings.url, tls, settings.request_timeout, settings.connect_timeout, settings.parallel_reads
+            settings.url, tls, settings.request_timeout, settings.connect_timeout, settings.parallel_reads, measures
         )
         self._callmon: bool | None = None
         self._finding_out = asyncio.Lock()

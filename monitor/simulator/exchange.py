@@ -212,6 +212,8 @@ class Exchange:
             call.shown_at = now if call.shown_at is None else call.shown_at
             if talking and call.answered_at is not None and call.answer_shown_at is None:
                 call.answer_shown_at = now
+            originator = call.legs.get(call.originator)
+            call.accepted_shown = call.accepted_shown or (originator is not None and originator.status == "Connected")
 
     def _leg(self, call: Call, number: str, *statuses: Status) -> Leg:
         """A leg in one of these states. Raises Refused."""

@@ -151,6 +151,8 @@ class Call:
     """When one was first given."""
     answer_shown_at: float | None = None
     """When one first told that it had been answered."""
+    accepted_shown: bool = False
+    """Whether one was given while its originator was connected to somebody or something."""
     served_row: ActiveCallRow | None = None
     served_row_at: float | None = None
     """The last row of ActiveCalls that was really given, and when it was first."""

@@ -111,6 +111,12 @@ class Listener:
             victim.transport.abort()
         return len(victims)
 
+    def reload(self) -> None:
+        """Read the certificate's files again, for connections to come."""
+        context = self._server.config.ssl if self._server is not None else None
+        if context is not None and self._certificate is not None:
+            context.load_cert_chain(self._certificate.certificate, self._certificate.key)
+
     def _bind(self) -> socket.socket:
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         # asyncio switches Nagle's algorithm off only where it reads "TCP" here; with it a small answer takes 40 ms.

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Self
 
@@ -21,7 +22,7 @@ from monitor.simulator.seeding import make_directory
 from monitor.simulator.socket import BACKLOG, Sockets
 from monitor.simulator.switchboard import Switchboard
 from monitor.simulator.switches import Switches
-from monitor.simulator.tls import make_certificate
+from monitor.simulator.tls import Authority
 from monitor.simulator.tokens import Licence, Tokens
 from monitor.simulator.traffic import Traffic
 from monitor.simulator.webclient import WebClientService
@@ -107,6 +108,7 @@ class SimulatedPbx:
         self._running: asyncio.Task[None] | None = None
         self._stack = AsyncExitStack()
         self._restarts = 0
+        self._authority: Authority | None = None
 
     @property
     def url(self) -> str:
@@ -120,7 +122,8 @@ class SimulatedPbx:
         certificate = None
         if self.settings.tls:
             folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="callmon-simulator-"))
-            certificate = make_certificate(Path(folder), self.settings.host)
+            self._authority = Authority(Path(folder), self.settings.host)
+            certificate = self._authority.files
             self.ca_file = certificate.ca_file
         headers = {"X-3CX-Version": self.directory.version}
         self._listener = Listener(self.settings.host, self.settings.port, certificate, headers)
@@ -159,6 +162,17 @@ class SimulatedPbx:
         self.traffic = self._make_traffic(self.settings.seed + self._restarts, left)
         await self._accept()
         self._start_traffic()
+
+    def certify(self, valid: timedelta) -> None:
+        """Serve who connects from now on with a new certificate, good for so long; negative: it has expired.
+
+        The authority stays. Raises RuntimeError without TLS.
+        """
+        if self._authority is None or self._listener is None:
+            msg = "this PBX is served without TLS"
+            raise RuntimeError(msg)
+        self._authority.issue(valid)
+        self._listener.reload()
 
     def _make_traffic(self, seed: int, limit: int | None) -> Traffic:
         settings = self.settings

@@ -20,6 +20,7 @@ FailedMakecall: TypeAlias = Literal["status", "ok"]
 PartialProfiles: TypeAlias = Literal["replace", "merge"]
 ContactsMatch: TypeAlias = Literal["exact", "tail"]
 Secrets: TypeAlias = Literal["concealed", "shown"]
+TimeZoneId: TypeAlias = Literal["id", "iana", "windows"]
 GovernedLogin: TypeAlias = Literal["obeyed", "ignored"]
 
 
@@ -64,5 +65,7 @@ class Switches:
     """Whether XAPI shows passwords and PINs in what it answers."""
     governed_login: GovernedLogin = "obeyed"
     """What becomes of a change of QueueStatus while another profile than Available is in force."""
+    time_zone: TimeZoneId = "id"
+    """What OfficeHours' TimeZoneId is: an Id of Defs/TimeZones, or that row's IanaName or WindowsName."""
     latency: float = 0.0
     """Seconds by which every HTTP answer is delayed."""

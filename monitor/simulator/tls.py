@@ -26,30 +26,44 @@ class CertificateFiles:
     key: Path
 
 
-def make_certificate(folder: Path, host: str = "localhost") -> CertificateFiles:
-    """Write authority, certificate and key into ``folder``; good for localhost, 127.0.0.1, ::1, ``host`` and our name.
+class Authority:
+    """Signs certificates for ``host``, localhost, 127.0.0.1, ::1 and our name; its key is in memory only.
 
-    They are valid for 30 days. The authority's key is not kept.
+    All is written into ``folder``, a first certificate too.
     """
-    authority_key = ec.generate_private_key(ec.SECP256R1())
-    authority = _authority(authority_key)
-    key = ec.generate_private_key(ec.SECP256R1())
-    certificate = (
-        _builder("callmon simulator", authority.subject, key)
-        .add_extension(x509.SubjectAlternativeName(_names(host)), critical=False)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False)
-        .sign(authority_key, hashes.SHA256())
-    )
-    files = CertificateFiles(folder / "ca.pem", folder / "certificate.pem", folder / "key.pem")
-    files.ca_file.write_bytes(authority.public_bytes(serialization.Encoding.PEM))
-    files.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    files.key.touch(mode=0o600)
-    files.key.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return files
+
+    def __init__(self, folder: Path, host: str = "localhost") -> None:
+        self.files = CertificateFiles(folder / "ca.pem", folder / "certificate.pem", folder / "key.pem")
+        self._host = host
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._certificate = _authority(self._key)
+        self.files.ca_file.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
+        self.issue()
+
+    def issue(self, valid: timedelta = _VALID) -> None:
+        """Put a new key and certificate in place of the last ones. ``valid``: from now on; negative: not any more."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        certificate = (
+            _builder("callmon simulator", self._certificate.subject, key, valid)
+            .add_extension(x509.SubjectAlternativeName(_names(self._host)), critical=False)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(issuer, critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+        self.files.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        self.files.key.touch(mode=0o600)
+        self.files.key.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+        )
+
+
+def make_certificate(folder: Path, host: str = "localhost") -> CertificateFiles:
+    """Authority, certificate and key in ``folder``, valid for 30 days; see :class:`Authority`."""
+    return Authority(folder, host).files
 
 
 def _authority(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
@@ -74,16 +88,19 @@ def _authority(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
     )
 
 
-def _builder(name: str, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+def _builder(
+    name: str, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, valid: timedelta = _VALID
+) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
+    begin = now - timedelta(minutes=5)  # a client's clock may be a little behind
     return (
         x509.CertificateBuilder()
         .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(minutes=5))  # a client's clock may be a little behind
-        .not_valid_after(now + _VALID)
+        .not_valid_before(min(begin, now + valid - timedelta(minutes=5)))
+        .not_valid_after(now + valid)
     )
 
 

@@ -62,6 +62,8 @@ class TruthCall:
     """DNs whose legs an answer that was really given told of."""
     answer_shown_at: float | None
     """When such an answer first told that it had been answered; None if none did."""
+    accepted_shown: bool
+    """Whether such an answer was given while its originator was connected, be it to a queue or a voice menu."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,7 @@ def truth_of(call: Call) -> TruthCall:
         queue=waiting.dn.number if waiting else "",
         shown=frozenset(call.shown),
         answer_shown_at=call.answer_shown_at,
+        accepted_shown=call.accepted_shown,
     )
 
 

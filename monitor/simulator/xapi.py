@@ -25,13 +25,18 @@ from monitor.simulator.xapi_paths import Segment, parse_path
 from monitor.simulator.xapi_query import parse_options
 from monitor.simulator.xapi_sets import EMPTY, OWNERS_ONLY, SETS, EntitySet
 from monitor.simulator.xapi_shapes import SHAPES
-from monitor.simulator.xapi_site import Calls, Site, defs, system_status
+from monitor.simulator.xapi_site import Calls, Site, defs, office_hours, system_status
 from monitor.simulator.xapi_templates import Entity
 
 PREFIX: Final = "/xapi/v1"
 _METHODS: Final = ("GET", "POST", "PATCH", "DELETE", "PUT")
 _MEDIA_TYPE: Final = "application/json; odata.metadata=minimal; odata.streaming=true"
-_SINGLETONS: Final = {"SystemStatus": "SystemStatus", "Defs": "Defs", "DialCodeSettings": "DialCodeSettings"}
+_SINGLETONS: Final = {
+    "SystemStatus": "SystemStatus",
+    "Defs": "Defs",
+    "DialCodeSettings": "DialCodeSettings",
+    "OfficeHours": "OfficeHours",
+}
 
 
 def routes(directory: Directory, calls: Calls, switches: Switches, clock: Callable[[], float]) -> list[BaseRoute]:
@@ -126,6 +131,8 @@ def _singleton(asked: Asked, name: str, below: Segment | None) -> Reply:
             entity = system_status(asked.site)
         case "Defs":
             entity = defs()
+        case "OfficeHours":
+            entity = office_hours(asked.site)
         case _:
             entity = asked.site.directory.dial_codes
     if below is None:

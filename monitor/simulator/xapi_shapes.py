@@ -211,5 +211,10 @@ SHAPES: Final[Mapping[str, Shape]] = {
             },
         ),
         _fields("DialCodeSettings", _DIAL_CODES),
+        _fields(
+            "OfficeHours",
+            "BreakTime Hours SystemLanguage TimeZoneId",
+            {"OfficeHolidays": Navigation("Holiday", _stored("OfficeHolidays"))},
+        ),
     )
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from monitor.simulator import xapi_rows as rows
 from monitor.simulator.directory import Directory
@@ -123,20 +123,29 @@ def instant(seconds: float | None) -> str | None:
     return f"{datetime.fromtimestamp(ticks // 10**7, UTC):%Y-%m-%dT%H:%M:%S}.{ticks % 10**7:07}Z"
 
 
+_ZONES: Final = (
+    ("1", "UTC", "UTC", "(UTC) Coordinated Universal Time"),
+    ("44", "Europe/Berlin", "W. Europe Standard Time", "(UTC+01:00) Amsterdam, Berlin, Rome, Vienna"),
+    ("64", "Europe/Moscow", "Russian Standard Time", "(UTC+03:00) Moscow, St. Petersburg"),
+)
+_ZONE = _ZONES[1]
+
+
+def office_hours(site: Site) -> Entity:
+    """The one ``Pbx.OfficeHours``: open around the clock, so that routing never depends on it."""
+    told = {"id": _ZONE[0], "iana": _ZONE[1], "windows": _ZONE[2]}[site.switches.time_zone]
+    return {"BreakTime": None, "Hours": None, "OfficeHolidays": [], "SystemLanguage": "EN", "TimeZoneId": told}
+
+
 def defs() -> Entity:
     """The one ``Pbx.Defs``."""
-    zones = (
-        ("1", "UTC", "UTC", "(UTC) Coordinated Universal Time"),
-        ("44", "Europe/Berlin", "W. Europe Standard Time", "(UTC+01:00) Amsterdam, Berlin, Rome, Vienna"),
-        ("64", "Europe/Moscow", "Russian Standard Time", "(UTC+03:00) Moscow, St. Petersburg"),
-    )
     return {
         "Id": 0,
         "Codecs": [
             {"Id": 1, "Name": "G.711 A-law", "RfcName": "PCMA"},
             {"Id": 2, "Name": "G.711 U-law", "RfcName": "PCMU"},
         ],
-        "TimeZones": [{"Id": i, "IanaName": iana, "WindowsName": win, "Name": name} for i, iana, win, name in zones],
+        "TimeZones": [{"Id": i, "IanaName": iana, "WindowsName": win, "Name": name} for i, iana, win, name in _ZONES],
     }
 
 

@@ -24,7 +24,7 @@ def ended(call_id: int, ended_at: str, extensions: str, queues: str) -> str:
         f'{{"callID":{call_id},"direction":"Inbound","did":"","queue":"","startedAt":"2026-03-04T03:15:00.000Z",'
         f'"answeredAt":null,"endedAt":"{ended_at}","outcome":"missed","caller":"0301234567","callerName":"",'
         f'"callee":"","calleeName":"","extensions":{extensions},"queues":{queues},"groups":[],"lines":[],'
-        f'"extgroups":[]}}'
+        f'"extgroups":[],"queuedAt":null}}'
     )
 
 
@@ -66,6 +66,21 @@ ANSWERS: list[tuple[str, dict[str, str], str]] = [
         )
         + "]}",
     ),
+    (
+        "pbx.stats.get",
+        {},
+        (
+            '{"date":"2026-03-04","zone":"Europe/Berlin","since":"2026-03-03T23:00:00.000Z",'
+            '"countedSince":"2026-03-03T23:00:00.000Z","calls":68,"answered":55,'
+            '"inbound":{"calls":47,"answered":38,"missed":4,"abandoned":4,"unanswered":0,"unknown":0,"pending":1,'
+            '"talks":{"count":37,"total":6641.5,"average":179.5,"longest":913.8}},'
+            '"outbound":{"calls":14,"answered":11,"missed":0,"abandoned":0,"unanswered":3,"unknown":0,"pending":0,'
+            '"talks":{"count":11,"total":1298.0,"average":118.0,"longest":402.9}},'
+            '"internal":{"calls":7,"answered":6,"missed":0,"abandoned":0,"unanswered":1,"unknown":0,"pending":0,'
+            '"talks":{"count":6,"total":291.0,"average":48.5,"longest":121.7}},'
+            '"peak":7,"peakAt":"2026-03-04T07:41:12.300Z","active":3}'
+        ),
+    ),
     ("all.ext.get", {}, '{"nums":["99","101","102","103","1000"]}'),
     ("all.registered.get", {}, '{"nums":["99","101","102","1000"]}'),
     ("all.group.get", {}, '{"nums":["600","601"]}'),
@@ -97,6 +112,30 @@ ANSWERS: list[tuple[str, dict[str, str], str]] = [
         (
             '{"num":"99","registered":true,"status":"Free","fwdName":"Available","qGlobalStatus":"LoggedIn",'
             '"qStatus":[{"num":"800","status":"LoggedIn"}]}'
+        ),
+    ),
+    (
+        "ext.stats.get",
+        {"num": "99"},
+        (
+            '{"num":"99","date":"2026-03-04","target":20,"shortBelow":5,"offered":0,"answered":17,"answeredInTarget":16,'
+            '"abandoned":1,"shortAbandoned":0,"missed":2,"elsewhere":1,"unknown":0,"ringing":0,"serviceLevel":80.0,'
+            '"waits":{"count":17,"total":127.5,"average":7.5,"longest":24.1},'
+            '"abandons":{"count":1,"total":12.4,"average":12.4,"longest":12.4},'
+            '"talks":{"count":16,"total":2912.0,"average":182.0,"longest":640.2},'
+            '"queueOffered":18,"queueAnswered":15,"placed":4,"placedAnswered":3,'
+            '"placedTalks":{"count":3,"total":301.5,"average":100.5,"longest":180.0}}'
+        ),
+    ),
+    (
+        "queue.stats.get",
+        {"num": "800"},
+        (
+            '{"num":"800","date":"2026-03-04","target":30,"shortBelow":5,"offered":5,"answered":36,'
+            '"answeredInTarget":31,"abandoned":3,"shortAbandoned":1,"diverted":1,"unknown":0,"waiting":1,'
+            '"serviceLevel":77.5,"waits":{"count":36,"total":511.2,"average":14.2,"longest":71.0},'
+            '"abandons":{"count":3,"total":143.1,"average":47.7,"longest":80.3},'
+            '"talks":{"count":35,"total":6402.5,"average":182.9,"longest":913.8}}'
         ),
     ),
     ("queue.members.get", {"num": "800"}, '{"nums":["99","101","102","555","1000"]}'),

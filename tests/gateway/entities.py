@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
+from gateway import example_figures
 from monitor.model.entities import (
     TOPICS,
     Agent,
@@ -20,6 +23,7 @@ from monitor.model.entities import (
     System,
     empty_state,
 )
+from monitor.model.figures import PBX_ID, ExtensionStats, PbxStats, QueueStats
 
 START = "2026-03-04T03:15:00.000Z"
 
@@ -163,6 +167,18 @@ def state_of(**topics: list[Entity]) -> State:
     return state
 
 
+def queue_stats(num: str, offered: int = 0) -> QueueStats:
+    return replace(example_figures.queue_stats(), num=num, offered=offered)
+
+
+def extension_stats(num: str, offered: int = 0) -> ExtensionStats:
+    return replace(example_figures.extension_stats(), num=num, offered=offered)
+
+
+def pbx_stats(calls: int = 0) -> PbxStats:
+    return replace(example_figures.pbx_stats(), calls=calls)
+
+
 def id_of(entity: Entity) -> str:
     match entity:
         case Call():
@@ -173,5 +189,9 @@ def id_of(entity: Entity) -> str:
             return entity.name
         case Extension() | Queue() | RingGroup() | Ivr() | Line():
             return entity.num
+        case QueueStats() | ExtensionStats():
+            return entity.num
+        case PbxStats():
+            return PBX_ID
         case _:
             return str(entity.id)

@@ -21,12 +21,15 @@ from tests.gateway.entities import (
     call,
     ended,
     extension,
+    extension_stats,
     extgroup,
     group,
     id_of,
     ivr,
     line,
+    pbx_stats,
     queue,
+    queue_stats,
     system,
 )
 
@@ -60,6 +63,9 @@ def _entities() -> st.SearchStrategy[tuple[str, Entity]]:
         st.just(("ivrs", ivr("i700"))),
         st.builds(extgroup, st.just("Sales"), exts).map(lambda e: ("extgroups", e)),
         st.builds(system, st.sampled_from(("connected", "lost"))).map(lambda e: ("system", e)),
+        st.builds(queue_stats, st.sampled_from(QUEUES), st.integers(0, 2)).map(lambda e: ("queuestats", e)),
+        st.builds(extension_stats, st.sampled_from(EXTENSIONS), st.integers(0, 2)).map(lambda e: ("extstats", e)),
+        st.builds(pbx_stats, st.integers(0, 2)).map(lambda e: ("pbxstats", e)),
     )
 
 
@@ -71,6 +77,8 @@ def puts() -> st.SearchStrategy[list[Put]]:
         "extensions": EXTENSIONS,
         "queues": QUEUES,
         "groups": GROUPS,
+        "queuestats": QUEUES,
+        "extstats": EXTENSIONS,
     }
     upsert: st.SearchStrategy[Put] = _entities().map(lambda pair: (pair[0], id_of(pair[1]), pair[1]))
     remove: st.SearchStrategy[Put] = st.sampled_from([(topic, id_, None) for topic in ids for id_ in ids[topic]])

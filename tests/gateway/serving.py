@@ -113,7 +113,7 @@ def replace_seq(position: Position) -> Position:
 
 async def frame(connection: ClientConnection) -> dict[str, Any]:
     """The next frame."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return decoded(await connection.recv())
 
 
@@ -158,7 +158,7 @@ async def serving(
     view.live.load(Position(f"{1:015d}-t", 0), START, empty_state(TOPICS))
     view.book.load(Position(f"{1:015d}-b", 0), START, empty_state(BOOK_TOPICS))
     keys = KeyTable(KEYS)
-    tickets = Tickets(redis, frozenset({"main", "empty"}), keys, clock)
+    tickets = Tickets({"main": redis, "empty": redis}, keys, clock)
     live = Live({"main": view, "empty": empty}, keys, settings, clock, tickets)
     listener = socket.create_server(("127.0.0.1", port))
     web_api = WebApi({"main": view, "empty": empty}, keys, "1.2.3", clock)
@@ -191,7 +191,7 @@ async def closed(connection: ClientConnection) -> tuple[int, str]:
 
 
 async def _read_on(connection: ClientConnection) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             await connection.recv()
 
@@ -202,7 +202,7 @@ def ended_with(error: ConnectionClosed) -> tuple[int, str]:
 
 
 async def follow(connection: ClientConnection, follower: Follower, until: Position) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while follower.position is None or follower.position < until:
             found = decoded(await connection.recv())
             if found["type"] != "hello":

@@ -60,7 +60,7 @@ class Following:
 
 async def end(task: asyncio.Task[None]) -> None:
     task.cancel()
-    _, still_running = await asyncio.wait([task], timeout=10)
+    _, still_running = await asyncio.wait([task], timeout=60)
     assert not still_running
 
 

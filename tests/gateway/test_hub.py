@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.frames import Encoding
+from gateway.frames import Encoding, FrameCache, Message
 from gateway.hub import Hub
 from gateway.tracks import Subscriber
 from gateway.views import View
@@ -29,6 +30,10 @@ class Wire:
 
     follower: Follower
     open: bool = True
+
+    @property
+    def ready(self) -> bool:
+        return self.open
 
     def push(self, frame: bytes) -> bool:
         if self.open:
@@ -171,6 +176,8 @@ def rejoin(world: World, step: Step) -> None:
         follower = Follower()
     line = None if subscriber.line is None else Wire(follower)
     merge, since = step.what != "unmerged", follower.position
+    if subscriber.snapshot_due and not subscriber.resuming:
+        since = None  # what it holds is of the view that it had before
     again = world.hub.subscribe(subscriber.view, subscriber.encoding, lambda: None, since, merge=merge, line=line)
     world.places[step.who] = (again, follower)
 
@@ -216,6 +223,31 @@ def test_one_who_lags_gets_one_merged_change() -> None:
     frame = place[1].seen[-1]
     assert (frame["from"], frame["seq"]) == (0, 6)
     assert sorted(frame["upsert"]["calls"]) == ["1", "2", "3", "4"]
+
+
+def test_nothing_is_made_for_those_who_can_take_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = started()
+    stuck = [world.join(ALL, wired=True) for _ in range(3)]
+    reading = world.join(ALL, wired=True)
+    for number, place in enumerate(stuck):  # each stops somewhere else
+        world.read_all(place)
+        world.put(("calls", str(number), call(number)))
+        line = place[0].line
+        assert isinstance(line, Wire)
+        line.open = False
+    world.read_all(reading)
+    made: list[int] = []
+    change = FrameCache.change
+
+    def counted(self: FrameCache, view: View, encoding: Encoding, from_seq: int, *more: Any) -> Message | None:
+        made.append(from_seq)
+        return change(self, view, encoding, from_seq, *more)
+
+    monkeypatch.setattr(FrameCache, "change", counted)
+    for number in range(10, 15):
+        world.put(("calls", str(number), call(number)))
+    assert made == [3, 4, 5, 6, 7], "one frame a change, for the one who reads"
+    assert reading[1].position == world.ledger.position
 
 
 def test_one_whom_the_log_does_not_reach_gets_a_snapshot() -> None:
@@ -377,7 +409,7 @@ async def test_everyone_gets_a_heartbeat_within_its_time_when_nothing_happens() 
         world.read_all(place)
     running = asyncio.create_task(world.hub.run())
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             waiting = list(places)
             while waiting:
                 await asyncio.sleep(0)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from gateway.admission import LiveSettings
 from gateway.conversation import Manners
 from gateway.frames import Encoding
+from gateway.session import Session
 from monitor.model.change import Change, Edit, Position
 from monitor.model.entities import TOPICS, Contact
 from monitor.model.wire import to_json
@@ -141,7 +144,9 @@ async def test_the_address_book_is_a_stream_of_its_own() -> None:
 async def test_a_limited_key_is_told_what_it_may_see_only() -> None:
     async with serving() as served, served.connect("limited-key") as connection:
         hello = await frame(connection)
-        assert hello["topics"] == ["system", "calls", "extensions", "queues", "groups", "ended"]
+        assert hello["topics"] == [
+            *("system", "calls", "extensions", "queues", "groups", "ended", "queuestats", "extstats")
+        ]
         await say(connection, {"type": "subscribe", "topics": ["lines"]})
         assert (await frame(connection))["code"] == "not_allowed"
         await subscribed(connection, hello["topics"])
@@ -285,6 +290,32 @@ async def test_a_revoked_key_ends_its_conversations_and_no_others() -> None:
         assert (await closed(ours))[0] == 4001
         served.put("calls", "1", call(1))
         assert (await frame(other))["type"] == "change"
+
+
+async def test_a_busy_gateway_is_through_with_its_farewells_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns, asked = 0, []
+    end = Session.end
+
+    def noted(session: Session, code: int, reason: str) -> None:
+        asked.append(turns)
+        end(session, code, reason)
+
+    async def busy() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            time.sleep(0.01)  # noqa: ASYNC251 - the loop is to be held up
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(Session, "end", noted)
+    async with serving() as served, AsyncExitStack() as stack:
+        for _ in range(40):
+            await stack.enter_async_context(served.connect())
+        working = asyncio.create_task(busy())
+        await served.live.drain(0.05)
+        working.cancel()
+    assert len(asked) == 40
+    assert asked[-1] < 20, "one turn of the loop for each would take eight times as long as was given"
 
 
 async def test_at_a_drain_all_are_asked_to_come_back_later() -> None:

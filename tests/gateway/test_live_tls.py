@@ -30,7 +30,7 @@ async def watched(folder: Path) -> None:
                 served.put("calls", str(number % 20), entities.call(number % 20 + number * 100))
                 if number % 10 == 0:
                     await asyncio.sleep(0)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while follower.position != served.position:
                     follower.receive(decoded(await client.recv()))
             assert follower.state["calls"] == plain(served.view.live.state["calls"])

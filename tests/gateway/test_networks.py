@@ -13,7 +13,7 @@ from websockets.exceptions import InvalidStatus
 from gateway import run as gateway_run
 from gateway.auth import ApiKey, KeyTable, digest_of
 from gateway.config import GatewaySection
-from tests.bus import FakeBus, fake_bus, until_async
+from tests.bus import FakeBus, fake_bus, only, until_async
 from tests.monitor.terms import running
 
 OFFICE = ApiKey("office", digest_of("office-key"), "pbx", frozenset({"read"}), networks=("203.0.113.0/24",))
@@ -25,7 +25,7 @@ async def served(bus: FakeBus, proxies: str) -> AsyncIterator[httpx.AsyncClient]
     section = GatewaySection(port=0, forwarded_allow_ips=proxies)
     async with (
         running(bus),
-        gateway_run.serving(["pbx"], KeyTable([OFFICE, LOCAL]), section, bus.client()) as server,
+        gateway_run.serving(["pbx"], KeyTable([OFFICE, LOCAL]), section, only(bus.client())) as server,
         httpx.AsyncClient(base_url=server.address) as http,
     ):
 

@@ -160,7 +160,7 @@ async def test_whatever_is_out_of_the_ordinary_goes_the_long_way(desk: Desk, hea
 
 
 async def test_a_budget_is_counted_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    spending = Spending(fakeredis.FakeAsyncRedis(), Budgets(5, 5, 5, 5), clock=lambda: 0.0)
+    spending = Spending({"main": fakeredis.FakeAsyncRedis()}, Budgets(5, 5, 5, 5), clock=lambda: 0.0)
     leases = spending._lease_of(key(), 5)
     leases.reads.go_alone()
     desk = Desk(view(), KeyTable([key()]), spending=spending)

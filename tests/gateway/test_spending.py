@@ -19,7 +19,7 @@ from gateway.config import GatewaySection
 from gateway.errors import BusAway, TooManyRequests
 from gateway.spending import Spending
 from monitor.model.apikeys import Budgets
-from tests.bus import Bus, RealBus, until_async
+from tests.bus import Bus, RealBus, only, until_async
 from tests.monitor.terms import running
 
 RAW = "a-testers-key"
@@ -30,7 +30,7 @@ READ, CALL = COMMANDS["pbx.calls.get"], COMMANDS["makecall"]
 @asynccontextmanager
 async def spending(bus: Bus, **budgets: int) -> AsyncIterator[Spending]:
     """As a gateway has it."""
-    made = Spending(bus.client(), Budgets(**budgets))
+    made = Spending({"pbx": bus.client()}, Budgets(**budgets))
     task = asyncio.create_task(made.run())
     try:
         yield made
@@ -43,7 +43,7 @@ async def spending(bus: Bus, **budgets: int) -> AsyncIterator[Spending]:
 async def served(bus: Bus, key: ApiKey, **section: Any) -> AsyncIterator[httpx.AsyncClient]:
     async with (
         running(bus),
-        gateway_run.serving(["pbx"], KeyTable([key]), GatewaySection(port=0, **section), bus.client()) as server,
+        gateway_run.serving(["pbx"], KeyTable([key]), GatewaySection(port=0, **section), only(bus.client())) as server,
         httpx.AsyncClient(base_url=server.address) as http,
     ):
 
@@ -132,7 +132,7 @@ async def test_while_redis_is_away_reads_are_counted_here_and_commands_refused_a
     async with spending(valkey, reads=20, makecall=2) as gateway:
         if not hung:
             valkey.kill()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             if hung:
                 with valkey.paused():
                     await _alone(gateway)

@@ -25,7 +25,7 @@ EMPTY: dict[str, Any] = {"calls": {}}
 
 async def following(client: StreamClient, until: Callable[[Update], bool]) -> Update:
     """The first update of which this holds."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         async for update in client:
             if until(update):
                 return update

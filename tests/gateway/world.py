@@ -165,6 +165,9 @@ def live_state() -> State:
         lines=[entities.line("90000"), entities.line("10000")],
         extgroups=[entities.extgroup("Sales", ("1000", "99")), entities.extgroup("DEFAULT", ())],
         ended=list(ended()),
+        queuestats=[entities.queue_stats(queue.num, 5) for queue in queues()],
+        extstats=[entities.extension_stats(extension.num) for extension in extensions()],
+        pbxstats=[entities.pbx_stats(68)],
     )
 
 

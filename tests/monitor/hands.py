@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from monitor.audit import AuditEntry
@@ -11,6 +11,7 @@ from monitor.model import change as model
 from monitor.model.change import Edit
 from monitor.model.entities import BOOK_TOPICS, TOPICS, Ivr, State, empty_state
 from monitor.pbx.facts import ActiveCallsRead, ConnectionChanged, ContactsRead, Fact
+from monitor.pbx.facts_wire import Left
 from monitor.service import Emit, MayMint
 
 
@@ -41,7 +42,7 @@ class CountingTracker:
             case _:
                 return ()
 
-    def remember(self, state: State) -> None:
+    def remember(self, state: State, facts: Iterable[Left | ContactsRead] = ()) -> None:
         """It makes up its own state."""
 
     def tick(self, at: float) -> tuple[Edit, ...]:

@@ -57,5 +57,5 @@ async def running(bus: Bus, name: str = "one", *, connected: bool = True, ttl: f
         yield process
     finally:
         task.cancel()
-        _, still_running = await asyncio.wait([task], timeout=10)
+        _, still_running = await asyncio.wait([task], timeout=60)
         assert not still_running

@@ -30,7 +30,7 @@ async def stopped_leader(
     )
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await said(process.stdout, b"leading")
         yield (
             process.stdout,
@@ -218,7 +218,7 @@ async def test_a_leader_stopped_past_its_lease_finds_itself_fenced_before_it_wri
             two.source.call()
             taken = await stands(valkey, "1")
             wake()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await said(leader, b"stepping down")
             assert await stands(valkey, "1") == taken
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -98,3 +99,18 @@ def test_secrets_do_not_stand_in_the_audit_log() -> None:
     assert "1234" not in line
     assert "num='101'" in line
     assert len(line) <= 1000
+
+
+async def test_the_file_and_those_beside_it_are_for_their_owner_alone(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        store = Store(tmp_path / "made" / "callmon.db")
+        await store.open()
+        try:
+            modes = {file.name: file.stat().st_mode & 0o777 for file in (tmp_path / "made").iterdir()}
+        finally:
+            await store.close()
+    finally:
+        os.umask(before)
+    assert modes.keys() >= {"callmon.db", "callmon.db-wal"}
+    assert set(modes.values()) == {0o600}

@@ -106,6 +106,7 @@ def test_a_queue_call_waits_rings_and_is_answered(pbx: Told) -> None:
 
 def test_a_caller_who_leaves_the_queue_has_abandoned(pbx: Told) -> None:
     pbx.rows((8, CALLER, "800 Sales", "Talking"))
+    queued = pbx.call(8).queued_at
     pbx.see("101", 1, 8, "Ringing", "10000:+491701", 4)
     pbx.gone("101", 1)
     left = pbx.now
@@ -113,6 +114,7 @@ def test_a_caller_who_leaves_the_queue_has_abandoned(pbx: Told) -> None:
     (ended,) = pbx.ended
     assert (ended.outcome, ended.queue, ended.direction, ended.caller) == ("abandoned", "800", "Inbound", "+491701")
     assert ended.ended_at <= f"2026-03-04T12:00:{left - NOON:06.3f}Z"
+    assert ended.queued_at == queued
 
 
 def test_a_call_overflowing_to_somebody_who_is_no_agent_waits_no_more(pbx: Told) -> None:
@@ -362,6 +364,19 @@ def test_only_the_last_thousand_ended_calls_are_kept(pbx: Told) -> None:
     pbx.rows()
     assert len(pbx.ended) == ENDED_KEPT
     assert pbx.ended[-1].call_id == ENDED_KEPT + 4
+
+
+def test_of_too_many_ended_calls_those_that_nobody_lost_go_first(pbx: Told) -> None:
+    pbx.rows((1, CALLER, "700 Main", "Routing"))
+    pbx.rows()
+    assert [call.outcome for call in pbx.ended] == ["abandoned"]
+    pbx.rows(*((number, "101 Anna", "102 Bob", "Talking") for number in range(2, ENDED_KEPT + 5)))
+    pbx.rows()
+    assert len(pbx.ended) == ENDED_KEPT
+    assert [call.call_id for call in pbx.ended[:2]] == [1, 6]
+    pbx.rows(*((number, CALLER, "700 Main", "Routing") for number in range(5_000, 5_000 + ENDED_KEPT)))
+    pbx.rows()
+    assert [pbx.ended[0].call_id, len(pbx.ended)] == [5_000, ENDED_KEPT]
 
 
 def test_a_new_monitor_takes_over_what_the_last_one_knew_of_a_call(pbx: Told) -> None:

@@ -130,6 +130,58 @@ class Followed:
         return self._told
 
 
+class Late(Followed):
+    """Each participant is read up to half a second after its event, so that reads overtake each other."""
+
+    def __init__(self, seed: int, switches: Switches) -> None:
+        self._late: list[tuple[float, Event, float, float]] = []
+        self._chance = random.Random(seed)
+        super().__init__(seed, switches)
+
+    def play(self, seconds: float) -> None:
+        """Let time pass and the answers arrive that are due by then, however they overtake each other."""
+        super().play(seconds)
+        for waiting in sorted(self._late, key=lambda waiting: waiting[0]):
+            if waiting[0] <= self.now:
+                self._late.remove(waiting)
+                self._read(*waiting[1:])
+
+    def settle(self) -> None:
+        """Let all answers arrive while nothing happens."""
+        before = self.traffic.stats.started
+        while self._late:
+            self.play(0.0)
+            self.now += 0.05
+        self.poll()
+        assert self.traffic.stats.started == before
+
+    def _hear(self, event: Event) -> None:
+        if event.dn in self._visible:
+            self._late.append((self.now + self._chance.uniform(0.0, 0.5), event, self._moment(), self.now))
+
+    def _read(self, event: Event, heard: float, at: float) -> None:
+        removed = isinstance(event, ParticipantRemove)
+        view = None if removed else self.switchboard.participant(event.dn, event.participant_id)
+        if view is None:
+            self._apply(ParticipantGone(event.dn, event.participant_id, heard, at))
+            return
+        self.switchboard.served_participant(view)
+        self._apply(ParticipantSeen(parse_participant(view.to_json(self.switches)), heard, at))
+
+
+@pytest.mark.parametrize("seed", [6, 15])
+def test_answers_that_overtake_each_other_lead_to_the_truth_as_well(seed: int) -> None:
+    pbx = Late(seed, Switches())
+    known = Known.of(pbx, tolerance=2.0)
+    for step in range(1, 1_001):
+        pbx.play(0.1)
+        if step % 5 == 0:
+            pbx.poll()
+        if step % 50 == 0:
+            pbx.settle()
+            assert differences(pbx, pbx.state, known) == []
+
+
 @pytest.mark.parametrize("switches", SETTINGS.values(), ids=SETTINGS.keys())
 def test_the_tracker_holds_the_truth(switches: Switches) -> None:
     pbx = Followed(7, switches)

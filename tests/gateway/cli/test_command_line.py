@@ -4,82 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
-import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 import httpx
 import pytest
 import pytest_asyncio
 
-from tests.bus import RealBus, real_bus
-
-ROOT = Path(__file__).parents[3]
-WITHIN = 60.0
-"""Seconds: generous, as the machines are shared."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """What a command said."""
-
-    code: int
-    out: str
-    err: str
-
-
-async def callmon(*arguments: str, **environment: str) -> Ended:
-    """Run a command to its end. Whatever it says, it is no trace of a fault."""
-    process = await _started(*arguments, **environment)
-    async with asyncio.timeout(WITHIN):
-        out, err = await process.communicate()
-    assert b"Traceback" not in out + err, (out + err).decode()
-    return Ended(process.returncode or 0, out.decode(), err.decode())
-
-
-async def _started(*arguments: str, **environment: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway", *arguments),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        cwd=ROOT,
-        env=os.environ | {"COLUMNS": "200"} | environment,
-    )
-
-
-@asynccontextmanager
-async def running(*arguments: str, until: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """Start a command that goes on; what it has printed up to a line with ``until``. Ctrl-C ends it."""
-    process = await _started(*arguments)
-    assert process.stdout is not None
-    printed = ""
-    try:
-        async with asyncio.timeout(WITHIN):
-            while until not in printed:
-                line = await process.stdout.readline()
-                assert line, printed + (await process.stderr.read()).decode() if process.stderr else printed
-                printed += line.decode()
-        yield process, printed
-    finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(WITHIN):
-            _, err = await process.communicate()
-        assert b"Traceback" not in err, err.decode()
-        assert process.returncode in (0, 130)
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-    return port
+from gateway.cli.demo import has_screen
+from tests.bus import RealBus, real_bus, until
+from tests.gateway.cli.console import ROOT, WITHIN, callmon, free_port, running
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +155,9 @@ async def test_a_key_is_made_used_listed_and_revoked(site: Site) -> None:
     raw = _found(r"shown this once: (\S+)", made.out)
     async with httpx.AsyncClient(base_url=site.address) as http:
         await becomes(http, f"/webapi/{raw}/pbx.calls.get", 200)
-        set_ = await http.get(f"/webapi/{raw}/ext.fwd.set?num=101&status=Away")
-        assert set_.json() == {"result": True}
+        change = f"/webapi/{raw}/ext.fwd.set?num=101&status=Away"
+        await becomes(http, change, 200)  # each check took the monitor's token, so it may be out of reach for a moment
+        assert (await http.get(change)).json() == {"result": True}
         listed = await callmon("key", "list", *config)
         assert "wall" in listed.out
         assert raw not in listed.out
@@ -268,6 +209,37 @@ async def test_the_demos_lines_work_when_they_are_pasted() -> None:
         await process.wait()
 
 
+async def test_the_demo_opens_on_the_wall(tmp_path: Path) -> None:
+    browser, told = tmp_path / "browser", tmp_path / "told"
+    browser.write_text(f'#!/bin/sh\necho "$1" >{told}\n', encoding="utf-8")
+    browser.chmod(0o755)
+    demo = ("demo", "--port", "0", "--browser")
+    async with running(*demo, until="Ctrl-C", BROWSER=f"{browser} %s") as (_, printed):
+        await until(lambda: told.exists() and told.read_text(encoding="utf-8").endswith("\n"))
+        assert told.read_text(encoding="utf-8").strip() == _found(r"wallboard +(\S+)", printed)
+
+
+@pytest.mark.parametrize(
+    ("environment", "terminal", "opens"),
+    [
+        ({"DISPLAY": ":0"}, True, True),
+        ({"WAYLAND_DISPLAY": "wayland-0"}, True, True),
+        ({}, True, sys.platform in ("darwin", "win32")),
+        ({"DISPLAY": ":0"}, False, False),
+        ({"DISPLAY": "localhost:10.0", "SSH_CONNECTION": "1.2.3.4 5 6.7.8.9 22"}, True, False),
+    ],
+)
+def test_a_browser_is_opened_unasked_where_somebody_sees_it(
+    environment: dict[str, str], terminal: bool, opens: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "SSH_CONNECTION"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    assert has_screen() is opens
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -302,3 +274,7 @@ async def test_a_port_that_is_taken_is_said_so() -> None:
         said = await callmon("demo", "--port", str(taken.getsockname()[1]))
     assert said.code == 1
     assert "Cannot listen on 127.0.0.1" in said.err
+
+
+async def test_it_says_which_version_it_is() -> None:
+    assert (await callmon("--version")).out == f"callmon {metadata.version('callmon')}\n"

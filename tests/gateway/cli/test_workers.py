@@ -18,7 +18,7 @@ from gateway.auth import digest_of
 from gateway.streamclient import StreamClient
 from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
 from tests.bus import real_bus
-from tests.gateway.cli.test_command_line import ROOT, WITHIN, callmon, free_port
+from tests.gateway.cli.console import ROOT, WITHIN, callmon, free_port
 from tests.system.stack import KEY, PBX, Subscriber, monitoring, running, until
 
 

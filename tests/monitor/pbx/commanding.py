@@ -49,13 +49,13 @@ class Desk:
 
     async def until(self, is_so: Callable[[], bool]) -> None:
         """Wait until facts have made it so."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not is_so():
                 self.news.clear()
                 await self.news.wait()
 
     async def do(self, command: str, **arguments: str) -> Mapping[str, object]:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return await self.source.execute(command, arguments)
 
     async def refused(self, command: str, **arguments: str) -> CommandRefused:

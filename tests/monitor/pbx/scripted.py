@@ -109,7 +109,7 @@ class ScriptedPbx:
 
     async def asked(self, path: str, times: int) -> None:
         """Wait until that path was asked for that many times in all."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while self.requests[path] < times:
                 self._news.clear()
                 await self._news.wait()
@@ -218,8 +218,8 @@ class Facts:
         return [fact for fact in self.all if isinstance(fact, kind)]
 
     async def until(self, kind: type[T], is_it: Callable[[T], bool] = lambda _: True, after: int = 0) -> T:
-        """The first such fact, told already (from number ``after`` on) or told within ten seconds."""
-        async with asyncio.timeout(10):
+        """The first such fact, told already (from number ``after`` on) or told within a minute."""
+        async with asyncio.timeout(60):
             while True:
                 found = next((f for f in self.all[after:] if isinstance(f, kind) and is_it(f)), None)
                 if found is not None:

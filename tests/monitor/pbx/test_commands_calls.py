@@ -177,7 +177,7 @@ async def test_a_call_whose_answer_is_lost_is_made_once_and_not_known(desk: Desk
 async def test_other_commands_do_not_wait_for_a_phone_that_rings(desk: Desk) -> None:
     desk.pbx.faults.hang("/callcontrol/101/devices", method="POST")
     calling = asyncio.create_task(desk.do("makecall", first=SINGLE, second=OTHER))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await desk.pbx.faults.until("hung")
     await desk.do("ext.update", num="105", firstname="New")
     assert desk.extension("105").name == "New"

@@ -190,7 +190,7 @@ async def test_an_extension_that_cannot_be_deleted_again_is_plainly_told_and_sho
 async def test_an_extension_whose_making_is_cancelled_is_not_left_behind(desk: Desk) -> None:
     desk.pbx.faults.hang("/xapi/v1/Users(", method="PATCH")
     making = asyncio.create_task(desk.do("ext.new", num="555", noanswertimeout="42"))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await desk.pbx.faults.until("hung")
     assert desk.pbx.directory.dn("555") is not None
     making.cancel()

@@ -44,7 +44,7 @@ async def test_a_whole_reading_under_way_does_not_bring_back_what_was(desk: Desk
     desk.pbx.faults.hang("/xapi/v1/Peers")
     reads = len([fact for fact in desk.facts if isinstance(fact, DirectoryRead)])
     desk.source.want_directory()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await desk.pbx.faults.until("hung")
     await desk.do("ext.update", num="101", firstname="Ada")
     await desk.do("ext.new", num="555")

@@ -81,7 +81,7 @@ class Scene:
     async def full_asked(self, times: int | None = None) -> None:
         """Wait until a full read waits for its answer, or until that many were asked for."""
         fulls = self.pbx.fulls
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while (len(fulls) < times) if times else all(full.done() for full in fulls):
                 self.pbx.full_asked.clear()
                 await self.pbx.full_asked.wait()

@@ -109,7 +109,7 @@ async def followed(
 async def some_calls(pbx: SimulatedPbx, mirror: Mirror, events: int = 60) -> None:
     """Let that many events be told from now on."""
     after = len(mirror.of(ParticipantSeen)) + events
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(mirror.of(ParticipantSeen)) < after:
             mirror.changed.clear()
             await mirror.changed.wait()
@@ -120,7 +120,7 @@ async def agrees(pbx: SimulatedPbx, mirror: Mirror) -> None:
     pbx.traffic.pause()
     await pbx.traffic.quiet()
     try:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while held(mirror) != truth(pbx) or not mirror.connected_now:
                 mirror.changed.clear()
                 await mirror.changed.wait()

@@ -34,7 +34,7 @@ class Follower:
         self.mirror.apply(fact)
         self._news.set()
 
-    async def until(self, true: Callable[[], bool], within: float = 20.0) -> None:
+    async def until(self, true: Callable[[], bool], within: float = 60.0) -> None:
         async with asyncio.timeout(within):
             while not true():
                 self._news.clear()

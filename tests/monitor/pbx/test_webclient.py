@@ -967,7 +967,7 @@ async def test_a_right_that_is_taken_away_is_told_once_and_its_return_too(pbx: S
         await desk.until(lambda logins: logins is None)
         pbx.faults.answer_with(403, 1, SESSION)
         desk.logins.want()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await pbx.faults.until("answered")
         allow(pbx, web_client=True)
         desk.logins.want()
@@ -980,7 +980,7 @@ async def test_without_the_right_there_is_nothing_to_tell(pbx: SimulatedPbx) -> 
     async with telling(pbx) as desk:
         pbx.faults.answer_with(403, 1, SESSION)
         desk.connected.set()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await pbx.faults.until("answered")
         with pytest.raises(CommandRefused):
             await desk.logins.read()

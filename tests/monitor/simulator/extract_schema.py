@@ -83,6 +83,7 @@ OPERATIONS: Final = (
     "POST /Contacts/Pbx.DeleteContactsById",
     "GET /ActiveCalls",
     "POST /ActiveCalls({Id})/Pbx.DropCall",
+    "GET /OfficeHours",
     "GET /SystemStatus",
     "GET /SystemStatus/Pbx.SystemExtensions()",
     "GET /Defs",

@@ -101,7 +101,7 @@ async def test_every_operation_answers_as_the_official_file_says() -> None:
             text = f"/{owner}/{name}{_ARGUMENTS.get(name, '()') if operation.method == 'GET' else ''}"
             await client.ask(operation.method, text, _BODIES.get(name))
     await client.ask("POST", "/ActiveCalls(1)/Pbx.DropCall")
-    for path in ("/SystemStatus", "/Defs", "/Defs/TimeZones", "/Defs/Codecs", "/DialCodeSettings"):
+    for path in ("/SystemStatus", "/Defs", "/Defs/TimeZones", "/Defs/Codecs", "/DialCodeSettings", "/OfficeHours"):
         await client.get(path)
     await client.ask("PATCH", "/DialCodeSettings", {})
     assert set(OPERATIONS) == SEEN

@@ -264,7 +264,7 @@ async def test_a_paused_traffic_can_be_stopped() -> None:
     today = day(600.0)
     running = asyncio.create_task(today.traffic.run())
     today.traffic.pause()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await today.traffic.quiet()
         today.traffic.stop()
         await running

@@ -1,0 +1,105 @@
+"""The gateway's metrics, read when they are asked for from the numbers that its parts keep.
+
+The labels are names out of the settings (``pbx``), and words of the program: topics, commands, codes. No key, no
+caller's number, no address of a client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, get_args
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from gateway.errors import OutcomeUnknown, all_shown
+from gateway.health import readiness
+from gateway.metrics import following, streaming
+from monitor.model.apikeys import Kind
+
+if TYPE_CHECKING:
+    from gateway.auth import KeyTable
+    from gateway.live import Live
+    from gateway.measures import RequestMeasures
+    from gateway.pbxview import PbxView
+    from gateway.repeats import Repeats
+    from gateway.spending import Spending
+
+_UNKNOWN = all_shown()[OutcomeUnknown]
+_KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+class GatewayCollector(Collector):
+    """Of all PBXs that this process serves. ``clock``: POSIX seconds."""
+
+    def __init__(
+        self,
+        pbxs: Mapping[str, PbxView],
+        keys: KeyTable,
+        live: Live,
+        requests: RequestMeasures,
+        repeats: Repeats,
+        spending: Spending,
+        clock: Callable[[], float],
+    ) -> None:
+        self._pbxs = pbxs
+        self._keys = keys
+        self._live = live
+        self._requests = requests
+        self._repeats = repeats
+        self._spending = spending
+        self._clock = clock
+
+    def collect(self) -> Iterable[Metric]:
+        """All of it as it is now."""
+        yield from self._ready()
+        yield from following.collect(self._pbxs, self._clock())
+        yield from streaming.collect(self._pbxs, self._live)
+        yield from self._answers()
+
+    def _ready(self) -> Iterator[Metric]:
+        state = readiness(self._pbxs, keys_loaded=self._keys.loaded)
+        yield GaugeMetricFamily("callmon_gateway_ready", "Whether /readyz says 200.", float(state.ready))
+        yield GaugeMetricFamily("callmon_gateway_keys_loaded", "Whether all API keys are known.", float(state.keys))
+        connected = GaugeMetricFamily(
+            "callmon_gateway_pbx_connected",
+            "Whether the PBX is connected to a monitor, as far as this gateway has heard.",
+            labels=["pbx"],
+        )
+        for name, health in state.pbxs.items():
+            connected.add_metric([name], float(health.pbx and health.monitor))
+        yield connected
+
+    def _answers(self) -> Iterator[Metric]:
+        results = CounterMetricFamily(
+            "callmon_gateway_requests",
+            "Requests by command and result: ok, repeated (answered at once from what was answered before), or the "
+            "error's code.",
+            labels=["command", "result"],
+        )
+        durations = HistogramMetricFamily(
+            "callmon_gateway_request_duration_seconds",
+            "Until the answer was there; without repeated ones, and without those that wanted to wait.",
+            labels=["command"],
+        )
+        for (command, result), count in self._requests.results.items():
+            results.add_metric([command, result], count)
+        for command, count in self._repeats.answered.items():
+            results.add_metric([command, "repeated"], count)
+        for command, histogram in self._requests.durations.items():
+            durations.add_metric([command], histogram.buckets(), histogram.total)
+        unknown = sum(count for (_, result), count in self._requests.results.items() if result == _UNKNOWN.code)
+        yield CounterMetricFamily(
+            "callmon_gateway_outcomes_unknown", "Commands of which nobody knows whether they were done.", unknown
+        )
+        refusals = CounterMetricFamily(
+            "callmon_gateway_budget_refusals", "Requests refused as their key's budget was spent.", labels=["kind"]
+        )
+        for kind in _KINDS:
+            refusals.add_metric([kind], self._spending.refused[kind])
+        waiting = GaugeMetricFamily(
+            "callmon_gateway_commands_waiting", "Commands that wait for their outcome.", labels=["pbx"]
+        )
+        for name, view in self._pbxs.items():
+            waiting.add_metric([name], view.commander.waiting)
+        yield from (results, durations, refusals, waiting)

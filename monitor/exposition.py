@@ -1,0 +1,96 @@
+"""``/metrics``: a registry served to Prometheus, on a socket of its own, in the running event loop.
+
+In the loop, as what is read there belongs to it; a thread would look at tables that change under its eyes.
+
+Of a gateway with several workers (``--workers``) each process serves its own, on a port of its own. prometheus-client's
+way to add up processes keeps each number in a file: it knows no collectors, so that every delivery would have to pay
+for a write there, and the files of a worker that died go on being counted. A process for each target is what
+Prometheus is made for: it tells a restart from a counter that fell, and adds up by ``sum``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+import uvicorn
+from prometheus_client import CollectorRegistry, GCCollector, Info, ProcessCollector, make_asgi_app
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from monitor.errors import ConfigError
+
+PATH = "/metrics"
+
+
+def new_registry(program: str) -> CollectorRegistry:
+    """A registry that has what there is to know of any process: its memory, CPU time, descriptors, version."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    GCCollector(registry=registry)
+    build = Info("callmon_build", "What runs here.", registry=registry)
+    build.info({"version": version("callmon"), "program": program})
+    return registry
+
+
+@asynccontextmanager
+async def exposed(registry: CollectorRegistry, host: str, port: int) -> AsyncIterator[str]:
+    """Serve the registry while the context is entered; its address. ``port`` 0: any free one.
+
+    Raises ConfigError if the address cannot be listened on.
+    """
+    bound = _bind(host, port)
+    host, port = bound.getsockname()[:2]
+    server = _Server(
+        uvicorn.Config(
+            _only_metrics(make_asgi_app(registry)),
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=1,
+        )
+    )
+    task = asyncio.create_task(server.serve(sockets=[bound]), name="metrics")
+    try:
+        yield f"http://{f'[{host}]' if ':' in host else host}:{port}{PATH}"
+    finally:
+        server.should_exit = True
+        await asyncio.gather(task, return_exceptions=True)
+        bound.close()
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals are left to who runs the loop."""
+        yield
+
+
+def _only_metrics(app: ASGIApp) -> ASGIApp:
+    async def served(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] != PATH:
+            await PlainTextResponse(f"There is nothing here but {PATH}.\n", 404)(scope, receive, send)
+        elif scope["method"] not in ("GET", "HEAD"):
+            await PlainTextResponse("GET it.\n", 405, {"Allow": "GET, HEAD"})(scope, receive, send)
+        else:
+            await app(scope, receive, send)
+
+    return served
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+    except (OSError, OverflowError) as error:
+        bound.close()
+        reason = error.strerror if isinstance(error, OSError) else "there is no such port"
+        raise ConfigError(f"Metrics cannot be served on {host}:{port}: {reason}; see [metrics].") from error
+    return bound

@@ -1,0 +1,161 @@
+"""The monitor's metrics, read when they are asked for from the numbers that its parts keep.
+
+The labels are names out of the settings (``pbx``), words of the program, and numbers of queues and lines: no caller's
+number, and nothing secret. What is told of the PBX itself, its calls and its queues, is told by the monitor that leads
+and by no other, so that two monitors never tell it twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from monitor.lease import Lease
+from monitor.measures import Measures, SpaceMeasures
+from monitor.metrics import figures, interface
+from monitor.model.entities import State
+
+
+class Watching(Protocol):
+    """One PBX's service; see :mod:`monitor.service`."""
+
+    @property
+    def pbx(self) -> str:
+        """The PBX's name."""
+        ...
+
+    @property
+    def leading(self) -> bool:
+        """Whether this monitor leads."""
+        ...
+
+    @property
+    def lease(self) -> Lease:
+        """By which it is known who leads."""
+        ...
+
+    @property
+    def measures(self) -> Measures:
+        """What is counted."""
+        ...
+
+    @property
+    def state(self) -> State | None:
+        """The live topics; None while somebody else leads."""
+        ...
+
+    @property
+    def pbx_time(self) -> float | None:
+        """POSIX seconds on the PBX's clock; None while it is not known."""
+        ...
+
+
+class MonitorCollector(Collector):
+    """Of all PBXs that this process watches."""
+
+    def __init__(self, watching: Sequence[Watching]) -> None:
+        self._watching = watching
+
+    def collect(self) -> Iterable[Metric]:
+        """All of it as it is now."""
+        yield from _leadership(self._watching)
+        yield from _publishing(self._watching)
+        yield from _redis(self._watching)
+        yield from _commands(self._watching)
+        yield from interface.collect([(one.pbx, one.measures.pbx) for one in self._watching])
+        yield from figures.collect(
+            [(one.pbx, one.state, one.pbx_time) for one in self._watching if one.state is not None]
+        )
+
+
+def _leadership(watching: Iterable[Watching]) -> Iterator[Metric]:
+    leads = GaugeMetricFamily("callmon_monitor_leads", "Whether this monitor leads.", labels=["pbx"])
+    sure = GaugeMetricFamily(
+        "callmon_monitor_lease_sure", "Whether this monitor is sure that nobody else leads.", labels=["pbx"]
+    )
+    terms = CounterMetricFamily("callmon_monitor_terms", "Times that this monitor took the lead.", labels=["pbx"])
+    fenced = CounterMetricFamily(
+        "callmon_monitor_fenced", "Times that it stepped down, as another one has the lease.", labels=["pbx"]
+    )
+    for one in watching:
+        leads.add_metric([one.pbx], float(one.leading))
+        sure.add_metric([one.pbx], float(one.lease.sure()))
+        terms.add_metric([one.pbx], one.measures.terms)
+        fenced.add_metric([one.pbx], one.measures.fenced)
+    yield from (leads, sure, terms, fenced)
+
+
+def _publishing(watching: Iterable[Watching]) -> Iterator[Metric]:
+    labels = ["pbx", "space"]
+    publishes = HistogramMetricFamily(
+        "callmon_monitor_publish_duration_seconds", "From sending a change to Redis until it was there.", labels=labels
+    )
+    ways = HistogramMetricFamily(
+        "callmon_monitor_event_to_publish_seconds",
+        "From when the monitor heard of the first thing in a change until the change was in Redis.",
+        labels=labels,
+    )
+    edits = CounterMetricFamily("callmon_monitor_edits_published", "Entities' changes published.", labels=labels)
+    merged = CounterMetricFamily(
+        "callmon_monitor_edits_merged", "Entities' changes that went into later ones before publishing.", labels=labels
+    )
+    epochs = CounterMetricFamily("callmon_monitor_epochs", "Whole states written under a new epoch.", labels=labels)
+    lost = CounterMetricFamily("callmon_monitor_history_lost", "Times that Redis had lost history.", labels=labels)
+    for pbx, space, measures in _spaces(watching):
+        publishes.add_metric([pbx, space], measures.publishes.buckets(), measures.publishes.total)
+        ways.add_metric([pbx, space], measures.ways.buckets(), measures.ways.total)
+        edits.add_metric([pbx, space], measures.edits)
+        merged.add_metric([pbx, space], measures.merged)
+        epochs.add_metric([pbx, space], measures.epochs)
+        lost.add_metric([pbx, space], measures.lost)
+    yield from (publishes, ways, edits, merged, epochs, lost)
+
+
+def _redis(watching: Iterable[Watching]) -> Iterator[Metric]:
+    errors = CounterMetricFamily(
+        "callmon_monitor_redis_errors", "Times that Redis did not do what it was asked.", labels=["pbx", "where"]
+    )
+    for one in watching:
+        errors.add_metric([one.pbx, "lease"], one.measures.contests_failed)
+        errors.add_metric([one.pbx, "live"], one.measures.live.unreachable)
+        errors.add_metric([one.pbx, "book"], one.measures.book.unreachable)
+        errors.add_metric([one.pbx, "commands"], one.measures.commands.unreachable)
+    yield errors
+
+
+def _commands(watching: Iterable[Watching]) -> Iterator[Metric]:
+    results = CounterMetricFamily(
+        "callmon_monitor_commands", "Commands carried out or refused.", labels=["pbx", "command", "result"]
+    )
+    durations = HistogramMetricFamily(
+        "callmon_monitor_command_duration_seconds",
+        "From a command's claim until its outcome was known.",
+        labels=["pbx", "command"],
+    )
+    in_hand = GaugeMetricFamily("callmon_monitor_commands_in_hand", "Commands under way.", labels=["pbx"])
+    alone = CounterMetricFamily(
+        "callmon_monitor_commands_left_alone", "Commands heard of and not taken on.", labels=["pbx"]
+    )
+    audit = CounterMetricFamily(
+        "callmon_monitor_audit_entries", "Entries of the audit log, kept or lost.", labels=["pbx", "result"]
+    )
+    for one in watching:
+        measures = one.measures.commands
+        for (command, result), count in measures.results.items():
+            results.add_metric([one.pbx, command, result], count)
+        for command, histogram in measures.durations.items():
+            durations.add_metric([one.pbx, command], histogram.buckets(), histogram.total)
+        in_hand.add_metric([one.pbx], measures.in_hand)
+        alone.add_metric([one.pbx], measures.left_alone)
+        audit.add_metric([one.pbx, "kept"], measures.audited)
+        audit.add_metric([one.pbx, "lost"], measures.unaudited)
+    yield from (results, durations, in_hand, alone, audit)
+
+
+def _spaces(watching: Iterable[Watching]) -> Iterator[tuple[str, str, SpaceMeasures]]:
+    for one in watching:
+        yield one.pbx, "live", one.measures.live
+        yield one.pbx, "book", one.measures.book

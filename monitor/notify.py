@@ -1,0 +1,104 @@
+"""Tells whoever looks after this process how it is: systemd by its socket, a container's health check by a file.
+
+systemd's protocol is sd_notify(3): lines in a datagram to the socket named by NOTIFY_SOCKET. Its watchdog
+(WATCHDOG_USEC) and the file (CALLMON_BEAT, whose time of modification a health check looks at) are served by a task of
+the event loop itself, so that a loop which hangs falls silent. Nobody to tell: nothing is done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+BEAT_FILE: Final = "CALLMON_BEAT"
+"""In the environment: a file to be touched every :data:`BEAT_EVERY` seconds."""
+BEAT_EVERY: Final = 5.0
+_PATIENCE: Final = 1.0
+"""Seconds that the event loop waits at most for a full queue at systemd."""
+
+_log = structlog.get_logger(__name__)
+
+
+def ready(status: str) -> None:
+    """It serves. ``status``: a few words for ``systemctl status``."""
+    _tell("READY=1", f"STATUS={status}")
+
+
+async def looked_after(work: Coroutine[Any, Any, None]) -> None:
+    """Do the work to its end, and show meanwhile that the event loop turns; whoever told it to end sees that it does.
+
+    Raises what the work raises.
+    """
+    async with _beating():
+        task = asyncio.create_task(work)
+        try:
+            await asyncio.wait({task})
+        finally:
+            if not task.done():
+                _tell("STOPPING=1", "STATUS=told to end")
+                task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        await task
+
+
+@asynccontextmanager
+async def _beating() -> AsyncIterator[None]:
+    period = _watchdog_period()
+    file = Path(os.environ[BEAT_FILE]) if os.environ.get(BEAT_FILE) else None
+    if file is not None:
+        period = BEAT_EVERY if period is None else min(period, BEAT_EVERY)
+    if period is None:
+        yield
+        return
+    task = asyncio.create_task(_beat(period, file), name="beat")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _beat(period: float, file: Path | None) -> None:
+    while True:
+        _tell("WATCHDOG=1")
+        if file is not None:
+            _touch(file)
+        await asyncio.sleep(period)
+
+
+def _watchdog_period() -> float | None:
+    """Seconds: half of what systemd waits for; None if it does not, or for another process, as that of a worker."""
+    microseconds = os.environ.get("WATCHDOG_USEC", "")
+    if not microseconds.isdecimal() or int(microseconds) == 0:
+        return None
+    if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return None
+    return int(microseconds) / 2 / 1_000_000
+
+
+def _tell(*lines: str) -> None:
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return
+    if address.startswith("@"):  # Linux' abstract addresses
+        address = "\0" + address[1:]
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+            sender.settimeout(_PATIENCE)
+            sender.sendto("\n".join(lines).encode(), address)
+    except OSError as error:
+        _log.warning("systemd could not be told", what=lines[0], reason=str(error))
+
+
+def _touch(file: Path) -> None:
+    try:
+        file.touch()
+    except OSError as error:
+        _log.warning("the health check's file cannot be written", file=str(file), reason=str(error))

@@ -1,0 +1,212 @@
+"""Where Redis is: one server, the master that Sentinels name, or the Cluster's node that holds a PBX's keys.
+
+All keys of a PBX share a hash tag, so on a Cluster they are on one node, and so are their transactions and channels: a
+client of that node is a client of an ordinary server, but for the day on which the keys move. Then the node answers
+MOVED; all connections to it are closed and the next ones are made to where the Cluster says that the keys are now.
+redis-py's own cluster client is not used: it has no guarded transaction and no ordinary pub/sub on one connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeAlias, cast
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio.connection import Connection, SSLConnection
+from redis.asyncio.sentinel import Sentinel
+from redis.crc import key_slot
+from redis.exceptions import AskError, ClusterDownError, RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from monitor.bus import connect, options
+from monitor.errors import ConfigError
+from monitor.model.keys import Keys
+
+Address: TypeAlias = tuple[str, int]
+
+_PORTS: Final = {"sentinel": 26379, "cluster": 6379}
+_OPTIONS: Final = {"sentinel": {"sentinel_username", "sentinel_password"}, "cluster": set[str]()}
+_PLAIN: Final = frozenset({"redis", "rediss", "unix"})
+_SCHEMES: Final = (*sorted(_PLAIN), *(f"{tls}+{kind}" for kind in _PORTS for tls in ("redis", "rediss")))
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Several servers that are one Redis. ``hosts``: all Sentinels, or some of the Cluster's nodes."""
+
+    kind: str
+    """``sentinel`` or ``cluster``."""
+    hosts: tuple[Address, ...]
+    username: str | None = None
+    password: str | None = None
+    db: int = 0
+    tls: bool = False
+    master: str = ""
+    """What the Sentinels call it."""
+    sentinel_username: str | None = None
+    sentinel_password: str | None = None
+
+    @classmethod
+    def parse(cls, url: str) -> Group | None:
+        """Take an address apart; None if it is of one server. Raises ConfigError, without what may be a password.
+
+        ``redis+sentinel://[user:password@]host:port,host:port/master/db?sentinel_username=…&sentinel_password=…``,
+        ``redis+cluster://[user:password@]host:port,host:port``; with ``rediss`` for TLS.
+        """
+        parts = urlsplit(url)
+        scheme, _, kind = parts.scheme.partition("+")
+        if parts.scheme not in _SCHEMES:
+            raise ConfigError(f"redis url: {parts.scheme or 'nothing'}:// is unknown; known are {', '.join(_SCHEMES)}.")
+        if not kind:
+            return None
+        login, _, hosts = parts.netloc.rpartition("@")
+        username, _, password = login.partition(":")
+        given = dict(parse_qsl(parts.query))
+        if unknown := sorted(given.keys() - _OPTIONS[kind]):
+            raise ConfigError(f"redis url: {parts.scheme}:// has no option {', '.join(unknown)}.")
+        path = [unquote(part) for part in parts.path.split("/") if part]
+        if kind == "sentinel" and not path:
+            raise ConfigError(f"redis url: {parts.scheme}:// needs the name that the Sentinels know: …:26379/mymaster")
+        master = path.pop(0) if kind == "sentinel" else ""
+        db = path[0] if path else "0"
+        if len(path) > 1 or not db.isdecimal():
+            raise ConfigError("redis url: the database is a number, such as 0.")
+        if kind == "cluster" and db != "0":
+            raise ConfigError("redis url: a Cluster has no database but 0.")
+        return cls(
+            kind,
+            tuple(_address(host, _PORTS[kind]) for host in hosts.split(",")),
+            unquote(username) or None,
+            unquote(password) or None,
+            int(db),
+            scheme == "rediss",
+            master,
+            given.get("sentinel_username"),
+            given.get("sentinel_password"),
+        )
+
+
+class Servers:
+    """The Redis of each PBX. Its clients are lazy: nothing is raised before the first command.
+
+    ``url``: as :func:`~monitor.bus.connect` or :meth:`Group.parse` takes it; ConfigError if neither does. ``ca_file``:
+    certificates of who signs the servers', in place of the system's.
+    """
+
+    def __init__(self, url: str, ca_file: Path | None = None) -> None:
+        self._group = group = Group.parse(url)
+        self._clients: dict[str, Redis] = {}
+        self._sentinel: Sentinel | None = None
+        self._options = options(ca_file if url.startswith("rediss") else None)
+        if group is None:
+            self._clients[""] = connect(url, ca_file)
+        elif group.kind == "sentinel":
+            self._clients[""] = self._master(group)
+
+    def of(self, pbx: str) -> Redis:
+        """The client for all keys of a PBX."""
+        if self._group is None or self._group.kind == "sentinel":
+            return self._clients[""]
+        if pbx not in self._clients:
+            self._clients[pbx] = Redis.from_pool(_NodePool(self._group, pbx, self._options))
+        return self._clients[pbx]
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        sentinels = self._sentinel.sentinels if self._sentinel is not None else []
+        for client in (*self._clients.values(), *sentinels):
+            await client.aclose()
+
+    def _master(self, group: Group) -> Redis:
+        given = self._options | {"ssl": group.tls}
+        theirs = {"username": group.sentinel_username, "password": group.sentinel_password}
+        self._sentinel = Sentinel(group.hosts, sentinel_kwargs=given | theirs)  # type: ignore[no-untyped-call]
+        ours: dict[str, Any] = {"username": group.username, "password": group.password, "db": group.db}
+        return cast("Redis", self._sentinel.master_for(group.master, **given, **ours))
+
+
+class _NodeConnection(Connection):
+    """A connection to the node that holds the slot now; like redis-py's own for Sentinel it asks when it connects."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        self._pool: _NodePool = kwargs.pop("node_pool")
+        super().__init__(**kwargs)
+
+    async def connect(self) -> None:
+        if self._reader is None:
+            self.host, self.port = await self._pool.address()
+            await super().connect()  # type: ignore[no-untyped-call]  # as redis-py has it
+
+    async def read_response(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return await super().read_response(*args, **kwargs)
+        except (AskError, ClusterDownError) as error:  # a MovedError is an AskError
+            await self._pool.moved()
+            raise RedisConnectionError(f"this node of the Cluster does not hold these keys: {error}") from error
+
+
+class _TlsNodeConnection(_NodeConnection, SSLConnection):
+    pass
+
+
+class _NodePool(ConnectionPool):
+    """Connections to the node that holds a PBX's keys."""
+
+    def __init__(self, group: Group, pbx: str, options: dict[str, Any]) -> None:
+        login: dict[str, Any] = {"username": group.username, "password": group.password}
+        super().__init__(_TlsNodeConnection if group.tls else _NodeConnection, **login, **options)
+        self.connection_kwargs["node_pool"] = weakref.proxy(self)
+        self._nodes = [
+            (host, Redis(host=host, port=port, ssl=group.tls, **login, **options)) for host, port in group.hosts
+        ]
+        self._slot = key_slot(Keys(pbx, "live").position.encode())
+        self._found: Address | None = None
+        self._looking = asyncio.Lock()
+
+    async def address(self) -> Address:
+        """Of the node. Raises redis' ConnectionError if none of the nodes that are known says."""
+        async with self._looking:
+            if self._found is None:
+                self._found = await self._find()
+            return self._found
+
+    async def moved(self) -> None:
+        """Forget where the keys were, and close all connections there, those too that only listen."""
+        if self._found is not None:
+            self._found = None
+            await self.disconnect(inuse_connections=True)
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        for _, node in self._nodes:
+            await node.aclose()
+
+    async def _find(self) -> Address:
+        why = "none answers"
+        for name, node in self._nodes:
+            try:
+                ranges = await node.execute_command("CLUSTER", "SLOTS")  # type: ignore[no-untyped-call]
+            except (RedisError, OSError, TimeoutError) as error:
+                why = str(error)
+                continue
+            for first, last, (host, port, *_), *_ in ranges:
+                if first <= self._slot <= last:
+                    return host.decode() or name, port
+            why = "nobody holds these keys"
+        raise RedisConnectionError(f"no node of the Cluster says where the keys are: {why}")
+
+
+def _address(text: str, port: int) -> Address:
+    """Host and port of ``host``, ``host:port``, ``[::1]`` or ``[::1]:port``."""
+    parts = urlsplit(f"//{text}")
+    try:
+        given = parts.port
+    except ValueError as error:
+        raise ConfigError(f"redis url: {text!r} has no port between 1 and 65535.") from error
+    if not parts.hostname:
+        raise ConfigError("redis url: a host is missing; write host:port,host:port")
+    return parts.hostname, given or port

@@ -1,0 +1,110 @@
+"""Clients that keep a connection without ever asking anything whole are cut off; all others are let be."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+
+from gateway import run as gateway_run
+from gateway.auth import ApiKey, KeyTable, digest_of
+from gateway.config import GatewaySection
+from gateway.punctual import PunctualProtocol
+from monitor.lease import Lease
+from monitor.model.keys import Keys
+from monitor.publisher import Publisher
+from tests.bus import fake_bus, only, until_async
+from tests.gateway import entities
+
+KEY = "punctual-key-000000001"
+WITHIN = 0.5
+WHOLE = b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n"
+BODY = b"POST /webapi/ticket HTTP/1.1\r\nHost: test\r\nContent-Length: 1000\r\n\r\n"
+
+
+@pytest.fixture
+async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
+    monkeypatch.setattr(PunctualProtocol, "_within", WITHIN)
+    keys = KeyTable([ApiKey("test", digest_of(KEY), "pbx", frozenset({"read"}))])
+    async with (
+        fake_bus() as bus,
+        closing(Publisher(bus.client(), Keys("pbx", "live"), "test")) as publisher,
+        gateway_run.serving(["pbx"], keys, GatewaySection(port=0), only(bus.client())) as server,
+    ):
+        assert await Lease(bus.client(), Keys("pbx", "live"), "test", ttl=600).acquire()
+        await publisher.start_epoch(entities.state_of(system=[entities.system()]))
+        async with httpx.AsyncClient(base_url=server.address) as http:
+            await until_async(lambda: _known(http))
+        yield int(server.address.rpartition(":")[2])
+
+
+@asynccontextmanager
+async def closing(publisher: Publisher) -> AsyncIterator[Publisher]:
+    try:
+        yield publisher
+    finally:
+        await publisher.aclose()
+
+
+async def _known(http: httpx.AsyncClient) -> bool:
+    return (await http.get(f"/webapi/{KEY}/pbx.calls.get")).status_code == 200
+
+
+async def ended(reader: asyncio.StreamReader) -> bool:
+    """Whether the connection is ended soon; what is answered before that does not matter."""
+    try:
+        async with asyncio.timeout(60):
+            while await reader.read(65_536):
+                pass
+    except ConnectionResetError:
+        return True
+    except TimeoutError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("said", [b"", WHOLE[:-2], BODY], ids=["nothing", "half a head", "half a body"])
+async def test_who_asks_nothing_whole_is_cut_off(port: int, said: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(said)
+    assert await ended(reader)
+    writer.close()
+
+
+async def test_a_byte_now_and_then_buys_no_time(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+
+    async def drip() -> None:
+        for byte in BODY + b"x" * 500:
+            writer.write(bytes([byte]))
+            await asyncio.sleep(WITHIN / 10)
+
+    dripping = asyncio.create_task(drip())
+    assert await ended(reader)
+    dripping.cancel()
+    writer.close()
+
+
+async def test_whole_requests_one_after_the_other_are_answered_for_longer_than_that(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for _ in range(6):
+        writer.write(WHOLE[:10])
+        await asyncio.sleep(WITHIN / 5)
+        writer.write(WHOLE[10:])
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200"), head
+        await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0]))
+    writer.close()
+
+
+async def test_an_answer_may_take_longer_than_the_question(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    address = f"/webapi/{KEY}/events?topics=system"
+    writer.write(f"GET {address} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+    await asyncio.sleep(3 * WITHIN)
+    assert not reader.at_eof()
+    writer.close()
