@@ -134,6 +134,17 @@ class Page:
         except TimeoutError:
             raise AssertionError(f"never came true: {script}\n{await self.text()}\n{self.complaints}") from None
 
+    async def becomes(self, value: object, script: str, within: float = WITHIN) -> None:
+        """Look until the expression gives that. Raises AssertionError with what it gave last."""
+        found = await self.run(script)
+        try:
+            async with asyncio.timeout(within):
+                while found != value:
+                    await asyncio.sleep(0.05)
+                    found = await self.run(script)
+        except TimeoutError:
+            raise AssertionError(f"{found!r} and not {value!r}: {script}") from None
+
     async def shows(self, text: str, selector: str = "body", within: float = WITHIN) -> None:
         """Wait until that is to be read there."""
         held = f"document.querySelector({json.dumps(selector)})?.innerText ?? ''"

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { advice, Replica, retryRange, ServerClock } from "../../gateway/static/callmon.js";
-import { densest, fit, pageOf } from "../../gateway/static/wall/fit.js";
+import { densest, fit, pageOf, sheets } from "../../gateway/static/wall/fit.js";
 import { level, Steady } from "../../gateway/static/wall/levels.js";
 import { agentRows, doing } from "../../gateway/static/wall/people.js";
 import { callRows, matches, missedRows, queueRows } from "../../gateway/static/wall/rows.js";
@@ -126,7 +126,7 @@ test("levels rise at once and fall after a while; free agents count the other wa
     [0, 1, 2],
   );
   assert.deepEqual(
-    [2, 1, 0].map((value) => level(value, [1, 0], true)),
+    [2, 1, 0].map((value) => level(value, [1, 0], "downTo")),
     [0, 1, 2],
   );
   assert.equal(level(99, [null, null]), 0);
@@ -207,6 +207,14 @@ test("an agent is what he does, else what his login and profile say", () => {
   assert.equal(doing(extension("1")).state, "free");
   assert.equal(doing(extension("1", { activity: "Talking", registered: false })).state, "talking");
   assert.equal(doing(extension("1", { activity: "Dialing" })).word, "dialing");
+  const presenceSince = "2026-03-04T02:00:00.000Z";
+  const [idle, later] = ["2026-03-04T01:00:00.000Z", "2026-03-04T03:00:00.000Z"];
+  assert.equal(doing(extension("1", { since: idle, presenceSince })).since, presenceSince);
+  assert.equal(doing(extension("1", { since: later, presenceSince })).since, later);
+  assert.equal(doing(extension("1", { since: null, presenceSince })).since, presenceSince);
+  assert.equal(doing(extension("1", { since: null, presenceSince: null })).since, null);
+  assert.equal(doing(extension("1", { registered: false, since: later, presenceSince })).since, presenceSince);
+  assert.equal(doing(extension("1", { activity: "Talking", since: later, presenceSince })).since, later);
   assert.equal(doing(extension("1", { registered: false })).word, "offline");
   assert.equal(doing(extension("1"), false).state, "out");
   assert.deepEqual(doing(extension("1", { fwdName: "Out of office", available: false })).profile, "Out of office");
@@ -308,7 +316,7 @@ test("missed calls are today's from outside, and know who was spoken with since"
     state({
       ended: {
         a: ended(1, "missed", "2026-03-04T10:00:00.000Z"),
-        b: ended(2, "abandoned", "2026-03-04T11:00:00.000Z", { caller: "+2" }),
+        b: ended(2, "abandoned", "2026-03-04T11:00:00.000Z", { caller: "+2", queuedAt: "2026-03-04T10:59:00.000Z" }),
         c: ended(3, "missed", "2026-03-03T11:00:00.000Z"),
         d: ended(4, "unanswered", "2026-03-04T11:00:00.000Z", { direction: "Outbound" }),
         e: ended(5, "answered", "2026-03-04T12:00:00.000Z", {
@@ -322,12 +330,20 @@ test("missed calls are today's from outside, and know who was spoken with since"
     Date.parse("2026-03-04T00:00:00.000Z"),
   );
   assert.deepEqual(
-    rows.map((row) => [row.num, row.spoken]),
+    rows.map((row) => [row.num, row.spoken, row.waited]),
     [
-      ["+2", false],
-      ["+1", true],
+      ["+2", false, 60_000],
+      ["+1", true, 0],
     ],
   );
+});
+
+test("the rows of a table that find no place on its pages are counted", () => {
+  const height = 1.9 + 10 * 1.78 + 0.5;
+  assert.deepEqual(sheets(0, height, 3), { perPage: 10, pages: 1, left: 0 });
+  assert.deepEqual(sheets(30, height, 3), { perPage: 10, pages: 3, left: 0 });
+  assert.deepEqual(sheets(31, height, 3), { perPage: 9, pages: 3, left: 4 });
+  assert.deepEqual(sheets(500, height, Infinity), { perPage: 10, pages: 50, left: 0 });
 });
 
 test("a filter finds all its words anywhere, in any case", () => {

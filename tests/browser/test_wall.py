@@ -49,7 +49,9 @@ async def test_a_queue_shows_who_waits_and_how_its_agents_are(page: Page, world:
     await page.until(f"{WAITING} === '2'")
     await page.shows("1", talking)
     await page.until("!document.querySelector('[data-item=\"queue:800\"]').classList.contains('level2')")
-    assert await page.count(".day") == 0, "there are no figures of the day, so there is no place for them"
+    await page.shows("1 / 3", "[data-item='queue:800'] .day")
+    await page.run("document.querySelector('[data-item=\"queue:800\"]').click()")
+    await page.shows("Today: 3 offered, 1 answered, 0 gave up", "dialog[open]")
     assert not page.complaints
 
 
@@ -67,6 +69,9 @@ async def test_agents_show_what_they_do_and_with_whom(page: Page, world: World) 
     await page.shows(CALLER, tile)
     world.pbx.switchboard.end(call)
     await page.shows("Free", tile)
+    await page.run(f'document.querySelector("{tile}").click()')
+    await page.shows("Today: rung by 1, answered 1, missed 0", "dialog[open]")
+    assert not page.complaints
 
 
 async def test_who_gave_up_is_to_be_called_back(page: Page, world: World) -> None:
@@ -93,7 +98,7 @@ async def test_the_filter_and_the_keys(page: Page, world: World) -> None:
     await page.until("document.querySelectorAll('table.calls tbody tr').length === 1")
     await page.shows("+15550000002", "table.calls")
     await page.press("Enter")
-    await page.until("document.activeElement.matches('tr[data-item]')")
+    await page.until("document.activeElement.closest('tr[data-item]')")
     await page.press("Enter")
     await page.shows("+15550000002", "dialog[open]")
     await page.shows("skyetel", "dialog[open]")
@@ -101,15 +106,27 @@ async def test_the_filter_and_the_keys(page: Page, world: World) -> None:
     await page.until("!document.querySelector('dialog[open]')")
     await page.press("Escape")
     await page.until("document.querySelectorAll('table.calls tbody tr').length === 2")
-    second = await page.run("document.activeElement.dataset.item")
+    second = await page.run("document.activeElement.closest('[data-item]').dataset.item")
     await page.press("ArrowUp")
     assert second.startswith("call:")
-    assert await page.run("document.activeElement.dataset.item") != second
+    assert await page.run("document.activeElement.closest('[data-item]').dataset.item") != second
     await page.press("t")
     await page.until("document.documentElement.dataset.theme === 'light'")
     await page.press("?")
     await page.shows("full screen", "dialog[open]")
+    await page.run("document.querySelector('dialog[open] input').click()")
     await page.press("Escape")
+    await page.until("!document.querySelector('dialog[open]')")
+    for key in "2/?":
+        await page.press(key)
+    await page.press("ArrowDown")
+    assert "view=calls" in await page.run("location.search"), "single keys are off"
+    assert not await page.count("dialog[open]")
+    await page.run("document.querySelector('.tools button:last-child').click()")
+    await page.until("document.querySelector('dialog[open] input:not(:checked)')")
+    await page.run("document.querySelector('dialog[open] input').click()")
+    await page.press("Escape")
+    await page.until("!document.querySelector('dialog[open]')")
     await page.press("2")
     await page.until("document.querySelectorAll('.agent').length > 1")
     assert "view=agents" in await page.run("location.search")
@@ -126,6 +143,57 @@ async def test_a_pause_holds_the_picture_and_counts_what_waits(page: Page, world
     await page.shows("No calls now.")
     await page.press("p")
     await page.shows(CALLER, "table.calls")
+
+
+async def test_a_pause_hides_no_staleness(page: Page, world: World) -> None:
+    await page.go(world.wall("view=calls"))
+    await page.shows("No calls now.")
+    await page.press("p")
+    await page.shows("Paused · 0 changes wait")
+    await world.pbx.faults.refuse()
+    await page.shows("PBX connection lost", ".banner")
+    await world.stop_gateway()
+    await page.shows("The gateway cannot be reached", ".banner")
+
+
+async def test_what_is_short_is_not_told(page: Page, world: World) -> None:
+    await page.go(world.wall("view=calls"))
+    await page.until("document.querySelector('.fresh.live')")
+    watched = "new MutationObserver(() => (window.seen += document.querySelector('.bar').innerText))"
+    await page.run(f"window.seen = ''; {watched}.observe(document.body, {{subtree: true, childList: true}}); true")
+    await world.stop_gateway()
+    await world.start_gateway()
+    world.queued()
+    await page.shows(CALLER, "table.calls")
+    assert "Connecting" not in await page.run("window.seen")
+
+
+async def test_another_key_may_be_put_into_the_address_of_an_open_page(page: Page, world: World) -> None:
+    await page.go(world.wall("view=queues", key="of-yesterday"))
+    await page.shows("This display key does not hold")
+    await page.run(f"location.hash = 'key={KEY}'")
+    await page.until("document.querySelector('.fresh.live')")
+    assert await page.run("location.hash") == ""
+
+
+async def test_a_filtered_screen_counts_the_whole_licence(page: Page, world: World) -> None:
+    await page.go(world.wall("view=lines,calls&queues=801"))
+    for number in range(3):
+        world.queued("800", f"+1555000000{number}")
+    await page.shows("3 / 512", ".strip")
+    await page.press("3")
+    await page.shows("No calls now.")
+
+
+async def test_an_alarm_of_another_view_is_seen_as_well(page: Page, world: World) -> None:
+    await page.go(world.wall("view=agents&waiting=1,2"))
+    await page.until("document.querySelector('.fresh.live')")
+    assert await page.count(".alarms") == 0
+    for number in range(2):
+        world.queued("800", f"+1555000000{number}")
+    await page.shows("2 waiting", ".alarms")
+    await page.press("1")
+    await page.until("!document.querySelector('.alarms')")
 
 
 async def test_tv_mode_pages_and_never_scrolls(page: Page, world: World) -> None:
@@ -157,7 +225,7 @@ async def test_on_a_phone_all_fits_the_width_and_the_thumb(page: Page, world: Wo
             await page.until("document.querySelector('.fresh.live')")
             await page.until("document.querySelector('.stage').children.length > 0")
             assert await page.run("document.documentElement.scrollWidth") == 390, (view, language)
-            buttons = "[...document.querySelectorAll('.wall button')]"
+            buttons = "[...document.querySelectorAll('.wall button')].map((one) => one.closest('[data-item]') ?? one)"
             assert await page.run(f"{buttons}.filter((one) => one.offsetWidth && one.offsetHeight < 44).length") == 0
 
 
@@ -236,6 +304,7 @@ async def test_the_page_asks_no_other_server(page: Page, world: World) -> None:
 async def test_the_start_page_says_what_is_connected_and_shows_the_stream(page: Page, world: World) -> None:
     await page.go(f"{world.address}/")
     await page.shows("connected, followed by the monitor", "#pbxs")
+    assert "pbx.example.com" not in await page.text("#pbxs"), "which PBX that is, is not everybody's business"
     await page.run(f"document.querySelector('input[name=key]').value = '{KEY}'")
     await page.run("document.querySelector('input[name=queue]').value = '800'")
     await page.run("document.querySelector('#watch button').click()")
@@ -244,4 +313,5 @@ async def test_the_start_page_says_what_is_connected_and_shows_the_stream(page: 
     world.queued("800")
     await page.shows(CALLER, "#frames")
     assert "+15559999999" not in await page.text("#frames")
+    await page.shows("· pbx.example.com · 3CX 20.", "#pbxs")
     assert not page.complaints

@@ -16,7 +16,7 @@ from gateway.config import GatewaySection
 from monitor.simulator.legs import Call
 from monitor.simulator.pbx import SimulatedPbx
 from tests.browser.chromium import WITHIN
-from tests.bus import Bus
+from tests.bus import Bus, only
 from tests.system.stack import KEY, PBX
 
 CALLER = "+15550001111"
@@ -46,7 +46,7 @@ class World:
         """Start it, at the port that it had; it knows this key."""
         known = ApiKey("display", digest_of(key), PBX, frozenset({"read"}), expires)
         settings = GatewaySection(port=urlsplit(self.address).port or 0, heartbeat=1.0)
-        serving = gateway_run.serving([PBX], KeyTable([known]), settings, self.redis())
+        serving = gateway_run.serving([PBX], KeyTable([known]), settings, only(self.redis()))
         server = await self._gateway_stack.enter_async_context(serving)
         self.address = server.address
         if expires is None and key == KEY:

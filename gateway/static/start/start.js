@@ -2,7 +2,10 @@
 
 import { StreamClient } from "callmon";
 
-const TOPICS = ["calls", "queues", "extensions", "groups", "lines", "ivrs", "extgroups", "ended", "system"];
+const TOPICS = [
+  ...["calls", "queues", "extensions", "groups", "lines", "ivrs", "extgroups", "ended", "system"],
+  ...["queuestats", "extstats", "pbxstats"],
+];
 const FIELDS = ["ext", "queue", "group", "line", "extgroup", "direction", "state", "call"];
 const KEPT = 200; // frames
 const LONGEST = 4_000; // characters of a frame that are shown
@@ -11,6 +14,7 @@ const KEY = "callmon.key"; // shared with the wallboard
 const at = (id) => document.getElementById(id);
 const form = at("watch");
 let client = null;
+let about = null; // a client that follows what the key's PBX is
 let frames = [];
 let drawn = false;
 
@@ -33,13 +37,20 @@ at("topics").append(
 at("filter").append(
   ...FIELDS.map((field) => element("label", {}, field, element("input", { name: field, autocomplete: "off" }))),
 );
+const given = new URLSearchParams(location.hash.slice(1)).get("key"); // as the wallboard takes it
+if (given) {
+  history.replaceState(null, "", location.pathname + location.search);
+  remember(given);
+}
 form.key.value = remembered();
+ask(form.key.value);
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   const wanted = subscription();
   stop();
   remember(form.key.value.trim());
+  ask(form.key.value.trim());
   at("sent").textContent = JSON.stringify({ type: "subscribe", ...wanted });
   client = new StreamClient({ url: "webapi/stream", key: form.key.value.trim(), ...wanted });
   client.addEventListener("connection", ({ detail }) => say(detail));
@@ -98,6 +109,28 @@ function shown(frame) {
   return text.length > LONGEST ? `${text.slice(0, LONGEST)} … (${text.length} characters)` : text;
 }
 
+/** Follow what the PBX of that key says of itself. */
+function ask(key) {
+  about?.close();
+  about = key ? new StreamClient({ url: "webapi/stream", key, topics: ["system"] }) : null;
+  for (const event of ["state", "change"]) about?.addEventListener(event, told);
+  about?.connect();
+}
+
+function told() {
+  for (const item of at("pbxs").querySelectorAll("[data-pbx]")) item.textContent = itself(item.dataset.pbx);
+}
+
+/** What PBX that is, as far as the key may know: ` · pbx.example.com · 3CX 20.0.5 · 32 calls at once`. */
+function itself(name) {
+  const pbx = about?.hello?.pbx === name ? about.state.get("system")?.get("pbx") : null;
+  const parts = [pbx?.fqdn, pbx?.version && `3CX ${pbx.version}`, pbx?.licenceLimit && `${pbx.licenceLimit} calls at once`];
+  return parts
+    .filter(Boolean)
+    .map((part) => ` · ${part}`)
+    .join("");
+}
+
 async function look() {
   try {
     const answer = await fetch("readyz", { cache: "no-store" });
@@ -117,7 +150,9 @@ function row(name, { bus, monitor, pbx, staleSince, monitorName, connection, rea
     : !monitor
       ? `no word from the monitor${staleSince ? ` since ${staleSince}` : ""}`
       : `${connection}${reason ? `: ${reason}` : ""}, followed by the monitor ${monitorName}`;
-  return element("li", { className: good ? "good" : "bad" }, element("b", {}, name), `${good ? "✓" : "▲"} ${state}`);
+  const own = element("small", {}, itself(name));
+  own.dataset.pbx = name;
+  return element("li", { className: good ? "good" : "bad" }, element("b", {}, name), `${good ? "✓" : "▲"} ${state}`, own);
 }
 
 function remembered() {

@@ -3,8 +3,15 @@
 import { html } from "./parts.js";
 import { connection, remember, remembered, watch, words } from "./store.js";
 
-/** Take the key out of the address, keep it, and watch with it. */
+/** Take the key out of the address, keep it, and watch with it; also when another one is put there later. */
 export function enter() {
+  addEventListener("hashchange", () => {
+    if (location.hash.includes("key=")) take();
+  });
+  take();
+}
+
+function take() {
   const given = new URLSearchParams(location.hash.slice(1)).get("key");
   if (location.hash) history.replaceState(null, "", location.pathname + location.search);
   if (given) remember("key", given);

@@ -1,6 +1,6 @@
 /** The agents: all at once, as large as their number allows. */
 
-import { Empty, Glyph, html, Kpi, Timer } from "./parts.js";
+import { Empty, Glyph, html, Kpi, Opener, Timer } from "./parts.js";
 import { agentRows, STATES, tally } from "./people.js";
 import { matches } from "./rows.js";
 import { Tiles } from "./stage.js";
@@ -29,16 +29,16 @@ export function Agents() {
 }
 
 export function stateWord(row) {
-  return row.word === null ? row.profile : words[row.word];
+  return row.word === null ? (words.profiles[row.profile] ?? row.profile) : words[row.word];
 }
 
 function Agent({ row, lines, stacked }) {
   const { num, name, state, since, talk } = row;
   const other = talk ? [talk.num, talk.name].filter(Boolean).join(" ") || words.anonymous : "";
-  return html`<article class=${`tile agent ${state} lines${lines} ${stacked ? "stacked" : ""}`} tabindex="0" data-item=${`agent:${num}`}
+  return html`<article class=${`tile agent ${state} lines${lines} ${stacked ? "stacked" : ""}`} data-item=${`agent:${num}`}
       onClick=${() => (detail.value = { kind: "agent", id: num })}
       aria-label=${`${num} ${name}: ${stateWord(row)}`} title=${`${num} ${name} · ${stateWord(row)}${other && ` · ${other}`}`}>
-    <div class="who"><${Glyph} of=${state} /><b class="num">${num}</b>
+    <div class="who"><${Glyph} of=${state} /><${Opener} class="num" says=${`${num} ${name}: ${stateWord(row)}`}>${num}<//>
       ${stacked ? null : html`<span class="name">${name}</span>`}
       ${lines === 1 && since ? html`<${Timer} since=${since} />` : null}</div>
     ${stacked ? html`<div class="name">${name}</div>` : null}

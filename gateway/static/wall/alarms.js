@@ -1,15 +1,16 @@
 /** Which numbers are bad enough to say so: levels a queue, of the lines and of the licence; and a sound. */
 
 import { level, Steady } from "./levels.js";
-import { INVERTED, limits } from "./settings.js";
+import { limits, LOW } from "./settings.js";
 import { settings } from "./store.js";
 import { duration, instant } from "./times.js";
 
 const steady = new Steady();
+const ENOUGH = 10; // calls from which on a service level is judged: one caller of two is no trend
 
 /** The level of a metric of a queue ("" for none), held for a while. `target`: seconds; `now`: milliseconds. */
 export function levelOf(metric, queue, value, now, target = 20) {
-  const found = level(value, limits(settings.thresholds, metric, queue, target), INVERTED.has(metric));
+  const found = level(value, limits(settings.thresholds, metric, queue, target), LOW[metric]);
   return steady.level(`${metric}.${queue}`, found, now);
 }
 
@@ -20,37 +21,49 @@ export function queueLevels(row, now) {
     waiting: levelOf("waiting", row.num, row.waiting.length, now),
     wait: levelOf("wait", row.num, seconds, now, row.target),
     free: levelOf("free", row.num, row.staff ? row.agents.free : null, now),
-    sl: levelOf("sl", row.num, row.stats?.serviceLevel ?? null, now),
+    sl: levelOf("sl", row.num, row.stats && judged(row.stats) >= ENOUGH ? row.stats.serviceLevel : null, now),
   };
 }
 
-/** All queues together: {waiting, oldest, day, levels}. The worst queue decides of the levels. */
-export function totals(rows, now) {
+/** All queues together: {waiting, oldest, day, levels}. Of callers who wait the worst queue decides. */
+export function totals(rows, now, free) {
   const each = rows.map((row) => queueLevels(row, now));
   const worst = (metric) => Math.max(0, ...each.map((levels) => levels[metric]));
   const olds = rows
     .map((row) => row.oldest)
     .filter(Boolean)
     .sort();
+  const whole = day(rows.map((row) => row.stats).filter(Boolean));
   return {
     waiting: rows.reduce((sum, row) => sum + row.waiting.length, 0),
     oldest: olds[0] ?? null,
-    day: day(rows.map((row) => row.stats).filter(Boolean)),
-    levels: { waiting: worst("waiting"), wait: worst("wait"), sl: worst("sl") },
+    day: whole,
+    levels: {
+      waiting: worst("waiting"),
+      wait: worst("wait"),
+      sl: levelOf("sl", "", whole && whole.judged >= ENOUGH ? whole.level : null, now),
+      free: levelOf("free", "", rows.some((row) => row.staff) ? free : null, now),
+    },
   };
+}
+
+/** How many callers a service level speaks of, about. */
+function judged(stats) {
+  return stats.offered - (stats.shortAbandoned ?? 0) - (stats.waiting ?? 0);
 }
 
 function day(stats) {
   if (!stats.length) return null;
   const sum = (name) => stats.reduce((total, one) => total + (one[name] ?? 0), 0);
-  const judged = stats.filter((one) => one.serviceLevel !== null && one.serviceLevel !== undefined);
-  const weight = (one) => Math.max(1, one.offered - (one.shortAbandoned ?? 0));
-  const weights = judged.reduce((total, one) => total + weight(one), 0);
+  const known = stats.filter((one) => one.serviceLevel !== null && one.serviceLevel !== undefined);
+  const weight = (one) => Math.max(1, judged(one));
+  const weights = known.reduce((total, one) => total + weight(one), 0);
   return {
     offered: sum("offered"),
     answered: sum("answered"),
     abandoned: sum("abandoned"),
-    level: judged.length ? judged.reduce((total, one) => total + one.serviceLevel * weight(one), 0) / weights : null,
+    judged: weights,
+    level: known.length ? known.reduce((total, one) => total + one.serviceLevel * weight(one), 0) / weights : null,
   };
 }
 
@@ -64,9 +77,10 @@ export function alarmsOf(rows, lines, licence, now, words) {
     if (levels.wait === 2)
       said.set(`wait.${row.num}`, words.alarmWait(name, duration(now - instant(row.oldest), words.units)));
     if (levels.free === 2) said.set(`free.${row.num}`, words.alarmFree(name));
+    if (levels.sl === 2) said.set(`sl.${row.num}`, words.alarmLevel(name, Math.round(row.stats.serviceLevel)));
   }
   for (const line of lines)
     if (line.registered === false) said.set(`line.${line.num}`, words.alarmLine(line.name || line.num));
-  if (licence && licence.level === 2) said.set("licence", words.alarmLicence(licence.used, licence.limit));
+  if (licence?.level) said.set("licence", words.alarmLicence(licence.used, licence.limit));
   return said;
 }

@@ -1,12 +1,14 @@
-/** Says new alarms: one polite region for screen readers, and a tone. */
+/** Says new alarms: one polite region for screen readers, a tone, and a word in the bar of what other views show. */
 
 import { useEffect, useRef } from "preact/hooks";
 import { alarmsOf } from "./alarms.js";
 import { licenceOf } from "./lines.js";
-import { html } from "./parts.js";
+import { Glyph, html } from "./parts.js";
 import { lineRows, queueRows } from "./rows.js";
 import { tone } from "./sound.js";
-import { now, shown, system, words } from "./store.js";
+import { now, shown, system, view, words } from "./store.js";
+
+const VIEW_OF = { waiting: "queues", wait: "queues", free: "queues", sl: "queues", line: "lines", licence: "lines" };
 
 export function Announcer() {
   const said = useRef(new Map());
@@ -19,5 +21,12 @@ export function Announcer() {
   useEffect(() => {
     if (fresh.length) tone();
   });
-  return html`<p class="hidden" role="status" aria-live="polite">${[...said.current.values()].join(". ")}</p>`;
+  const elsewhere = [...found].filter(([name]) => VIEW_OF[name.split(".")[0]] !== view.value).map(([, text]) => text);
+  return html`<p class="hidden" role="status" aria-live="polite">${[...said.current.values()].join(". ")}</p>
+    ${
+      elsewhere.length
+        ? html`<p class="alarms" title=${elsewhere.join("\n")}><${Glyph} of="alarm" /><span>${elsewhere[0]}</span>
+      ${elsewhere.length > 1 ? html`<b>+${elsewhere.length - 1}</b>` : null}</p>`
+        : null
+    }`;
 }

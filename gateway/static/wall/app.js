@@ -13,12 +13,12 @@ import { VIEWS } from "./settings.js";
 import { audible, toggleSound } from "./sound.js";
 import { pages } from "./stage.js";
 import {
+  clock,
   connection,
   detail,
   find,
   hello,
   lag,
-  now,
   page,
   paused,
   settings,
@@ -30,6 +30,7 @@ import {
   toggleTheme,
   view,
   words,
+  zone,
 } from "./store.js";
 import { duration, timeOfDay } from "./times.js";
 
@@ -44,7 +45,6 @@ export function App() {
     <${Banner} stale=${stale} />
     <${Stage} />
     ${settings.kiosk ? html`<${Dots} />` : null}
-    <${Announcer} />
     <${Details} />
   </div>`;
 }
@@ -54,8 +54,9 @@ function Bar() {
   return html`<header class="bar">
     <h1 title=${system.value?.fqdn}>${name}</h1>
     ${settings.kiosk ? html`<span class="place">${words[view.value]}</span>` : html`<${Tabs} /><${Search} />`}
+    <${Announcer} />
     <${Freshness} />
-    <time class="clock">${timeOfDay(now.value)}</time>
+    <time class="clock">${timeOfDay(clock.value, zone.value)}</time>
     ${settings.kiosk ? null : html`<${Tools} />`}
   </header>`;
 }
@@ -69,7 +70,7 @@ function Tabs() {
 
 function Search() {
   return html`<label class="search"><span class="hidden">${words.searching}</span>
-    <input id="find" type="search" value=${find.value} placeholder=${words.filterHint} autocomplete="off" spellcheck=${false}
+    <input id="find" type="search" value=${find.value} placeholder=${size.value.w < 40 ? words.searching : words.filterHint} autocomplete="off" spellcheck=${false}
       onInput=${(event) => {
         find.value = event.target.value;
         page.value = 0;
@@ -77,10 +78,9 @@ function Search() {
 }
 
 function Freshness() {
-  const { status } = connection.value;
   const stale = staleness.value;
   if (paused.value) return html`<span class="fresh paused">${words.paused(paused.value.changes)}</span>`;
-  if (stale || status !== "live") return html`<span class="fresh old">${stale ? "" : words.connecting}</span>`;
+  if (stale || !hello.value) return html`<span class="fresh old">${stale ? "" : words.connecting}</span>`;
   return html`<span class="fresh live"><i></i>${words.live} · ${words.seconds((lag.value ?? 0) / 1000)}</span>`;
 }
 
@@ -99,14 +99,15 @@ function Tools() {
 
 function Banner({ stale }) {
   if (!stale) return null;
-  const ago = duration(now.value - stale.since, words.units);
+  const ago = duration(clock.value - stale.since, words.units);
   const text = {
     gateway: () => words.gatewayAway(ago),
     bus: () => words.busLost(ago),
     pbx: () => words.pbxLost(ago, stale.reason),
     connecting: () => words.pbxConnecting,
   }[stale.kind]();
-  return html`<p class=${`banner ${stale.kind}`} role="timer" aria-live="off">${text}</p>`;
+  return html`<aside class=${`banner ${stale.kind}`} aria-label=${words.state}>
+    <p role="timer" aria-live="off">${text}</p></aside>`;
 }
 
 function Stage() {

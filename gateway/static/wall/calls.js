@@ -3,11 +3,10 @@
 import { Empty, Glyph, html, Party, State, Timer } from "./parts.js";
 import { callRows, matches, missedRows } from "./rows.js";
 import { usePagedRows } from "./stage.js";
-import { detail, find, now, shown, words } from "./store.js";
+import { detail, find, now, shown, words, zone } from "./store.js";
 import { duration, midnight, timeOfDay } from "./times.js";
 
 const OPEN = (kind, id) => ({
-  tabindex: "0",
   "data-item": `${kind}:${id}`,
   onClick: () => (detail.value = { kind, id: String(id) }),
 });
@@ -20,7 +19,7 @@ export function Calls() {
       find.value,
     ),
   );
-  const here = usePagedRows(rows);
+  const { here, left } = usePagedRows(rows);
   if (!rows.length) return html`<${Empty} text=${all.length ? words.nothingFound : words.noCalls} />`;
   return html`<table class="rows calls">
     <thead><tr><th><span class="hidden">${words.state}</span></th><th>${words.from}</th><th>${words.to}</th>
@@ -28,13 +27,14 @@ export function Calls() {
     <tbody>${here.map(
       (row) => html`<tr key=${row.id} class=${row.kind} ...${OPEN("call", row.id)}>
       <td class="way"><${Glyph} of=${row.direction} /><span class="hidden">${words[row.direction]}</span></td>
-      <td class="from"><${Party} ...${row.from} /></td>
+      <td class="from"><${Party} ...${row.from} says=${words[row.word]} /></td>
       <td class="to"><${Party} ...${row.to} /></td>
       <td class="via"><span class="name">${row.via}</span></td>
       <td class="now"><${State} of=${row.kind} word=${words[row.word]} /></td>
       <td class="right"><${Timer} since=${row.started} /></td>
     </tr>`,
     )}</tbody>
+    <${Left} count=${left} columns="6" />
   </table>`;
 }
 
@@ -43,7 +43,7 @@ export function Missed() {
   const since = Date.parse(state.get("pbxstats")?.get("pbx")?.since ?? "") || midnight(now.value);
   const all = missedRows(state, since);
   const rows = all.filter((row) => matches([row.num, row.name, row.queue, words[row.outcome]], find.value));
-  const here = usePagedRows(rows, 3);
+  const { here, left } = usePagedRows(rows, 3);
   if (!rows.length) return html`<${Empty} text=${all.length ? words.nothingFound : words.noMissed} />`;
   const queues = state.get("queues");
   return html`<table class="rows missed">
@@ -51,8 +51,8 @@ export function Missed() {
       <th>${words.outcome}</th><th class="right">${words.waited}</th></tr></thead>
     <tbody>${here.map(
       (row) => html`<tr key=${row.id} class=${row.spoken ? "spoken" : ""} ...${OPEN("ended", row.id)}>
-      <td class="when"><span class="num">${timeOfDay(row.ended)}</span></td>
-      <td class="from"><${Party} num=${row.num} name=${row.name} outside=${true} /></td>
+      <td class="when"><span class="num">${timeOfDay(row.ended, zone.value)}</span></td>
+      <td class="from"><${Party} num=${row.num} name=${row.name} outside=${true} says=${words[row.outcome]} /></td>
       <td class="via"><span class="name">${queues?.get(row.queue)?.name ?? row.queue}</span></td>
       <td class="now">${
         row.spoken
@@ -62,5 +62,10 @@ export function Missed() {
       <td class="right"><span class="timer">${duration(row.waited, words.units)}</span></td>
     </tr>`,
     )}</tbody>
+    <${Left} count=${left} columns="5" />
   </table>`;
+}
+
+function Left({ count, columns }) {
+  return count > 0 ? html`<tfoot><tr><td colspan=${columns}>${words.more(count)}</td></tr></tfoot>` : null;
 }

@@ -1,25 +1,29 @@
 /** What opens over the wall: a call's legs, an agent, a queue, the keys. */
 
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { stateWord } from "./agents.js";
 import { html, State, Timer } from "./parts.js";
 import { agentRows, fullName } from "./people.js";
-import { detail, shown, words } from "./store.js";
-import { timeOfDay } from "./times.js";
+import { detail, shown, singleKeys, toggleKeys, words, zone } from "./store.js";
+import { duration, timeOfDay } from "./times.js";
 
 export function Details() {
   const dialog = useRef(null);
   const open = detail.value !== null;
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (open && !dialog.current.open) dialog.current.showModal();
     if (!open && dialog.current.open) dialog.current.close();
-  }, [open]);
-  return html`<dialog ref=${dialog} aria-label=${words.details} onClose=${() => (detail.value = null)}
+  }, [detail.value]);
+  // The browser tells of a closing a frame later; whoever is quick has opened something else by then.
+  const closed = () => {
+    if (!dialog.current.open) detail.value = null;
+  };
+  return html`<dialog ref=${dialog} aria-label=${words.details} onClose=${closed}
       onClick=${(event) => event.target === dialog.current && dialog.current.close()}>
     ${
       open
         ? html`<div class="inside">${content(detail.value)}
-      <button type="button" class="close" onClick=${() => (detail.value = null)}>${words.close}</button></div>`
+      <button type="button" class="close" autofocus onClick=${() => (detail.value = null)}>${words.close}</button></div>`
         : null
     }
   </dialog>`;
@@ -29,7 +33,8 @@ function content({ kind, id }) {
   const state = shown();
   if (kind === "help")
     return html`<h2>${words.help}</h2><dl class="keys">
-    ${words.keys.map(([key, what]) => html`<div key=${key}><dt><kbd>${key}</kbd></dt><dd>${what}</dd></div>`)}</dl>`;
+    ${words.keys.map(([key, what]) => html`<div key=${key}><dt><kbd>${key}</kbd></dt><dd>${what}</dd></div>`)}</dl>
+    <p><label><input type="checkbox" checked=${singleKeys.value} onChange=${toggleKeys} /> ${words.singleKeys}</label></p>`;
   if (kind === "call") return call(state.get("calls")?.get(id));
   if (kind === "ended") return ended(state.get("ended")?.get(id));
   return kind === "agent" ? agent(state, id) : queue(state, id);
@@ -38,7 +43,7 @@ function content({ kind, id }) {
 function call(found) {
   if (!found) return gone();
   return html`<h2>${words.details} · ${found.callID}</h2>
-    <p>${words.started} ${timeOfDay(Date.parse(found.startedAt))} · <${Timer} since=${found.startedAt} />
+    <p>${words.started} ${timeOfDay(Date.parse(found.startedAt), zone.value)} · <${Timer} since=${found.startedAt} />
       ${found.did ? ` · DID ${found.did}` : ""}</p>
     <table class="rows legs"><thead><tr><th>${words.number}</th><th>${words.name}</th><th>${words.party}</th>
       <th>${words.status}</th><th class="right">${words.time}</th></tr></thead>
@@ -54,7 +59,7 @@ function call(found) {
 function ended(found) {
   if (!found) return gone();
   return html`<h2>${found.caller || words.anonymous} ${found.callerName}</h2>
-    <p>${timeOfDay(Date.parse(found.startedAt))} – ${timeOfDay(Date.parse(found.endedAt))}
+    <p>${timeOfDay(Date.parse(found.startedAt), zone.value)} – ${timeOfDay(Date.parse(found.endedAt), zone.value)}
       ${found.queue ? ` · ${words.via} ${found.queue}` : ""}${found.did ? ` · DID ${found.did}` : ""}
       ${found.callee ? ` · ${words.to} ${found.callee} ${found.calleeName}` : ""}</p>`;
 }
@@ -72,6 +77,7 @@ function agent(state, id) {
         : null
     }
     <p>${words.queues}: ${ext.queues.join(", ") || "–"} · ${ext.fwdName}</p>
+    ${row?.stats ? html`<p>${words.today}: ${words.agentDay(row.stats, talked(row.stats))}</p>` : null}
     ${
       ext.talks.length
         ? html`<ul>${ext.talks.map(
@@ -87,7 +93,9 @@ function queue(state, id) {
   const found = state.get("queues")?.get(id);
   if (!found) return gone();
   const rows = new Map(agentRows(state).map((row) => [row.num, row]));
+  const day = state.get("queuestats")?.get(id);
   return html`<h2>${found.num} ${found.name}</h2>
+    ${day ? html`<p>${words.today}: ${words.queueDay(day, average(day.waits), average(day.talks))}</p>` : null}
     <table class="rows"><tbody>${found.waiting.map(
       (caller) => html`<tr key=${caller.callID}>
       <td class="num">${caller.num || words.anonymous}</td><td><span class="name">${caller.name}</span></td>
@@ -101,6 +109,14 @@ function queue(state, id) {
       <td class="right">${rows.get(num)?.since ? html`<${Timer} since=${rows.get(num).since} />` : ""}</td></tr>`,
     )}
     </tbody></table>`;
+}
+
+function talked({ talks, placedTalks }) {
+  return duration(1000 * (talks.total + placedTalks.total), words.units);
+}
+
+function average({ average: seconds }) {
+  return seconds === null ? "–" : duration(1000 * seconds, words.units);
 }
 
 function gone() {

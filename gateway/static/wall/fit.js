@@ -1,5 +1,8 @@
 /** How tiles fill a screen. Sizes in rem. No input or output. */
 
+const ROW = 1.78; // rem, of a table
+const HEAD = 1.9;
+
 /** The grid of `count` tiles no smaller than `tile` in `space`: {cols, rows, perPage, pages}. */
 export function fit(count, space, tile, gap = 0.5) {
   const mostCols = Math.max(1, Math.floor((space.w + gap) / (tile.w + gap)));
@@ -15,6 +18,16 @@ export function fit(count, space, tile, gap = 0.5) {
 export function densest(count, space, densities, gap = 0.5) {
   const grids = densities.map((tile) => ({ ...fit(count, space, tile, gap), tile }));
   return grids.reduce((best, grid) => (grid.pages < best.pages ? grid : best));
+}
+
+/**
+ * How the rows of a table go on pages of a screen `height` high, on no more than `most`: {perPage, pages, left}. `left`:
+ * how many find no place; saying so takes a row of each page.
+ */
+export function sheets(count, height, most) {
+  const rows = Math.max(2, Math.floor((height - HEAD) / ROW));
+  if (count <= rows * most) return { perPage: rows, pages: Math.max(1, Math.ceil(count / rows)), left: 0 };
+  return { perPage: rows - 1, pages: most, left: count - (rows - 1) * most };
 }
 
 /** The items of a page; the page may lie beyond the last one after some have gone. */

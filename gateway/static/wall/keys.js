@@ -2,7 +2,7 @@
 
 import { VIEWS } from "./settings.js";
 import { gesture, toggleSound } from "./sound.js";
-import { detail, find, show, togglePause, toggleTheme } from "./store.js";
+import { detail, find, show, singleKeys, togglePause, toggleTheme } from "./store.js";
 
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
@@ -25,15 +25,15 @@ function inField(event) {
   return true;
 }
 
-function onPage({ key, target }) {
+function onPage({ key, code }) {
   if (document.querySelector("dialog[open]")) return false; // it closes itself on Escape
   if (key in ARROWS) return move(...ARROWS[key]);
+  if (key === "Escape") return done((find.value = ""));
+  if (!singleKeys.value) return false;
   if (VIEWS[Number(key) - 1]) return done(show(VIEWS[Number(key) - 1]));
+  if (key === "/" || (code === "Slash" && key === ".")) return done(document.getElementById("find")?.focus());
+  if (key === "?" || (code === "Slash" && key === ",")) return done((detail.value = { kind: "help" }));
   switch (key.toLowerCase()) {
-    case "/":
-      return done(document.getElementById("find")?.focus());
-    case "enter":
-      return target.dataset?.item ? done(target.click()) : false;
     case "p":
     case "з":
       return done(togglePause());
@@ -46,10 +46,6 @@ function onPage({ key, target }) {
     case "f":
     case "а":
       return done(fullScreen());
-    case "?":
-      return done((detail.value = { kind: "help" }));
-    case "escape":
-      return done((find.value = ""));
     default:
       return false;
   }
@@ -65,7 +61,7 @@ function fullScreen() {
 }
 
 function items() {
-  return [...document.querySelectorAll("[data-item]")];
+  return [...document.querySelectorAll("[data-item] .open")];
 }
 
 /** Focus the next item in that direction, the nearest one first. */
@@ -84,11 +80,11 @@ function move(right, down) {
     .filter(({ item, along }) => item !== from && along > 1)
     .sort((one, other) => one.along + 3 * one.aside - other.along - 3 * other.aside);
   ahead[0]?.item.focus();
-  ahead[0]?.item.scrollIntoView({ block: "nearest" });
+  ahead[0]?.item.closest("[data-item]").scrollIntoView({ block: "nearest" });
   return true;
 }
 
 function middle(item) {
-  const { left, right, top, bottom } = item.getBoundingClientRect();
+  const { left, right, top, bottom } = item.closest("[data-item]").getBoundingClientRect();
   return { x: (left + right) / 2, y: (top + bottom) / 2 };
 }

@@ -1,9 +1,15 @@
 /** How bad a value is: 0 well, 1 warning, 2 alarm. No input or output. */
 
-/** `limits`: [warn, alarm], null for never. `inverted`: the lower the worse. */
-export function level(value, [warn, alarm], inverted = false) {
+const BAD = {
+  from: (value, limit) => value >= limit,
+  downTo: (value, limit) => value <= limit,
+  below: (value, limit) => value < limit,
+};
+
+/** `limits`: [warn, alarm], null for never. `bad`: `from` the limit on, `downTo` it, or `below` it. */
+export function level(value, [warn, alarm], bad = "from") {
   if (value === null || value === undefined) return 0;
-  const beyond = (limit) => limit !== null && (inverted ? value <= limit : value >= limit);
+  const beyond = (limit) => limit !== null && BAD[bad](value, limit);
   return beyond(alarm) ? 2 : beyond(warn) ? 1 : 0;
 }
 

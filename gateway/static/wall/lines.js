@@ -8,11 +8,11 @@ import { find, now, shown, system, words } from "./store.js";
 
 const TILE = { w: 14, h: 9.4, most: 10 };
 
-/** The licence: {used, limit, level}; null where the PBX does not say. */
+/** The licence: {used, limit, level}; null where the PBX does not say. What is used is told whatever is filtered. */
 export function licenceOf(state, pbx, time) {
   const limit = pbx?.licenceLimit;
   if (!limit) return null;
-  const used = state.get("calls")?.size ?? 0;
+  const used = state.get("pbxstats")?.get("pbx")?.active ?? state.get("calls")?.size ?? 0;
   return { used, limit, level: levelOf("licence", "", (100 * used) / limit, time) };
 }
 
@@ -47,7 +47,7 @@ function Line({ line }) {
   const { registered, inUse, capacity } = line;
   const share = capacity ? Math.min(1, inUse / capacity) : null;
   const down = registered === false;
-  return html`<article class=${`tile line level${down ? 2 : 0}`} tabindex="0" data-item=${`line:${line.num}`}
+  return html`<article class=${`tile line level${down ? 2 : 0}`}
       aria-label=${`${line.num} ${line.name}`}>
     <header><b class="num">${line.num}</b><h2 class="name" title=${line.name}>${line.name}</h2></header>
     <div class="figures"><div class="figure"><span class="value">${inUse}${

@@ -46,20 +46,29 @@ export function State({ of, word }) {
   return html`<span class=${`state ${of}`}><${Glyph} of=${of} /><span class="word">${word}</span></span>`;
 }
 
-/** A number with its word below, for the strip at the top. `level`: 0 well, 1 warning, 2 alarm. */
-export function Kpi({ value, unit = null, label, level = 0, of = null, title }) {
+/** A number with its word below, for the strip at the top. `level`: 0 well, 1 warning, 2 alarm; `hours`: it is long. */
+export function Kpi({ value, unit = null, label, level = 0, of = null, title, hours = false }) {
   return html`<div class=${`kpi level${level}`} title=${title}>
-    <div class="value">${of ? html`<${Glyph} of=${of} />` : null}<span>${value}${unit ? html`<small> ${unit}</small>` : null}</span></div>
+    <div class=${`value ${hours ? "hours" : ""}`}>${of ? html`<${Glyph} of=${of} />` : null}<span>${value}${unit ? html`<small> ${unit}</small>` : null}</span></div>
     <div class="label">${level ? html`<${Glyph} of=${level === 2 ? "alarm" : "warn"} />` : null}
       <span>${label}</span></div>
   </div>`;
 }
 
-/** Number first, then the name, which is cut if it is too long. */
-export function Party({ num, name, outside, more = 0 }) {
-  const withheld = outside && !num;
+/** What opens the tile or the row that it stands in, by keyboard; `says`: to those who do not see the rest of it. */
+export function Opener({ class: name, says, children }) {
+  return html`<button type="button" class=${`open ${name}`} aria-haspopup="dialog" aria-label=${says}>${children}</button>`;
+}
+
+/** Number first, then the name, which is cut if it is too long. `says`: it opens the row, and that is its name. */
+export function Party({ num, name, outside, more = 0, says }) {
+  const first = outside && !num ? { class: "name", text: words.anonymous } : { class: "num", text: num };
   return html`<span class="party" title=${[num, name].filter(Boolean).join(" · ")}>
-    ${withheld ? html`<span class="name">${words.anonymous}</span>` : html`<b class="num">${num}</b>`}
+    ${
+      says === undefined
+        ? html`<span class=${first.class}>${first.text}</span>`
+        : html`<${Opener} class=${first.class} says=${`${first.text} ${name ?? ""}: ${says}`}>${first.text}<//>`
+    }
     ${name ? html`<span class="name">${name}</span>` : null}
     ${more > 0 ? html`<span class="more">+${more}</span>` : null}
   </span>`;

@@ -8,16 +8,20 @@ export const STATES = ["free", "ringing", "talking", "away", "out"];
  */
 export function doing(ext, loggedIn = ext.qGlobalStatus !== "LoggedOut") {
   const talk = ext.talks.find((one) => one.activity === ext.activity) ?? null;
-  const since = ext.since;
+  const { since, presenceSince } = ext;
   if (ext.activity === "Talking") return { state: "talking", word: "talking", since: talk?.since ?? since, talk };
   if (ext.activity === "Ringing") return { state: "ringing", word: "ringing", since: talk?.since ?? since, talk };
   if (ext.activity === "Dialing") return { state: "talking", word: "dialing", since: talk?.since ?? since, talk };
-  if (!ext.registered || ext.enabled === 0) return { state: "out", word: "offline", since: null, talk };
-  if (!loggedIn) return { state: "out", word: "out", since: null, talk };
+  if (!ext.registered || ext.enabled === 0) return { state: "out", word: "offline", since: presenceSince, talk };
+  if (!loggedIn) return { state: "out", word: "out", since: presenceSince, talk };
   if (ext.fwdName && ext.fwdName !== "Available" && !ext.available) {
-    return { state: "away", word: ext.fwdName === "Away" ? "away" : null, profile: ext.fwdName, since: null, talk };
+    return { state: "away", word: ext.fwdName === "Away" ? "away" : null, profile: ext.fwdName, since: presenceSince, talk };
   }
-  return { state: "free", word: "free", since, talk };
+  return { state: "free", word: "free", since: later(since, presenceSince), talk };
+}
+
+function later(one, other) {
+  return one && other ? (one > other ? one : other) : (one ?? other);
 }
 
 export function fullName(ext) {

@@ -1,14 +1,16 @@
 /** The queues: who waits how long, how the agents are, and the day. */
 
-import { Empty, Glyph, html, Kpi, Party, Timer } from "./parts.js";
+import { Empty, Glyph, html, Kpi, Opener, Party, Timer } from "./parts.js";
 import { queueLevels, totals } from "./alarms.js";
 import { agentRows, STATES, tally } from "./people.js";
 import { matches, queueRows } from "./rows.js";
 import { Tiles } from "./stage.js";
-import { detail, find, now, shown, words } from "./store.js";
+import { limits } from "./settings.js";
+import { detail, find, now, settings, shown, words } from "./store.js";
 import { duration, instant } from "./times.js";
 
 const WIDE = 24; // rem from which on the callers stand beside the numbers
+const HOUR = 3_600_000;
 
 export function Queues() {
   const state = shown();
@@ -37,20 +39,21 @@ function callersIn({ w, h }, day) {
 }
 
 function Strip({ rows, state }) {
-  const sum = totals(rows, now.value);
   const agents = tally(agentRows(state));
+  const sum = totals(rows, now.value, agents.free);
   const day = sum.day;
+  const goal = limits(settings.thresholds, "sl", "")[0];
   return html`<section class="strip" aria-label=${words.total}>
     <${Kpi} value=${sum.waiting} label=${words.waiting} level=${sum.levels.waiting} />
     <${Kpi} value=${sum.oldest ? html`<${Timer} since=${sum.oldest} />` : "0:00"} label=${words.longest}
-      level=${sum.levels.wait} />
-    <${Kpi} value=${agents.free} label=${words.agentsFree} of="free" />
+      level=${sum.levels.wait} hours=${isLong(sum.oldest)} />
+    <${Kpi} value=${agents.free} label=${words.agentsFree} of="free" level=${sum.levels.free} />
     ${
       day
         ? html`<${Kpi} value=${day.answered} unit=${`/ ${day.offered}`} label=${words.answered} title=${words.today} />
       <${Kpi} value=${day.abandoned} label=${words.abandoned} title=${words.today} />
-      <${Kpi} value=${day.level === null ? "–" : Math.round(day.level)} unit="%" label=${words.serviceLevel}
-        level=${sum.levels.sl} title=${words.today} />`
+      <${Kpi} value=${day.level === null ? "–" : Math.round(day.level)} unit=${goal === null ? "%" : `/ ${goal}\u00a0%`}
+        label=${words.serviceLevel} level=${sum.levels.sl} title=${`${words.today}; ${words.target} ${goal ?? "–"}\u00a0%`} />`
         : html`<${Kpi} value=${agents.talking} label=${words.states.talking} of="talking" />
       <${Kpi} value=${state.get("calls")?.size ?? 0} label=${words.callsNow} />`
     }
@@ -62,11 +65,12 @@ function Queue({ row, room, brief }) {
   const worst = Math.max(levels.waiting, levels.wait, levels.sl, levels.free === 2 ? 2 : 0);
   const { num, name, waiting, oldest, stats } = row;
   const wide = room.w >= WIDE;
+  const hours = isLong(oldest) ? "hours" : "";
   const day = stats && (wide || room.h === null || room.h >= 11.6);
   const target = `${words.target} ${duration(row.target * 1000)}`;
-  return html`<article class=${`tile queue level${worst} ${brief ? "brief" : wide ? "wide" : ""}`} tabindex="0"
+  return html`<article class=${`tile queue level${worst} ${brief ? "brief" : wide ? "wide" : ""}`}
       data-item=${`queue:${num}`} onClick=${() => (detail.value = { kind: "queue", id: num })} aria-label=${`${num} ${name}`}>
-    <header><b class="num">${num}</b><h2 class="name" title=${name}>${name}</h2>
+    <header><${Opener} class="num" says=${`${num} ${name}: ${waiting.length} ${words.waiting}`}>${num}<//><h2 class="name" title=${name}>${name}</h2>
       ${
         brief
           ? html`<span class=${`state free level${levels.free}`}><${Glyph} of="free" /><b>${row.agents.free}</b></span>`
@@ -77,7 +81,7 @@ function Queue({ row, room, brief }) {
       <div class="figures">
         <div class=${`figure level${levels.waiting}`}><span class="value">${waiting.length}</span>
           <span class="label">${words.waiting}</span></div>
-        <div class=${`figure level${levels.wait}`}><span class="value">${
+        <div class=${`figure level${levels.wait}`}><span class=${`value ${hours}`}>${
           oldest ? html`<${Timer} since=${oldest} />` : "0:00"
         }</span>
           <span class="label">${brief ? target : words.longest}</span></div>
@@ -89,7 +93,9 @@ function Queue({ row, room, brief }) {
               (state) => html`<li key=${state} class=${`state ${state} ${
                 state === "free" ? `level${levels.free}` : ""
               }`} title=${words.states[state]}>
-          <${Glyph} of=${state} /><span>${row.agents[state]}</span><span class="hidden">${words.states[state]}</span></li>`,
+          <${Glyph} of=${state} /><span>${row.agents[state]}</span>${
+            state === "free" && levels.free ? html`<${Glyph} of=${levels.free === 2 ? "alarm" : "warn"} />` : null
+          }<span class="hidden">${words.states[state]}</span></li>`,
             )}
         ${
           stats && !day
@@ -111,10 +117,15 @@ function Queue({ row, room, brief }) {
   </article>`;
 }
 
+/** Whether its timer needs room for hours. */
+function isLong(since) {
+  return since !== null && now.value - instant(since) >= HOUR;
+}
+
 function Day({ stats, level }) {
   return html`<dl class="day">
-    <div><dt>${words.day.answered}</dt><dd>${stats.answered}<small> / ${stats.offered}</small></dd></div>
-    <div><dt>${words.day.abandoned}</dt><dd>${stats.abandoned}</dd></div>
+    <div title=${words.answered}><dt>${words.day.answered}</dt><dd>${stats.answered}<small> / ${stats.offered}</small></dd></div>
+    <div title=${words.abandoned}><dt>${words.day.abandoned}</dt><dd>${stats.abandoned}</dd></div>
     <div class=${`level${level}`} title=${words.serviceLevel}><dt>${words.day.level}</dt><dd>${percentOf(stats)}</dd></div>
   </dl>`;
 }

@@ -111,7 +111,7 @@ export function missedRows(state, midnight) {
       name: call.callerName,
       queue: call.queue || call.queues[0] || "",
       ended: instant(call.endedAt),
-      waited: instant(call.endedAt) - instant(call.startedAt),
+      waited: instant(call.endedAt) - instant(call.queuedAt ?? call.startedAt),
       outcome: call.outcome === "missed" ? "missedCall" : "abandonedCall",
       spoken: (spoken.get(call.caller) ?? 0) > instant(call.endedAt),
     }))

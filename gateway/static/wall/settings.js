@@ -11,7 +11,8 @@ export const THRESHOLDS = {
   sl: [80, 60],
   licence: [80, 95],
 };
-export const INVERTED = new Set(["free", "sl"]);
+/** Metrics that are bad when low. */
+export const LOW = { free: "downTo", sl: "below" };
 
 /** `search`: of the address. `languages`: those that there are words for; `preferred`: the browser's. */
 export function parseSettings(search, { languages = ["en"], preferred = [] } = {}) {

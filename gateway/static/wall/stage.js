@@ -2,7 +2,7 @@
 
 import { useEffect } from "preact/hooks";
 import { signal } from "@preact/signals";
-import { densest, pageOf } from "./fit.js";
+import { densest, pageOf, sheets } from "./fit.js";
 import { html } from "./parts.js";
 import { page, settings, size } from "./store.js";
 
@@ -10,7 +10,6 @@ export const pages = signal(1); // of the view that is shown
 
 const STRIP = 5.6; // rem that the strip of numbers takes
 const ROWS = 500; // that a browser draws without effort
-const HEAD = 1.9; // and a table's head
 
 /**
  * `items` in tiles no smaller than `tile` ({w, h} in rem, or several, roomiest first). `draw(item, tile, room)`; `room`:
@@ -38,13 +37,15 @@ export function Tiles({ items, tile, draw, strip = true, name }) {
   return html`<div class=${`tiles ${name}`} style=${style}>${here.map((item) => draw(item, grid.tile, room))}</div>`;
 }
 
-/** The rows of a table that fit; where it may scroll, the first ones. In TV mode no more than `most` pages. */
+/**
+ * The rows of a table: {here, left}. `here`: those that fit; where it may scroll, the first ones. In TV mode no more
+ * than `most` pages. `left`: how many are never shown.
+ */
 export function usePagedRows(items, most = Infinity) {
-  const height = 1.78;
-  const perPage = Math.max(1, Math.floor((size.value.h - HEAD) / height));
-  const grid = { perPage, pages: Math.max(1, Math.min(most, Math.ceil(items.length / perPage))) };
-  usePages(settings.kiosk ? grid.pages : 1);
-  return settings.kiosk ? pageOf(items, grid, page.value) : items.slice(0, ROWS);
+  const { kiosk } = settings;
+  const grid = kiosk ? sheets(items.length, size.value.h, most) : { perPage: ROWS, pages: 1, left: items.length - ROWS };
+  usePages(grid.pages);
+  return { here: pageOf(items, grid, page.value), left: Math.max(0, grid.left) };
 }
 
 function usePages(count) {

@@ -15,13 +15,15 @@ export const settings = parseSettings(location.search, {
 });
 export const words = LANGUAGES[settings.lang];
 
+export const singleKeys = signal(remembered("keys") !== "0"); // dictation and a child's hand press some, too
 export const view = signal(settings.views[0]);
 export const page = signal(0);
 export const find = signal(settings.find);
 export const detail = signal(null); // {kind: "call" | "agent" | "queue" | "help", id}
 export const theme = signal(settings.theme === "auto" ? (remembered("theme") ?? preferredTheme()) : settings.theme);
 export const size = signal({ w: 80, h: 45 }); // of the stage, in rem
-export const now = signal(Date.now()); // the server's time, once a second
+export const now = signal(Date.now()); // the server's time, once a second; stands still while paused
+export const clock = signal(now.value); // the server's time, always
 export const connection = signal({ status: "connecting", since: Date.now() });
 export const staleSince = signal(null);
 export const hello = signal(null);
@@ -41,16 +43,20 @@ export function shown() {
 
 export const system = computed(() => (frame.value, shown().get("system")?.get("pbx") ?? null));
 
-/** Why what is shown is not live: {kind, since} or null. `since`: the server's milliseconds. */
+/** The PBX's time zone, in which times of day are shown; empty while it is not known. */
+export const zone = computed(() => (frame.value, shown().get("pbxstats")?.get("pbx")?.zone ?? ""));
+
+/** Why nothing newer is known, paused or not: {kind, since} or null. `since`: the server's milliseconds. */
 export const staleness = computed(() => {
+  frame.value; // and the clock: nothing is drawn while paused
   const { status, since } = connection.value;
   if (status === "refused") return null;
   if (status !== "live") {
     const lost = client ? (away ?? since) + client.clock.offset : since;
-    return now.value - lost < BLIP ? null : { kind: "gateway", since: lost };
+    return clock.value - lost < BLIP ? null : { kind: "gateway", since: lost };
   }
   if (staleSince.value) return { kind: "bus", since: Date.parse(staleSince.value) };
-  const pbx = system.value;
+  const pbx = clock.value && client?.state.get("system")?.get("pbx");
   if (!pbx || pbx.connection === "connected") return null;
   return { kind: pbx.connection === "lost" ? "pbx" : "connecting", since: Date.parse(pbx.since), reason: pbx.reason };
 });
@@ -109,6 +115,7 @@ function redraw() {
 function tick() {
   const time = client ? client.clock.now() : Date.now();
   batch(() => {
+    clock.value = time;
     if (!paused.value) now.value = time;
     lag.value = client?.lag ?? null;
   });
@@ -142,6 +149,11 @@ export function show(name) {
 export function toggleTheme() {
   theme.value = theme.value === "dark" ? "light" : "dark";
   remember("theme", theme.value);
+}
+
+export function toggleKeys() {
+  singleKeys.value = !singleKeys.value;
+  remember("keys", singleKeys.value ? null : "0");
 }
 
 effect(() => {

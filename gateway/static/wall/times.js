@@ -14,10 +14,21 @@ export function duration(milliseconds, units = { d: "d", h: "h" }) {
   return hours > 0 ? `${hours}:${two(minutes)}:${rest}` : `${minutes}:${rest}`;
 }
 
-/** `14:03`, in the browser's time zone. */
-export function timeOfDay(milliseconds) {
-  const date = new Date(milliseconds);
-  return `${two(date.getHours())}:${two(date.getMinutes())}`;
+const clocks = new Map(); // by time zone
+
+/** `14:03` in that time zone; in the browser's where it is empty, or unknown here. */
+export function timeOfDay(milliseconds, zone = "") {
+  if (!clocks.has(zone)) clocks.set(zone, clockOf(zone));
+  return clocks.get(zone).format(milliseconds);
+}
+
+function clockOf(zone) {
+  const form = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+  try {
+    return new Intl.DateTimeFormat("en-GB", zone ? { ...form, timeZone: zone } : form);
+  } catch {
+    return new Intl.DateTimeFormat("en-GB", form);
+  }
 }
 
 /** The local midnight before. */

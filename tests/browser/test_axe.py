@@ -1,0 +1,91 @@
+"""What axe-core, the accessibility checker, finds on our pages: nothing."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+import pytest
+
+from tests.browser.chromium import Page
+from tests.browser.world import World
+
+_AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+_RUN = """axe.run(document, {resultTypes: ["violations"]}).then((found) =>
+  found.violations.map((one) => `${one.id}: ${one.nodes.map((node) => `${node.html.slice(0, 200)} ${
+    node.failureSummary}`).join("; ")}`))"""
+DESK, PHONE, TV = (1280, 900), (390, 844), (1920, 1080)
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize("size", [TV, PHONE], ids=["TV", "phone"])
+async def test_the_wall(page: Page, world: World, theme: str, size: tuple[int, int]) -> None:
+    agent = await world.agent()
+    world.pbx.switchboard.poll(world.queued(), [agent])
+    world.queued("801", "")
+    talking = world.queued()
+    free = await world.agent()
+    world.pbx.switchboard.poll(talking, [free])
+    world.pbx.switchboard.answer(talking, free)
+    gone = world.queued("802", "+15550009999")
+    await page.resize(*size)
+    await page.go(world.wall("view=calls"))
+    await page.shows("+15550009999", "table.calls")
+    world.pbx.switchboard.end(gone)
+    for view, ready in (
+        ("queues", ".queue"),
+        ("agents", ".agent.talking"),
+        ("calls", "table.calls tr.talking"),
+        ("missed", "table.missed td.from"),
+        ("lines", ".tile"),
+    ):
+        await page.go(
+            world.wall(f"view={view}").replace("theme=dark", f"theme={theme}").replace("wall?", f"wall?{view}&")
+        )
+        await page.until(f"document.querySelector({ready!r})")
+        assert await _found(page) == [], view
+    await page.press("3")
+    await page.until("document.querySelector('table.calls tr.talking')")
+    await page.run("document.querySelector('table.calls tr.talking').click()")
+    await page.until("document.querySelector('dialog[open] table')")
+    assert await _found(page) == []
+    await page.press("Escape")
+    await page.until("!document.querySelector('dialog[open]')")
+    await world.stop_gateway()
+    await page.shows("The gateway cannot be reached", ".banner")
+    assert await _found(page) == [], "said that it is stale"
+
+
+async def test_in_tv_mode_in_russian_and_what_opens(page: Page, world: World) -> None:
+    world.queued()
+    await page.resize(*TV)
+    russian = world.wall("lang=ru").replace("lang=en&", "", 1)
+    for view, ready in (("queues", ".queue"), ("agents", ".agent"), ("calls", "table.calls tr"), ("lines", ".tile")):
+        await page.go(russian.replace("wall?", f"wall?kiosk=1&view={view}&"))
+        await page.until(f"document.querySelector({ready!r})")
+        assert await _found(page) == [], view
+    await page.go(russian.replace("wall?", "wall?view=queues&"))
+    await page.until("document.querySelector('.queue')")
+    for selector in (".tools button:last-child", ".queue .open"):
+        await page.run(f"document.querySelector({selector!r}).click()")
+        await page.until("document.querySelector('dialog[open] h2')")
+        assert await _found(page) == [], selector
+        await page.press("Escape")
+        await page.until("!document.querySelector('dialog[open]')")
+
+
+async def test_the_pages_around_it(page: Page, world: World) -> None:
+    await page.resize(*DESK)
+    await page.go(f"{world.address}/wall")
+    await page.until("document.querySelector('input')")
+    assert await _found(page) == [], "it asks for a key"
+    await page.go(f"{world.address}/")
+    await page.shows("connected")
+    assert await _found(page) == []
+
+
+async def _found(page: Page) -> list[str]:
+    """Findings of the page as it is now."""
+    if not await page.run("'axe' in window"):
+        await page.run(f"{_AXE};0")
+    found: list[str] = await page.run(_RUN)
+    return found
