@@ -1,0 +1,12 @@
+#!/bin/sh
+# Makes passwords for the users of users.acl, and the addresses with them that the settings want, each in a file of its
+# own in DIR: monitor.password, monitor.url, gateway.password, gateway.url. What is there already stays.
+# usage: new-passwords.sh DIR HOST:PORT
+set -eu
+umask 077
+mkdir -p -- "$1"
+for user in monitor gateway; do
+    file=$1/$user.password
+    [ -s "$file" ] || od -An -N24 -tx1 /dev/urandom | tr -d ' \n' >"$file"
+    printf 'redis://%s:%s@%s/0\n' "$user" "$(cat -- "$file")" "$2" >"$1/$user.url"
+done

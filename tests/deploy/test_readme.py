@@ -1,0 +1,51 @@
+"""deploy/README.md and deploy/recording.md name commands, files and rights that there are."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+import pytest
+
+from tests.deploy.commands import parsed
+from tests.deploy.test_image import ROOT
+
+DEPLOY = ROOT / "deploy"
+README = (DEPLOY / "README.md").read_text(encoding="utf-8")
+BLOCKS = [line.strip() for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
+_OURS = re.compile(r"(?:^(?:sudo )?|monitor-1 |callmon-monitor-0 -- )callmon (.+)")
+OURS = [found[1] for line in BLOCKS if (found := _OURS.search(line))]
+RECORDING = re.findall(r"^callmon (.+)$", (DEPLOY / "recording.md").read_text(encoding="utf-8"), re.MULTILINE)
+PACKAGED = (DEPLOY / "debian" / "build.sh").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("line", OURS + RECORDING)
+def test_a_command_is_understood(line: str) -> None:
+    parsed(shlex.split(line))
+
+
+def test_all_commands_were_looked_at() -> None:
+    assert len(OURS) == 6
+    assert len(RECORDING) == 2
+
+
+def test_scripts_and_files_are_there() -> None:
+    named = re.findall(r"(?<![\w/.-])deploy/[\w./-]*[\w-]", "\n".join(BLOCKS))
+    named += [f"deploy/{path}" for path in re.findall(r"`((?:redis|kubernetes)/[\w./-]+)`", README)]
+    named += ["deploy/redis/new-passwords.sh" for line in BLOCKS if line.startswith("redis/new-passwords.sh")]
+    assert len(named) > 6
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_what_the_package_is_said_to_have_it_has() -> None:
+    names = {path.rpartition("/")[2] for path in re.findall(r"/usr/share/callmon/[\w./-]*\w", README)}
+    assert names == {"new-passwords.sh", "make-acl.sh", "callmon.example.toml", "Caddyfile"}
+    for name in names:
+        assert name in PACKAGED or f"/redis/*.{name.rpartition('.')[2]}" in PACKAGED
+
+
+def test_every_right_on_redis_is_listed() -> None:
+    users = (DEPLOY / "redis" / "users.acl").read_text(encoding="utf-8")
+    patterns = set(re.findall(r"[~&]callmon:(\S+?)[\s)]", users))
+    assert len(patterns) > 15
+    assert [pattern for pattern in sorted(patterns) if f"`{pattern}`" not in README] == []

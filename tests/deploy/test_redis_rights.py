@@ -1,0 +1,208 @@
+"""With the rights of deploy/redis/users.acl everything works, nothing is refused on the way, and nothing more goes."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+import pytest_asyncio
+from redis.exceptions import AuthenticationError, NoPermissionError
+from websockets.asyncio.client import connect
+
+from gateway import run as gateway_run
+from gateway.auth import ApiKey, KeyTable, digest_of
+from gateway.cli.check import _redis as checked
+from gateway.config import GatewaySection
+from gateway.keychanges import KeyChanges
+from gateway.stored import leave_epoch, read_position
+from monitor.bus import connect as connect_to
+from monitor.model.keys import AccessKeys, Keys, RequestKeys
+from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
+from tests.bus import only, until_async
+from tests.deploy.secured import DEPLOY, SecuredBus, secured_bus
+from tests.system.stack import PBX, monitoring, subscriber, until
+
+ADMIN = "administrators-key"
+LIVE, BOOK, ACCESS, REQUESTS = Keys(PBX, "live"), Keys(PBX, "book"), AccessKeys(PBX), RequestKeys(PBX)
+SCOPES = frozenset({"read", "contacts", "control", "admin"})
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def bus(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SecuredBus]:
+    async with secured_bus(tmp_path_factory.mktemp("redis")) as made:
+        yield made
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_whole_system_runs_with_these_rights_and_is_never_refused_anything(bus: SecuredBus) -> None:
+    keys = KeyTable([ApiKey("test", digest_of("a-key-for-tests"), PBX, SCOPES)])
+    simulated = SimulatorSettings(extensions=10, queues=2, contacts=20, rate=600)
+    async with (
+        SimulatedPbx(simulated) as pbx,
+        monitoring(pbx, bus.of("monitor")),
+        gateway_run.serving([PBX], keys, GatewaySection(port=0), only(bus.of("gateway"))) as server,
+        gateway_run.serving([PBX], keys, GatewaySection(port=0), only(bus.of("gateway"))) as other,
+        subscriber(server.address) as held,
+        httpx.AsyncClient(base_url=server.address, timeout=60) as http,
+        httpx.AsyncClient(base_url=other.address, timeout=60) as there,
+    ):
+        await until(lambda: held.connected and held.updates > 5)
+        await _keys_work(bus, http)
+        await _commands_work(http, there)
+        await _tickets_work(server.address, http)
+        assert (await checked(bus.of("monitor"))).wrong == ""
+        await _an_older_epoch_is_left(bus)
+        await until(lambda: held.connected)
+    assert await bus.refused() == []
+
+
+async def _keys_work(bus: SecuredBus, http: httpx.AsyncClient) -> None:
+    changes = KeyChanges(bus.of("monitor"), PBX)
+    assert await changes.make(ApiKey("admin", digest_of(ADMIN), PBX, SCOPES))
+    await until_async(lambda: _answered(http, f"/webapi/{ADMIN}/pbx.calls.get", 200))
+    assert await changes.make(ApiKey("other", digest_of("another"), PBX, SCOPES))
+    assert await changes.revoke("other")
+    assert [key.name for key in await changes.all()] == ["admin"]
+
+
+async def _commands_work(http: httpx.AsyncClient, there: httpx.AsyncClient) -> None:
+    once = {"Idempotency-Key": "once"}
+    for client in (http, there):  # the second time it is the first one's answer, at the other gateway
+        answer = await client.post(f"/webapi/{ADMIN}/ext.fwd.set", data={"num": "101", "status": "Away"}, headers=once)
+        assert answer.json() == {"result": True}
+    again = await there.get(f"/webapi/{ADMIN}/ext.state.get?num=101")
+    assert again.json()["fwdName"] == "Away"
+
+
+async def _tickets_work(address: str, http: httpx.AsyncClient) -> None:
+    ticket = (await http.post(f"/webapi/{ADMIN}/ticket")).json()["ticket"]
+    stream = address.replace("http", "ws", 1) + f"/webapi/stream?ticket={ticket}&topics=system"
+    async with connect(stream) as connection:
+        while '"snapshot"' not in str(await connection.recv()):
+            pass
+
+
+async def _an_older_epoch_is_left(bus: SecuredBus) -> None:
+    """What a gateway does when the store was rolled back; the monitor then starts a newer epoch."""
+    before = await read_position(bus.of("gateway"), LIVE)
+    assert before is not None
+    await leave_epoch(bus.of("gateway"), LIVE, before.position.epoch + "~")
+
+    async def newer() -> bool:
+        now = await read_position(bus.of("gateway"), LIVE)
+        return now is not None and now.position.epoch > before.position.epoch
+
+    await until_async(newer)
+
+
+async def _answered(http: httpx.AsyncClient, path: str, status: int) -> bool:
+    return (await http.get(path)).status_code == status
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(
+    ("user", "command"),
+    [
+        ("monitor", ("DEL", REQUESTS.once("1"))),  # the PBX was away: the next one is a new attempt
+        ("gateway", ("DEL", REQUESTS.once("1"))),  # no monitor took it: likewise
+        ("gateway", ("HSET", BOOK.position, "seen", "1")),  # the book was rolled back
+        ("gateway", ("PEXPIRE", ACCESS.spent("reads", "1"), "1000")),  # its minute ended between two commands
+    ],
+    ids=str,
+)
+async def test_what_is_seldom_needed_may_be_done_too(bus: SecuredBus, user: str, command: tuple[str, ...]) -> None:
+    assert await bus.ask(user, *command) in (0, 1)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("FLUSHALL",),
+        ("KEYS", "*"),
+        ("SCAN", "0"),
+        ("CONFIG", "GET", "*"),
+        ("ACL", "LIST"),
+        ("CLIENT", "LIST"),
+        ("EVAL", "return 1", "0"),
+        ("SHUTDOWN",),
+        ("REPLICAOF", "NO", "ONE"),
+        ("MONITOR",),
+        ("GET", "another-programs-key"),
+        ("SET", "another-programs-key", "1"),
+        ("SUBSCRIBE", "another-programs-channel"),
+        ("PSUBSCRIBE", "*"),
+        ("PUBLISH", "another-programs-channel", "1"),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("user", ["monitor", "gateway"])
+async def test_nobody_may_do_what_callmon_does_not_do(bus: SecuredBus, user: str, command: tuple[str, ...]) -> None:
+    with pytest.raises(NoPermissionError):
+        await bus.ask(user, *command)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("SET", LIVE.lease, "a-gateway"),
+        ("GET", LIVE.lease),
+        ("DEL", LIVE.position),
+        ("HSET", LIVE.state("calls"), "1", "invented"),
+        ("XADD", LIVE.log, "*", "change", "invented"),
+        ("PUBLISH", LIVE.channel, "invented"),
+        ("PUBLISH", BOOK.channel, "invented"),
+        ("SET", REQUESTS.result("1"), "invented"),
+        ("SUBSCRIBE", REQUESTS.requests),
+        ("HSET", ACCESS.table, "invented", "key"),
+        ("HGETALL", ACCESS.kept),
+        ("SET", ACCESS.ready, "1"),
+        ("GET", ACCESS.ticket("1")),
+        ("INFO",),
+    ],
+    ids=" ".join,
+)
+async def test_a_gateway_may_invent_neither_state_nor_keys_nor_outcomes(
+    bus: SecuredBus, command: tuple[str, ...]
+) -> None:
+    with pytest.raises(NoPermissionError):
+        await bus.ask("gateway", *command)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("PUBLISH", REQUESTS.requests, "invented"),
+        ("PUBLISH", REQUESTS.reached, "invented"),
+        ("GET", REQUESTS.result("1")),
+        ("SET", REQUESTS.once("1"), "invented"),
+        ("GET", ACCESS.ticket("1")),
+        ("SET", ACCESS.spent("reads", "1"), "0"),
+        ("SUBSCRIBE", LIVE.channel),
+        ("SUBSCRIBE", REQUESTS.replies("1")),
+    ],
+    ids=" ".join,
+)
+async def test_a_monitor_may_not_pass_for_a_gateway(bus: SecuredBus, command: tuple[str, ...]) -> None:
+    with pytest.raises(NoPermissionError):
+        await bus.ask("monitor", *command)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("url", ["", "default:", "monitor:", "gateway:wrong"])
+async def test_nobody_gets_in_without_a_password(bus: SecuredBus, url: str) -> None:
+    redis = connect_to(bus.url.replace("//", f"//{url}@" if url else "//"))
+    with pytest.raises(AuthenticationError):
+        await redis.ping()
+    await redis.aclose()
+
+
+def test_a_password_that_is_missing_is_said(tmp_path: Path) -> None:
+    said = subprocess.run([DEPLOY / "redis" / "make-acl.sh", tmp_path], capture_output=True, text=True, check=False)
+    assert (said.returncode, said.stdout) == (1, "")
+    assert "monitor.password is missing or empty" in said.stderr
