@@ -26,6 +26,7 @@ _ONLY_WATCHED = ("direction", "queue", "did", "owner", "talkTo", "startedAt", "a
 _LINE = r"\('externalline', '[^']*', '(?:Dialing|Connected)'\)"
 _ACCEPTED = re.compile(rf": leg \S+ is {_LINE}, should be {_LINE}$")
 _CONFERRED = re.compile(r": leg \S+ is \('conference', '\S*', '\w+'\), should be \('conference', '\S*', '\w+'\)$")
+_QUEUED = re.compile(r": leg \S+ \('queue', '[^']*', 'Connected'\) is missing;")
 SYSTEM_KINDS = {"queue", "ivr", "specialmenu", "parking", "conference", "fax"}
 
 
@@ -78,7 +79,11 @@ def differences(pbx: Pbx, state: Entities, known: Known, unseen: Container[int] 
     found += [f"call {id_} is a ghost: {held[id_]}" for id_ in held.keys() - truth.keys()]
     for id_ in truth.keys() & held.keys():
         wrong = [f"call {id_}: {what}" for what in _call(truth[id_], held[id_], known, named[id_])]
-        found += knowable(wrong) if truth[id_].call_id in unseen else wrong
+        if truth[id_].call_id in unseen:
+            wrong = knowable(wrong)
+        elif not truth[id_].accepted_shown:  # that passed between two reads
+            wrong = [what for what in wrong if not _ACCEPTED.search(what)]
+        found += wrong
     busy = {leg.dn for call in truth.values() for leg in call.legs if leg.dn_type == "extension"}
     sure = known.visible | frozenset().union(*named.values())
     for number, extension in state.get("extensions", {}).items():
@@ -90,11 +95,12 @@ def differences(pbx: Pbx, state: Entities, known: Known, unseen: Container[int] 
 def knowable(found: list[str]) -> list[str]:
     """Of these differences those that must not be even if a call was not watched from its beginning.
 
-    No answer tells who began a call, when, through which queue; nor whether a caller's line had been accepted before
-    the phone began to ring that rings now; nor who is whose other side in a conference.
+    No answer tells who began a call, when, through which queue, nor that it waits there still while agents ring; nor
+    whether a caller's line had been accepted before the phone began to ring that rings now; nor who is whose other side
+    in a conference.
     """
     told = [what for what in found if not any(f": {word} " in what for word in _ONLY_WATCHED)]
-    return [what for what in told if not (_ACCEPTED.search(what) or _CONFERRED.search(what))]
+    return [what for what in told if not any(hidden.search(what) for hidden in (_ACCEPTED, _CONFERRED, _QUEUED))]
 
 
 def _call(truth: TruthCall, held: Mapping[str, Any], known: Known, named: frozenset[str]) -> Iterator[str]:

@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from gateway.auth import digest_of
 from monitor.simulator.pbx import SimulatedPbx
-from tests.bus import RealBus
 from tests.system.stack import KEY, PBX, Subscriber, subscriber
 
 ROOT = Path(__file__).parents[2]
@@ -26,6 +26,8 @@ class Site:
     settings: Path
     port: int
     running: list[Running] = field(default_factory=list)
+    program: tuple[str, ...] = ("-m", "gateway")
+    """How Python is told to run ``callmon``."""
 
     @property
     def address(self) -> str:
@@ -34,7 +36,7 @@ class Site:
 
     async def start(self, *arguments: str) -> Running:
         """Start ``callmon`` with these arguments and the settings file."""
-        running = await spawn(*arguments, "--config", str(self.settings))
+        running = await spawn(*arguments, "--config", str(self.settings), program=self.program)
         self.running.append(running)
         return running
 
@@ -54,17 +56,26 @@ class Running:
     async def terminate(self) -> int:
         """SIGTERM; gives the exit code. Raises TimeoutError if it does not end."""
         self.process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             return await self.process.wait()
 
 
-async def spawn(*arguments: str) -> Running:
+async def spawn(*arguments: str, program: tuple[str, ...] = ("-m", "gateway")) -> Running:
     """Start ``callmon``; what it says goes where the tests' output goes."""
-    return Running(await asyncio.create_subprocess_exec(sys.executable, "-m", "gateway", *arguments, cwd=ROOT))
+    return Running(await asyncio.create_subprocess_exec(sys.executable, *program, *arguments, cwd=ROOT))
+
+
+class Reachable(Protocol):
+    """A Redis, or several that are one."""
+
+    @property
+    def url(self) -> str:
+        """As ``[redis]`` has it."""
+        ...
 
 
 @asynccontextmanager
-async def site(pbx: SimulatedPbx, bus: RealBus, directory: Path) -> AsyncIterator[Site]:
+async def site(pbx: SimulatedPbx, bus: Reachable, directory: Path) -> AsyncIterator[Site]:
     """Write the settings file; on the way out kill what still runs."""
     settings = directory / "callmon.toml"
     settings.write_text(

@@ -18,7 +18,7 @@ from monitor import run as monitor_run
 from monitor.config import DatabaseSection, MonitorSection, MonitorSettings, PbxSection
 from monitor.model.entities import TOPICS
 from monitor.simulator.pbx import SimulatedPbx
-from tests.bus import Bus
+from tests.bus import Bus, only
 
 PBX = "test"
 KEY = "a-key-for-tests"
@@ -75,6 +75,7 @@ def section(pbx: SimulatedPbx, did_map: dict[str, str] | None = None, watchdog: 
         poll_interval=0.3,
         poll_idle=1.0,
         watchdog_interval=watchdog,
+        ca_file=pbx.ca_file,
     )
 
 
@@ -89,7 +90,7 @@ async def monitoring(
     """A monitor in this loop. ``watchdog``: seconds between full reads."""
     watched = section(pbx, did_map, watchdog).model_copy(update={"database": database})
     settings = MonitorSettings(pbx=(watched,), monitor=MonitorSection(name="monitor", lease=2.0))
-    async with running(asyncio.create_task(monitor_run.run(settings, redis))):
+    async with running(asyncio.create_task(monitor_run.run(settings, only(redis)))):
         yield
 
 
@@ -100,7 +101,7 @@ async def gateway(
     """A gateway in this loop, whose key has these scopes; gives its address."""
     key = ApiKey("test", digest_of(KEY), PBX, scopes)
     settings = GatewaySection(port=port, heartbeat=1.0)
-    async with gateway_run.serving([PBX], KeyTable([key]), settings, redis) as server:
+    async with gateway_run.serving([PBX], KeyTable([key]), settings, only(redis)) as server:
         yield server.address
 
 
@@ -127,7 +128,7 @@ async def watched(
         yield held
 
 
-async def until(true: Callable[[], bool], within: float = 15.0, every: float = 0.02) -> None:
+async def until(true: Callable[[], bool], within: float = 60.0, every: float = 0.02) -> None:
     """Look until it is true. Raises TimeoutError."""
     async with asyncio.timeout(within):
         while not true():  # noqa: ASYNC110 - what is looked at is another process's or library's state

@@ -17,7 +17,7 @@ from gateway.commands_table import COMMANDS, Command
 from gateway.config import GatewaySection
 from gateway.visibility import Limits
 from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
-from tests.bus import fake_bus
+from tests.bus import fake_bus, only
 from tests.system.stack import PBX, monitoring
 
 ADMIN, READER, LIMITED = "administrators-key", "readers-key", "limited-key"
@@ -60,7 +60,7 @@ async def site() -> AsyncIterator[Desk]:
         SimulatedPbx(settings) as pbx,
         fake_bus() as bus,
         monitoring(pbx, bus.client()),
-        gateway_run.serving([PBX], KeyTable(keys), GatewaySection(port=0), bus.client()) as server,
+        gateway_run.serving([PBX], KeyTable(keys), GatewaySection(port=0), only(bus.client())) as server,
         httpx.AsyncClient(base_url=server.address, timeout=60) as http,
     ):
         found = Desk(pbx, http)

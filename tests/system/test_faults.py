@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import aiohttp
 import pytest
 
+from monitor.simulator import xapi_templates as templates
 from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
 from tests.bus import fake_bus
 from tests.system.compare import Known, differences, knowable
@@ -24,9 +26,9 @@ Misbehave = Callable[[SimulatedPbx], Awaitable[None]]
 
 
 @asynccontextmanager
-async def rush() -> AsyncIterator[tuple[SimulatedPbx, Subscriber, list[str]]]:
+async def rush(*, tls: bool = False) -> AsyncIterator[tuple[SimulatedPbx, Subscriber, list[str]]]:
     """Ten calls a second, and a subscriber who writes down what he is told of the connection."""
-    settings = SimulatorSettings(extensions=60, queues=3, rate=600, speed=5)
+    settings = SimulatorSettings(extensions=60, queues=3, rate=600, speed=5, tls=tls)
     async with SimulatedPbx(settings) as pbx, fake_bus() as bus, watched(pbx, bus, watchdog=3.0) as held:
         told: list[str] = []
         await until(lambda: held.connected and len(pbx.switchboard.truth()) > 5, WITHIN)
@@ -136,6 +138,42 @@ async def test_a_pbx_that_takes_no_connections_is_told_as_lost_and_found_again()
         await until(lambda: "lost" in told, WITHIN)
         await pbx.faults.accept()
         await until(lambda: held.connected, WITHIN)
+        await right(pbx, held)
+
+
+async def test_a_certificate_that_expires_while_connected() -> None:
+    async with rush(tls=True) as (pbx, held, told):
+        pbx.certify(timedelta(minutes=-1))
+        pbx.faults.drop_sockets()
+        await until(lambda: "lost" in told, WITHIN)
+        await until(lambda: "certificate has expired" in held.state["system"]["pbx"]["reason"], WITHIN)
+        assert held.state["calls"], "the last state stays"
+        pbx.certify(timedelta(days=90))
+        await until(lambda: held.connected, WITHIN)
+        await right(pbx, held)
+
+
+async def test_a_directory_that_changes_while_the_pbx_is_away() -> None:
+    async with rush() as (pbx, held, told):
+        pbx.traffic.pause()
+        await pbx.traffic.quiet()
+        busy = {leg.dn for call in pbx.switchboard.truth() for leg in call.legs}
+        renamed, removed = [number for number in sorted(pbx.directory.extensions()) if number not in busy][:2]
+        new = pbx.directory.first_free("extension") or ""
+        await pbx.faults.refuse()
+        await until(lambda: "lost" in told, WITHIN)
+        entity = pbx.directory.entity(renamed)
+        assert entity is not None
+        pbx.directory.update(entity, {"FirstName": "Renamed"})
+        pbx.directory.remove(removed)
+        pbx.directory.add("extension", templates.user(new, "New", "Here"))
+        pbx.directory.update(pbx.directory.entity("800") or {}, {"Name": "Another queue"})
+        await pbx.faults.accept()
+        pbx.traffic.resume()
+        await until(lambda: held.state["extensions"].get(renamed, {}).get("name") == "Renamed", WITHIN)
+        assert removed not in held.state["extensions"]
+        assert held.state["extensions"][new]["lastname"] == "Here"
+        assert held.state["queues"]["800"]["name"] == "Another queue"
         await right(pbx, held)
 
 

@@ -20,7 +20,7 @@ from monitor import run as monitor_run
 from monitor.config import MonitorSection, MonitorSettings, PbxSection
 from monitor.model.instants import moment
 from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
-from tests.bus import Bus, fake_bus, until_async
+from tests.bus import Bus, fake_bus, only, until_async
 from tests.system.stack import KEY, PBX, Subscriber, gateway, monitoring, running, subscriber, until, watched
 
 CALLS = 150
@@ -46,7 +46,7 @@ async def following(address: str, bus: Bus) -> AsyncIterator[None]:
         name=PBX, url=address, key=SecretStr(KEY), poll_interval=0.1, poll_idle=0.4, states_interval=0.5
     )
     settings = MonitorSettings(pbx=(section,), monitor=MonitorSection(name="second", lease=2.0))
-    async with running(asyncio.create_task(monitor_run.run(settings, bus.client()))):
+    async with running(asyncio.create_task(monitor_run.run(settings, only(bus.client())))):
         yield
 
 
@@ -115,7 +115,7 @@ async def test_a_callmon_that_follows_a_callmon_comes_to_the_same_state() -> Non
         await until(lambda: first.state["calls"] == {})
         await same(first, second)
         assert compared > 30, "too few calls were going on to prove anything"
-        await until(lambda: first.state["ended"] == second.state["ended"], 10.0)
+        await until(lambda: first.state["ended"] == second.state["ended"])
 
 
 async def test_a_command_to_the_second_is_carried_out_at_the_pbx_and_read_at_once() -> None:
@@ -130,7 +130,7 @@ async def test_a_command_to_the_second_is_carried_out_at_the_pbx_and_read_at_onc
         gateway(other.client(), scopes=SCOPES) as second,
         httpx.AsyncClient(base_url=f"{second}/webapi/{KEY}", timeout=20.0) as http,
     ):
-        await until_async(lambda: _serves(http), 15.0)
+        await until_async(lambda: _serves(http))
         state = (await http.get("/all.ext.get")).json()
         number = state["nums"][0]
         done = await http.post("/ext.fwd.set", data={"num": number, "status": "Away"})
@@ -157,6 +157,6 @@ async def _serves(http: httpx.AsyncClient) -> bool:
 async def same(first: Subscriber, second: Subscriber) -> None:
     """Wait until both hold the same; say what differs if they do not come to."""
     try:
-        await until(lambda: not differences(first.state, second.state), 8.0)
+        await until(lambda: not differences(first.state, second.state))
     except TimeoutError:
         assert differences(first.state, second.state) == []

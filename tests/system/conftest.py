@@ -1,0 +1,26 @@
+"""What tests of whole sites share."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
+from tests.bus import RealBus
+from tests.system.processes import Site, site
+
+
+@pytest.fixture
+async def pbx() -> AsyncIterator[SimulatedPbx]:
+    """In a rush: 10 calls a second, short ones."""
+    async with SimulatedPbx(SimulatorSettings(extensions=60, queues=3, rate=600, speed=5)) as simulated:
+        yield simulated
+
+
+@pytest.fixture
+async def place(pbx: SimulatedPbx, valkey: RealBus, tmp_path: Path) -> AsyncIterator[Site]:
+    """Nothing runs there yet but PBX and Redis."""
+    async with site(pbx, valkey, tmp_path) as held:
+        yield held

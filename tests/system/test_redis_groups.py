@@ -1,0 +1,58 @@
+"""A whole site on a Redis under Sentinels and on a Cluster: what happens there, under load, with the truth held after.
+
+Monitor and gateway are processes, the servers are real; a kill is a kill.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from monitor.model.keys import Keys
+from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
+from tests.redis_groups import clustered_group, watched_group
+from tests.system.processes import site, watching
+from tests.system.stack import PBX, until
+from tests.system.test_restarts import WITHIN, right
+
+
+@pytest.fixture
+async def pbx() -> AsyncIterator[SimulatedPbx]:
+    """In a rush."""
+    async with SimulatedPbx(SimulatorSettings(extensions=60, queues=3, rate=600, speed=5)) as simulated:
+        yield simulated
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["all writes kept", "the last writes lost"])
+async def test_a_master_is_killed_and_the_sentinels_make_the_replica_the_master(
+    pbx: SimulatedPbx, tmp_path: Path, lost: bool
+) -> None:
+    async with watched_group() as group, site(pbx, group, tmp_path) as place, watching(place) as held:
+        await right(pbx, held)
+        epoch = held.epoch
+        if lost:
+            await group.lag()
+            updates = held.updates
+            await until(lambda: held.updates > updates + 3, WITHIN)
+        group.master.kill()
+        await group.promoted()
+        updates = held.updates
+        await until(lambda: held.updates > updates and not held.stale, WITHIN)
+        await right(pbx, held)
+        if lost:
+            assert held.epoch > epoch, "what subscribers hold was never written there: history begins anew"
+
+
+async def test_the_keys_of_a_pbx_move_to_another_node_of_the_cluster(pbx: SimulatedPbx, tmp_path: Path) -> None:
+    async with clustered_group() as group, site(pbx, group, tmp_path) as place, watching(place) as held:
+        await right(pbx, held)
+        key = Keys(PBX, "live").position
+        before = await group.holder(key)
+        await group.move(key)
+        assert await group.holder(key) is not before
+        await right(pbx, held)
+        assert not held.stale
+        updates = held.updates
+        await until(lambda: held.updates > updates, WITHIN)

@@ -1,0 +1,19 @@
+"""A little of what ``make soak`` plays for an hour: faults at random from a seed, and all hold the truth after each."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.soak.day import Plan, run
+from tests.soak.faults import FAULTS
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("seed", [3, 8])
+async def test_whatever_happens_at_random_everybody_holds_the_truth_after(seed: int) -> None:
+    plan = Plan(minutes=0.5, subscribers=60, seed=seed, rate=300.0, extensions=60, faults=True, between=6.0)
+    day = await run(plan)
+    assert day.rounds
+    assert {each.happened for each in day.rounds} <= {fault.name for fault in FAULTS}
+    assert day.calls > 20
+    assert day.came >= plan.subscribers

@@ -1,0 +1,108 @@
+"""A standby takes over at a large PBX, or one that answers slowly: it starts from the directory that Redis holds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from redis.asyncio import Redis
+
+from gateway.streamclient import Update
+from monitor.model.keys import Keys
+from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
+from tests.bus import RealBus, until_async
+from tests.system.processes import Site, watching
+from tests.system.stack import PBX, Subscriber, until
+from tests.system.test_restarts import WITHIN, right
+
+EXTENSIONS = 5_000
+LEASE = 2.0
+"""Seconds, of the sites' settings."""
+
+
+def idle(held: Subscriber) -> dict[str, str]:
+    """Who is in no call, and since when; empty where that is not known."""
+    extensions = held.state["extensions"].values()
+    return {one["num"]: one["since"] or "" for one in extensions if one["activity"] == "Idle"}
+
+
+@pytest.fixture
+async def pbx() -> AsyncIterator[SimulatedPbx]:
+    """A large one in a rush."""
+    settings = SimulatorSettings(extensions=EXTENSIONS, queues=20, rate=600, speed=5)
+    async with SimulatedPbx(settings) as simulated:
+        yield simulated
+
+
+async def test_a_take_over_at_5000_extensions_does_not_wait_for_the_directory(
+    pbx: SimulatedPbx, place: Site, valkey: RealBus, record_property: Callable[[str, object], None]
+) -> None:
+    first = min(pbx.directory.extensions())
+    async with watching(place) as held:
+        await right(pbx, held)
+        await until_async(lambda: _kept(valkey.client()))
+        await place.start("monitor")
+        seen = Seen(held, first)
+        for part in ("Users", "Contacts"):
+            pbx.faults.hang(f"/xapi/v1/{part}")
+        await until(lambda: any(idle(held).values()), WITHIN)
+        known = {number: began for number, began in idle(held).items() if began}
+        epoch, killed = held.epoch, time.monotonic()
+        await place.running[0].kill()
+        await until(lambda: held.epoch > epoch, WITHIN)
+        took = time.monotonic() - killed
+        record_property("seconds", round(took, 1))
+        print(f"taken over after {took:.1f} s, with a lease of {LEASE:g} s")
+        await right(pbx, held)
+        assert any(idle(held).get(number) for number in known), "since when somebody is free is known still"
+        assert not seen.returned, "no call vanished for a while"
+        assert seen.callers, "somebody of the address book was in a call all the time"
+        assert not seen.forgotten, "whose name was known is called by it still"
+        assert seen.extensions == {EXTENSIONS}, "nobody was shown a directory that was not whole"
+        assert seen.names == {held.state["extensions"][first]["name"]}
+
+        entity = pbx.directory.entity(first)
+        assert entity is not None
+        pbx.directory.update(entity, {"FirstName": "Renamed"})
+        pbx.faults.release()
+        await until(lambda: held.state["extensions"][first]["name"] == "Renamed", WITHIN)
+        await right(pbx, held)
+
+
+async def _kept(redis: Redis) -> bool:
+    """Whether directory and address book are in Redis; they are not written in the same moment as the calls."""
+    contacts = Keys(PBX, "book").state("contacts")
+    return await redis.exists(Keys(PBX, "live").directory, contacts) == 2
+
+
+class Seen:
+    """What a subscriber was shown of the directory from now on."""
+
+    def __init__(self, held: Subscriber, extension: str) -> None:
+        self.extensions: set[int] = set()
+        self.names: set[str] = set()
+        self.callers: dict[tuple[str, str, str], str] = {}
+        """Call, leg and its other side → name."""
+        self.returned: set[str] = set()
+        self._calls: set[str] = set()
+        self._over: set[str] = set()
+        self.forgotten: set[tuple[str, str, str]] = set()
+        self._held, self._extension = held, extension
+        held.on_update(self._take)
+
+    def _take(self, _: Update) -> None:
+        table = self._held.state["extensions"]
+        self.extensions.add(len(table))
+        calls = self._held.state["calls"].keys()
+        self._over |= self._calls - calls
+        self.returned |= self._over & calls
+        self._calls = set(calls)
+        for id_, call in self._held.state["calls"].items():
+            for leg in call["AConnList"]:
+                who = id_, leg["dnNum"], leg["externalParty"]
+                if leg["partyName"]:
+                    self.callers[who] = leg["partyName"]
+                elif who in self.callers:
+                    self.forgotten.add(who)
+        self.names.add(str(table[self._extension]["name"]))
