@@ -3,9 +3,9 @@
 BIN := .venv/bin
 ARGS ?=
 # Tests wait for sockets and processes more than they compute.
-WORKERS ?= 2
+WORKERS ?= 3
 
-.PHONY: help demo test lint typecheck unit bench bench-quick lock clean
+.PHONY: help demo test lint typecheck unit bench bench-quick soak audit sbom lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -36,6 +36,7 @@ typecheck: .venv/dev.stamp
 	$(BIN)/mypy
 
 unit: .venv/dev.stamp
+	@deploy/chromium.sh
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 bench: .venv/bench.stamp .venv/node.stamp ## CPU, latency and memory beside what others need; writes tests/bench/README.md
@@ -43,6 +44,21 @@ bench: .venv/bench.stamp .venv/node.stamp ## CPU, latency and memory beside what
 
 bench-quick: .venv/dev.stamp ## the five main ratios in under 45 seconds, as JSON in the last line
 	@$(BIN)/python -m tests.bench --quick $(ARGS)
+
+soak: .venv/dev.stamp ## an hour of rush-hour traffic with thousands of subscribers, and what ARGS adds (--faults)
+	@$(BIN)/python -m tests.soak --minutes 60 --write tests/soak/README.md $(ARGS)
+
+.venv/audit.stamp: requirements-audit.lock .venv/run.stamp
+	@$(BIN)/python -m venv .venv/audit
+	@.venv/audit/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-audit.lock
+	@touch $@
+
+audit: .venv/audit.stamp ## what is known against the pinned packages that run (asks the package index's advisories)
+	@.venv/audit/bin/pip-audit --disable-pip --require-hashes -r requirements.lock
+
+sbom: .venv/audit.stamp ## the bill of materials of what runs, as CycloneDX, in dist/callmon.cdx.json
+	@mkdir -p dist
+	@.venv/audit/bin/cyclonedx-py requirements --output-reproducible --output-file dist/callmon.cdx.json requirements.lock
 
 # A peer of the benchmarks; without npm its rows are left out.
 .venv/node.stamp: .venv/bench.stamp
@@ -56,6 +72,8 @@ lock: .venv/dev.stamp ## pin the newest versions that fit (needs uv)
 		--no-emit-index-url --no-emit-find-links --extra dev pyproject.toml -o requirements-dev.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --upgrade --no-header \
 		--no-emit-index-url --no-emit-find-links --extra bench pyproject.toml -o requirements-bench.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --upgrade --no-header \
+		--no-emit-index-url --no-emit-find-links --group audit -o requirements-audit.lock
 
 clean: ## remove .venv and the caches
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from gateway.auth import digest_of
+from monitor.bus import heed_cancellation
 from monitor.lease import Lease
 from monitor.model.change import Edit, Position
 from monitor.model.entities import TOPICS, Ivr, State, System, empty_state
@@ -93,6 +94,7 @@ class Writer:
     async def beat(self) -> None:
         """Heartbeats, until cancelled."""
         while True:
+            heed_cancellation()
             await asyncio.sleep(1)
             async with self._busy:
                 await self._publisher.heartbeat()

@@ -19,6 +19,7 @@ from statistics import median
 from websockets.asyncio.client import connect
 
 from tests.bench.bus_feed import FRAME, HEADER, Writer, first_state, gateway, stream_paths, writing
+from tests.bench.frameworks import SOCKETIO_HELLO, SOCKETIO_PATH
 from tests.bench.processes import ROOT, Party, party, python, ratio, rounds
 from tests.bus import RealBus
 
@@ -29,6 +30,9 @@ PATIENCE = 1.0
 _WARM = 100
 """Changes before the first round, so that all positions have as many digits."""
 OURS = "callmon gateway"
+SOCKETIO = "python-socketio emit to a room (uvicorn, uvloop)"
+CHANNELS = "Django Channels group_send (uvicorn, uvloop)"
+BROADCASTER = "broadcaster, Starlette send_text (uvicorn, uvloop)"
 NODE_WS = ROOT / ".venv" / "node" / "node_modules" / "ws"
 """Where ``make bench`` puts Node's ws, if there is npm."""
 _NODE = Path(__file__).with_name("node_ws.mjs")
@@ -99,7 +103,7 @@ async def measure(bus: RealBus, subscribers: int, names: tuple[str, ...], times:
     async with AsyncExitStack() as stack:
         contestants = {OURS: await stack.enter_async_context(_gateway(bus, subscribers))}
         for name in names:
-            contestants[name] = await stack.enter_async_context(_peer(name, subscribers))
+            contestants[name] = await stack.enter_async_context(_peer(name, bus, subscribers))
         turns: dict[str, Callable[[], Awaitable[float]]] = {
             name: partial(contestant.round, each) for name, contestant in contestants.items()
         }
@@ -150,16 +154,19 @@ async def _quiet(load: Party) -> None:
 
 
 @asynccontextmanager
-async def _peer(name: str, subscribers: int) -> AsyncIterator[Contestant]:
-    command, path = {
-        "write(2)": (python("peers", "write"), ""),
-        "Starlette send_bytes": (python("peers", "starlette"), "/"),
-        "websockets broadcast": (python("peers", "broadcast"), "/"),
-        "Node ws": (("node", str(_NODE)), "/"),
+async def _peer(name: str, bus: RealBus, subscribers: int) -> AsyncIterator[Contestant]:
+    command, path, hello = {
+        "write(2)": (python("peers", "write"), "", ""),
+        "Starlette send_bytes": (python("peers", "starlette"), "/", ""),
+        "websockets broadcast": (python("peers", "broadcast"), "/", ""),
+        "Node ws": (("node", str(_NODE)), "/", ""),
+        SOCKETIO: (python("frameworks", "socketio"), SOCKETIO_PATH, SOCKETIO_HELLO),
+        CHANNELS: (python("frameworks", "channels", bus.url), "/", ""),
+        BROADCASTER: (python("frameworks", "broadcaster", bus.url), "/", ""),
     }[name]
     async with party(*command) as server, party(*python("load")) as load:
         server.tell(sockets=subscribers)
-        await load.ask(do="open", group="", port=server.port, paths=[path] * subscribers)
+        await load.ask(do="open", group="", port=server.port, paths=[path] * subscribers, hello=hello)
         await _quiet(load)
 
         async def send() -> None:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import median
 
-from tests.bench import crowd, delivery, latency, monitoring, queries, rush, whole_way
+from tests.bench import contacts, crowd, delivery, frameworks, latency, monitoring, queries, rush, whole_way
+from tests.bench.contacts import CONTACTS, Start
 from tests.bench.crowd import Crowd
-from tests.bench.delivery import NODE_WS
+from tests.bench.delivery import BROADCASTER, CHANNELS, NODE_WS, SOCKETIO
 from tests.bench.monitoring import LARGE, SMALL, Events
-from tests.bench.processes import machine
+from tests.bench.processes import machine, ratio
 from tests.bench.quick import delivery_sheet, latency_sheet, queries_sheet
 from tests.bench.table import Sheet, show, write
 from tests.bus import real_bus
+
+_NOTES = Path(__file__).with_name("notes.md")
+_FRAMEWORKS = (("socketio", SOCKETIO, 1_000), ("channels", CHANNELS, 1_000), ("broadcaster", BROADCASTER, 5_000))
+"""Name, row, and how many subscribers it bears: at 5,000 a broadcast takes the others about a second, or longer."""
 
 
 async def run() -> None:
@@ -25,7 +32,8 @@ async def run() -> None:
 
     for subscribers, each in ((1_000, 15), (5_000, 4)):
         async with real_bus() as bus:
-            done(delivery_sheet(await delivery.measure(bus, subscribers, tuple(_peers()), times=7, each=each)))
+            peers = tuple(_peers(subscribers))
+            done(delivery_sheet(await delivery.measure(bus, subscribers, peers, times=7, each=each)))
     for subscribers, stuck in ((10_000, 0), (10_000, 1_000)):
         async with real_bus() as bus:
             done(crowd_sheet(await crowd.measure(bus, subscribers, stuck, seconds=15)))
@@ -34,10 +42,11 @@ async def run() -> None:
     for calls in (10, 200):
         async with real_bus() as bus:
             done(queries_sheet(await queries.measure(bus, calls, times=9, each=1_500)))
+    done(contacts_sheet(await contacts.measure(3)))
     done(monitor_sheet(await monitoring.measure(9)))
     done(await whole_way.measure(200))
     done(await rush.measure(15))
-    write(sheets, machine())
+    write(sheets, machine(), _NOTES.read_text(encoding="utf-8"))
 
 
 def crowd_sheet(found: Crowd) -> Sheet:
@@ -65,6 +74,31 @@ def crowd_sheet(found: Crowd) -> Sheet:
     return sheet
 
 
+def contacts_sheet(found: Sequence[Start]) -> Sheet:
+    """The targets are absolute: two seconds until calls are live."""
+    sheet = Sheet(
+        f"A start with {CONTACTS:,} contacts at the PBX",
+        "From the start of monitor and gateway, both as processes, with an empty Redis; PBX, Redis and whoever looks "
+        f"share the cores. Medians of {len(found)} starts. Ratio of the reading of contacts to a client that reads the "
+        "same pages one after another and only decodes them.",
+    )
+    live = {
+        "calls live on the bus, seconds": [start.bus_calls for start in found],
+        "calls live at the gateway, seconds": [start.gateway_calls for start in found],
+        "calls live at a gateway started when all contacts are on the bus, seconds": [
+            start.late_gateway_calls for start in found
+        ],
+    }
+    for name, seconds in live.items():
+        sheet.add(name, f"{median(seconds):.2f} s", ratio=median(seconds), most=2)
+    sheet.add("all contacts on the bus", f"{median(start.bus_contacts for start in found):.2f} s")
+    sheet.add("all contacts at the gateway", f"{median(start.gateway_contacts for start in found):.2f} s")
+    reading, bare = [start.reading for start in found], [start.bare for start in found]
+    sheet.add("contacts: from live calls to the bus", f"{median(reading):.2f} s", ratio=ratio(reading, bare))
+    sheet.add("bare paging of the same contacts", f"{median(bare):.2f} s")
+    return sheet
+
+
 def monitor_sheet(found: Events) -> Sheet:
     """The target is of an event's cost to one at a small PBX."""
     sheet = Sheet(
@@ -81,7 +115,8 @@ def monitor_sheet(found: Events) -> Sheet:
     return sheet
 
 
-def _peers() -> Iterator[str]:
+def _peers(subscribers: int) -> Iterator[str]:
     yield from ("write(2)", "Starlette send_bytes", "websockets broadcast")
     if shutil.which("node") and NODE_WS.is_dir():
         yield "Node ws"
+    yield from (row for name, row, most in _FRAMEWORKS if subscribers <= most and frameworks.installed(name))

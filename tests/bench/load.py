@@ -1,7 +1,8 @@
 """The subscribers of a benchmark: a process with thousands of raw sockets that receives and throws away.
 
-Commands, a line of JSON each: ``open`` connects sockets of a group; ``expect`` answers once a group has received so
-many bytes in all, ``give up`` ends that; ``count`` tells bytes and closed connections.
+Commands, a line of JSON each: ``open`` connects sockets of a group, each of which says ``hello`` if that is given;
+``expect`` answers once a group has received so many bytes in all, ``give up`` ends that; ``count`` tells bytes and
+closed connections.
 """
 
 from __future__ import annotations
@@ -108,6 +109,7 @@ class Load:
         self._totals.setdefault(group, 0)
         self._closed.setdefault(group, 0)
         paths: list[str] = command["paths"]
+        hello: str = command.get("hello", "")
         for start in range(0, len(paths), _AT_ONCE):
             opened = [
                 self._connect(group, command["port"], path, stuck=command.get("stuck", False))
@@ -119,6 +121,8 @@ class Load:
                     answer = sock.recv(_READ, socket.MSG_PEEK)
                     if not answer.startswith(b"HTTP/1.1 101"):
                         raise RuntimeError(f"{group}: the handshake was answered with {answer[:200]!r}")
+                if hello:
+                    sock.sendall(_client_text(hello))
                 sock.setblocking(False)
                 if not command.get("stuck", False):
                     self._epoll.register(sock.fileno(), select.EPOLLIN)
@@ -137,6 +141,11 @@ class Load:
     def _say(self, **answer: Any) -> None:
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
+
+
+def _client_text(text: str) -> bytes:
+    """A short text frame as a client sends it (RFC 6455, 5.2): masked, with a mask of zeros."""
+    return bytes((0x81, 0x80 | len(text), 0, 0, 0, 0)) + text.encode()
 
 
 class Watch:

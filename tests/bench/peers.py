@@ -21,6 +21,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
+from starlette.types import ASGIApp
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.server import ServerConnection, broadcast, serve
 
@@ -66,7 +67,7 @@ async def starlette() -> None:
         for websocket in connected:
             await websocket.send_bytes(_PAYLOAD)
 
-    await _serve(Starlette(routes=[WebSocketRoute("/", endpoint)]), send)
+    await serve_app(Starlette(routes=[WebSocketRoute("/", endpoint)]), send)
 
 
 async def websockets_broadcast() -> None:
@@ -115,7 +116,8 @@ async def listen(url: str) -> None:
             print(json.dumps({"port": 0} if message["type"] == "subscribe" else {"at": at}), flush=True)
 
 
-async def _serve(app: Starlette, send: Callable[[], Awaitable[None]]) -> None:
+async def serve_app(app: ASGIApp, send: Callable[[], Awaitable[None]]) -> None:
+    """Under uvicorn; ``send`` is awaited for each broadcast."""
     listening = _listening()
     serving = asyncio.create_task(_uvicorn(app).serve(sockets=[listening]))
     _say_port(listening)
@@ -131,7 +133,7 @@ async def _broadcasts() -> AsyncIterator[bytes]:
         yield line
 
 
-def _uvicorn(app: Starlette) -> uvicorn.Server:
+def _uvicorn(app: ASGIApp) -> uvicorn.Server:
     return uvicorn.Server(uvicorn.Config(app, access_log=False, log_config=None, lifespan="off", ws_ping_interval=None))
 
 

@@ -15,7 +15,7 @@ from statistics import median
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-_LONGEST_LINE = 1 << 20
+_LONGEST_LINE = 1 << 26
 
 
 def cpu_seconds(pid: int) -> float:

@@ -37,11 +37,14 @@ async def run() -> None:
 
 def delivery_sheet(found: Deliveries) -> Sheet:
     """The targets are of the gateway's cost to the other's."""
-    sheet = Sheet(
-        f"CPU time per delivery, {found.subscribers:,} subscribers",
+    note = (
         "Frames of 200 bytes; user and system time of the server; ratio: the gateway's to theirs. The gateway follows "
-        "a real Redis, the others have their bytes from the start.",
+        "a real Redis, the others have their bytes from the start."
     )
+    through_redis = [name for name in (delivery.CHANNELS, delivery.BROADCASTER) if name in found.rounds]
+    if through_redis:
+        note += f" These publish them on that Redis and follow it, too: {'; '.join(through_redis)}."
+    sheet = Sheet(f"CPU time per delivery, {found.subscribers:,} subscribers", note)
     if found.late:
         sheet.add(f"changes that took over {delivery.PATIENCE:g} s to reach all", f"{found.late}")
     targets = {"write(2)": 1.25 if found.subscribers <= 1_000 else 1.4, "Node ws": 0.85, "Starlette send_bytes": 0.4}

@@ -56,8 +56,8 @@ def show(sheet: Sheet) -> None:
     Console(width=112).print(table)
 
 
-def write(sheets: list[Sheet], machine: str) -> None:
-    """Write the README: all sheets of one run."""
+def write(sheets: list[Sheet], machine: str, tried: str) -> None:
+    """Write the README: all sheets of one run, and ``tried``: what is known of the ways that led no further."""
     lines = [
         "# Benchmarks",
         "",
@@ -76,6 +76,7 @@ def write(sheets: list[Sheet], machine: str) -> None:
             "|---|--:|--:|--:|---|",
         ]
         lines += [f"| {row.what} | {row.figure} | {row.ratio} | {row.target} | {_mark(row)} |" for row in sheet.rows]
+    lines += ["", "## What was tried", "", tried.strip()]
     README.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
