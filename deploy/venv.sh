@@ -36,5 +36,6 @@ make_venv() {
 
 .venv/bin/python -m pip --version >/dev/null 2>&1 || { rm -rf .venv; make_venv; }
 echo "installing the pinned packages of $lock into .venv"
-.venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r "$lock"
+# One of them (sly) comes as source, which older versions of pip would build in a way that they warn of.
+.venv/bin/python -m pip install -q --disable-pip-version-check --use-pep517 --require-hashes -r "$lock"
 .venv/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
