@@ -95,7 +95,7 @@ class Participants:
         self._pace = pace or Pace()
         self._waiting: dict[Key, float] = {}
         self._in_flight: dict[Key, _Reading] = {}
-        self._kept: set[int] | None = None
+        self._kept: set[Key] | None = None
         """Of the full read in flight; None while there is none."""
         self._full_wanted = asyncio.Event()
         self._full_wanted.set()
@@ -140,21 +140,27 @@ class Participants:
     async def run(self) -> None:
         """Read, first of all everything. Raises PbxError when a full read fails for good or the token is refused."""
         try:
-            async with asyncio.TaskGroup() as self._tasks:
-                while True:
-                    await self._full_wanted.wait()
-                    self._full_wanted.clear()
-                    began = self._clock.now()
-                    await self._read_all()
-                    await asyncio.sleep(max(0.0, began + self._pace.full_read_gap - self._clock.now()))
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                try:
+                    await self._read_when_wanted()
+                finally:
+                    self._tasks = None  # a group that ends takes no more tasks, while those that it has still answer
         except BaseExceptionGroup as group:
             raise first_error(group) from None
         finally:
-            self._tasks = None
             if self._confirming is not None:
                 self._confirming.cancel()
 
     # full reads
+
+    async def _read_when_wanted(self) -> None:
+        while True:
+            await self._full_wanted.wait()
+            self._full_wanted.clear()
+            began = self._clock.now()
+            await self._read_all()
+            await asyncio.sleep(max(0.0, began + self._pace.full_read_gap - self._clock.now()))
 
     async def _read_all(self) -> None:
         for attempt in range(_ATTEMPTS):
@@ -171,19 +177,20 @@ class Participants:
 
     async def _read_all_once(self) -> None:
         waiting, self._waiting = self._waiting, {}
-        self._kept = {participant_id for _, participant_id in self._in_flight}
+        kept = self._kept = set(self._in_flight)
         asked = self._clock.now()
         try:
             state = await self._reads.full_state()
         except BaseException:
-            # Those that it should have stood for must be read after all.
-            self._waiting = waiting | self._waiting
+            # Those that it should have stood for must be read after all, but for those that had an event since.
+            self._waiting = {key: heard for key, heard in waiting.items() if key not in kept} | self._waiting
             raise
         finally:
-            kept, self._kept = frozenset(self._kept), None
+            self._kept = None
         if state.garbled:
             _log.warning("participants that cannot be understood are left out", count=state.garbled)
-        self._emit(ParticipantsRead(state.participants, state.dns, asked, self._clock.at(asked), kept))
+        ids = frozenset(participant_id for _, participant_id in kept)
+        self._emit(ParticipantsRead(state.participants, state.dns, asked, self._clock.at(asked), ids))
         self._on_full()
         self._start()
 
@@ -201,6 +208,7 @@ class Participants:
         try:
             participant = await self._reads.participant(*key)
         except TokenRefused:
+            self._tasks = None
             raise
         except PbxError as error:
             self._failed(key, reading, error)
@@ -231,7 +239,7 @@ class Participants:
 
     def _keep(self, key: Key) -> None:
         if self._kept is not None:
-            self._kept.add(key[1])
+            self._kept.add(key)
 
     def _forget(self, key: Key) -> None:
         self._waiting.pop(key, None)

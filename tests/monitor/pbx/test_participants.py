@@ -27,12 +27,19 @@ class ByHand:
         self.fulls: list[asyncio.Future[FullState | Exception]] = []
         self.full_asked = asyncio.Event()
         self.most = 0
+        self.cancelled: Exception | None = None
+        """What becomes of a read that is cancelled; None: just that."""
 
     async def participant(self, dn: str, participant_id: int) -> Participant | None:
         waiting: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self.reads[dn, participant_id].append(waiting)
         self.most = max(self.most, self.in_flight)
-        answer = await waiting
+        try:
+            answer = await waiting
+        except asyncio.CancelledError:
+            if self.cancelled is None:
+                raise
+            answer = self.cancelled
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -325,3 +332,54 @@ async def test_full_reads_that_are_wanted_often_come_at_intervals() -> None:
             await it.full()
         assert it.clock.now() - began >= 0.2
         assert len(it.pbx.fulls) == 4
+
+
+async def test_who_had_an_event_during_a_full_read_that_failed_is_read_once_and_who_is_gone_not_at_all() -> None:
+    async with scene(parallel=2, pace=Pace(full_read_gap=0.0, full_read_above=2)) as it:
+        for participant_id in (0, 4, 1, 2, 3):
+            it.event(participant_id)
+        await it.full_asked()  # 1, 2 and 3 wait for it
+        it.of.removed("100", 2, 2.0)
+        it.event(1, 3.0)
+        await it.answer(0, leg(0))
+        assert it.pbx.asked(1) == 1
+        it.pbx.fulls[-1].set_result(PbxUnreachable("busy", retry_after=0.05))
+        await settle()
+        await it.answer(4, leg(4))
+        await it.answer(1, leg(1))
+        assert isinstance(await it.full(leg(0), leg(1), leg(3), leg(4)), ParticipantsRead)
+        assert (it.pbx.asked(1), it.pbx.asked(2)) == (1, 0)
+        assert not it.running.done()
+
+
+async def test_reads_that_fail_while_a_refused_token_ends_the_session_begin_no_others() -> None:
+    async def play() -> None:
+        async with scene(parallel=2) as it:
+            it.pbx.cancelled = PbxUnreachable("no answer in time")  # as aiohttp has it when both come at once
+            for participant_id in (1, 2, 3):
+                it.event(participant_id)
+            await settle()
+            it.pbx.reads["100", 1][0].set_result(TokenRefused("revoked"))
+            await asyncio.Event().wait()
+
+    with pytest.raises(ExceptionGroup) as caught:
+        await play()
+    assert [type(error) for error in caught.value.exceptions] == [TokenRefused]
+
+
+async def test_reads_that_fail_while_a_failed_full_read_ends_the_session_begin_no_others() -> None:
+    async def play() -> None:
+        async with scene(parallel=1) as it:
+            it.pbx.cancelled = PbxUnreachable("no answer in time")
+            for participant_id in (1, 2):
+                it.event(participant_id)
+            it.of.want_full()
+            for times in (2, 3, 4):
+                await it.full_asked(times)
+                it.event(2)
+                it.pbx.fulls[-1].set_result(PbxUnreachable("away", retry_after=0.001))
+            await asyncio.Event().wait()
+
+    with pytest.raises(ExceptionGroup) as caught:
+        await play()
+    assert [str(error) for error in caught.value.exceptions] == ["away"]
