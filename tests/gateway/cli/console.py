@@ -15,6 +15,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 WITHIN = 60.0
 """Seconds: generous, as the machines are shared."""
+LONGEST_LINE = 16 * 1024 * 1024
+"""Bytes: a snapshot is a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ async def _started(*arguments: str, **environment: str) -> asyncio.subprocess.Pr
         *(sys.executable, "-m", "gateway", *arguments),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        limit=LONGEST_LINE,
         cwd=ROOT,
         env=os.environ | {"COLUMNS": "200"} | environment,
     )

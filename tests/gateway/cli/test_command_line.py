@@ -19,7 +19,7 @@ import pytest_asyncio
 
 from gateway.cli.demo import has_screen
 from tests.bus import RealBus, real_bus, until
-from tests.gateway.cli.console import ROOT, WITHIN, callmon, free_port, running
+from tests.gateway.cli.console import LONGEST_LINE, ROOT, WITHIN, callmon, free_port, running
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +200,7 @@ async def test_the_demos_lines_work_when_they_are_pasted() -> None:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
+            limit=LONGEST_LINE,
         )
         assert process.stdout is not None
         async with asyncio.timeout(WITHIN):
