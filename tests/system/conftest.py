@@ -24,3 +24,10 @@ async def place(pbx: SimulatedPbx, valkey: RealBus, tmp_path: Path) -> AsyncIter
     """Nothing runs there yet but PBX and Redis."""
     async with site(pbx, valkey, tmp_path) as held:
         yield held
+
+
+@pytest.fixture
+async def steady(pbx: SimulatedPbx, valkey: RealBus, tmp_path: Path) -> AsyncIterator[Site]:
+    """The same, where a monitor that the machine lets wait for seconds still leads, and nothing begins a new epoch."""
+    async with site(pbx, valkey, tmp_path, lease=30.0) as held:
+        yield held

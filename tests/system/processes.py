@@ -74,9 +74,13 @@ class Reachable(Protocol):
         ...
 
 
+LEASE = 2.0
+"""Seconds: short, so that a take-over is soon tried."""
+
+
 @asynccontextmanager
-async def site(pbx: SimulatedPbx, bus: Reachable, directory: Path) -> AsyncIterator[Site]:
-    """Write the settings file; on the way out kill what still runs."""
+async def site(pbx: SimulatedPbx, bus: Reachable, directory: Path, lease: float = LEASE) -> AsyncIterator[Site]:
+    """Write the settings file; on the way out kill what still runs. ``lease``: seconds."""
     settings = directory / "callmon.toml"
     settings.write_text(
         f"""
@@ -84,7 +88,7 @@ async def site(pbx: SimulatedPbx, bus: Reachable, directory: Path) -> AsyncItera
 url = "{bus.url}"
 
 [monitor]
-lease = 2.0
+lease = {lease}
 
 [log]
 level = "warning"

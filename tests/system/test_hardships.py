@@ -23,12 +23,9 @@ from monitor.model.keys import Keys
 from monitor.model.wire import Heartbeat, decode_announcement
 from monitor.simulator.pbx import SimulatedPbx
 from tests.bus import RealBus
-from tests.system.processes import ROOT, Running, Site, watching
+from tests.system.processes import LEASE, ROOT, Running, Site, watching
 from tests.system.stack import KEY, PBX, subscriber, until
 from tests.system.test_restarts import WITHIN, Snapshots, right
-
-_LEASE = 2.0
-"""Seconds, of the sites' settings."""
 
 
 @asynccontextmanager
@@ -64,11 +61,11 @@ async def test_a_leader_that_stood_still_past_its_lease_writes_nothing_more(
         await until(lambda: held.epoch > epoch, WITHIN)
         await right(pbx, held)
         leader.send_signal(signal.SIGCONT)
-        await asyncio.sleep(2 * _LEASE)
+        await asyncio.sleep(2 * LEASE)
         await right(pbx, held)
     assert len(heard) == len(set(heard)), "two wrote the same position"
     assert heard == sorted(heard), "somebody wrote into an epoch that was over"
-    assert len({epoch for epoch, _ in heard}) == 2
+    assert len({epoch for epoch, _ in heard}) > 1
 
 
 async def test_redis_out_of_memory(pbx: SimulatedPbx, valkey: RealBus, place: Site) -> None:
@@ -173,12 +170,12 @@ async def until_answers(http: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("seconds", [7_200, -7_200], ids=["forward", "back"])
-async def test_a_clock_that_jumps_by_two_hours(pbx: SimulatedPbx, place: Site, tmp_path: Path, seconds: int) -> None:
+async def test_a_clock_that_jumps_by_two_hours(pbx: SimulatedPbx, steady: Site, tmp_path: Path, seconds: int) -> None:
     """That of the hosts, and not the PBX's, by which calls are timed."""
     clock = tmp_path / "clock"
     clock.write_text("0")
-    place.program = ("-m", "tests.system.jumping", str(clock))
-    async with watching(place) as held:
+    steady.program = ("-m", "tests.system.jumping", str(clock))
+    async with watching(steady) as held:
         await right(pbx, held)
         epoch, snapshots = held.epoch, Snapshots(held)
         clock.write_text(str(seconds))

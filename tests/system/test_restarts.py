@@ -55,15 +55,15 @@ async def test_a_monitor_that_is_told_to_end_gives_its_lease_to_the_standby(pbx:
         await right(pbx, held)
 
 
-async def test_a_gateway_killed_and_started_again_while_another_serves_on(pbx: SimulatedPbx, place: Site) -> None:
-    async with watching(place) as held, second_gateway(place) as other:
+async def test_a_gateway_killed_and_started_again_while_another_serves_on(pbx: SimulatedPbx, steady: Site) -> None:
+    async with watching(steady) as held, second_gateway(steady) as other:
         await right(pbx, held)
         await right(pbx, other)
         kinds: list[str] = []
         other.on_update(lambda update: kinds.append(update.kind))
-        await place.running[1].kill()
+        await steady.running[1].kill()
         snapshots = Snapshots(held)
-        await place.start("gateway", "--port", str(place.port))
+        await steady.start("gateway", "--port", str(steady.port))
         await until(lambda: held.client.resumed > 0, WITHIN)
         await right(pbx, held)
         assert snapshots.count == 0, "the log reaches back to where it was"
@@ -73,16 +73,16 @@ async def test_a_gateway_killed_and_started_again_while_another_serves_on(pbx: S
 
 
 async def test_a_gateway_that_is_told_to_end_sends_its_subscribers_away_and_ends(
-    pbx: SimulatedPbx, place: Site
+    pbx: SimulatedPbx, steady: Site
 ) -> None:
-    async with watching(place) as held:
+    async with watching(steady) as held:
         await right(pbx, held)
-        line = await raw_subscriber(place)
-        assert await place.running[1].terminate() == 0
+        line = await raw_subscriber(steady)
+        assert await steady.running[1].terminate() == 0
         await line.wait_closed()
         assert (line.close_code, line.close_reason) == (4200, '{"retry_in":[1,10]}')
         snapshots = Snapshots(held)
-        await place.start("gateway", "--port", str(place.port))
+        await steady.start("gateway", "--port", str(steady.port))
         await until(lambda: held.client.resumed > 0, WITHIN)
         await right(pbx, held)
         assert snapshots.count == 0, "the log reaches back to where it was"

@@ -12,13 +12,11 @@ from gateway.streamclient import Update
 from monitor.model.keys import Keys
 from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
 from tests.bus import RealBus, until_async
-from tests.system.processes import Site, watching
+from tests.system.processes import LEASE, Site, watching
 from tests.system.stack import PBX, Subscriber, until
 from tests.system.test_restarts import WITHIN, right
 
 EXTENSIONS = 5_000
-LEASE = 2.0
-"""Seconds, of the sites' settings."""
 
 
 def idle(held: Subscriber) -> dict[str, str]:
