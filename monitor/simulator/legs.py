@@ -124,6 +124,8 @@ class Call:
     established_at: float = 0.0
     """When the latest connection was made; the start before there is any."""
     answered_at: float | None = None
+    parted_at: float | None = None
+    """When, once it had been answered, nobody talked to anybody for the first time."""
     legs: dict[str, Leg] = field(default_factory=dict)
     group: str = ""
     """The ring group whose phones ring."""

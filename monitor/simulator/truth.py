@@ -62,6 +62,8 @@ class TruthCall:
     """DNs whose legs an answer that was really given told of."""
     answer_shown_at: float | None
     """When such an answer first told that it had been answered; None if none did."""
+    parted_at: float | None
+    """When, once it had been answered, nobody talked to anybody for the first time; None if that never was."""
     accepted_shown: bool
     """Whether such an answer was given while its originator was connected, be it to a queue or a voice menu."""
 
@@ -118,6 +120,8 @@ def remember(call: Call, now: float) -> None:
             call.last_queue = leg.dn.number
     if connected > 1 and call.answered_at is None:
         call.answered_at = now
+    elif connected < 2 and call.answered_at is not None and call.parted_at is None:
+        call.parted_at = now
     call.departed = call.departed or call.originator not in call.legs
     if call.legs:
         present = direction(call)
@@ -144,6 +148,7 @@ def truth_of(call: Call) -> TruthCall:
         queue=waiting.dn.number if waiting else "",
         shown=frozenset(call.shown),
         answer_shown_at=call.answer_shown_at,
+        parted_at=call.parted_at,
         accepted_shown=call.accepted_shown,
     )
 

@@ -20,8 +20,6 @@ from monitor.simulator.truth import TruthCall, TruthEnded, TruthLeg
 
 BETWEEN_POLLS = 1.2
 """Seconds between two reads of ActiveCalls, at most, in the tests' settings."""
-ARRIVES = 0.5
-"""Seconds for an answer to be there, where everything shares one slow machine."""
 _ONLY_WATCHED = ("direction", "queue", "did", "owner", "talkTo", "startedAt", "answeredAt")
 _LINE = r"\('externalline', '[^']*', '(?:Dialing|Connected)'\)"
 _ACCEPTED = re.compile(rf": leg \S+ is {_LINE}, should be {_LINE}$")
@@ -52,9 +50,11 @@ class Known:
     only_rule: Mapping[str, str] = field(default_factory=dict)
     """Trunk → name of its only inbound rule."""
     tolerance: float = 1.5
+    arrives: float = 0.5
+    """Seconds for an answer to be there, where everything shares one slow machine."""
 
     @classmethod
-    def of(cls, pbx: Pbx, tolerance: float = 1.5, *, call_control: bool = True) -> Known:
+    def of(cls, pbx: Pbx, tolerance: float = 1.5, arrives: float = 0.5, *, call_control: bool = True) -> Known:
         """What can be known of this PBX; without Call Control that is what ActiveCalls' rows name."""
         rules = {trunk: pbx.directory.rules(trunk) for trunk in pbx.directory.trunk_numbers()}
         visible = frozenset(pbx.directory.peers(pbx.client_id)) if call_control else frozenset()
@@ -64,6 +64,7 @@ class Known:
             pbx.switches.party_did,
             {trunk: str(found[0]["RuleName"]) for trunk, found in rules.items() if len(found) == 1},
             tolerance,
+            arrives,
         )
 
 
@@ -169,6 +170,9 @@ def _times(truth: TruthCall | TruthEnded, held: Mapping[str, Any], known: Known)
         yield f"startedAt is off by {moment(held['startedAt']).timestamp() - truth.started_at:.3f} s"
     if held["answeredAt"] is None and truth.answer_shown_at is None:
         return  # it went on to ring somebody else before any read of its answer
+    parted = truth.parted_at if isinstance(truth, TruthCall) else None
+    if held["answeredAt"] is None and parted is not None and not _arrived(truth.answer_shown_at, parted, known):
+        return  # or while the first that told of it was on its way, which then counts no more
     if (held["answeredAt"] is None) != (truth.answered_at is None):
         yield f"answeredAt {held['answeredAt']}, should be {truth.answered_at}"
     elif truth.answered_at is not None:
@@ -191,35 +195,34 @@ def ended_differences(
         if truth.call_id in but:
             continue
         if mine is None:
-            if _arrived(truth.shown_at, truth):
+            if _arrived(truth.shown_at, truth.ended_at, known):
                 found.append(f"ended call {truth.call_id} is missing: {truth}")
             continue
         found += [f"ended call {truth.call_id}: {what}; {mine} {truth}" for what in _ended(truth, mine, known)]
     return found + [f"ended call {call_id} is a ghost" for call_id in held]
 
 
-def _arrived(at: float | None, truth: TruthEnded) -> bool:
-    """Whether what was given then was there before the call's end: an answer that its end overtakes is thrown away."""
-    return at is not None and truth.ended_at - at > ARRIVES
+def _arrived(at: float | None, changed: float, known: Known) -> bool:
+    """Whether what was given then was there before it changed: an answer that the change overtakes is thrown away."""
+    return at is not None and changed - at > known.arrives
 
 
 def _ended(truth: TruthEnded, held: Mapping[str, Any], known: Known) -> Iterator[str]:
-    if not _arrived(truth.shown_at, truth):
+    if not _arrived(truth.shown_at, truth.ended_at, known):
         return  # hardly anything was told of it
     seen = known.visible | truth.shown
     whole = all(leg.dn in seen and (leg.dn_type != "extension" or leg.dn in known.visible) for leg in truth.legs)
     if not whole and held["answeredAt"] is None and truth.ended_at - (truth.answered_at or 0.0) < BETWEEN_POLLS:
         return  # phones that are not monitored talked for less than the time between two reads
-    answer_told = _arrived(truth.answer_shown_at, truth)
+    answer_told = _arrived(truth.answer_shown_at, truth.ended_at, known)
     if truth.answered_at is not None and not answer_told and held["answeredAt"] is None:
         return  # it was over before any read of it was answered
     yield from _times(truth, held, known)
     if abs(moment(held["endedAt"]).timestamp() - truth.ended_at) > known.tolerance:
         yield f"endedAt is off by {moment(held['endedAt']).timestamp() - truth.ended_at:.3f} s"
     unseen = not known.everyone and held["direction"].startswith("From")  # somebody's phone may have rung unseen
-    told = answer_told or _arrived(
-        truth.last_shown_at, truth
-    )  # else its last moments may have passed between two reads
+    # else its last moments may have passed between two reads
+    told = answer_told or _arrived(truth.last_shown_at, truth.ended_at, known)
     if whole and told and not unseen and held["direction"] != truth.direction:
         yield f"direction {held['direction']}, should be {truth.direction}"
     if whole and told and held["outcome"] != truth.outcome:

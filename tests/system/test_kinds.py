@@ -7,9 +7,10 @@ import asyncio
 from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
 from monitor.simulator.switches import Switches
 from tests.bus import fake_bus
-from tests.system.compare import Known, ended_differences
+from tests.system.compare import ended_differences
+from tests.system.slowness import slowness
 from tests.system.stack import until, watched
-from tests.system.test_truth import Ended, equal
+from tests.system.test_truth import Ended, equal, known
 
 CALLS = 80
 
@@ -30,7 +31,7 @@ def without_call_control(pbx: SimulatedPbx) -> None:
 async def test_without_call_control_it_is_told_what_active_calls_names() -> None:
     async with simulated() as pbx, fake_bus() as bus:
         without_call_control(pbx)
-        async with watched(pbx, bus) as held:
+        async with watched(pbx, bus) as held, slowness() as slow:
             ended = Ended()
             held.on_update(ended.take)
             await until(lambda: held.connected)
@@ -38,15 +39,14 @@ async def test_without_call_control_it_is_told_what_active_calls_names() -> None
             assert system["source"] == "activecalls"
             assert "Without Call Control" in system["reason"]
             assert system["unmonitored"] == 80
-            known = Known.of(pbx, tolerance=2.5, call_control=False)
             frozen = 0
             while pbx.traffic.stats.over < CALLS:
                 await asyncio.sleep(1.0)
                 pbx.traffic.pause()
                 await pbx.traffic.quiet()
-                await equal(pbx, held, known)
+                await equal(pbx, held, known(pbx, slow, 2.5, call_control=False))
                 frozen += len(pbx.switchboard.truth())
                 pbx.traffic.resume()
             await until(lambda: held.state["calls"] == {})
             assert frozen > 20, "too few calls were going on to prove anything"
-            assert ended_differences(pbx, ended.held, known) == []
+            assert ended_differences(pbx, ended.held, known(pbx, slow, 2.5, call_control=False)) == []

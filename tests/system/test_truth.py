@@ -19,6 +19,7 @@ from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
 from monitor.simulator.switches import Switches
 from tests.bus import Bus, fake_bus, real_bus
 from tests.system.compare import Known, differences, ended_differences
+from tests.system.slowness import Slowness, slowness
 from tests.system.stack import Subscriber, until, watched
 
 CALLS = 250
@@ -71,35 +72,39 @@ async def _follow(switches: Switches, bus: Bus) -> None:
         await until(lambda: len(pbx.switchboard.truth()) >= EARLIER)
         pbx.traffic.pause()  # else it depends on the machine how much is over before the first look
         await pbx.traffic.quiet()
-        async with watched(pbx, bus) as held:
-            await _follow_calls(pbx, held, switches)
+        async with watched(pbx, bus) as held, slowness() as slow:
+            await _follow_calls(pbx, held, slow)
 
 
-async def _follow_calls(pbx: SimulatedPbx, held: Subscriber, switches: Switches) -> None:
+async def _follow_calls(pbx: SimulatedPbx, held: Subscriber, slow: Slowness) -> None:
     ended = Ended()
     held.on_update(ended.take)
     await until(lambda: held.connected)
     earlier = {call.call_id for call in pbx.switchboard.truth()}  # their beginnings nobody saw
     pbx.traffic.resume()
-    # The PBX tells the time in whole seconds; how well they are placed depends on how soon answers come.
-    known = Known.of(pbx, tolerance=1.5 + 2 * switches.latency)
     frozen = 0
     while pbx.traffic.stats.over < CALLS:
         await asyncio.sleep(1.5)
         pbx.traffic.pause()
         await pbx.traffic.quiet()
-        await equal(pbx, held, known, earlier)
+        await equal(pbx, held, known(pbx, slow), earlier)
         frozen += len(pbx.switchboard.truth())
         pbx.traffic.resume()
-    await equal(pbx, held, known, earlier)
+    await equal(pbx, held, known(pbx, slow), earlier)
     await until(lambda: held.state["calls"] == {})
     assert frozen > 50, "too few calls were going on to prove anything"
-    assert ended_differences(pbx, ended.held, known, but=earlier) == []
+    assert ended_differences(pbx, ended.held, known(pbx, slow), but=earlier) == []
     assert len(ended.held) >= CALLS * 0.85
 
 
+def known(pbx: SimulatedPbx, slow: Slowness, tolerance: float = 1.5, *, call_control: bool = True) -> Known:
+    """The PBX tells the time in whole seconds; how well they are placed depends on how soon answers come."""
+    late = 2 * pbx.switches.latency + slow.worst
+    return Known.of(pbx, tolerance + late, 0.5 + late, call_control=call_control)
+
+
 async def equal(
-    pbx: SimulatedPbx, held: Subscriber, known: Known, unseen: Container[int] = (), within: float = 5.0
+    pbx: SimulatedPbx, held: Subscriber, known: Known, unseen: Container[int] = (), within: float = 60.0
 ) -> None:
     """Wait until the subscriber holds the truth; say what differs if it does not come to."""
     try:

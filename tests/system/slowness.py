@@ -1,0 +1,39 @@
+"""How slow the machine is while a test runs: what is timed is judged by that, and not by a quiet machine's pace."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+_EVERY = 0.01
+_STEPS = 3
+"""An event's way has so many turns of the loop: its reading, the PBX's answer, and what is made of that."""
+
+
+@dataclass(slots=True)
+class Slowness:
+    """Of this event loop. ``worst``: seconds by which what passes through it may have been late, at most."""
+
+    worst: float = 0.0
+
+
+@asynccontextmanager
+async def slowness() -> AsyncIterator[Slowness]:
+    """Measured for as long as the block lasts."""
+    measured = Slowness()
+    loop = asyncio.get_running_loop()
+
+    async def measure() -> None:
+        while True:
+            due = loop.time() + _EVERY
+            await asyncio.sleep(_EVERY)
+            measured.worst = max(measured.worst, _STEPS * (loop.time() - due))
+
+    measuring = asyncio.create_task(measure())
+    try:
+        yield measured
+    finally:
+        measuring.cancel()
+        await asyncio.gather(measuring, return_exceptions=True)
