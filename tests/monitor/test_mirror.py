@@ -115,6 +115,15 @@ def test_a_call_that_is_told_no_more_has_ended(held: Held) -> None:
     assert held.extension("101").status == "Free"
 
 
+def test_a_call_led_out_on_the_trunk_by_which_it_came_has_two_legs_there(held: Held) -> None:
+    held.calls(told(7, "External", OUTSIDE, OUTSIDE | {"externalParty": "+49888"}))
+    call = held.call(7)
+    assert call.owner is not None
+    assert (call.owner.external_party, [leg.external_party for leg in call.talk_to]) == ("+491701", ["+49888"])
+    held.calls()
+    assert [(call.outcome, call.caller, call.callee) for call in held.ended] == [("answered", "+491701", "+49888")]
+
+
 def test_an_id_that_begins_anew_is_another_call(held: Held) -> None:
     held.calls(told(7, "Inbound", OUTSIDE, ANN))
     held.calls(told(7, "Internal", TOM, ANN, startedAt=from_unix(NOON + 60), answeredAt=None))
