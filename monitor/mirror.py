@@ -99,7 +99,7 @@ class Mirror:
                 ended = memory.ended_unseen(call, at)
                 edits += self._board.commit("ended", {ended.id: ended})
             self._memories.clear()
-        edits += self._board.forget(at)
+        edits += self._forget(at)
         return tuple(edits)
 
     # facts
@@ -124,10 +124,14 @@ class Mirror:
             if own is not None and own.id != ended.id and _apart(own, ended) < _SAME_START:
                 edits += self._take_back(own)
             edits += self._board.commit("ended", {ended.id: ended})
-        self._concluded = {
-            id_: ended for id_, ended in self._concluded.items() if ended.id in self._board.state["ended"]
-        }
-        return (*edits, *self._board.forget(fact.at))
+        return (*edits, *self._forget(fact.at))
+
+    def _forget(self, at: float) -> tuple[Edit, ...]:
+        edits = self._board.forget(at)
+        kept = self._board.state["ended"]
+        if len(self._concluded) > len(kept):
+            self._concluded = {id_: ended for id_, ended in self._concluded.items() if ended.id in kept}
+        return edits
 
     def _take_back(self, ended: e.EndedCall) -> tuple[Edit, ...]:
         before = self.state["ended"].pop(ended.id, None)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from monitor.board import ENDED_KEPT
 from monitor.errors import PbxGarbled
 from monitor.mirror import Mirror
 from monitor.model import entities as e
@@ -163,6 +164,14 @@ def test_the_services_own_word_of_an_end_takes_the_place_of_ours(held: Held) -> 
     held.tell(EndedTold((better,), held.now))
     assert held.ended == [better]
     assert held.tell(EndedTold((better,), held.now)) == ()
+
+
+def test_how_calls_ended_is_remembered_no_longer_than_they_are_shown(held: Held) -> None:
+    for id_ in range(ENDED_KEPT + 200):
+        held.mirror.apply(CallsTold((told(id_, "Inbound", OUTSIDE, ANN),), held.now))
+    held.mirror.tick(held.now)
+    assert len(held.mirror.state["ended"]) == ENDED_KEPT
+    assert len(held.mirror._concluded) <= ENDED_KEPT, "where the service keeps no list nothing else empties it"
 
 
 def test_a_new_monitor_takes_over_what_the_last_one_knew(held: Held) -> None:
