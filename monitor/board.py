@@ -24,6 +24,8 @@ from monitor.roster import Roster
 
 ENDED_KEPT = 1_000
 ENDED_SECONDS = 24 * 3600.0
+_LATE = 60.0
+"""Seconds by which a fact may be older than another that came before it."""
 
 
 class Timed(Protocol):
@@ -55,9 +57,9 @@ class Board:
         self._seen_before: dict[str, e.Extension] = {}
 
     def pass_time(self, fact: Timed | ContactsRead) -> None:
-        """Take what time it is from a fact, if it tells it."""
+        """Take what time it is from a fact, if it tells it; one much older than others tells that a clock was set."""
         if not isinstance(fact, ContactsRead):
-            self.at = max(self.at, fact.at)
+            self.at = fact.at if fact.at < self.at - _LATE else max(self.at, fact.at)
 
     # calls
 

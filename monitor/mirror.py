@@ -141,7 +141,7 @@ class Mirror:
         self._read.add("directory")
         before = {topic: dict(table) for topic, table in self.state.items()}
         self._board.enrol(fact)
-        self._show(self._told.values(), fact.at)
+        self._show(self._told.values(), self._board.at)
         self._board.draw_all()
         self._mark_busy(())
         return difference(before, self.state)

@@ -143,7 +143,7 @@ class Tracker:
         self._read.add("directory")
         before = {topic: dict(table) for topic, table in self.state.items()}
         self._board.enrol(fact)
-        self._update(set(self._ledger.records), fact.at)
+        self._update(set(self._ledger.records), self._board.at)
         self._board.draw_all()
         return difference(before, self.state)
 

@@ -107,3 +107,30 @@ def test_a_zone_that_is_told_later_holds_from_then_on() -> None:
     world.tell(directory(system=SystemRow(time_zone="Asia/Tokyo"), at=NOON + 1))
     assert world.tick(NOON + 2) == {"pbxstats"}
     assert (world.pbx().zone, world.pbx().since) == ("Asia/Tokyo", "2026-03-03T15:00:00.000Z")
+
+
+def test_a_clock_that_leaps_and_is_put_right_within_the_minute_costs_no_figures() -> None:
+    for leap in (18 * 3600.0, -18 * 3600.0):
+        world = World()
+        world.tell(*world.first)
+        world.tell(call(NOON + 1))
+        world.tick(NOON + 2)
+        for second in range(3, 33):
+            world.tick(NOON + second + leap)
+        assert (world.pbx().date, world.pbx().calls) == ("2026-03-04", 1), leap
+        world.tick(NOON + 33)
+        assert (world.pbx().date, world.pbx().calls) == ("2026-03-04", 1), leap
+
+
+def test_a_clock_that_was_set_for_good_is_followed() -> None:
+    for leap, date in ((18 * 3600.0, "2026-03-05"), (-18 * 3600.0, "2026-03-03")):
+        world = World()
+        world.tell(*world.first)
+        world.tell(call(NOON + 1))
+        world.tick(NOON + 2)
+        for second in range(3, 66):
+            world.tick(NOON + second + leap)
+        assert world.pbx().date == date
+        world.tell(ParticipantSeen(participant("102", 2, 8, "Ringing", "10000:+4930124"), NOON, NOON + 66 + leap))
+        world.tick(NOON + 67 + leap)
+        assert world.pbx().calls == 1
