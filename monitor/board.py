@@ -112,6 +112,19 @@ class Board:
 
     # DNs
 
+    def amend(self, fact: DirectoryRead) -> tuple[frozenset[int], tuple[Edit, ...]] | None:
+        """Take a directory that tells of some users anew and of nothing else: the calls that they are in, and edits.
+
+        None if it tells more; then it is to be enrolled.
+        """
+        changed = self.roster.amend(fact)
+        if changed is None:
+            return None
+        queues = {queue for number in changed for queue in self.roster.queues_of.get(number, ())}
+        drawn = {number: self._queue(number) for number in sorted(queues)}
+        edits = (*self.draw_extensions(dict.fromkeys(sorted(changed))), *self.commit("queues", drawn))
+        return frozenset(id_ for number in changed for id_ in self._on_dn.get(number, ())), edits
+
     def enrol(self, fact: DirectoryRead) -> None:
         """Take a directory in place of the one before; nothing is shown of it before :meth:`draw_all`."""
         roster = Roster(fact, self._did_map, self.roster.logins)

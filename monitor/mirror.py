@@ -138,6 +138,10 @@ class Mirror:
         return () if before is None else (Edit("ended", ended.id, before, None),)
 
     def _directory_read(self, fact: DirectoryRead) -> tuple[Edit, ...]:
+        amended = self._board.amend(fact) if "directory" in self._read else None
+        if amended is not None:
+            calls, edits = amended
+            return (*self._mark_busy(edits), *self._show([self._told[id_] for id_ in sorted(calls)], self._board.at))
         self._read.add("directory")
         before = {topic: dict(table) for topic, table in self.state.items()}
         self._board.enrol(fact)

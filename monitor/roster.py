@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Literal
 
@@ -51,7 +52,7 @@ class Roster:
         did_map: Mapping[str, str] | None = None,
         logins: Mapping[str, Mapping[str, bool]] | None = None,
     ) -> None:
-        read = read or DirectoryRead((), (), (), (), (), (), (), SystemRow(), 0.0)
+        self._read = read = read or DirectoryRead((), (), (), (), (), (), (), SystemRow(), 0.0)
         self.system = read.system
         self.logins = logins
         self._did_map = dict(did_map or {})
@@ -82,6 +83,28 @@ class Roster:
     def queue_rule(self) -> str:
         """By what an agent counts as free, in words."""
         return QUEUE_RULE if self.logins is None else QUEUE_RULE_WITH_LOGINS
+
+    def amend(self, read: DirectoryRead) -> frozenset[str] | None:
+        """Take a reading that differs from the last in nothing but what some users are like; their numbers.
+
+        None if more differs: nothing was taken then. So is most of what thousands of extensions tell minute by minute.
+        """
+        last = self._read
+        if replace(read, users=last.users, at=last.at) != last:
+            return None
+        pairs = list(zip(last.users, read.users, strict=False))
+        if len(read.users) != len(last.users) or any(old.number != row.number for old, row in pairs):
+            return None
+        changed = {row.number: row for old, row in pairs if row != old}
+        self._read = read
+        self.users.update(changed)
+        for number, row in changed.items():
+            self._names[number] = _full_name(row)
+            self.extensions[number] = self._extension(row)
+        for queue in read.queues:
+            if not changed.keys().isdisjoint(self.agents[queue.number]):
+                self.queues[queue.number] = self._queue(queue)
+        return frozenset(changed)
 
     def log_in(self, logins: Mapping[str, Mapping[str, bool]] | None) -> None:
         """Take who is logged in to which queue: queue → extension → whether; None if that is not told."""
@@ -146,7 +169,7 @@ class Roster:
             if kind != "unknown":
                 put(peer.number, kind, peer.name)
         for user in read.users:
-            put(user.number, "extension", " ".join(part for part in (user.first_name, user.last_name) if part))
+            put(user.number, "extension", _full_name(user))
         for queue in read.queues:
             put(queue.number, "queue", queue.name)
         for group in read.ring_groups:
@@ -210,6 +233,10 @@ class Roster:
             groups=self.groups_of.get(row.number, ()),
             extgroups=self.extgroups_of.get(row.number, ()),
         )
+
+
+def _full_name(row: UserRow) -> str:
+    return " ".join(part for part in (row.first_name, row.last_name) if part)
 
 
 def _memberships(members: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:

@@ -140,6 +140,10 @@ class Tracker:
             self._board.roster.learn(participant.party_dn, participant.party_dn_type)
 
     def _directory_read(self, fact: DirectoryRead) -> tuple[Edit, ...]:
+        amended = self._board.amend(fact) if "directory" in self._read else None
+        if amended is not None:
+            calls_of_theirs, edits = amended
+            return (*edits, *self._update(calls_of_theirs, self._board.at))
         self._read.add("directory")
         before = {topic: dict(table) for topic, table in self.state.items()}
         self._board.enrol(fact)
