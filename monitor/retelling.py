@@ -165,10 +165,15 @@ def _queue(record: CallRecord, legs: Sequence[e.Leg], roster: Roster, at: float)
 def _named(record: CallRecord, leg: e.Leg, roster: Roster, phones: PhoneIndex) -> e.Leg:
     """The leg with names and time where they are not told but known here."""
     outside = leg.dn_type == "externalline"
-    since = record.since.get(leg.dn_num)
+    since = record.since.get(_key(record, leg))
     return replace(
         leg,
         name=leg.name or roster.name(leg.dn_num),
         party_name=leg.party_name or (phones.name(leg.external_party) if outside else roster.name(leg.external_party)),
         since=leg.since or (None if since is None else from_unix(since[1])),
     )
+
+
+def _key(record: CallRecord, leg: e.Leg) -> str:
+    who = leg.dn_num, leg.external_party
+    return next((side.key for side in record.sides if (side.dn, side.external_party) == who), leg.dn_num)

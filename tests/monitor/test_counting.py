@@ -5,8 +5,9 @@ from __future__ import annotations
 from monitor.counting import Counting
 from monitor.model import entities as e
 from monitor.model.change import Edit, apply
-from monitor.model.figures import PBX_ID, PbxStats
+from monitor.model.figures import PBX_ID, ExtensionStats, PbxStats
 from monitor.pbx.facts import (
+    ActiveCall,
     ActiveCallsRead,
     ConnectionChanged,
     ContactsRead,
@@ -15,6 +16,7 @@ from monitor.pbx.facts import (
     ParticipantsRead,
     SystemRow,
 )
+from monitor.stats.saved import decode, encode
 from monitor.stats.statistics import Statistics
 from monitor.stats.terms import Terms
 from monitor.tracker import Tracker
@@ -134,3 +136,22 @@ def test_a_clock_that_was_set_for_good_is_followed() -> None:
         world.tell(ParticipantSeen(participant("102", 2, 8, "Ringing", "10000:+4930124"), NOON, NOON + 66 + leap))
         world.tick(NOON + 67 + leap)
         assert world.pbx().calls == 1
+
+
+def test_a_call_found_again_by_the_time_of_its_last_change_counts_once_though_redis_was_emptied() -> None:
+    def row(status: str, at: float) -> ActiveCallsRead:
+        return ActiveCallsRead((ActiveCall(7, "10000 t (+4930123)", "101 Ext 101", status, at, at),), at, at)
+
+    world, connected = World(), ConnectionChanged("connected", "", NOON, "activecalls")
+    world.tell(connected, directory(), row("Routing", NOON), row("Talking", NOON + 30))
+    world.tick(NOON + 31)
+    assert world.counting.saved is not None
+    kept = decode(encode(world.counting.saved))
+    heir: Counting[Fact] = Counting(Tracker("heir"), Statistics(Terms(), kept))
+    for fact in (connected, directory(at=NOON + 60), row("Talking", NOON + 30)):
+        heir.apply(fact)
+    heir.tick(NOON + 61)
+    figures = e.table(heir.state, "pbxstats", PbxStats)[PBX_ID]
+    assert (figures.calls, figures.answered, figures.inbound.unknown) == (1, 1, 0)
+    extension = e.table(heir.state, "extstats", ExtensionStats)["101"]
+    assert (extension.offered, extension.answered) == (1, 1)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from monitor.model.instants import from_unix
-from monitor.pbx.facts import ActiveCall, ActiveCallsRead
-from tests.monitor.pbx_facts import NOON, Told, participant
+from monitor.pbx.facts import ActiveCall, ActiveCallsRead, AgentRow, QueueRow
+from tests.monitor.pbx_facts import NOON, Told, directory, participant
 
 CALLER = "10000 skyetel (+491701)"
 
@@ -95,3 +95,45 @@ def test_an_answer_out_of_a_queue_is_not_as_old_as_the_word_talking() -> None:
 
 def _talking(callee: str, since: float, asked: float) -> ActiveCallsRead:
     return ActiveCallsRead((ActiveCall(8, CALLER, callee, "Talking", since, since),), asked, asked)
+
+
+def test_a_caller_who_went_on_to_another_queue_while_nobody_led_waits_there_since_then(pbx: Told) -> None:
+    pbx.rows((8, CALLER, "800 Sales", "Talking"))
+    first = pbx.call(8).queued_at
+    heir = Told(memories=pbx.tracker.state)
+    other = QueueRow(9, "801", "Support", (AgentRow("104"),))
+    heir.tell(directory(queues=(*directory().queues, other)))
+    heir.now += 60
+    moved = heir.now
+    heir.rows((8, CALLER, "801 Support", "Talking"))
+    call = heir.call(8)
+    assert (call.queue, call.queued_at, call.queues) == ("801", from_unix(moved), ("800", "801"))
+    heir.rows()
+    assert (heir.ended[0].queue, heir.ended[0].queued_at) == ("801", first), "it first came into the other"
+
+
+@pytest.mark.parametrize("caller", [CALLER, "100 Ext 100", "10000 skyetel (Anonymous)"])
+def test_a_call_of_which_only_the_time_of_its_last_change_is_told_is_known_again(caller: str) -> None:
+    pbx = Told(source="activecalls")
+    began = pbx.now
+    pbx.rows((8, caller, "101 Ext 101", "Routing"))
+    pbx.now += 30
+    answered = pbx.now
+    talking = ActiveCall(8, caller, "101 Ext 101", "Talking", answered, answered)
+    pbx.tell(ActiveCallsRead((talking,), answered, answered))
+    heir = Told(source="activecalls", memories=pbx.tracker.state)
+    heir.tell(ActiveCallsRead((talking,), answered + 60, answered + 60))
+    heir.tracker.tick(answered + 61)
+    assert (heir.call(8).started_at, heir.call(8).answered_at) == (from_unix(began), from_unix(answered))
+    assert heir.ended == [], "it did not end unseen"
+
+
+def test_another_call_of_the_same_extension_and_id_is_another() -> None:
+    pbx = Told(source="activecalls")
+    pbx.rows((8, "100 Ext 100", "101 Ext 101", "Talking"))
+    heir = Told(source="activecalls", memories=pbx.tracker.state)
+    heir.now += 3600
+    heir.rows((8, "100 Ext 100", "101 Ext 101", "Routing"))
+    heir.tracker.tick(heir.now)
+    assert heir.call(8).answered_at is None
+    assert [ended.call_id for ended in heir.ended] == [8], "the PBX was restarted and numbers its calls anew"
