@@ -136,13 +136,15 @@ class Roster:
     def did(self, dialled: str, trunk: str) -> str:
         """Name the inbound rule of a call from outside.
 
-        ``dialled`` (the PBX's ``party_did``) names its rule, or itself where no rule has it. Where the PBX does not
-        tell it: the configured name for this trunk, else the name of the trunk's only rule, else empty.
+        ``dialled`` (the PBX's ``party_did``) names its rule, or itself where no rule has it; a rule of ``*200`` has all
+        that ends so, the longest first. Where the PBX does not tell it: the configured name for this trunk, else the
+        name of the trunk's only rule, else empty.
         """
         if dialled:
-            for rule in (*self._rules.get(trunk, ()), *(r for rules in self._rules.values() for r in rules)):
-                if rule.condition == "BasedOnDID" and rule.data == dialled:
-                    return rule.name or dialled
+            known = (*self._rules.get(trunk, ()), *(rule for rules in self._rules.values() for rule in rules))
+            fitting = [rule for rule in known if rule.condition == "BasedOnDID" and _fits(rule.data, dialled)]
+            if fitting:
+                return max(fitting, key=lambda rule: (rule.data == dialled, len(rule.data))).name or dialled
             return self._did_map.get(dialled, dialled)
         if trunk in self._did_map:
             return self._did_map[trunk]
@@ -233,6 +235,11 @@ class Roster:
             groups=self.groups_of.get(row.number, ()),
             extgroups=self.extgroups_of.get(row.number, ()),
         )
+
+
+def _fits(data: str, dialled: str) -> bool:
+    """Whether a rule's DID is the dialled one. A star, as 3CX writes it, stands for whatever may come before."""
+    return data == dialled or (data.startswith("*") and len(data) > 1 and dialled.endswith(data[1:]))
 
 
 def _full_name(row: UserRow) -> str:

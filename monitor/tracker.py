@@ -115,8 +115,11 @@ class Tracker(Showing):
             self._board.roster.learn(participant.party_dn, participant.party_dn_type)
 
     def _connection_changed(self, fact: ConnectionChanged) -> tuple[Edit, ...]:
-        if self._board.connection.connection == "connected" and fact.connection != "connected":
+        before = self._board.connection
+        if before.connection == "connected" and fact.connection != "connected":
             self._ledger.lost(fact.at)
+        elif "activecalls" in before.source and fact.source == "callcontrol":
+            self._ledger.without_rows()
         return self._board.connect(fact)
 
     # entities

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from monitor.model.instants import from_unix
-from monitor.pbx.facts import ActiveCall, ActiveCallsRead, AgentRow, QueueRow
+from monitor.pbx.facts import ActiveCall, ActiveCallsRead, AgentRow, ConnectionChanged, InboundRuleRow, QueueRow
 from tests.monitor.pbx_facts import NOON, Told, directory, participant
 
 CALLER = "10000 skyetel (+491701)"
@@ -45,6 +45,29 @@ def test_two_legs_on_a_monitored_trunk_are_two_and_ring_and_talk_apart(pbx: Told
     pbx.see("10000", 2, 8, "Connected", "10000:+49888", 5)
     assert pbx.call(8).answered_at is not None
     assert [leg.external_party for leg in pbx.call(8).talk_to] == ["+49888"]
+
+
+def test_a_rule_with_a_star_has_every_did_that_ends_so_the_longest_first(pbx: Told) -> None:
+    rules = [("Any", "*"), ("Short", "*200"), ("Long", "*30200"), ("Exact", "+4930201"), ("Other", "*0201")]
+    rows = tuple(InboundRuleRow(name, "BasedOnDID", data, "10000") for name, data in rules)
+    pbx.tell(directory(inbound_rules=rows))
+    for id_, dialled, name in ((7, "+4930200", "Long"), (8, "+4940200", "Short"), (9, "+4930201", "Exact")):
+        pbx.see("104", id_, id_, "Ringing", "10000:+491701", 4, party_did=dialled)
+        assert pbx.call(id_).did == name
+    pbx.see("104", 10, 10, "Ringing", "10000:+491701", 4, party_did="+4930999")
+    assert pbx.call(10).did == "+4930999"
+
+
+def test_when_rows_are_done_without_nobody_knows_how_a_waiting_caller_ended(pbx: Told) -> None:
+    pbx.rows((7, CALLER, "800 Sales", "Talking"), (8, CALLER, "104 Ext 104", "Routing"))
+    pbx.see("104", 1, 8, "Ringing", "10000:+491701", 4)
+    pbx.tell(ConnectionChanged("connected", "Without ActiveCalls: out of order", pbx.now, "callcontrol"))
+    pbx.rows()
+    assert [(ended.call_id, ended.outcome) for ended in pbx.ended] == [(7, "unknown")], "he waits on, for all we know"
+    pbx.gone("104", 1)
+    pbx.now += 10
+    pbx.tracker.tick(pbx.now)
+    assert [(ended.call_id, ended.outcome) for ended in pbx.ended[1:]] == [(8, "missed")]
 
 
 def test_a_queue_that_calls_somebody_back_calls_out_and_nobody_waits_in_it(pbx: Told) -> None:
