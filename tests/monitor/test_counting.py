@@ -5,13 +5,14 @@ from __future__ import annotations
 from monitor.counting import Counting
 from monitor.model import entities as e
 from monitor.model.change import Edit, apply
-from monitor.model.figures import PBX_ID, ExtensionStats, PbxStats
+from monitor.model.figures import PBX_ID, ExtensionStats, PbxStats, QueueStats
 from monitor.pbx.facts import (
     ActiveCall,
     ActiveCallsRead,
     ConnectionChanged,
     ContactsRead,
     Fact,
+    ParticipantGone,
     ParticipantSeen,
     ParticipantsRead,
     SystemRow,
@@ -155,3 +156,18 @@ def test_a_call_found_again_by_the_time_of_its_last_change_counts_once_though_re
     assert (figures.calls, figures.answered, figures.inbound.unknown) == (1, 1, 0)
     extension = e.table(heir.state, "extstats", ExtensionStats)["101"]
     assert (extension.offered, extension.answered) == (1, 1)
+
+
+def test_a_queue_that_calls_somebody_back_was_offered_nobody() -> None:
+    world = World()
+    world.tell(*world.first)
+    row = ActiveCall(7, "800 Sales", "10000 skyetel (+4930123)", "Talking", NOON + 1, NOON + 1)
+    world.tell(ActiveCallsRead((row,), NOON + 1, NOON + 1))
+    agent = participant("101", 1, 7, "Connected", "10000:+4930123", 4, on_behalf_of_dn="800")
+    world.tell(ParticipantSeen(agent, NOON + 5, NOON + 5), ParticipantGone("101", 1, NOON + 9, NOON + 9))
+    for _ in range(2):
+        world.tick(NOON + 10)
+        queue = e.table(world.counting.state, "queuestats", QueueStats)["800"]
+        extension = e.table(world.counting.state, "extstats", ExtensionStats)["101"]
+        assert (queue.offered, extension.answered, world.pbx().outbound.calls) == (0, 1, 1)
+        world.tell(ActiveCallsRead((), NOON + 11, NOON + 11))
