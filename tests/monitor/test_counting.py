@@ -171,3 +171,17 @@ def test_a_queue_that_calls_somebody_back_was_offered_nobody() -> None:
         extension = e.table(world.counting.state, "extstats", ExtensionStats)["101"]
         assert (queue.offered, extension.answered, world.pbx().outbound.calls) == (0, 1, 1)
         world.tell(ActiveCallsRead((), NOON + 11, NOON + 11))
+
+
+def test_which_calls_were_counted_is_remembered_for_the_day_and_no_longer() -> None:
+    world = World()
+    world.tell(*world.first)
+    world.tell(call(NOON + 1), ParticipantGone("101", 1, NOON + 2, NOON + 2), ActiveCallsRead((), NOON + 3, NOON + 3))
+    world.tick(NOON + 90)
+    assert world.counting.saved is not None
+    for hour in range(1, 12):
+        world.tick(NOON + hour * 3600)
+        assert set(world.counting.saved.held.counted) == {7}
+    world.tick(NOON + 12 * 3600)
+    assert world.pbx().date == "2026-03-05"
+    assert world.counting.saved.held.counted == {}, "it is written every few seconds"
