@@ -84,11 +84,6 @@ class View:
             if topic in self.topics
         }
 
-    def change(self, history: History, from_seq: int) -> Delta | None:
-        """What brings any position from ``from_seq`` of the present epoch on to now; None if a snapshot must."""
-        changes = history.since(from_seq)
-        return None if changes is None else self.delta(changes)
-
     def delta(self, changes: Iterable[Change]) -> Delta:
         """What brings the position before the first of these successive changes, or any within, past the last."""
         latest: dict[tuple[str, str], Entity | None] = {}

@@ -24,6 +24,8 @@ from monitor.roster import Roster
 
 ENDED_KEPT = 1_000
 ENDED_SECONDS = 24 * 3600.0
+_LATE = 60.0
+"""Seconds by which a fact may be older than another that came before it."""
 
 
 class Timed(Protocol):
@@ -55,9 +57,9 @@ class Board:
         self._seen_before: dict[str, e.Extension] = {}
 
     def pass_time(self, fact: Timed | ContactsRead) -> None:
-        """Take what time it is from a fact, if it tells it."""
+        """Take what time it is from a fact, if it tells it; one much older than others tells that a clock was set."""
         if not isinstance(fact, ContactsRead):
-            self.at = max(self.at, fact.at)
+            self.at = fact.at if fact.at < self.at - _LATE else max(self.at, fact.at)
 
     # calls
 
@@ -109,6 +111,19 @@ class Board:
         return tuple(edits)
 
     # DNs
+
+    def amend(self, fact: DirectoryRead) -> tuple[frozenset[int], tuple[Edit, ...]] | None:
+        """Take a directory that tells of some users anew and of nothing else: the calls that they are in, and edits.
+
+        None if it tells more; then it is to be enrolled.
+        """
+        changed = self.roster.amend(fact)
+        if changed is None:
+            return None
+        queues = {queue for number in changed for queue in self.roster.queues_of.get(number, ())}
+        drawn = {number: self._queue(number) for number in sorted(queues)}
+        edits = (*self.draw_extensions(dict.fromkeys(sorted(changed))), *self.commit("queues", drawn))
+        return frozenset(id_ for number in changed for id_ in self._on_dn.get(number, ())), edits
 
     def enrol(self, fact: DirectoryRead) -> None:
         """Take a directory in place of the one before; nothing is shown of it before :meth:`draw_all`."""

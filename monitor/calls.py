@@ -9,12 +9,13 @@ Connected, Ringing to Dialing, which rings; but a caller whom a queue, an IVR or
 while the next phone rings. What is in no participant comes from the ActiveCalls row: the caller's trunk, a queue, an
 IVR, a second trunk, an extension that may not be monitored.
 
-*Waiting.* A caller waits in a queue from the first sign of it until somebody answers or the row names somebody who is
-not its agent. Signs are a row whose callee is a queue (be it older than the first agent's ringing), a participant
-connected to one, a leg ringing on behalf of one. While agents ring, the queue's leg stays.
+*Waiting.* A caller (not a queue that calls back) waits in a queue from the first sign of it until somebody answers or
+the row names somebody who is not its agent. Signs are a row whose callee is a queue (be it older than the first agent's
+ringing), a participant connected to one, a leg ringing on behalf of one. While agents ring, the queue's leg stays.
 
-*Who began it.* The row's caller; before there is a row, the dialling extension, or the trunk behind a ringing one.
-It is kept for the call's life, as a transfer does not change it.
+*Who began it.* The row's caller; before there is a row, the dialling extension, or the trunk behind a ringing one;
+without rows, the other side of a leg that the PBX routed. It is kept for the call's life, as a transfer does not change
+it. It comes from outside if a trunk began it, or a number that is no DN.
 
 *Direction* follows from who began it and the legs that there are. Inbound and Internal need somebody beside the
 originator whom the call has reached: an extension, voicemail, a conference; a queue or an IVR is not yet somebody.
@@ -23,14 +24,15 @@ originator whom the call has reached: an extension, voicemail, a conference; a q
 
 *Times.* startedAt is the earliest time that anything says of the call: the first event, or the row's. answeredAt is the
 moment of the event with which two people (extension, outside line, conference) were connected; for a call that nobody
-saw being answered, the row's LastChangeStatus. Both are kept. 3CX gives participants no time stamps.
+saw being answered, the row's LastChangeStatus, if it was not the same with another callee: from a queue to somebody the
+word may stay Talking. Both are kept. 3CX gives participants no time stamps.
 
 *DID.* The PBX's own word (``party_did``) if it gives one, else a configured one, else the trunk's only inbound rule.
 """
 
 from __future__ import annotations
 
-from monitor.legs import PEOPLE, CallRecord, Side, party_kind, people_connected, sides
+from monitor.legs import PEOPLE, ROUTER, CallRecord, Side, party_kind, people_connected, sides
 from monitor.model import entities as e
 from monitor.partytext import NOBODY, PartyText, parse, parse_several
 from monitor.pbx.facts import Participant
@@ -39,6 +41,7 @@ from monitor.roster import Roster
 _REACHED = frozenset({"extension", "specialmenu", "conference", "fax", "parking", "routepoint"})
 _LINGER = 5.0
 """Seconds that a leg may be missing between two reads and still be the same."""
+_OUTSIDE = frozenset({"externalline", "unknown"})
 _MACHINES = frozenset({"ivr", "specialmenu", "parking", "fax", "routepoint"})
 _STATES: dict[str, e.CallState] = {
     "Initiating": "Initiating",
@@ -70,8 +73,8 @@ def remember(call: CallRecord, at: float) -> None:
     """Keep what the call's later life and its end need: since when, through what, whom it reached."""
     since: dict[str, tuple[str, float]] = {}
     for side in call.sides:
-        held = call.since.get(side.dn)
-        since[side.dn] = held if held is not None and held[0] == side.status else (side.status, at)
+        held = call.since.get(side.key)
+        since[side.key] = held if held is not None and held[0] == side.status else (side.status, at)
         if side.kind == "externalline":
             call.lines.add(side.dn)
         if side.kind == "extension":
@@ -85,7 +88,7 @@ def remember(call: CallRecord, at: float) -> None:
         now = direction(call)
         if call.lasting is None or not now.startswith("From"):
             call.lasting = now
-    others = [s for s in call.sides if s.dn != call.originator and s.kind in PEOPLE and s.status != "Dialing"]
+    others = [s for s in call.sides if s.key != call.originator and s.kind in PEOPLE and s.status != "Dialing"]
     taken = [side for side in others if side.status == "Connected"]
     if call.answered_at is None and others:
         _reach(call, others[-1])
@@ -95,10 +98,10 @@ def remember(call: CallRecord, at: float) -> None:
 
 def _note_presence(call: CallRecord, at: float) -> None:
     """Note since when each leg is there. One that is told of again soon was never gone: who left was read before."""
-    kept = {dn: held for dn, held in call.there.items() if held[1] is None or at - held[1] < _LINGER}
-    present = {side.dn for side in call.sides}
-    gone = {dn: (since, at if left is None else left) for dn, (since, left) in kept.items() if dn not in present}
-    call.there = gone | {dn: (kept[dn][0] if dn in kept else at, None) for dn in present}
+    kept = {key: held for key, held in call.there.items() if held[1] is None or at - held[1] < _LINGER}
+    present = {side.key for side in call.sides}
+    gone = {key: (since, at if left is None else left) for key, (since, left) in kept.items() if key not in present}
+    call.there = gone | {key: (kept[key][0] if key in kept else at, None) for key in present}
 
 
 def direction(call: CallRecord) -> e.Direction:
@@ -128,11 +131,9 @@ def state(call: CallRecord) -> e.CallState:
 def owner(call: CallRecord) -> Side | None:
     """Find the originator's leg while there is one, else the oldest that is left."""
     for side in call.sides:
-        if side.dn == call.originator:
+        if side.key == call.originator:
             return side
-    return min(
-        call.sides, key=lambda side: (call.there[side.dn][0] if side.dn in call.there else 0.0, side.dn), default=None
-    )
+    return min(call.sides, key=lambda side: (call.there.get(side.key, (0.0, None))[0], side.key), default=None)
 
 
 def outcome(call: CallRecord, *, looking: bool) -> e.Outcome:
@@ -154,16 +155,21 @@ def lasting_direction(call: CallRecord) -> e.Direction:
 
 
 def _times(call: CallRecord) -> None:
-    if call.row is not None:
-        told = [time for time in (call.row.established_at, call.row.last_change_status) if time is not None]
+    row = call.row
+    if row is not None:
+        told = [time for time in (row.established_at, row.last_change_status) if time is not None]
         call.started_at = min([call.started_at, *told])
+        if call.changed is None or call.changed[0] != row.last_change_status:
+            call.changed = row.last_change_status, row.callee
 
 
 def _originator(call: CallRecord, roster: Roster, caller: PartyText) -> None:
     if call.external is None:
         found = _first_sign(call, roster)
         if found is None and caller != NOBODY:
-            found = (caller.dn, roster.kind(caller.dn) != "extension", caller.number)
+            found = (caller.dn, roster.kind(caller.dn) in _OUTSIDE, caller.number)
+        if found is None:
+            found = _routed(call, roster)
         if found is not None:
             call.originator, call.external, call.caller_number = found
     if call.external and caller.dn and roster.kind(caller.dn) == "externalline":
@@ -196,6 +202,16 @@ def _first_sign(call: CallRecord, roster: Roster) -> tuple[str, bool, str] | Non
     return None
 
 
+def _routed(call: CallRecord, roster: Roster) -> tuple[str, bool, str] | None:
+    """The same of a call that nobody saw ringing: a leg that the router made has the caller at its other side."""
+    for p in call.participants.values():
+        kind = party_kind(p, roster)
+        if p.originated_by_dn == ROUTER and not p.referred_by_dn and kind in ("extension", "externalline"):
+            outside = kind == "externalline"
+            return p.party_dn, outside, p.party_caller_id if outside else p.party_dn
+    return None
+
+
 def _stage(call: CallRecord, roster: Roster, callees: tuple[PartyText, ...], at: float) -> None:
     """Find out whether the caller waits in a queue or listens to a machine."""
     held = call.queue
@@ -205,6 +221,9 @@ def _stage(call: CallRecord, roster: Roster, callees: tuple[PartyText, ...], at:
         call.queue = _queue_behind(call, roster, callees)
     for participant in call.participants.values():
         _stage_of_participant(call, roster, participant)
+    if call.queue and call.queue == call.originator:
+        call.queues.add(call.queue)
+        call.queue = ""
     if people_connected(call, roster) or _left_queue(call, roster):
         call.queue = ""
     if not call.queue:
@@ -214,8 +233,8 @@ def _stage(call: CallRecord, roster: Roster, callees: tuple[PartyText, ...], at:
     call.last_queue = call.queue
     call.accepted = True
     if call.queue != held:
-        row = call.row if call.fresh and call.row is not None and call.row.status == "Talking" else None
-        call.queued_at = row.last_change_status if row is not None and row.last_change_status is not None else at
+        told = call.talking_since
+        call.queued_at = at if told is None else told
     if call.first_queued_at is None:
         call.first_queued_at = call.queued_at
 
@@ -265,8 +284,7 @@ def _left_queue(call: CallRecord, roster: Roster) -> bool:
 
 def _answer(call: CallRecord, at: float) -> None:
     """Note when the call was answered: with the event, or as the row tells if it was found answered already."""
-    row = call.row if call.fresh and call.row is not None and call.row.status == "Talking" else None
-    told = row.last_change_status if row is not None else None
+    told = call.talking_since
     if call.answered_at is None:
         if sum(side.kind in PEOPLE and side.status == "Connected" for side in call.sides) < 2:
             return

@@ -10,6 +10,7 @@ from monitor.model.entities import State
 from monitor.pbx.facts import ContactsRead, Fact
 from monitor.pbx.facts_wire import Left
 from monitor.pbx.told import ToldFact
+from monitor.stats.clock import FiguresClock
 from monitor.stats.saved import Saved
 from monitor.stats.statistics import Statistics
 
@@ -62,7 +63,7 @@ class Counting(Generic[FactT_contra]):
         self._tracker = tracker
         self._statistics = statistics
         self._counts = False
-        self._at = 0.0
+        self._clock = FiguresClock()
 
     @property
     def state(self) -> State:
@@ -97,19 +98,19 @@ class Counting(Generic[FactT_contra]):
         """What ``fact`` changed; of the figures only the first drawing."""
         edits = self._tracker.apply(fact)
         if not isinstance(fact, ContactsRead):
-            self._at = max(self._at, fact.at)
+            self._clock.told(fact.at)
         if self._counts:
-            self._statistics.take(edits, self._at)
+            self._statistics.take(edits, self._clock.at)
         elif self._tracker.ready:
             self._counts = True
-            edits += self._statistics.reconcile(self._tracker.state, self._at)
+            edits += self._statistics.reconcile(self._tracker.state, self._clock.at)
         return edits
 
     def tick(self, at: float) -> tuple[Edit, ...]:
         """What the passing of time changed, and what became of the figures since the last time."""
-        self._at = max(self._at, at)
+        now = self._clock.told(at)
         edits = self._tracker.tick(at)
         if not self._counts:
             return edits
-        self._statistics.take(edits, self._at)
-        return edits + self._statistics.tick(self._at)
+        self._statistics.take(edits, now)
+        return edits + self._statistics.tick(now)

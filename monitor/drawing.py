@@ -19,10 +19,10 @@ _ACTIVITY: dict[str, e.Activity] = {"Ringing": "Ringing", "Dialing": "Dialing"}
 
 def call(record: CallRecord, roster: Roster, phones: PhoneIndex) -> e.Call:
     """Draw a call as of its last observation."""
-    legs = {side.dn: _leg(record, side, roster, phones) for side in record.sides}
+    legs = {side.key: _leg(record, side, roster, phones) for side in record.sides}
     owner = calls.owner(record)
-    own = legs[owner.dn] if owner is not None else None
-    others = [leg for leg in legs.values() if own is None or leg.dn_num != own.dn_num]
+    own = legs[owner.key] if owner is not None else None
+    others = [leg for leg in legs.values() if leg is not own]
     talking = own is not None and own.status == "Connected"
     extensions = tuple(sorted(side.dn for side in record.sides if side.kind == "extension"))
     return e.Call(
@@ -41,7 +41,7 @@ def call(record: CallRecord, roster: Roster, phones: PhoneIndex) -> e.Call:
         extensions=extensions,
         queues=tuple(sorted(record.queues)),
         groups=tuple(sorted(record.groups)),
-        lines=tuple(sorted(side.dn for side in record.sides if side.kind == "externalline")),
+        lines=tuple(sorted({side.dn for side in record.sides if side.kind == "externalline"})),
         extgroups=_extgroups(extensions, roster),
     )
 
@@ -137,7 +137,7 @@ def _leg(record: CallRecord, side: Side, roster: Roster, phones: PhoneIndex) -> 
         leg_id=p.leg_id if p else None,
         participant_id=p.id if p else None,
         device_id=p.device_id if p else "",
-        since=_instant(record.since[side.dn][1]),
+        since=_instant(record.since[side.key][1]),
     )
 
 

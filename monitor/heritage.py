@@ -9,29 +9,34 @@ from redis.asyncio import Redis
 
 from monitor.bus import translated
 from monitor.model import entities as e
+from monitor.model.instants import moment
 from monitor.model.keys import Keys
 from monitor.model.wire import Malformed, decode_entity
 from monitor.pbx.facts import ContactsRead
 
 MOST_CONTACTS: Final = 50_000
 """A larger address book would hold up the take-over by a second; names come then once the PBX has told it."""
-_CALLS: Final = ("calls", "ended")
+RECENT: Final = 300.0
+"""Seconds in which nobody may have looked, and an extension is still taken to be as it was the whole time."""
+_TOPICS: Final = ("calls", "ended", "extensions")
 
 
-async def read(redis: Redis, keys: Keys, *, recent: bool) -> e.State:
-    """The stored calls, running and ended; if they are ``recent`` the extensions as well, as they were.
+async def read(redis: Redis, keys: Keys, now: float) -> e.State:
+    """The stored calls, running and ended; the extensions as well if a writer was there not long before ``now``.
 
-    What cannot be read any more is left out. Raises BusUnreachable.
+    ``now``: POSIX seconds on our clock, as a writer's last sign of life is on his. What cannot be read any more is left
+    out. Raises BusUnreachable.
     """
-    topics = (*_CALLS, "extensions") if recent else _CALLS
     with translated():
         async with redis.pipeline(transaction=True) as pipe:
-            for topic in topics:
+            pipe.execute_command("HGET", keys.position, "at")
+            for topic in _TOPICS:
                 pipe.execute_command("HGETALL", keys.state(topic))
-            tables = await pipe.execute()
+            at, *tables = await pipe.execute()
     state = e.empty_state(keys.topics)
-    for topic, table in zip(topics, tables, strict=True):
-        state[topic] = _entities(topic, table)
+    for topic, table in zip(_TOPICS, tables, strict=True):
+        if topic != "extensions" or _is_recent(at, now):
+            state[topic] = _entities(topic, table)
     return state
 
 
@@ -44,6 +49,14 @@ async def read_book(redis: Redis, keys: Keys) -> tuple[ContactsRead, ...]:
         table = await redis.hgetall(keys.state("contacts"))
     found = _entities("contacts", table).values()
     return (ContactsRead(tuple(contact for contact in found if isinstance(contact, e.Contact))),)
+
+
+def _is_recent(at: object, now: float) -> bool:
+    """Whether the position's ``at``, which every publish and every heartbeat brings forward, is of just now."""
+    try:
+        return isinstance(at, bytes) and abs(now - moment(at.decode()).timestamp()) < RECENT
+    except ValueError:
+        return False
 
 
 def _entities(topic: str, table: Mapping[Any, Any]) -> dict[str, e.Entity]:

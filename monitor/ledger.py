@@ -50,6 +50,11 @@ class Ledger:
         for record in self.records.values():
             record.watched = False
 
+    def without_rows(self) -> None:
+        """Take note that ActiveCalls is done without from now on: of calls without participants nobody sees the end."""
+        for record in self.records.values():
+            record.watched = record.watched and bool(record.participants)
+
     def seen(self, fact: ParticipantSeen) -> set[int]:
         """Take in a participant that was read after an event; it may have moved here from another call."""
         return self._move(fact.participant, fact.heard, fact.at)

@@ -17,9 +17,12 @@ from monitor.roster import Roster, dn_type
 RANK = {"Connected": 3, "Ringing": 2, "Dialing": 1}
 PEOPLE = frozenset({"extension", "externalline", "conference"})
 """Kinds of DN behind which somebody talks: two of them connected is an answered call."""
-_ROUTER = "ROUTER"
+ROUTER = "ROUTER"
+"""The PBX's own route point, by which it brings a call to the phone that is to ring."""
 _UNDER_WAY = frozenset({"Routing", "Transferring", "Rerouting"})
 """ActiveCalls' words for a call whose callee has not answered."""
+
+_AGAIN = "/2"
 
 Stage: TypeAlias = Literal["", "queue", "ivr"]
 
@@ -33,6 +36,13 @@ class Side:
     external_party: str
     status: str
     participant: Participant | None = None
+    again: bool = False
+    """The second leg on one trunk: a call from outside that is led out on the trunk by which it came."""
+
+    @property
+    def key(self) -> str:
+        """By what it is known among the legs of its call: its DN, as a DN but a trunk has one leg in a call."""
+        return f"{self.dn}{_AGAIN}" if self.again else self.dn
 
 
 @dataclass(slots=True)
@@ -45,6 +55,8 @@ class CallRecord:
     participants: dict[tuple[str, int], Participant] = field(default_factory=dict)
     row: ActiveCall | None = None
     row_asked: float = 0.0
+    changed: tuple[float | None, str] | None = None
+    """The row's LastChangeStatus, and the callee with which it was told first."""
     originator: str = ""
     """DN of who began it: an extension, or the trunk."""
     external: bool | None = None
@@ -88,14 +100,22 @@ class CallRecord:
     did: str = ""
     sides: tuple[Side, ...] = ()
     since: dict[str, tuple[str, float]] = field(default_factory=dict)
-    """DN of a leg → its state, and since when it is in it."""
+    """Key of a leg → its state, and since when it is in it."""
     there: dict[str, tuple[float, float | None]] = field(default_factory=dict)
-    """DN of a leg → since when there is one, and since when there is none any more."""
+    """Key of a leg → since when there is one, and since when there is none any more."""
 
     @property
     def fresh(self) -> bool:
         """The row was asked for after the last event of this call: it may be believed in all that it says."""
         return self.row is not None and self.row_asked > self.heard
+
+    @property
+    def talking_since(self) -> float | None:
+        """Since when the caller is connected to the row's callee, as far as the row may be believed and tells it."""
+        row = self.row
+        if row is None or not self.fresh or row.status != "Talking":
+            return None
+        return row.last_change_status if self.changed == (row.last_change_status, row.callee) else None
 
 
 def sides(
@@ -119,11 +139,11 @@ def sides(
             if held is None or RANK.get(other.status, 0) > RANK.get(held.status, 0):
                 found[other.dn] = other
     for side in _sides_of_row(call, roster, visible, caller, callees):
-        found.setdefault(side.dn, side)
+        found.setdefault(side.key, side)
     for dn in (call.queue, call.machine):
         if dn and dn not in found:
             found[dn] = Side(dn, roster.kind(dn), _kept(call, found), "Connected")
-    return tuple(sorted(found.values(), key=lambda side: (side.dn != call.originator, _leg_number(side), side.dn)))
+    return tuple(sorted(found.values(), key=lambda side: (side.key != call.originator, _leg_number(side), side.key)))
 
 
 def _kept(call: CallRecord, found: Mapping[str, Side]) -> str:
@@ -142,7 +162,6 @@ def people_connected(call: CallRecord, roster: Roster) -> bool:
     once a queue or a machine has accepted him: then he is connected while the next phone rings.
     """
     ringing = {p.dn for p in call.participants.values() if p.status == "Ringing"}
-    talking = {p.dn for p in call.participants.values() if p.status == "Connected"}
     for p in call.participants.values():
         if p.status != "Connected" or roster.kind(p.dn) not in PEOPLE:
             continue
@@ -150,10 +169,16 @@ def people_connected(call: CallRecord, roster: Roster) -> bool:
             if not p.party_dn or party_kind(p, roster) in PEOPLE:
                 return True
         elif party_kind(p, roster) in PEOPLE and (
-            p.party_dn in talking or (p.party_dn not in ringing and (not call.accepted or call.answered_at is not None))
+            _talks(call, p.party_dn, p)
+            or (p.party_dn not in ringing and (not call.accepted or call.answered_at is not None))
         ):
             return True
     return False
+
+
+def _talks(call: CallRecord, dn: str, asking: Participant) -> bool:
+    """Tell whether another leg than the asking one shows that this DN is connected."""
+    return any(p.dn == dn and p.status == "Connected" and p is not asking for p in call.participants.values())
 
 
 def party_kind(p: Participant, roster: Roster) -> e.DnType:
@@ -163,10 +188,13 @@ def party_kind(p: Participant, roster: Roster) -> e.DnType:
 
 
 def _visible_sides(call: CallRecord, roster: Roster) -> dict[str, Side]:
-    """One side a DN: of several devices the one furthest on, then the oldest."""
+    """One side a DN: of several devices the one furthest on, then the oldest. Each leg on a trunk is one by itself."""
     sides: dict[str, Side] = {}
     for p in sorted(call.participants.values(), key=lambda p: (-RANK.get(p.status, 0), p.id)):
-        sides.setdefault(p.dn, Side(p.dn, roster.kind(p.dn), p.party_caller_id, p.status, p))
+        kind = roster.kind(p.dn)
+        first = kind != "externalline" or p.id == min(q.id for q in call.participants.values() if q.dn == p.dn)
+        side = Side(p.dn, kind, p.party_caller_id, p.status, p, again=not first)
+        sides.setdefault(side.key, side)
     return sides
 
 
@@ -193,19 +221,17 @@ def _counterpart(call: CallRecord, roster: Roster, side: Side, rung: frozenset[s
     talk.
     """
     p = side.participant
-    if p is None or not p.party_dn or p.party_dn in (p.dn, _ROUTER):
+    if p is None or not p.party_dn or p.party_dn in (p.dn, ROUTER):
         return None
     kind = party_kind(p, roster)
     if kind == "ringgroup":
         return None  # it has no leg of its own: its members ring
     talking = call.fresh and call.row is not None and call.row.status == "Talking"
     routed = routed_on and p.dn == call.originator and p.status == "Connected" and kind in PEOPLE and not talking
-    if routed or (kind == "extension" and p.party_dn in rung):
+    if routed or p.status == "Dialing" or (kind == "extension" and p.party_dn in rung):
         status = "Ringing"
-    elif p.status == "Connected" or (p.status == "Ringing" and call.accepted):
-        status = "Connected"
-    else:
-        status = "Dialing" if p.status == "Ringing" else "Ringing"
+    else:  # Hold and the like are further on than Connected
+        status = "Dialing" if p.status == "Ringing" and not call.accepted else "Connected"
     if kind == "externalline":
         external = p.party_caller_id
     elif kind in ("extension", "unknown"):
@@ -235,7 +261,9 @@ def _sides_of_row(
         if kind in ("externalline", "conference") or (kind == "extension" and party.dn not in visible):
             status = "Connected" if row.status == "Talking" or recalled else "Ringing"
             other = caller.number or call.caller_number  # who began the call may have left it
-            yield Side(party.dn, kind, party.number if kind == "externalline" else other, status)
+            again = kind == "externalline" and party.dn == caller.dn
+            if not again or party.number != caller.number:
+                yield Side(party.dn, kind, party.number if kind == "externalline" else other, status, again=again)
 
 
 def _leg_number(side: Side) -> int:

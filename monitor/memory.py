@@ -13,13 +13,20 @@ from monitor.model.instants import from_unix, moment
 
 
 def is_same(record: CallRecord, call: e.Call) -> bool:
-    """Tell whether the record is of the stored call: a PBX that restarted meanwhile numbers its calls anew."""
+    """Tell whether the record is of the stored call: a PBX that restarted meanwhile numbers its calls anew.
+
+    One of its participants tells it. Else the same caller under the same id does, if he has a number outside, or if
+    nothing told of the call is later than all that was known of it: the PBX may tell but the time of its last change.
+    """
     known = {(leg.dn_num, leg.participant_id) for leg in call.legs if leg.participant_id is not None}
     if known & record.participants.keys():
         return True
-    began = record.started_at <= moment(call.started_at).timestamp() + 1.0
     callers = {leg.external_party if leg.dn_type == "externalline" else leg.dn_num for leg in call.legs}
-    return began and record.caller_number in callers
+    if record.caller_number not in callers:
+        return False
+    times = (call.started_at, call.answered_at, call.queued_at, *(leg.since for leg in call.legs))
+    latest = max(moment(time).timestamp() for time in times if time is not None)
+    return bool(record.external and record.caller_number) or record.started_at <= latest + 1.0
 
 
 def take_over(record: CallRecord, call: e.Call) -> None:
@@ -34,15 +41,16 @@ def take_over(record: CallRecord, call: e.Call) -> None:
     record.lines.update(call.lines)
     record.queue = record.queue or call.queue
     if call.queue and call.queued_at is not None:
-        record.queued_at = record.first_queued_at = moment(call.queued_at).timestamp()
-        record.last_queue = call.queue
+        record.first_queued_at = moment(call.queued_at).timestamp()
+        if record.queue == call.queue:  # else it went on to another meanwhile, and waits there since it was found
+            record.queued_at, record.last_queue = record.first_queued_at, call.queue
     owner = call.owner
     if owner is not None:
         record.originator = owner.dn_num
         record.external = call.direction in ("FromExternal", "Inbound", "External")
         record.caller_number = owner.external_party if owner.dn_type == "externalline" else owner.dn_num
         record.accepted = record.accepted or owner.status == "Connected"
-    for leg in call.legs:
+    for leg in reversed(call.legs):  # of two legs on a trunk the first is the one that is known by its DN
         if leg.since is not None:
             record.since[leg.dn_num] = (leg.status, moment(leg.since).timestamp())
 

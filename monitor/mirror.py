@@ -7,55 +7,35 @@ told, unless the service keeps a list of the calls that ended: then what that sa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import assert_never
 
 from msgspec.structs import replace
 
 from monitor import drawing, memory, retelling
-from monitor.board import Board
 from monitor.legs import CallRecord
 from monitor.model import entities as e
-from monitor.model.change import Edit, difference
+from monitor.model.change import Edit
 from monitor.model.instants import moment
 from monitor.pbx.facts import ConnectionChanged, ContactChanged, ContactsRead, DirectoryRead, QueueLoginsRead
-from monitor.pbx.facts_wire import Left
 from monitor.pbx.told import BusyTold, CallsTold, EndedTold, ToldCall, ToldFact
+from monitor.showing import Showing
 
 _SAME_START = 10.0
 """Seconds by which a call's start may have been told otherwise before its end."""
 _NEEDED = frozenset(("directory", "calls"))
 
 
-class Mirror:
+class Mirror(Showing):
     """The state of one PBX, brought forward fact by fact; to its user it is as :class:`~monitor.tracker.Tracker`."""
 
     def __init__(self, monitor: str, did_map: Mapping[str, str] | None = None) -> None:
-        self._board = Board(monitor, did_map)
+        super().__init__(monitor, did_map)
         self._board.monitored = None
-        self._read: set[str] = set()
         self._told: dict[int, ToldCall] = {}
         self._records: dict[int, CallRecord] = {}
-        self._memories: dict[int, e.Call] = {}
         self._concluded: dict[int, e.EndedCall] = {}
         self._busy: frozenset[str] | None = None
-
-    def remember(self, state: e.State, facts: Iterable[Left | ContactsRead] = ()) -> None:
-        """Take over what an earlier monitor stored, and ``facts`` that held, before the first fact."""
-        self._board.remember(state["ended"], e.table(state, "extensions", e.Extension))
-        for fact in facts:
-            self.apply(fact)
-        self._memories = {call.call_id: call for call in e.table(state, "calls", e.Call).values()}
-
-    @property
-    def state(self) -> e.State:
-        """The live topics."""
-        return self._board.state
-
-    @property
-    def book(self) -> e.State:
-        """The contacts."""
-        return self._board.book
 
     @property
     def doubts(self) -> set[int]:
@@ -80,7 +60,7 @@ class Mirror:
                 self._busy = fact.numbers
                 return self._mark_busy(board.draw_extensions())
             case DirectoryRead():
-                return self._directory_read(fact)
+                return self._mark_busy(self._read_directory(fact))
             case ContactsRead():
                 return self._named_anew(board.read_book(fact))
             case ContactChanged():
@@ -93,14 +73,7 @@ class Mirror:
 
     def tick(self, at: float) -> tuple[Edit, ...]:
         """Let time pass: forget calls that ended a day ago. ``at``: the service's clock."""
-        edits: list[Edit] = []
-        if self.ready:
-            for call in self._memories.values():
-                ended = memory.ended_unseen(call, at)
-                edits += self._board.commit("ended", {ended.id: ended})
-            self._memories.clear()
-        edits += self._board.forget(at)
-        return tuple(edits)
+        return (*self._bury(at), *self._forget(at))
 
     # facts
 
@@ -115,7 +88,7 @@ class Mirror:
         self._told = told
         for record in self._records.values():
             record.watched = True
-        return (*edits, *self._show(changed, fact.at))
+        return (*edits, *self._tell(changed, fact.at))
 
     def _ended_told(self, fact: EndedTold) -> tuple[Edit, ...]:
         edits: list[Edit] = []
@@ -124,26 +97,18 @@ class Mirror:
             if own is not None and own.id != ended.id and _apart(own, ended) < _SAME_START:
                 edits += self._take_back(own)
             edits += self._board.commit("ended", {ended.id: ended})
-        self._concluded = {
-            id_: ended for id_, ended in self._concluded.items() if ended.id in self._board.state["ended"]
-        }
-        return (*edits, *self._board.forget(fact.at))
+        return (*edits, *self._forget(fact.at))
+
+    def _forget(self, at: float) -> tuple[Edit, ...]:
+        edits = self._board.forget(at)
+        kept = self._board.state["ended"]
+        if len(self._concluded) > len(kept):
+            self._concluded = {id_: ended for id_, ended in self._concluded.items() if ended.id in kept}
+        return edits
 
     def _take_back(self, ended: e.EndedCall) -> tuple[Edit, ...]:
         before = self.state["ended"].pop(ended.id, None)
         return () if before is None else (Edit("ended", ended.id, before, None),)
-
-    def _directory_read(self, fact: DirectoryRead) -> tuple[Edit, ...]:
-        self._read.add("directory")
-        before = {topic: dict(table) for topic, table in self.state.items()}
-        self._board.enrol(fact)
-        self._show(self._told.values(), fact.at)
-        self._board.draw_all()
-        self._mark_busy(())
-        return difference(before, self.state)
-
-    def _named_anew(self, edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
-        return (*edits, *self._show(self._told.values(), self._board.at)) if edits else ()
 
     def _connection_changed(self, fact: ConnectionChanged) -> tuple[Edit, ...]:
         if fact.connection != "connected":
@@ -153,7 +118,11 @@ class Mirror:
 
     # entities
 
-    def _show(self, calls: Iterable[ToldCall], at: float) -> tuple[Edit, ...]:
+    def _show(self, calls: Collection[int] | None) -> tuple[Edit, ...]:
+        ids = self._told if calls is None else sorted(calls)
+        return self._tell([self._told[id_] for id_ in ids], self._board.at)
+
+    def _tell(self, calls: Iterable[ToldCall], at: float) -> tuple[Edit, ...]:
         if "directory" not in self._read:
             return ()  # names and groups come from it; all is shown once it is there
         board = self._board

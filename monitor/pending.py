@@ -22,7 +22,12 @@ class Pending:
         for edit in edits:
             key = (edit.topic, edit.id)
             first = self._edits.get(key)
-            self._edits[key] = edit if first is None else Edit(edit.topic, edit.id, first.before, edit.after)
+            if first is None:
+                self._edits[key] = edit
+            elif first.before is None and edit.after is None:
+                del self._edits[key]  # came and went, as calls do for as long as nothing can be written
+            else:
+                self._edits[key] = Edit(edit.topic, edit.id, first.before, edit.after)
 
     def take(self) -> tuple[Edit, ...]:
         """All of it as one change, without what cancelled out; nothing is left here."""

@@ -7,7 +7,7 @@ by its only trunk. Of several devices of an extension the one furthest on is its
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
@@ -35,11 +35,11 @@ def is_another(before: ToldCall, now: ToldCall) -> bool:
 def observe(record: CallRecord, told: ToldCall, roster: Roster, at: float) -> None:
     """Draw all conclusions from what is told now. ``at``: now."""
     legs = _legs(told)
-    record.sides = tuple(Side(leg.dn_num, leg.dn_type, leg.external_party, leg.status) for leg in legs)
     info = told.info
     if info is not None and info.started_at is not None:
         record.started_at = info.started_at
     _originator(record, told)
+    record.sides = tuple(_sides(record, legs))
     _queue(record, legs, roster, at)
     record.did = told.did or (roster.did("", record.originator) if record.external else "")
     if info is not None:
@@ -56,9 +56,11 @@ def draw(record: CallRecord, told: ToldCall, roster: Roster, phones: PhoneIndex)
     """The call as of its last observation."""
     legs = tuple(_named(record, leg, roster, phones) for leg in _legs(told))
     by_dn = {leg.dn_num: leg for leg in reversed(legs)}
+    by_both = {(leg.dn_num, leg.external_party): leg for leg in reversed(legs)}
 
     def shown(leg: e.Leg) -> e.Leg:
-        return by_dn[leg.dn_num] if leg.dn_num in by_dn else _named(record, leg, roster, phones)
+        found = by_both.get((leg.dn_num, leg.external_party)) or by_dn.get(leg.dn_num)  # a trunk may have two
+        return _named(record, leg, roster, phones) if found is None else found
 
     info = told.info
     if info is not None:
@@ -99,6 +101,16 @@ def _legs(told: ToldCall) -> tuple[e.Leg, ...]:
         if leg.dn_type == "extension" and (held is None or _rank(leg) > _rank(held)):
             best[leg.dn_num] = leg
     return tuple(leg for leg in told.legs if leg.dn_type != "extension" or best[leg.dn_num] is leg)
+
+
+def _sides(record: CallRecord, legs: Sequence[e.Leg]) -> Iterator[Side]:
+    """The legs as sides; of two on the caller's trunk his own is the first."""
+    first: dict[str, e.Leg] = {}
+    for leg in sorted(legs, key=lambda leg: leg.external_party != record.caller_number):
+        first.setdefault(leg.dn_num, leg)
+    for leg in legs:
+        again = leg.dn_type == "externalline" and leg is not first[leg.dn_num]
+        yield Side(leg.dn_num, leg.dn_type, leg.external_party, leg.status, again=again)
 
 
 def _rank(leg: e.Leg) -> int:
@@ -153,10 +165,15 @@ def _queue(record: CallRecord, legs: Sequence[e.Leg], roster: Roster, at: float)
 def _named(record: CallRecord, leg: e.Leg, roster: Roster, phones: PhoneIndex) -> e.Leg:
     """The leg with names and time where they are not told but known here."""
     outside = leg.dn_type == "externalline"
-    since = record.since.get(leg.dn_num)
+    since = record.since.get(_key(record, leg))
     return replace(
         leg,
         name=leg.name or roster.name(leg.dn_num),
         party_name=leg.party_name or (phones.name(leg.external_party) if outside else roster.name(leg.external_party)),
         since=leg.since or (None if since is None else from_unix(since[1])),
     )
+
+
+def _key(record: CallRecord, leg: e.Leg) -> str:
+    who = leg.dn_num, leg.external_party
+    return next((side.key for side in record.sides if (side.dn, side.external_party) == who), leg.dn_num)

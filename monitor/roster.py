@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Literal
 
@@ -51,7 +52,7 @@ class Roster:
         did_map: Mapping[str, str] | None = None,
         logins: Mapping[str, Mapping[str, bool]] | None = None,
     ) -> None:
-        read = read or DirectoryRead((), (), (), (), (), (), (), SystemRow(), 0.0)
+        self._read = read = read or DirectoryRead((), (), (), (), (), (), (), SystemRow(), 0.0)
         self.system = read.system
         self.logins = logins
         self._did_map = dict(did_map or {})
@@ -83,6 +84,28 @@ class Roster:
         """By what an agent counts as free, in words."""
         return QUEUE_RULE if self.logins is None else QUEUE_RULE_WITH_LOGINS
 
+    def amend(self, read: DirectoryRead) -> frozenset[str] | None:
+        """Take a reading that differs from the last in nothing but what some users are like; their numbers.
+
+        None if more differs: nothing was taken then. So is most of what thousands of extensions tell minute by minute.
+        """
+        last = self._read
+        if replace(read, users=last.users, at=last.at) != last:
+            return None
+        pairs = list(zip(last.users, read.users, strict=False))
+        if len(read.users) != len(last.users) or any(old.number != row.number for old, row in pairs):
+            return None
+        changed = {row.number: row for old, row in pairs if row != old}
+        self._read = read
+        self.users.update(changed)
+        for number, row in changed.items():
+            self._names[number] = _full_name(row)
+            self.extensions[number] = self._extension(row)
+        for queue in read.queues:
+            if not changed.keys().isdisjoint(self.agents[queue.number]):
+                self.queues[queue.number] = self._queue(queue)
+        return frozenset(changed)
+
     def log_in(self, logins: Mapping[str, Mapping[str, bool]] | None) -> None:
         """Take who is logged in to which queue: queue → extension → whether; None if that is not told."""
         self.logins = logins
@@ -113,13 +136,15 @@ class Roster:
     def did(self, dialled: str, trunk: str) -> str:
         """Name the inbound rule of a call from outside.
 
-        ``dialled`` (the PBX's ``party_did``) names its rule, or itself where no rule has it. Where the PBX does not
-        tell it: the configured name for this trunk, else the name of the trunk's only rule, else empty.
+        ``dialled`` (the PBX's ``party_did``) names its rule, or itself where no rule has it; a rule of ``*200`` has all
+        that ends so, the longest first. Where the PBX does not tell it: the configured name for this trunk, else the
+        name of the trunk's only rule, else empty.
         """
         if dialled:
-            for rule in (*self._rules.get(trunk, ()), *(r for rules in self._rules.values() for r in rules)):
-                if rule.condition == "BasedOnDID" and rule.data == dialled:
-                    return rule.name or dialled
+            known = (*self._rules.get(trunk, ()), *(rule for rules in self._rules.values() for rule in rules))
+            fitting = [rule for rule in known if rule.condition == "BasedOnDID" and _fits(rule.data, dialled)]
+            if fitting:
+                return max(fitting, key=lambda rule: (rule.data == dialled, len(rule.data))).name or dialled
             return self._did_map.get(dialled, dialled)
         if trunk in self._did_map:
             return self._did_map[trunk]
@@ -146,7 +171,7 @@ class Roster:
             if kind != "unknown":
                 put(peer.number, kind, peer.name)
         for user in read.users:
-            put(user.number, "extension", " ".join(part for part in (user.first_name, user.last_name) if part))
+            put(user.number, "extension", _full_name(user))
         for queue in read.queues:
             put(queue.number, "queue", queue.name)
         for group in read.ring_groups:
@@ -210,6 +235,15 @@ class Roster:
             groups=self.groups_of.get(row.number, ()),
             extgroups=self.extgroups_of.get(row.number, ()),
         )
+
+
+def _fits(data: str, dialled: str) -> bool:
+    """Whether a rule's DID is the dialled one. A star, as 3CX writes it, stands for whatever may come before."""
+    return data == dialled or (data.startswith("*") and len(data) > 1 and dialled.endswith(data[1:]))
+
+
+def _full_name(row: UserRow) -> str:
+    return " ".join(part for part in (row.first_name, row.last_name) if part)
 
 
 def _memberships(members: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:

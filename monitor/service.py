@@ -40,8 +40,6 @@ from monitor.writer import HEARTBEAT
 
 CONTEST_EVERY = 0.25
 """Seconds between two looks at a lease that somebody else has; a released one is taken over as soon."""
-RECENT = 300.0
-"""Seconds in which nobody may have looked, and an extension is still taken to be as it was the whole time."""
 _RELEASE_WITHIN = 1.0
 
 _log = structlog.get_logger(__name__)
@@ -146,12 +144,11 @@ class Service(Generic[FactT]):
         self.leading = True
         self.measures.terms += 1
         counted = await self._keeping.read()
-        recent = counted is not None and abs(time.time() - counted.at / 1000) < RECENT
         tracker = Counting(self._tracker_factory(), Statistics(self._terms, counted))
         bequest = Bequest(self._redis, self.pbx, self.lease.name)
         try:
             left = (*await bequest.read(), *await heritage.read_book(self._redis, self._book_keys))
-            tracker.remember(await heritage.read(self._redis, self._live_keys, recent=recent), left)
+            tracker.remember(await heritage.read(self._redis, self._live_keys, time.time()), left)
         except BusUnreachable as error:
             self._log.warning("nothing taken over from an earlier monitor", reason=str(error))
         heed_cancellation()

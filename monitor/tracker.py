@@ -8,15 +8,13 @@ halves.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import assert_never
 
 from monitor import calls, drawing, memory
-from monitor.board import Board
 from monitor.ledger import Ledger
 from monitor.legs import CallRecord
-from monitor.model import entities as e
-from monitor.model.change import Edit, difference
+from monitor.model.change import Edit
 from monitor.pbx.facts import (
     ActiveCallsRead,
     ConnectionChanged,
@@ -30,10 +28,10 @@ from monitor.pbx.facts import (
     ParticipantsRead,
     QueueLoginsRead,
 )
-from monitor.pbx.facts_wire import Left
+from monitor.showing import Showing
 
 
-class Tracker:
+class Tracker(Showing):
     """The state of one PBX, brought forward fact by fact.
 
     ``state`` holds the live topics, ``book`` the contacts; both are read by whoever writes a whole state. ``ready``
@@ -42,27 +40,8 @@ class Tracker:
     """
 
     def __init__(self, monitor: str, did_map: Mapping[str, str] | None = None) -> None:
-        self._board = Board(monitor, did_map)
+        super().__init__(monitor, did_map)
         self._ledger = Ledger()
-        self._read: set[str] = set()
-        self._memories: dict[int, e.Call] = {}
-
-    def remember(self, state: e.State, facts: Iterable[Left | ContactsRead] = ()) -> None:
-        """Take over what an earlier monitor stored, and ``facts`` that held, before the first fact."""
-        self._board.remember(state["ended"], e.table(state, "extensions", e.Extension))
-        for fact in facts:
-            self.apply(fact)
-        self._memories = {call.call_id: call for call in e.table(state, "calls", e.Call).values()}
-
-    @property
-    def state(self) -> e.State:
-        """The live topics."""
-        return self._board.state
-
-    @property
-    def book(self) -> e.State:
-        """The contacts."""
-        return self._board.book
 
     @property
     def doubts(self) -> set[int]:
@@ -91,7 +70,7 @@ class Tracker:
             case ActiveCallsRead():
                 return self._rows_read(fact)
             case DirectoryRead():
-                return self._directory_read(fact)
+                return self._read_directory(fact)
             case ContactsRead():
                 return self._named_anew(board.read_book(fact))
             case ContactChanged():
@@ -107,11 +86,7 @@ class Tracker:
         connection = self._board.connection
         connected = connection.connection == "connected"
         over = self._ledger.over(at, rows_told="activecalls" in connection.source or not connected)
-        edits = list(self._update(over, at, over))
-        if self.ready:
-            edits += self._bury(at)
-        edits += self._board.forget(at)
-        return tuple(edits)
+        return (*self._update(over, at, over), *self._bury(at), *self._board.forget(at))
 
     # facts
 
@@ -139,24 +114,18 @@ class Tracker:
         for participant in participants:
             self._board.roster.learn(participant.party_dn, participant.party_dn_type)
 
-    def _directory_read(self, fact: DirectoryRead) -> tuple[Edit, ...]:
-        self._read.add("directory")
-        before = {topic: dict(table) for topic, table in self.state.items()}
-        self._board.enrol(fact)
-        self._update(set(self._ledger.records), fact.at)
-        self._board.draw_all()
-        return difference(before, self.state)
-
-    def _named_anew(self, edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
-        """Draw all calls anew if the address book has changed: their names come from it."""
-        return (*edits, *self._update(set(self._ledger.records), self._board.at)) if edits else ()
-
     def _connection_changed(self, fact: ConnectionChanged) -> tuple[Edit, ...]:
-        if self._board.connection.connection == "connected" and fact.connection != "connected":
+        before = self._board.connection
+        if before.connection == "connected" and fact.connection != "connected":
             self._ledger.lost(fact.at)
+        elif "activecalls" in before.source and fact.source == "callcontrol":
+            self._ledger.without_rows()
         return self._board.connect(fact)
 
     # entities
+
+    def _show(self, calls: Collection[int] | None) -> tuple[Edit, ...]:
+        return self._update(set(self._ledger.records) if calls is None else calls, self._board.at)
 
     def _update(self, touched: Iterable[int], at: float, over: Iterable[int] = ()) -> tuple[Edit, ...]:
         if "directory" not in self._read:
@@ -191,12 +160,3 @@ class Tracker:
         roster, phones = self._board.roster, self._board.phones
         ended = drawing.ended(record, roster, phones, record.left or at, looking=record.watched)
         return self._board.over(record.id, ended, at)
-
-    def _bury(self, at: float) -> list[Edit]:
-        """End the calls that an earlier monitor knew and that are no more."""
-        edits: list[Edit] = []
-        for call in self._memories.values():
-            ended = memory.ended_unseen(call, at)
-            edits += self._board.commit("ended", {ended.id: ended})
-        self._memories.clear()
-        return edits

@@ -96,7 +96,6 @@ class DirectoryReader:
 
     async def directory(self) -> DirectoryRead:
         """All of the directory."""
-        asked = self._clock.now()
         tasks = _Tasks()
         users = tasks.add(self._part(_USERS))
         queues = tasks.add(self._part(_QUEUES))
@@ -118,7 +117,7 @@ class DirectoryReader:
             departments=departments.result(),
             inbound_rules=inbound_rules.result(),
             system=replace(system.result(), time_zone=time_zone.result()),
-            at=self._clock.at(asked),
+            at=self._clock.at(self._clock.now()),
             peers=peers.result(),
         )
 

@@ -136,8 +136,10 @@ def is_same(account: Account, call: e.Call) -> bool:
     handles = {(leg.dn_num, leg.participant_id) for leg in call.legs if leg.participant_id is not None}
     if handles & set(account.handles):
         return True
-    later = unix_ms(call.started_at) - account.started
-    return abs(later) < _SAME_START or (later < 0 and _caller(call) in ("", account.caller))
+    later, caller = unix_ms(call.started_at) - account.started, _caller(call)
+    if account.kind == "inbound" and caller and caller == account.caller:
+        return True  # the time that is told for its start may be that of its last change
+    return abs(later) < _SAME_START or (later < 0 and caller in ("", account.caller))
 
 
 def is_same_life(started: int, ended: int | None, first: int, last: int) -> bool:

@@ -14,9 +14,7 @@ from monitor.stats.times import Times
 
 def queue(num: str, tally: QueueTally, day: Day, target: int, short: int) -> QueueStats:
     """Draw a queue's day. ``target``, ``short``: seconds."""
-    abandons, short_abandons = tally.abandons.lasting(short), tally.abandons.below(short)
-    unsettled = short_abandons + tally.abandons.untimed + tally.waits.untimed + tally.unknown
-    unsettled += _in_time(tally.waiting, target)
+    abandons = tally.abandons.lasting(short)
     return QueueStats(
         num=num,
         date=day.date,
@@ -26,11 +24,11 @@ def queue(num: str, tally: QueueTally, day: Day, target: int, short: int) -> Que
         answered=tally.waits.count,
         answered_in_target=tally.waits.within(target),
         abandoned=abandons.count + tally.abandons.untimed,
-        short_abandoned=short_abandons,
+        short_abandoned=tally.abandons.below(short),
         diverted=tally.diverted,
         unknown=tally.unknown,
         waiting=len(tally.waiting),
-        service_level=_percent(tally.waits.within(target), tally.offered - unsettled),
+        service_level=_level(tally, tally.waiting, target, short),
         waits=durations(tally.waits.lasting(0)),
         abandons=durations(abandons),
         talks=durations(tally.talks),
@@ -39,9 +37,7 @@ def queue(num: str, tally: QueueTally, day: Day, target: int, short: int) -> Que
 
 def extension(num: str, tally: ExtensionTally, day: Day, target: int, short: int) -> ExtensionStats:
     """Draw an extension's day. ``target``, ``short``: seconds."""
-    abandons, short_abandons = tally.abandons.lasting(short), tally.abandons.below(short)
-    unsettled = short_abandons + tally.abandons.untimed + tally.waits.untimed + tally.unknown
-    unsettled += tally.elsewhere + _in_time(tally.ringing, target)
+    abandons = tally.abandons.lasting(short)
     return ExtensionStats(
         num=num,
         date=day.date,
@@ -51,12 +47,12 @@ def extension(num: str, tally: ExtensionTally, day: Day, target: int, short: int
         answered=tally.waits.count,
         answered_in_target=tally.waits.within(target),
         abandoned=abandons.count + tally.abandons.untimed,
-        short_abandoned=short_abandons,
+        short_abandoned=tally.abandons.below(short),
         missed=tally.missed,
         elsewhere=tally.elsewhere,
         unknown=tally.unknown,
         ringing=len(tally.ringing),
-        service_level=_percent(tally.waits.within(target), tally.offered - unsettled),
+        service_level=_level(tally, tally.ringing, target, short, apart=tally.elsewhere),
         waits=durations(tally.waits.lasting(0)),
         abandons=durations(abandons),
         talks=durations(tally.talks),
@@ -111,6 +107,15 @@ def _traffic(tally: TrafficTally) -> Traffic:
         pending=tally.calls - over,
         talks=durations(tally.talks),
     )
+
+
+def _level(
+    tally: QueueTally | ExtensionTally, lasting: list[int], target: int, short: int, *, apart: int = 0
+) -> float | None:
+    """Percent answered within the target. ``lasting``: those that go on; ``apart``: others that are not counted."""
+    unseen = tally.abandons.untimed + tally.waits.untimed + tally.unknown
+    left_out = tally.abandons.below(short) + unseen + _in_time(lasting, target) + apart
+    return _percent(tally.waits.within(target), tally.offered - left_out)
 
 
 def _in_time(lasting: list[int], target: int) -> int:

@@ -26,7 +26,6 @@ _BACK = 3_600_000
 """Milliseconds by which a clock may be set back over midnight without another day beginning."""
 _UNNOTICED = 60_000
 """Milliseconds without counting that are no gap."""
-_YESTERDAY = 24 * 3_600_000
 _TOPICS = {"queues": QUEUE_STATS, "extensions": EXTENSION_STATS, "system": PBX_STATS}
 
 
@@ -113,7 +112,7 @@ class Statistics:
         saved.counted_since = day.start if passed_midnight else now
         saved.peak = self._accounts.going_on
         saved.peak_at = saved.counted_since if saved.peak else None
-        self._accounts.forget(day.start - _YESTERDAY)
+        self._accounts.forget(day.start - _BACK)
         self._touch_all()
 
     # figures

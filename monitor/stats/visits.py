@@ -8,6 +8,7 @@ has not been diverted.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
@@ -75,7 +76,8 @@ def lost(visits: Visits, at: int) -> Visits:
 
 def passed(call: e.Call, started: int) -> Visits:
     """The visits that were over when the call was first seen. ``started``: when the call began."""
-    visits = tuple(Visit(queue, started, started, "diverted", False) for queue in call.queues if queue != call.queue)
+    caller = "" if call.owner is None else call.owner.dn_num
+    visits = _passed([queue for queue in call.queues if queue != call.queue], caller, started)
     if visits and call.answered_at is not None and not call.queue:
         return _with_last(visits, until=max(unix_ms(call.answered_at), started), end="answered")
     return visits
@@ -86,7 +88,7 @@ def of_end_alone(word: e.EndedCall, started: int) -> Visits:
     end: End = "diverted"
     if word.outcome in ("answered", "abandoned", "unknown"):
         end = word.outcome
-    others = tuple(Visit(queue, started, started, "diverted", False) for queue in word.queues if queue != word.queue)
+    others = _passed([queue for queue in word.queues if queue != word.queue], word.caller, started)
     if not word.queue:
         return others
     until = unix_ms(word.answered_at or word.ended_at)
@@ -99,6 +101,11 @@ def moved(visits: Visits, before: int, now: int) -> Visits:
         replace(visit, until=max(now, visit.since)) if visit.end == "answered" and visit.until == before else visit
         for visit in visits
     )
+
+
+def _passed(queues: Sequence[str], caller: str, started: int) -> Visits:
+    """Visits of which nothing is known but that there were; a queue that calls somebody back has been in none."""
+    return tuple(Visit(queue, started, started, "diverted", False) for queue in queues if queue != caller)
 
 
 def _waits(visits: Visits, queue: str, since: int, talk: int | None) -> Visits:

@@ -179,6 +179,12 @@ class Ledger:
             return None
         return tuple(change for change in self.log if change.position.seq > seq)
 
+    def told_since(self, seq: int) -> tuple[Change, ...]:
+        """The same where the log is known to reach back."""
+        changes = self.since(seq)
+        assert changes is not None
+        return changes
+
     def at(self, position: Position) -> Ledger:
         """The space as it was."""
         return Ledger(state=self.past[position], position=position)

@@ -123,8 +123,7 @@ def test_who_enters_comes_whole_and_who_leaves_is_removed(
         ledger.put(change)
         if number == at and ledger.position is not None:
             held, start = view.snapshot(ledger), ledger.position.seq
-    delta = view.change(ledger, start)
-    assert delta is not None
+    delta = view.delta(ledger.told_since(start))
     for topic, entities_ in delta.upsert.items():
         held[topic].update(entities_)
     for topic, ids in delta.remove.items():

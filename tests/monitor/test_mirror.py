@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from monitor.board import ENDED_KEPT
 from monitor.errors import PbxGarbled
 from monitor.mirror import Mirror
 from monitor.model import entities as e
@@ -115,6 +116,15 @@ def test_a_call_that_is_told_no_more_has_ended(held: Held) -> None:
     assert held.extension("101").status == "Free"
 
 
+def test_a_call_led_out_on_the_trunk_by_which_it_came_has_two_legs_there(held: Held) -> None:
+    held.calls(told(7, "External", OUTSIDE, OUTSIDE | {"externalParty": "+49888"}))
+    call = held.call(7)
+    assert call.owner is not None
+    assert (call.owner.external_party, [leg.external_party for leg in call.talk_to]) == ("+491701", ["+49888"])
+    held.calls()
+    assert [(call.outcome, call.caller, call.callee) for call in held.ended] == [("answered", "+491701", "+49888")]
+
+
 def test_an_id_that_begins_anew_is_another_call(held: Held) -> None:
     held.calls(told(7, "Inbound", OUTSIDE, ANN))
     held.calls(told(7, "Internal", TOM, ANN, startedAt=from_unix(NOON + 60), answeredAt=None))
@@ -154,6 +164,14 @@ def test_the_services_own_word_of_an_end_takes_the_place_of_ours(held: Held) -> 
     held.tell(EndedTold((better,), held.now))
     assert held.ended == [better]
     assert held.tell(EndedTold((better,), held.now)) == ()
+
+
+def test_how_calls_ended_is_remembered_no_longer_than_they_are_shown(held: Held) -> None:
+    for id_ in range(ENDED_KEPT + 200):
+        held.mirror.apply(CallsTold((told(id_, "Inbound", OUTSIDE, ANN),), held.now))
+    held.mirror.tick(held.now)
+    assert len(held.mirror.state["ended"]) == ENDED_KEPT
+    assert len(held.mirror._concluded) <= ENDED_KEPT, "where the service keeps no list nothing else empties it"
 
 
 def test_a_new_monitor_takes_over_what_the_last_one_knew(held: Held) -> None:

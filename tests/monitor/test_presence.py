@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from monitor.model import entities as e
 from monitor.model.instants import from_unix
-from monitor.pbx.facts import QueueLoginsRead
-from tests.monitor.pbx_facts import Told, directory
+from monitor.pbx.facts import ConnectionChanged, ParticipantsRead, QueueLoginsRead
+from monitor.tracker import Tracker
+from tests.monitor.pbx_facts import EXTENSIONS, NOON, Told, directory, participant
 
 
 def changed(number: str = "101", **how: Any) -> Any:
@@ -71,3 +73,22 @@ def test_what_changed_between_two_monitors_began_when_the_second_saw_it() -> Non
     assert found is not None
     assert found != pbx.extension("101").presence_since
     assert heir.extension("103").presence_since is None
+
+
+def test_since_when_nobody_calls_goes_by_the_clock_of_now_though_it_was_ahead_before() -> None:
+    pbx = Told()
+    pbx.tell(replace(directory(), at=pbx.now + 3600))
+    pbx.see("101", 1, 7, "Dialing", "102")
+    pbx.gone("101", 1)
+    assert pbx.extension("101").since == from_unix(pbx.now - 1)
+
+
+def test_a_directory_that_was_asked_for_long_ago_dates_no_answer_before_its_call() -> None:
+    tracker, began = Tracker("test"), NOON + 30
+    talking = participant("104", 3, 8, "Connected", "105"), participant("105", 4, 8, "Connected", "104", 2)
+    tracker.apply(ConnectionChanged("connected", "", NOON, "callcontrol"))
+    tracker.apply(ParticipantsRead(talking, dict.fromkeys(EXTENSIONS, "Wextension"), began, began))
+    tracker.apply(directory(at=NOON))
+    call = e.table(tracker.state, "calls", e.Call)["8"]
+    assert (call.started_at, call.answered_at) == (from_unix(began), from_unix(began))
+    assert {leg.since for leg in call.legs} == {from_unix(began)}

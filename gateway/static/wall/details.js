@@ -48,7 +48,7 @@ function call(found) {
     <table class="rows legs"><thead><tr><th>${words.number}</th><th>${words.name}</th><th>${words.party}</th>
       <th>${words.status}</th><th class="right">${words.time}</th></tr></thead>
     <tbody>${found.AConnList.map(
-      (leg) => html`<tr key=${`${leg.dnNum}/${leg.legId}`}>
+      (leg) => html`<tr key=${`${leg.dnNum}/${leg.legId}/${leg.externalParty}`}>
       <td class="num">${leg.dnNum}</td><td><span class="name">${leg.name}</span></td>
       <td><span class="name">${[leg.externalParty, leg.partyName].filter(Boolean).join(" ")}</span></td>
       <td>${leg.status}</td><td class="right">${leg.since ? html`<${Timer} since=${leg.since} />` : ""}</td></tr>`,

@@ -1,0 +1,164 @@
+"""The entities of DNs: extensions, queues, ring groups, IVRs, trunks and extension groups."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from msgspec import Struct, field
+
+DnType: TypeAlias = Literal[
+    "extension",
+    "queue",
+    "ringgroup",
+    "ivr",
+    "externalline",
+    "routepoint",
+    "parking",
+    "fax",
+    "conference",
+    "specialmenu",
+    "unknown",
+]
+Activity: TypeAlias = Literal["Idle", "Ringing", "Dialing", "Talking"]
+
+
+class QueueLogin(Struct, frozen=True, rename="camel"):
+    """An extension's login to one queue, as in ``ext.state.get``'s ``qStatus``."""
+
+    num: str
+    status: Literal["LoggedIn", "LoggedOut"] | None
+    """Null where the PBX does not say: 3CX v20's XAPI knows the global login only."""
+
+
+class Talk(Struct, frozen=True, rename="camel"):
+    """One thing that an extension is doing on the phone."""
+
+    call_id: int = field(name="callID")
+    activity: Activity
+    since: str | None
+    num: str
+    """The other side's number."""
+    name: str
+    external: bool
+    queue: str = ""
+
+
+class Extension(Struct, frozen=True, rename="camel"):
+    """A user extension: what ``ext.info.get`` and ``ext.state.get`` say, secrets aside. Topic ``extensions``.
+
+    Yes-or-no settings are 0/1 as in ``ext.update``; null where the PBX has no such setting.
+    """
+
+    num: str
+    name: str
+    """First name; the documented field's name."""
+    lastname: str
+    email: str
+    mobile: str
+    authid: str
+    callerid: str
+    enabled: int | None
+    deliveraudio: int | None
+    recordcalls: int | None
+    sipid: str
+    reinvite: int | None
+    replaces: int | None
+    vmemail: int | None
+    vmenabled: int | None
+    vmplaycallerid: int | None
+    vmplaydatetime: int | None
+    internal: int | None
+    noanswertimeout: int | None
+    """Seconds, of the profile in force."""
+    registered: bool
+    status: Literal["Free", "Busy"]
+    fwd_name: str
+    q_global_status: Literal["LoggedIn", "LoggedOut"] | None
+    q_status: tuple[QueueLogin, ...]
+    activity: Activity
+    """The most important thing that it does now: Talking over Ringing over Dialing over Idle."""
+    since: str | None
+    """Since when ``activity`` holds; null while it has not changed since the monitor started."""
+    talks: tuple[Talk, ...]
+    available: bool
+    """Ready to take a queue's call: enabled, registered, logged in, profile allows it, not in a call."""
+    queues: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    extgroups: tuple[str, ...] = ()
+    monitored: bool = True
+    """Whether the API client sees this extension's calls through Call Control."""
+    presence_since: str | None = None
+    """Since when it is enabled or not, registered or not, logged in to these queues, in this profile; null while none
+    of that has changed since the monitor started. Who is free, is so since the later of this and ``since``."""
+
+
+class Agent(Struct, frozen=True, rename="camel"):
+    """An agent of a queue, in the queue's order of priority."""
+
+    num: str
+    name: str
+    skill_group: str = ""
+
+
+class WaitingCaller(Struct, frozen=True, rename="camel"):
+    """A caller who waits in a queue."""
+
+    call_id: int = field(name="callID")
+    num: str
+    name: str
+    since: str
+
+
+class Queue(Struct, frozen=True, rename="camel"):
+    """A call queue. Topic ``queues``."""
+
+    num: str
+    name: str
+    agents: tuple[Agent, ...]
+    managers: tuple[str, ...]
+    logged_in: tuple[str, ...]
+    """Agents logged in to queues, as far as the PBX says."""
+    waiting: tuple[WaitingCaller, ...]
+    """Oldest first."""
+    sla_time: int | None = None
+    """Seconds within which a call should be answered, as set at the PBX."""
+
+
+class RingGroup(Struct, frozen=True, rename="camel"):
+    """A ring group. Topic ``groups``."""
+
+    num: str
+    name: str
+    members: tuple[str, ...]
+    strategy: str = ""
+
+
+class Ivr(Struct, frozen=True, rename="camel"):
+    """A digital receptionist. Topic ``ivrs``."""
+
+    num: str
+    name: str
+    kind: str = ""
+
+
+class Line(Struct, frozen=True, rename="camel"):
+    """A trunk. Topic ``lines``."""
+
+    num: str
+    name: str
+    registered: bool | None
+    in_use: int
+    """Calls with a leg on this trunk."""
+    capacity: int | None
+    """Simultaneous calls that the trunk allows; null if the PBX does not say."""
+    external_number: str = ""
+
+
+class ExtensionGroup(Struct, frozen=True, rename="camel"):
+    """An extension group, in v20 a department. Topic ``extgroups``; its id is its name."""
+
+    name: str
+    num: str
+    members: tuple[str, ...]
+    """Numbers of its extensions; queues, IVRs and the like that belong to it are left out."""
+    is_default: bool = False
