@@ -120,6 +120,10 @@ class Carrying:
             return failed(request, Failure("unknown", "outcome_unknown", str(error)))
         except PbxError as error:
             return failed(request, Failure("unavailable", "pbx_unreachable", str(error)))
+        except Exception:  # a fault of ours in one command is no reason to stop watching the calls
+            self._log.exception("a command failed", command=request.command, trace=request.trace)
+            text = "Something went wrong in the monitor, which has logged it. Look at the PBX before repeating it."
+            return failed(request, Failure("unknown", "outcome_unknown", text))
 
     async def _positions(self, command: str) -> tuple[Position | None, Position | None]:
         """Where what was changed can be seen; none if that takes too long, as while the first reading is under way."""

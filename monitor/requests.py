@@ -32,13 +32,14 @@ from monitor.model.requests import (
     OPEN,
     Claimed,
     Done,
+    Failure,
     Outcome,
     Request,
     decode_request,
     encode,
 )
 from monitor.model.wire import Malformed
-from monitor.outcomes import result_of, undone
+from monitor.outcomes import failed, result_of, undone
 
 MOST_IN_HAND = 64
 """Requests; more are left to be refused by their gateways."""
@@ -155,11 +156,13 @@ class Requests:
             self._log.debug("a request is left alone", command=request.command, trace=request.trace)
             return
         began = loop.time()
-        outcome = await self._carrying.outcome(request, began + seconds)
-        took = loop.time() - began
-        self._measures.done(request.command, result_of(outcome), took)
-        await self._store(request, outcome)
-        await self._keep(request, outcome, took)
+        outcome = failed(request, Failure("unknown", "outcome_unknown", "The monitor was stopped in the midst of it."))
+        try:
+            outcome = await self._carrying.outcome(request, began + seconds)
+            self._measures.done(request.command, result_of(outcome), loop.time() - began)
+            await self._store(request, outcome)
+        finally:  # what may have been done is kept, even where nobody can be told of it
+            await self._keep(request, outcome, loop.time() - began)
 
     # the claim
 

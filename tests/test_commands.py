@@ -174,6 +174,7 @@ async def test_a_monitor_that_ends_with_a_command_in_hand_leaves_it_unknown_and_
             with pytest.raises(OutcomeUnknown):
                 await asking
             assert standby.source.done == []
+        assert [entry.result for entry in monitor.records.entries] == ["outcome_unknown"]
 
 
 @asynccontextmanager
@@ -197,6 +198,33 @@ async def test_a_killed_redis_is_told_as_such_and_nothing_is_done(valkey: RealBu
         await until(lambda: heard(monitor) and view.commander.listening)
         await carry_out(view.commander)
         assert len(monitor.source.done) == 1
+
+
+async def test_what_was_done_is_in_the_audit_log_though_redis_is_gone_before_its_end(
+    valkey: RealBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitor.carrying.WRITTEN_WITHIN", 0.1)
+    async with both(valkey) as (monitor, view):
+        monitor.source.hand.clear()
+        asking = asyncio.create_task(carry_out(view.commander))
+        await until(lambda: len(monitor.source.done) == 1)
+        valkey.kill()
+        monitor.source.hand.set()
+        await until(lambda: [entry.result for entry in monitor.records.entries] == ["success"])
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        await valkey.start()
+
+
+async def test_a_fault_in_one_command_is_told_and_costs_no_other(bus: Bus) -> None:
+    async with both(bus) as (monitor, view):
+        monitor.source.trouble = ZeroDivisionError()
+        outcome = await carry_out(view.commander)
+        assert outcome.failure is not None
+        assert outcome.failure.code == "outcome_unknown"
+        monitor.source.trouble = None
+        assert (await carry_out(view.commander)).failure is None
+        assert len(monitor.sources) == 1, "it leads still"
 
 
 ONCE = Once("d" * 64, "f" * 64)
