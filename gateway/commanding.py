@@ -207,7 +207,9 @@ class Commander:
             state = await self._get(self._keys.request(id_))
         except _LOST as error:
             raise _unknown() from error
-        if state in (None, REFUSED.encode()):
+        if state is None:  # it may have been claimed by a monitor that ended in the midst of it
+            raise _unknown()
+        if state == REFUSED.encode():
             raise NoMonitor("No monitor of this PBX was at work; nothing was done. Try again.")
         return state != OPEN.encode()
 

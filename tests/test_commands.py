@@ -288,6 +288,13 @@ async def test_what_was_begun_and_never_finished_is_not_begun_again(bus: Bus) ->
         assert monitor.source.done == []
 
 
+async def test_a_request_that_redis_has_forgotten_meanwhile_is_not_called_undone(bus: Bus) -> None:
+    async with both(bus) as (_, view):
+        again = Request("2" * 32, "here", "ext.del", {}, "tester", "", ONCE)
+        with pytest.raises(OutcomeUnknown):  # of a monitor that had it in hand and ended, no more is left
+            await view.commander._is_claimed("3" * 32, again)
+
+
 async def test_what_was_not_done_may_be_tried_again_under_the_same_key(bus: Bus) -> None:
     async with both(bus) as (monitor, view):
         monitor.source.trouble = PbxUnreachable("Away.")
