@@ -166,7 +166,7 @@ class WebApi:
             request.scope[_WAITED] = True
             answer, applied = await longpoll.other(request, view, question, answer, known, seconds), seconds
             authenticate(self._keys, keys, from_unix(self._clock()))  # it may have been revoked meanwhile
-        stale_since = view.replica_of(question.command.space).stale_since
+        stale_since = view.stale_since(question.command.space)
         response = respond(answer, stale_since, request.method, known)
         request.scope[REPEATABLE] = (key, view, question)
         if applied is not None:
@@ -180,7 +180,7 @@ class WebApi:
             return what_this_is(view.asked(key.visibility), self._version, view.name, scopes, commands_for(scopes))
 
         answer = view.answer("live", ("", scopes), make)
-        return respond(answer, view.live.stale_since, request.method, request.headers.get("if-none-match"))
+        return respond(answer, view.stale_since("live"), request.method, request.headers.get("if-none-match"))
 
 
 def _tail(request: Request) -> str:

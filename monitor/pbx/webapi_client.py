@@ -79,7 +79,7 @@ class Kept(Generic[T]):
     position: str = ""
     """The state of a callmon that it was made from."""
     stale_since: str = ""
-    """Since when a callmon has heard nothing from its monitor; empty if it has."""
+    """Since when a callmon's answers may be of before: it hears nothing of its PBX; empty if it does."""
 
 
 class WebApiClient:

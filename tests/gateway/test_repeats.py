@@ -114,6 +114,20 @@ async def test_what_changed_is_in_the_next_answer(desk: Desk) -> None:
     assert (await desk.get(QUERY)).headers["callmon-stale-since"] == entities.START
 
 
+@pytest.mark.parametrize("command", ["pbx.calls.get", "contact.find?num=5551234", ""])
+async def test_answers_say_since_when_the_monitor_has_not_its_pbx(desk: Desk, command: str) -> None:
+    path = f"/webapi/{KEY}/{command}"
+    assert "callmon-stale-since" not in (await desk.get(path)).headers
+    desk.put("system", "pbx", entities.system("lost"))
+    for short in (False, True):
+        answer = await desk.get(path, short=short)
+        assert answer.headers["callmon-stale-since"] == entities.START
+        unchanged = await desk.get(path, {"If-None-Match": answer.headers["etag"]}, short=short)
+        assert (unchanged.status_code, unchanged.headers["callmon-stale-since"]) == (304, entities.START)
+    desk.put("system", "pbx", entities.system())
+    assert "callmon-stale-since" not in (await desk.get(path)).headers
+
+
 @pytest.mark.parametrize("way", ["authorization", "x-api-key", "query"])
 async def test_who_asks_is_part_of_what_is_remembered(desk: Desk, way: str) -> None:
     ways: dict[str, tuple[str, dict[str, str]]] = {

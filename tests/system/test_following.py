@@ -147,6 +147,25 @@ async def test_a_command_to_the_second_is_carried_out_at_the_pbx_and_read_at_onc
         assert sql.json()["error"]["code"] == "sql_not_configured", "as the first one says"
 
 
+async def test_who_follows_a_callmon_that_has_lost_its_pbx_says_so_too() -> None:
+    async with (
+        SimulatedPbx(SimulatorSettings(extensions=12, queues=2, contacts=5, traffic=False)) as pbx,
+        fake_bus() as one,
+        fake_bus() as other,
+        monitoring(pbx, one.client()),
+        gateway(one.client()) as first,
+        following(first, other),
+        gateway(other.client()) as second_address,
+        subscriber(second_address) as second,
+    ):
+        await until(lambda: second.connected)
+        await pbx.faults.refuse()
+        await until(lambda: second.state["system"]["pbx"]["connection"] == "lost")
+        assert "nothing of its PBX" in second.state["system"]["pbx"]["reason"]
+        await pbx.faults.accept()
+        await until(lambda: second.connected)
+
+
 async def _serves(http: httpx.AsyncClient) -> bool:
     """Whether there are extensions and contacts."""
     extensions = await http.get("/all.ext.get")
