@@ -92,8 +92,8 @@ HEADERS: Final[dict[str, Any]] = {
         "example": _POSITION_EXAMPLE,
     },
     "CallmonStaleSince": {
-        "description": "Since when the gateway has heard nothing from the monitor, or the monitor nothing from the PBX: the "
-        "answer may be of before. Absent while it is live.",
+        "description": "Since when the gateway has heard nothing from the monitor, or the monitor nothing from the "
+        "PBX: the answer may be of before. Absent while it is live.",
         "schema": {"type": "string", "format": "date-time"},
         "example": "2026-03-04T08:15:30.250Z",
     },
