@@ -107,7 +107,7 @@ async def _multipart(request: Request, body: bytes) -> list[tuple[str, str]]:
 
 def _json(body: bytes) -> list[tuple[str, str]]:
     try:  # the standard library's reader, as it alone shows names that come twice
-        parsed = json.loads(body.decode(), object_pairs_hook=_Pairs, parse_constant=_no_constant)
+        parsed = json.loads(body.decode("utf-8-sig"), object_pairs_hook=_Pairs, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise BadBody("The body is not JSON.") from error
     if not isinstance(parsed, _Pairs):

@@ -194,4 +194,5 @@ def _tail(request: Request) -> str:
 
 def _check_method(method: str, allowed: tuple[str, ...]) -> None:
     if method not in allowed:
-        raise WrongMethod(f"{method} does not work here; {' and '.join(allowed)} do.", {"Allow": ", ".join(allowed)})
+        works = f"{', '.join(allowed[:-1])} and {allowed[-1]} do" if len(allowed) > 1 else f"{allowed[0]} does"
+        raise WrongMethod(f"{method} does not work here; {works}.", {"Allow": ", ".join(allowed)})
