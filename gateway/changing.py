@@ -35,6 +35,7 @@ from gateway.parameters import quoted
 from gateway.permitted import check_limits
 from gateway.queries.asked import Asked
 from monitor.model.change import Position
+from monitor.model.keys import Space
 from monitor.model.requests import Failure, Once, Outcome
 from monitor.model.wire import to_json
 
@@ -50,8 +51,7 @@ _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 async def carry_out(request: Request, view: PbxView, key: ApiKey, command: Command, asked: Asked) -> Response:
     """Have the command carried out at the PBX, and answer. Raises gateway.errors' refusals."""
-    if view.live.position is None:
-        raise NoState("There is no state of the PBX yet; try again in a moment.")
+    _need_state(view, "live")
     check_limits(command, asked)
     arguments = dict(asked.arguments.values)
     client = request.client.host if request.client is not None else ""
@@ -77,6 +77,7 @@ def as_caller(request: Request, view: PbxView, key: ApiKey, spending: Spending |
             raise NotAvailable(f"{command} is a composition itself: it cannot be a part of one.")
         if spending is not None:
             await spending.spend(key, part)
+        _need_state(view, part.space)
         asked = Asked(view.live.state, view.book.state, view.phonebook, key.visibility, part.check(arguments.items()))
         if part.query is not None:
             reply: dict[str, Any] = to_builtins(part.query(asked), str_keys=True)
@@ -115,6 +116,11 @@ def parse_position(text: str) -> Position:
             f"Callmon-Min-Position = {quoted(text)} came, but it takes what an answer's Callmon-Position says."
         )
     return Position(match[1], int(match[2]))
+
+
+def _need_state(view: PbxView, space: Space) -> None:
+    if view.replica_of(space).position is None:
+        raise NoState("There is no state of the PBX yet; try again in a moment.")
 
 
 def _once(request: Request, key: ApiKey, command: Command, arguments: dict[str, str]) -> Once | None:

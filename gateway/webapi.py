@@ -20,11 +20,12 @@ from starlette.types import Receive, Scope, Send
 from gateway import changing, longpoll, traces
 from gateway.answers import json_response, matches, refuse, respond
 from gateway.auth import ApiKey, KeyTable, authenticate
-from gateway.commands_table import RESERVED, Command, command_named, commands_for
+from gateway.commands_table import COMMANDS, RESERVED, Command, command_named, commands_for
 from gateway.errors import INTERNAL, Refused, UnknownCommand, UnknownPbx, WrongMethod, shown
 from gateway.given import given
 from gateway.measures import RequestMeasures
 from gateway.parameters import check
+from gateway.permitted import goes_beyond
 from gateway.queries.calls import what_this_is
 from gateway.spending import Spending
 from gateway.watching import Question
@@ -174,12 +175,13 @@ class WebApi:
         return response
 
     def _bare(self, request: Request, view: PbxView, key: ApiKey) -> Response:
-        scopes = tuple(sorted(key.scopes))
+        scopes, limited = tuple(sorted(key.scopes)), key.limits.any
+        usable = tuple(name for name in commands_for(scopes) if not (limited and goes_beyond(COMMANDS[name])))
 
         def make() -> Struct:
-            return what_this_is(view.asked(key.visibility), self._version, view.name, scopes, commands_for(scopes))
+            return what_this_is(view.asked(key.visibility), self._version, view.name, scopes, usable)
 
-        answer = view.answer("live", ("", scopes), make)
+        answer = view.answer("live", ("", usable, scopes), make)
         return respond(answer, view.stale_since("live"), request.method, request.headers.get("if-none-match"))
 
 

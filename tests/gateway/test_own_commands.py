@@ -23,7 +23,7 @@ from gateway.queries.asked import Asked
 from monitor.errors import ConfigError
 from tests.gateway.entities import call
 from tests.gateway.serving import frame, say, serving
-from tests.gateway.world import FULL, client
+from tests.gateway.world import FULL, client, view
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "example-commands"
 
@@ -85,6 +85,18 @@ def test_what_does_not_fit_is_refused_with_a_sentence(command: Command, why: str
     with pytest.raises(ValueError, match=why):
         register(command)
     assert command.name not in COMMANDS or command.name == "pbx.ac.get"
+
+
+@pytest.mark.usefixtures("registry")
+async def test_before_there_is_a_state_a_composition_says_so_as_all_else_does() -> None:
+    async def compose(run: object, arguments: object) -> object:
+        assert callable(run)
+        return await run("queue.free.get", num="800")
+
+    register(Command("site.first", "read", "", composition=compose))
+    async with client(view(loaded=False)) as http:
+        answer = await http.get(f"/webapi/{FULL}/site.first")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "no_state")
 
 
 @pytest.mark.usefixtures("registry")

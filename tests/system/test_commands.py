@@ -366,6 +366,13 @@ async def test_a_limited_key_changes_nothing_beyond_its_limits(desk: Desk) -> No
     assert (other.status_code, other.json()["error"]["code"]) == (404, "unknown_extension")
     beyond = await desk.ask("contact.del", LIMITED, id="1")
     assert (beyond.status_code, beyond.json()["error"]["code"]) == (403, "key_limited")
+    usable = (await desk.http.get(f"/webapi/{LIMITED}/")).json()["commands"]
+    assert {"ext.new", "contact.del", "query", "pbx.stats.get"}.isdisjoint(usable)
+    assert {"ext.fwd.set", "ext.del", "makecall", "pbx.calls.get", "contact.find"} <= set(usable)
+    for command in set(COMMANDS) - set(usable):
+        given = EXAMPLES.get(command, {"query": "select 1"} if command == "query" else {})
+        refused = await desk.http.post(f"/webapi/{LIMITED}/{command}", data=given)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "key_limited")
     queue = await desk.ask("ext.queue.set", LIMITED, num="101", queue="800", log="on")
     assert (queue.status_code, queue.json()["error"]["code"]) == (404, "unknown_queue")
 
