@@ -175,6 +175,11 @@ def says_no(answer: Any) -> bool:
     return isinstance(answer, dict) and answer.get("result") is False
 
 
+def final_status(answer: Mapping[str, Any]) -> str:
+    """What ``makecall`` says that came of the call, in lower case; empty if it says nothing."""
+    return text(answer, "finalStatus").lower()
+
+
 def error(answer: Any) -> tuple[str, str]:
     """The code and the sentence of a failure; empty where it has none."""
     found = record(answer, "error") if isinstance(answer, dict) else {}

@@ -261,6 +261,9 @@ def _done(command: str, answer: Answer) -> Mapping[str, object]:
         if command == "ext.queueglobal.set" and not code:
             return {"result": False}
         raise CommandRefused(code or "pbx_refused", message or f"The service answers that {command} failed.")
+    status = answers.final_status(reply) if command == "makecall" else ""
+    if status not in ("", "success", "1"):
+        raise CommandRefused(code or "call_failed", message or f"The service answers that the call came to {status}.")
     if command == "contact.new" and isinstance(result, int) and not isinstance(result, bool):
         reply.setdefault("id", result)
     return reply
