@@ -19,7 +19,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from gateway.answers import answer_headers, matches
-from gateway.errors import Refused
 from gateway.middleware import GUARDS
 from gateway.punctual import PunctualProtocol
 from gateway.webapi import REPEATABLE
@@ -151,7 +150,7 @@ class Repeats:
         space = known.question.command.space
         try:
             answer = known.view.ask(known.question)
-        except Refused:
+        except Exception:  # a refusal, or a fault in a site's own query: the long way says which
             return False
         known.position, known.stale_since = known.view.replica_of(space).position, known.view.stale_since(space)
         known.answer = answer

@@ -70,6 +70,26 @@ async def test_a_registered_query_may_be_watched_and_is_described() -> None:
     assert "site.count.get" in asyncapi("1.0")["components"]["schemas"]["Watchable"]["enum"]
 
 
+def fails_with_calls(asked: Asked) -> int:
+    return 1 // (1 - len(asked.live["calls"]))
+
+
+@pytest.mark.usefixtures("registry")
+async def test_a_registered_query_that_fails_costs_nobody_else_his_answer() -> None:
+    register(Command("site.fails.get", "read", "fails with a call", query=fails_with_calls))
+    register(MINE)
+    async with serving() as served, served.connect() as one, served.connect() as other:
+        await frame(one)
+        await say(one, {"type": "subscribe", "query": "site.fails.get"})
+        await frame(other)
+        await say(other, {"type": "subscribe", "query": "site.count.get", "params": {"times": 2}})
+        assert (await frame(one))["result"] == 1
+        assert (await frame(other))["result"] == {"calls": 0, "times": 2}
+        served.put("calls", "1", call(1))
+        assert (await frame(one))["code"] == "internal"
+        assert (await frame(other))["result"] == {"calls": 1, "times": 2}
+
+
 @pytest.mark.usefixtures("registry")
 @pytest.mark.parametrize(
     ("command", "why"),

@@ -19,9 +19,10 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.app import create_app
 from gateway.auth import ApiKey, KeyTable, digest_of
-from gateway.commands_table import COMMANDS
+from gateway.commands_table import COMMANDS, Command
 from gateway.openapi_examples import arguments_of
 from gateway.pbxview import PbxView
+from gateway.queries.asked import Asked
 from gateway.repeats import MOST, AnswerProtocol, Repeats
 from gateway.spending import Spending
 from monitor.model.apikeys import Budgets
@@ -206,6 +207,22 @@ async def served(desk: Desk) -> AsyncIterator[int]:
     finally:
         server.should_exit = True
         await serving
+
+
+async def test_a_sites_own_query_that_comes_to_fail_is_told_as_a_fault(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(asked: Asked) -> int:
+        return 1 // (4 - len(asked.live["calls"]))
+
+    monkeypatch.setitem(COMMANDS, "site.fails.get", Command("site.fails.get", "read", "fails", query=fails))
+    async with served(desk) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        path = f"/webapi/{KEY}/site.fails.get"
+        assert [(await http.get(path)).status_code for _ in range(2)] == [200, 200]
+        assert desk.long == 1
+        desk.put("calls", "4711", entities.call(4711))
+        failed = await http.get(path)
+        assert (failed.status_code, failed.json()["error"]["code"]) == (500, "internal")
 
 
 async def test_under_uvicorn_the_answer_is_the_same_to_the_byte(desk: Desk) -> None:
