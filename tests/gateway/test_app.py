@@ -291,6 +291,14 @@ async def test_json_may_hold_numbers_and_lists(http: httpx.AsyncClient) -> None:
     assert error(await http.post(f"/webapi/{FULL}/queue.agents.set", json=body)) == "no_monitor"
 
 
+@pytest.mark.parametrize(
+    ("value", "came"), [(True, "true"), (None, "null"), (1.5, "1.5"), ({"a": 1}, "an object"), ([False], "false")]
+)
+async def test_what_json_may_not_hold_is_named(http: httpx.AsyncClient, value: object, came: str) -> None:
+    got = await http.post(f"/webapi/{FULL}/ext.update", json={"num": "99", "enabled": value})
+    assert message(got) == f"'enabled' = {came} came, but it takes text, a whole number, or a list of these."
+
+
 async def test_json_may_begin_with_a_byte_order_mark_as_windows_writes_it(http: httpx.AsyncClient) -> None:
     headers = {"Content-Type": "application/json"}
     got = await http.post(f"/webapi/{FULL}/contact.get", content=b'\xef\xbb\xbf{"id": 12}', headers=headers)
