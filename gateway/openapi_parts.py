@@ -127,6 +127,7 @@ BARE_EXAMPLE: Final[dict[str, Any]] = {
     "concurrentCalls": 32,
     "pbx": "main",
     "pbxVersion": "20.0.8.1109",
+    "timeZone": "Europe/Berlin",
     "scopes": ["read"],
     "commands": [name for name in commands_for(("read",)) if name in DOCUMENTED],
 }

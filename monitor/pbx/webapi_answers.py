@@ -160,9 +160,12 @@ def contact(id_: int, answer: Any) -> Contact:
 
 
 def system(answer: Any) -> SystemRow:
-    """What the bare address says of the PBX; the version is the PBX's, not the service's. Raises PbxGarbled."""
+    """What the bare address says of the PBX: version and time zone are the PBX's, not the service's.
+
+    Raises PbxGarbled.
+    """
     row = _object(answer)
-    return SystemRow(text(row, "pbxVersion"), "", integer(row, "concurrentCalls"))
+    return SystemRow(text(row, "pbxVersion"), "", integer(row, "concurrentCalls"), text(row, "timeZone"))
 
 
 def is_callmon(answer: Any) -> bool:

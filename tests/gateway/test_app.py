@@ -100,7 +100,8 @@ async def test_the_bare_address_says_what_this_is_and_what_the_key_may_use(
     got = await http.get(path, headers=headers)
     assert got.status_code == 200
     body = got.json()
-    assert list(body) == ["product", "version", "concurrentCalls", "pbx", "pbxVersion", "scopes", "commands"]
+    known = ["product", "version", "concurrentCalls", "pbx", "pbxVersion", "timeZone"]
+    assert list(body) == [*known, "scopes", "commands"]
     assert (body["product"], body["concurrentCalls"], body["pbx"], body["scopes"]) == ("callmon", 32, "main", ["read"])
     assert body["commands"] == [name for name, command in COMMANDS.items() if command.scope == "read"]
     assert "callmon-position" in got.headers

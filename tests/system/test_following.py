@@ -104,6 +104,7 @@ async def test_a_callmon_that_follows_a_callmon_comes_to_the_same_state() -> Non
     ):
         await until(lambda: first.connected and second.connected)
         assert second.state["system"]["pbx"]["source"] == "webapi"
+        await until(lambda: {zone_of(first), zone_of(second)} == {"Europe/Berlin"})  # whose midnight begins the day
         compared = 0
         while pbx.traffic.stats.over < CALLS:
             await asyncio.sleep(1.0)
@@ -171,6 +172,12 @@ async def _serves(http: httpx.AsyncClient) -> bool:
     extensions = await http.get("/all.ext.get")
     contacts = await http.get("/contact.find", params={"num": "1", "min_len": "0"})
     return extensions.status_code == contacts.status_code == 200 and bool(extensions.json()["nums"])
+
+
+def zone_of(held: Subscriber) -> str | None:
+    """By which time zone its figures of the day are counted."""
+    zone: str | None = held.state.get("pbxstats", {}).get("pbx", {}).get("zone")
+    return zone
 
 
 async def same(first: Subscriber, second: Subscriber) -> None:
