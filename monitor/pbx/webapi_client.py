@@ -277,4 +277,6 @@ def _failure(answer: Answer, code: str, message: str) -> Exception:
         return OutcomeUnknown(text)
     if answer.status < 400:
         return CommandRefused("pbx_refused", text)
+    if answer.status == 403:  # what it says of "your key" is said of ours, not of the caller's
+        return CommandRefused("not_permitted", f"The service refuses it to callmon's key there: {text}")
     return CommandRefused(code or "pbx_refused", text, _KINDS.get(answer.status, "conflict"))
