@@ -31,6 +31,8 @@ class Documented:
     states: dict[str, dict[str, Any]] = field(default_factory=dict)
     queues: dict[str, list[str]] = field(default_factory=lambda: {"800": ["101", "102"]})
     final_status: str = "Success"
+    tells: dict[str, str] = field(default_factory=dict)
+    """Headers of every answer."""
     contacts: dict[int, dict[str, str]] = field(default_factory=dict)
     unserved: set[str] = field(default_factory=set)
     refusals: dict[str, tuple[int, dict[str, str]]] = field(default_factory=dict)
@@ -67,7 +69,7 @@ class Documented:
         made = self._made().get(command)
         if made is None or command in self.unserved:
             return web.Response(status=404, text="Not found")
-        return web.json_response(made({**request.query}))
+        return web.json_response(made({**request.query}), headers=self.tells)
 
     def _made(self) -> dict[str, Callable[[dict[str, str]], Any]]:
         return {
