@@ -23,6 +23,8 @@ _CACHED_ANSWERS = 256
 _CACHED_BYTES = 8 * 1024 * 1024
 _LARGEST_CACHED = 2 * 1024 * 1024
 _VARY = "Authorization, X-API-Key"
+FAULT = "Something went wrong here; it has been logged."
+"""All that is said of a fault of our own."""
 
 
 class Reason(Struct, frozen=True):
@@ -122,7 +124,7 @@ def refuse(error: Refused, method: str) -> Response:
 
 def fault(method: str) -> Response:
     """The response to a fault of our own. It says nothing of it: that stands in the log."""
-    return _failure(INTERNAL, "Something went wrong here; it has been logged.", method, {})
+    return _failure(INTERNAL, FAULT, method, {})
 
 
 def json_response(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from hashlib import sha256
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from msgspec import to_builtins
@@ -35,6 +36,7 @@ from gateway.parameters import quoted
 from gateway.permitted import check_limits
 from gateway.queries.asked import Asked
 from monitor.model.change import Position
+from monitor.model.keys import Space
 from monitor.model.requests import Failure, Once, Outcome
 from monitor.model.wire import to_json
 
@@ -50,8 +52,7 @@ _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 async def carry_out(request: Request, view: PbxView, key: ApiKey, command: Command, asked: Asked) -> Response:
     """Have the command carried out at the PBX, and answer. Raises gateway.errors' refusals."""
-    if view.live.position is None:
-        raise NoState("There is no state of the PBX yet; try again in a moment.")
+    _need_state(view, "live")
     check_limits(command, asked)
     arguments = dict(asked.arguments.values)
     client = request.client.host if request.client is not None else ""
@@ -68,7 +69,11 @@ async def carry_out(request: Request, view: PbxView, key: ApiKey, command: Comma
 
 
 def as_caller(request: Request, view: PbxView, key: ApiKey, spending: Spending | None) -> Run:
-    """What carries out a composition's parts with its caller's rights, limits and budgets."""
+    """What carries out a composition's parts with its caller's rights, limits and budgets.
+
+    Under an Idempotency-Key each part that changes something is done once, as the first, the second, … of its parts.
+    """
+    ordinals = count(1)
 
     async def run(command: str, /, **arguments: str) -> dict[str, Any]:
         part = command_named(command)
@@ -77,6 +82,7 @@ def as_caller(request: Request, view: PbxView, key: ApiKey, spending: Spending |
             raise NotAvailable(f"{command} is a composition itself: it cannot be a part of one.")
         if spending is not None:
             await spending.spend(key, part)
+        _need_state(view, part.space)
         asked = Asked(view.live.state, view.book.state, view.phonebook, key.visibility, part.check(arguments.items()))
         if part.query is not None:
             reply: dict[str, Any] = to_builtins(part.query(asked), str_keys=True)
@@ -84,7 +90,8 @@ def as_caller(request: Request, view: PbxView, key: ApiKey, spending: Spending |
         check_limits(part, asked)
         client = request.client.host if request.client is not None else ""
         trace = traces.trace_of(request)
-        answered = await view.commander.carry_out(part.name, dict(arguments), key.name, client, trace=trace)
+        once = _once(request, key, part, arguments, f" {next(ordinals)}")
+        answered = await view.commander.carry_out(part.name, dict(arguments), key.name, client, once, trace)
         if answered.outcome.failure is not None:
             raise _refusal(answered.outcome.failure)
         return {"result": True} | (answered.outcome.reply or {})
@@ -117,7 +124,12 @@ def parse_position(text: str) -> Position:
     return Position(match[1], int(match[2]))
 
 
-def _once(request: Request, key: ApiKey, command: Command, arguments: dict[str, str]) -> Once | None:
+def _need_state(view: PbxView, space: Space) -> None:
+    if view.replica_of(space).position is None:
+        raise NoState("There is no state of the PBX yet; try again in a moment.")
+
+
+def _once(request: Request, key: ApiKey, command: Command, arguments: dict[str, str], ordinal: str = "") -> Once | None:
     given = request.headers.get("idempotency-key")
     if given is None or command.name == "query":
         return None
@@ -126,7 +138,7 @@ def _once(request: Request, key: ApiKey, command: Command, arguments: dict[str, 
             f"Idempotency-Key = {quoted(given)} came, but it takes 1 to 255 visible ASCII characters without spaces."
         )
     return Once(
-        sha256(f"{key.digest} {given}".encode()).hexdigest(),
+        sha256(f"{key.digest} {given}{ordinal}".encode()).hexdigest(),
         sha256(to_json([command.name, sorted(arguments.items())])).hexdigest(),
     )
 

@@ -5,41 +5,24 @@
 - Claimed, but no outcome in time: nobody knows. It is never repeated by us.
 - Done: the answer waits until this gateway's replica contains what was changed, and, for at most a second, until the
   other gateways' do. Whoever is told of a success reads it in his next query.
-
-The doorbell may fail, so whoever waits looks at the store now and then as well.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
 import secrets
-from dataclasses import dataclass, field
-from typing import Any, assert_never
+from dataclasses import dataclass
+from typing import Any
 
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, WatchError
 
+from gateway.doorbell import Doorbell, Waiting
 from gateway.errors import BusAway, IdempotencyKeyReused, NoMonitor, OutcomeUnknown
 from gateway.milestones import Milestones
-from gateway.stored import heed_cancellation
 from monitor.model.keys import RequestKeys
-from monitor.model.requests import (
-    OPEN,
-    REFUSED,
-    Claimed,
-    Done,
-    Once,
-    Outcome,
-    Reach,
-    Reached,
-    Request,
-    decode_outcome,
-    decode_reach,
-    decode_ring,
-    encode,
-)
+from monitor.model.requests import OPEN, REFUSED, Once, Outcome, Request, decode_outcome, encode
 from monitor.model.wire import Malformed
 
 CLAIM_WITHIN = 1.0
@@ -49,28 +32,15 @@ START_WITHIN = 20.0
 FINISH_WITHIN = 60.0
 """Seconds after which a claimed request's outcome counts as unknown."""
 OWN_WITHIN = 2.0
-OTHERS_WITHIN = 1.0
+"""Seconds in which this gateway should contain what was changed."""
 ONCE_KEPT = 86_400
 """Seconds for which an Idempotency-Key stands."""
 _LOOK_EVERY = 0.5
 _REFUSAL_KEPT = 120
-_POLL = 1.0
-_BACKOFF_CAP = 1.0
-_MOST_ASKED = 1_000
 _ATTEMPTS = 10
 _LOST = (RedisError, OSError, TimeoutError)
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(slots=True)
-class _Waiting:
-    """Somebody here waits for rings about one id."""
-
-    bell: asyncio.Event = field(default_factory=asyncio.Event)
-    claimed: bool = False
-    done: bool = False
-    reached: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,34 +58,22 @@ class Commander:
         self._redis = redis
         self._keys = RequestKeys(pbx)
         self._milestones = milestones
-        self._name = secrets.token_hex(8)
-        self._waiting: dict[str, _Waiting] = {}
-        self._asked: set[asyncio.Task[None]] = set()
-        self.listening = False
-        """Whether the doorbell is heard."""
+        self._doorbell = Doorbell(redis, pbx, milestones)
         self._log = _log.bind(pbx=pbx)
 
     async def run(self) -> None:
         """Listen for the doorbell until cancelled."""
-        failures = 0
-        try:
-            while True:
-                heed_cancellation()
-                try:
-                    await self._listen()
-                except _LOST as error:
-                    failures = min(failures + 1, 6)
-                    self._log.info("doorbell lost", reason=f"{type(error).__name__}: {error}")
-                    await asyncio.sleep(random.uniform(0, min(_BACKOFF_CAP, 0.05 * 2**failures)))  # noqa: S311
-        finally:
-            for task in self._asked:
-                task.cancel()
-            await asyncio.gather(*self._asked, return_exceptions=True)
+        await self._doorbell.run()
+
+    @property
+    def listening(self) -> bool:
+        """Whether the doorbell is heard."""
+        return self._doorbell.listening
 
     @property
     def waiting(self) -> int:
         """How many commands wait for their outcome."""
-        return len({id(waiting) for waiting in self._waiting.values()})
+        return self._doorbell.waiting
 
     async def carry_out(
         self,
@@ -131,15 +89,11 @@ class Commander:
         ``key``: the name of the caller's key; ``client``: his address; ``trace``: for both sides' logs. Raises
         NoMonitor and BusAway (it was not done), OutcomeUnknown, IdempotencyKeyReused.
         """
-        request = Request(secrets.token_hex(16), self._name, command, arguments, key, client, once, trace)
+        request = Request(secrets.token_hex(16), self._doorbell.name, command, arguments, key, client, once, trace)
         self._log.debug("command sent", command=command, trace=trace)
-        waiting = self._waiting[request.id] = _Waiting()
-        try:
+        with self._doorbell.waiting_for(request.id) as waiting:
             id_ = await self._send(request)
-            outcome = await self._wait(id_, self._waiting.setdefault(id_, waiting), request)
-        finally:
-            for id_ in [id_ for id_, other in self._waiting.items() if other is waiting]:
-                del self._waiting[id_]
+            outcome = await self._wait(id_, self._doorbell.join(id_, waiting), request)
         result = "success" if outcome.failure is None else outcome.failure.code
         position = None if outcome.live is None else str(outcome.live)
         self._log.debug("command answered", command=command, trace=trace, result=result, position=position)
@@ -216,15 +170,14 @@ class Commander:
 
     # and back
 
-    async def _wait(self, id_: str, waiting: _Waiting, request: Request) -> Outcome:
+    async def _wait(self, id_: str, waiting: Waiting, request: Request) -> Outcome:
         loop = asyncio.get_running_loop()
         began = loop.time()
         if id_ != request.id and (known := await self._look(id_)) is not None:
             return known
         while True:
             left = began + CLAIM_WITHIN - loop.time()
-            heard = await _rung(waiting.bell, min(left, _LOOK_EVERY) if left > 0 else _LOOK_EVERY)
-            waiting.bell.clear()
+            heard = await waiting.rung(min(left, _LOOK_EVERY) if left > 0 else _LOOK_EVERY)
             outcome = await self._look(id_) if waiting.done or not heard else None
             if outcome is not None:
                 return outcome
@@ -254,7 +207,9 @@ class Commander:
             state = await self._get(self._keys.request(id_))
         except _LOST as error:
             raise _unknown() from error
-        if state in (None, REFUSED.encode()):
+        if state is None:  # it may have been claimed by a monitor that ended in the midst of it
+            raise _unknown()
+        if state == REFUSED.encode():
             raise NoMonitor("No monitor of this PBX was at work; nothing was done. Try again.")
         return state != OPEN.encode()
 
@@ -268,83 +223,7 @@ class Commander:
             return
         if not await self._milestones.wait(outcome.live, outcome.book, OWN_WITHIN):
             self._log.warning("a command's change has not come back in time", position=str(outcome.live))
-        id_ = secrets.token_hex(8)
-        waiting = self._waiting[id_] = _Waiting()
-        try:
-            async with asyncio.timeout(OTHERS_WITHIN):
-                question = encode(Reach(id_, self._name, outcome.live, outcome.book))
-                others = await self._redis.publish(self._keys.reached, question) - self.listening
-                while waiting.reached < others:
-                    waiting.bell.clear()
-                    await waiting.bell.wait()
-        except TimeoutError:
-            self._log.info("another gateway is late", heard=waiting.reached)
-        except (RedisError, OSError) as error:
-            self._log.info("the other gateways could not be asked", reason=str(error))
-        finally:
-            del self._waiting[id_]
-
-    # the doorbell
-
-    async def _listen(self) -> None:
-        replies = self._keys.replies(self._name)
-        async with self._redis.pubsub() as pubsub:
-            await pubsub.subscribe(replies, self._keys.reached)
-            try:
-                while True:
-                    heed_cancellation()
-                    message = await pubsub.get_message(timeout=_POLL)
-                    self.listening = True
-                    if message is not None and message["type"] == "message":
-                        self._hear(message["channel"].decode() == replies, message["data"])
-            finally:
-                self.listening = False
-
-    def _hear(self, mine: bool, data: bytes) -> None:
-        try:
-            if mine:
-                self._rung(decode_ring(data))
-            else:
-                self._asked_for(decode_reach(data))
-        except Malformed as error:
-            self._log.warning("a message cannot be read", reason=str(error))
-
-    def _rung(self, ring: Claimed | Done | Reached) -> None:
-        waiting = self._waiting.get(ring.id)
-        if waiting is None:
-            return
-        match ring:
-            case Claimed():
-                waiting.claimed = True
-            case Done():
-                waiting.claimed = waiting.done = True
-            case Reached():
-                waiting.reached += 1
-            case _:
-                assert_never(ring)
-        waiting.bell.set()
-
-    def _asked_for(self, question: Reach) -> None:
-        if question.gateway == self._name or len(self._asked) >= _MOST_ASKED:
-            return
-        task = asyncio.create_task(self._tell_when_reached(question))
-        self._asked.add(task)
-        task.add_done_callback(self._asked.discard)
-
-    async def _tell_when_reached(self, question: Reach) -> None:
-        if await self._milestones.wait(question.live, question.book, OTHERS_WITHIN):
-            try:
-                await self._redis.publish(self._keys.replies(question.gateway), encode(Reached(question.id)))
-            except _LOST as error:
-                self._log.info("another gateway could not be told", reason=str(error))
-
-
-async def _rung(bell: asyncio.Event, seconds: float) -> bool:
-    try:
-        async with asyncio.timeout(seconds):
-            return await bell.wait()
-    except TimeoutError:
-        return False
+        await self._doorbell.others_reach(outcome.live, outcome.book)
 
 
 def _unknown() -> OutcomeUnknown:

@@ -9,11 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, Literal, Protocol, TypeAlias, get_args
 
 from gateway.errors import MissingParameter, UnknownCommand, UpgradeNeeded
-from gateway.parameters import Arguments, Parameter, check, quoted
+from gateway.parameters import Arguments, Parameter, check, nearest, quoted
 from gateway.queries import book, calls, directory, figures
 from gateway.queries.asked import Asked
 from monitor.model.keys import Space
@@ -37,6 +36,7 @@ Composition: TypeAlias = Callable[[Run, Arguments], Awaitable[object]]
 STREAM_ADDRESS = "stream"
 RESERVED_ADDRESSES = (STREAM_ADDRESS, "events", "ticket")
 """Last parts of addresses that are not commands."""
+_TAKEN_BY = {"events": "GET", "ticket": "POST"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +76,11 @@ def command_named(name: str) -> Command:
     if name == STREAM_ADDRESS:
         raise UpgradeNeeded("This is a WebSocket's address.", {"Upgrade": "websocket", "Connection": "upgrade"})
     command = COMMANDS.get(name)
+    if command is None and name in _TAKEN_BY:
+        raise UnknownCommand(f"{name} is no command but an address of the stream's, for {_TAKEN_BY[name]} requests.")
     if command is None:
-        near = get_close_matches(name, COMMANDS, n=1)
-        raise UnknownCommand(f"There is no command {quoted(name)}." + (f" Did you mean {near[0]}?" if near else ""))
+        near = nearest(name, COMMANDS)
+        raise UnknownCommand(f"There is no command {quoted(name)}." + (f" Did you mean {near}?" if near else ""))
     return command
 
 

@@ -63,8 +63,9 @@ async def _body(request: Request) -> list[tuple[str, str]]:
         case "application/json":
             return _json(body)
         case _:
+            given_kind = quoted(kind) if kind else "not given"
             raise UnsupportedBody(
-                f"The body's content type is {quoted(kind)}; application/json, application/x-www-form-urlencoded and "
+                f"The body's content type is {given_kind}; application/json, application/x-www-form-urlencoded and "
                 "multipart/form-data are read."
             )
 
@@ -107,7 +108,7 @@ async def _multipart(request: Request, body: bytes) -> list[tuple[str, str]]:
 
 def _json(body: bytes) -> list[tuple[str, str]]:
     try:  # the standard library's reader, as it alone shows names that come twice
-        parsed = json.loads(body.decode(), object_pairs_hook=_Pairs, parse_constant=_no_constant)
+        parsed = json.loads(body.decode("utf-8-sig"), object_pairs_hook=_Pairs, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise BadBody("The body is not JSON.") from error
     if not isinstance(parsed, _Pairs):
@@ -135,7 +136,8 @@ def _text(name: str, value: Any) -> str:
             return str(value)
         case _:
             pass
-    raise BadParameter(f"{quoted(name)} must be text, a whole number, or a list of these.")
+    came = "an object" if isinstance(value, _Pairs) else json.dumps(value)
+    raise BadParameter(f"{quoted(name)} = {came} came, but it takes text, a whole number, or a list of these.")
 
 
 def _items(name: str, values: list[Any]) -> Iterator[str]:

@@ -37,7 +37,8 @@ OPENAPI: Final = "3.1.1"
 
 _BUDGET_HEADERS: Final = ("RateLimit", "RateLimit-Policy")
 _ANSWER_HEADERS: Final = ("ETag", "Callmon-Position", "Callmon-Stale-Since", *_BUDGET_HEADERS)
-_DONE_HEADERS: Final = ("Callmon-Position", "Idempotent-Replayed", "X-Request-Id", *_BUDGET_HEADERS)
+_COMPOSED_HEADERS: Final = ("X-Request-Id", *_BUDGET_HEADERS)
+_DONE_HEADERS: Final = ("Callmon-Position", "Idempotent-Replayed", *_COMPOSED_HEADERS)
 
 
 def openapi(commands: Iterable[Command], version: str) -> dict[str, Any]:
@@ -117,16 +118,14 @@ def _own_parameters(command: Command, method: str) -> list[dict[str, Any]]:
 
 
 def _header_parameters(command: Command, method: str) -> list[dict[str, str]]:
-    if command.changes:
-        return [] if command.name == "query" else [_parameter("IdempotencyKey")]
     if command.query is None:
-        return []
+        return [] if command.name == "query" else [_parameter("IdempotencyKey")]
     return [_parameter(name) for name in ("IfNoneMatch", "MinPosition") if method == "GET" or name == "MinPosition"]
 
 
 def _responses(command: Command, method: str, reply: Reply) -> dict[str, Any]:
     content = {"schema": reply.schema} | ({} if reply.example is None else {"example": reply.example})
-    names = _DONE_HEADERS if command.changes else _ANSWER_HEADERS if command.query else _BUDGET_HEADERS
+    names = _DONE_HEADERS if command.changes else _ANSWER_HEADERS if command.query else _COMPOSED_HEADERS
     responses: dict[str, Any] = {
         "200": {
             "description": "The answer." if command.query else "Done.",

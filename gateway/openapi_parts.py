@@ -92,7 +92,8 @@ HEADERS: Final[dict[str, Any]] = {
         "example": _POSITION_EXAMPLE,
     },
     "CallmonStaleSince": {
-        "description": "Since when the gateway has heard nothing from the monitor; absent while the answer is live.",
+        "description": "Since when the gateway has heard nothing from the monitor, or the monitor nothing from the "
+        "PBX: the answer may be of before. Absent while it is live.",
         "schema": {"type": "string", "format": "date-time"},
         "example": "2026-03-04T08:15:30.250Z",
     },
@@ -126,6 +127,7 @@ BARE_EXAMPLE: Final[dict[str, Any]] = {
     "concurrentCalls": 32,
     "pbx": "main",
     "pbxVersion": "20.0.8.1109",
+    "timeZone": "Europe/Berlin",
     "scopes": ["read"],
     "commands": [name for name in commands_for(("read",)) if name in DOCUMENTED],
 }

@@ -50,7 +50,7 @@ class Parameter:
             case "phone":
                 return "a phone number with at least one digit"
             case "whole":
-                return "a whole number, 0 or more"
+                return f"a whole number from 0 to {LARGEST}"
             case "text":
                 return f"text of at most {self.longest} characters without control characters"
             case "sql":
@@ -127,6 +127,13 @@ def quoted(text: str) -> str:
     return ascii(short) if not _clean(short) else repr(short)
 
 
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Which of the known words somebody may have meant; None if none is like it. Case does not matter."""
+    by_lower = {name.lower(): name for name in known}
+    near = get_close_matches(word.lower(), by_lower, n=1)
+    return by_lower[near[0]] if near else None
+
+
 def _check(parameter: Parameter, value: str | None, command: str) -> None:
     if value is None or (not value and parameter.required and parameter.kind != "dns"):
         if parameter.required:
@@ -140,8 +147,8 @@ def _check(parameter: Parameter, value: str | None, command: str) -> None:
 def _unknown(name: str, known: tuple[str, ...], command: str) -> str:
     if not known:
         return f"{command} takes no parameters, but {quoted(name)} came."
-    near = get_close_matches(name, known, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    near = nearest(name, known)
+    hint = f" Did you mean {near!r}?" if near else ""
     return f"{command} has no parameter {quoted(name)}; it takes {', '.join(known)}.{hint}"
 
 

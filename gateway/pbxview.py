@@ -21,7 +21,7 @@ from gateway.replica import LOG_LENGTH, Replica
 from gateway.visibility import Visibility
 from gateway.watching import Question, Watches
 from monitor.model.change import Position
-from monitor.model.entities import Contact, table
+from monitor.model.entities import SYSTEM_ID, Contact, System, table
 from monitor.model.keys import Keys, Space
 from monitor.model.phonebook import PhoneIndex
 
@@ -61,6 +61,17 @@ class PbxView:
     def replica_of(self, space: Space) -> Replica:
         """The replica whose position an answer from this space bears."""
         return self.book if space == "book" else self.live
+
+    def stale_since(self, space: Space) -> str | None:
+        """Since when an answer from this space may be of before; None while it is live.
+
+        It may be while nothing is heard from the monitor, and while the monitor has not the PBX.
+        """
+        silent = self.replica_of(space).stale_since
+        system = table(self.live.state, "system", System).get(SYSTEM_ID)
+        if silent is not None or system is None or system.connection == "connected":
+            return silent
+        return system.since
 
     def asked(self, visibility: Visibility, arguments: Arguments = NONE) -> Asked:
         """What a query is a function of."""

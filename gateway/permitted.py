@@ -11,8 +11,9 @@ from typing import Final
 
 from gateway.commands_table import Command
 from gateway.errors import KeyLimited, NotFound, UnknownExtension, UnknownGroup, UnknownQueue
-from gateway.parameters import quoted
+from gateway.parameters import Parameter, quoted
 from gateway.queries.asked import Asked
+from gateway.queries.figures import pbx_stats
 from monitor.model.entities import Entity, Extension, Queue, RingGroup
 
 _TOPICS: Final[dict[str, tuple[type[Entity], type[NotFound], str]]] = {
@@ -22,15 +23,23 @@ _TOPICS: Final[dict[str, tuple[type[Entity], type[NotFound], str]]] = {
 }
 
 
+def goes_beyond(command: Command) -> bool:
+    """Whether this reaches beyond the limits of every limited key."""
+    return command.query is pbx_stats or (command.changes and not _named(command))
+
+
 def check_limits(command: Command, asked: Asked) -> None:
     """Raises KeyLimited, UnknownExtension, UnknownQueue or UnknownGroup if the key's limits forbid this."""
     if not asked.visibility.limits.any:
         return
-    named = [parameter for parameter in command.parameters if parameter.topic]
-    if not named:
+    if goes_beyond(command):
         raise KeyLimited(f"This key is limited to some extensions, queues or groups; {command.name} goes beyond.")
-    for parameter in named:
+    for parameter in _named(command):
         kind, unknown, word = _TOPICS[parameter.topic]
         for number in (asked.arguments.optional(parameter.name) or "").split(","):
             if number.strip() and asked.one(parameter.topic, kind, number.strip()) is None:
                 raise unknown(f"There is no {word} {quoted(number.strip())}.")
+
+
+def _named(command: Command) -> list[Parameter]:
+    return [parameter for parameter in command.parameters if parameter.topic]

@@ -19,7 +19,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from gateway.answers import answer_headers, matches
-from gateway.errors import Refused
 from gateway.middleware import GUARDS
 from gateway.punctual import PunctualProtocol
 from gateway.webapi import REPEATABLE
@@ -138,8 +137,9 @@ class Repeats:
         """Bring the answer up to now and count the request; what is left of its budget, None for the long way."""
         if known.version != self._keys.version or (known.expires is not None and self._clock() >= known.expires):
             return None
-        replica = known.view.replica_of(known.question.command.space)
-        moved = replica.position is not known.position or replica.stale_since != known.stale_since
+        space = known.question.command.space
+        position = known.view.replica_of(space).position
+        moved = position is not known.position or known.view.stale_since(space) != known.stale_since
         if moved and not self._asked(known):
             return None
         return () if self._spending is None else self._spending.read_at_once(known.key)
@@ -147,13 +147,14 @@ class Repeats:
     @staticmethod
     def _asked(known: _Known) -> bool:
         """Ask at the position now. False if there is no answer."""
-        replica = known.view.replica_of(known.question.command.space)
+        space = known.question.command.space
         try:
             answer = known.view.ask(known.question)
-        except Refused:
+        except Exception:  # a refusal, or a fault in a site's own query: the long way says which
             return False
-        known.position, known.stale_since, known.answer = replica.position, replica.stale_since, answer
-        pairs = answer_headers(answer, replica.stale_since)
+        known.position, known.stale_since = known.view.replica_of(space).position, known.view.stale_since(space)
+        known.answer = answer
+        pairs = answer_headers(answer, known.stale_since)
         known.headers = (*((name.lower().encode(), value.encode()) for name, value in pairs.items()), *_GUARDS)
         known.of_body = (
             (b"content-length", str(len(answer.body)).encode()),

@@ -10,11 +10,12 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import structlog
 from msgspec import Raw
 
-from gateway.answers import Answer
+from gateway.answers import FAULT, Answer
 from gateway.commands_table import Command
-from gateway.errors import Refused, shown
+from gateway.errors import INTERNAL, Refused, shown
 from gateway.frames import Encoding, ErrorFrame, HeartbeatFrame, Message, ResultFrame, encode
 from gateway.parameters import Arguments
 from gateway.visibility import Visibility
@@ -26,6 +27,8 @@ LEAST_PAUSE = 0.05
 """Seconds between two evaluations, at least."""
 _SHARE = 10.0
 """Evaluating takes at most one part in so many of the time."""
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +187,10 @@ class Watches:
             answer = self._ask(watched.question)
         except Refused as error:
             refusal = (shown(error).code, str(error))
+        except Exception:  # a fault in a site's own query must not keep others from their answers
+            refusal = (INTERNAL.code, FAULT)
+            if watched.refusal != refusal:
+                _log.exception("a watched query failed", command=watched.question.command.name)
         same = (
             watched.version > 0
             and refusal == watched.refusal

@@ -20,11 +20,12 @@ from starlette.types import Receive, Scope, Send
 from gateway import changing, longpoll, traces
 from gateway.answers import json_response, matches, refuse, respond
 from gateway.auth import ApiKey, KeyTable, authenticate
-from gateway.commands_table import RESERVED, Command, command_named, commands_for
+from gateway.commands_table import COMMANDS, RESERVED, Command, command_named, commands_for
 from gateway.errors import INTERNAL, Refused, UnknownCommand, UnknownPbx, WrongMethod, shown
 from gateway.given import given
 from gateway.measures import RequestMeasures
 from gateway.parameters import check
+from gateway.permitted import goes_beyond
 from gateway.queries.calls import what_this_is
 from gateway.spending import Spending
 from gateway.watching import Question
@@ -166,7 +167,7 @@ class WebApi:
             request.scope[_WAITED] = True
             answer, applied = await longpoll.other(request, view, question, answer, known, seconds), seconds
             authenticate(self._keys, keys, from_unix(self._clock()))  # it may have been revoked meanwhile
-        stale_since = view.replica_of(question.command.space).stale_since
+        stale_since = view.stale_since(question.command.space)
         response = respond(answer, stale_since, request.method, known)
         request.scope[REPEATABLE] = (key, view, question)
         if applied is not None:
@@ -174,13 +175,14 @@ class WebApi:
         return response
 
     def _bare(self, request: Request, view: PbxView, key: ApiKey) -> Response:
-        scopes = tuple(sorted(key.scopes))
+        scopes, limited = tuple(sorted(key.scopes)), key.limits.any
+        usable = tuple(name for name in commands_for(scopes) if not (limited and goes_beyond(COMMANDS[name])))
 
         def make() -> Struct:
-            return what_this_is(view.asked(key.visibility), self._version, view.name, scopes, commands_for(scopes))
+            return what_this_is(view.asked(key.visibility), self._version, view.name, scopes, usable)
 
-        answer = view.answer("live", ("", scopes), make)
-        return respond(answer, view.live.stale_since, request.method, request.headers.get("if-none-match"))
+        answer = view.answer("live", ("", usable, scopes), make)
+        return respond(answer, view.stale_since("live"), request.method, request.headers.get("if-none-match"))
 
 
 def _tail(request: Request) -> str:
@@ -194,4 +196,5 @@ def _tail(request: Request) -> str:
 
 def _check_method(method: str, allowed: tuple[str, ...]) -> None:
     if method not in allowed:
-        raise WrongMethod(f"{method} does not work here; {' and '.join(allowed)} do.", {"Allow": ", ".join(allowed)})
+        works = f"{', '.join(allowed[:-1])} and {allowed[-1]} do" if len(allowed) > 1 else f"{allowed[0]} does"
+        raise WrongMethod(f"{method} does not work here; {works}.", {"Allow": ", ".join(allowed)})

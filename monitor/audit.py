@@ -14,7 +14,7 @@ _LONGEST = 1_000
 class AuditEntry:
     """One command. ``at``: POSIX seconds. ``key``: the key's name. ``client``: the caller's address.
 
-    ``arguments``: as :func:`masked` gives them. ``result``: ``success`` or the failure's code.
+    ``arguments``: as :func:`masked` gives them. ``result``: as :func:`monitor.outcomes.result_of` says.
     """
 
     at: float

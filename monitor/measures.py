@@ -37,7 +37,7 @@ class CommandMeasures:
     """Of the commands that gateways asked for."""
 
     results: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """By command and result: ``success``, or the failure's code."""
+    """By command and result, as :func:`monitor.outcomes.result_of` says."""
     durations: dict[str, Histogram] = field(default_factory=dict)
     """By command, from its claim until its outcome was known."""
     in_hand: int = 0

@@ -7,8 +7,10 @@ from monitor.model.wire import Malformed
 
 
 def result_of(outcome: Outcome) -> str:
-    """``success``, or the failure's code."""
-    return "success" if outcome.failure is None else outcome.failure.code
+    """``success``, ``false`` if it came to nothing by the reply's own word, or the failure's code."""
+    if outcome.failure is not None:
+        return outcome.failure.code
+    return "false" if outcome.reply is not None and outcome.reply.get("result") is False else "success"
 
 
 def undone(outcome: Outcome) -> bool:

@@ -2,10 +2,9 @@
 
 A request is claimed before anything is done: in a transaction that watches the lease and the request's own key, and
 only if lease and stored epoch are ours. So a leader that was stopped and woken cannot carry out what another has, and
-nobody carries out what a gateway has refused. What was claimed and cannot be done in time is refused, and said so.
+nobody carries out what a gateway has refused.
 
-makecall may take as long as a phone rings, so several go on side by side; all else that changes something is done one
-after the other, as 3CX's lists are replaced whole. An outcome that could not be stored is not invented anew: the
+How it is carried out is :mod:`monitor.carrying`'s affair. An outcome that could not be stored is not invented anew: the
 gateway says that it is unknown.
 """
 
@@ -14,10 +13,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
 
 import structlog
 from redis.asyncio import Redis
@@ -25,7 +22,8 @@ from redis.asyncio import Redis
 from monitor.audit import AuditEntry, masked
 from monitor.batch import Command
 from monitor.bus import Guard, heed_cancellation, send, translated
-from monitor.errors import BusUnreachable, CommandRefused, OutcomeUnknown, PbxError, StoreFailed
+from monitor.carrying import Carrying, Execute, Records, Written
+from monitor.errors import BusUnreachable, StoreFailed
 from monitor.lease import Lease
 from monitor.measures import CommandMeasures
 from monitor.model.change import Position
@@ -41,61 +39,18 @@ from monitor.model.requests import (
     encode,
 )
 from monitor.model.wire import Malformed
-from monitor.outcomes import as_known, failed, result_of, undone
+from monitor.outcomes import failed, result_of, undone
 
 MOST_IN_HAND = 64
 """Requests; more are left to be refused by their gateways."""
-CALLS_AT_ONCE = 16
-QUERIES_AT_ONCE = 4
 RESULT_KEPT = 120
 """Seconds for which an outcome stands; one of a request with an Idempotency-Key: :data:`ONCE_KEPT`."""
 ONCE_KEPT = 86_400
-WRITTEN_WITHIN = 5.0
-"""Seconds for what was changed to be in the store, before the answer goes without its position."""
 _ATTEMPTS = 20
 _POLL = 1.0
 _BACKOFF_CAP = 1.0
 
 _log = structlog.get_logger(__name__)
-
-Execute: TypeAlias = Callable[[str, Mapping[str, str]], Awaitable[Mapping[str, object]]]
-"""Documented command, documented arguments → fields of the reply. Raises CommandRefused, OutcomeUnknown, PbxError."""
-Written: TypeAlias = Callable[[str], Awaitable[tuple[Position | None, Position | None]]]
-"""Command → positions (live, book) that contain what it changed, once they are in the store."""
-
-
-class Records(Protocol):
-    """What must outlive Redis; see :mod:`monitor.store`. All raise StoreFailed."""
-
-    async def begin(self, digest: str, fingerprint: str, at: float) -> Known | None:
-        """Note that a request under this Idempotency-Key is being carried out; what is known if it was before."""
-        ...
-
-    async def finish(self, digest: str, outcome: bytes) -> None:
-        """Note its outcome."""
-        ...
-
-    async def abandon(self, digest: str) -> None:
-        """Nothing was done: forget it."""
-        ...
-
-    async def audit(self, entry: AuditEntry) -> None:
-        """Keep an entry of the audit log."""
-        ...
-
-
-class Known(Protocol):
-    """What the records know of an Idempotency-Key. ``outcome``: None if it was begun and never finished."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Of what was asked."""
-        ...
-
-    @property
-    def outcome(self) -> bytes | None:
-        """As it was stored."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,15 +80,11 @@ class Requests:
         self._keys = RequestKeys(pbx)
         self._live = Keys(pbx, "live")
         self._office = office
-        self._execute = execute
-        self._written = written
+        self._carrying = Carrying(pbx, execute, written, records, office.lease.sure)
         self._records = records
         self.listening = False
         """Whether requests are heard."""
         self._in_hand: set[str] = set()
-        self._one_by_one = asyncio.Lock()
-        self._calls = asyncio.Semaphore(CALLS_AT_ONCE)
-        self._queries = asyncio.Semaphore(QUERIES_AT_ONCE)
         self._log = _log.bind(pbx=pbx)
 
     @property
@@ -205,11 +156,13 @@ class Requests:
             self._log.debug("a request is left alone", command=request.command, trace=request.trace)
             return
         began = loop.time()
-        outcome = await self._outcome(request, began + seconds)
-        took = loop.time() - began
-        self._measures.done(request.command, result_of(outcome), took)
-        await self._store(request, outcome)
-        await self._keep(request, outcome, took)
+        outcome = failed(request, Failure("unknown", "outcome_unknown", "The monitor was stopped in the midst of it."))
+        try:
+            outcome = await self._carrying.outcome(request, began + seconds)
+            self._measures.done(request.command, result_of(outcome), loop.time() - began)
+            await self._store(request, outcome)
+        finally:  # what may have been done is kept, even where nobody can be told of it
+            await self._keep(request, outcome, loop.time() - began)
 
     # the claim
 
@@ -235,71 +188,6 @@ class Requests:
             finally:
                 await guard.release()
         return None
-
-    # carrying out
-
-    async def _outcome(self, request: Request, deadline: float) -> Outcome:
-        once = request.once
-        if once is None:
-            return await self._carried_out(request, deadline)
-        try:
-            known = await self._records.begin(once.digest, once.fingerprint, time.time())
-        except StoreFailed as error:
-            self._log.error("no record can be kept of Idempotency-Keys", reason=str(error))
-            text = "It was not done: the monitor could not keep a record of the Idempotency-Key."
-            return failed(request, Failure("unavailable", "pbx_unreachable", text))
-        if known is not None:
-            return as_known(request, known.fingerprint, known.outcome)
-        outcome = await self._carried_out(request, deadline)
-        try:
-            if undone(outcome):
-                await self._records.abandon(once.digest)
-            elif outcome.failure is None or outcome.failure.kind != "unknown":
-                await self._records.finish(once.digest, encode(outcome))
-        except StoreFailed as error:
-            self._log.error("the outcome under an Idempotency-Key is not kept", reason=str(error))
-        return outcome
-
-    async def _carried_out(self, request: Request, deadline: float) -> Outcome:
-        try:
-            async with self._turn(request.command, deadline):
-                reply = dict(await self._execute(request.command, request.arguments))
-                live, book = await self._positions(request.command)
-                return Outcome(request.id, reply, None, live, book)
-        except _TooLate:
-            text = "It was not done: others were before it, and its time was up."
-            return failed(request, Failure("too late", "too_late", text))
-        except CommandRefused as error:
-            return failed(request, Failure(error.kind, error.code, str(error)))
-        except OutcomeUnknown as error:
-            return failed(request, Failure("unknown", "outcome_unknown", str(error)))
-        except PbxError as error:
-            return failed(request, Failure("unavailable", "pbx_unreachable", str(error)))
-
-    async def _positions(self, command: str) -> tuple[Position | None, Position | None]:
-        """Where what was changed can be seen; none if that takes too long, as while the first reading is under way."""
-        try:
-            async with asyncio.timeout(WRITTEN_WITHIN):
-                return await self._written(command)
-        except TimeoutError:
-            self._log.warning("a command's change is not published yet", command=command)
-            return None, None
-
-    @asynccontextmanager
-    async def _turn(self, command: str, deadline: float) -> AsyncIterator[None]:
-        """Wait for this command's turn. Raises _TooLate if it does not come in time or the lease is not sure."""
-        turn = {"makecall": self._calls, "query": self._queries}.get(command, self._one_by_one)
-        try:
-            async with asyncio.timeout_at(deadline):
-                await turn.acquire()
-        except TimeoutError:
-            raise _TooLate from None
-        try:
-            if not self._office.lease.sure():
-                raise _TooLate
-            yield
-        finally:
-            turn.release()
 
     # the outcome
 
@@ -344,7 +232,3 @@ class Requests:
         except StoreFailed as error:
             self._measures.unaudited += 1
             self._log.error("the audit log is not kept", reason=str(error))
-
-
-class _TooLate(Exception):
-    """The command's turn did not come in time."""

@@ -21,6 +21,7 @@ from redis.asyncio import Redis
 from monitor import heritage
 from monitor.bequest import Bequest
 from monitor.bus import heed_cancellation
+from monitor.carrying import Records
 from monitor.counting import Counting, TrackerLike
 from monitor.errors import BusError, BusUnreachable, Fenced
 from monitor.keeping import Keeping, Shelf
@@ -33,7 +34,7 @@ from monitor.model.keys import Keys
 from monitor.pbx.facts import Fact
 from monitor.pbx.told import ToldFact
 from monitor.publisher import Publisher
-from monitor.requests import Office, Records, Requests
+from monitor.requests import Office, Requests
 from monitor.stats.statistics import Statistics
 from monitor.stats.terms import Terms
 from monitor.writer import HEARTBEAT

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
+from gateway.cli.tables import show
 from monitor.config import MonitorSettings
 from monitor.errors import ConfigError
 from monitor.model.instants import from_unix
@@ -28,8 +26,9 @@ async def run(config: Path | None, last: int) -> None:
         entries = await store.audits(last)
     finally:
         await store.close()
-    table = Table("when", "PBX", "key", "from", "command", "with", "result", box=None)
-    for entry in reversed(entries):
-        row = (from_unix(entry.at), entry.pbx, entry.key, entry.client, entry.command, entry.arguments, entry.result)
-        table.add_row(*row)
-    Console(highlight=False, soft_wrap=True).print(table if entries else "Nothing has been changed yet.")
+    rows = [
+        (from_unix(entry.at), entry.pbx, entry.key, entry.client, entry.command, entry.arguments, entry.result)
+        for entry in reversed(entries)
+    ]
+    titles = ("when", "PBX", "key", "from", "command", "with", "result")
+    show(titles, rows, "Nothing has been changed yet.", whole="when")

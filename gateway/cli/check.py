@@ -126,8 +126,10 @@ async def _served(section: PbxSection) -> Finding:
     what = f"PBX {section.name}, documented interface"
     client = WebApiClient(monitor_run.webapi_settings(section), PbxClock())
     try:
-        count = (await client.get("all.ext.get", answers.numbers)).value
-        return Finding(what, f"{section.url} answers; {len(count)} extensions")
+        told = await client.get("all.ext.get", answers.numbers)
+        if told.stale_since:
+            return Finding(what, "", f"{section.url} answers, but hears nothing of its PBX since {told.stale_since}.")
+        return Finding(what, f"{section.url} answers; {len(told.value)} extensions")
     except PbxRefused as error:
         return Finding(what, "", f"{error} Does {section.url} serve /webapi, and is the key right?")
     except PbxError as error:

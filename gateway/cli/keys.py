@@ -14,10 +14,9 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 from msgspec.structs import asdict
-from rich.console import Console
-from rich.table import Column, Table
 
 from gateway.auth import SCOPES, ApiKey, digest_of, new_key, toml_block
+from gateway.cli.tables import show
 from gateway.config import GatewaySettings
 from gateway.keychanges import KeyChanges
 from gateway.visibility import Limits
@@ -33,6 +32,8 @@ Budget = Annotated[
 ]
 Run = Callable[[Coroutine[Any, Any, int | None]], None]
 T = TypeVar("T")
+
+_LONGEST_NAME = 100
 
 
 def commands(run: Run) -> typer.Typer:
@@ -59,6 +60,7 @@ def commands(run: Run) -> typer.Typer:
         config: Config = None,
     ) -> None:
         """Make a key; it is shown once."""
+        _check_name(name)
         raw = new_key()
         expires = instant(datetime.now(UTC) + timedelta(days=days)) if days is not None else None
         limits = Limits(_numbers(extensions), _numbers(queues), _numbers(groups))
@@ -101,15 +103,15 @@ async def _revoke(config: Path | None, pbx: str, name: str) -> None:
 
 async def _list(config: Path | None, pbx: str) -> None:
     keys = await _with(config, pbx, lambda changes: changes.all())
-    titles = ("name", "scopes", "expires", "limited to", "only from", "a minute")
-    table = Table(*(Column(title, overflow="fold") for title in titles), box=None)
+    rows: list[tuple[str, ...]] = []
     for key in keys:
         kinds = (("extensions", key.limits.extensions), ("queues", key.limits.queues), ("groups", key.limits.groups))
         limits = "; ".join(f"{kind} {', '.join(sorted(numbers))}" for kind, numbers in kinds if numbers is not None)
         budgets = ", ".join(f"{of} {kind}" for kind, of in asdict(key.budgets).items() if of is not None)
         scopes, networks = ", ".join(sorted(key.scopes)), ", ".join(key.networks)
-        table.add_row(key.name, scopes, key.expires or "never", limits, networks, budgets)
-    Console(highlight=False, soft_wrap=True).print(table if keys else "No key was made by command yet.")
+        rows.append((key.name, scopes, key.expires or "never", limits, networks, budgets))
+    titles = ("name", "scopes", "expires", "limited to", "only from", "a minute")
+    show(titles, rows, "No key was made by command yet.", whole="expires")
 
 
 async def _with(config: Path | None, pbx: str, work: Callable[[KeyChanges], Awaitable[T]]) -> T:
@@ -133,6 +135,11 @@ def _say_if_not_kept(kept: bool) -> None:
             "No monitor of this PBX is at work, so this stands on Redis alone: gateways take it once a monitor runs.",
             err=True,
         )
+
+
+def _check_name(name: str) -> None:
+    if not 1 <= len(name) <= _LONGEST_NAME or not name.isprintable() or name != name.strip():
+        raise typer.BadParameter(f"a name has 1 to {_LONGEST_NAME} printable characters, no space at its ends")
 
 
 def _scopes(text: str) -> frozenset[Any]:

@@ -68,6 +68,8 @@ class WhatThisIs(Struct, frozen=True, rename="camel"):
     """Simultaneous calls that the PBX's licence allows; null if the PBX does not say."""
     pbx: str
     pbx_version: str
+    time_zone: str
+    """The PBX's, an IANA name; empty if it does not say."""
     scopes: tuple[str, ...]
     commands: tuple[str, ...]
 
@@ -112,8 +114,10 @@ def what_this_is(
 ) -> WhatThisIs:
     """The bare address: product, licence, and the commands that the key may use."""
     system = asked.one("system", System, SYSTEM_ID)
-    limit, pbx_version = (None, "") if system is None else (system.licence_limit, system.version)
-    return WhatThisIs(PRODUCT, version, limit, pbx, pbx_version, scopes, commands)
+    if system is None:
+        return WhatThisIs(PRODUCT, version, None, pbx, "", "", scopes, commands)
+    limit = system.licence_limit
+    return WhatThisIs(PRODUCT, version, limit, pbx, system.version, system.time_zone, scopes, commands)
 
 
 def _calls(asked: Asked) -> list[Call]:

@@ -45,6 +45,8 @@ _SENTENCES: Final = {
 
 async def make(client: PbxClient, arguments: Mapping[str, str]) -> Done:
     """``makecall``; replies with ``finalStatus`` and, where the PBX tells it, ``callid``."""
+    if arguments["second"].startswith(" "):  # without its + it would be another number
+        raise CommandRefused("bad_value", "second begins with a space: a + in an address is written %2B.", "bad")
     first, second = arguments["first"], dialled(arguments["second"])
     devices = await _devices(client, first)
     body: dict[str, object]

@@ -160,9 +160,12 @@ def contact(id_: int, answer: Any) -> Contact:
 
 
 def system(answer: Any) -> SystemRow:
-    """What the bare address says of the PBX; the version is the PBX's, not the service's. Raises PbxGarbled."""
+    """What the bare address says of the PBX: version and time zone are the PBX's, not the service's.
+
+    Raises PbxGarbled.
+    """
     row = _object(answer)
-    return SystemRow(text(row, "pbxVersion"), "", integer(row, "concurrentCalls"))
+    return SystemRow(text(row, "pbxVersion"), "", integer(row, "concurrentCalls"), text(row, "timeZone"))
 
 
 def is_callmon(answer: Any) -> bool:
@@ -173,6 +176,11 @@ def is_callmon(answer: Any) -> bool:
 def says_no(answer: Any) -> bool:
     """Whether the answer is the documented word of failure."""
     return isinstance(answer, dict) and answer.get("result") is False
+
+
+def final_status(answer: Mapping[str, Any]) -> str:
+    """What ``makecall`` says that came of the call, in lower case; empty if it says nothing."""
+    return text(answer, "finalStatus").lower()
 
 
 def error(answer: Any) -> tuple[str, str]:

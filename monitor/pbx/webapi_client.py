@@ -79,7 +79,7 @@ class Kept(Generic[T]):
     position: str = ""
     """The state of a callmon that it was made from."""
     stale_since: str = ""
-    """Since when a callmon has heard nothing from its monitor; empty if it has."""
+    """Since when a callmon's answers may be of before: it hears nothing of its PBX; empty if it does."""
 
 
 class WebApiClient:
@@ -261,6 +261,9 @@ def _done(command: str, answer: Answer) -> Mapping[str, object]:
         if command == "ext.queueglobal.set" and not code:
             return {"result": False}
         raise CommandRefused(code or "pbx_refused", message or f"The service answers that {command} failed.")
+    status = answers.final_status(reply) if command == "makecall" else ""
+    if status not in ("", "success", "1"):
+        raise CommandRefused(code or "call_failed", message or f"The service answers that the call came to {status}.")
     if command == "contact.new" and isinstance(result, int) and not isinstance(result, bool):
         reply.setdefault("id", result)
     return reply
@@ -274,4 +277,6 @@ def _failure(answer: Answer, code: str, message: str) -> Exception:
         return OutcomeUnknown(text)
     if answer.status < 400:
         return CommandRefused("pbx_refused", text)
+    if answer.status == 403:  # what it says of "your key" is said of ours, not of the caller's
+        return CommandRefused("not_permitted", f"The service refuses it to callmon's key there: {text}")
     return CommandRefused(code or "pbx_refused", text, _KINDS.get(answer.status, "conflict"))

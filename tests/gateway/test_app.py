@@ -100,7 +100,8 @@ async def test_the_bare_address_says_what_this_is_and_what_the_key_may_use(
     got = await http.get(path, headers=headers)
     assert got.status_code == 200
     body = got.json()
-    assert list(body) == ["product", "version", "concurrentCalls", "pbx", "pbxVersion", "scopes", "commands"]
+    known = ["product", "version", "concurrentCalls", "pbx", "pbxVersion", "timeZone"]
+    assert list(body) == [*known, "scopes", "commands"]
     assert (body["product"], body["concurrentCalls"], body["pbx"], body["scopes"]) == ("callmon", 32, "main", ["read"])
     assert body["commands"] == [name for name, command in COMMANDS.items() if command.scope == "read"]
     assert "callmon-position" in got.headers
@@ -115,22 +116,24 @@ async def test_a_key_without_scopes_may_ask_what_this_is_and_nothing_else(http: 
     ("path", "status", "code", "said"),
     [
         (f"/webapi/{FULL}/pbx.call.get", 404, "unknown_command", "Did you mean pbx.calls.get?"),
-        (f"/webapi/{FULL}/PBX.CALLS.GET", 404, "unknown_command", "'PBX.CALLS.GET'"),
+        (f"/webapi/{FULL}/PBX.CALLS.GET", 404, "unknown_command", "Did you mean pbx.calls.get?"),
         (f"/webapi/{FULL}/pbx.calls.get/more", 404, "unknown_command", ""),
         (f"/webapi/nothing.get?key={FULL}", 404, "unknown_command", "'nothing.get'"),
         (f"/webapi/{FULL}/stream", 426, "upgrade_required", "WebSocket"),
-        (f"/webapi/{FULL}/events", 404, "unknown_command", ""),
+        (f"/webapi/{FULL}/events", 404, "unknown_command", "for GET requests"),
+        (f"/webapi/{FULL}/ticket", 404, "unknown_command", "for POST requests"),
         ("/nowhere", 404, "unknown_command", "/webapi/"),
         ("/no/where", 404, "unknown_command", ""),
         (f"/webapi/{FULL}/pbx.calls.get?nmu=1", 400, "unknown_parameter", "takes no parameters"),
         (f"/webapi/{FULL}/ext.info.get?nmu=1", 400, "unknown_parameter", "Did you mean 'num'?"),
+        (f"/webapi/{FULL}/ext.info.get?NUM=99", 400, "unknown_parameter", "Did you mean 'num'?"),
         (f"/webapi/{FULL}/ext.info.get", 400, "missing_parameter", "'num' is missing"),
         (f"/webapi/{FULL}/ext.info.get?num=", 400, "missing_parameter", "'num' is empty"),
         (f"/webapi/{FULL}/ext.info.get?num=99&num=99", 400, "duplicate_parameter", "'num'"),
         (f"/webapi/{FULL}/ext.info.get?num=9%209", 400, "bad_parameter", "num = '9 9' came"),
         (f"/webapi/{FULL}/ext.info.get?num=9%00", 400, "bad_parameter", r"'9\x00'"),
         (f"/webapi/{FULL}/ext.info.get?num=%FF", 400, "bad_body", "UTF-8"),
-        (f"/webapi/{FULL}/contact.get?id=-1", 400, "bad_parameter", "a whole number, 0 or more"),
+        (f"/webapi/{FULL}/contact.get?id=-1", 400, "bad_parameter", "a whole number from 0 to"),
         (f"/webapi/{FULL}/contact.get?id=1e3", 400, "bad_parameter", ""),
         (f"/webapi/{FULL}/contact.get?id=99999999999999999999", 400, "bad_parameter", ""),
         (f"/webapi/{FULL}/contact.find?num=abc", 400, "bad_parameter", "at least one digit"),
@@ -229,12 +232,14 @@ async def test_sql_is_posted_as_json_and_needs_its_scope(http: httpx.AsyncClient
     assert error(await http.post(f"/webapi/{FULL}/query", json={"count": 3})) == "missing_parameter"
     got = await http.get(f"/webapi/{FULL}/query", params={"query": "select 1"})
     assert (got.status_code, error(got), got.headers["allow"]) == (405, "wrong_method", "POST")
+    assert message(got) == "GET does not work here; POST does."
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS"])
 async def test_other_methods_are_told_which_ones_work(http: httpx.AsyncClient, method: str) -> None:
     got = await http.request(method, f"/webapi/{FULL}/pbx.calls.get")
     assert (got.status_code, error(got), got.headers["allow"]) == (405, "wrong_method", "GET, HEAD, POST")
+    assert message(got) == f"{method} does not work here; GET, HEAD and POST do."
     bare = await http.request(method, f"/webapi/{FULL}/")
     assert (bare.status_code, bare.headers["allow"]) == (405, "GET, HEAD")
     page = await http.request(method, "/healthz")
@@ -285,6 +290,20 @@ async def test_json_may_hold_numbers_and_lists(http: httpx.AsyncClient) -> None:
     assert (await http.post(f"/webapi/{FULL}/contact.get", json={"id": 12})).json()["id"] == 12
     body = {"num": 800, "agents": ["99", 101]}
     assert error(await http.post(f"/webapi/{FULL}/queue.agents.set", json=body)) == "no_monitor"
+
+
+@pytest.mark.parametrize(
+    ("value", "came"), [(True, "true"), (None, "null"), (1.5, "1.5"), ({"a": 1}, "an object"), ([False], "false")]
+)
+async def test_what_json_may_not_hold_is_named(http: httpx.AsyncClient, value: object, came: str) -> None:
+    got = await http.post(f"/webapi/{FULL}/ext.update", json={"num": "99", "enabled": value})
+    assert message(got) == f"'enabled' = {came} came, but it takes text, a whole number, or a list of these."
+
+
+async def test_json_may_begin_with_a_byte_order_mark_as_windows_writes_it(http: httpx.AsyncClient) -> None:
+    headers = {"Content-Type": "application/json"}
+    got = await http.post(f"/webapi/{FULL}/contact.get", content=b'\xef\xbb\xbf{"id": 12}', headers=headers)
+    assert got.json()["id"] == 12
 
 
 async def test_a_parameter_in_both_query_string_and_body_came_twice(http: httpx.AsyncClient) -> None:

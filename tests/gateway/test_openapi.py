@@ -21,7 +21,7 @@ from gateway.openapi_parameters import json_schema, text_schema
 from gateway.parameters import Arguments, Parameter
 from gateway.queries.asked import Asked
 from monitor.model.wire import from_json, to_json
-from monitor.pbx import commands_refusals
+from monitor.pbx import commands_calls, commands_refusals
 from tests.gateway.documented import ANSWERS
 from tests.gateway.world import BARE, FULL, client, view
 
@@ -154,6 +154,11 @@ def test_every_refusal_of_a_3cx_that_has_a_word_of_its_own_stands_under_its_stat
     statuses = {"missing": 404, "conflict": 409, "bad": 400}
     for meaning in commands_refusals._WARNINGS.values():
         assert meaning.code in codes()[statuses[meaning.kind]]
+
+
+@pytest.mark.parametrize("reason", commands_calls._SENTENCES)
+def test_why_a_call_may_fail_stands_in_the_document(reason: str) -> None:
+    assert commands_calls._snake(reason) in codes()[409]
 
 
 def test_every_reference_leads_somewhere_and_every_component_is_used() -> None:

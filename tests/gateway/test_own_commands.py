@@ -23,7 +23,7 @@ from gateway.queries.asked import Asked
 from monitor.errors import ConfigError
 from tests.gateway.entities import call
 from tests.gateway.serving import frame, say, serving
-from tests.gateway.world import FULL, client
+from tests.gateway.world import FULL, client, view
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "example-commands"
 
@@ -70,6 +70,26 @@ async def test_a_registered_query_may_be_watched_and_is_described() -> None:
     assert "site.count.get" in asyncapi("1.0")["components"]["schemas"]["Watchable"]["enum"]
 
 
+def fails_with_calls(asked: Asked) -> int:
+    return 1 // (1 - len(asked.live["calls"]))
+
+
+@pytest.mark.usefixtures("registry")
+async def test_a_registered_query_that_fails_costs_nobody_else_his_answer() -> None:
+    register(Command("site.fails.get", "read", "fails with a call", query=fails_with_calls))
+    register(MINE)
+    async with serving() as served, served.connect() as one, served.connect() as other:
+        await frame(one)
+        await say(one, {"type": "subscribe", "query": "site.fails.get"})
+        await frame(other)
+        await say(other, {"type": "subscribe", "query": "site.count.get", "params": {"times": 2}})
+        assert (await frame(one))["result"] == 1
+        assert (await frame(other))["result"] == {"calls": 0, "times": 2}
+        served.put("calls", "1", call(1))
+        assert (await frame(one))["code"] == "internal"
+        assert (await frame(other))["result"] == {"calls": 1, "times": 2}
+
+
 @pytest.mark.usefixtures("registry")
 @pytest.mark.parametrize(
     ("command", "why"),
@@ -85,6 +105,18 @@ def test_what_does_not_fit_is_refused_with_a_sentence(command: Command, why: str
     with pytest.raises(ValueError, match=why):
         register(command)
     assert command.name not in COMMANDS or command.name == "pbx.ac.get"
+
+
+@pytest.mark.usefixtures("registry")
+async def test_before_there_is_a_state_a_composition_says_so_as_all_else_does() -> None:
+    async def compose(run: object, arguments: object) -> object:
+        assert callable(run)
+        return await run("queue.free.get", num="800")
+
+    register(Command("site.first", "read", "", composition=compose))
+    async with client(view(loaded=False)) as http:
+        answer = await http.get(f"/webapi/{FULL}/site.first")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "no_state")
 
 
 @pytest.mark.usefixtures("registry")

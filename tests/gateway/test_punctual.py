@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,7 +13,7 @@ import pytest
 from gateway import run as gateway_run
 from gateway.auth import ApiKey, KeyTable, digest_of
 from gateway.config import GatewaySection
-from gateway.punctual import PunctualProtocol
+from gateway.punctual import LARGEST_HEAD, PunctualProtocol
 from monitor.lease import Lease
 from monitor.model.keys import Keys
 from monitor.publisher import Publisher
@@ -107,4 +108,29 @@ async def test_an_answer_may_take_longer_than_the_question(port: int) -> None:
     assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
     await asyncio.sleep(3 * WITHIN)
     assert not reader.at_eof()
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (b"GET /webapi/pbx.calls.get?x=" + b"x" * 70_000 + b" HTTP/1.1\r\nHost: test\r\n\r\n", "The address is longer"),
+        (b"GET / HTTP/1.1\r\nX: ".ljust(LARGEST_HEAD + 1, b"x"), "head is too large"),
+        (b"GET /".ljust(LARGEST_HEAD + 1, b"x"), "The address is longer"),
+        (b"HELO test\r\n", "Invalid HTTP request"),
+    ],
+    ids=["long address", "endless header", "endless address", "no HTTP"],
+)
+async def test_what_is_no_request_is_refused_in_the_form_of_all_refusals(
+    port: int, monkeypatch: pytest.MonkeyPatch, asked: bytes, said: str
+) -> None:
+    monkeypatch.setattr(PunctualProtocol, "_within", 60.0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(asked)
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"nosniff" in head
+    body = json.loads(await reader.read())
+    assert (body["result"], body["error"]["code"]) == (False, "bad_request")
+    assert said in body["error"]["message"]
     writer.close()

@@ -19,9 +19,10 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.app import create_app
 from gateway.auth import ApiKey, KeyTable, digest_of
-from gateway.commands_table import COMMANDS
+from gateway.commands_table import COMMANDS, Command
 from gateway.openapi_examples import arguments_of
 from gateway.pbxview import PbxView
+from gateway.queries.asked import Asked
 from gateway.repeats import MOST, AnswerProtocol, Repeats
 from gateway.spending import Spending
 from monitor.model.apikeys import Budgets
@@ -114,6 +115,20 @@ async def test_what_changed_is_in_the_next_answer(desk: Desk) -> None:
     assert (await desk.get(QUERY)).headers["callmon-stale-since"] == entities.START
 
 
+@pytest.mark.parametrize("command", ["pbx.calls.get", "contact.find?num=5551234", ""])
+async def test_answers_say_since_when_the_monitor_has_not_its_pbx(desk: Desk, command: str) -> None:
+    path = f"/webapi/{KEY}/{command}"
+    assert "callmon-stale-since" not in (await desk.get(path)).headers
+    desk.put("system", "pbx", entities.system("lost"))
+    for short in (False, True):
+        answer = await desk.get(path, short=short)
+        assert answer.headers["callmon-stale-since"] == entities.START
+        unchanged = await desk.get(path, {"If-None-Match": answer.headers["etag"]}, short=short)
+        assert (unchanged.status_code, unchanged.headers["callmon-stale-since"]) == (304, entities.START)
+    desk.put("system", "pbx", entities.system())
+    assert "callmon-stale-since" not in (await desk.get(path)).headers
+
+
 @pytest.mark.parametrize("way", ["authorization", "x-api-key", "query"])
 async def test_who_asks_is_part_of_what_is_remembered(desk: Desk, way: str) -> None:
     ways: dict[str, tuple[str, dict[str, str]]] = {
@@ -192,6 +207,22 @@ async def served(desk: Desk) -> AsyncIterator[int]:
     finally:
         server.should_exit = True
         await serving
+
+
+async def test_a_sites_own_query_that_comes_to_fail_is_told_as_a_fault(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(asked: Asked) -> int:
+        return 1 // (4 - len(asked.live["calls"]))
+
+    monkeypatch.setitem(COMMANDS, "site.fails.get", Command("site.fails.get", "read", "fails", query=fails))
+    async with served(desk) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        path = f"/webapi/{KEY}/site.fails.get"
+        assert [(await http.get(path)).status_code for _ in range(2)] == [200, 200]
+        assert desk.long == 1
+        desk.put("calls", "4711", entities.call(4711))
+        failed = await http.get(path)
+        assert (failed.status_code, failed.json()["error"]["code"]) == (500, "internal")
 
 
 async def test_under_uvicorn_the_answer_is_the_same_to_the_byte(desk: Desk) -> None:

@@ -13,8 +13,9 @@ import pytest_asyncio
 
 from gateway import run as gateway_run
 from gateway.auth import ApiKey, KeyTable, digest_of
-from gateway.commands_table import COMMANDS, Command
+from gateway.commands_table import COMMANDS, Command, Run
 from gateway.config import GatewaySection
+from gateway.parameters import Arguments
 from gateway.visibility import Limits
 from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
 from tests.bus import fake_bus, only
@@ -366,6 +367,13 @@ async def test_a_limited_key_changes_nothing_beyond_its_limits(desk: Desk) -> No
     assert (other.status_code, other.json()["error"]["code"]) == (404, "unknown_extension")
     beyond = await desk.ask("contact.del", LIMITED, id="1")
     assert (beyond.status_code, beyond.json()["error"]["code"]) == (403, "key_limited")
+    usable = (await desk.http.get(f"/webapi/{LIMITED}/")).json()["commands"]
+    assert {"ext.new", "contact.del", "query", "pbx.stats.get"}.isdisjoint(usable)
+    assert {"ext.fwd.set", "ext.del", "makecall", "pbx.calls.get", "contact.find"} <= set(usable)
+    for command in set(COMMANDS) - set(usable):
+        given = EXAMPLES.get(command, {"query": "select 1"} if command == "query" else {})
+        refused = await desk.http.post(f"/webapi/{LIMITED}/{command}", data=given)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "key_limited")
     queue = await desk.ask("ext.queue.set", LIMITED, num="101", queue="800", log="on")
     assert (queue.status_code, queue.json()["error"]["code"]) == (404, "unknown_queue")
 
@@ -382,6 +390,23 @@ async def test_an_idempotency_key_repeats_the_answer_and_not_the_deed(desk: Desk
     assert (other.status_code, other.json()["error"]["code"]) == (409, "idempotency_key_reused")
     bad = await desk.http.post(f"/webapi/{ADMIN}/contact.new", headers={"Idempotency-Key": "has space"})
     assert (bad.status_code, bad.json()["error"]["code"]) == (400, "bad_parameter")
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_an_idempotency_key_holds_for_each_part_of_a_command_of_ones_own(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def both(run: Run, arguments: Arguments) -> list[int]:
+        return [(await run("contact.new", company=name, phone="5550112"))["id"] for name in ("Part", "Part")]
+
+    monkeypatch.setitem(COMMANDS, "site.both", Command("site.both", "admin", "two of them", composition=both))
+    headers = {"Idempotency-Key": "both"}
+    made = [await desk.http.post(f"/webapi/{ADMIN}/site.both", headers=headers) for _ in range(2)]
+    assert made[0].json() == made[1].json()
+    assert sorted(made[0].json()) == [
+        id_ for id_, c in desk.pbx.directory.contacts.items() if c["CompanyName"] == "Part"
+    ]
+    assert len(set(made[0].json())) == 2
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -104,6 +104,7 @@ async def test_a_callmon_that_follows_a_callmon_comes_to_the_same_state() -> Non
     ):
         await until(lambda: first.connected and second.connected)
         assert second.state["system"]["pbx"]["source"] == "webapi"
+        await until(lambda: {zone_of(first), zone_of(second)} == {"Europe/Berlin"})  # whose midnight begins the day
         compared = 0
         while pbx.traffic.stats.over < CALLS:
             await asyncio.sleep(1.0)
@@ -147,11 +148,36 @@ async def test_a_command_to_the_second_is_carried_out_at_the_pbx_and_read_at_onc
         assert sql.json()["error"]["code"] == "sql_not_configured", "as the first one says"
 
 
+async def test_who_follows_a_callmon_that_has_lost_its_pbx_says_so_too() -> None:
+    async with (
+        SimulatedPbx(SimulatorSettings(extensions=12, queues=2, contacts=5, traffic=False)) as pbx,
+        fake_bus() as one,
+        fake_bus() as other,
+        monitoring(pbx, one.client()),
+        gateway(one.client()) as first,
+        following(first, other),
+        gateway(other.client()) as second_address,
+        subscriber(second_address) as second,
+    ):
+        await until(lambda: second.connected)
+        await pbx.faults.refuse()
+        await until(lambda: second.state["system"]["pbx"]["connection"] == "lost")
+        assert "nothing of its PBX" in second.state["system"]["pbx"]["reason"]
+        await pbx.faults.accept()
+        await until(lambda: second.connected)
+
+
 async def _serves(http: httpx.AsyncClient) -> bool:
     """Whether there are extensions and contacts."""
     extensions = await http.get("/all.ext.get")
     contacts = await http.get("/contact.find", params={"num": "1", "min_len": "0"})
     return extensions.status_code == contacts.status_code == 200 and bool(extensions.json()["nums"])
+
+
+def zone_of(held: Subscriber) -> str | None:
+    """By which time zone its figures of the day are counted."""
+    zone: str | None = held.state.get("pbxstats", {}).get("pbx", {}).get("zone")
+    return zone
 
 
 async def same(first: Subscriber, second: Subscriber) -> None:

@@ -17,6 +17,7 @@ from monitor.pbx.client import PbxClient, PbxSettings
 from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
 from monitor.simulator.switches import Switches
 from tests.bus import RealBus
+from tests.monitor.pbx.documented import KEY, documented
 
 check: Any = importlib.import_module("gateway.cli.check")  # the package's own name of it is the command
 
@@ -162,3 +163,19 @@ async def test_whether_the_state_dir_can_be_written_to_is_told(
     await check.run(settings)
     wrong = f"WRONG state_dir: {folder} cannot be written to: No such file or directory; make it"
     assert (wrong if missing else f"ok    state_dir: {folder} can be written to") in capsys.readouterr().out
+
+
+async def test_a_service_that_has_lost_its_pbx_is_found_out(
+    valkey: RealBus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with documented() as service:
+        file = tmp_path / "callmon.toml"
+        file.write_text(
+            f'[redis]\nurl = "{valkey.url}"\n[[pbx]]\nname = "main"\nurl = "{service.url}"\nkey = "{KEY}"\n',
+            encoding="utf-8",
+        )
+        assert await check.run(file) == 0
+        assert "answers; 3 extensions" in capsys.readouterr().out
+        service.tells["Callmon-Stale-Since"] = "2026-03-04T08:15:30.250Z"
+        assert await check.run(file) == 1
+        assert "nothing of its PBX since 2026-03-04T08:15:30.250Z" in capsys.readouterr().out

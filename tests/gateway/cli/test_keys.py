@@ -104,6 +104,9 @@ def test_a_block_for_the_settings_file_holds_all_that_was_asked_for() -> None:
     [
         (["--scopes", "read,write"], "write: not a scope"),
         (["--networks", "192.0.2.1/24"], "has host bits set"),
+        (["--name", ""], "1 to 100 printable characters"),
+        (["--name", "x" * 101], "1 to 100 printable characters"),
+        (["--name", "a\nb"], "1 to 100 printable characters"),
         (["--days", "0"], "Invalid value for '--days'"),
         (["--reads", "-1"], "Invalid value for '--reads'"),
     ],

@@ -30,6 +30,9 @@ class Documented:
     extensions: dict[str, dict[str, Any]] = field(default_factory=dict)
     states: dict[str, dict[str, Any]] = field(default_factory=dict)
     queues: dict[str, list[str]] = field(default_factory=lambda: {"800": ["101", "102"]})
+    final_status: str = "Success"
+    tells: dict[str, str] = field(default_factory=dict)
+    """Headers of every answer."""
     contacts: dict[int, dict[str, str]] = field(default_factory=dict)
     unserved: set[str] = field(default_factory=set)
     refusals: dict[str, tuple[int, dict[str, str]]] = field(default_factory=dict)
@@ -66,7 +69,7 @@ class Documented:
         made = self._made().get(command)
         if made is None or command in self.unserved:
             return web.Response(status=404, text="Not found")
-        return web.json_response(made({**request.query}))
+        return web.json_response(made({**request.query}), headers=self.tells)
 
     def _made(self) -> dict[str, Callable[[dict[str, str]], Any]]:
         return {
@@ -100,7 +103,7 @@ class Documented:
             "ext.fwd.set": self._forward,
             "ext.queueglobal.set": lambda given: self._noted("ext.queueglobal.set", given, {"result": False}),
             "queue.agents.set": self._agents,
-            "makecall": lambda given: self._noted("makecall", given, {"finalStatus": "Success"}),
+            "makecall": lambda given: self._noted("makecall", given, {"finalStatus": self.final_status}),
             "contact.new": self._new,
         }
 

@@ -183,3 +183,10 @@ async def test_other_commands_do_not_wait_for_a_phone_that_rings(desk: Desk) -> 
     assert desk.extension("105").name == "New"
     desk.pbx.faults.release()
     assert (await calling)["finalStatus"] == "Success"
+
+
+async def test_a_number_that_lost_its_plus_in_an_address_is_not_called(desk: Desk) -> None:
+    refused = await desk.refused("makecall", first=SINGLE, second=" 49301234567")
+    assert (refused.code, refused.kind) == ("bad_value", "bad")
+    assert "%2B" in str(refused)
+    assert not desk.pbx.switchboard.active_calls()

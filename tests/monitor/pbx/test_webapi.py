@@ -240,6 +240,14 @@ async def test_what_the_service_refuses_is_refused(service: Documented) -> None:
         with pytest.raises(CommandRefused) as unserved:
             await follower.source.execute("ext.del", {"num": "101"})
         assert unserved.value.kind == "missing"
+        service.final_status = "Rejected"
+        with pytest.raises(CommandRefused, match="rejected") as failed:
+            await follower.source.execute("makecall", {"first": "101", "second": "+1"})
+        assert (failed.value.code, failed.value.kind) == ("call_failed", "conflict")
+        service.refusals["contact.new"] = (403, {})
+        with pytest.raises(CommandRefused, match="callmon's key") as forbidden:
+            await follower.source.execute("contact.new", {"firstname": "Pat", "phone": "1"})
+        assert forbidden.value.code == "not_permitted"
         service.refusals["makecall"] = (503, {})
         with pytest.raises(PbxUnreachable, match="Nothing was done"):
             await follower.source.execute("makecall", {"first": "101", "second": "+1"})
