@@ -7,10 +7,12 @@ them and nobody else gets in. A proxy in front does the same, but not every gate
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+TRANSPORT: Final = "callmon.transport"
+"""Where a request's scope has its connection's transport, among the extensions: for answers that go on for long."""
 WITHIN: Final = 30.0
 """Seconds from a connection's begin, or a request's first byte, to the request's last byte."""
 
@@ -48,6 +50,7 @@ class PunctualProtocol(HttpToolsProtocol):
         """As in uvicorn."""
         self._begun = True
         super().on_message_begin()
+        cast(dict[str, object], self.scope)["extensions"] = {TRANSPORT: self.transport}
 
     def on_message_complete(self) -> None:
         """As in uvicorn."""

@@ -93,6 +93,17 @@ class Socket:
         self._transport.abort()
 
 
+def keep_buffers_small(transport: Transport) -> None:
+    """Have the transport call itself full as soon as anything waits in it, and the kernel take little."""
+    # uvloop's TLS transport counts "as much as" as too much, and would stop at nothing at all.
+    encrypted = transport.get_extra_info("ssl_object") is not None
+    transport.set_write_buffer_limits(high=int(encrypted), low=0)
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
+        with suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+
+
 def ready_made(message: str | bytes) -> bytes:
     """The message as one WebSocket frame of a server (RFC 6455, 5.2): text or binary, not masked, not compressed."""
     opcode, payload = (_TEXT, message.encode()) if isinstance(message, str) else (_BINARY, message)
@@ -120,13 +131,7 @@ class StreamProtocol(WebSocketsSansIOProtocol):
     def connection_made(self, transport: BaseTransport) -> None:
         """As in uvicorn, with small buffers."""
         super().connection_made(transport)
-        # uvloop's TLS transport counts "as much as" as too much, and would stop at nothing at all.
-        encrypted = transport.get_extra_info("ssl_object") is not None
-        self.transport.set_write_buffer_limits(high=int(encrypted), low=0)
-        sock = transport.get_extra_info("socket")
-        if sock is not None:
-            with suppress(OSError):
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        keep_buffers_small(self.transport)
 
     def handle_connect(self, event: Request) -> None:
         """As in uvicorn; the application, which starts after this, finds the extension in its scope."""
