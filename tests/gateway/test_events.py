@@ -15,9 +15,11 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from websockets.exceptions import InvalidStatus
 
 from gateway.admission import LiveSettings
+from gateway.auth import ApiKey
 from gateway.conversation import Manners
 from gateway.punctual import PunctualProtocol
 from gateway.sse import EventStream
+from gateway.tickets import Tickets
 from gateway.watching import LEAST_PAUSE
 from gateway.wsprotocol import SEND_BUFFER
 from monitor.model.entities import TOPICS
@@ -257,6 +259,24 @@ async def test_a_ticket_opens_one_stream_once() -> None:
         by_address = (await client.post("/reader-key/ticket")).json()["ticket"]
         async with client.stream("GET", f"/events?topics=calls&ticket={by_address}") as response:
             assert (await Events(response).next())[1]["type"] == "hello"
+
+
+async def test_one_who_is_being_let_in_when_a_drain_begins_does_not_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, may_answer, take = asyncio.Event(), asyncio.Event(), Tickets.take
+
+    async def slow(tickets: Tickets, ticket: str) -> ApiKey:
+        asked.set()
+        await may_answer.wait()
+        return await take(tickets, ticket)
+
+    monkeypatch.setattr(Tickets, "take", slow)
+    async with serving() as served, http(served) as client, asyncio.timeout(60):
+        ticket = (await client.post("/ticket", headers=READER)).json()["ticket"]
+        coming = asyncio.create_task(client.get(f"/events?topics=calls&ticket={ticket}"))
+        await asked.wait()
+        await served.live.drain(0.0)
+        may_answer.set()
+        assert (await coming).status_code == 503
 
 
 async def test_a_ticket_is_nothing_to_whoever_reads_redis_and_ends_by_itself() -> None:
