@@ -152,8 +152,8 @@ class FrameCache:
             self._changes_epoch = now.epoch
         key = (view, encoding, from_seq, to.seq)  # same_until follows from it
         if key not in self._changes:
-            changes = self._history.since(same_until)
-            delta = None if changes is None else view.delta(changes[: to.seq - same_until])
+            changes = self._history.since(same_until, to.seq)
+            delta = None if changes is None else view.delta(changes)
             self._changes[key] = None if delta is None else self._encode_change(delta, encoding, from_seq, to)
             if len(self._changes) > _CHANGES_KEPT:
                 self._changes.popitem(last=False)
@@ -183,7 +183,7 @@ class FrameCache:
         return (
             position.epoch == now.epoch
             and at_least <= position.seq <= now.seq
-            and (position == now or self._history.since(position.seq) is not None)
+            and (position == now or self._history.since(position.seq, position.seq) is not None)
         )
 
     def _encode_change(self, delta: Delta, encoding: Encoding, from_seq: int, to: Position) -> Message | None:
