@@ -252,8 +252,10 @@ class Hub:
         return (message,)
 
     def _snapshot(self, subscriber: Subscriber, now: Position, at_least: int, why: str) -> tuple[Message, ...]:
-        if at_least > now.seq:  # the client knows more than this gateway; its next change or heartbeat will be news
-            return ()
+        if at_least > now.seq:  # the client knows more than this gateway, or says so
+            if subscriber.patience:
+                return ()
+            at_least = now.seq
         parts = self._frames.snapshot(subscriber.view, subscriber.encoding, at_least)
         self.measures.snapshot(why, [size(message) for message in parts.messages])
         subscriber.snapshot_due = False
@@ -296,7 +298,8 @@ class Hub:
         told = subscriber.position
         subscriber.resuming = since is not None and (told is None or since >= told)
         if subscriber.resuming:
-            subscriber.position, subscriber.patience = since, PATIENCE
+            subscriber.position = since
+        subscriber.patience = PATIENCE
         subscriber.wake()
 
     def _exit(self, subscriber: Subscriber) -> None:

@@ -149,6 +149,15 @@ async def test_who_claims_what_never_comes_gets_a_snapshot_in_the_end() -> None:
         assert (await frame(connection))["type"] == "snapshot"
 
 
+@pytest.mark.parametrize("later", [{}, {"filter": {"ext": ["101"]}}, {"since": {"epoch": f"{1:015d}-t", "seq": 0}}])
+async def test_who_claimed_what_never_comes_and_asks_anew_gets_a_snapshot_in_the_end(later: dict[str, Any]) -> None:
+    async with serving(heartbeat=0.1) as served, served.connect() as connection:
+        await frame(connection)
+        await subscribe(connection, since={"epoch": served.position.epoch, "seq": 10**15})
+        await subscribe(connection, **later)
+        assert (await frame(connection))["type"] == "snapshot"
+
+
 async def test_who_counts_gets_every_change_by_itself() -> None:
     async with serving() as served, served.connect() as connection:
         left = served.position
