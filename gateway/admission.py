@@ -80,8 +80,7 @@ class Admission:
 
     async def admit(self, connection: HTTPConnection) -> tuple[ApiKey, PbxView]:
         """Count it in, or raise Denial. Who is let in must be let :meth:`out` again."""
-        if self.draining:
-            raise Denial(503, "draining", 4200, "This gateway is shutting down.", {"Retry-After": "1"})
+        self._refuse_while_draining()
         origin, origins = connection.headers.get("origin"), self._settings.origins
         if origin is not None and origins is not None and origin not in origins:
             raise Denial(403, "origin_not_allowed", 4003, "The stream may not be opened from this page.")
@@ -101,8 +100,13 @@ class Admission:
             or self._per_key.total() >= self._settings.connections
         ):
             raise Denial(429, "too_many_connections", 4100, "There are too many connections.", {"Retry-After": "10"})
+        self._refuse_while_draining()  # which may have begun while its key was looked up
         self._per_key[key.digest] += 1
         return key, pbx
+
+    def _refuse_while_draining(self) -> None:
+        if self.draining:
+            raise Denial(503, "draining", 4200, "This gateway is shutting down.", {"Retry-After": "1"})
 
     def out(self, key: ApiKey) -> None:
         """It is gone."""

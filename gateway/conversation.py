@@ -11,6 +11,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any, Final
 
 import structlog
@@ -30,6 +31,10 @@ GONE: Final = 1006
 """Close code of one who went without a word, and to whom none can be said."""
 STALLED: Final = 4202
 """Close code of one who takes nothing."""
+CLOSE_WITHIN: Final = 2.0
+"""Seconds that a farewell may take to get out, before the connection is dropped."""
+_SLICE = 0.005
+"""Seconds for which one client is sent to without a break."""
 _log = structlog.get_logger(__name__)
 
 
@@ -208,9 +213,12 @@ class Conversation(ABC):
             self._writer = self._loop.create_task(self._write())
 
     async def _write(self) -> None:
+        until = perf_counter() + _SLICE
         try:
             while await self._send_next():
-                pass
+                if perf_counter() >= until:  # one who takes all at once, and has much to get, is not alone here
+                    await asyncio.sleep(0)
+                    until = perf_counter() + _SLICE
         except WebSocketDisconnect:
             self.end(GONE, "")
         except Farewell as farewell:

@@ -29,6 +29,8 @@ SIZE_LIMIT = 256 * 1024
 
 _SNAPSHOT_AGE = 1.0
 """Seconds for which a snapshot is given out, so that many who come at once share one, also in memory."""
+_SNAPSHOTS_KEPT = 64 * 1024 * 1024
+"""Bytes of all of them together, but for the last one: many who come at once may each want another view."""
 _HEAD = 256
 """Bytes kept for a frame's fields beside its entities."""
 _CHANGES_KEPT = 64
@@ -118,6 +120,11 @@ class Parts:
     position: Position
     messages: tuple[Message, ...]
 
+    @property
+    def size(self) -> int:
+        """Bytes of all parts."""
+        return sum(map(size, self.messages))
+
 
 class FrameCache:
     """The frames of one space. Not to be asked before ``history`` has a position.
@@ -130,7 +137,8 @@ class FrameCache:
         self._clock = clock
         self._changes: OrderedDict[tuple[View, Encoding, int, int], Message | None] = OrderedDict()
         self._changes_epoch: str | None = None
-        self._snapshots: dict[tuple[View, Encoding], tuple[float, Parts]] = {}
+        self._snapshots: OrderedDict[tuple[View, Encoding], tuple[float, Parts]] = OrderedDict()
+        self._snapshots_size = 0
 
     def heartbeat(self, encoding: Encoding, stale_since: str | None) -> Message:
         """A heartbeat at the position now."""
@@ -152,8 +160,8 @@ class FrameCache:
             self._changes_epoch = now.epoch
         key = (view, encoding, from_seq, to.seq)  # same_until follows from it
         if key not in self._changes:
-            changes = self._history.since(same_until)
-            delta = None if changes is None else view.delta(changes[: to.seq - same_until])
+            changes = self._history.since(same_until, to.seq)
+            delta = None if changes is None else view.delta(changes)
             self._changes[key] = None if delta is None else self._encode_change(delta, encoding, from_seq, to)
             if len(self._changes) > _CHANGES_KEPT:
                 self._changes.popitem(last=False)
@@ -167,23 +175,32 @@ class FrameCache:
         self.forget()
         kept = self._snapshots.get((view, encoding))
         if kept is not None and self._usable(kept[1].position, at_least):
+            self._snapshots.move_to_end((view, encoding))
             return kept[1]
         parts = self._encode_snapshot(view, encoding)
+        if kept is not None:
+            self._drop((view, encoding))
         self._snapshots[view, encoding] = (self._clock(), parts)
+        self._snapshots_size += parts.size
+        while self._snapshots_size > _SNAPSHOTS_KEPT and len(self._snapshots) > 1:
+            self._drop(next(iter(self._snapshots)))
         return parts
 
     def forget(self) -> None:
         """Let go of snapshots that are too old to give out."""
         oldest = self._clock() - _SNAPSHOT_AGE
         for key in [key for key, (at, _) in self._snapshots.items() if not oldest < at <= self._clock()]:
-            del self._snapshots[key]
+            self._drop(key)
+
+    def _drop(self, key: tuple[View, Encoding]) -> None:
+        self._snapshots_size -= self._snapshots.pop(key)[1].size
 
     def _usable(self, position: Position, at_least: int) -> bool:
         now = self._position()
         return (
             position.epoch == now.epoch
             and at_least <= position.seq <= now.seq
-            and (position == now or self._history.since(position.seq) is not None)
+            and (position == now or self._history.since(position.seq, position.seq) is not None)
         )
 
     def _encode_change(self, delta: Delta, encoding: Encoding, from_seq: int, to: Position) -> Message | None:

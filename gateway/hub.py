@@ -159,6 +159,8 @@ class Hub:
             # in_step, written out: a call more for each delivery is felt
             if line is not None and subscriber.merge and not (subscriber.snapshot_due or subscriber.resuming):
                 if subscriber.position is not told or subscriber.encoding is not encoding:
+                    if subscriber.position is now:  # told in this round already
+                        continue
                     if not line.ready:  # of those who can take nothing each is elsewhere: a frame for each is dear
                         subscriber.wake()
                         continue
@@ -171,7 +173,8 @@ class Hub:
                     subscriber.position = now
                     sent += 1
                     continue
-            subscriber.wake()
+            if subscriber.position is not now or subscriber.snapshot_due or subscriber.resuming:
+                subscriber.wake()
         if sent and told is not None and frame is not None:
             self._tally.written(track, told, len(frame), sent)
 
@@ -235,7 +238,7 @@ class Hub:
         subscriber.resuming = False
         if told is None or told.epoch != now.epoch or told.seq > now.seq:
             return self._snapshot(subscriber, now, 0, "epoch")
-        if self._history.since(told.seq) is None:
+        if self._history.since(told.seq, told.seq) is None:
             return self._snapshot(subscriber, now, 0, "log")
         subscriber.snapshot_due = False
         subscriber.heartbeat_due = subscriber.heartbeat_due or self._stale_since() is not None
@@ -249,8 +252,10 @@ class Hub:
         return (message,)
 
     def _snapshot(self, subscriber: Subscriber, now: Position, at_least: int, why: str) -> tuple[Message, ...]:
-        if at_least > now.seq:  # the client knows more than this gateway; its next change or heartbeat will be news
-            return ()
+        if at_least > now.seq:  # the client knows more than this gateway, or says so
+            if subscriber.patience:
+                return ()
+            at_least = now.seq
         parts = self._frames.snapshot(subscriber.view, subscriber.encoding, at_least)
         self.measures.snapshot(why, [size(message) for message in parts.messages])
         subscriber.snapshot_due = False
@@ -293,7 +298,8 @@ class Hub:
         told = subscriber.position
         subscriber.resuming = since is not None and (told is None or since >= told)
         if subscriber.resuming:
-            subscriber.position, subscriber.patience = since, PATIENCE
+            subscriber.position = since
+        subscriber.patience = PATIENCE
         subscriber.wake()
 
     def _exit(self, subscriber: Subscriber) -> None:

@@ -8,7 +8,7 @@ same, but not every gateway has one. What is no request is refused in the form t
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -16,6 +16,8 @@ from gateway.answers import refuse
 from gateway.errors import BadRequest
 from gateway.middleware import GUARDS
 
+TRANSPORT: Final = "callmon.transport"
+"""Where a request's scope has its connection's transport, among the extensions: for answers that go on for long."""
 WITHIN: Final = 30.0
 """Seconds from a connection's begin, or a request's first byte, to the request's last byte."""
 LONGEST_ADDRESS: Final = 65_535
@@ -66,6 +68,7 @@ class PunctualProtocol(HttpToolsProtocol):
         self._begun = self._in_head = True
         self._head = 0
         super().on_message_begin()
+        cast(dict[str, object], self.scope)["extensions"] = {TRANSPORT: self.transport}
 
     def on_headers_complete(self) -> None:
         """As in uvicorn."""

@@ -71,12 +71,20 @@ class Replica:
         self._log.append(change)
         return True
 
-    def since(self, seq: int) -> tuple[Change, ...] | None:
-        """The changes after ``seq`` of the present epoch, oldest first; None if the log does not reach back so far."""
+    def since(self, seq: int, to: int | None = None) -> tuple[Change, ...] | None:
+        """The changes after ``seq`` of the present epoch, oldest first; None if the log does not reach back so far.
+
+        ``to``: the last one's number, or what is left out if there is none; None: the newest. Few cost little, however
+        long ago they were.
+        """
         missing = None if self.position is None else self.position.seq - seq
         if missing is None or not 0 <= missing <= len(self._log):
             return None
-        return tuple(islice(reversed(self._log), missing))[::-1]
+        wanted = missing if to is None else max(0, min(missing, to - seq))
+        if wanted == missing:
+            return tuple(islice(reversed(self._log), missing))[::-1]
+        first = len(self._log) - missing
+        return tuple(self._log[at] for at in range(first, first + wanted))
 
     @property
     def log_length(self) -> int:

@@ -6,6 +6,7 @@ one. A client that takes nothing costs its socket's buffer; when it reads again 
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,10 +15,12 @@ import structlog
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from gateway.conversation import GONE, STALLED, Conversation, Farewell, Guest, Manners
+from gateway.conversation import CLOSE_WITHIN, GONE, STALLED, Conversation, Farewell, Guest, Manners
 from gateway.frames import Message, encode
 from gateway.messages import Subscribe, Watch
 from gateway.pbxview import PbxView
+from gateway.punctual import TRANSPORT
+from gateway.wsprotocol import keep_buffers_small
 from monitor.model.change import Position
 from monitor.model.wire import Malformed, from_json
 
@@ -31,7 +34,7 @@ _log = structlog.get_logger(__name__)
 class EventStream(Conversation):
     """One client's stream. ``last_event_id``: what its header says. ``clock``: POSIX seconds."""
 
-    __slots__ = ("_first", "_send")
+    __slots__ = ("_first", "_send", "_transport")
 
     def __init__(
         self,
@@ -46,11 +49,17 @@ class EventStream(Conversation):
         since = _position(last_event_id)
         self._first = replace(first, since=since) if isinstance(first, Subscribe) and since is not None else first
 
-    async def run(self, receive: Receive, send: Send) -> None:
-        """Send until the client goes or is sent away. Who is sent away is told when to come back."""
+    async def run(self, receive: Receive, send: Send, transport: asyncio.Transport | None = None) -> None:
+        """Send until the client goes or is sent away. Who is sent away is told when to come back.
+
+        ``transport``: the connection's, where the server lets us have it.
+        """
         self._send = send
+        self._transport = transport
+        if transport is not None:
+            keep_buffers_small(transport)
         farewell = await self._converse(self._begin(receive))
-        if farewell is not None and farewell.code not in (GONE, STALLED):
+        if farewell is not None and farewell.code != GONE:
             _log.info("events ended", pbx=self.pbx, key=self.guest.key_name, code=farewell.code)
             await self._say_farewell(farewell)
 
@@ -72,15 +81,21 @@ class EventStream(Conversation):
         await self._taking(self._send({"type": "http.response.body", "body": text.encode(), "more_body": True}))
 
     def _waiting(self) -> int:
-        return 0  # nobody tells
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     def _keep_back(self) -> None:
         """All of it is sent here."""
 
     async def _say_farewell(self, farewell: Farewell) -> None:
+        """End the answer; drop the connection if that does not get out, as nobody would wait for it to close."""
         retry = _retry(farewell.reason)
         text = f": {farewell.code}\n" + (f"retry: {retry}\n" if retry is not None else "") + "\n"
-        await self._send({"type": "http.response.body", "body": text.encode(), "more_body": False})
+        try:
+            async with asyncio.timeout(0 if farewell.code == STALLED else CLOSE_WITHIN):
+                await self._send({"type": "http.response.body", "body": text.encode(), "more_body": False})
+        except TimeoutError:
+            if self._transport is not None:
+                self._transport.abort()
 
 
 class EventsResponse(Response):
@@ -100,7 +115,10 @@ class EventsResponse(Response):
         ]
         try:
             await send({"type": "http.response.start", "status": 200, "headers": headers})
-            await self._stream.run(receive, send)
+            if scope["method"] == "HEAD":
+                await send({"type": "http.response.body", "body": b""})
+            else:
+                await self._stream.run(receive, send, scope.get("extensions", {}).get(TRANSPORT))
         finally:
             self._over()
 

@@ -2,7 +2,8 @@
 
 It follows the protocol's rules: a change is applied where it continues the position, overlap does no harm, a gap is
 repaired by subscribing again from there; two heartbeats' silence is answered with a ping, and a third with a new
-connection; it comes back with full-jitter back-off, unless the close code says not to, and resumes where it was.
+connection; it comes back with full-jitter back-off, unless the close code says not to or says when, and resumes where
+it was.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, Literal, TypeAlias
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.http11 import Response
 from websockets.typing import Subprotocol
 
 from gateway.frames import Encoding
@@ -30,6 +32,8 @@ Entities: TypeAlias = dict[str, dict[str, dict[str, Any]]]
 
 _BACKOFF_BASE = 0.1
 _BACKOFF_CAP = 10.0
+_LATER = 5.0
+"""Seconds, at least, until it comes back after a close code of 41xx."""
 _HANDSHAKE = 10.0
 _LARGEST_FRAME = 64 * 1024 * 1024
 _COME_BACK = {408, 425, 429}
@@ -102,6 +106,7 @@ class StreamClient:
         self._heartbeat = 5.0
         self._failures = 0
         self._retry_in: tuple[float, float] | None = None
+        self._later = False
         self._updates: AsyncGenerator[Update, None] | None = None
 
     def __aiter__(self) -> AsyncIterator[Update]:
@@ -132,7 +137,7 @@ class StreamClient:
                             self._failures = 0
                             yield update
             except InvalidStatus as error:
-                self._heed_status(error.response.status_code, error.response.body)
+                self._heed_refusal(error.response)
             except ConnectionClosed as error:
                 self._heed_close(error)
             except InvalidURI as error:
@@ -268,10 +273,11 @@ class StreamClient:
             kind, _position(frame), frame["server_time"], self.stale_since, self.state, upsert or {}, remove or {}
         )
 
-    def _heed_status(self, status: int, body: bytes | bytearray | None) -> None:
+    def _heed_refusal(self, response: Response) -> None:
+        status, after = response.status_code, response.headers.get("Retry-After", "")
         if 400 <= status < 500 and status not in _COME_BACK:
-            raise StreamRefused(status, _message(body))
-        self._retry_in = None
+            raise StreamRefused(status, _message(response.body))
+        self._retry_in = (float(after), 2 * float(after)) if after.isdecimal() else None
 
     def _heed_close(self, error: ConnectionClosed) -> None:
         code = error.rcvd.code if error.rcvd is not None else 1006
@@ -279,13 +285,14 @@ class StreamClient:
         if 4000 <= code < 4100:
             raise StreamRefused(code, reason)
         self._retry_in = _range(reason)
+        self._later = 4100 <= code < 4200
 
     def _delay(self) -> float:
-        if self._retry_in is not None:
-            delay = random.uniform(*self._retry_in)  # noqa: S311
-            self._retry_in = None
-            return delay
-        return random.uniform(0, min(_BACKOFF_CAP, _BACKOFF_BASE * 2 ** min(self._failures, 10)))  # noqa: S311
+        (retry_in, self._retry_in), (later, self._later) = (self._retry_in, None), (self._later, False)
+        if retry_in is not None:
+            return random.uniform(*retry_in)  # noqa: S311
+        jittered = random.uniform(0, min(_BACKOFF_CAP, _BACKOFF_BASE * 2 ** min(self._failures, 10)))  # noqa: S311
+        return _LATER + jittered if later else jittered
 
 
 def _position(frame: dict[str, Any]) -> Position:

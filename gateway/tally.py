@@ -37,9 +37,9 @@ class Tally:
 
     def why_none(self, seq: int) -> str:
         """Why there is no change from there, but a snapshot: a word of the measures."""
-        return "log" if self._history.since(seq) is None else "size"
+        return "log" if self._history.since(seq, seq) is None else "size"
 
     def _oldest(self, stretch: tuple[int, int] | None) -> float:
         """When the monitor heard of the first change after these positions; 0 if that is not known."""
-        changes = None if stretch is None else self._history.since(stretch[1])
+        changes = None if stretch is None else self._history.since(stretch[1], stretch[1] + 1)
         return changes[0].heard if changes else 0.0

@@ -12,6 +12,8 @@ from monitor.model.change import Position
 
 PATIENCE: Final = 2
 _TOUCHES_KEPT: Final = 4096
+_LOOKED_AT: Final = 64
+"""So many changes of the log are looked at for the first that touches a view, and so on."""
 _PORTION: Final = 64
 """So many are told between two looks at the clock."""
 
@@ -88,9 +90,10 @@ class Track:
         self._restart()
 
     def add(self, subscriber: Subscriber) -> None:
-        """One more."""
+        """One more; while others are still to be told, it is one of them, or it would take another's turn."""
         subscriber.at = len(self.subscribers)
         self.subscribers.append(subscriber)
+        self.left = self.left and self.left + 1
 
     def remove(self, subscriber: Subscriber) -> None:
         """One less; the last takes its place, and as it might be passed over so, all are looked at again."""
@@ -150,11 +153,15 @@ class Track:
 
     def _unwatched(self, seq: int) -> tuple[int, int] | None:
         """The same from the log, for a position from before the view was watched."""
-        changes = self._history.since(seq)
-        if changes is None:
-            return seq, seq
-        first = next((change.position.seq for change in changes if self.view.touched_by(change)), None)
-        return None if first is None else (seq, first - 1)
+        at = seq
+        while (changes := self._history.since(at, at + _LOOKED_AT)) is not None:
+            first = next((change.position.seq for change in changes if self.view.touched_by(change)), None)
+            if first is not None:
+                return seq, first - 1
+            if not changes:
+                return None
+            at = changes[-1].position.seq
+        return seq, seq
 
     def _restart(self) -> None:
         self._at = now = self._history.position

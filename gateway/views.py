@@ -31,8 +31,8 @@ class History(Protocol):
     def position(self) -> Position | None:
         """Where it is; None until a state was loaded."""
 
-    def since(self, seq: int) -> tuple[Change, ...] | None:
-        """The changes of the present epoch after ``seq``, up to now; None if the log does not reach back."""
+    def since(self, seq: int, to: int | None = None) -> tuple[Change, ...] | None:
+        """The changes of the present epoch after ``seq``, up to ``to`` or now; None if the log does not reach back."""
 
 
 class Filter(Protocol):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from time import perf_counter
 
 import structlog
 from msgspec import Raw
@@ -27,6 +28,8 @@ LEAST_PAUSE = 0.05
 """Seconds between two evaluations, at least."""
 _SHARE = 10.0
 """Evaluating takes at most one part in so many of the time."""
+_SLICE = 0.005
+"""Seconds for which it goes on without a break."""
 
 _log = structlog.get_logger(__name__)
 
@@ -156,16 +159,29 @@ class Watches:
                 self._beat()
                 continue
             self._moved.clear()
-            began = loop.time()
-            self.look()
-            await asyncio.sleep(max(LEAST_PAUSE, _SHARE * (loop.time() - began)))
+            spent = await self._look()
+            await asyncio.sleep(max(LEAST_PAUSE, _SHARE * spent))
 
-    def look(self) -> None:
-        """Evaluate what may have changed, and wake whom it concerns."""
+    async def _look(self) -> float:
+        """Evaluate what may have changed, and wake whom it concerns. The seconds that it took.
+
+        Only for a moment without a break: there may be thousands of questions.
+        """
+        spent, began = 0.0, perf_counter()
         for watched in list(self._watched.values()):
+            if self._watched.get(watched.question) is not watched:
+                continue  # nobody watches it any more
             if self._evaluate(watched):
                 for watcher in watched.watchers:
                     watcher.wake()
+            if (took := perf_counter() - began) >= _SLICE:
+                spent += took
+                await asyncio.sleep(0)
+                began = perf_counter()
+        self._tell_stale()
+        return spent + perf_counter() - began
+
+    def _tell_stale(self) -> None:
         if self._stale_since() != self._told_stale:
             self._told_stale = self._stale_since()
             self._beat()

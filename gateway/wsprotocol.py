@@ -13,7 +13,7 @@ import logging
 import os
 import socket
 import struct
-from asyncio import BaseTransport, Event, Future, Queue, Transport, get_running_loop
+from asyncio import BaseTransport, Event, Future, Queue, TimerHandle, Transport, get_running_loop
 from contextlib import suppress
 from typing import Any, cast
 
@@ -28,6 +28,8 @@ SEND_BUFFER = 64 * 1024
 MESSAGE_SIZE = 64 * 1024
 """Bytes: the most that a client may send in one message."""
 
+_LINGER = 15.0
+"""Seconds after its end, whoever made it, in which a connection must have taken what was still to be sent."""
 _TEXT, _BINARY = 0x80 | Opcode.TEXT, 0x80 | Opcode.BINARY
 
 _logger = logging.getLogger("gateway.websocket")
@@ -93,6 +95,17 @@ class Socket:
         self._transport.abort()
 
 
+def keep_buffers_small(transport: Transport) -> None:
+    """Have the transport call itself full as soon as anything waits in it, and the kernel take little."""
+    # uvloop's TLS transport counts "as much as" as too much, and would stop at nothing at all.
+    encrypted = transport.get_extra_info("ssl_object") is not None
+    transport.set_write_buffer_limits(high=int(encrypted), low=0)
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
+        with suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+
+
 def ready_made(message: str | bytes) -> bytes:
     """The message as one WebSocket frame of a server (RFC 6455, 5.2): text or binary, not masked, not compressed."""
     opcode, payload = (_TEXT, message.encode()) if isinstance(message, str) else (_BINARY, message)
@@ -116,17 +129,13 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         self.queue = cast(Queue[ASGIReceiveEvent], _Inbox())
         self._socket: Socket | None = None
         self._ending = False
+        self._lingering: TimerHandle | None = None
+        self._pong = b""
 
     def connection_made(self, transport: BaseTransport) -> None:
         """As in uvicorn, with small buffers."""
         super().connection_made(transport)
-        # uvloop's TLS transport counts "as much as" as too much, and would stop at nothing at all.
-        encrypted = transport.get_extra_info("ssl_object") is not None
-        self.transport.set_write_buffer_limits(high=int(encrypted), low=0)
-        sock = transport.get_extra_info("socket")
-        if sock is not None:
-            with suppress(OSError):
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        keep_buffers_small(self.transport)
 
     def handle_connect(self, event: Request) -> None:
         """As in uvicorn; the application, which starts after this, finds the extension in its scope."""
@@ -161,7 +170,25 @@ class StreamProtocol(WebSocketsSansIOProtocol):
     def resume_writing(self) -> None:
         """As in uvicorn."""
         super().resume_writing()
+        if self._pong and not self._ending:
+            self.transport.write(self._pong)
+        self._pong = b""
         self._open()
+
+    def handle_ping(self) -> None:
+        """As in uvicorn; but while anything waits to be sent, only the last ping is answered, after that.
+
+        RFC 6455, 5.5.3, allows it. Else the answers of one who pings and does not read would gather here.
+        """
+        if self.writable.is_set() or self.conn.close_sent is not None:
+            super().handle_ping()
+        elif pongs := self.conn.data_to_send():
+            self._pong = pongs[-1]
+
+    def handle_cont(self, event: Frame) -> None:
+        """As in uvicorn; but parts of a message in which nothing is are not kept, as no size would limit them."""
+        if event.data or event.fin:
+            super().handle_cont(event)
 
     def handle_close(self, event: Frame) -> None:
         """As in uvicorn."""
@@ -186,6 +213,8 @@ class StreamProtocol(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """As in uvicorn."""
         self._end()
+        if self._lingering is not None:
+            self._lingering.cancel()
         super().connection_lost(exc)
 
     def _open(self) -> None:
@@ -193,7 +222,9 @@ class StreamProtocol(WebSocketsSansIOProtocol):
             self._socket.open = self.handshake_complete and not self._ending and self.writable.is_set()
 
     def _end(self) -> None:
-        self._ending = True
+        if not self._ending:
+            self._ending = True
+            self._lingering = self.loop.call_later(_LINGER, self.transport.abort)
         if self._socket is not None:
             self._socket.open = False
 

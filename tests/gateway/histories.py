@@ -173,11 +173,12 @@ class Ledger:
         self.log = [*self.log, Change(self.position, START, edits)][-self.log_length :]
         self._remember()
 
-    def since(self, seq: int) -> tuple[Change, ...] | None:
+    def since(self, seq: int, to: int | None = None) -> tuple[Change, ...] | None:
         assert self.position is not None
         if seq > self.position.seq or seq < self.position.seq - len(self.log):
             return None
-        return tuple(change for change in self.log if change.position.seq > seq)
+        last = self.position.seq if to is None else to
+        return tuple(change for change in self.log if seq < change.position.seq <= last)
 
     def told_since(self, seq: int) -> tuple[Change, ...]:
         """The same where the log is known to reach back."""

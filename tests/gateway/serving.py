@@ -26,6 +26,7 @@ from gateway.auth import ApiKey, KeyTable, digest_of
 from gateway.frames import Encoding
 from gateway.live import Live
 from gateway.pbxview import PbxView, open_view
+from gateway.punctual import PunctualProtocol
 from gateway.tickets import Tickets
 from gateway.visibility import Limits
 from gateway.webapi import WebApi
@@ -163,7 +164,8 @@ async def serving(
     listener = socket.create_server(("127.0.0.1", port))
     web_api = WebApi({"main": view, "empty": empty}, keys, "1.2.3", clock)
     app = wrap(Starlette(routes=[*live.routes(), Route("/webapi/{address:path}", web_api)]))
-    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, **{**uvicorn_options(), **options}))
+    ours = {"http": PunctualProtocol, **uvicorn_options()}
+    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, **{**ours, **options}))
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(server.serve(sockets=[listener]))
         hubs = [tasks.create_task(hub.run()) for hub in (view.hub, view.book_hub, view.watches)]

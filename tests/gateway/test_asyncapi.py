@@ -143,6 +143,8 @@ async def test_what_the_stream_sends_is_what_the_document_says(subprotocol: str)
         holds(await frame_of(connection, "pong"), "pong")
         await say(connection, {"type": "shout"}, encoding)
         holds(await frame_of(connection, "error"), "error")
+        await say(connection, {"type": "subscribe", "query": "pbx.callsinfo.get"}, encoding)
+        holds(await frame_of(connection, "result"), "result")
 
 
 def test_every_encoding_stands_in_the_bindings() -> None:

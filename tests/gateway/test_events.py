@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 import pytest
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from websockets.exceptions import InvalidStatus
 
 from gateway.admission import LiveSettings
+from gateway.auth import ApiKey
 from gateway.conversation import Manners
+from gateway.punctual import PunctualProtocol
+from gateway.sse import EventStream
+from gateway.tickets import Tickets
 from gateway.watching import LEAST_PAUSE
+from gateway.wsprotocol import SEND_BUFFER
 from monitor.model.entities import TOPICS
 from tests.gateway import entities
 from tests.gateway.histories import Follower, plain
@@ -184,20 +191,58 @@ async def test_a_revoked_keys_events_end_and_a_drain_says_when_to_come_back() ->
                 assert (await client.get("/events?topics=calls", headers=READER)).status_code == 503
 
 
-async def test_one_who_reads_nothing_costs_a_buffer_and_is_dropped() -> None:
-    async with serving(LiveSettings(Manners(stall=1.0))) as served:
-        host, _, port = served.host.partition(":")
-        reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
-        writer.write(b"GET /webapi/events?topics=calls&key=reader-key HTTP/1.1\r\nHost: x\r\n\r\n")
-        await reader.readexactly(100)
-        async with asyncio.timeout(30):
-            number = 0
-            while len(served.live):
-                number += 1
-                legs = tuple(str(number % 900 + extension) for extension in range(100, 160))
-                served.put_all([("calls", str(n), entities.call(n, legs)) for n in range(20)])
-                await asyncio.sleep(0.005)
-        writer.close()
+@asynccontextmanager
+async def stuck(served: Served) -> AsyncIterator[EventStream]:
+    """One who subscribes and then reads nothing, once nothing more can be sent to it."""
+    host, _, port = served.host.partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
+    writer.write(b"GET /webapi/events?topics=calls&key=reader-key HTTP/1.1\r\nHost: x\r\n\r\n")
+    await reader.readexactly(100)
+    [stream] = served.live.sessions
+    assert isinstance(stream, EventStream)
+    try:
+        await busy_until(served, lambda: stream.blocked > 0)
+        yield stream
+    finally:
+        writer.transport.abort()
+
+
+async def busy_until(served: Served, true: Callable[[], bool]) -> None:
+    """So much goes on that whoever does not read is stuck."""
+    async with asyncio.timeout(60):
+        number = 0
+        while not true():
+            number += 1
+            legs = tuple(str(number % 900 + extension) for extension in range(100, 160))
+            served.put_all([("calls", str(n), entities.call(n, legs)) for n in range(20)])
+            await asyncio.sleep(0.001)
+
+
+async def test_one_who_reads_nothing_costs_a_small_buffer_and_is_dropped() -> None:
+    async with serving(LiveSettings(Manners(stall=0.2))) as served, stuck(served) as stream:
+        transport = stream._transport
+        assert transport is not None
+        sock = transport.get_extra_info("socket")
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 2 * SEND_BUFFER
+        await busy_until(served, lambda: not len(served.live))
+        assert stream.closed_with == 4202
+        assert transport.get_write_buffer_size() == 0, "it is not kept until the client reads, which it never does"
+
+
+@pytest.mark.parametrize("http_protocol", [PunctualProtocol, HttpToolsProtocol], ids=["ours", "the server's own"])
+async def test_one_who_reads_nothing_holds_up_no_drain(
+    http_protocol: type[HttpToolsProtocol], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.sse.CLOSE_WITHIN", 0.1)
+    async with serving(http=http_protocol) as served, stuck(served), asyncio.timeout(60):
+        await served.live.drain(0.0)
+
+
+async def test_the_head_of_events_is_an_answer_that_ends() -> None:
+    async with serving() as served, http(served) as client:
+        answer = await client.head("/events?topics=calls", headers=READER)
+        assert (answer.status_code, answer.content) == (200, b"")
+        assert len(served.live) == 0
 
 
 async def test_a_ticket_opens_one_stream_once() -> None:
@@ -214,6 +259,24 @@ async def test_a_ticket_opens_one_stream_once() -> None:
         by_address = (await client.post("/reader-key/ticket")).json()["ticket"]
         async with client.stream("GET", f"/events?topics=calls&ticket={by_address}") as response:
             assert (await Events(response).next())[1]["type"] == "hello"
+
+
+async def test_one_who_is_being_let_in_when_a_drain_begins_does_not_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, may_answer, take = asyncio.Event(), asyncio.Event(), Tickets.take
+
+    async def slow(tickets: Tickets, ticket: str) -> ApiKey:
+        asked.set()
+        await may_answer.wait()
+        return await take(tickets, ticket)
+
+    monkeypatch.setattr(Tickets, "take", slow)
+    async with serving() as served, http(served) as client, asyncio.timeout(60):
+        ticket = (await client.post("/ticket", headers=READER)).json()["ticket"]
+        coming = asyncio.create_task(client.get(f"/events?topics=calls&ticket={ticket}"))
+        await asked.wait()
+        await served.live.drain(0.0)
+        may_answer.set()
+        assert (await coming).status_code == 503
 
 
 async def test_a_ticket_is_nothing_to_whoever_reads_redis_and_ends_by_itself() -> None:

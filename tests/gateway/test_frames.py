@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.filters import EntityFilter
 from gateway.frames import SIZE_LIMIT, Encoding, ErrorFrame, FrameCache, Hello, Pong, encode
 from gateway.views import View
 from gateway.visibility import EVERYTHING
@@ -130,6 +131,29 @@ def test_a_snapshot_is_shared_for_a_second_though_the_position_moves_on_but_not_
     clock.now += 1.1
     ledger.put([("calls", "1", None)])
     assert frames.snapshot(ALL, "json", 0).position.seq == 2
+
+
+def test_many_who_come_at_once_with_a_view_of_their_own_each_do_not_fill_the_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ledger, clock = busy_ledger(100), Clock()
+    frames = FrameCache(ledger, clock)
+    one = frames.snapshot(ALL, "json", 0)
+    room = 3 * one.size + 100
+    monkeypatch.setattr("gateway.frames._SNAPSHOTS_KEPT", room)
+    for number in range(20):
+        own = View(frozenset(TOPICS), EVERYTHING, EntityFilter(call=frozenset({str(number)})))
+        frames.snapshot(own, "json", 0)
+        assert frames.snapshot(ALL, "json", 0) is one, "what is asked for again and again is kept"
+        assert sum(parts.size for _, parts in frames._snapshots.values()) == frames._snapshots_size <= room
+    ledger.put([("calls", "1", call(1))])
+    frames.snapshot(ALL, "json", 1)
+    assert sum(parts.size for _, parts in frames._snapshots.values()) == frames._snapshots_size <= room
+    clock.now += 2
+    frames.forget()
+    assert frames._snapshots_size == len(frames._snapshots) == 0
+    monkeypatch.setattr("gateway.frames._SNAPSHOTS_KEPT", 1)
+    assert frames.snapshot(ALL, "json", 0) is frames.snapshot(ALL, "json", 0), "the last one is shared however large"
 
 
 def test_a_shared_snapshot_is_not_given_out_where_no_change_leads_on_from_it() -> None:

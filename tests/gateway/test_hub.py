@@ -16,6 +16,7 @@ from gateway.hub import Hub
 from gateway.tracks import Subscriber
 from gateway.views import View
 from gateway.visibility import EVERYTHING, Limits, Visibility
+from monitor.model.change import Change
 from monitor.model.entities import TOPICS
 from tests.gateway.entities import START, call, extension, queue
 from tests.gateway.histories import Follower, Ledger, Put, decoded, plain, puts, views
@@ -471,3 +472,45 @@ async def test_what_changes_while_the_others_wait_to_be_told_reaches_everyone_wi
     while world.hub._turn is not None:  # noqa: ASYNC110 - the loop's own turns
         await asyncio.sleep(0)
     assert {follower.position for _, follower in places[:-1]} == {world.ledger.position}
+
+
+async def test_who_was_told_in_this_round_is_not_told_again_as_others_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.hub._SLICE", 0.0)
+    world = started()
+    places = [world.join(ALL, wired=True) for _ in range(300)]
+    for place in places:
+        world.read_all(place)
+    world.woken.clear()
+    world.put(("calls", "1", call(1)))
+    for _ in range(5):
+        assert world.hub._turn is not None, "it takes more than one turn to tell so many"
+        world.hub.leave(places.pop(0)[0])
+    while world.hub._turn is not None:  # noqa: ASYNC110 - the loop's own turns
+        await asyncio.sleep(0)
+    assert {follower.position for _, follower in places} == {world.ledger.position}
+    assert world.woken == []
+
+
+def test_what_one_who_counts_has_missed_is_not_gone_through_anew_for_each_change() -> None:
+    world = started()
+    place = world.join(ALL)
+    world.read_all(place)
+    since = place[0].position
+    for number in range(500):
+        world.ledger.put([("calls", "1", call(number))])
+    gone_through = 0
+    look = world.ledger.since
+
+    def counted(seq: int, to: int | None = None) -> tuple[Change, ...] | None:
+        nonlocal gone_through
+        changes = look(seq, to)
+        gone_through += len(changes or ())
+        return changes
+
+    world.ledger.since = counted  # type: ignore[method-assign]
+    counting = world.hub.subscribe(ALL, "json", lambda: None, since, merge=False)
+    taken = 0
+    while world.hub.take(counting):
+        taken += 1
+    assert taken == 500
+    assert gone_through < 500 * 100

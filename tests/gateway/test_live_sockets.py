@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import socket
 import struct
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -18,7 +20,7 @@ from websockets.exceptions import ConnectionClosed
 from gateway.admission import LiveSettings
 from gateway.conversation import Manners
 from gateway.session import Session
-from gateway.wsprotocol import SEND_BUFFER
+from gateway.wsprotocol import SEND_BUFFER, Socket, StreamProtocol
 from monitor.model.entities import TOPICS
 from monitor.model.wire import to_json, to_msgpack
 from tests.gateway.entities import call, extension
@@ -49,7 +51,11 @@ def big_change(number: int) -> list[tuple[str, str, Any]]:
 async def stuck(served: Served) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """A client that subscribes and then reads nothing: a socket on which nobody calls recv."""
     host, port = served.host.split(":")
-    reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
+    small = socket.socket()
+    small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    small.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(small, (host, int(port)))
+    reader, writer = await asyncio.open_connection(sock=small, limit=1024)
     writer.write(
         f"GET /webapi/reader-key/stream?topics={','.join(ALL_TOPICS)} HTTP/1.1\r\nHost: {served.host}\r\n"
         "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
@@ -58,6 +64,16 @@ async def stuck(served: Served) -> tuple[asyncio.StreamReader, asyncio.StreamWri
     await writer.drain()
     await reader.readuntil(b"\r\n\r\n")
     return reader, writer
+
+
+@asynccontextmanager
+async def stuck_for_now(served: Served) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """The same, gone afterwards."""
+    reader, writer = await stuck(served)
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
 
 
 def sessions(served: Served) -> list[Session]:
@@ -125,6 +141,87 @@ async def test_a_thousand_pings_of_one_who_reads_nothing_are_not_queued() -> Non
             assert session._socket is not None
             assert session._socket.pending < 512 * 1024
         writer.close()
+
+
+def client_frame(opcode: int, payload: bytes) -> bytes:
+    """A short frame of a client; its mask is zero."""
+    return bytes([opcode, 0x80 | len(payload), 0, 0, 0, 0]) + payload
+
+
+async def read_until(reader: asyncio.StreamReader, end: bytes) -> None:
+    """Read on, however much comes before it."""
+    tail = b""
+    async with asyncio.timeout(60):
+        while end not in tail:
+            data = await reader.read(65_536)
+            assert data, "the connection has ended"
+            tail = tail[-len(end) :] + data
+
+
+async def fill(served: Served) -> Socket:
+    """So much goes on that something waits in the socket of the one who is connected, and reads nothing."""
+    [session] = sessions(served)
+    assert session._socket is not None
+    number = 0
+    async with asyncio.timeout(60):
+        while not session.blocked:
+            number += 1
+            served.put_all(big_change(number))
+            await asyncio.sleep(0.001)
+    return session._socket
+
+
+@on_both_loops
+async def test_the_pings_of_one_who_reads_nothing_are_not_answered_but_for_the_last() -> None:
+    came, waiting, handle = 0, 0, StreamProtocol.handle_ping
+    all_came = asyncio.Event()
+
+    def watched(protocol: StreamProtocol) -> None:
+        nonlocal came, waiting
+        handle(protocol)
+        came, waiting = came + 1, max(waiting, protocol.transport.get_write_buffer_size())
+        if came > 10_000:
+            all_came.set()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StreamProtocol, "handle_ping", watched)
+        async with serving() as served, asyncio.timeout(60), stuck_for_now(served) as (reader, writer):
+            await fill(served)
+            writer.write(client_frame(0x89, b"x" * 125) * 10_000)
+            writer.write(client_frame(0x89, b"the last of them"))
+            await all_came.wait()
+            assert waiting < 512 * 1024, "they are 1.3 MB"
+            await read_until(reader, bytes([0x8A, 16]) + b"the last of them")
+
+
+@on_both_loops
+async def test_one_who_says_farewell_and_reads_nothing_does_not_stay() -> None:
+    lost, lose = asyncio.Event(), StreamProtocol.connection_lost
+
+    def watched(protocol: StreamProtocol, error: Exception | None) -> None:
+        lose(protocol, error)
+        lost.set()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StreamProtocol, "connection_lost", watched)
+        patch.setattr("gateway.wsprotocol._LINGER", 0.2)
+        async with serving() as served, asyncio.timeout(60), stuck_for_now(served) as (_, writer):
+            await fill(served)
+            writer.write(client_frame(0x88, struct.pack("!H", 1000)))
+            await lost.wait()
+
+
+@on_both_loops
+async def test_a_message_in_parts_is_one_message_however_many_are_empty() -> None:
+    async with serving() as served, asyncio.timeout(60), stuck_for_now(served) as (reader, writer):
+        await read_until(reader, b'"more":false}')
+        [protocol] = [one for one in gc.get_objects() if isinstance(one, StreamProtocol) and not one.disconnected]
+        writer.write(client_frame(0x01, b'{"type":"ping",') + client_frame(0x00, b"") * 10_000)
+        writer.write(client_frame(0x89, b"x"))
+        await read_until(reader, bytes([0x8A, 1]) + b"x")
+        assert len(protocol.frames) == 1
+        writer.write(client_frame(0x80, b'"at":7}'))
+        await read_until(reader, b'"at":7')
 
 
 def garbage(rng: random.Random) -> str | bytes:

@@ -119,6 +119,8 @@ def test_from_any_position_in_the_log_the_changes_since_lead_to_the_present(
         for missed in changes or ():
             model.apply(state, missed.edits)
         assert changes is None or state == replica.state
+        for to in range(len(history) + 2):
+            assert replica.since(seq, to) == (None if changes is None else changes[: max(0, to - seq)])
 
 
 def _copied(state: State) -> State:

@@ -9,6 +9,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 
 from gateway.answers import Answer
+from gateway.commands_table import command_named
+from gateway.visibility import EVERYTHING
 from gateway.watching import Question
 from monitor.model.change import Position
 from tests.gateway import entities
@@ -147,6 +149,15 @@ async def test_who_claims_what_never_comes_gets_a_snapshot_in_the_end() -> None:
         assert (await frame(connection))["type"] == "snapshot"
 
 
+@pytest.mark.parametrize("later", [{}, {"filter": {"ext": ["101"]}}, {"since": {"epoch": f"{1:015d}-t", "seq": 0}}])
+async def test_who_claimed_what_never_comes_and_asks_anew_gets_a_snapshot_in_the_end(later: dict[str, Any]) -> None:
+    async with serving(heartbeat=0.1) as served, served.connect() as connection:
+        await frame(connection)
+        await subscribe(connection, since={"epoch": served.position.epoch, "seq": 10**15})
+        await subscribe(connection, **later)
+        assert (await frame(connection))["type"] == "snapshot"
+
+
 async def test_who_counts_gets_every_change_by_itself() -> None:
     async with serving() as served, served.connect() as connection:
         left = served.position
@@ -267,6 +278,53 @@ async def test_a_watched_query_is_evaluated_once_for_all(monkeypatch: pytest.Mon
             assert (await frame(connection))["result"]["count"] == 1
             await connection.close()
     assert len(asked) == 2
+
+
+async def test_a_watched_query_that_fails_is_no_matter_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving() as served, served.connect() as failing, served.connect() as other:
+        ask = served.view.watches._ask
+
+        def fails(question: Question) -> Answer:
+            if question.command.name == "all.ext.get":
+                raise ZeroDivisionError
+            return ask(question)
+
+        monkeypatch.setattr(served.view.watches, "_ask", fails)
+        for connection, query in ((failing, "all.ext.get"), (other, "pbx.calls.get")):
+            await frame(connection)
+            await say(connection, {"type": "subscribe", "query": query})
+        assert (await frame(failing))["code"] == "internal"
+        assert (await frame(other))["result"] == {"result": 0}
+        for number in (1, 2):
+            served.put("calls", str(number), entities.call(number))
+            assert (await frame_of(other, "result"))["result"] == {"result": number}
+        await say(failing, {"type": "subscribe", "query": "pbx.calls.get"})
+        assert (await frame_of(failing, "result"))["result"] == {"result": 2}
+
+
+async def test_many_watched_queries_are_evaluated_without_holding_up_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.watching._SLICE", 0.0)
+    turns, evaluated_in = 0, set()
+    done = asyncio.Event()
+    async with serving() as served:
+        watches, ask = served.view.watches, served.view.watches._ask
+
+        def noted(question: Question) -> Answer:
+            evaluated_in.add(turns)
+            if len(evaluated_in) == 100:
+                done.set()
+            return ask(question)
+
+        command = command_named("ext.state.get")
+        for number in range(100):
+            question = Question(command, command.check([("num", str(number))]), EVERYTHING)
+            watches.watch(question, "json", lambda: None)
+        monkeypatch.setattr(watches, "_ask", noted)
+        served.put("calls", "1", entities.call(1))
+        async with asyncio.timeout(60):
+            while not done.is_set():
+                await asyncio.sleep(0)
+                turns += 1
 
 
 async def test_watchers_get_heartbeats_that_tell_when_nothing_is_heard() -> None:

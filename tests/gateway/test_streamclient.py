@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.server import Server, ServerConnection, serve
 
+from gateway.admission import LiveSettings
 from gateway.frames import Encoding
 from gateway.streamclient import StreamClient, StreamRefused, Update
 from monitor.model.change import Position
@@ -18,6 +19,7 @@ from monitor.model.wire import from_json, to_json
 from tests.gateway.entities import START, call, extension
 from tests.gateway.histories import plain
 from tests.gateway.serving import ALL_TOPICS, Served, serving
+from tests.system.stack import until
 
 Script = Callable[[ServerConnection], Awaitable[None]]
 EMPTY: dict[str, Any] = {"calls": {}}
@@ -223,3 +225,50 @@ async def test_what_is_no_frame_leads_to_a_new_connection(nonsense: str) -> None
     async with scripted(bad, good) as client:
         assert (await following(client, lambda _: True)).kind == "snapshot"
         assert client.reconnects == 1
+
+
+@pytest.fixture
+def delays(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """For how long it would have waited before it came back, each time; it does not wait."""
+    found: list[float] = []
+    delay = StreamClient._delay
+
+    def noted(client: StreamClient) -> float:
+        found.append(delay(client))
+        return 0.0
+
+    monkeypatch.setattr(StreamClient, "_delay", noted)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "least", "most"),
+    [
+        (4100, "", 5.0, 16.0),
+        (4103, "no state yet", 5.0, 16.0),
+        (4202, "", 0.0, 5.0),
+        (4200, '{"retry_in":[2,3]}', 2.0, 3.0),
+    ],
+)
+async def test_it_comes_back_when_the_close_code_says(
+    delays: list[float], code: int, reason: str, least: float, most: float
+) -> None:
+    async def sent_away(connection: ServerConnection) -> None:
+        await connection.close(code, reason)
+
+    async def well(connection: ServerConnection) -> None:
+        await snapshot(connection, 2, EMPTY)
+
+    async with scripted(sent_away, well) as client:
+        await following(client, lambda _: True)
+    assert len(delays) == 1
+    assert least <= delays[0] <= most
+
+
+async def test_it_comes_back_when_an_answer_to_its_handshake_says(delays: list[float]) -> None:
+    async with serving(LiveSettings(connections_per_key=1)) as served, client_of(served) as client:
+        async with served.connect():
+            refused = asyncio.create_task(following(client, lambda update: update.kind == "snapshot"))
+            await until(lambda: bool(delays))
+        await refused
+    assert all(10 <= delay <= 20 for delay in delays)
