@@ -51,6 +51,11 @@ class Device:
     device_id: str
     user_agent: str
 
+    @property
+    def on_desk(self) -> bool:
+        """Whether it is a desk phone, which a computer can tell to answer (uaCSTA)."""
+        return self.user_agent.startswith(("Yealink", "Fanvil"))
+
 
 class Directory:
     """All entities by Id, and look-ups by number."""
@@ -63,8 +68,10 @@ class Directory:
         self.trunks: dict[int, Entity] = {}
         self.groups: dict[int, Entity] = {}
         self.parkings: dict[int, Entity] = {}
+        self.faxes: dict[int, Entity] = {}
         self.service_principals: dict[int, Entity] = {}
         self.inbound_rules: dict[int, Entity] = {}
+        self.outbound_rules: dict[int, Entity] = {}
         self.did_numbers: dict[int, Entity] = {}
         self.book = Book()
         self.contacts = self.book.contacts
@@ -83,6 +90,7 @@ class Directory:
             "ivr": 700,
             "externalline": 10000,
             "parking": 7000,
+            "fax": 880,
         }
         self._system: dict[int, Entity] = {}
         self._by_number: dict[str, tuple[DnKind, Entity]] = {}
@@ -196,10 +204,10 @@ class Directory:
         self.groups[group["Id"]] = group
         return group
 
-    def add_rule(self, rule: Entity) -> Entity:
-        """Store an inbound rule under a new Id."""
+    def add_rule(self, rule: Entity, *, outbound: bool = False) -> Entity:
+        """Store an inbound rule, or an outbound one, under a new Id."""
         rule["Id"] = self._take_id()
-        self.inbound_rules[rule["Id"]] = rule
+        (self.outbound_rules if outbound else self.inbound_rules)[rule["Id"]] = rule
         return rule
 
     def add_did(self, number: str, trunk: str) -> Entity:
@@ -252,7 +260,7 @@ class Directory:
         user = self._by_number[number][1]
         self.update(user, {"IsRegistered": bool(self._devices[number])})
 
-    def add_system(self, number: str, kind: Literal["conference", "specialmenu", "fax"], name: str) -> None:
+    def add_system(self, number: str, kind: Literal["conference", "specialmenu"], name: str) -> None:
         """Add a DN of the system itself, which no collection lists."""
         self.add(kind, {"Id": 0, "Number": number, "Name": name, "IsRegistered": True, "Groups": []})
 
@@ -274,6 +282,7 @@ class Directory:
             "ivr": self.receptionists,
             "externalline": self.trunks,
             "parking": self.parkings,
+            "fax": self.faxes,
             "routepoint": self.service_principals,
         }
         return stores.get(kind, self._system)
@@ -293,7 +302,7 @@ def _dn(kind: DnKind, entity: Entity) -> Dn:
             name = entity["DisplayName"]
         case "externalline":
             name = entity["Gateway"]["Name"]
-        case "routepoint" | "parking":
+        case "routepoint" | "parking" | "fax":
             name = entity["Number"]
         case _:
             name = entity["Name"]

@@ -22,8 +22,6 @@ from monitor.simulator.truth import TruthEnded
 
 ENDED_KEPT: Final = 50_000
 """Ended calls that are remembered; the oldest are forgotten."""
-_TELEPHONES_WITH_CONTROL: Final = ("Yealink", "Fanvil")
-"""Desk phones that a computer can tell to answer (uaCSTA)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +233,7 @@ class Exchange:
         return [next((device for device in known if device.device_id == device_id), None)]
 
     def _attach(self, call: Call, leg: Leg, device: Device | None) -> None:
-        direct = device is not None and device.user_agent.startswith(_TELEPHONES_WITH_CONTROL)
+        direct = device is not None and device.on_desk
         part = Part(self._new_part(), _take_leg_id(call), device.device_id if device else "", direct)
         leg.parts.append(part)
         self._parts[part.id] = call
