@@ -45,7 +45,10 @@ class Dn:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A registered telephone or app of an extension. ``device_id`` is its SIP contact."""
+    """A registered telephone or app of an extension, or what stands for one at a route point.
+
+    ``device_id`` is its SIP contact.
+    """
 
     dn: str
     device_id: str
@@ -157,7 +160,7 @@ class Directory:
         return entity is not None and bool(entity.get("IsRegistered", True))
 
     def devices(self, number: str) -> list[Device]:
-        """An extension's devices: none, one or two."""
+        """An extension's devices: none, one or two. A route point's: one."""
         return list(self._devices.get(number, ()))
 
     def rules(self, trunk: str) -> list[Entity]:
@@ -195,6 +198,8 @@ class Directory:
         entity["Id"] = self._take_id()
         self._store(kind)[entity["Id"]] = entity
         self._by_number[number] = (kind, entity)
+        if kind == "routepoint":
+            self._devices[number] = (Device(number, f"sip:{number}@127.0.0.1:5060", "3CX Call Control"),)
         self._changed(number)
         return entity
 

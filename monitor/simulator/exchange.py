@@ -43,6 +43,26 @@ class ParticipantRemove:
 Event: TypeAlias = ParticipantUpsert | ParticipantRemove
 
 
+@dataclass(frozen=True, slots=True)
+class KeysPressed:
+    """Who is connected to a route point has pressed keys of his telephone."""
+
+    dn: str
+    participant_id: int
+    keys: str
+
+
+@dataclass(frozen=True, slots=True)
+class PromptPlayed:
+    """What a program played to a participant of its route point has been heard to the end."""
+
+    dn: str
+    participant_id: int
+
+
+Signal: TypeAlias = KeysPressed | PromptPlayed
+
+
 class Exchange:
     """Calls by id, legs by DN, participants by id. ``clock`` gives POSIX seconds."""
 
@@ -56,6 +76,7 @@ class Exchange:
         self._ended: deque[tuple[Call, TruthEnded]] = deque(maxlen=ENDED_KEPT)
         self._over: dict[int, Call] = {}
         self._listeners: list[Callable[[Event], None]] = []
+        self._signal_listeners: list[Callable[[Signal], None]] = []
         self._idle_listeners: list[Callable[[str], None]] = []
         self._idled: list[str] = []
         self._next_call = self._next_part = 1
@@ -65,6 +86,10 @@ class Exchange:
     def listen(self, callback: Callable[[Event], None]) -> None:
         """Have a callable told every event of every DN, in order, as it happens. It must not change calls."""
         self._listeners.append(callback)
+
+    def on_signal(self, callback: Callable[[Signal], None]) -> None:
+        """Have a callable told what a route point's participants do without changing: keys, and prompts that ended."""
+        self._signal_listeners.append(callback)
 
     def on_idle(self, callback: Callable[[str], None]) -> None:
         """Have a callable told the number of each DN that has left its last call. It must not change calls."""
@@ -225,7 +250,7 @@ class Exchange:
     # within
 
     def _devices(self, dn: Dn, device_id: str | None) -> list[Device | None]:
-        if dn.kind != "extension":
+        if dn.kind not in ("extension", "routepoint"):
             return [None]
         known = self.directory.devices(dn.number)
         if device_id is None:

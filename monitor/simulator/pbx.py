@@ -18,8 +18,10 @@ from monitor.simulator.app import make_app
 from monitor.simulator.callcontrol import CallControl, Visibility
 from monitor.simulator.faults import Faults
 from monitor.simulator.listening import Listener
+from monitor.simulator.scenarios import mix_with
 from monitor.simulator.seeding import make_directory
 from monitor.simulator.socket import BACKLOG, Sockets
+from monitor.simulator.streams import Streams
 from monitor.simulator.switchboard import Switchboard
 from monitor.simulator.switches import Switches
 from monitor.simulator.tls import Authority
@@ -45,6 +47,8 @@ class SimulatorSettings:
     calls: int | None = None
     """How many calls to make in total; None: without end."""
     traffic: bool = True
+    apps: float = 0.0
+    """Of a hundred calls, how many come to the API client's own route point."""
     tls: bool = False
     switches: Switches = field(default_factory=Switches)
     client_id: str = "callmon"
@@ -99,11 +103,20 @@ class SimulatedPbx:
             self._cut,
             settings.backlog,
         )
+        self._streams = Streams(self.switchboard)
         routes = xapi.routes(self.directory, self.switchboard, self.switches, time.time)
         self.web_client = WebClientService(self.directory)
         routes += self.web_client.routes()
         self._app = make_app(
-            self.directory, self.tokens, control, self.sockets, self.faults, self.switches, routes, self._cut
+            self.directory,
+            self.tokens,
+            control,
+            self.sockets,
+            self._streams,
+            self.faults,
+            self.switches,
+            routes,
+            self._cut,
         )
         self._running: asyncio.Task[None] | None = None
         self._stack = AsyncExitStack()
@@ -142,6 +155,7 @@ class SimulatedPbx:
         finally:
             self.faults.calm()
             self.sockets.clear()
+            self._streams.clear()
             await self._refuse()
             await self._stack.aclose()
 
@@ -156,6 +170,7 @@ class SimulatedPbx:
         self.tokens.restart()
         self.switchboard.restart()
         self.sockets.clear()
+        self._streams.clear()
         self.web_client.forget()
         await asyncio.sleep(down)
         left = None if self.traffic.limit is None else max(0, self.traffic.limit - self.traffic.stats.started)
@@ -176,7 +191,8 @@ class SimulatedPbx:
 
     def _make_traffic(self, seed: int, limit: int | None) -> Traffic:
         settings = self.settings
-        return Traffic(self.switchboard, self.directory, seed, settings.rate, settings.speed, limit=limit)
+        mix = mix_with(settings.apps)
+        return Traffic(self.switchboard, self.directory, seed, settings.rate, settings.speed, limit=limit, mix=mix)
 
     def _start_traffic(self) -> None:
         if self.settings.traffic:

@@ -118,6 +118,14 @@ def answered_or_not(scene: Scene, call: Call, *, answered: bool = True) -> Play:
     yield from talk(scene, call)
 
 
+def at_app(scene: Scene, call: Call) -> Play:
+    """Listen to a program at its route point, press keys, and hang up if it does nothing about it."""
+    for _ in range(scene.rng.randint(1, 3)):
+        yield scene.plan.menu
+        scene.board.press(call, str(scene.rng.randrange(10)))
+    yield from talk(scene, call)
+
+
 def pick_up(scene: Scene, call: Call) -> None:
     """One of the ringing phones is answered, at one of its devices."""
     ringing = call.ringing()

@@ -21,6 +21,7 @@ PartialProfiles: TypeAlias = Literal["replace", "merge"]
 ContactsMatch: TypeAlias = Literal["exact", "tail"]
 Secrets: TypeAlias = Literal["concealed", "shown"]
 TimeZoneId: TypeAlias = Literal["id", "iana", "windows"]
+RoutePoint: TypeAlias = Literal["connects", "rings"]
 GovernedLogin: TypeAlias = Literal["obeyed", "ignored"]
 
 
@@ -55,6 +56,9 @@ class Switches:
     attended: Attended = "move"
     """When an attended transfer completes, the target's participant moves to the first call (same id, other
     ``callid``), or goes and a new one comes."""
+    route_point: RoutePoint = "connects"
+    """What becomes of a call that reaches a route point: the PBX connects it at once, or it rings until the program
+    answers it."""
     failed_makecall: FailedMakecall = "status"
     """A makecall that fails answers with an HTTP status of failure, or with 200 and no ``result``."""
     partial_profiles: PartialProfiles = "replace"
