@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from monitor.simulator import web_login
 from monitor.simulator.callcontrol import Answer, CallControl
 from monitor.simulator.directory import Directory
 from monitor.simulator.faults import Faults
@@ -20,6 +21,7 @@ from monitor.simulator.socket import Sockets
 from monitor.simulator.streams import Streams
 from monitor.simulator.switches import Switches
 from monitor.simulator.tokens import GrantRefused, Tokens
+from monitor.simulator.web_login import COOKIE
 
 _LARGEST_BODY: Final = 64 * 1024
 """Bytes of a Call Control request or a form; 413 beyond."""
@@ -48,6 +50,7 @@ def make_app(
         Route("/callcontrol", endpoint),
         WebSocketRoute("/callcontrol/ws", _SocketEndpoint(sockets)),
         Route("/connect/token", _token_endpoint(tokens), methods=["POST"], max_body_size=_LARGEST_BODY),
+        *web_login.routes(tokens),
         *others,
     ]
     return Gate(Starlette(routes=routes), directory, tokens, faults, switches, cut)
@@ -97,7 +100,7 @@ def _token_endpoint(tokens: Tokens) -> Callable[[Request], Awaitable[Response]]:
         async with request.form(max_files=0, max_fields=20) as form:
             fields = {name: value for name, value in form.items() if isinstance(value, str)}
         try:
-            return _json(tokens.grant(fields), 200)
+            return _json(tokens.grant(fields, request.cookies.get(COOKIE, "")), 200)
         except GrantRefused as refused:
             return _json({"error": refused.error, "error_description": str(refused)}, refused.status)
 

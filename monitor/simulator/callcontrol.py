@@ -57,7 +57,10 @@ class _Refused(Exception):
 
 
 class Visibility:
-    """Which DNs an API client may see: its own route point and its peers. Remembered until the directory changes."""
+    """Which DNs an API client may see: its own route point and its peers; a person sees his extension.
+
+    Remembered until the directory changes.
+    """
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
@@ -183,7 +186,7 @@ class CallControl:
         view = self._switchboard.participant(dn.number, _number(participant_id))
         if view is None:
             raise _Refused(404)
-        if dn.number != client_id:
+        if dn.number != client_id or dn.kind != "routepoint":
             raise _Refused(403)
         if view.status != "Connected":
             raise _Refused(424)

@@ -218,11 +218,14 @@ class SimulatedPbx:
 
 
 async def simulate(settings: SimulatorSettings, say: Callable[[str], None]) -> None:
-    """Run until cancelled; ``say`` is given the lines to print: address, client id, secret, and whom to trust."""
+    """Run until cancelled; ``say`` is given the lines to print: address, credentials, and whom to trust."""
     async with SimulatedPbx(settings) as pbx:
         say(f"Simulated 3CX v20 ({pbx.directory.version}) at {pbx.url}")
         say(f"client id:     {pbx.client_id}")
         say(f"client secret: {pbx.client_secret}")
+        admin = pbx.directory.entity(pbx.directory.operator)
+        if admin is not None:
+            say(f"web client:    extension {admin['Number']}, password {admin['AccessPassword']}")
         if pbx.ca_file is not None:
             say(f"CA file:       {pbx.ca_file}")
         await asyncio.Event().wait()

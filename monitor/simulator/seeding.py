@@ -2,8 +2,8 @@
 
 Numbers: extensions from 100 (from 1000 if they do not fit below), queues from 800 (8000), ring groups 600 and 601, IVRs
 700 and 701, fax 991, trunks 10000 (several DIDs, a rule for each), 10001 (exactly one rule), 10002 (none), conference
-990, special menu 999 (voicemail), parking place 7990. Names are of many kinds on purpose: Cyrillic, umlauts, commas,
-digits, long ones, single ones.
+990, special menu 999 (voicemail), parking place 7990. The first extension is the operator's, who owns the system. Names
+are of many kinds on purpose: Cyrillic, umlauts, commas, digits, long ones, single ones.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ def _add_user(directory: Directory, rng: random.Random, number: str, position: i
         QueueStatus="LoggedOut" if position % 13 == 11 else "LoggedIn",
         CurrentProfileName=templates.PROFILES[1 + position // 19 % 4] if position % 19 == 17 else "Available",
         PrimaryGroupId=department,
-        Groups=[membership(department)],
+        Groups=[membership(department, "users" if position else "system_owners")],
     )
     directory.add("extension", user)
     directory.set_devices(number, _devices(rng, number, position))
