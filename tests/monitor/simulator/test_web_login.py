@@ -12,9 +12,10 @@ import jwt
 import pytest
 
 from monitor import webproto
+from monitor.simulator import tokens as token_rules
 from monitor.simulator.tokens import GrantRefused
 from tests.monitor.simulator.api_client import PATIENCE, QUIET, ApiClient, Reply, running
-from tests.monitor.simulator.test_tokens import make
+from tests.monitor.simulator.test_tokens import make, mint
 from tests.monitor.simulator.test_webclient import SESSION, command, words
 
 LOGIN = "/webclient/api/Login/GetAccessToken"
@@ -157,6 +158,18 @@ def test_a_refresh_token_lives_sixty_days_and_survives_a_restart() -> None:
         tokens.grant(again)
 
 
+def test_the_oldest_of_too_many_tokens_is_forgotten_but_no_api_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(token_rules, "_MOST", 3)
+    tokens, _ = make()
+    ours = mint(tokens)
+    user = tokens._directory.entity("100")
+    assert user is not None
+    granted = [tokens.log_in("100", user["AccessPassword"]) for _ in range(5)]
+    alive = [one is not None and tokens.principal(str(one["access_token"])) is not None for one in granted]
+    assert alive == [False, False, True, True, True]
+    assert tokens.principal(ours) is not None
+
+
 async def test_a_person_needs_no_licence_for_the_web_client_but_for_the_apis() -> None:
     async with running(settings=replace(QUIET, licence="professional")) as client:
         client.token = ""
@@ -197,9 +210,8 @@ async def test_the_web_clients_socket_tells_of_logins_asked_for_and_changed(clie
         assert await heard(socket) == webproto.decode(answer.json)
         await command(client, key, webproto.set_queue_status(queue["Id"], agent["Id"], logged_in=False))
         told = (await heard(socket)).queues_info.queues
-        rows = {
-            row.extension: row.logged_in for one in told if one.number == queue["Number"] for row in one.agents.items
-        }
+        (changed,) = [one for one in told if one.number == queue["Number"]]
+        rows = {row.extension: row.logged_in for row in changed.agents.items}
         assert rows[agent["Number"]] == 0
         assert sum(rows.values()) == len(rows) - 1
 
