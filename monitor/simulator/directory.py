@@ -10,54 +10,16 @@ through the methods, which keep look-ups and references right.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal
 
+from monitor.simulator.dns import Device, Dn, DnKind
 from monitor.simulator.logins import QueueLogins, takes_calls
 from monitor.simulator.xapi_book import Book
 from monitor.simulator.xapi_templates import Entity
 
-DnKind: TypeAlias = Literal[
-    "extension",
-    "queue",
-    "ringgroup",
-    "ivr",
-    "externalline",
-    "routepoint",
-    "conference",
-    "specialmenu",
-    "parking",
-    "fax",
-]
+__all__ = ["Device", "Directory", "Dn", "DnKind"]
 
 _REFERENCES: Final = {"queue": ("Agents", "Managers"), "ringgroup": ("Members",), "routepoint": ("Peers",)}
-
-
-@dataclass(frozen=True, slots=True)
-class Dn:
-    """A number of the PBX. ``name`` as the PBX shows it; an extension's is ``Last, First``."""
-
-    number: str
-    kind: DnKind
-    name: str
-    id: int
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """A registered telephone or app of an extension, or what stands for one at a route point.
-
-    ``device_id`` is its SIP contact.
-    """
-
-    dn: str
-    device_id: str
-    user_agent: str
-
-    @property
-    def on_desk(self) -> bool:
-        """Whether it is a desk phone, which a computer can tell to answer (uaCSTA)."""
-        return self.user_agent.startswith(("Yealink", "Fanvil"))
 
 
 class Directory:
@@ -80,7 +42,7 @@ class Directory:
         self.contacts = self.book.contacts
         self.secrets: dict[str, str] = {}
         """Secrets that were generated for API clients, by client id."""
-        self.version = "20.0.8.1109"
+        self.version = "20.0.10.1"
         self.fqdn = "pbx.example.com"
         self.max_calls = 512
         self.dial_codes: Entity = {}

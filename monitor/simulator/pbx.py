@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from monitor.simulator import xapi
 from monitor.simulator.app import make_app
@@ -28,6 +28,9 @@ from monitor.simulator.tls import Authority
 from monitor.simulator.tokens import Licence, Tokens
 from monitor.simulator.traffic import Traffic
 from monitor.simulator.webclient import WebClientService
+
+_LAST_IN_MINUTES: Final = "20.0.8.1109"
+"""A build that still tells of minutes in ``expires_in``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,8 @@ class SimulatedPbx:
             self.switches.monitored,
         )
         self.directory.secrets[self.client_id] = self.client_secret
+        if self.switches.expires_in == "minutes":
+            self.directory.version = _LAST_IN_MINUTES
         client = self.directory.entity(self.client_id)
         if client is not None:
             self.directory.update(client, {"MyPhoneEnabled": settings.web_client})

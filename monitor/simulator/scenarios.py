@@ -86,6 +86,9 @@ def mix_with(apps: float) -> Mapping[Kind, float]:
 _FROM_BOOK = 0.4
 """Share of outside parties who are in the address book."""
 _BOOK_SAMPLE = 500
+_SHOWN_TO_HIDDEN = 25
+"""Of so many callers from outside one hides his number."""
+ANONYMOUS: Final = "anonymous"
 _DIGITS = frozenset("+0123456789")
 
 
@@ -114,6 +117,11 @@ class Plan:
     """How many times a queue rings in vain first."""
     seed: int
     """For choices on the way, such as which of several phones is picked up."""
+
+    @property
+    def caller(self) -> str:
+        """The number that a caller from outside presents; a few hide theirs."""
+        return ANONYMOUS if self.seed % _SHOWN_TO_HIDDEN == 0 else self.outside[0]
 
 
 class Planner:

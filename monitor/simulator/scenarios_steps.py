@@ -27,7 +27,7 @@ def line(scene: Scene, target: str) -> Line:
 
 def arrive(scene: Scene, line: Line) -> _Made:
     """A call comes in."""
-    call = scene.begin(scene.board.arrive(line.trunk, scene.plan.outside[0], line.did, line.rule))
+    call = scene.begin(scene.board.arrive(line.trunk, scene.plan.caller, line.did, line.rule))
     yield _MOMENT
     return call
 

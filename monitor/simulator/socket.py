@@ -5,11 +5,11 @@ Rules:
 - The token is looked at when the socket opens. At its expiry the socket closes with 1001 or stays, as the switch says;
   a token renewed meanwhile changes nothing.
 - An event names an entity and says no more: ``attached_data`` is null unless the switch fills it, or keys were pressed
-  at the client's route point (type 2); type 3 says that a prompt played there has ended. A client gets those
-  of the DNs that it may see, in the order in which they happened. There is no replay.
+  at the client's route point (type 2); type 3 says that a prompt played there has ended. A client gets those of the DNs
+  that it may see, in the order in which they happened. There is no replay.
 - Every message has a ``sequence``, counted as the switch says. Every second Upsert comes twice where the switch is on.
-- A request ``{"RequestID", "Path", "RequestData"}`` is answered by a message of type 4 among the events. What is no
-  such request is ignored.
+- A request ``{"RequestID", "Path", "RequestData"}``, in whatever case, is answered by a message of type 4 among the
+  events. What is no such request is ignored.
 - A client that does not read may fall ``backlog`` messages behind; then its connection is cut without a word.
 """
 
@@ -36,12 +36,6 @@ UPSERT, REMOVE, KEYS, PLAYED, RESPONSE = 0, 1, 2, 3, 4
 _GOING_AWAY: Final = 1001
 
 _encode = msgspec.json.Encoder().encode
-
-
-class _Request(msgspec.Struct, rename="pascal"):
-    request_id: str = msgspec.field(name="RequestID", default="")
-    path: str = ""
-    request_data: msgspec.Raw = msgspec.Raw(b"null")
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,22 +169,18 @@ class Sockets:
 
     def _respond(self, session: _Session, message: bytes) -> None:
         try:
-            request = msgspec.json.decode(message, type=_Request)
-            body = _body(request.request_data)
+            request_id, path, body = _request(message)
         except msgspec.MsgspecError:
             return
-        if request.path.startswith("/callcontrol"):
-            answer = self._control.ask(session.client_id, request.path, body)
-        else:
-            answer = Answer(404)
+        answer = self._control.ask(session.client_id, path, body) if path.startswith("/callcontrol") else Answer(404)
         data = {
-            "RequestID": request.request_id,
-            "Path": request.path,
+            "RequestID": request_id,
+            "Path": path,
             "StatusCode": answer.status,
             "Response": answer.payload,
         }
         self._count += 1
-        self._send(session, _encode({"event_type": RESPONSE, "entity": request.path, "attached_data": data}))
+        self._send(session, _encode({"event_type": RESPONSE, "entity": path, "attached_data": data}))
 
     # ends
 
@@ -244,6 +234,15 @@ class _Session:
                     return
                 await self._send({"type": "websocket.send", "text": message})
             self._filled.clear()
+
+
+def _request(message: bytes) -> tuple[str, str, bytes]:
+    """Id, path and body of a request; names in any case, as .NET reads them. Raises MsgspecError if it is none."""
+    given = msgspec.json.decode(message, type=dict[str, msgspec.Raw])
+    fields = {name.lower(): value for name, value in given.items()}
+    request_id = msgspec.json.decode(fields.get("requestid", b'""'), type=str)
+    path = msgspec.json.decode(fields.get("path", b'""'), type=str)
+    return request_id, path, _body(fields.get("requestdata", msgspec.Raw(b"null")))
 
 
 def _body(data: msgspec.Raw) -> bytes:

@@ -6,8 +6,11 @@ code that follows it must be right under all of them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from typing import Literal, TypeAlias
+
+import msgspec
 
 Monitored: TypeAlias = Literal["extensions", "all", "half"]
 Sequence: TypeAlias = Literal["connection", "process", "gaps"]
@@ -73,3 +76,19 @@ class Switches:
     """What OfficeHours' TimeZoneId is: an Id of Defs/TimeZones, or that row's IanaName or WindowsName."""
     latency: float = 0.0
     """Seconds by which every HTTP answer is delayed."""
+
+
+def positions(texts: Iterable[str]) -> Switches:
+    """Switches in the positions that texts such as ``expires_in=minutes`` name, the others at their default.
+
+    Latency is none of them. Raises ValueError, which says what there is.
+    """
+    pairs = [text.partition("=") for text in texts]
+    known = [switch.name for switch in fields(Switches) if switch.name != "latency"]
+    for name, equals, _ in pairs:
+        if not equals or name not in known:
+            raise ValueError(f"{name!r} is no switch; write NAME=POSITION, with one of {', '.join(known)}")
+    try:
+        return msgspec.convert({name: position for name, _, position in pairs}, Switches, strict=False)
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from error

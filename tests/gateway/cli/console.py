@@ -15,6 +15,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 WITHIN = 60.0
 """Seconds: generous, as the machines are shared."""
+LONGEST_LINE = 2**24
+"""Bytes: a whole snapshot may be one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ async def _started(*arguments: str, **environment: str) -> asyncio.subprocess.Pr
         stderr=asyncio.subprocess.PIPE,
         cwd=ROOT,
         env=os.environ | {"COLUMNS": "200"} | environment,
+        limit=LONGEST_LINE,
     )
 
 

@@ -19,7 +19,7 @@ import pytest_asyncio
 
 from gateway.cli.demo import has_screen
 from tests.bus import RealBus, real_bus, until
-from tests.gateway.cli.console import ROOT, WITHIN, callmon, free_port, running
+from tests.gateway.cli.console import LONGEST_LINE, ROOT, WITHIN, callmon, free_port, running
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +200,7 @@ async def test_the_demos_lines_work_when_they_are_pasted() -> None:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
+            limit=LONGEST_LINE,
         )
         assert process.stdout is not None
         async with asyncio.timeout(WITHIN):
@@ -247,6 +248,7 @@ def test_a_browser_is_opened_unasked_where_somebody_sees_it(
         (("gateway",), "no [[pbx]] section"),
         (("monitor",), "nothing to watch"),
         (("simulate", "--latency", "soon"), "write 50ms"),
+        (("simulate", "--switch", "colour=red"), "is no switch"),
         (("key", "new", "--name", "x", "--scopes", "root"), "not a scope"),
         (("key", "new", "--name", "x", "--networks", "here"), "192.0.2.0/24"),
         (("audit",), "no state_dir"),
