@@ -1,8 +1,9 @@
 """The Caller and Callee texts of XAPI's ActiveCalls, read back into DNs, numbers and names. Pure.
 
 Forms seen (reports of live systems): ``100 Smith, John`` · ``10000 skyetel (+15153182968)`` (trunk's DN, its name, the
-outside number) · ``800 Sales`` · ``Nick Sample (001231234)`` · ``+4912341234`` · ``(100)`` · ``112 113 (100)``.
-Names may hold digits, commas and any script, so the directory decides what a leading number is.
+outside number; ``anonymous`` if it is hidden) · ``800 Sales`` · ``Nick Sample (001231234)`` · ``+4912341234`` ·
+``(100)`` · ``112 113 (100)``. Names may hold digits, commas and any script, so the directory decides what a leading
+number is.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 
 from monitor.model.entities import DnType
 
-_TRAILING = re.compile(r"\s*\(([+*#]?\d[\d*#]*)\)$")
+_TRAILING = re.compile(r"\s*\(([+*#]?\d[\d*#]*|[Aa]nonymous)\)$")
 _LEADING = re.compile(r"^([+*#]?\d[\d*#]*)(?:\s+|$)")
 _JOINT = re.compile(r",\s*(?=[+*#]?\d[\d*#]*(?:\s|$))")
 

@@ -88,10 +88,21 @@ def simulate(
     seed: Seed = 42,
     tls: Annotated[bool, typer.Option("--tls", help="Serve https and wss, with a certificate of its making.")] = False,
     latency: Annotated[str, typer.Option(help="Delay of every answer, such as 50ms.")] = "0ms",
+    traffic: Annotated[bool, typer.Option(help="Whether calls are made of themselves.")] = True,
+    apps: Annotated[
+        float, typer.Option(min=0, max=99, help="Of a hundred calls, how many come to the client's own route point.")
+    ] = 0.0,
+    token_lifetime: Annotated[float, typer.Option(min=1, help="Seconds that a token lives.")] = 3600.0,
+    switch: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=POSITION", help="What is not known of the real 3CX, such as expires_in=minutes; several."
+        ),
+    ] = None,
     client_id: str = "callmon",
     client_secret: Annotated[str | None, typer.Option(help="Made up if not given.", show_default=False)] = None,
 ) -> None:
-    """Run a simulated 3CX v20 alone; prints its address, client id and secret."""
+    """Run a simulated 3CX v20 alone; prints its address, a client id with its secret, and a login of a person."""
     _run(
         processes.simulate(
             host=host,
@@ -103,6 +114,10 @@ def simulate(
             seed=seed,
             tls=tls,
             latency=latency,
+            traffic=traffic,
+            apps=apps,
+            token_lifetime=token_lifetime,
+            switches=switch or [],
             client_id=client_id,
             client_secret=client_secret,
         )

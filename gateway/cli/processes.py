@@ -22,7 +22,7 @@ from monitor.config import MonitorSettings
 from monitor.errors import ConfigError
 from monitor.servers import Servers
 from monitor.simulator import pbx as simulated
-from monitor.simulator.switches import Switches
+from monitor.simulator.switches import positions
 
 _log = structlog.get_logger(__name__)
 
@@ -93,11 +93,15 @@ def _serving(address: str) -> None:
     notify.ready(f"serving {address}")
 
 
-async def simulate(*, latency: str, **settings: object) -> None:
+async def simulate(*, latency: str, switches: list[str], **settings: object) -> None:
     """Until cancelled; prints what a client needs to know. Raises ConfigError."""
     logs.configure("warning", "human")
     made = simulated.SimulatorSettings(**settings)  # type: ignore[arg-type]  # the command's options bear its names
-    await simulated.simulate(replace(made, switches=Switches(latency=_seconds(latency))), print)
+    try:
+        chosen = positions(switches)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    await simulated.simulate(replace(made, switches=replace(chosen, latency=_seconds(latency))), print)
 
 
 def _seconds(text: str) -> float:

@@ -12,13 +12,16 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from monitor.simulator import web_login
 from monitor.simulator.callcontrol import Answer, CallControl
 from monitor.simulator.directory import Directory
 from monitor.simulator.faults import Faults
 from monitor.simulator.gate import Gate
 from monitor.simulator.socket import Sockets
+from monitor.simulator.streams import Streams
 from monitor.simulator.switches import Switches
 from monitor.simulator.tokens import GrantRefused, Tokens
+from monitor.simulator.web_login import COOKIE
 
 _LARGEST_BODY: Final = 64 * 1024
 """Bytes of a Call Control request or a form; 413 beyond."""
@@ -31,6 +34,7 @@ def make_app(
     tokens: Tokens,
     control: CallControl,
     sockets: Sockets,
+    streams: Streams,
     faults: Faults,
     switches: Switches,
     others: Sequence[BaseRoute],
@@ -40,12 +44,13 @@ def make_app(
 
     ``cut``: ends the connection of a client's address without a word.
     """
-    endpoint = _CallControlEndpoint(control)
+    endpoint = _CallControlEndpoint(control, streams)
     routes: list[BaseRoute] = [
         Route("/callcontrol/{path:path}", endpoint),
         Route("/callcontrol", endpoint),
         WebSocketRoute("/callcontrol/ws", _SocketEndpoint(sockets)),
         Route("/connect/token", _token_endpoint(tokens), methods=["POST"], max_body_size=_LARGEST_BODY),
+        *web_login.routes(tokens),
         *others,
     ]
     return Gate(Starlette(routes=routes), directory, tokens, faults, switches, cut)
@@ -54,16 +59,26 @@ def make_app(
 class _CallControlEndpoint:
     """Bare ASGI: an event is followed by a read, hundreds a second."""
 
-    def __init__(self, control: CallControl) -> None:
-        self._control = control
+    def __init__(self, control: CallControl, streams: Streams) -> None:
+        self._control, self._streams = control, streams
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = b"" if scope["method"] == "GET" else await _body(receive)
-        if body is None:
-            answer = Answer(413)
-        else:
-            client_id = scope["state"]["principal"].client_id
-            answer = self._control.answer(client_id, scope["method"], scope["raw_path"].decode("latin-1"), body)
+        client_id, method = scope["state"]["principal"].client_id, scope["method"]
+        path = scope["raw_path"].decode("latin-1")
+        if path.endswith("/stream"):
+            found = self._control.stream(client_id, method, path)
+            if isinstance(found, Answer):
+                await self._answer(found, send)
+            elif method == "GET":
+                await self._streams.listen(found[1], receive, send)
+            else:
+                await self._streams.play(*found, receive, send)
+            return
+        body = b"" if method == "GET" else await _body(receive)
+        await self._answer(Answer(413) if body is None else self._control.answer(client_id, method, path, body), send)
+
+    @staticmethod
+    async def _answer(answer: Answer, send: Send) -> None:
         content = b"" if answer.payload is None else _encode(answer.payload)
         headers = [(b"content-length", b"%d" % len(content))]
         if content:
@@ -85,7 +100,7 @@ def _token_endpoint(tokens: Tokens) -> Callable[[Request], Awaitable[Response]]:
         async with request.form(max_files=0, max_fields=20) as form:
             fields = {name: value for name, value in form.items() if isinstance(value, str)}
         try:
-            return _json(tokens.grant(fields), 200)
+            return _json(tokens.grant(fields, request.cookies.get(COOKIE, "")), 200)
         except GrantRefused as refused:
             return _json({"error": refused.error, "error_description": str(refused)}, refused.status)
 

@@ -8,7 +8,8 @@ Rules:
   rings the DN first.
 - A request that fails says so in a CallControlResult, with status 422 (404 if its subject is gone), or with 200 and no
   ``result`` where the switch says so.
-- There is no audio: a participant's stream answers 403 unless it is the route point's own, and that one 424.
+- Audio flows at the client's own route point (:mod:`monitor.simulator.streams`): a participant's stream answers 403 if
+  it is another DN's, 424 before it is connected.
 """
 
 from __future__ import annotations
@@ -56,7 +57,10 @@ class _Refused(Exception):
 
 
 class Visibility:
-    """Which DNs an API client may see: its own route point and its peers. Remembered until the directory changes."""
+    """Which DNs an API client may see: its own route point and its peers; a person sees his extension.
+
+    Remembered until the directory changes.
+    """
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
@@ -96,9 +100,9 @@ class CallControl:
                 case "GET", []:
                     return Answer(200, [self._dn_info(dn) for dn in self._visible_dns(client_id)])
                 case "GET", [number, *rest]:
-                    return self._read(self._dn(client_id, number), rest, client_id)
+                    return self._read(self._dn(client_id, number), rest)
                 case "POST", [number, *rest]:
-                    return self._do(self._dn(client_id, number), rest, body, client_id)
+                    return self._do(self._dn(client_id, number), rest, body)
                 case _:
                     return Answer(405)
         except _Refused as refused:
@@ -109,7 +113,19 @@ class CallControl:
         last = path.rstrip("/").rpartition("/")[2]
         return self.answer(client_id, "POST" if last in ACTIONS or last == "makecall" else "GET", path, body)
 
-    def _read(self, dn: Dn, rest: list[str], client_id: str) -> Answer:
+    def stream(self, client_id: str, method: str, path: str) -> tuple[str, int] | Answer:
+        """Which participant of which DN a request of this path streams from or to; else the refusal."""
+        parts = [unquote(part) for part in path.split("/")[2:] if part]
+        try:
+            match method, parts:
+                case "GET" | "POST", [number, "participants", participant_id, "stream"]:
+                    return self._stream(self._dn(client_id, number), participant_id, client_id)
+                case _:
+                    return Answer(405)
+        except _Refused as refused:
+            return Answer(refused.status)
+
+    def _read(self, dn: Dn, rest: list[str]) -> Answer:
         match rest:
             case []:
                 return Answer(200, self._dn_info(dn))
@@ -121,20 +137,16 @@ class CallControl:
                 return Answer(200, [_device_json(device) for device in self._directory.devices(dn.number)])
             case ["devices", device_id]:
                 return Answer(200, _device_json(self._device(dn, device_id)))
-            case ["participants", participant_id, "stream"]:
-                return self._stream(dn, participant_id, client_id)
             case _:
                 return Answer(404)
 
-    def _do(self, dn: Dn, rest: list[str], body: bytes, client_id: str) -> Answer:
+    def _do(self, dn: Dn, rest: list[str], body: bytes) -> Answer:
         match rest:
             case ["makecall"]:
                 devices = self._directory.devices(dn.number)
                 return self._makecall(dn, devices[0].device_id if len(devices) == 1 else None, body)
             case ["devices", device_id, "makecall"]:
                 return self._makecall(dn, self._device(dn, device_id).device_id, body)
-            case ["participants", participant_id, "stream"]:
-                return self._stream(dn, participant_id, client_id)
             case ["participants", participant_id, action] if action in ACTIONS:
                 return self._act(dn, participant_id, action, _request(body))
             case [] | ["devices" | "participants", *_]:
@@ -170,10 +182,15 @@ class CallControl:
             return Answer(200, payload)
         return Answer(404 if outcome.reason == "SubjectNotFound" else 422, payload)
 
-    def _stream(self, dn: Dn, participant_id: str, client_id: str) -> Answer:
-        if self._switchboard.participant(dn.number, _number(participant_id)) is None:
-            return Answer(404)
-        return Answer(424 if dn.number == client_id else 403)
+    def _stream(self, dn: Dn, participant_id: str, client_id: str) -> tuple[str, int]:
+        view = self._switchboard.participant(dn.number, _number(participant_id))
+        if view is None:
+            raise _Refused(404)
+        if dn.number != client_id or dn.kind != "routepoint":
+            raise _Refused(403)
+        if view.status != "Connected":
+            raise _Refused(424)
+        return dn.number, view.id
 
     def _visible_dns(self, client_id: str) -> list[Dn]:
         known = (self._directory.dn(number) for number in self._visibility.of(client_id))
@@ -188,10 +205,12 @@ class CallControl:
         return dn
 
     def _dn_info(self, dn: Dn) -> dict[str, object]:
-        info: dict[str, object] = {"dn": dn.number, "type": f"W{dn.kind}"}
-        if dn.kind != "routepoint":  # a route point has no telephones, and its entry no such field
-            info["devices"] = [_device_json(device) for device in self._directory.devices(dn.number)]
-        return info | {"participants": self._participants(dn)}
+        return {
+            "dn": dn.number,
+            "type": f"W{dn.kind}",
+            "devices": [_device_json(device) for device in self._directory.devices(dn.number)],
+            "participants": self._participants(dn),
+        }
 
     def _participants(self, dn: Dn) -> list[dict[str, object]]:
         views = self._switchboard.participants(dn.number)

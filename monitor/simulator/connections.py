@@ -37,6 +37,8 @@ class Connections(Exchange):
                     leg = Leg(dn, "Ringing", routed=call.external or bool(group), behalf=group)
                     self._ring(call, leg, referred_by, instead_of)
                 self._say(call, word)
+                if phones[0].kind == "routepoint" and self.switches.route_point == "connects":
+                    self._pick_up(call, call.legs[phones[0].number])
             case ToOutside(trunk, number):
                 self._clear_hosts(call)
                 call.group = ""
@@ -58,6 +60,17 @@ class Connections(Exchange):
     def _ring(self, call: Call, leg: Leg, referred_by: str, instead_of: str) -> None:
         leg.referred_by, leg.instead_of = referred_by, instead_of
         self._add(call, leg)
+
+    def _pick_up(self, call: Call, leg: Leg) -> None:
+        """A ringing leg takes the call: whatever else rings stops, hosts let go, and whom it was to replace leaves."""
+        replaced = call.legs.get(leg.instead_of)
+        leg.status, leg.referred_by, leg.instead_of = "Connected", "", ""
+        self._clear_ringing(call)
+        self._clear_hosts(call)
+        if replaced is not None:
+            self._take(call, replaced)
+        self._connected(call)
+        self._say(call, "Talking")
 
     def _answer_own(self, call: Call, leg: Leg, device_id: str) -> None:
         """The originator, rung first, has picked up: now the destination is called."""

@@ -10,46 +10,16 @@ through the methods, which keep look-ups and references right.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal
 
+from monitor.simulator.dns import Device, Dn, DnKind
 from monitor.simulator.logins import QueueLogins, takes_calls
 from monitor.simulator.xapi_book import Book
 from monitor.simulator.xapi_templates import Entity
 
-DnKind: TypeAlias = Literal[
-    "extension",
-    "queue",
-    "ringgroup",
-    "ivr",
-    "externalline",
-    "routepoint",
-    "conference",
-    "specialmenu",
-    "parking",
-    "fax",
-]
+__all__ = ["Device", "Directory", "Dn", "DnKind"]
 
 _REFERENCES: Final = {"queue": ("Agents", "Managers"), "ringgroup": ("Members",), "routepoint": ("Peers",)}
-
-
-@dataclass(frozen=True, slots=True)
-class Dn:
-    """A number of the PBX. ``name`` as the PBX shows it; an extension's is ``Last, First``."""
-
-    number: str
-    kind: DnKind
-    name: str
-    id: int
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """A registered telephone or app of an extension. ``device_id`` is its SIP contact."""
-
-    dn: str
-    device_id: str
-    user_agent: str
 
 
 class Directory:
@@ -63,14 +33,16 @@ class Directory:
         self.trunks: dict[int, Entity] = {}
         self.groups: dict[int, Entity] = {}
         self.parkings: dict[int, Entity] = {}
+        self.faxes: dict[int, Entity] = {}
         self.service_principals: dict[int, Entity] = {}
         self.inbound_rules: dict[int, Entity] = {}
+        self.outbound_rules: dict[int, Entity] = {}
         self.did_numbers: dict[int, Entity] = {}
         self.book = Book()
         self.contacts = self.book.contacts
         self.secrets: dict[str, str] = {}
         """Secrets that were generated for API clients, by client id."""
-        self.version = "20.0.8.1109"
+        self.version = "20.0.10.1"
         self.fqdn = "pbx.example.com"
         self.max_calls = 512
         self.dial_codes: Entity = {}
@@ -83,6 +55,7 @@ class Directory:
             "ivr": 700,
             "externalline": 10000,
             "parking": 7000,
+            "fax": 880,
         }
         self._system: dict[int, Entity] = {}
         self._by_number: dict[str, tuple[DnKind, Entity]] = {}
@@ -149,7 +122,7 @@ class Directory:
         return entity is not None and bool(entity.get("IsRegistered", True))
 
     def devices(self, number: str) -> list[Device]:
-        """An extension's devices: none, one or two."""
+        """An extension's devices: none, one or two. A route point's: one."""
         return list(self._devices.get(number, ()))
 
     def rules(self, trunk: str) -> list[Entity]:
@@ -187,6 +160,8 @@ class Directory:
         entity["Id"] = self._take_id()
         self._store(kind)[entity["Id"]] = entity
         self._by_number[number] = (kind, entity)
+        if kind == "routepoint":
+            self._devices[number] = (Device(number, f"sip:{number}@127.0.0.1:5060", "3CX Call Control"),)
         self._changed(number)
         return entity
 
@@ -196,10 +171,10 @@ class Directory:
         self.groups[group["Id"]] = group
         return group
 
-    def add_rule(self, rule: Entity) -> Entity:
-        """Store an inbound rule under a new Id."""
+    def add_rule(self, rule: Entity, *, outbound: bool = False) -> Entity:
+        """Store an inbound rule, or an outbound one, under a new Id."""
         rule["Id"] = self._take_id()
-        self.inbound_rules[rule["Id"]] = rule
+        (self.outbound_rules if outbound else self.inbound_rules)[rule["Id"]] = rule
         return rule
 
     def add_did(self, number: str, trunk: str) -> Entity:
@@ -252,7 +227,7 @@ class Directory:
         user = self._by_number[number][1]
         self.update(user, {"IsRegistered": bool(self._devices[number])})
 
-    def add_system(self, number: str, kind: Literal["conference", "specialmenu", "fax"], name: str) -> None:
+    def add_system(self, number: str, kind: Literal["conference", "specialmenu"], name: str) -> None:
         """Add a DN of the system itself, which no collection lists."""
         self.add(kind, {"Id": 0, "Number": number, "Name": name, "IsRegistered": True, "Groups": []})
 
@@ -274,6 +249,7 @@ class Directory:
             "ivr": self.receptionists,
             "externalline": self.trunks,
             "parking": self.parkings,
+            "fax": self.faxes,
             "routepoint": self.service_principals,
         }
         return stores.get(kind, self._system)
@@ -293,7 +269,7 @@ def _dn(kind: DnKind, entity: Entity) -> Dn:
             name = entity["DisplayName"]
         case "externalline":
             name = entity["Gateway"]["Name"]
-        case "routepoint" | "parking":
+        case "routepoint" | "parking" | "fax":
             name = entity["Number"]
         case _:
             name = entity["Name"]

@@ -22,8 +22,6 @@ from monitor.simulator.truth import TruthEnded
 
 ENDED_KEPT: Final = 50_000
 """Ended calls that are remembered; the oldest are forgotten."""
-_TELEPHONES_WITH_CONTROL: Final = ("Yealink", "Fanvil")
-"""Desk phones that a computer can tell to answer (uaCSTA)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +43,26 @@ class ParticipantRemove:
 Event: TypeAlias = ParticipantUpsert | ParticipantRemove
 
 
+@dataclass(frozen=True, slots=True)
+class KeysPressed:
+    """Who is connected to a route point has pressed keys of his telephone."""
+
+    dn: str
+    participant_id: int
+    keys: str
+
+
+@dataclass(frozen=True, slots=True)
+class PromptPlayed:
+    """What a program played to a participant of its route point has been heard to the end."""
+
+    dn: str
+    participant_id: int
+
+
+Signal: TypeAlias = KeysPressed | PromptPlayed
+
+
 class Exchange:
     """Calls by id, legs by DN, participants by id. ``clock`` gives POSIX seconds."""
 
@@ -58,6 +76,7 @@ class Exchange:
         self._ended: deque[tuple[Call, TruthEnded]] = deque(maxlen=ENDED_KEPT)
         self._over: dict[int, Call] = {}
         self._listeners: list[Callable[[Event], None]] = []
+        self._signal_listeners: list[Callable[[Signal], None]] = []
         self._idle_listeners: list[Callable[[str], None]] = []
         self._idled: list[str] = []
         self._next_call = self._next_part = 1
@@ -67,6 +86,10 @@ class Exchange:
     def listen(self, callback: Callable[[Event], None]) -> None:
         """Have a callable told every event of every DN, in order, as it happens. It must not change calls."""
         self._listeners.append(callback)
+
+    def on_signal(self, callback: Callable[[Signal], None]) -> None:
+        """Have a callable told what a route point's participants do without changing: keys, and prompts that ended."""
+        self._signal_listeners.append(callback)
 
     def on_idle(self, callback: Callable[[str], None]) -> None:
         """Have a callable told the number of each DN that has left its last call. It must not change calls."""
@@ -227,7 +250,7 @@ class Exchange:
     # within
 
     def _devices(self, dn: Dn, device_id: str | None) -> list[Device | None]:
-        if dn.kind != "extension":
+        if dn.kind not in ("extension", "routepoint"):
             return [None]
         known = self.directory.devices(dn.number)
         if device_id is None:
@@ -235,7 +258,7 @@ class Exchange:
         return [next((device for device in known if device.device_id == device_id), None)]
 
     def _attach(self, call: Call, leg: Leg, device: Device | None) -> None:
-        direct = device is not None and device.user_agent.startswith(_TELEPHONES_WITH_CONTROL)
+        direct = device is not None and device.on_desk
         part = Part(self._new_part(), _take_leg_id(call), device.device_id if device else "", direct)
         leg.parts.append(part)
         self._parts[part.id] = call

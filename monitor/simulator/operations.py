@@ -49,6 +49,8 @@ class Operations(Connections):
     def ring_first(self, number: str, destination: str) -> Call:
         """The PBX rings a DN's own phones, to call the destination once it picks up."""
         dn = self._caller(number)
+        if dn.kind == "routepoint":  # it has nobody who would pick up first
+            return self.dial(number, destination)
         self.router.resolve(destination, (number,))
         call = self._open(dn, number, destination, external=False)
         call.forward_to = destination
@@ -95,14 +97,7 @@ class Operations(Connections):
             self._answer_own(call, leg, device_id)
             return
         self._keep_device(leg, device_id)
-        replaced = call.legs.get(leg.instead_of)
-        leg.status, leg.referred_by, leg.instead_of = "Connected", "", ""
-        self._clear_ringing(call)
-        self._clear_hosts(call)
-        if replaced is not None:
-            self._take(call, replaced)
-        self._connected(call)
-        self._say(call, "Talking")
+        self._pick_up(call, leg)
         self._commit(call)
 
     def no_answer(self, call: Call, numbers: Iterable[str] = ()) -> None:

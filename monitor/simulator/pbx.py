@@ -11,21 +11,26 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from monitor.simulator import xapi
 from monitor.simulator.app import make_app
 from monitor.simulator.callcontrol import CallControl, Visibility
 from monitor.simulator.faults import Faults
 from monitor.simulator.listening import Listener
+from monitor.simulator.scenarios import mix_with
 from monitor.simulator.seeding import make_directory
 from monitor.simulator.socket import BACKLOG, Sockets
+from monitor.simulator.streams import Streams
 from monitor.simulator.switchboard import Switchboard
 from monitor.simulator.switches import Switches
 from monitor.simulator.tls import Authority
 from monitor.simulator.tokens import Licence, Tokens
 from monitor.simulator.traffic import Traffic
 from monitor.simulator.webclient import WebClientService
+
+_LAST_IN_MINUTES: Final = "20.0.8.1109"
+"""A build that still tells of minutes in ``expires_in``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,8 @@ class SimulatorSettings:
     calls: int | None = None
     """How many calls to make in total; None: without end."""
     traffic: bool = True
+    apps: float = 0.0
+    """Of a hundred calls, how many come to the API client's own route point."""
     tls: bool = False
     switches: Switches = field(default_factory=Switches)
     client_id: str = "callmon"
@@ -78,6 +85,8 @@ class SimulatedPbx:
             self.switches.monitored,
         )
         self.directory.secrets[self.client_id] = self.client_secret
+        if self.switches.expires_in == "minutes":
+            self.directory.version = _LAST_IN_MINUTES
         client = self.directory.entity(self.client_id)
         if client is not None:
             self.directory.update(client, {"MyPhoneEnabled": settings.web_client})
@@ -99,11 +108,20 @@ class SimulatedPbx:
             self._cut,
             settings.backlog,
         )
+        self._streams = Streams(self.switchboard)
         routes = xapi.routes(self.directory, self.switchboard, self.switches, time.time)
         self.web_client = WebClientService(self.directory)
         routes += self.web_client.routes()
         self._app = make_app(
-            self.directory, self.tokens, control, self.sockets, self.faults, self.switches, routes, self._cut
+            self.directory,
+            self.tokens,
+            control,
+            self.sockets,
+            self._streams,
+            self.faults,
+            self.switches,
+            routes,
+            self._cut,
         )
         self._running: asyncio.Task[None] | None = None
         self._stack = AsyncExitStack()
@@ -142,6 +160,7 @@ class SimulatedPbx:
         finally:
             self.faults.calm()
             self.sockets.clear()
+            self._streams.clear()
             await self._refuse()
             await self._stack.aclose()
 
@@ -156,6 +175,7 @@ class SimulatedPbx:
         self.tokens.restart()
         self.switchboard.restart()
         self.sockets.clear()
+        self._streams.clear()
         self.web_client.forget()
         await asyncio.sleep(down)
         left = None if self.traffic.limit is None else max(0, self.traffic.limit - self.traffic.stats.started)
@@ -176,7 +196,8 @@ class SimulatedPbx:
 
     def _make_traffic(self, seed: int, limit: int | None) -> Traffic:
         settings = self.settings
-        return Traffic(self.switchboard, self.directory, seed, settings.rate, settings.speed, limit=limit)
+        mix = mix_with(settings.apps)
+        return Traffic(self.switchboard, self.directory, seed, settings.rate, settings.speed, limit=limit, mix=mix)
 
     def _start_traffic(self) -> None:
         if self.settings.traffic:
@@ -202,11 +223,14 @@ class SimulatedPbx:
 
 
 async def simulate(settings: SimulatorSettings, say: Callable[[str], None]) -> None:
-    """Run until cancelled; ``say`` is given the lines to print: address, client id, secret, and whom to trust."""
+    """Run until cancelled; ``say`` is given the lines to print: address, credentials, and whom to trust."""
     async with SimulatedPbx(settings) as pbx:
         say(f"Simulated 3CX v20 ({pbx.directory.version}) at {pbx.url}")
         say(f"client id:     {pbx.client_id}")
         say(f"client secret: {pbx.client_secret}")
+        admin = pbx.directory.entity(pbx.directory.operator)
+        if admin is not None:
+            say(f"web client:    extension {admin['Number']}, password {admin['AccessPassword']}")
         if pbx.ca_file is not None:
             say(f"CA file:       {pbx.ca_file}")
         await asyncio.Event().wait()

@@ -40,6 +40,7 @@ Kind: TypeAlias = Literal[
     "forward",
     "forward_unanswered",
     "rerouted",
+    "app",
 ]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
@@ -71,11 +72,23 @@ MIX: Final[Mapping[Kind, float]] = MappingProxyType(
         "rerouted": 2,
     }
 )
-"""How often each kind is chosen, relative to the others: an ordinary working day."""
+"""How often each kind is chosen, relative to the others: an ordinary working day.
+
+Calls to the route points of programs come only where they are asked for.
+"""
+
+
+def mix_with(apps: float) -> Mapping[Kind, float]:
+    """The ordinary mix, and of a hundred calls so many (less than all) to route points."""
+    return {**MIX, "app": sum(MIX.values()) * apps / (100 - apps)} if apps else MIX
+
 
 _FROM_BOOK = 0.4
 """Share of outside parties who are in the address book."""
 _BOOK_SAMPLE = 500
+_SHOWN_TO_HIDDEN = 25
+"""Of so many callers from outside one hides his number."""
+ANONYMOUS: Final = "anonymous"
 _DIGITS = frozenset("+0123456789")
 
 
@@ -88,7 +101,7 @@ class Plan:
     parties: tuple[str, ...]
     """Extensions in the order in which the call needs them."""
     target: str
-    """Queue, ring group or menu that is called; empty if none is."""
+    """Queue, ring group, menu or route point that is called; empty if none is."""
     outside: tuple[str, str]
     """Numbers of the parties outside: the first, and where the call is forwarded."""
     ring: float
@@ -97,13 +110,18 @@ class Plan:
     """Until a phone that nobody picks up stops."""
     talk: float
     menu: float
-    """In a voice menu, or speaking to voicemail."""
+    """In a voice menu, speaking to voicemail, or until a program's caller presses a key."""
     patience: float
     """How long the caller waits in a queue."""
     rounds: int
     """How many times a queue rings in vain first."""
     seed: int
     """For choices on the way, such as which of several phones is picked up."""
+
+    @property
+    def caller(self) -> str:
+        """The number that a caller from outside presents; a few hide theirs."""
+        return ANONYMOUS if self.seed % _SHOWN_TO_HIDDEN == 0 else self.outside[0]
 
 
 class Planner:
@@ -119,6 +137,7 @@ class Planner:
         self._queues = directory.queue_numbers()
         self._groups = directory.ring_group_numbers()
         self._menus = directory.ivr_numbers()
+        self._apps: list[str] = [entity["Number"] for entity in directory.service_principals.values()]
         self._lines = directory.trunk_numbers()
         possible = {kind: weight for kind, weight in mix.items() if weight > 0 and self._possible(kind)}
         self._kinds, self._weights = list(possible), list(possible.values())
@@ -146,7 +165,7 @@ class Planner:
         )
 
     def _possible(self, kind: Kind) -> bool:
-        wanted = {"queue": self._queues, "group": self._groups, "menu": self._menus}
+        wanted = {"queue": self._queues, "group": self._groups, "menu": self._menus, "app": self._apps}
         there = all(numbers for word, numbers in wanted.items() if word in kind)
         there = there and (bool(self._lines) or kind.startswith(("internal", "conference")))
         return there and len(self._extensions) >= _EXTENSIONS.get(kind, 1)
@@ -154,6 +173,8 @@ class Planner:
     def _target(self, rng: random.Random, kind: Kind) -> str:
         if kind.startswith("menu"):
             return rng.choice(self._menus)
+        if kind == "app":
+            return rng.choice(self._apps)
         if "group" in kind:
             return rng.choice(self._groups)
         return rng.choice(self._queues) if "queue" in kind else ""
@@ -166,7 +187,7 @@ class Planner:
 
 _EXTENSIONS: Final[Mapping[str, int]] = MappingProxyType(
     {
-        **dict.fromkeys(("queue", "queue_abandoned", "menu_abandoned", "forward", "forward_unanswered"), 0),
+        **dict.fromkeys(("queue", "queue_abandoned", "menu_abandoned", "forward", "forward_unanswered", "app"), 0),
         **dict.fromkeys(("internal", "internal_unanswered", "internal_busy", "rerouted"), 2),
         **dict.fromkeys(("blind", "blind_unanswered", "attended", "attended_ringing", "conference"), 3),
     }

@@ -15,6 +15,7 @@ from monitor.simulator.scenarios_cast import NoRoom, Play, Scene
 from monitor.simulator.scenarios_steps import (
     answered_or_not,
     arrive,
+    at_app,
     dial_inside,
     dial_out,
     free_now,
@@ -186,6 +187,16 @@ def rerouted(scene: Scene) -> Play:
     yield from answered_or_not(scene, call)
 
 
+def app(scene: Scene) -> Play:
+    """From outside to a program's route point."""
+    call = yield from arrive(scene, line(scene, scene.plan.target))
+    scene.board.route(call, scene.plan.target)
+    if call.ringing():
+        yield scene.plan.ring_out
+        return
+    yield from at_app(scene, call)
+
+
 def people(scene: Scene) -> Play:
     """Whoever is in a call that a program made or changed: phones ring and are picked up, talks end."""
     call, board = scene.calls[0], scene.board
@@ -201,6 +212,9 @@ def people(scene: Scene) -> Play:
                 board.no_answer(call)
         elif call.of_kind("queue") is not None:
             yield from in_queue(scene, call)
+            return
+        elif call.of_kind("routepoint") is not None:
+            yield from at_app(scene, call)
             return
         else:
             yield from talk(scene, call)
@@ -233,5 +247,6 @@ PLAYS: Final[Mapping[Kind, Callable[[Scene], Play]]] = MappingProxyType(
         "forward": forward,
         "forward_unanswered": forward,
         "rerouted": rerouted,
+        "app": app,
     }
 )

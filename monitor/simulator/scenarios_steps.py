@@ -27,7 +27,7 @@ def line(scene: Scene, target: str) -> Line:
 
 def arrive(scene: Scene, line: Line) -> _Made:
     """A call comes in."""
-    call = scene.begin(scene.board.arrive(line.trunk, scene.plan.outside[0], line.did, line.rule))
+    call = scene.begin(scene.board.arrive(line.trunk, scene.plan.caller, line.did, line.rule))
     yield _MOMENT
     return call
 
@@ -115,6 +115,14 @@ def answered_or_not(scene: Scene, call: Call, *, answered: bool = True) -> Play:
     elif ringing:
         yield plan.ring
         pick_up(scene, call)
+    yield from talk(scene, call)
+
+
+def at_app(scene: Scene, call: Call) -> Play:
+    """Listen to a program at its route point, press keys, and hang up if it does nothing about it."""
+    for _ in range(scene.rng.randint(1, 3)):
+        yield scene.plan.menu
+        scene.board.press(call, str(scene.rng.randrange(10)))
     yield from talk(scene, call)
 
 

@@ -1,9 +1,9 @@
 """A PBX's configuration made up from a seed: the same seed makes the same company. Pure.
 
 Numbers: extensions from 100 (from 1000 if they do not fit below), queues from 800 (8000), ring groups 600 and 601, IVRs
-700 and 701, trunks 10000 (several DIDs, a rule for each), 10001 (exactly one rule), 10002 (none), conference 990,
-special menu 999 (voicemail), parking place 7990. Names are of many kinds on purpose: Cyrillic, umlauts, commas, digits,
-long ones, single ones.
+700 and 701, fax 991, trunks 10000 (several DIDs, a rule for each), 10001 (exactly one rule), 10002 (none), conference
+990, special menu 999 (voicemail), parking place 7990. The first extension is the operator's, who owns the system. Names
+are of many kinds on purpose: Cyrillic, umlauts, commas, digits, long ones, single ones.
 """
 
 from __future__ import annotations
@@ -114,6 +114,7 @@ def make_directory(
     directory.operator = numbers[0] if numbers else ""
     _add_routing(directory, rng, first_queue, queues, departments[0]["Id"])
     _add_trunks(directory, departments[0]["Id"])
+    _add_outside(directory, departments[0]["Id"])
     for _ in range(contacts):
         directory.book.add(_contact(rng))
     principal = outside.service_principal(client_id, tuple(_peers(directory, monitored)))
@@ -129,7 +130,8 @@ def membership(group_id: int, role: str = "users") -> Entity:
 
 def _plan(extensions: int, queues: int) -> tuple[list[str], int]:
     for first, first_queue in ((100, 800), (1000, 8000), (100_000, 800_000)):
-        taken = {990, 999, 600, 601, 700, 701, 7990, *range(10000, 10003), *range(first_queue, first_queue + queues)}
+        queue_range = range(first_queue, first_queue + queues)
+        taken = {600, 601, 700, 701, 990, 991, 999, 7990, *range(10000, 10003), *queue_range}
         free = [str(number) for number in range(first, first * 10) if number not in taken]
         if len(free) >= extensions and first_queue + queues <= first * 9 + first // 2:
             return free[:extensions], first_queue
@@ -159,7 +161,7 @@ def _add_user(directory: Directory, rng: random.Random, number: str, position: i
         QueueStatus="LoggedOut" if position % 13 == 11 else "LoggedIn",
         CurrentProfileName=templates.PROFILES[1 + position // 19 % 4] if position % 19 == 17 else "Available",
         PrimaryGroupId=department,
-        Groups=[membership(department)],
+        Groups=[membership(department, "users" if position else "system_owners")],
     )
     directory.add("extension", user)
     directory.set_devices(number, _devices(rng, number, position))
@@ -233,6 +235,12 @@ def _add_trunk(directory: Directory, number: str, name: str, main: str, departme
     trunk["Groups"] = [membership(department)]
     trunk["AuthPassword"] = {"Concealed": False, "Value": f"trunk-{number}"}
     directory.add("externalline", trunk)
+
+
+def _add_outside(directory: Directory, department: int) -> None:
+    directory.add("fax", outside.fax("991") | {"Groups": [membership(department)]})
+    trunks = tuple((key, trunk["Gateway"]["Name"]) for key, trunk in directory.trunks.items())
+    directory.add_rule(outside.outbound_rule("Everything", trunks), outbound=True)
 
 
 def _to(directory: Directory, kind: str, number: str) -> Entity:

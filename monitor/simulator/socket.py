@@ -4,11 +4,12 @@ Rules:
 
 - The token is looked at when the socket opens. At its expiry the socket closes with 1001 or stays, as the switch says;
   a token renewed meanwhile changes nothing.
-- An event names an entity and says no more: ``attached_data`` is null unless the switch fills it. A client gets those
-  of the DNs that it may see, in the order in which they happened. There is no replay.
+- An event names an entity and says no more: ``attached_data`` is null unless the switch fills it, or keys were pressed
+  at the client's route point (type 2); type 3 says that a prompt played there has ended. A client gets those of the DNs
+  that it may see, in the order in which they happened. There is no replay.
 - Every message has a ``sequence``, counted as the switch says. Every second Upsert comes twice where the switch is on.
-- A request ``{"RequestID", "Path", "RequestData"}`` is answered by a message of type 4 among the events. What is no
-  such request is ignored.
+- A request ``{"RequestID", "Path", "RequestData"}``, in whatever case, is answered by a message of type 4 among the
+  events. What is no such request is ignored.
 - A client that does not read may fall ``backlog`` messages behind; then its connection is cut without a word.
 """
 
@@ -26,21 +27,15 @@ from starlette.types import Receive, Scope, Send
 
 from monitor.simulator.callcontrol import Answer, CallControl, Visibility
 from monitor.simulator.faults import EventPath, Faults
-from monitor.simulator.switchboard import Event, ParticipantUpsert, ParticipantView, Switchboard
+from monitor.simulator.switchboard import Event, KeysPressed, ParticipantUpsert, ParticipantView, Signal, Switchboard
 from monitor.simulator.switches import Switches
 from monitor.simulator.tokens import Principal, Tokens
 
 BACKLOG: Final = 10_000
-UPSERT, REMOVE, RESPONSE = 0, 1, 4
+UPSERT, REMOVE, KEYS, PLAYED, RESPONSE = 0, 1, 2, 3, 4
 _GOING_AWAY: Final = 1001
 
 _encode = msgspec.json.Encoder().encode
-
-
-class _Request(msgspec.Struct, rename="pascal"):
-    request_id: str = msgspec.field(name="RequestID", default="")
-    path: str = ""
-    request_data: msgspec.Raw = msgspec.Raw(b"null")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +44,7 @@ class _Outgoing:
     dn: str
     participant_id: int
     view: ParticipantView | None = None
+    data: object = None
 
 
 class Sockets:
@@ -75,6 +71,7 @@ class Sockets:
         self._count = 0
         self._upserts = 0
         switchboard.listen(self._heard)
+        switchboard.on_signal(self._signalled)
         faults.on_drop(self._drop)
         tokens.on_expire(self._expire)
 
@@ -117,6 +114,13 @@ class Sockets:
             outgoing = _Outgoing(REMOVE, event.dn, event.participant_id)
         self._path.put(outgoing)
 
+    def _signalled(self, signal: Signal) -> None:
+        if isinstance(signal, KeysPressed):
+            data = {"dtmf_input": signal.keys}
+            self._path.put(_Outgoing(KEYS, signal.dn, signal.participant_id, data=data))
+        else:
+            self._path.put(_Outgoing(PLAYED, signal.dn, signal.participant_id))
+
     def _deliver(self, outgoing: _Outgoing) -> None:
         times = 1
         if outgoing.kind == UPSERT:
@@ -133,7 +137,7 @@ class Sockets:
 
     def _message(self, outgoing: _Outgoing) -> bytes:
         entity = f"/callcontrol/{quote(outgoing.dn, safe='')}/participants/{outgoing.participant_id}"
-        data = outgoing.view.to_json(self._switches) if outgoing.view is not None else None
+        data = outgoing.data if outgoing.view is None else outgoing.view.to_json(self._switches)
         return _encode({"event_type": outgoing.kind, "entity": entity, "attached_data": data})
 
     def _send(self, session: _Session, event: bytes) -> None:
@@ -165,22 +169,18 @@ class Sockets:
 
     def _respond(self, session: _Session, message: bytes) -> None:
         try:
-            request = msgspec.json.decode(message, type=_Request)
-            body = _body(request.request_data)
+            request_id, path, body = _request(message)
         except msgspec.MsgspecError:
             return
-        if request.path.startswith("/callcontrol"):
-            answer = self._control.ask(session.client_id, request.path, body)
-        else:
-            answer = Answer(404)
+        answer = self._control.ask(session.client_id, path, body) if path.startswith("/callcontrol") else Answer(404)
         data = {
-            "RequestID": request.request_id,
-            "Path": request.path,
+            "RequestID": request_id,
+            "Path": path,
             "StatusCode": answer.status,
             "Response": answer.payload,
         }
         self._count += 1
-        self._send(session, _encode({"event_type": RESPONSE, "entity": request.path, "attached_data": data}))
+        self._send(session, _encode({"event_type": RESPONSE, "entity": path, "attached_data": data}))
 
     # ends
 
@@ -234,6 +234,15 @@ class _Session:
                     return
                 await self._send({"type": "websocket.send", "text": message})
             self._filled.clear()
+
+
+def _request(message: bytes) -> tuple[str, str, bytes]:
+    """Id, path and body of a request; names in any case, as .NET reads them. Raises MsgspecError if it is none."""
+    given = msgspec.json.decode(message, type=dict[str, msgspec.Raw])
+    fields = {name.lower(): value for name, value in given.items()}
+    request_id = msgspec.json.decode(fields.get("requestid", b'""'), type=str)
+    path = msgspec.json.decode(fields.get("path", b'""'), type=str)
+    return request_id, path, _body(fields.get("requestdata", msgspec.Raw(b"null")))
 
 
 def _body(data: msgspec.Raw) -> bytes:

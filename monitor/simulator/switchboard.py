@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from monitor.simulator import projection
-from monitor.simulator.exchange import Event, ParticipantRemove, ParticipantUpsert
+from monitor.simulator.exchange import Event, KeysPressed, ParticipantRemove, ParticipantUpsert, PromptPlayed, Signal
 from monitor.simulator.legs import PEOPLE, Call, Leg, Part, Reason, Refused
 from monitor.simulator.operations import Operations
 from monitor.simulator.projection import ActiveCallRow, ParticipantView
@@ -24,9 +24,12 @@ __all__ = [
     "ActiveCallRow",
     "CallOutcome",
     "Event",
+    "KeysPressed",
     "ParticipantRemove",
     "ParticipantUpsert",
     "ParticipantView",
+    "PromptPlayed",
+    "Signal",
     "Switchboard",
 ]
 
@@ -151,6 +154,19 @@ class Switchboard(Operations):
             self._ordered(call)
         return CallOutcome("Success", participant=self._view(number, participant_id))
 
+    def press(self, call: Call, keys: str) -> None:
+        """Whoever is connected to a route point in this call presses keys. Raises Refused if nobody is."""
+        point = call.of_kind("routepoint")
+        if point is None or not point.connected:
+            raise Refused("NotSpecified", f"no route point is connected in call {call.id}")
+        for part in point.parts:
+            self._signal(KeysPressed(point.dn.number, part.id, keys))
+
+    def played(self, number: str, participant_id: int) -> None:
+        """What a program played to a participant has been heard to the end; nothing happens if it is gone."""
+        if self._view(number, participant_id) is not None:
+            self._signal(PromptPlayed(number, participant_id))
+
     def drop_call(self, call_id: int) -> bool:
         """End a call; False if there is none."""
         call = self.calls.get(call_id)
@@ -170,6 +186,10 @@ class Switchboard(Operations):
         if call.row is None:
             call.row = projection.row(call, self.directory, self.switches)
         return call.row
+
+    def _signal(self, signal: Signal) -> None:
+        for listener in self._signal_listeners:
+            listener(signal)
 
     def _ordered(self, call: Call) -> None:
         if self._on_order is not None and not call.over:

@@ -6,8 +6,11 @@ code that follows it must be right under all of them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from typing import Literal, TypeAlias
+
+import msgspec
 
 Monitored: TypeAlias = Literal["extensions", "all", "half"]
 Sequence: TypeAlias = Literal["connection", "process", "gaps"]
@@ -21,6 +24,7 @@ PartialProfiles: TypeAlias = Literal["replace", "merge"]
 ContactsMatch: TypeAlias = Literal["exact", "tail"]
 Secrets: TypeAlias = Literal["concealed", "shown"]
 TimeZoneId: TypeAlias = Literal["id", "iana", "windows"]
+RoutePoint: TypeAlias = Literal["connects", "rings"]
 GovernedLogin: TypeAlias = Literal["obeyed", "ignored"]
 
 
@@ -55,6 +59,9 @@ class Switches:
     attended: Attended = "move"
     """When an attended transfer completes, the target's participant moves to the first call (same id, other
     ``callid``), or goes and a new one comes."""
+    route_point: RoutePoint = "connects"
+    """What becomes of a call that reaches a route point: the PBX connects it at once, or it rings until the program
+    answers it."""
     failed_makecall: FailedMakecall = "status"
     """A makecall that fails answers with an HTTP status of failure, or with 200 and no ``result``."""
     partial_profiles: PartialProfiles = "replace"
@@ -69,3 +76,19 @@ class Switches:
     """What OfficeHours' TimeZoneId is: an Id of Defs/TimeZones, or that row's IanaName or WindowsName."""
     latency: float = 0.0
     """Seconds by which every HTTP answer is delayed."""
+
+
+def positions(texts: Iterable[str]) -> Switches:
+    """Switches in the positions that texts such as ``expires_in=minutes`` name, the others at their default.
+
+    Latency is none of them. Raises ValueError, which says what there is.
+    """
+    pairs = [text.partition("=") for text in texts]
+    known = [switch.name for switch in fields(Switches) if switch.name != "latency"]
+    for name, equals, _ in pairs:
+        if not equals or name not in known:
+            raise ValueError(f"{name!r} is no switch; write NAME=POSITION, with one of {', '.join(known)}")
+    try:
+        return msgspec.convert({name: position for name, _, position in pairs}, Switches, strict=False)
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from error

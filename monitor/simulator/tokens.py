@@ -1,12 +1,14 @@
-"""Tokens of the simulated PBX: OAuth2 client credentials as 3CX v20 gives them.
+"""Tokens of the simulated PBX: OAuth2 client credentials as 3CX v20 gives them, and those of people who log in.
 
 Rules:
 
 - One token a client is alive: minting another makes the one before worthless at once.
 - A token lives ``lifetime`` seconds, rounded up to whole ones as the ``exp`` of a JWT is; after that it is worthless.
 - ``expires_in`` counts seconds or minutes, as the switch says; ``exp`` inside the token is always right.
-- A token is an ES256 JWT with ``role`` and ``MaxRole`` claims; its key is made when the PBX starts, so no token
-  survives a restart.
+- A person (an extension with the password of the web client) may have several tokens, each with a refresh token that is
+  good for another; refresh tokens live sixty days, and survive a restart.
+- A token is an ES256 JWT with ``role`` and ``MaxRole`` claims; its key is made when the PBX starts, so no
+  access token survives a restart.
 """
 
 from __future__ import annotations
@@ -29,6 +31,9 @@ Licence: TypeAlias = Literal["enterprise", "professional"]
 
 _ROLES: Final = ("MyUser", "Admin", "GlobalAdmin", "MachineAdmin", "PhoneSystemAdmin", "Users", "Trunks", "Reports")
 _FULL_LICENCE: Final = ("Paid", "Enterprise")
+_SIXTY_DAYS: Final = 60 * 86400.0
+_MOST: Final = 1_000
+"""Tokens of people that are remembered, and refresh tokens; the oldest are forgotten."""
 
 
 class GrantRefused(Exception):
@@ -42,12 +47,13 @@ class GrantRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """An API client as its token names it. ``expires``: POSIX seconds."""
+    """Who a token names: an API client, or a person by his extension's number. ``expires``: POSIX seconds."""
 
     client_id: str
     roles: frozenset[str]
     max_role: str
     expires: float
+    person: bool = False
 
 
 class Tokens:
@@ -71,13 +77,19 @@ class Tokens:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._principals: dict[str, Principal] = {}
         self._token_of: dict[str, str] = {}
+        self._refresh: dict[str, tuple[str, float]] = {}
         self._on_expire: list[Callable[[], None]] = []
 
-    def grant(self, form: Mapping[str, str]) -> dict[str, object]:
-        """The answer to ``POST /connect/token`` with these fields. Raises GrantRefused."""
+    def grant(self, form: Mapping[str, str], cookie: str = "") -> dict[str, object]:
+        """The answer to ``POST /connect/token`` with these fields. Raises GrantRefused.
+
+        ``cookie``: the refresh token that came as one, if none is among the fields.
+        """
         match form.get("grant_type"):
             case "client_credentials":
                 return self._mint(self._authenticated(form))
+            case "refresh_token":
+                return self._refreshed(form.get("refresh_token") or cookie)
             case None | "":
                 raise GrantRefused(400, "invalid_request", "The mandatory 'grant_type' parameter is missing.")
             case other:
@@ -87,6 +99,24 @@ class Tokens:
         """Whose token this is; None if it is unknown, revoked or expired."""
         found = self._principals.get(token)
         return found if found is not None and found.expires > self._clock() else None
+
+    def log_in(self, number: str, password: str) -> dict[str, object] | None:
+        """Tokens for a person; None if extension (or e-mail address) and password of the web client do not fit."""
+        users = self._directory.users.values()
+        user = next((one for one in users if number and number in (one["Number"], one["EmailAddress"])), None)
+        known = str(user["AccessPassword"] or "") if user is not None and user["Enabled"] else ""
+        if user is None or not hmac.compare_digest(password.encode(), known.encode()) or not known:
+            return None
+        token = jwt.encode({"sub": user["Number"], "jti": uuid4().hex}, self._key, algorithm="ES256")
+        while len(self._refresh) >= _MOST:
+            del self._refresh[next(iter(self._refresh))]
+        self._refresh[token] = (user["Number"], self._clock() + _SIXTY_DAYS)
+        return self._for_person(user["Number"], token)
+
+    def log_out(self, token: str, refresh_token: str) -> None:
+        """A person's tokens are worthless from now on."""
+        self._principals.pop(token, None)
+        self._refresh.pop(refresh_token, None)
 
     def expire(self) -> None:
         """Every token's time is up now."""
@@ -120,11 +150,29 @@ class Tokens:
             raise GrantRefused(401, "invalid_client", "The specified client credentials are invalid.")
         return client_id
 
+    def _refreshed(self, token: str) -> dict[str, object]:
+        number, expires = self._refresh.get(token, ("", 0.0))
+        user = self._directory.entity(number)
+        if expires <= self._clock() or user is None or not user["Enabled"]:
+            raise GrantRefused(400, "invalid_grant", "The specified refresh token is invalid.")
+        return self._for_person(number, token)
+
+    def _for_person(self, number: str, refresh_token: str) -> dict[str, object]:
+        for old in [old for old, who in self._principals.items() if who.person][: 1 - _MOST]:
+            del self._principals[old]
+        return {**self._token(number, person=True)[1], "refresh_token": refresh_token}
+
     def _mint(self, client_id: str) -> dict[str, object]:
+        self._principals.pop(self._token_of.get(client_id, ""), None)
+        self._token_of[client_id], answer = self._token(client_id)
+        return answer
+
+    def _token(self, client_id: str, *, person: bool = False) -> tuple[str, dict[str, object]]:
         now = self._clock()
         expires = math.ceil(now + self.lifetime)
         rank = self._rank(client_id)
-        roles = (*_ROLES, *(_FULL_LICENCE if self.licence == "enterprise" else ("Paid",)))
+        own = _ROLES if not person or rank in ("system_admins", "system_owners") else _ROLES[:1]
+        roles = (*own, *(_FULL_LICENCE if self.licence == "enterprise" else ("Paid",)))
         claims = {
             "iss": f"https://{self._directory.fqdn}",
             "aud": "XAPI",
@@ -139,11 +187,9 @@ class Tokens:
             "exp": expires,
         }
         token = jwt.encode(claims, self._key, algorithm="ES256")
-        self._principals.pop(self._token_of.get(client_id, ""), None)
-        self._token_of[client_id] = token
-        self._principals[token] = Principal(client_id, frozenset(roles), rank, float(expires))
+        self._principals[token] = Principal(client_id, frozenset(roles), rank, float(expires), person)
         self.minted += 1
-        return {
+        return token, {
             "token_type": "Bearer",
             "expires_in": self._expires_in(),
             "access_token": token,

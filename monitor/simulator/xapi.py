@@ -23,9 +23,10 @@ from monitor.simulator.xapi_actions import OPERATIONS
 from monitor.simulator.xapi_asked import Asked, Reply
 from monitor.simulator.xapi_paths import Segment, parse_path
 from monitor.simulator.xapi_query import parse_options
-from monitor.simulator.xapi_sets import EMPTY, OWNERS_ONLY, SETS, EntitySet
+from monitor.simulator.xapi_sets import EMPTY, OWNERS_ONLY, REPORTS, SETS, EntitySet
 from monitor.simulator.xapi_shapes import SHAPES
-from monitor.simulator.xapi_site import Calls, Site, defs, office_hours, system_status
+from monitor.simulator.xapi_site import Calls, Site
+from monitor.simulator.xapi_system import defs, license_status, office_hours, system_status
 from monitor.simulator.xapi_templates import Entity
 
 PREFIX: Final = "/xapi/v1"
@@ -36,6 +37,7 @@ _SINGLETONS: Final = {
     "Defs": "Defs",
     "DialCodeSettings": "DialCodeSettings",
     "OfficeHours": "OfficeHours",
+    "LicenseStatus": "LicenseStatus",
 }
 
 
@@ -87,7 +89,8 @@ def _dispatch(asked: Asked, role: str) -> Reply:
     if len(rest) > 1:
         raise errors.not_found()
     below = rest[0] if rest else None
-    if first.name in EMPTY and asked.method == "GET":
+    empty = first.name in EMPTY if below is None else (first.name, below.name) in REPORTS
+    if empty and first.arguments is None and asked.method == "GET":
         return Reply(200, {"@odata.context": f"{asked.root}/$metadata#{first.name}", "value": []})
     if below is not None and below.name.startswith("Pbx."):
         return _invoke(asked, first, below)
@@ -133,6 +136,8 @@ def _singleton(asked: Asked, name: str, below: Segment | None) -> Reply:
             entity = defs()
         case "OfficeHours":
             entity = office_hours(asked.site)
+        case "LicenseStatus":
+            entity = license_status(asked.site)
         case _:
             entity = asked.site.directory.dial_codes
     if below is None:

@@ -8,13 +8,17 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from monitor.simulator import xapi_errors as errors
+from monitor.simulator import xapi_outside as outside
 from monitor.simulator import xapi_rows as rows
+from monitor.simulator import xapi_system as system
 from monitor.simulator import xapi_writes as writes
+from monitor.simulator.directory import DnKind
 from monitor.simulator.odata import ODataError
 from monitor.simulator.xapi_asked import Asked, Reply
-from monitor.simulator.xapi_outside import CONTACT_PHONES
 from monitor.simulator.xapi_sets import FREE_NUMBERS
-from monitor.simulator.xapi_site import MadeCall
+from monitor.simulator.xapi_shapes import SHAPES
+from monitor.simulator.xapi_site import MadeCall, Site
+from monitor.simulator.xapi_templates import Entity
 
 _MAKECALL_TIMEOUT: Final = 30
 """Seconds that a call made by the API rings; the request has no field for it."""
@@ -35,6 +39,33 @@ def _first_free(owner: tuple[str, str]) -> Operation:
         return Reply(200, {"@odata.context": f"{asked.root}/$metadata#Pbx.FirstAvailableNumber", "Number": number})
 
     return Operation("GET", run)
+
+
+def _about(shape: str, make: Callable[[Site], Entity]) -> Operation:
+    return Operation("GET", lambda asked: asked.one(shape, make(asked.site), f"Pbx.{shape}"))
+
+
+def _init_fax(asked: Asked) -> Reply:
+    return _blank(asked, "Fax", {**outside.fax(_free(asked, "fax")), "AuthPassword": secrets.token_hex(8)})
+
+
+def _init_trunk(asked: Asked) -> Reply:
+    if not isinstance(asked.arguments.get("template"), str):
+        raise ODataError("The parameter 'template' must be a string.")
+    return _blank(asked, "Trunk", outside.trunk(_free(asked, "externalline")))
+
+
+def _free(asked: Asked, kind: DnKind) -> str:
+    number = asked.site.directory.first_free(kind)
+    if number is None:
+        raise errors.bad(errors.NO_NUMBERS, "Number")
+    return number
+
+
+def _blank(asked: Asked, shape: str, entity: Entity) -> Reply:
+    """An entity to be filled in and posted back: nothing of it is concealed."""
+    shown = {name: entity[name] for name in SHAPES[shape].fields}
+    return Reply(200, {"@odata.context": f"{asked.root}/$metadata#Pbx.{shape}", **shown})
 
 
 def _make_call(asked: Asked) -> Reply:
@@ -82,7 +113,7 @@ def _contacts_by_number(asked: Asked) -> Reply:
 
 def _contact_by_number(asked: Asked) -> Reply:
     number, contact = _text(asked, "number"), asked.body.get("contact") or {}
-    if isinstance(contact, dict) and not any(contact.get(name) for name in CONTACT_PHONES):
+    if isinstance(contact, dict) and not any(contact.get(name) for name in outside.CONTACT_PHONES):
         contact = {**contact, "PhoneNumber": number}
     made = writes.create_contact(asked.site.directory, asked.site.switches, contact)
     return asked.one("Contact", made, "Contacts/$entity")
@@ -145,6 +176,11 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("InboundRules", "Pbx.BulkInboundRulesDelete"): Operation("POST", _delete_rules),
     ("ActiveCalls", "Pbx.DropCall"): Operation("POST", _drop_call, bound=True),
     ("Queues", "Pbx.ResetQueueStatistics"): Operation("POST", _reset_statistics, bound=True),
+    ("Fax", "Pbx.InitFax"): Operation("GET", _init_fax),
+    ("Trunks", "Pbx.InitTrunk"): Operation("GET", _init_trunk),
+    ("Defs", "Pbx.GetSystemParameters"): _about("SystemParameters", system.system_parameters),
+    ("Defs", "Pbx.GetLicenseParameters"): _about("License", system.license_parameters),
+    ("SystemStatus", "Pbx.SystemHealthStatus"): _about("SystemHealthStatus", system.health),
     ("SystemStatus", "Pbx.SystemExtensions"): Operation("GET", _system_extensions),
     ("Peers", "Pbx.GetReportPeers"): Operation("GET", _report_peers),
     ("Peers", "Pbx.RetreivePeersByNumbers"): Operation("POST", _peers_by_numbers),

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from monitor.simulator import xapi_errors as errors
+from monitor.simulator import xapi_outside as outside
 from monitor.simulator.odata import ODataError
-from monitor.simulator.xapi_outside import contact, group, inbound_rule, parking, rights, service_principal, trunk
 from monitor.simulator.xapi_templates import Entity, queue, receptionist, ring_group, user
 
 _VOICEMAIL = ("None", "Notification", "Attachment", "AttachmentAndDelete", "VmailToMembers", "EmailToExtrasOnly")
@@ -56,12 +56,14 @@ TEMPLATES: Final[Mapping[str, Entity]] = {
     "Queue": queue(""),
     "RingGroup": ring_group(""),
     "Receptionist": receptionist(""),
-    "Trunk": trunk(""),
-    "Group": {**group(""), "Members": [], "HasMembers": False},
-    "Contact": contact(),
-    "InboundRule": inbound_rule("", ""),
-    "Parking": parking(""),
-    "ServicePrincipal": service_principal(""),
+    "Trunk": outside.trunk(""),
+    "Group": {**outside.group(""), "Members": [], "HasMembers": False},
+    "Contact": outside.contact(),
+    "InboundRule": outside.inbound_rule("", ""),
+    "OutboundRule": outside.outbound_rule(),
+    "Parking": outside.parking(""),
+    "Fax": outside.fax(""),
+    "ServicePrincipal": outside.service_principal(""),
     "ForwardingProfile": user("")["ForwardingProfiles"][0],
     "Greeting": {"DisplayName": "", "Filename": "", "Type": ""},
     "QueueAgent": {"Id": 0, "Name": "", "Number": "", "SkillGroup": "", "Tags": []},
@@ -75,7 +77,7 @@ TEMPLATES: Final[Mapping[str, Entity]] = {
         "Input": "",
         "PeerType": "",
     },
-    "Rights": rights(""),
+    "Rights": outside.rights(""),
     "UserGroup": {
         "CanDelete": True,
         "GroupId": 0,

@@ -204,6 +204,39 @@ def parking(number: str) -> Entity:
     return {"Id": 0, "Number": number, "TranscriptionMode": "Inherit", "Groups": []}
 
 
+def fax(number: str) -> Entity:
+    """A fax extension."""
+    return {
+        "Id": 0,
+        "Number": number,
+        "TranscriptionMode": "Inherit",
+        "AuthID": number,
+        "AuthPassword": "",
+        "FaxServer": False,
+        "OutboundCallerId": "",
+        "Groups": [],
+    }
+
+
+def outbound_rule(name: str = "", trunks: tuple[tuple[int, str], ...] = ()) -> Entity:
+    """A rule for calls to the outside, from anybody to any number. ``trunks``: Id and name, in the order of choice."""
+    return {
+        "Id": 0,
+        "Name": name,
+        "DNRanges": [],
+        "EmergencyRule": False,
+        "GroupIds": [],
+        "GroupNames": [],
+        "NumberLengthRanges": "",
+        "Prefix": "",
+        "Priority": 0,
+        "Routes": [
+            {"Append": "", "CallerID": "", "Prepend": "", "StripDigits": 0, "TrunkId": key, "TrunkName": trunk}
+            for key, trunk in trunks
+        ],
+    }
+
+
 def _gateway(name: str, calls: int) -> Entity:
     host = (
         f"sip.{''.join(letter for letter in name.lower() if letter.isascii() and letter.isalnum()) or 'trunk'}.example"

@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 from monitor.simulator.xapi_values import ODataError
 
 _SEGMENT: Final = re.compile(r"(?P<name>[$\w.]+)(?:\((?P<arguments>.*)\))?", re.DOTALL)
+_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?", re.ASCII)
 _NAMED: Final = re.compile(r"(?P<name>\w+)\s*=(?P<value>.*)", re.DOTALL)
 
 Argument: TypeAlias = str | int | bool | None
@@ -16,7 +17,10 @@ Argument: TypeAlias = str | int | bool | None
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A part of an address. ``arguments``: None without parentheses; the name of an only, unnamed one is ``""``."""
+    """A part of an address. ``arguments``: None without parentheses; the name of an only, unnamed one is ``""``.
+
+    A date or a moment is kept as the text that it is.
+    """
 
     name: str
     arguments: dict[str, Argument] | None = None
@@ -56,6 +60,8 @@ def _value(text: str) -> Argument:
             return text == "true"
     if re.fullmatch(r"-?\d{1,18}", text, re.ASCII):
         return int(text)
+    if _MOMENT.fullmatch(text):
+        return text
     raise ODataError(f"The value '{text}' is not valid.")
 
 

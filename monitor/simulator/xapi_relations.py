@@ -147,7 +147,9 @@ RELATIONS: Final[Mapping[str, Mapping[str, Relation]]] = {
     },
     "Group": {"Groups": _nothing, "Rights": _rights, "OfficeHolidays": _nothing},
     "InboundRule": {"TrunkDN": _trunk},
+    "OutboundRule": {},
     "Parking": {"Groups": _memberships},
+    "Fax": {"Groups": _memberships},
     "ServicePrincipal": {"Groups": _memberships, "Peers": _peers},
     "Contact": {},
 }

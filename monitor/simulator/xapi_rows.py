@@ -121,6 +121,31 @@ def system_extensions(directory: Directory) -> list[Entity]:
     ]
 
 
+def desk_phones(directory: Directory) -> list[Entity]:
+    """``Pbx.SipDevice`` of every desk phone that is registered; the extension in ``DN`` as its number."""
+    found = (device for number in directory.extensions() for device in directory.devices(number) if device.on_desk)
+    return [
+        {
+            "Id": place,
+            "DN": device.dn,
+            "PhoneWebPassword": "",
+            "ProvLink": "",
+            "Registrar": {
+                "Capabilities": 0,
+                "FirmwareAvailable": "",
+                "FirmwareVersion": device.user_agent.split()[-1],
+                "InterfaceLink": "",
+                "IpAddress": "192.0.2.20",
+                "MAC": f"{place:012X}",
+                "Model": device.user_agent.split()[-2],
+                "UserAgent": device.user_agent,
+                "Vendor": device.user_agent.split()[0],
+            },
+        }
+        for place, device in enumerate(found, start=1)
+    ]
+
+
 def _members(directory: Directory, group_id: int) -> Iterator[tuple[Dn, Entity]]:
     for dn in sorted(directory.dns(), key=lambda dn: dn.number):
         entity = directory.entity(dn.number)

@@ -76,6 +76,10 @@ def _delete_rule(directory: Directory, entity: Entity) -> None:
     del directory.inbound_rules[entity["Id"]]
 
 
+def _delete_outbound_rule(directory: Directory, entity: Entity) -> None:
+    del directory.outbound_rules[entity["Id"]]
+
+
 SETS: Final[Mapping[str, EntitySet]] = {
     served.name: served
     for served in (
@@ -85,6 +89,7 @@ SETS: Final[Mapping[str, EntitySet]] = {
         _dns("Receptionists", "Receptionist", "ivr", lambda d: d.receptionists, "Forwards"),
         _dns("Trunks", "Trunk", "externalline", lambda d: d.trunks),
         _dns("Parkings", "Parking", "parking", lambda d: d.parkings, "Groups"),
+        _dns("Fax", "Fax", "fax", lambda d: d.faxes),
         _dns("ServicePrincipals", "ServicePrincipal", "routepoint", lambda d: d.service_principals, numbered=False),
         EntitySet(
             "Groups",
@@ -114,6 +119,16 @@ SETS: Final[Mapping[str, EntitySet]] = {
             change=writes.change_rule,
             delete=_delete_rule,
         ),
+        EntitySet(
+            "OutboundRules",
+            "OutboundRule",
+            rows=lambda site: site.directory.outbound_rules.values(),
+            find=lambda directory, key: directory.outbound_rules.get(key),
+            create=writes.create_outbound_rule,
+            change=writes.change_outbound_rule,
+            delete=_delete_outbound_rule,
+        ),
+        EntitySet("SipDevices", "SipDevice", rows=lambda site: rows.desk_phones(site.directory)),
         EntitySet("DidNumbers", "DidNumber", rows=lambda site: site.directory.did_numbers.values()),
         EntitySet("Peers", "Peer", rows=_peers, numbered=_peer),
         EntitySet("ActiveCalls", "ActiveCall", rows=_active_calls),
@@ -132,6 +147,21 @@ FREE_NUMBERS: Final[Mapping[tuple[str, str], DnKind]] = {
 """Functions that name the number a new entity would get."""
 
 OWNERS_ONLY: Final = frozenset(("Recordings", "ScheduledReports", "ChatHistoryView", "ReportCallLogData"))
-"""Collections for which the role ``system_admins`` is too small. They are served empty."""
-EMPTY: Final = OWNERS_ONLY | {"EventLogs", "CallHistoryView"}
+"""What the role ``system_admins`` is too small for. It is served empty."""
+_NOTHING: Final = (
+    "Backups BlackListNumbers Blocklist CallFlowApps CallFlowScripts CallHistoryView ChatMessagesHistoryView "
+    "CustomPrompts EventLogs Fxs Holidays Playlists Sbcs"
+)
+EMPTY: Final = (OWNERS_ONLY - {"ReportCallLogData"}) | frozenset(_NOTHING.split())
 """Collections of which the simulated PBX has nothing."""
+_REPORTS: Final = (
+    "AbandonedChatsStatistics AbandonedQueueCalls AgentLoginHistory AgentsInQueueStatistics AverageQueueWaitingTime "
+    "BreachesSla CallLogData DetailedQueueStatistics ExtensionStatistics ExtensionStatisticsByGroup "
+    "ExtensionsStatisticsByRingGroups InboundRules QueueAgentsChatStatistics QueueAgentsChatStatisticsTotals "
+    "QueueAnUnCalls QueueAnsweredCallsByWaitTime QueueCallbacks QueueChatPerformance QueueFailedCallbacks "
+    "QueuePerformanceOverview QueuePerformanceTotals RingGroupStatistics StatisticSla TeamQueueGeneralStatistics"
+)
+REPORTS: Final = frozenset(
+    (f"Report{name}", f"Pbx.Get{name}{'' if name.endswith('Data') else 'Data'}") for name in _REPORTS.split()
+)
+"""Reports of calls of the past, of which the simulated PBX keeps nothing."""

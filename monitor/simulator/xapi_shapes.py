@@ -66,6 +66,20 @@ _SYSTEM_STATUS: Final = (
     "RemoteStorageEnabled RemoteStorageStatus ResellerName Support TotalDiskSpace TrunksRegistered TrunksTotal "
     "UserExtensions Version VoicemailQuotaReached VoicemailStopped"
 )
+_LICENSE_STATUS: Final = (
+    "Activated ActiveModules AdminEMail CompanyName ContactName CountryCode CountryName EMail ExpirationDate "
+    "LicenseActive LicenseKey MaintenanceExpiresAt MaxSimCalls ProductCode ResellerName SimMeetingParticipants Support "
+    "Telephone Version"
+)
+_LICENSE: Final = (
+    "CountryCode IsBrandingEnabled IsCfdEnabled IsEnterprise IsMaintainceExpired IsProfessional MaxSimCalls ProductCode"
+)
+_SYSTEM_PARAMETERS: Final = (
+    "AIVersion Custom1Name Custom2Name EmRuleCreationAllowed ENL ENLRange FirstExternalPort FQDN GlobalACPRMSET "
+    "GlobalLanguage HttpPort HttpsPort IpV6 Is3CXFQDN IsChatLogEnabled IsHosted IsHosted3CX IsMulticompanyMode "
+    "IsRemoteBackup IsStaticIp IsTranscriptionEnabled License MaxDIDPerTrunk PbxExternalHost ProcessorCount "
+    "RemoteStorageStatus RpsEnabled SipPort SipsPort StaticIp StunIp TunnnelPort Version WebrtcLastPort"
+)
 _DIAL_CODES: Final = (
     "DialCodeBillingCode DialCodeHideCallerID DialCodeHotdesking DialCodeHotelAccess DialCodeIntercom "
     "DialCodeLoggedInQueue DialCodeLoggedOutQueue DialCodeOutOffice DialCodePark DialCodePickup DialCodeProfileStatus "
@@ -154,6 +168,14 @@ SHAPES: Final[Mapping[str, Shape]] = {
             {"RoutingRule": Navigation("InboundRule", rows.rule_of_did, many=False)},
             searched=("Number",),
         ),
+        _shape("OutboundRule", outside.outbound_rule(), searched=("Name", "Prefix")),
+        _fields(
+            "SipDevice",
+            "Id PhoneWebPassword ProvLink Registrar",
+            {"DN": Navigation("Peer", lambda d, entity: next(iter(rows.peers(d, [entity["DN"]])), None), many=False)},
+            secrets=("PhoneWebPassword",),
+        ),
+        _shape("Fax", outside.fax(""), {"Groups": _GROUPS}, searched=("Number",), secrets=("AuthPassword",)),
         _shape("Parking", outside.parking(""), {"Groups": _GROUPS}, searched=("Number",)),
         _shape(
             "ServicePrincipal",
@@ -199,6 +221,10 @@ SHAPES: Final[Mapping[str, Shape]] = {
             searched=("Caller", "Callee"),
         ),
         _fields("SystemStatus", _SYSTEM_STATUS),
+        _fields("LicenseStatus", _LICENSE_STATUS),
+        _fields("SystemParameters", _SYSTEM_PARAMETERS),
+        _fields("License", _LICENSE),
+        _fields("SystemHealthStatus", "CustomTemplatesCount Firewall Id Phones Trunks UnsupportedFirmwaresCount"),
         _fields("SystemExtensionStatus", "IsRegistered Name Number Type"),
         _fields("TimeZone", "IanaName Id Name WindowsName"),
         _fields("Codec", "Id Name RfcName"),

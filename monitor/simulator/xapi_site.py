@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
-from monitor.simulator import xapi_rows as rows
 from monitor.simulator.directory import Directory
 from monitor.simulator.switches import Switches
 from monitor.simulator.xapi_templates import Entity
@@ -121,89 +120,3 @@ def instant(seconds: float | None) -> str | None:
         return None
     ticks = round(seconds * 10**7)
     return f"{datetime.fromtimestamp(ticks // 10**7, UTC):%Y-%m-%dT%H:%M:%S}.{ticks % 10**7:07}Z"
-
-
-_ZONES: Final = (
-    ("1", "UTC", "UTC", "(UTC) Coordinated Universal Time"),
-    ("44", "Europe/Berlin", "W. Europe Standard Time", "(UTC+01:00) Amsterdam, Berlin, Rome, Vienna"),
-    ("64", "Europe/Moscow", "Russian Standard Time", "(UTC+03:00) Moscow, St. Petersburg"),
-)
-_ZONE = _ZONES[1]
-
-
-def office_hours(site: Site) -> Entity:
-    """The one ``Pbx.OfficeHours``: open around the clock, so that routing never depends on it."""
-    told = {"id": _ZONE[0], "iana": _ZONE[1], "windows": _ZONE[2]}[site.switches.time_zone]
-    return {"BreakTime": None, "Hours": None, "OfficeHolidays": [], "SystemLanguage": "EN", "TimeZoneId": told}
-
-
-def defs() -> Entity:
-    """The one ``Pbx.Defs``."""
-    return {
-        "Id": 0,
-        "Codecs": [
-            {"Id": 1, "Name": "G.711 A-law", "RfcName": "PCMA"},
-            {"Id": 2, "Name": "G.711 U-law", "RfcName": "PCMU"},
-        ],
-        "TimeZones": [{"Id": i, "IanaName": iana, "WindowsName": win, "Name": name} for i, iana, win, name in _ZONES],
-    }
-
-
-def system_status(site: Site) -> Entity:
-    """The one ``Pbx.SystemStatus``."""
-    directory, now = site.directory, site.clock()
-    registered = sum(1 for user in directory.users.values() if user["IsRegistered"])
-    return {
-        "Activated": True,
-        "AutoUpdateEnabled": True,
-        "AvailableLocalIps": "192.0.2.10",
-        "BackupScheduled": True,
-        "CallsActive": len(site.calls.active_calls()),
-        "ChatUsedSpace": 0,
-        "CurrentLocalIp": "192.0.2.10",
-        "DBMaintenanceInProgress": False,
-        "DiskUsage": 21,
-        "ExpirationDate": instant(now + 365 * 86400),
-        "ExtensionsRegistered": registered,
-        "ExtensionsTotal": len(directory.users),
-        "FQDN": directory.fqdn,
-        "FreeDiskSpace": 60_000_000_000,
-        "HasNotRunningServices": False,
-        "HasUnregisteredSystemExtensions": any(not row["IsRegistered"] for row in rows.system_extensions(directory)),
-        "Id": 0,
-        "Ip": "198.51.100.10",
-        "IpV4": "198.51.100.10",
-        "IpV6": "",
-        "IsAuditLogEnabled": False,
-        "IsChatLogEnabled": False,
-        "IsRecordingArchiveEnabled": False,
-        "LastBackupDateTime": instant(now - 86400),
-        "LastCheckForUpdates": instant(now - 3600),
-        "LastSuccessfulUpdate": None,
-        "LicenseActive": True,
-        "LicenseKey": "SIMU-LATE-D000-0000",
-        "LocalIpValid": True,
-        "LogUsedSpace": 0,
-        "MaintenanceExpiresAt": instant(now + 365 * 86400),
-        "MaxSimCalls": directory.max_calls,
-        "MaxUserExtensions": 10_000,
-        "OS": "Linux",
-        "OutboundRules": 1,
-        "ProductCode": "3CXENT",
-        "RecordingQuota": 0,
-        "RecordingQuotaReached": False,
-        "RecordingStopped": False,
-        "RecordingUsedSpace": 0,
-        "RemoteConfigurationRequired": False,
-        "RemoteStorageEnabled": False,
-        "RemoteStorageStatus": "NotConfigured",
-        "ResellerName": "",
-        "Support": True,
-        "TotalDiskSpace": 80_000_000_000,
-        "TrunksRegistered": sum(1 for trunk in directory.trunks.values() if trunk["IsOnline"]),
-        "TrunksTotal": len(directory.trunks),
-        "UserExtensions": len(directory.users),
-        "Version": directory.version,
-        "VoicemailQuotaReached": False,
-        "VoicemailStopped": False,
-    }

@@ -27,6 +27,7 @@ _SHAPES: Final[Mapping[DnKind, tuple[str, Callable[[str], Entity]]]] = {
     "ivr": ("Receptionist", templates.receptionist),
     "externalline": ("Trunk", outside.trunk),
     "parking": ("Parking", outside.parking),
+    "fax": ("Fax", outside.fax),
     "routepoint": ("ServicePrincipal", outside.service_principal),
 }
 
@@ -100,6 +101,20 @@ def change_rule(directory: Directory, switches: Switches, entity: Entity, body: 
     entity.update(_writable(incoming("InboundRule", Target(directory, switches, entity), body)))
 
 
+def create_outbound_rule(directory: Directory, switches: Switches, body: Any) -> Entity:
+    """A new outbound rule. Raises ODataError or XapiError."""
+    rule = outside.outbound_rule()
+    values = incoming("OutboundRule", Target(directory, switches, rule), body)
+    if not values.get("Name"):
+        raise errors.bad(errors.REQUIRED, "Name")
+    return directory.add_rule({**rule, **_writable(values)}, outbound=True)
+
+
+def change_outbound_rule(directory: Directory, switches: Switches, entity: Entity, body: Any) -> None:
+    """Set properties of an outbound rule. Raises ODataError or XapiError."""
+    entity.update(_writable(incoming("OutboundRule", Target(directory, switches, entity), body)))
+
+
 def create_group(directory: Directory, switches: Switches, body: Any) -> Entity:
     """A new department. Raises ODataError or XapiError."""
     used = {group["Number"] for group in directory.groups.values()}
@@ -147,7 +162,8 @@ def _free(directory: Directory, kind: DnKind, number: Any) -> str:
             raise errors.bad(errors.NO_NUMBERS, "Number")
         return free
     text = str(number)
-    if kind != "routepoint" and not (text.isascii() and text.isdigit() and 2 <= len(text) <= 10):
+    digits = text.removeprefix("SP") if kind == "parking" else text
+    if kind != "routepoint" and not (digits.isascii() and digits.isdigit() and 2 <= len(digits) <= 10):
         raise errors.bad(errors.INVALID, "Number")
     if directory.dn(text):
         raise errors.bad(errors.IN_USE, "Number")

@@ -248,6 +248,7 @@ def test_a_browser_is_opened_unasked_where_somebody_sees_it(
         (("gateway",), "no [[pbx]] section"),
         (("monitor",), "nothing to watch"),
         (("simulate", "--latency", "soon"), "write 50ms"),
+        (("simulate", "--switch", "colour=red"), "is no switch"),
         (("key", "new", "--name", "x", "--scopes", "root"), "not a scope"),
         (("key", "new", "--name", "x", "--networks", "here"), "192.0.2.0/24"),
         (("audit",), "no state_dir"),

@@ -234,15 +234,6 @@ async def test_data_is_attached() -> None:
             assert (await client.post(path, {"attacheddata": "public_case"})).status == 400
 
 
-async def test_there_is_no_audio() -> None:
-    async with running() as client:
-        caller, _, caller_id = await call(client)
-        path = f"/callcontrol/{caller}/participants/{caller_id}/stream"
-        assert (await client.get(path)).status == 403
-        assert (await client.post(path)).status == 403
-        assert (await client.get(f"/callcontrol/{caller}/participants/999999/stream")).status == 404
-
-
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [

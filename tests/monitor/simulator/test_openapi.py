@@ -8,7 +8,7 @@ import pytest
 
 from monitor.simulator.xapi_actions import OPERATIONS as INVOKED
 from monitor.simulator.xapi_checks import WORDS
-from monitor.simulator.xapi_sets import SETS
+from monitor.simulator.xapi_sets import EMPTY, REPORTS, SETS
 from monitor.simulator.xapi_shapes import SHAPES
 from monitor.simulator.xapi_templates import ROLES
 from tests.monitor.simulator.extract_schema import OPERATIONS, extract, load
@@ -22,7 +22,11 @@ def test_the_kept_facts_are_what_the_official_file_says() -> None:
     path = Path(named) if named else BESIDE
     if not named and not path.exists():
         pytest.skip("no copy of the official OpenAPI file here; CALLMON_XAPI_OPENAPI names one")
-    assert extract(load(path)) == facts()
+    spec = load(path)
+    assert extract(spec) == facts()
+    assert {f"/{name}" for name in EMPTY} <= spec["paths"].keys()
+    functions = {tuple(path.split("(")[0].split("/")[1:]) for path, found in spec["paths"].items() if "get" in found}
+    assert functions >= REPORTS
 
 
 def test_every_shape_has_the_properties_of_the_official_one() -> None:
@@ -101,7 +105,15 @@ async def test_every_operation_answers_as_the_official_file_says() -> None:
             text = f"/{owner}/{name}{_ARGUMENTS.get(name, '()') if operation.method == 'GET' else ''}"
             await client.ask(operation.method, text, _BODIES.get(name))
     await client.ask("POST", "/ActiveCalls(1)/Pbx.DropCall")
-    for path in ("/SystemStatus", "/Defs", "/Defs/TimeZones", "/Defs/Codecs", "/DialCodeSettings", "/OfficeHours"):
+    for path in (
+        "/SystemStatus",
+        "/Defs",
+        "/Defs/TimeZones",
+        "/Defs/Codecs",
+        "/DialCodeSettings",
+        "/OfficeHours",
+        "/LicenseStatus",
+    ):
         await client.get(path)
     await client.ask("PATCH", "/DialCodeSettings", {})
     assert set(OPERATIONS) == SEEN
@@ -111,9 +123,10 @@ _NEW = {
     "Groups": {"Name": "New"},
     "Contacts": {"LastName": "New", "Home": "1"},
     "InboundRules": {"RuleName": "New", "TrunkDN": {"Number": "10002"}},
+    "OutboundRules": {"Name": "New"},
     "ServicePrincipals": {"Number": "new"},
 }
-_ARGUMENTS = {"Pbx.GetContactsByNumber": "(number='1')"}
+_ARGUMENTS = {"Pbx.GetContactsByNumber": "(number='1')", "Pbx.InitTrunk": "(template='generic.pv.xml')"}
 _BODIES = {
     "Pbx.MakeCall": {"dn": "100", "destination": "101"},
     "Pbx.BatchDelete": {"ids": [0]},

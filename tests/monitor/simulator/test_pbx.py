@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import ssl
 import time
 from dataclasses import replace
@@ -14,7 +15,7 @@ import pytest
 import websockets
 
 from monitor.simulator.pbx import SimulatedPbx, simulate
-from monitor.simulator.switches import Switches
+from monitor.simulator.switches import Switches, positions
 from tests.monitor.simulator.api_client import PATIENCE, QUIET, phones, running
 
 BUSY = replace(QUIET, traffic=True, rate=2400, speed=20)
@@ -137,7 +138,7 @@ async def test_run_alone_it_prints_what_a_client_needs() -> None:
 
     def say(line: str) -> None:
         said.append(line)
-        if "client secret" in line:
+        if "web client" in line:
             printed.set()
 
     settings = replace(QUIET, client_secret="the secret")
@@ -151,6 +152,13 @@ async def test_run_alone_it_prints_what_a_client_needs() -> None:
     assert "http://127.0.0.1:" in text
     assert "callmon" in text
     assert "the secret" in text
+    assert re.search(r"extension 100, password [0-9a-f]{16}", text)
+
+
+def test_the_version_fits_what_the_token_says_of_its_life() -> None:
+    for unit, minor in (("seconds", 10), ("minutes", 8)):
+        pbx = SimulatedPbx(replace(QUIET, switches=positions([f"expires_in={unit}"])))
+        assert pbx.directory.version.split(".")[2] == str(minor)
 
 
 async def test_it_leaves_no_task_behind() -> None:

@@ -174,7 +174,7 @@ async def test_nonsense_on_the_socket_is_ignored() -> None:
     async with running(PLAIN) as client, client.socket() as socket:
         for nonsense in ("", "{", "[]", '{"Path": 5}', '{"Path": "/callcontrol", "RequestData": "'):
             await socket.connection.send_str(nonsense)
-        await socket.connection.send_bytes(b'{"Path": "/callcontrol/100", "RequestID": "b"}')
+        await socket.connection.send_bytes(b'{"path": "/callcontrol/100", "requestID": "b"}')
         answer = (await socket.frame()).event.attached_data
         assert (answer["RequestID"], answer["StatusCode"]) == ("b", 200)
 

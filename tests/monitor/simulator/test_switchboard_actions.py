@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from monitor.simulator.callcontrol import ControlRequest
-from monitor.simulator.legs import Call
+from monitor.simulator.legs import Call, Refused
+from monitor.simulator.switchboard import KeysPressed, Signal
+from monitor.simulator.switches import RoutePoint, Switches
 from tests.monitor.simulator.exchange_bench import CALLER, CONTROLLED, MOBILE, NO_DEVICE, TWO_DEVICES, Bench
 
 
@@ -178,11 +180,42 @@ def test_an_action_on_what_is_gone_finds_no_subject(pbx: Bench) -> None:
     assert not pbx.board.drop_call(1)
 
 
-def test_a_call_to_the_route_point_can_be_answered_there(pbx: Bench) -> None:
+@pytest.mark.parametrize("switch", ["connects", "rings"])
+def test_a_call_to_the_route_point_is_connected_or_can_be_answered_there(switch: RoutePoint) -> None:
+    pbx = Bench(Switches(route_point=switch))
     call = pbx.board.dial("100", "callmon")
-    assert pbx.act("callmon", "answer").finalstatus == "Success"
+    if switch == "rings":
+        assert pbx.legs(call)["callmon"][0] == "Ringing"
+        assert pbx.act("callmon", "answer").finalstatus == "Success"
     assert pbx.legs(call) == {"100": ("Connected", "callmon"), "callmon": ("Connected", "100")}
     assert pbx.truth(call).answered_at is None, "an application is nobody"
+
+
+def test_a_call_sent_on_to_the_route_point_leaves_its_queue_and_its_ringing_phones(pbx: Bench) -> None:
+    call = pbx.board.arrive("10000", CALLER)
+    pbx.board.route(call, "800")
+    pbx.board.poll(call, ["104"])
+    assert pbx.act("104", "divert", "callmon").finalstatus == "Success"
+    assert set(pbx.legs(call)) == {"10000", "callmon"}
+    assert pbx.row(call) == (f"10000 skyetel ({CALLER})", "callmon callmon", "Talking")
+
+
+def test_the_route_point_calls_from_its_device_and_nobody_picks_up_there_first(pbx: Bench) -> None:
+    for device in (None, pbx.directory.devices("callmon")[0].device_id):
+        outcome = pbx.board.makecall("callmon", device, "101", None, {})
+        view = outcome.participant
+        assert view is not None
+        assert (view.status, view.device_id) == ("Dialing", pbx.directory.devices("callmon")[0].device_id)
+        assert pbx.board.drop_call(view.callid)
+
+
+def test_keys_are_pressed_only_where_a_route_point_is_connected(pbx: Bench) -> None:
+    signals: list[Signal] = []
+    pbx.board.on_signal(signals.append)
+    pbx.board.press(pbx.board.dial("100", "callmon"), "17")
+    assert signals == [KeysPressed("callmon", pbx.one("callmon").id, "17")]
+    with pytest.raises(Refused):
+        pbx.board.press(pbx.board.dial("101", "102"), "1")
 
 
 def test_whoever_plays_the_people_is_told_of_calls_that_programs_change(pbx: Bench) -> None:

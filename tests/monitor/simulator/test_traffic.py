@@ -10,7 +10,7 @@ import pytest
 from monitor.simulator.callcontrol import ControlRequest
 from monitor.simulator.directory import Directory
 from monitor.simulator.legs import Call
-from monitor.simulator.scenarios import KINDS, Kind
+from monitor.simulator.scenarios import ANONYMOUS, KINDS, Kind
 from monitor.simulator.seeding import make_directory
 from monitor.simulator.switchboard import Switchboard
 from monitor.simulator.switches import Switches
@@ -149,6 +149,18 @@ def test_an_inbound_call_has_the_rule_of_its_line_or_none() -> None:
             assert end.did == ""
     assert "" in dids
     assert len(dids) > 3
+
+
+def test_a_few_callers_from_outside_hide_their_number() -> None:
+    today = day(limit=150, kinds=("direct",))
+    plans = [today.traffic.plan(index) for index in range(1000)]
+    assert 20 < sum(plan is not None and plan.caller == ANONYMOUS for plan in plans) < 60
+    rows: set[str] = set()
+    while today.traffic.stats.over < 150:
+        today.traffic.advance(1.0)
+        rows |= {row.caller for row in today.board.active_calls()}
+    assert any(text.endswith(f"({ANONYMOUS})") for text in rows)
+    assert ANONYMOUS in {ended.caller for ended in today.board.ended()}
 
 
 def test_calls_that_others_end_or_change_do_not_stop_the_traffic() -> None:

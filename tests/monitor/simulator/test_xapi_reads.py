@@ -64,7 +64,7 @@ async def test_related_entities_have_addresses_of_their_own(client: Client) -> N
     assert profiles.column("Name") == ["Available", "Away", "Out of office", "Custom 1", "Custom 2"]
     assert (await client.get(f"/Users({user['Id']})/Greetings")).value == []
     groups = await client.get(f"/Users({user['Id']})/Groups", expand="Rights,GroupRights")
-    assert groups.value[0]["Rights"]["RoleName"] == "users"
+    assert groups.value[0]["Rights"]["RoleName"] == "system_owners"
     assert groups.value[0]["MemberName"] == user["DisplayName"]
     queue = (await client.get("/Queues")).value[0]
     agents = await client.get(f"/Queues({queue['Id']})/Agents")
@@ -190,7 +190,7 @@ async def test_peers_are_found_by_their_numbers(client: Client) -> None:
     assert (await client.ask("POST", "/Peers/Pbx.RetreivePeersByNumbers", {})).status == 400
     assert len((await client.get("/Peers/Pbx.GetReportPeers()")).value) > 30
     member = (await client.get("/Peers(Number='100')", expand="MemberOf")).body
-    assert member["MemberOf"][0]["RoleName"] == "users"
+    assert member["MemberOf"][0]["RoleName"] == "system_owners"
 
 
 async def test_a_did_number_knows_its_rule(client: Client) -> None:
