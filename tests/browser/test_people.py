@@ -82,7 +82,12 @@ def busy_queues(count: int, at: float) -> State:
         extension = state["extensions"][num]
         activity = ("Idle", "Ringing", "Talking", "Talking")[place % 4]
         state["extensions"][num] = msgspec.structs.replace(
-            extension, activity=activity, registered=place % 5 > 0, queues=tuple(str(800 + n) for n in range(count))
+            extension,
+            activity=activity,
+            registered=place % 5 > 0,
+            queues=tuple(str(800 + n) for n in range(count)),
+            fwd_name="Away" if place % 7 == 0 else "Available",
+            available=place % 7 > 0,
         )
     for place in range(count):
         num = str(800 + place)

@@ -140,8 +140,8 @@ function Stage() {
 
 function Dots() {
   const count = pages.value;
-  if (count < 2) return html`<footer class="dots"></footer>`;
+  if (count < 2) return html`<footer></footer>`;
   const at = Math.min(page.value, count - 1);
-  return html`<footer class="dots" role="img" aria-label=${words.page(at + 1, count)}>
-    ${Array.from({ length: count }, (_, index) => html`<i key=${index} class=${index === at ? "on" : ""}></i>`)}</footer>`;
+  return html`<footer><p class="dots" role="img" aria-label=${words.page(at + 1, count)}>
+    ${Array.from({ length: count }, (_, index) => html`<i key=${index} class=${index === at ? "on" : ""}></i>`)}</p></footer>`;
 }

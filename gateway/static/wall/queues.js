@@ -26,7 +26,7 @@ export function Queues() {
 function tile(rows) {
   return [
     { w: WIDE, h: 9.3 },
-    { w: 14, h: rows.some((row) => row.stats) ? 12.8 : 10.6 },
+    { w: 14, h: rows.some((row) => row.stats) ? 13.2 : 10.8 },
     { w: 12, h: 5.9, brief: true },
   ];
 }
