@@ -125,10 +125,11 @@ class Page:
         return int(await self.run(f"document.querySelectorAll({json.dumps(selector)}).length"))
 
     async def until(self, script: str, within: float = WITHIN) -> Any:
-        """Look until the expression is true; what it gives. Raises AssertionError with the page's text."""
+        """Look until it is true; what it gives, true for an element. Raises AssertionError with the page's text."""
+        looked = f"((found) => found instanceof Node || found || null)({script})"
         try:
             async with asyncio.timeout(within):
-                while (found := await self.run(f"({script}) || null")) is None:  # noqa: ASYNC110 - it is another process's
+                while (found := await self.run(looked)) is None:  # noqa: ASYNC110 - it is another process's
                     await asyncio.sleep(0.05)
                 return found
         except TimeoutError:

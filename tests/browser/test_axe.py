@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from importlib.resources import files
 
 import pytest
 
+from tests.bench.bus_feed import gateway, key, writing
 from tests.browser.chromium import Page
+from tests.browser.test_people import busy_queues
 from tests.browser.world import World
+from tests.bus import RealBus
 
 _AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
 _RUN = """axe.run(document, {resultTypes: ["violations"]}).then((found) =>
@@ -73,6 +77,17 @@ async def test_in_tv_mode_in_russian_and_what_opens(page: Page, world: World) ->
         await page.until("!document.querySelector('dialog[open]')")
 
 
+async def test_alarms_and_what_comes_page_by_page(page: Page, valkey: RealBus) -> None:
+    async with writing(valkey, busy_queues(14, time.time())), gateway(valkey, heartbeat=1) as served:
+        for size, settings in ((TV, "kiosk=1&theme=dark"), (DESK, "theme=dark"), (DESK, "theme=light")):
+            await page.resize(*size)
+            await page.go(f"http://127.0.0.1:{served.port}/wall?view=queues&lang=en&{settings}#key={key(0)}")
+            await page.until("document.querySelector('.queue.level2 :is(.percent, .day .level2)')")
+            assert await _found(page) == [], settings
+            if "kiosk" in settings:
+                assert await page.count(".dots i") == 2
+
+
 async def test_the_pages_around_it(page: Page, world: World) -> None:
     await page.resize(*DESK)
     await page.go(f"{world.address}/wall")
@@ -81,6 +96,12 @@ async def test_the_pages_around_it(page: Page, world: World) -> None:
     await page.go(f"{world.address}/")
     await page.shows("connected")
     assert await _found(page) == []
+    await page.go(f"{world.address}/docs")
+    await page.until("document.querySelector('.opblock-tag')")
+    await page.run("document.querySelectorAll('.opblock-tag button')[1].click()")
+    await page.until("document.querySelector('.opblock-get')")
+    own = ("region", "nested-interactive")  # Swagger UI's: a landmark for the list alone, a button in what opens
+    assert [one for one in await _found(page) if not one.startswith(own)] == []
 
 
 async def _found(page: Page) -> list[str]:

@@ -15,6 +15,6 @@ def test_the_logic_of_the_pages() -> None:
         pytest.skip(
             "There is no node on this machine (Debian: apt install nodejs), so the pages' logic was not tested."
         )
-    tests = Path(__file__).parent / "logic.test.mjs"
-    done = subprocess.run([node, "--test", str(tests)], capture_output=True, text=True, timeout=120, check=False)
+    tests = sorted(map(str, Path(__file__).parent.glob("*.test.mjs")))
+    done = subprocess.run([node, "--test", *tests], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -27,9 +27,22 @@ _OVER = """[...document.querySelectorAll('.stage *, .bar *')].filter((each) => {
   const box = each.getBoundingClientRect();
   return box.width && box.height && (box.right > innerWidth + 1 || box.left < -1);
 }).map((each) => each.outerHTML.slice(0, 150))"""
-_CUT = """[...document.querySelectorAll('.num, .value, .counts, time, dt, [role=timer]')].filter((each) =>
+_CUT = """[...document.querySelectorAll('.num, .value, .counts, .figures, .day, time, dt, [role=timer]')].filter(
+  (each) =>
   each.getClientRects().length && each.scrollWidth > each.clientWidth + 1 && each.clientWidth > 0
 ).map((each) => each.outerHTML.slice(0, 150))"""
+
+
+_SPILLS = """[...document.querySelectorAll('.tile')].flatMap((tile) => {
+  const box = tile.getBoundingClientRect();
+  const parts = [...tile.querySelectorAll('span, b, dd, small, svg')].filter((each) => each.getClientRects().length);
+  const out = parts.map((each) => [each, each.getBoundingClientRect()]).filter(([each, { right, bottom }]) =>
+    !each.closest('.name, .hidden, .other') && (right > box.right - 2 || bottom > box.bottom + 1));
+  const counts = [...tile.querySelectorAll('.counts li')].map((each) => each.getBoundingClientRect());
+  const over = counts.filter((each, place) => place && each.left < counts[place - 1].right - 0.5);
+  return [...out.map(([each]) => each.outerHTML.slice(0, 150)), ...over.map(() => `counts of ${tile.dataset.item}`)];
+})"""
+"""What stands in the tiles and is cut off by their edges, or covers its neighbour."""
 
 
 def house(agents: int, at: float) -> State:
@@ -59,6 +72,52 @@ def house(agents: int, at: float) -> State:
             waiting=(WaitingCaller(int(num), caller, line.party_name, began),),
         )  # fmt: skip
     return state
+
+
+def busy_queues(count: int, at: float) -> State:
+    """So many queues at their worst: 18 of 65 agents free or none, others on the phone, a dozen callers, a long day."""
+    state = house(65, at)
+    numbers = list(state["extensions"])
+    for place, num in enumerate(numbers):
+        extension = state["extensions"][num]
+        activity = ("Idle", "Ringing", "Talking", "Talking")[place % 4]
+        state["extensions"][num] = msgspec.structs.replace(
+            extension,
+            activity=activity,
+            registered=place % 5 > 0,
+            queues=tuple(str(800 + n) for n in range(count)),
+            fwd_name="Away" if place % 7 == 0 else "Available",
+            available=place % 7 > 0,
+        )
+    for place in range(count):
+        num = str(800 + place)
+        agents = numbers[1:4] if place % 3 == 0 else numbers
+        queue: Queue = entities.queue(num)
+        state["queues"][num] = msgspec.structs.replace(
+            queue, name="Бухгалтерия и расчёты", agents=tuple(Agent(each, "") for each in agents),
+            logged_in=tuple(agents), waiting=tuple(
+                WaitingCaller(1000 * place + caller, "+493012345678", "Максим", from_unix(at - 754 + caller))
+                for caller in range(12)
+            ),
+        )  # fmt: skip
+        stats = entities.queue_stats(num, offered=(1290, 129)[place % 2])
+        figures = msgspec.structs.replace(stats, answered=stats.offered - 20, service_level=(100.0, 59.4)[place % 2])
+        state["queuestats"][num] = figures
+    return state
+
+
+async def test_tiles_of_busy_queues_spill_nothing_however_many_there_are(page: Page, valkey: RealBus) -> None:
+    async with writing(valkey, busy_queues(14, time.time())), gateway(valkey, heartbeat=1) as served:
+        await page.resize(*TV)
+        for count, mode in ((1, "kiosk=1"), (4, "kiosk=1"), (8, "kiosk=1"), (14, "kiosk=1"), (4, ""), (14, "")):
+            shown = ",".join(str(800 + place) for place in range(count))
+            settings = f"{mode}&view=queues&theme=dark&lang=ru&queues={shown}"
+            await page.go(f"http://127.0.0.1:{served.port}/wall?{settings}#key={key(0)}")
+            least = 4 if mode else count
+            await page.until(f"document.querySelectorAll('.queue').length >= {min(count, least)}")
+            await page.becomes([], _SPILLS)
+            await page.becomes([], _CUT)
+        assert not page.complaints
 
 
 @pytest.mark.parametrize("agents", [5, 300])

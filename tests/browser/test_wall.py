@@ -125,6 +125,7 @@ async def test_the_filter_and_the_keys(page: Page, world: World) -> None:
     await page.run("document.querySelector('.tools button:last-child').click()")
     await page.until("document.querySelector('dialog[open] input:not(:checked)')")
     await page.run("document.querySelector('dialog[open] input').click()")
+    assert "view=calls&kiosk=1" in await page.run("document.querySelector('dialog[open] a').href")
     await page.press("Escape")
     await page.until("!document.querySelector('dialog[open]')")
     await page.press("2")
@@ -191,7 +192,7 @@ async def test_an_alarm_of_another_view_is_seen_as_well(page: Page, world: World
     assert await page.count(".alarms") == 0
     for number in range(2):
         world.queued("800", f"+1555000000{number}")
-    await page.shows("2 waiting", ".alarms")
+    await page.shows("2 waiting · queue 800", ".alarms")
     await page.press("1")
     await page.until("!document.querySelector('.alarms')")
 
@@ -227,6 +228,23 @@ async def test_on_a_phone_all_fits_the_width_and_the_thumb(page: Page, world: Wo
             assert await page.run("document.documentElement.scrollWidth") == 390, (view, language)
             buttons = "[...document.querySelectorAll('.wall button')].map((one) => one.closest('[data-item]') ?? one)"
             assert await page.run(f"{buttons}.filter((one) => one.offsetWidth && one.offsetHeight < 44).length") == 0
+
+
+async def test_on_a_phone_what_opens_can_be_read(page: Page, world: World) -> None:
+    await page.resize(390, 844)
+    agent = await world.agent()
+    call = world.queued()
+    world.pbx.switchboard.poll(call, [agent])
+    world.queued()
+    cut = """[...document.querySelectorAll('dialog :is(td, .word, .name)')].filter((each) =>
+      each.scrollWidth > each.clientWidth + 1 && each.clientWidth < 120).map((each) => each.outerHTML)"""
+    for view, item, says in (("calls", "tr[data-item]", "Звонит"), ("queues", ".queue", "Вызов")):
+        await page.go(world.wall(f"view={view}&lang=ru").replace("lang=en&", "", 1))
+        await page.until(f"document.querySelector({item!r})")
+        await page.run(f"document.querySelector({item!r}).click()")
+        await page.until("document.querySelectorAll('dialog[open] td').length > 7")
+        await page.shows(says, "dialog[open]")
+        await page.becomes([], cut)
 
 
 async def test_a_lost_pbx_is_said_and_found_again_without_reload(page: Page, world: World) -> None:

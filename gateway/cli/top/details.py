@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.cli.top.rows import DOING, doing, duration, named, since
+from gateway.cli.top.people import agents, doing, told
+from gateway.cli.top.rows import duration, named, since
 from gateway.streamclient import Entities
 from monitor.model.instants import moment
 
@@ -71,23 +72,23 @@ def _queue(queue: Mapping[str, Any], state: Entities, now: float) -> Details:
             f"Waits: {_average(stats['waits'])}; talks: {_average(stats['talks'])}",
         ]
     extensions = state.get("extensions", {})
-    agents = []
+    members = []
     for agent in queue["agents"]:
         extension = extensions.get(agent["num"])
         logged_in = agent["num"] in queue["loggedIn"]
-        what = "" if extension is None else " ".join(DOING[doing(extension, logged_in)][:2])
-        agents.append((agent["num"], agent["name"], what, agent["skillGroup"]))
+        what = "" if extension is None else told(extension, doing(extension, logged_in))[0]
+        members.append((agent["num"], agent["name"], what, agent["skillGroup"]))
     return Details(
-        f"Queue {named(queue['num'], queue['name'])}", tuple(lines), (("No.", "Agent", "State", "Skill"), *agents)
+        f"Queue {named(queue['num'], queue['name'])}", tuple(lines), (("No.", "Agent", "State", "Skill"), *members)
     )
 
 
 def _agent(extension: Mapping[str, Any], state: Entities, now: float) -> Details:
     name = f"{extension['name']} {extension['lastname']}".strip()
-    glyph, word, _ = DOING[doing(extension)]
+    words, _ = told(extension, doing(extension, agents(state).get(extension["num"])))
     registered = "registered" if extension["registered"] else "not registered"
     queues = f"queues: {', '.join(extension['queues']) or 'none'}"
-    lines = [f"{glyph} {word} · {extension['fwdName'] or 'no profile'} · {registered} · {queues}"]
+    lines = [f"{words} · {extension['fwdName'] or 'no profile'} · {registered} · {queues}"]
     lines += _day(state.get("extstats", {}).get(extension["num"]))
     talks = (
         (

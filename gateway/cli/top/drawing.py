@@ -8,7 +8,8 @@ from typing import Final
 from rich.cells import cell_len
 from rich.text import Text
 
-from gateway.cli.top.rows import Cell, Column, Sheet, Tone
+from gateway.cli.top.people import Tone
+from gateway.cli.top.rows import Cell, Column, Sheet
 
 GAP: Final = 1
 """Between two columns."""

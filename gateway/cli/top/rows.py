@@ -5,26 +5,17 @@ Entities are plain containers as the stream sends them. ``now`` is POSIX seconds
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, TypeAlias
 
+from gateway.cli.top.people import DOING, Tone, agents, doing, lasts_since, talk_of, tally, told
 from gateway.streamclient import Entities
 from monitor.model.instants import moment
 
-Tone: TypeAlias = Literal["", "good", "busy", "warn", "alarm", "dim", "strong"]
-"""What a cell means; its words or glyph say it too."""
 SortKey: TypeAlias = tuple[float, str]
 
 ANONYMOUS: Final = "anonymous"
-DOING: Final = {
-    "free": ("○", "Free", "good"),
-    "ringing": ("◐", "Ringing", "warn"),
-    "talking": ("●", "Talking", "busy"),
-    "away": ("❙", "Away", "dim"),
-    "out": ("×", "Logged out", "dim"),
-}
-"""What an agent does: glyph, word and tone, those who matter most for a queue first."""
 _DIRECTIONS: Final = {
     "FromExternal": "→ in",
     "Inbound": "→ in",
@@ -33,6 +24,8 @@ _DIRECTIONS: Final = {
     "FromInternal": "· int",
     "Internal": "· int",
 }
+_SHORT: Final = {"Transferring": "Transfer", "Initiating": "Begins"}
+"""Words of a call's state for which the column is too narrow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,35 +125,6 @@ def party(leg: Mapping[str, Any]) -> str:
     return named(leg["dnNum"], leg["name"])
 
 
-def doing(extension: Mapping[str, Any], logged_in: bool | None = None) -> str:
-    """What an extension does, a key of :data:`DOING`. ``logged_in``: to the queue looked at; None: to queues at all."""
-    activity = extension["activity"]
-    if activity in ("Talking", "Dialing"):
-        return "talking"
-    if activity == "Ringing":
-        return "ringing"
-    here = extension["qGlobalStatus"] != "LoggedOut" if logged_in is None else logged_in
-    if not extension["registered"] or extension["enabled"] == 0 or not here:
-        return "out"
-    profile = extension["fwdName"]
-    return "away" if profile and profile != "Available" and not extension["available"] else "free"
-
-
-def talk_of(extension: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The talk that makes its activity."""
-    return next((talk for talk in extension["talks"] if talk["activity"] == extension["activity"]), None)
-
-
-def _lasts_since(extension: Mapping[str, Any], what: str) -> str | None:
-    """Since when it does that."""
-    talk = talk_of(extension)
-    if what in ("talking", "ringing"):
-        found: str | None = talk["since"] if talk else extension["since"]
-        return found
-    known = [extension.get("presenceSince"), extension["since"] if what == "free" else None]
-    return max(filter(None, known), default=None)
-
-
 def _calls(state: Entities, now: float) -> list[Row]:
     return [_call(id_, call, now) for id_, call in state.get("calls", {}).items()]
 
@@ -168,7 +132,7 @@ def _calls(state: Entities, now: float) -> list[Row]:
 def _call(id_: str, call: Mapping[str, Any], now: float) -> Row:
     lasts = since(call["startedAt"], now) or 0.0
     waits = since(call["queuedAt"], now) if call["queue"] else None
-    word = "In queue" if call["queue"] else str(call["state"])
+    word = "In queue" if call["queue"] else _SHORT.get(call["state"], str(call["state"]))
     tone: Tone = "warn" if call["queue"] else "busy" if word == "Talking" else ""
     return Row(
         id_,
@@ -217,49 +181,26 @@ def _queue(
     )
 
 
-def tally(queue: Mapping[str, Any], extensions: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
-    """How many of a queue's agents do what."""
-    counts = dict.fromkeys(DOING, 0)
-    logged_in: Collection[str] = queue["loggedIn"]
-    for agent in queue["agents"]:
-        extension = extensions.get(agent["num"])
-        if extension is not None:
-            counts[doing(extension, agent["num"] in logged_in)] += 1
-    return counts
-
-
 def _agents(state: Entities, now: float) -> list[Row]:
-    """The agents of all queues, or all extensions where there are no queues."""
     extensions, stats = state.get("extensions", {}), state.get("extstats", {})
-    queues = state.get("queues", {}).values()
-    agents = {agent["num"] for queue in queues for agent in queue["agents"]} if queues else set(extensions)
-    logged_in = {num for queue in queues for num in queue["loggedIn"]}
-    return [
-        _agent(id_, one, stats.get(id_), now, id_ in logged_in if queues else None)
-        for id_, one in extensions.items()
-        if id_ in agents
-    ]
+    return [_agent(id_, extensions[id_], stats.get(id_), now, here) for id_, here in agents(state).items()]
 
 
 def _agent(
     id_: str, extension: Mapping[str, Any], stats: Mapping[str, Any] | None, now: float, logged_in: bool | None
 ) -> Row:
     what = doing(extension, logged_in)
-    glyph, word, tone = DOING[what]
+    words, tone = told(extension, what)
     talk = talk_of(extension)
     busy = what in ("talking", "ringing")
-    if what == "away":
-        word = extension["fwdName"]
-    elif extension["activity"] == "Dialing":
-        word = "Dialling"
     talked = None if stats is None else stats["talks"]["total"] + stats["placedTalks"]["total"]
     return Row(
         id_,
         (
             _number(extension["num"]),
             Cell(f"{extension['name']} {extension['lastname']}".strip(), "strong"),
-            Cell(f"{glyph} {word}", tone, list(DOING).index(what)),  # type: ignore[arg-type]  # the table's tones
-            _time(since(_lasts_since(extension, what), now)),
+            Cell(words, tone, list(DOING).index(what)),
+            _time(since(lasts_since(extension, what), now)),
             Cell(named(talk["num"], talk["name"]) if talk and busy else ""),
             Cell(", ".join(extension["queues"])),
             *(_count(stats, name) for name in ("answered", "missed")),

@@ -7,10 +7,10 @@ import { Tiles } from "./stage.js";
 import { detail, find, shown, words } from "./store.js";
 
 const DENSITIES = [
-  { w: 13, h: 4.6, lines: 3 },
-  { w: 11.5, h: 3.1, lines: 2 },
-  { w: 7.9, h: 2.75, lines: 1, stacked: true },
-  { w: 7.9, h: 1.4, lines: 1 },
+  { w: 13, h: 4.6, lines: 3, most: 7 },
+  { w: 11.5, h: 3.1, lines: 2, phone: true },
+  { w: 7.9, h: 2.25, lines: 1, stacked: true },
+  { w: 9.8, h: 1.4, lines: 1 },
 ];
 
 export function Agents() {

@@ -7,7 +7,7 @@ import { Access } from "./access.js";
 import { Calls, Missed } from "./calls.js";
 import { Details } from "./details.js";
 import { Lines } from "./lines.js";
-import { html } from "./parts.js";
+import { Glyph, html } from "./parts.js";
 import { Queues } from "./queues.js";
 import { VIEWS } from "./settings.js";
 import { audible, toggleSound } from "./sound.js";
@@ -87,14 +87,20 @@ function Freshness() {
 function Tools() {
   const full = () =>
     document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen();
+  const held = paused.value !== null;
   return html`<div class="tools">
-    <button type="button" aria-pressed=${paused.value !== null} onClick=${togglePause}>
-      ${paused.value ? words.resume : words.pause}</button>
-    <button type="button" onClick=${toggleTheme}>${words.theme}</button>
-    <button type="button" onClick=${toggleSound} aria-pressed=${audible.value}>${words.mute}</button>
-    <button type="button" class="wide" onClick=${full}>${words.full}</button>
-    <button type="button" aria-label=${words.help} onClick=${() => (detail.value = { kind: "help" })}>?</button>
+    <${Tool} says=${words.pause} of=${held ? "resume" : "pause"} pressed=${held} onClick=${togglePause} />
+    <${Tool} says=${words.theme} of="theme" onClick=${toggleTheme} />
+    <${Tool} says=${words.sound} of=${audible.value ? "sound" : "silence"} pressed=${audible.value} onClick=${toggleSound} />
+    <${Tool} says=${words.full} of="full" class="wide" onClick=${full} />
+    <button type="button" aria-label=${words.help} title=${words.help}
+      onClick=${() => (detail.value = { kind: "help" })}>?</button>
   </div>`;
+}
+
+function Tool({ says, of, pressed, class: name, onClick }) {
+  return html`<button type="button" class=${name} aria-label=${says} title=${says} aria-pressed=${pressed}
+    onClick=${onClick}><${Glyph} of=${of} /></button>`;
 }
 
 function Banner({ stale }) {
@@ -103,11 +109,12 @@ function Banner({ stale }) {
   const text = {
     gateway: () => words.gatewayAway(ago),
     bus: () => words.busLost(ago),
-    pbx: () => words.pbxLost(ago, stale.reason),
+    pbx: () => words.pbxLost(ago),
     connecting: () => words.pbxConnecting,
   }[stale.kind]();
   return html`<aside class=${`banner ${stale.kind}`} aria-label=${words.state}>
-    <p role="timer" aria-live="off">${text}</p></aside>`;
+    <p role="timer" aria-live="off">${text}${stale.reason ? html` <small title=${stale.reason}>${stale.reason}</small>` : null}</p>
+  </aside>`;
 }
 
 function Stage() {
@@ -133,8 +140,8 @@ function Stage() {
 
 function Dots() {
   const count = pages.value;
-  if (count < 2) return html`<footer class="dots"></footer>`;
+  if (count < 2) return html`<footer></footer>`;
   const at = Math.min(page.value, count - 1);
-  return html`<footer class="dots" role="img" aria-label=${words.page(at + 1, count)}>
-    ${Array.from({ length: count }, (_, index) => html`<i key=${index} class=${index === at ? "on" : ""}></i>`)}</footer>`;
+  return html`<footer><p class="dots" role="img" aria-label=${words.page(at + 1, count)}>
+    ${Array.from({ length: count }, (_, index) => html`<i key=${index} class=${index === at ? "on" : ""}></i>`)}</p></footer>`;
 }

@@ -42,28 +42,29 @@ export function Missed() {
   const state = shown();
   const since = Date.parse(state.get("pbxstats")?.get("pbx")?.since ?? "") || midnight(now.value);
   const all = missedRows(state, since);
-  const rows = all.filter((row) => matches([row.num, row.name, row.queue, words[row.outcome]], find.value));
+  const rows = all.filter((row) => matches([row.num, row.name, row.to, words[row.outcome]], find.value));
   const { here, left } = usePagedRows(rows, 3);
   if (!rows.length) return html`<${Empty} text=${all.length ? words.nothingFound : words.noMissed} />`;
-  const queues = state.get("queues");
   return html`<table class="rows missed">
-    <thead><tr><th>${words.when}</th><th>${words.who}</th><th class="via">${words.via}</th>
+    <thead><tr><th>${words.when}</th><th>${words.who}</th><th class="via">${words.to}</th>
       <th>${words.outcome}</th><th class="right">${words.waited}</th></tr></thead>
     <tbody>${here.map(
       (row) => html`<tr key=${row.id} class=${row.spoken ? "spoken" : ""} ...${OPEN("ended", row.id)}>
       <td class="when"><span class="num">${timeOfDay(row.ended, zone.value)}</span></td>
       <td class="from"><${Party} num=${row.num} name=${row.name} outside=${true} says=${words[row.outcome]} /></td>
-      <td class="via"><span class="name">${queues?.get(row.queue)?.name ?? row.queue}</span></td>
-      <td class="now">${
-        row.spoken
-          ? html`<${State} of="done" word=${words.calledBack} />`
-          : html`<${State} of=${row.outcome === "missedCall" ? "ringing" : "away"} word=${words[row.outcome]} />`
-      }</td>
+      <td class="via"><span class="name">${row.to}</span></td>
+      <td class="now"><${Outcome} row=${row} /></td>
       <td class="right"><span class="timer">${duration(row.waited, words.units)}</span></td>
     </tr>`,
     )}</tbody>
     <${Left} count=${left} columns="5" />
   </table>`;
+}
+
+/** What became of a call that nobody took. */
+export function Outcome({ row: { outcome, spoken } }) {
+  if (spoken) return html`<${State} of="done" word=${words.calledBack} />`;
+  return html`<${State} of=${outcome === "missedCall" ? "ringing" : "away"} word=${words[outcome]} />`;
 }
 
 function Left({ count, columns }) {

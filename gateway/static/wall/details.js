@@ -2,9 +2,11 @@
 
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { stateWord } from "./agents.js";
+import { Outcome } from "./calls.js";
 import { html, State, Timer } from "./parts.js";
 import { agentRows, fullName } from "./people.js";
-import { detail, shown, singleKeys, toggleKeys, words, zone } from "./store.js";
+import { missedRows } from "./rows.js";
+import { detail, settings, shown, singleKeys, toggleKeys, words, zone } from "./store.js";
 import { duration, timeOfDay } from "./times.js";
 
 export function Details() {
@@ -34,10 +36,19 @@ function content({ kind, id }) {
   if (kind === "help")
     return html`<h2>${words.help}</h2><dl class="keys">
     ${words.keys.map(([key, what]) => html`<div key=${key}><dt><kbd>${key}</kbd></dt><dd>${what}</dd></div>`)}</dl>
-    <p><label><input type="checkbox" checked=${singleKeys.value} onChange=${toggleKeys} /> ${words.singleKeys}</label></p>`;
+    <p><label><input type="checkbox" checked=${singleKeys.value} onChange=${toggleKeys} /> ${words.singleKeys}</label></p>
+    <p><a href=${otherMode()}>${settings.kiosk ? words.deskMode : words.tvMode}</a></p>`;
   if (kind === "call") return call(state.get("calls")?.get(id));
-  if (kind === "ended") return ended(state.get("ended")?.get(id));
+  if (kind === "ended") return ended(state, id);
   return kind === "agent" ? agent(state, id) : queue(state, id);
+}
+
+/** The address of this view in TV mode, or out of it. */
+function otherMode() {
+  const address = new URL(location.href);
+  if (settings.kiosk) address.searchParams.delete("kiosk");
+  else address.searchParams.set("kiosk", "1");
+  return address.href;
 }
 
 function call(found) {
@@ -49,19 +60,22 @@ function call(found) {
       <th>${words.status}</th><th class="right">${words.time}</th></tr></thead>
     <tbody>${found.AConnList.map(
       (leg) => html`<tr key=${`${leg.dnNum}/${leg.legId}/${leg.externalParty}`}>
-      <td class="num">${leg.dnNum}</td><td><span class="name">${leg.name}</span></td>
-      <td><span class="name">${[leg.externalParty, leg.partyName].filter(Boolean).join(" ")}</span></td>
-      <td>${leg.status}</td><td class="right">${leg.since ? html`<${Timer} since=${leg.since} />` : ""}</td></tr>`,
+      <td class="num">${leg.dnNum}</td><td class="who"><span class="name">${leg.name}</span></td>
+      <td class="other"><span class="name">${[leg.externalParty, leg.partyName].filter(Boolean).join(" ")}</span></td>
+      <td class="now">${words.legs[leg.status] ?? leg.status}</td><td class="right">${leg.since ? html`<${Timer} since=${leg.since} />` : ""}</td></tr>`,
     )}
     </tbody></table>`;
 }
 
-function ended(found) {
+function ended(state, id) {
+  const found = state.get("ended")?.get(id);
   if (!found) return gone();
+  const row = missedRows(state, 0).find((one) => one.id === id);
   return html`<h2>${found.caller || words.anonymous} ${found.callerName}</h2>
     <p>${timeOfDay(Date.parse(found.startedAt), zone.value)} – ${timeOfDay(Date.parse(found.endedAt), zone.value)}
-      ${found.queue ? ` · ${words.via} ${found.queue}` : ""}${found.did ? ` · DID ${found.did}` : ""}
-      ${found.callee ? ` · ${words.to} ${found.callee} ${found.calleeName}` : ""}</p>`;
+      ${found.queues.length ? ` · ${words.via} ${found.queues.join(", ")}` : ""}${found.did ? ` · DID ${found.did}` : ""}
+      ${found.callee ? ` · ${words.to} ${found.callee} ${found.calleeName}` : ""}</p>
+    ${row ? html`<p><${Outcome} row=${row} /> · ${words.waited} ${duration(row.waited, words.units)}</p>` : null}`;
 }
 
 function agent(state, id) {
@@ -76,7 +90,7 @@ function agent(state, id) {
           }</p>`
         : null
     }
-    <p>${words.queues}: ${ext.queues.join(", ") || "–"} · ${ext.fwdName}</p>
+    <p>${words.queues}: ${ext.queues.join(", ") || "–"} · ${words.profiles[ext.fwdName] ?? ext.fwdName}</p>
     ${row?.stats ? html`<p>${words.today}: ${words.agentDay(row.stats, talked(row.stats))}</p>` : null}
     ${
       ext.talks.length
@@ -96,16 +110,16 @@ function queue(state, id) {
   const day = state.get("queuestats")?.get(id);
   return html`<h2>${found.num} ${found.name}</h2>
     ${day ? html`<p>${words.today}: ${words.queueDay(day, average(day.waits), average(day.talks))}</p>` : null}
-    <table class="rows"><tbody>${found.waiting.map(
+    <table class="rows members"><tbody>${found.waiting.map(
       (caller) => html`<tr key=${caller.callID}>
-      <td class="num">${caller.num || words.anonymous}</td><td><span class="name">${caller.name}</span></td>
-      <td><${State} of="waiting" word=${words.inQueue} /></td>
+      <td class="num">${caller.num || words.anonymous}</td><td class="who"><span class="name">${caller.name}</span></td>
+      <td class="now"><${State} of="waiting" word=${words.inQueue} /></td>
       <td class="right"><${Timer} since=${caller.since} /></td></tr>`,
     )}
     ${found.agents.map(
       ({ num, name }) => html`<tr key=${num}><td class="num">${num}</td>
-      <td><span class="name">${rows.get(num)?.name ?? name}</span></td>
-      <td>${rows.has(num) ? html`<${State} of=${rows.get(num).state} word=${stateWord(rows.get(num))} />` : "–"}</td>
+      <td class="who"><span class="name">${rows.get(num)?.name ?? name}</span></td>
+      <td class="now">${rows.has(num) ? html`<${State} of=${rows.get(num).state} word=${stateWord(rows.get(num))} />` : "–"}</td>
       <td class="right">${rows.get(num)?.since ? html`<${Timer} since=${rows.get(num).since} />` : ""}</td></tr>`,
     )}
     </tbody></table>`;

@@ -2,6 +2,7 @@
 
 const ROW = 1.78; // rem, of a table
 const HEAD = 1.9;
+const ZOOMS = [1.5, 1.375, 1.25, 1.125, 1];
 
 /** The grid of `count` tiles no smaller than `tile` in `space`: {cols, rows, perPage, pages}. */
 export function fit(count, space, tile, gap = 0.5) {
@@ -18,6 +19,18 @@ export function fit(count, space, tile, gap = 0.5) {
 export function densest(count, space, densities, gap = 0.5) {
   const grids = densities.map((tile) => ({ ...fit(count, space, tile, gap), tile }));
   return grids.reduce((best, grid) => (grid.pages < best.pages ? grid : best));
+}
+
+/**
+ * The grid that shows all at once as large as it can: the roomiest tile, drawn larger where there is room; where it
+ * does not even fit as it is, the `densest`. `zoom`: how much larger.
+ */
+export function roomiest(count, space, densities) {
+  for (const zoom of ZOOMS) {
+    const grid = fit(count, { w: space.w / zoom, h: space.h / zoom }, densities[0]);
+    if (grid.pages === 1) return { ...grid, tile: densities[0], zoom };
+  }
+  return { ...densest(count, space, densities), zoom: 1 };
 }
 
 /**

@@ -34,6 +34,15 @@ const PATHS = {
   outbound: html`<path d="M3 13L12 4M5 4h7v7" fill="none" stroke="currentColor" stroke-width="2.2" />`,
   internal: html`<path d="M2 8h12M5 4.5L1.5 8 5 11.5M11 4.5L14.5 8 11 11.5" fill="none" stroke="currentColor"
     stroke-width="2" />`,
+  pause: html`<path d="M3.6 2.5h2.8v11H3.6zM9.6 2.5h2.8v11H9.6z" fill="currentColor" />`,
+  resume: html`<path d="M4 2l9.5 6L4 14z" fill="currentColor" />`,
+  theme: html`<circle cx="8" cy="8" r="6" fill="none" stroke="currentColor" stroke-width="1.8" />
+    <path d="M8 2a6 6 0 0 1 0 12z" fill="currentColor" />`,
+  sound: html`<path d="M1.5 5.5h3L8.5 2v12L4.5 10.5h-3z" fill="currentColor" /><path
+    d="M10.7 5.2a4 4 0 0 1 0 5.6M12.6 3.2a7 7 0 0 1 0 9.6" fill="none" stroke="currentColor" stroke-width="1.5" />`,
+  silence: html`<path d="M1.5 5.5h3L8.5 2v12L4.5 10.5h-3z" fill="currentColor" /><path
+    d="M10.5 5.8l4.4 4.4M14.9 5.8l-4.4 4.4" stroke="currentColor" stroke-width="1.6" />`,
+  full: html`<path d="M2 6V2h4M10 2h4v4M14 10v4h-4M6 14H2v-4" fill="none" stroke="currentColor" stroke-width="1.8" />`,
   done: html`<path d="M2 8.5l4 4L14 4" fill="none" stroke="currentColor" stroke-width="2.6" />`,
 };
 
@@ -46,10 +55,11 @@ export function State({ of, word }) {
   return html`<span class=${`state ${of}`}><${Glyph} of=${of} /><span class="word">${word}</span></span>`;
 }
 
-/** A number with its word below, for the strip at the top. `level`: 0 well, 1 warning, 2 alarm; `hours`: it is long. */
-export function Kpi({ value, unit = null, label, level = 0, of = null, title, hours = false }) {
+/** A number with its word below, for the strip at the top. `level`: 0 well, 1 warning, 2 alarm; `hours`: it is long.
+ * `digits`: so many have room at least, that its neighbours stay where they are. */
+export function Kpi({ value, unit = null, label, level = 0, of = null, title, hours = false, digits = 0 }) {
   return html`<div class=${`kpi level${level}`} title=${title}>
-    <div class=${`value ${hours ? "hours" : ""}`}>${of ? html`<${Glyph} of=${of} />` : null}<span>${value}${unit ? html`<small> ${unit}</small>` : null}</span></div>
+    <div class=${`value ${hours ? "hours" : ""}`}>${of ? html`<${Glyph} of=${of} />` : null}<span style=${{ minWidth: `${digits}ch` }}>${value}${unit ? html`<small> ${unit}</small>` : null}</span></div>
     <div class="label">${level ? html`<${Glyph} of=${level === 2 ? "alarm" : "warn"} />` : null}
       <span>${label}</span></div>
   </div>`;

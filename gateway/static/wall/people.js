@@ -7,9 +7,12 @@ export const STATES = ["free", "ringing", "talking", "away", "out"];
  * `profile` says it better. `loggedIn`: to the queue that is looked at; undefined: to queues at all.
  */
 export function doing(ext, loggedIn = ext.qGlobalStatus !== "LoggedOut") {
-  const talk = ext.talks.find((one) => one.activity === ext.activity) ?? null;
+  const talks = ext.talks.filter((one) => one.activity === ext.activity);
+  const talk = talks.find((one) => !one.queue) ?? talks[0] ?? null; // with a queue: he waits in it himself
   const { since, presenceSince } = ext;
-  if (ext.activity === "Talking") return { state: "talking", word: "talking", since: talk?.since ?? since, talk };
+  if (ext.activity === "Talking") {
+    return { state: "talking", word: talk?.queue ? "inQueue" : "talking", since: talk?.since ?? since, talk };
+  }
   if (ext.activity === "Ringing") return { state: "ringing", word: "ringing", since: talk?.since ?? since, talk };
   if (ext.activity === "Dialing") return { state: "talking", word: "dialing", since: talk?.since ?? since, talk };
   if (!ext.registered || ext.enabled === 0) return { state: "out", word: "offline", since: presenceSince, talk };

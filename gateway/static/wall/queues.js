@@ -26,7 +26,7 @@ export function Queues() {
 function tile(rows) {
   return [
     { w: WIDE, h: 9.3 },
-    { w: 14, h: rows.some((row) => row.stats) ? 12.8 : 10.6 },
+    { w: 14, h: rows.some((row) => row.stats) ? 13.2 : 10.8 },
     { w: 12, h: 5.9, brief: true },
   ];
 }
@@ -43,11 +43,12 @@ function Strip({ rows, state }) {
   const sum = totals(rows, now.value, agents.free);
   const day = sum.day;
   const goal = limits(settings.thresholds, "sl", "")[0];
-  return html`<section class="strip" aria-label=${words.total}>
-    <${Kpi} value=${sum.waiting} label=${words.waiting} level=${sum.levels.waiting} />
+  const long = sum.waiting > 99 || sum.day?.offered > 999; // for a TV at full size
+  return html`<section class=${`strip ${long ? "long" : ""}`} aria-label=${words.total}>
+    <${Kpi} value=${sum.waiting} label=${words.waiting} level=${sum.levels.waiting} digits=${2} />
     <${Kpi} value=${sum.oldest ? html`<${Timer} since=${sum.oldest} />` : "0:00"} label=${words.longest}
-      level=${sum.levels.wait} hours=${isLong(sum.oldest)} />
-    <${Kpi} value=${agents.free} label=${words.agentsFree} of="free" level=${sum.levels.free} />
+      level=${sum.levels.wait} hours=${isLong(sum.oldest)} digits=${3.4} />
+    <${Kpi} value=${agents.free} label=${words.agentsFree} of="free" level=${sum.levels.free} digits=${2} />
     ${
       day
         ? html`<${Kpi} value=${day.answered} unit=${`/ ${day.offered}`} label=${words.answered} title=${words.today} />
@@ -66,55 +67,51 @@ function Queue({ row, room, brief }) {
   const { num, name, waiting, oldest, stats } = row;
   const wide = room.w >= WIDE;
   const hours = isLong(oldest) ? "hours" : "";
-  const day = stats && (wide || room.h === null || room.h >= 11.6);
+  const long = waiting.length > 9 && now.value - instant(oldest) >= HOUR / 6;
+  const day = stats && !brief && (wide || room.h === null || room.h >= 11.6);
   const target = `${words.target} ${duration(row.target * 1000)}`;
+  const tight = stats && !brief && !day; // the level is in the target's place, the target below the timer that it is for
   return html`<article class=${`tile queue level${worst} ${brief ? "brief" : wide ? "wide" : ""}`}
       data-item=${`queue:${num}`} onClick=${() => (detail.value = { kind: "queue", id: num })} aria-label=${`${num} ${name}`}>
     <header><${Opener} class="num" says=${`${num} ${name}: ${waiting.length} ${words.waiting}`}>${num}<//><h2 class="name" title=${name}>${name}</h2>
       ${
         brief
           ? html`<span class=${`state free level${levels.free}`}><${Glyph} of="free" /><b>${row.agents.free}</b></span>`
-          : html`<small class="target">${target}</small>`
+          : tight
+            ? typeof stats.serviceLevel === "number" && html`<b class=${`percent level${levels.sl}`} title=${words.serviceLevel}>${Math.round(stats.serviceLevel)}\u00a0%</b>`
+            : html`<small class="target">${target}</small>`
       }
       ${worst ? html`<${Glyph} of=${worst === 2 ? "alarm" : "warn"} />` : null}</header>
     <div class="numbers">
-      <div class="figures">
+      <div class=${`figures ${long ? "long" : ""}`}>
         <div class=${`figure level${levels.waiting}`}><span class="value">${waiting.length}</span>
           <span class="label">${words.waiting}</span></div>
         <div class=${`figure level${levels.wait}`}><span class=${`value ${hours}`}>${
           oldest ? html`<${Timer} since=${oldest} />` : "0:00"
         }</span>
-          <span class="label">${brief ? target : words.longest}</span></div>
+          <span class="label">${brief || tight ? target : words.longest}</span></div>
       </div>
-      ${
-        brief
-          ? null
-          : html`<ul class="counts">${STATES.map(
-              (state) => html`<li key=${state} class=${`state ${state} ${
-                state === "free" ? `level${levels.free}` : ""
-              }`} title=${words.states[state]}>
-          <${Glyph} of=${state} /><span>${row.agents[state]}</span>${
-            state === "free" && levels.free ? html`<${Glyph} of=${levels.free === 2 ? "alarm" : "warn"} />` : null
-          }<span class="hidden">${words.states[state]}</span></li>`,
-            )}
-        ${
-          stats && !day
-            ? html`<li class=${`state percent level${levels.sl}`} title=${words.serviceLevel}>
-          ${percentOf(stats)}</li>`
-            : null
-        }
-      </ul>`
-      }
+      ${brief ? null : html`<${Counts} agents=${row.agents} level=${levels.free} />`}
     </div>
     ${
       brief
         ? null
         : html`<div class="people">
       <${Waiting} callers=${waiting} lines=${callersIn(room, day)} />
-      ${day ? html`<${Day} stats=${stats} level=${levels.sl} />` : null}
+      ${day ? html`<${Day} row=${row} level=${levels.sl} />` : null}
     </div>`
     }
   </article>`;
+}
+
+function Counts({ agents, level }) {
+  const many = STATES.map((state) => agents[state]).join("").length + (level ? 1 : 0) > STATES.length + 1;
+  return html`<ul class=${`counts ${many ? "many" : ""}`}>${STATES.map(
+    (state) => html`<li key=${state} class=${`state ${state} ${state === "free" ? `level${level}` : ""}`}
+        title=${words.states[state]}><${Glyph} of=${state} /><span>${agents[state]}</span>${
+          state === "free" && level ? html`<${Glyph} of=${level === 2 ? "alarm" : "warn"} />` : null
+        }<span class="hidden">${words.states[state]}</span></li>`,
+  )}</ul>`;
 }
 
 /** Whether its timer needs room for hours. */
@@ -122,16 +119,17 @@ function isLong(since) {
   return since !== null && now.value - instant(since) >= HOUR;
 }
 
-function Day({ stats, level }) {
-  return html`<dl class="day">
-    <div title=${words.answered}><dt>${words.day.answered}</dt><dd>${stats.answered}<small> / ${stats.offered}</small></dd></div>
-    <div title=${words.abandoned}><dt>${words.day.abandoned}</dt><dd>${stats.abandoned}</dd></div>
-    <div class=${`level${level}`} title=${words.serviceLevel}><dt>${words.day.level}</dt><dd>${percentOf(stats)}</dd></div>
+function Day({ row: { num, stats }, level }) {
+  const { answered, offered, abandoned, serviceLevel } = stats;
+  const goal = limits(settings.thresholds, "sl", num)[0];
+  return html`<dl class=${`day ${offered > 999 ? "many" : ""}`}>
+    <div title=${words.answered}><dt>${words.day.answered}</dt><dd>${answered}<small> / ${offered}</small></dd></div>
+    <div title=${words.abandoned}><dt>${words.day.abandoned}</dt><dd>${abandoned}</dd></div>
+    <div class=${`level${level}`} title=${`${words.serviceLevel}; ${words.target} ${goal ?? "–"}\u00a0%`}>
+      <dt>${words.day.level}</dt><dd>${typeof serviceLevel === "number" ? Math.round(serviceLevel) : "–"}${
+        goal === null ? null : html`<small> / ${goal}</small>`
+      }</dd></div>
   </dl>`;
-}
-
-function percentOf({ serviceLevel }) {
-  return typeof serviceLevel === "number" ? `${Math.round(serviceLevel)}\u00a0%` : "–";
 }
 
 function Waiting({ callers, lines }) {

@@ -37,13 +37,19 @@ export function callRows(state) {
       id: call.callID,
       call,
       direction: directionOf(call.direction),
-      from: call.owner ? party(call.owner) : { num: "", name: "" },
-      to: callee(call, queues),
+      ...ends(call, queues),
       via: via(call, queues),
       ...progress(call),
       started: call.startedAt,
     }))
     .sort((one, other) => (one.started < other.started ? -1 : one.started > other.started ? 1 : one.id - other.id));
+}
+
+/** Of a call to outside whose maker has left it, whoever has it now is at its near end. */
+function ends(call, queues) {
+  const from = call.owner ? party(call.owner) : { num: "", name: "" };
+  const to = callee(call, queues);
+  return directionOf(call.direction) === "outbound" && from.outside ? { from: to, to: from } : { from, to };
 }
 
 function progress(call) {
@@ -94,6 +100,7 @@ function directionOf(word) {
 
 /** Calls from outside that nobody took, of today, the latest first; `spoken`: somebody has talked with them since. */
 export function missedRows(state, midnight) {
+  const queues = topic(state, "queues");
   const ended = [...topic(state, "ended").values()];
   const spoken = new Map(); // number → when talk with it last began
   const note = (num, at) => at && num && spoken.set(num, Math.max(spoken.get(num) ?? 0, instant(at)));
@@ -109,13 +116,24 @@ export function missedRows(state, midnight) {
       call,
       num: call.caller,
       name: call.callerName,
-      queue: call.queue || call.queues[0] || "",
+      to: missing(call, queues),
       ended: instant(call.endedAt),
       waited: instant(call.endedAt) - instant(call.queuedAt ?? call.startedAt),
-      outcome: call.outcome === "missed" ? "missedCall" : "abandonedCall",
+      outcome: call.outcome === "missed" ? "missedCall" : queueOf(call) ? "abandonedCall" : "menuCall",
       spoken: (spoken.get(call.caller) ?? 0) > instant(call.endedAt),
     }))
     .sort((one, other) => other.ended - one.ended);
+}
+
+/** Whom the caller wanted, as far as it is known. */
+function missing(call, queues) {
+  const queue = queueOf(call);
+  if (queue) return queues.get(queue)?.name || queue;
+  return [call.callee, call.calleeName].filter(Boolean).join(" ") || call.groups[0] || call.did;
+}
+
+function queueOf(call) {
+  return call.queue || call.queues[0] || "";
 }
 
 export function lineRows(state) {

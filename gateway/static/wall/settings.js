@@ -1,7 +1,8 @@
 /** The page's address is its configuration. No input or output. */
 
 export const VIEWS = ["queues", "agents", "calls", "missed", "lines"];
-const LISTS = { queues: "queue", groups: "group", ext: "ext", lines: "line", extgroups: "extgroup" };
+/** Names in the address that pick what is shown, and the stream's filters of that. */
+export const LISTS = { queues: "queue", groups: "group", ext: "ext", lines: "line", extgroups: "extgroup" };
 
 /** Each metric's [warn, alarm]: counts, seconds or percent; null: never. `free`, `sl`: the fewer the worse. */
 export const THRESHOLDS = {

@@ -2,39 +2,54 @@
 
 import { useEffect } from "preact/hooks";
 import { signal } from "@preact/signals";
-import { densest, pageOf, sheets } from "./fit.js";
+import { pageOf, roomiest, sheets } from "./fit.js";
 import { html } from "./parts.js";
 import { page, settings, size } from "./store.js";
 
 export const pages = signal(1); // of the view that is shown
 
 const STRIP = 5.6; // rem that the strip of numbers takes
+const GAP = 0.5; // rem between tiles
 const ROWS = 500; // that a browser draws without effort
 
 /**
- * `items` in tiles no smaller than `tile` ({w, h} in rem, or several, roomiest first). `draw(item, tile, room)`; `room`:
- * what each tile has, {w, h}, h null where it may grow.
+ * `items` in tiles no smaller than `tile` ({w, h} in rem, or several, roomiest first; `most`: how high a
+ * row may grow; `phone`: which one is for phones).
+ * `draw(item, tile, room)`; `room`: what each tile has, {w, h}, h null where it may grow.
  */
 export function Tiles({ items, tile, draw, strip = true, name }) {
   const tiles = Array.isArray(tile) ? tile : [tile];
-  const phone = size.value.w < 40 && !settings.kiosk;
+  const { kiosk } = settings;
+  const phone = size.value.w < 40 && !kiosk;
   const space = { w: size.value.w, h: size.value.h - (strip ? STRIP : 0) };
-  const grid = densest(items.length, space, tiles);
-  const paged = settings.kiosk;
-  usePages(paged ? grid.pages : 1);
-  const here = paged ? pageOf(items, grid, page.value) : items;
-  const style = paged
-    ? {
-        gridTemplateColumns: `repeat(${grid.cols}, minmax(0, 1fr))`,
-        gridTemplateRows: `repeat(${grid.rows}, minmax(0, ${grid.tile.most ? `${grid.tile.most}rem` : "1fr"}))`,
-      }
-    : { gridTemplateColumns: phone ? "minmax(0, 1fr)" : `repeat(auto-fill, minmax(${grid.tile.w}rem, 1fr))` };
-  const cols = paged ? grid.cols : phone ? 1 : Math.max(1, Math.floor((space.w + 0.5) / (grid.tile.w + 0.5)));
+  const grid = phone ? onPhone(tiles) : roomiest(items.length, space, tiles);
+  usePages(kiosk ? grid.pages : 1);
+  const here = kiosk ? pageOf(items, grid, page.value) : items;
+  const fixed = kiosk || grid.pages === 1;
+  const { cols, rows, style } = fixed ? filling(grid) : scrolling(grid, space);
   const room = {
-    w: (space.w - 0.5 * (cols - 1)) / cols,
-    h: paged ? (space.h - 0.5 * (grid.rows - 1)) / grid.rows : null,
+    w: (space.w / grid.zoom - GAP * (cols - 1)) / cols,
+    h: fixed ? (space.h / grid.zoom - GAP * (rows - 1)) / rows : null,
   };
-  return html`<div class=${`tiles ${name}`} style=${style}>${here.map((item) => draw(item, grid.tile, room))}</div>`;
+  return html`<div class=${`tiles ${name} ${fixed ? "whole" : ""}`} style=${style}>${here.map((item) => draw(item, grid.tile, room))}</div>`;
+}
+
+function filling({ cols, rows, tile, zoom }) {
+  const style = {
+    gridTemplateColumns: `repeat(${cols}, minmax(0, 1fr))`,
+    gridTemplateRows: `repeat(${rows}, minmax(0, ${tile.most ? `${tile.most}rem` : "1fr"}))`,
+    zoom,
+  };
+  return { cols, rows, style };
+}
+
+function onPhone(tiles) {
+  return { tile: tiles.find((one) => one.phone) ?? tiles[0], zoom: 1 };
+}
+
+function scrolling({ tile }, space) {
+  const cols = Math.max(1, Math.floor((space.w + GAP) / (tile.w + GAP)));
+  return { cols, style: { gridTemplateColumns: `repeat(auto-fill, minmax(min(100%, ${tile.w}rem), 1fr))`, zoom: 1 } };
 }
 
 /**

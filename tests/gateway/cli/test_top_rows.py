@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -13,10 +13,11 @@ from rich.cells import cell_len
 
 from gateway.cli.top.details import details
 from gateway.cli.top.drawing import GAP, cut, drawn, title, widths
-from gateway.cli.top.rows import SHEETS, Cell, Column, Row, caller, doing, duration, reached, shown
+from gateway.cli.top.people import doing
+from gateway.cli.top.rows import SHEETS, Cell, Column, Row, caller, duration, reached, shown
 from gateway.example_figures import extension_stats, pbx_stats, queue_stats
 from gateway.streamclient import Entities
-from monitor.model.entities import Agent, Call, Extension, Leg, Queue, Talk, WaitingCaller
+from monitor.model.entities import Agent, Call, CallState, Extension, Leg, Queue, Talk, WaitingCaller
 from monitor.model.instants import from_unix, moment
 from tests.gateway import entities
 
@@ -84,6 +85,13 @@ def test_a_call_says_who_calls_whom_and_for_how_long(state: Entities) -> None:
     }
 
 
+def test_every_state_of_a_call_has_room_in_its_column(state: Entities) -> None:
+    column = next(place for place, column in enumerate(CALLS.columns) if column.title == "State")
+    for word in get_args(CallState):
+        state["calls"]["12"]["state"] = word
+        assert 0 < len(texts(CALLS.rows(state, NOW))["12"][column]) <= CALLS.columns[column].width, word
+
+
 def test_a_queue_says_who_waits_how_its_agents_are_and_how_its_day_is(state: Entities) -> None:
     assert texts(QUEUES.rows(state, NOW)) == {
         "800": ["800", "Sales", "1", "1:05", "0", "1", "1", "1", "42", "36", "3", "78 %"]
@@ -100,6 +108,14 @@ def test_an_agent_says_what_he_does_and_with_whom(state: Entities) -> None:
     assert rows["102"][2:5] == ["● Talking", "1:05", "103 Kim"]
     assert rows["104"][2] == "× Logged out"
     assert "105" not in rows, "who is in no queue is no agent"
+    waits = plain(Talk(13, "Talking", entities.START, "801", "Support", external=False, queue="801"))
+    ben = state["extensions"]["102"]
+    ben["talks"] = [waits, *ben["talks"]]
+    assert texts(AGENTS.rows(state, NOW))["102"][2:5] == ["● Talking", "1:05", "103 Kim"], "a person comes first"
+    ben["talks"] = [waits]
+    assert texts(AGENTS.rows(state, NOW))["102"][2:5] == ["● In queue", "1:05", "801 Support"]
+    state["extensions"]["104"]["registered"] = False
+    assert texts(AGENTS.rows(state, NOW))["104"][2] == "× Offline"
     state["queues"] = {}
     assert "105" in texts(AGENTS.rows(state, NOW)), "but where there are no queues everybody is shown"
 
@@ -244,4 +260,5 @@ def test_details_of_an_agent_show_his_day_and_his_talks(state: Entities) -> None
     assert any(line.startswith("Today: rung by 21, answered 17, missed 2") for line in found.lines)
     assert found.table[1][:2] == ("7", "Ringing")
     assert details("Agents", "104", state, NOW).table == ()
+    assert details("Agents", "104", state, NOW).lines[0].startswith("× Logged out · "), "as the table says"
     assert details("Agents", "999", state, NOW).lines == ("It is no more.",)

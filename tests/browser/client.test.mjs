@@ -1,0 +1,100 @@
+// The stream client's logic without a browser: values in, values out.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { advice, Replica, retryRange, ServerClock } from "../../gateway/static/callmon.js";
+
+const snapshot = (seq, calls, more = false) => ({ type: "snapshot", epoch: "e", seq, state: { calls }, more });
+const change = (from, seq, upsert = {}, remove = [], epoch = "e") => ({
+  type: "change",
+  epoch,
+  from,
+  seq,
+  upsert: { calls: upsert },
+  remove: { calls: remove },
+});
+const heartbeat = (seq, epoch = "e") => ({ type: "heartbeat", epoch, seq, stale_since: null });
+
+function replica(seq = 5) {
+  const held = new Replica();
+  held.subscribed({ resume: false });
+  held.take(snapshot(seq, { 1: "one" }));
+  return held;
+}
+
+test("a snapshot in parts is swapped in on the last part", () => {
+  const held = replica();
+  held.subscribed({ resume: false });
+  assert.equal(held.take(snapshot(9, { 2: "two" }, true)), null);
+  assert.deepEqual([...held.state.get("calls").keys()], ["1"]);
+  assert.equal(held.take(snapshot(9, { 3: "three" })), "state");
+  assert.deepEqual([...held.state.get("calls").keys()], ["2", "3"]);
+  assert.deepEqual(held.position, { epoch: "e", seq: 9 });
+});
+
+test("a change is applied where it continues the position, overlap does no harm", () => {
+  const held = replica();
+  assert.equal(held.take(change(3, 6, { 2: "two" })), "change");
+  assert.equal(held.take(change(4, 6, { 9: "again" })), null);
+  assert.equal(held.take(change(6, 7, {}, ["1"])), "change");
+  assert.deepEqual([...held.state.get("calls")], [["2", "two"]]);
+});
+
+test("a gap and another epoch ask for a new subscription, and nothing in flight is believed until its answer", () => {
+  for (const gap of [change(7, 8), change(5, 6, {}, [], "other"), heartbeat(6, "other"), heartbeat(4)]) {
+    const held = replica();
+    assert.equal(held.take(gap), "gap");
+    assert.deepEqual(held.subscribed({ resume: true, sameConnection: true }), { epoch: "e", seq: 5 });
+    assert.equal(held.take(change(8, 9)), null);
+    assert.equal(held.take(heartbeat(9)), null, "it would leap over the gap");
+    assert.equal(held.take(change(5, 9, { 2: "two" })), "change");
+    assert.equal(held.awaiting, null);
+  }
+});
+
+test("a heartbeat moves the position, also as the answer to since", () => {
+  const held = replica();
+  assert.equal(held.take(heartbeat(8)), "heartbeat");
+  assert.deepEqual(held.subscribed({ resume: true, sameConnection: false }), { epoch: "e", seq: 8 });
+  assert.equal(held.take(change(8, 8)), null);
+  assert.equal(held.awaiting, null, "nothing happened meanwhile");
+  assert.equal(held.take(heartbeat(9)), "heartbeat");
+});
+
+test("any order of any frames leaves what the server had at the position", () => {
+  let seed = 7;
+  const random = (below) => (seed = (seed * 1103515245 + 12345) % 2147483648) % below;
+  for (let round = 0; round < 300; round++) {
+    const log = [{}];
+    for (let seq = 1; seq < 12; seq++) log.push({ ...log[seq - 1], [random(4)]: seq });
+    const held = new Replica();
+    held.subscribed({ resume: false });
+    held.take(snapshot(0, log[0]));
+    for (let step = 0; step < 20; step++) {
+      const [from, to] = [random(12), random(12)].sort((one, other) => one - other);
+      const changed = Object.entries(log[to]).filter(([id, value]) => log[from][id] !== value);
+      if (held.take(change(from, to, Object.fromEntries(changed))) === "gap") {
+        const { seq } = held.subscribed({ resume: true, sameConnection: true });
+        const missing = Object.entries(log[11]).filter(([id, value]) => log[seq][id] !== value);
+        held.take(change(seq, 11, Object.fromEntries(missing)));
+      }
+      assert.deepEqual(Object.fromEntries(held.state.get("calls")), log[held.position.seq]);
+    }
+  }
+});
+
+test("the close code's range says whether to come back", () => {
+  assert.deepEqual([4000, 4001, 4013, 4099].map(advice), Array(4).fill("refuse"));
+  assert.deepEqual([4100, 4103].map(advice), ["later", "later"]);
+  assert.deepEqual([1001, 1006, 1011, 1012, 1013, 4200, 4203].map(advice), Array(7).fill("resume"));
+  assert.deepEqual(retryRange('{"retry_in":[1,10]}'), [1, 10]);
+  for (const reason of ["", "bye", '{"retry_in":[3,1]}', '{"retry_in":"x"}', "null"])
+    assert.equal(retryRange(reason), null);
+});
+
+test("the clock believes the fastest ping", () => {
+  const clock = new ServerClock();
+  clock.add(1000, 1400, 6200);
+  clock.add(2000, 2020, 7110);
+  clock.add(3000, 3600, 8000);
+  assert.equal(clock.offset, 5100);
+});

@@ -1,0 +1,181 @@
+// What the wallboard's views show of the entities: values in, values out.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { agentRows, doing } from "../../gateway/static/wall/people.js";
+import { callRows, matches, missedRows, queueRows } from "../../gateway/static/wall/rows.js";
+
+const extension = (num, more = {}) => ({
+  num,
+  name: "Anna",
+  lastname: "Petrov",
+  registered: true,
+  enabled: 1,
+  qGlobalStatus: "LoggedIn",
+  fwdName: "Available",
+  activity: "Idle",
+  since: "2026-03-04T03:00:00.000Z",
+  talks: [],
+  available: true,
+  queues: ["800"],
+  ...more,
+});
+const state = (topics) =>
+  new Map(Object.entries(topics).map(([topic, rows]) => [topic, new Map(Object.entries(rows))]));
+
+test("an agent is what he does, else what his login and profile say", () => {
+  assert.equal(doing(extension("1")).state, "free");
+  assert.equal(doing(extension("1", { activity: "Talking", registered: false })).state, "talking");
+  assert.equal(doing(extension("1", { activity: "Dialing" })).word, "dialing");
+  const presenceSince = "2026-03-04T02:00:00.000Z";
+  const [idle, later] = ["2026-03-04T01:00:00.000Z", "2026-03-04T03:00:00.000Z"];
+  assert.equal(doing(extension("1", { since: idle, presenceSince })).since, presenceSince);
+  assert.equal(doing(extension("1", { since: later, presenceSince })).since, later);
+  assert.equal(doing(extension("1", { since: null, presenceSince })).since, presenceSince);
+  assert.equal(doing(extension("1", { since: null, presenceSince: null })).since, null);
+  assert.equal(doing(extension("1", { registered: false, since: later, presenceSince })).since, presenceSince);
+  assert.equal(doing(extension("1", { activity: "Talking", since: later, presenceSince })).since, later);
+  assert.equal(doing(extension("1", { registered: false })).word, "offline");
+  const waits = { activity: "Talking", queue: "801", since: later };
+  const talks = { activity: "Talking", queue: "", since: idle };
+  const word = (...both) => doing(extension("1", { activity: "Talking", talks: both })).word;
+  assert.deepEqual([word(waits), word(waits, talks), word()], ["inQueue", "talking", "talking"]);
+  assert.equal(doing(extension("1"), false).state, "out");
+  assert.deepEqual(doing(extension("1", { fwdName: "Out of office", available: false })).profile, "Out of office");
+});
+
+test("queues count their own agents and know their oldest caller", () => {
+  const rows = queueRows(
+    state({
+      extensions: { 101: extension("101"), 102: extension("102", { activity: "Ringing" }), 103: extension("103") },
+      queues: {
+        800: {
+          num: "800",
+          name: "Sales",
+          agents: [{ num: "101" }, { num: "102" }, { num: "103" }, { num: "199" }],
+          loggedIn: ["101", "102"],
+          waiting: [
+            { callID: 2, since: "2026-03-04T03:00:09.000Z" },
+            { callID: 1, since: "2026-03-04T03:00:01.000Z" },
+          ],
+          slaTime: null,
+        },
+      },
+      queuestats: { 800: { num: "800", target: 25, serviceLevel: 91.5 } },
+    }),
+  );
+  assert.deepEqual(rows[0].agents, { free: 1, ringing: 1, talking: 0, away: 0, out: 1 });
+  assert.deepEqual(
+    [rows[0].oldest, rows[0].target, rows[0].stats.serviceLevel],
+    ["2026-03-04T03:00:01.000Z", 25, 91.5],
+  );
+  assert.equal(
+    agentRows(state({ extensions: { 101: extension("101") } })).length,
+    1,
+    "without queues everybody is shown",
+  );
+});
+
+const leg = (dnNum, dnType, status, more = {}) => ({
+  dnNum,
+  dnType,
+  externalParty: "",
+  status,
+  name: "",
+  partyName: "",
+  ...more,
+});
+const call = (more) => ({
+  callID: 1,
+  direction: "Inbound",
+  state: "Routing",
+  startedAt: "2026-03-04T03:00:00.000Z",
+  answeredAt: null,
+  did: "",
+  owner: leg("10000", "externalline", "Dialing", { externalParty: "" }),
+  talkTo: [],
+  routingTo: [],
+  AConnList: [],
+  queue: "",
+  queuedAt: null,
+  queues: [],
+  groups: [],
+  ...more,
+});
+
+test("a call says whom it rings at, what it waits in, and that a number is withheld", () => {
+  const rows = (one) => callRows(state({ calls: { 1: call(one) }, queues: { 800: { num: "800", name: "Sales" } } }))[0];
+  const queue = leg("800", "queue", "Connected");
+  const waiting = rows({ state: "Talking", talkTo: [queue], queue: "800", queuedAt: "2026-03-04T03:00:05.000Z" });
+  assert.deepEqual(
+    [waiting.kind, waiting.word, waiting.via, waiting.since],
+    ["waiting", "inQueue", "Sales", "2026-03-04T03:00:05.000Z"],
+  );
+  const ringing = rows({
+    talkTo: [queue],
+    routingTo: [leg("101", "extension", "Ringing"), leg("102", "extension", "Ringing")],
+  });
+  assert.deepEqual([ringing.kind, ringing.to.num, ringing.to.more], ["ringing", "101", 1]);
+  assert.deepEqual(ringing.from, { num: "", name: "", outside: true });
+  assert.equal(rows({ state: "Talking", talkTo: [leg("101", "extension", "Connected")] }).kind, "talking");
+  const passedOn = rows({ direction: "Outbound", state: "Talking", talkTo: [leg("101", "extension", "Connected")] });
+  assert.deepEqual([passedOn.from.num, passedOn.to.outside], ["101", true], "its maker has left it");
+});
+
+test("missed calls are today's from outside, and know who was spoken with since", () => {
+  const ended = (callID, outcome, endedAt, more = {}) => ({
+    callID,
+    direction: "Inbound",
+    outcome,
+    startedAt: endedAt,
+    endedAt,
+    answeredAt: null,
+    caller: "+1",
+    callerName: "",
+    callee: "",
+    calleeName: "",
+    queue: "",
+    queues: [],
+    groups: [],
+    did: "",
+    ...more,
+  });
+  const rows = missedRows(
+    state({
+      queues: { 800: { num: "800", name: "Sales" } },
+      ended: {
+        a: ended(1, "missed", "2026-03-04T10:00:00.000Z", { callee: "101", calleeName: "Anna" }),
+        b: ended(2, "abandoned", "2026-03-04T11:00:00.000Z", {
+          caller: "+2",
+          startedAt: "2026-03-04T10:58:00.000Z",
+          queuedAt: "2026-03-04T10:59:00.000Z",
+          callee: "101",
+          queues: ["800"],
+        }),
+        m: ended(6, "abandoned", "2026-03-04T09:00:00.000Z", { caller: "+3", did: "74951234567" }),
+        c: ended(3, "missed", "2026-03-03T11:00:00.000Z"),
+        d: ended(4, "unanswered", "2026-03-04T11:00:00.000Z", { direction: "Outbound" }),
+        e: ended(5, "answered", "2026-03-04T12:00:00.000Z", {
+          direction: "Outbound",
+          caller: "101",
+          callee: "+1",
+          answeredAt: "2026-03-04T11:59:00.000Z",
+        }),
+      },
+    }),
+    Date.parse("2026-03-04T00:00:00.000Z"),
+  );
+  assert.deepEqual(
+    rows.map((row) => [row.num, row.spoken, row.waited, row.outcome, row.to]),
+    [
+      ["+2", false, 60_000, "abandonedCall", "Sales"],
+      ["+1", true, 0, "missedCall", "101 Anna"],
+      ["+3", false, 0, "menuCall", "74951234567"],
+    ],
+  );
+});
+
+test("a filter finds all its words anywhere, in any case", () => {
+  assert.ok(matches(["101", "Мария Иванова", null], "иван 101"));
+  assert.ok(!matches(["101"], "101 102"));
+  assert.ok(matches(["anything"], ""));
+});
