@@ -185,3 +185,14 @@ def test_which_calls_were_counted_is_remembered_for_the_day_and_no_longer() -> N
     world.tick(NOON + 12 * 3600)
     assert world.pbx().date == "2026-03-05"
     assert world.counting.saved.held.counted == {}, "it is written every few seconds"
+
+
+def test_a_clock_set_back_by_minutes_is_followed_at_once() -> None:
+    world = World()
+    world.tell(*world.first)
+    world.tick(NOON + 600)  # until the PBX tells its time with the first call, ours is taken for its
+    gone = ParticipantGone("101", 1, NOON + 8, NOON + 8)
+    world.tell(call(NOON + 1), gone, ActiveCallsRead((), NOON + 9, NOON + 9))
+    world.tick(NOON + 10)
+    extension = e.table(world.counting.state, "extstats", ExtensionStats)["101"]
+    assert (extension.abandoned + extension.missed, extension.abandons.longest) == (1, 7.0)
