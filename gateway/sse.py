@@ -90,12 +90,14 @@ class EventStream(Conversation):
         """End the answer; drop the connection if that does not get out, as nobody would wait for it to close."""
         retry = _retry(farewell.reason)
         text = f": {farewell.code}\n" + (f"retry: {retry}\n" if retry is not None else "") + "\n"
+        end = {"type": "http.response.body", "body": text.encode(), "more_body": False}
         try:
             async with asyncio.timeout(0 if farewell.code == STALLED else CLOSE_WITHIN):
-                await self._send({"type": "http.response.body", "body": text.encode(), "more_body": False})
+                await self._send(end)
         except TimeoutError:
             if self._transport is not None:
                 self._transport.abort()
+                await self._send(end)  # to nobody: it returns once the server knows that the connection is lost
 
 
 class EventsResponse(Response):

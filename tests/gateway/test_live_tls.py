@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from pathlib import Path
 
+import httpx
 import pytest
 import uvloop
 from websockets.asyncio.client import connect
@@ -22,7 +23,11 @@ async def watched(folder: Path) -> None:
     async with serving(ssl_certfile=str(files.certificate), ssl_keyfile=str(files.key), heartbeat=0.2) as served:
         url = served.url("/webapi/stream?topics=calls").replace("ws://", "wss://")
         headers = {"Authorization": "Bearer reader-key"}
-        async with connect(url, additional_headers=headers, ssl=trusting, compression=None, max_size=None) as client:
+        async with (
+            connect(url, additional_headers=headers, ssl=trusting, compression=None, max_size=None) as client,
+            httpx.AsyncClient(verify=trusting, timeout=60.0) as http,
+            http.stream("GET", f"https://{served.host}/webapi/events?topics=calls", headers=headers) as events,
+        ):
             assert decoded(await client.recv())["type"] == "hello"
             follower = Follower()
             follower.receive(decoded(await client.recv()))
@@ -36,6 +41,12 @@ async def watched(folder: Path) -> None:
             assert follower.state["calls"] == plain(served.view.live.state["calls"])
             while follower.seen[-1]["type"] != "heartbeat":
                 follower.receive(decoded(await client.recv()))
+            reader, lines = Follower(), events.aiter_lines()
+            while reader.position != served.position:
+                name, _, value = (await anext(lines)).partition(": ")
+                if name == "data" and (found := decoded(value))["type"] != "hello":
+                    reader.receive(found)
+            assert reader.state == follower.state
 
 
 @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
