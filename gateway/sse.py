@@ -20,7 +20,7 @@ from gateway.frames import Message, encode
 from gateway.messages import Subscribe, Watch
 from gateway.pbxview import PbxView
 from gateway.punctual import TRANSPORT
-from gateway.wsprotocol import keep_buffers_small
+from gateway.wsprotocol import keep_buffers_small, waiting_in
 from monitor.model.change import Position
 from monitor.model.wire import Malformed, from_json
 
@@ -81,7 +81,7 @@ class EventStream(Conversation):
         await self._taking(self._send({"type": "http.response.body", "body": text.encode(), "more_body": True}))
 
     def _waiting(self) -> int:
-        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+        return 0 if self._transport is None else waiting_in(self._transport)
 
     def _keep_back(self) -> None:
         """All of it is sent here."""

@@ -11,10 +11,12 @@ import pytest
 import uvloop
 from websockets.asyncio.client import connect
 
+from gateway.session import Session
 from monitor.simulator.tls import make_certificate
 from tests.gateway import entities
 from tests.gateway.histories import Follower, decoded, plain
 from tests.gateway.serving import serving
+from tests.system.stack import until
 
 
 async def watched(folder: Path) -> None:
@@ -53,3 +55,22 @@ async def watched(folder: Path) -> None:
 def test_the_stream_is_exact_over_tls(tmp_path: Path, loop: type[asyncio.AbstractEventLoop]) -> None:
     with asyncio.Runner(loop_factory=loop) as runner:
         runner.run(watched(tmp_path))
+
+
+async def lost(folder: Path) -> int:
+    """What is said to wait in a connection that is closed."""
+    files = make_certificate(folder, "127.0.0.1")
+    trusting = ssl.create_default_context(cafile=str(files.ca_file))
+    async with serving(ssl_certfile=str(files.certificate), ssl_keyfile=str(files.key)) as served:
+        url = served.url("/webapi/reader-key/stream?topics=calls").replace("ws://", "wss://")
+        async with connect(url, ssl=trusting):
+            [session] = served.live.sessions
+            assert isinstance(session, Session)
+        await until(lambda: not len(served.live))
+        return session._waiting()
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_nothing_waits_in_a_connection_that_is_closed(tmp_path: Path, loop: type[asyncio.AbstractEventLoop]) -> None:
+    with asyncio.Runner(loop_factory=loop) as runner:
+        assert runner.run(lost(tmp_path)) == 0
