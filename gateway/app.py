@@ -54,11 +54,12 @@ def create_app(
     cors_origins: Sequence[str] = (),
     clock: Callable[[], float] = time.time,
     measures: RequestMeasures | None = None,
+    draining: Callable[[], bool] = lambda: False,
 ) -> Starlette:
     """The gateway's ASGI application. ``streams``: the routes of the stream. ``clock``: POSIX seconds.
 
     ``spending``: counts requests; None: they are not limited. ``cors_origins``: of the pages that may read answers.
-    ``measures``: counts them for the metrics.
+    ``measures``: counts them for the metrics. ``draining``: whether everybody is being sent away.
 
     Its lifespan runs the feeds and hubs of all PBXs; without it the views stay as they are.
     """
@@ -69,7 +70,8 @@ def create_app(
         return alive_response(request, version)
 
     async def readyz(request: Request) -> Response:
-        return readiness_response(readiness(pbxs, keys_loaded=keys.loaded), request.method)
+        state = readiness(pbxs, keys_loaded=keys.loaded, draining=draining())
+        return readiness_response(state, request.method)
 
     app = Starlette(
         routes=[

@@ -3,7 +3,7 @@
 For each PBX: ``bus`` (both spaces are followed), ``snapshot`` (both have a state), ``monitor`` (it was heard lately)
 and ``pbx`` (the monitor's connection to it). Bus and snapshot are this gateway's own affair: without them it is not
 ready, and another gateway may serve better. Monitor and PBX are the same for every gateway: it is not ready only when
-there is no PBX left of which it can say anything live.
+there is no PBX left of which it can say anything live. A gateway that is shutting down is not ready.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ class Readiness(Struct, frozen=True):
 
     ready: bool
     keys: bool
+    draining: bool
+    """Whether it is shutting down."""
     pbxs: dict[str, PbxHealth]
 
 
@@ -53,12 +55,12 @@ class Alive(Struct, frozen=True):
     version: str
 
 
-def readiness(pbxs: Mapping[str, PbxView], *, keys_loaded: bool) -> Readiness:
-    """Whether live answers can be given now, and of what."""
+def readiness(pbxs: Mapping[str, PbxView], *, keys_loaded: bool, draining: bool = False) -> Readiness:
+    """Whether live answers can be given now, and of what. ``draining``: everybody is being sent away."""
     health = {name: _health(view) for name, view in pbxs.items()}
     own = all(one.bus and one.snapshot for one in health.values())
     live = any(one.monitor and one.pbx for one in health.values())
-    return Readiness(keys_loaded and own and live, keys_loaded, health)
+    return Readiness(keys_loaded and own and live and not draining, keys_loaded, draining, health)
 
 
 def readiness_response(state: Readiness, method: str) -> Response:

@@ -84,13 +84,16 @@ class Hub:
         *,
         merge: bool = True,
         line: Line | None = None,
+        told: Position | None = None,
     ) -> Subscriber:
         """A new subscriber. The caller must :meth:`leave`.
 
         ``since``: the position at which its client holds this view; then the change from there is due, if the log
         reaches back, else a snapshot. ``merge`` false: every change by itself, as far as the log reaches.
+        ``told``: the position of something else that its client has been told; it gets nothing older.
         """
         subscriber = Subscriber(view, encoding, wake, next(self._next_slot) % _SLOTS, line)
+        subscriber.position = told
         self._slots[subscriber.slot].add(subscriber)
         self._enter(subscriber, since, merge)
         return subscriber

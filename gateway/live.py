@@ -57,6 +57,11 @@ class Live:
         return len(self._sessions)
 
     @property
+    def draining(self) -> bool:
+        """Whether all are being sent away, and nobody is taken any more."""
+        return self._admission.draining
+
+    @property
     def sessions(self) -> Collection[Session | EventStream]:
         """Who is connected; for looking only."""
         return self._sessions

@@ -134,6 +134,7 @@ BARE_EXAMPLE: Final[dict[str, Any]] = {
 READINESS_EXAMPLE: Final[dict[str, Any]] = {
     "ready": True,
     "keys": True,
+    "draining": False,
     "pbxs": {
         "main": {
             "bus": True,

@@ -82,8 +82,14 @@ class Place:
         if self._subscribed is not None and self._subscribed[0] is hub:
             hub.change_view(self._subscribed[1], view, wanted.since, merge=wanted.merge)
             return
+        watching = self._watching
+        told = None
+        if watching is not None and wanted.book is (watching.watched.question.command.space == "book"):
+            told = watching.position
         self.leave()
-        subscriber = hub.subscribe(view, self._encoding, self._wake, wanted.since, merge=wanted.merge, line=self._line)
+        subscriber = hub.subscribe(
+            view, self._encoding, self._wake, wanted.since, merge=wanted.merge, line=self._line, told=told
+        )
         self._subscribed = (hub, subscriber)
 
     def _watch(self, wanted: Watch) -> None:

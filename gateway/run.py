@@ -74,7 +74,13 @@ async def serving(
     spending = Spending(clients, settings.budgets.budgets())
     requests = RequestMeasures()
     app = create_app(
-        pbxs, keys, streams=live.routes(), spending=spending, cors_origins=settings.cors_origins, measures=requests
+        pbxs,
+        keys,
+        streams=live.routes(),
+        spending=spending,
+        cors_origins=settings.cors_origins,
+        measures=requests,
+        draining=lambda: live.draining,
     )
     repeats = Repeats(app, keys, spending, time.time)
     if registry is not None:

@@ -20,7 +20,7 @@ from gateway.frames import Message, encode
 from gateway.messages import Subscribe, Watch
 from gateway.pbxview import PbxView
 from gateway.punctual import TRANSPORT
-from gateway.wsprotocol import keep_buffers_small
+from gateway.wsprotocol import keep_buffers_small, waiting_in
 from monitor.model.change import Position
 from monitor.model.wire import Malformed, from_json
 
@@ -81,7 +81,7 @@ class EventStream(Conversation):
         await self._taking(self._send({"type": "http.response.body", "body": text.encode(), "more_body": True}))
 
     def _waiting(self) -> int:
-        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+        return 0 if self._transport is None else waiting_in(self._transport)
 
     def _keep_back(self) -> None:
         """All of it is sent here."""
@@ -90,12 +90,14 @@ class EventStream(Conversation):
         """End the answer; drop the connection if that does not get out, as nobody would wait for it to close."""
         retry = _retry(farewell.reason)
         text = f": {farewell.code}\n" + (f"retry: {retry}\n" if retry is not None else "") + "\n"
+        end = {"type": "http.response.body", "body": text.encode(), "more_body": False}
         try:
             async with asyncio.timeout(0 if farewell.code == STALLED else CLOSE_WITHIN):
-                await self._send({"type": "http.response.body", "body": text.encode(), "more_body": False})
+                await self._send(end)
         except TimeoutError:
             if self._transport is not None:
                 self._transport.abort()
+                await self._send(end)  # to nobody: it returns once the server knows that the connection is lost
 
 
 class EventsResponse(Response):

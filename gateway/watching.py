@@ -102,11 +102,11 @@ class Watches:
         return sum(len(watched.watchers) for watched in self._watched.values())
 
     def watch(self, question: Question, encoding: Encoding, wake: Callable[[], None]) -> Watcher:
-        """A new watcher, to whom the answer is due. The caller must :meth:`leave`."""
+        """A new watcher, to whom the answer now is due. The caller must :meth:`leave`."""
         watched = self._watched.get(question)
         if watched is None:
             watched = self._watched[question] = Watched(question)
-            self._evaluate(watched)
+        self._bring_up(watched)
         watcher = Watcher(watched, encoding, wake, heartbeat_due=self._stale_since() is not None)
         watched.watchers.add(watcher)
         wake()
@@ -171,9 +171,7 @@ class Watches:
         for watched in list(self._watched.values()):
             if self._watched.get(watched.question) is not watched:
                 continue  # nobody watches it any more
-            if self._evaluate(watched):
-                for watcher in watched.watchers:
-                    watcher.wake()
+            self._bring_up(watched)
             if (took := perf_counter() - began) >= _SLICE:
                 spent += took
                 await asyncio.sleep(0)
@@ -190,6 +188,12 @@ class Watches:
         for watched in self._watched.values():
             for watcher in watched.watchers:
                 watcher.heartbeat_due = True
+                watcher.wake()
+
+    def _bring_up(self, watched: Watched) -> None:
+        """To now; whoever watches is woken if the answer is another."""
+        if self._evaluate(watched):
+            for watcher in watched.watchers:
                 watcher.wake()
 
     def _evaluate(self, watched: Watched) -> bool:

@@ -69,7 +69,7 @@ class Socket:
     @property
     def pending(self) -> int:
         """Bytes not yet taken by the kernel."""
-        return self._transport.get_write_buffer_size()
+        return waiting_in(self._transport)
 
     def push(self, frame: bytes) -> bool:
         """Write a ready-made frame, unless something stands against it. Whether it was written.
@@ -104,6 +104,11 @@ def keep_buffers_small(transport: Transport) -> None:
     if sock is not None:
         with suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+
+
+def waiting_in(transport: Transport) -> int:
+    """Bytes not yet taken by the kernel; 0 once it closes. A closed one of asyncio's for TLS raises when asked."""
+    return 0 if transport.is_closing() else transport.get_write_buffer_size()
 
 
 def ready_made(message: str | bytes) -> bytes:

@@ -58,7 +58,7 @@ class GatewayCollector(Collector):
         yield from self._answers()
 
     def _ready(self) -> Iterator[Metric]:
-        state = readiness(self._pbxs, keys_loaded=self._keys.loaded)
+        state = readiness(self._pbxs, keys_loaded=self._keys.loaded, draining=self._live.draining)
         yield GaugeMetricFamily("callmon_gateway_ready", "Whether /readyz says 200.", float(state.ready))
         yield GaugeMetricFamily("callmon_gateway_keys_loaded", "Whether all API keys are known.", float(state.keys))
         connected = GaugeMetricFamily(

@@ -218,7 +218,7 @@ async def busy_until(served: Served, true: Callable[[], bool]) -> None:
             await asyncio.sleep(0.001)
 
 
-async def test_one_who_reads_nothing_costs_a_small_buffer_and_is_dropped() -> None:
+async def test_one_who_reads_nothing_costs_a_small_buffer_and_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
     async with serving(LiveSettings(Manners(stall=0.2))) as served, stuck(served) as stream:
         transport = stream._transport
         assert transport is not None
@@ -227,6 +227,7 @@ async def test_one_who_reads_nothing_costs_a_small_buffer_and_is_dropped() -> No
         await busy_until(served, lambda: not len(served.live))
         assert stream.closed_with == 4202
         assert transport.get_write_buffer_size() == 0, "it is not kept until the client reads, which it never does"
+    assert not [record for record in caplog.records if "ASGI" in record.getMessage()]
 
 
 @pytest.mark.parametrize("http_protocol", [PunctualProtocol, HttpToolsProtocol], ids=["ours", "the server's own"])

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import fakeredis
+import httpx
 import pytest
 
 from gateway.auth import KeyTable
 from gateway.health import readiness
+from gateway.live import Live
 from gateway.pbxview import PbxView
 from tests.gateway import entities
 from tests.gateway.world import client, view
+from tests.system.stack import gateway
 
 
 async def test_the_process_is_alive_whatever_else_is_the_matter() -> None:
@@ -27,6 +31,7 @@ async def test_a_gateway_that_follows_a_connected_pbx_is_ready() -> None:
         assert got.json() == {
             "ready": True,
             "keys": True,
+            "draining": False,
             "pbxs": {
                 "main": {
                     "bus": True,
@@ -104,3 +109,20 @@ async def test_without_keys_nobody_could_be_answered() -> None:
     async with client(table=KeyTable(None)) as http:
         got = await http.get("/readyz")
         assert (got.status_code, got.json()["keys"]) == (503, False)
+
+
+async def test_a_gateway_that_is_told_to_end_is_not_ready_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bool] = []
+    drain = Live.drain
+
+    async def watched(live: Live, within: float) -> None:
+        await drain(live, within)
+        async with httpx.AsyncClient() as http:
+            got = await http.get(f"{address}/readyz")
+            seen.append(got.json()["draining"] and got.status_code == 503)
+
+    monkeypatch.setattr(Live, "drain", watched)
+    async with gateway(fakeredis.FakeAsyncRedis()) as address, httpx.AsyncClient() as http:
+        assert (await http.get(f"{address}/readyz")).json()["draining"] is False
+    assert seen == [True]
+    assert not readiness({"main": view()}, keys_loaded=True, draining=True).ready

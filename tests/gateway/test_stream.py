@@ -258,6 +258,25 @@ async def test_one_subscription_replaces_another_of_any_kind() -> None:
             await asyncio.sleep(0.01)
 
 
+async def test_who_watches_something_else_is_never_told_an_older_position() -> None:
+    watch = {"type": "subscribe", "query": "pbx.calls.get"}
+    async with serving() as served, served.connect() as other, served.connect() as watching, served.connect() as ours:
+        await subscribe(other)
+        await frame_of(other, "snapshot")  # which is kept for a second, to be shared
+        await say(watching, watch)
+        await frame_of(watching, "result")
+        served.put("calls", "1", entities.call(1))
+        await say(ours, watch)
+        result = await frame_of(ours, "result")
+        await subscribe(ours)
+        snapshot = await frame_of(ours, "snapshot")
+        served.put("calls", "2", entities.call(2))
+        change = await frame_of(ours, "change")
+        await say(ours, watch)
+        again = await frame_of(ours, "result")
+        assert [found["seq"] for found in (result, snapshot, change, again)] == [1, 1, 2, 2]
+
+
 async def test_a_watched_query_is_evaluated_once_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Question] = []
     async with serving() as served:
