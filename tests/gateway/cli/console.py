@@ -42,7 +42,6 @@ async def _started(*arguments: str, **environment: str) -> asyncio.subprocess.Pr
         *(sys.executable, "-m", "gateway", *arguments),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        limit=LONGEST_LINE,
         cwd=ROOT,
         env=os.environ | {"COLUMNS": "200"} | environment,
         limit=2**24,  # a snapshot is one line, and grows with every call that ends
