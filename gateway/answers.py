@@ -23,6 +23,16 @@ _CACHED_ANSWERS = 256
 _CACHED_BYTES = 8 * 1024 * 1024
 _LARGEST_CACHED = 2 * 1024 * 1024
 _VARY = "Authorization, X-API-Key"
+GUARDS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+"""Keys may stand in addresses, so no page may tell others where it came from."""
+RAW_GUARDS = tuple((name.lower().encode(), value.encode()) for name, value in GUARDS.items())
+"""The same as ASGI has headers."""
 FAULT = "Something went wrong here; it has been logged."
 """All that is said of a fault of our own."""
 

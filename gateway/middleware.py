@@ -8,19 +8,12 @@ import structlog
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.answers import GUARDS
 from gateway.commands_table import RESERVED
 from gateway.docs import ADDRESSES as DOCUMENTS
 from gateway.traces import TRACE
 from gateway.webapi import KEY_NAME
 
-GUARDS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-}
-"""Keys may stand in addresses, so no page may tell others where it came from."""
 _SHOWN_PARTS = RESERVED | {
     "",
     "webapi",

@@ -12,9 +12,8 @@ from typing import Any, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from gateway.answers import refuse
+from gateway.answers import RAW_GUARDS, refuse
 from gateway.errors import BadRequest
-from gateway.middleware import GUARDS
 
 TRANSPORT: Final = "callmon.transport"
 """Where a request's scope has its connection's transport, among the extensions: for answers that go on for long."""
@@ -24,7 +23,6 @@ LONGEST_ADDRESS: Final = 65_535
 """Bytes; what httptools can take apart."""
 LARGEST_HEAD: Final = 512 * 1024
 """Bytes, by whole pieces as they come, the end of an earlier request included."""
-_GUARDS: Final = tuple((name.lower().encode(), value.encode()) for name, value in GUARDS.items())
 
 
 class PunctualProtocol(HttpToolsProtocol):
@@ -90,7 +88,7 @@ class PunctualProtocol(HttpToolsProtocol):
         if len(self.url) > LONGEST_ADDRESS:
             msg = f"The address is longer than {LONGEST_ADDRESS} bytes; with POST, parameters may stand in the body."
         answer = refuse(BadRequest(msg), "POST")
-        headers = [*self.server_state.default_headers, *answer.raw_headers, *_GUARDS, (b"connection", b"close")]
+        headers = [*self.server_state.default_headers, *answer.raw_headers, *RAW_GUARDS, (b"connection", b"close")]
         lines = b"".join(b"%s: %s\r\n" % header for header in headers)
         self.transport.write(b"".join((b"HTTP/1.1 400 Bad Request\r\n", lines, b"\r\n", answer.body)))
         self.transport.close()

@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from gateway.answers import answer_headers, matches
-from gateway.middleware import GUARDS
+from gateway.answers import RAW_GUARDS, answer_headers, matches
 from gateway.punctual import PunctualProtocol
 from gateway.webapi import REPEATABLE
 from monitor.model.instants import moment
@@ -40,7 +39,6 @@ _LONG_WAY: Final = frozenset(
 )
 _Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 _Name: TypeAlias = tuple[bytes, bytes, bytes, bytes]
-_GUARDS: Final = tuple((name.lower().encode(), value.encode()) for name, value in GUARDS.items())
 
 
 @dataclass(slots=True, eq=False)
@@ -155,7 +153,7 @@ class Repeats:
         known.position, known.stale_since = known.view.replica_of(space).position, known.view.stale_since(space)
         known.answer = answer
         pairs = answer_headers(answer, known.stale_since)
-        known.headers = (*((name.lower().encode(), value.encode()) for name, value in pairs.items()), *_GUARDS)
+        known.headers = (*((name.lower().encode(), value.encode()) for name, value in pairs.items()), *RAW_GUARDS)
         known.of_body = (
             (b"content-length", str(len(answer.body)).encode()),
             (b"content-type", b"application/json"),
