@@ -13,6 +13,7 @@ import pytest
 
 from gateway.config import GatewaySettings
 from monitor.config import MonitorSettings
+from monitor.settings import CREDENTIALS
 from tests.deploy.commands import parsed
 from tests.deploy.units import SYSTEMD, UNITS, settings_of
 
@@ -80,8 +81,9 @@ def test_the_example_settings_find_the_monitors_credentials_and_directory() -> N
     credentials = dict(value.split(":", 1) for value in settings_of(unit)["LoadCredential"])
     secret = settings.pbx[0].client_secret_file
     assert secret is not None
-    assert secret.parent == Path("/run/credentials") / unit.name
+    assert secret.parent == Path("/run/credentials") / unit.name == CREDENTIALS
     assert secret.name.partition("_")[0] in credentials
+    assert credentials["pbx"] == "/etc/callmon/pbx", "secret_in reads there what systemd does not show"
     assert settings.monitor.state_dir == Path("/var/lib") / settings_of(unit)["StateDirectory"][0]
 
 
