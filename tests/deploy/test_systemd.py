@@ -151,6 +151,10 @@ def test_an_administrator_needs_not_name_the_settings(tmp_path: Path) -> None:
     (tmp_path / "etc" / "redis" / "monitor.url").write_text("redis://here/0\n", encoding="utf-8")
     config = str(tmp_path / "etc" / "callmon.toml")
     assert launched(environment, "check").stdout == f"['check'] {[config, 'redis://here/0', None]}\n"
+    (tmp_path / "etc" / "redis" / "gateway.url").write_text("redis://there/0\n", encoding="utf-8")
+    asked = ["check", "--gateway"]
+    assert launched(environment, *asked).stdout == f"{asked} {[config, 'redis://there/0', None]}\n"
+    assert "redis://here/0" in launched(environment, "key", "--gateway").stdout
     told = launched(environment | {"CALLMON_CONFIG": "x", "CALLMON_REDIS__URL": "y"}, "check")
     assert told.stdout == f"['check'] {['x', 'y', None]}\n"
 
