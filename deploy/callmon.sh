@@ -5,6 +5,7 @@
 set -eu
 for name in $(env | sed -n 's/^\(CALLMON_[A-Z0-9_]*__[A-Z0-9_]*\)_FILE=.*/\1/p'); do
     eval "file=\${${name}_FILE}"
+    # shellcheck disable=SC2154  # eval gave it
     value=$(cat -- "$file") || exit 1
     export "$name=$value"
     unset "${name}_FILE"

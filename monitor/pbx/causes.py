@@ -41,7 +41,7 @@ def cause(error: Exception, *, tls: bool) -> str:
 
 def _distrust(error: Exception) -> str:
     code = error.verify_code if isinstance(error, ssl.SSLCertVerificationError) else 0
-    said = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else str(error)
+    said = error.verify_message.removesuffix(".") if isinstance(error, ssl.SSLCertVerificationError) else str(error)
     if code == _EXPIRED:
         return f"its certificate is not valid any more ({said}); renew it at the PBX, or see this host's clock"
     if code == _NOT_YET:

@@ -107,6 +107,16 @@ def test_a_program_that_hangs_is_ended_with_a_word_on_what_it_was_at(unit: Path)
     assert "in hangs" in err
 
 
+@pytest.mark.skipif(
+    shutil.which("shellcheck") is None, reason="shellcheck is not installed: scripts are not read by it"
+)
+def test_shellcheck_has_nothing_against_the_scripts() -> None:
+    scripts = [*DEPLOY.glob("*.sh"), *DEPLOY.glob("redis/*.sh"), *DEPLOY.glob("debian/*.sh"), *DEPLOY.glob("debian/p*")]
+    said = subprocess.run(["shellcheck", *map(str, scripts)], capture_output=True, text=True, check=False)
+    assert (said.returncode, said.stdout) == (0, "")
+    assert len(scripts) > 8
+
+
 # the launcher
 
 
