@@ -27,6 +27,8 @@ _PULSE: Final = "CALLMON_WORKER_PULSE"
 _PULSE_EVERY: Final = 5.0
 _PATIENCE: Final = 30.0
 """Seconds without a byte after which a worker hangs; as WatchdogSec in the unit."""
+_START: Final = 120.0
+"""And without a first one."""
 _LAST_WORDS: Final = 5.0
 """Seconds for a worker that hangs to write down what it was at (PYTHONFAULTHANDLER), before it is killed."""
 _FIRST_PAUSE: Final = 0.2
@@ -125,8 +127,13 @@ async def _pulse(descriptor: int) -> None:
         await asyncio.sleep(_PULSE_EVERY)
 
 
-async def _watch(worker: asyncio.subprocess.Process, felt: int, patience: float = _PATIENCE) -> None:
-    """End the worker if it has shown that it lives, and then does not for so many seconds. Closes ``felt``."""
+async def _watch(
+    worker: asyncio.subprocess.Process, felt: int, patience: float = _PATIENCE, start: float = _START
+) -> None:
+    """End the worker if it does not show that it lives, for so many seconds, of which it has more to start in.
+
+    Closes ``felt``.
+    """
     reader = asyncio.StreamReader()
     pipe = os.fdopen(felt, "rb", 0)
     try:
@@ -137,12 +144,12 @@ async def _watch(worker: asyncio.subprocess.Process, felt: int, patience: float 
         pipe.close()
         raise
     try:
-        alive: bytes | None = await reader.read(64)  # it may take its time to start
+        alive = await _next(reader, start)
         while alive:
             alive = await _next(reader, patience)
-            if alive is None:
-                _log.error("a worker hangs and is ended", pid=worker.pid)
-                await _abort(worker)
+        if alive is None:
+            _log.error("a worker hangs and is ended", pid=worker.pid)
+            await _abort(worker)
     finally:
         transport.close()
 

@@ -126,22 +126,26 @@ async def beating(script: str) -> AsyncIterator[tuple[asyncio.subprocess.Process
 
 
 @pytest.mark.parametrize(
-    ("hanging", "code"),
-    [("signal.pause()", -signal.SIGABRT), ("os.kill(os.getpid(), signal.SIGSTOP)", -signal.SIGKILL)],
-    ids=["hangs", "is stopped"],
+    ("script", "code"),
+    [
+        ("pulse(); signal.pause()", -signal.SIGABRT),
+        ("signal.pause()", -signal.SIGABRT),
+        ("pulse(); os.kill(os.getpid(), signal.SIGSTOP)", -signal.SIGKILL),
+    ],
+    ids=["hangs", "does not start", "is stopped"],
 )
-async def test_a_worker_that_falls_silent_is_ended(hanging: str, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_worker_that_falls_silent_is_ended(script: str, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "_LAST_WORDS", 0.5 if code == -signal.SIGKILL else WITHIN)
-    async with beating(f"pulse(); {hanging}") as (process, felt), asyncio.timeout(WITHIN):
-        if "STOP" in hanging:
+    async with beating(script) as (process, felt), asyncio.timeout(WITHIN):
+        if "STOP" in script:
             await until(lambda: ") T " in Path(f"/proc/{process.pid}/stat").read_text(), WITHIN)
-        await workers._watch(process, felt, patience=0.1)
+        await workers._watch(process, felt, patience=0.1, start=WITHIN if "pulse" in script else 0.1)
         assert await process.wait() == code
 
 
 async def test_a_worker_that_takes_its_time_to_start_or_ends_by_itself_is_left_alone() -> None:
     async with beating("sys.stdin.read(); pulse()") as (process, felt), asyncio.timeout(WITHIN):
-        watching = asyncio.create_task(workers._watch(process, felt, patience=60))
+        watching = asyncio.create_task(workers._watch(process, felt, patience=60, start=60))
         assert process.stdin is not None
         process.stdin.close()
         await watching
