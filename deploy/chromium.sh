@@ -27,5 +27,6 @@ install() {
     # shellcheck disable=SC2086 # nothing, or sudo with its option
     timeout 300 $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium
 }
+# shellcheck disable=SC2086 # likewise
 { install || { timeout 120 ${as_root} apt-get update -qq && install; }; } >/dev/null 2>&1 ||
     missing "and installing it failed"

@@ -36,6 +36,6 @@ make_venv() {
 
 .venv/bin/python -m pip --version >/dev/null 2>&1 || { rm -rf .venv; make_venv; }
 echo "installing the pinned packages of $lock into .venv"
-# One of them (sly) comes as source, which older versions of pip would build in a way that they warn of.
+# --use-pep517: what comes as source alone is made a wheel of, by Debian 12's pip too; else nobody knows its files.
 .venv/bin/python -m pip install -q --disable-pip-version-check --use-pep517 --require-hashes -r "$lock"
 .venv/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from monitor.model.zones import zone_info
-from monitor.settings import FileSettings, Section
+from monitor.settings import FileSettings, Section, secret_in
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
@@ -48,7 +48,7 @@ class DatabaseSection(Section):
         if self.password is not None:
             return self.password.get_secret_value()
         assert self.password_file is not None  # noqa: S101 - the validator saw to it
-        return self.password_file.read_text(encoding="utf-8").strip()
+        return secret_in(self.password_file)
 
 
 class FiguresSection(Section):
@@ -147,7 +147,7 @@ class PbxSection(Section):
         if given is not None:
             return given.get_secret_value()
         assert file is not None  # noqa: S101 - the validator saw to it
-        return file.read_text(encoding="utf-8").strip()
+        return secret_in(file)
 
 
 class MonitorSection(Section):

@@ -150,7 +150,8 @@ def database(section: PbxSection) -> Database | None:
     try:
         password = given.secret()
     except OSError as error:
-        raise ConfigError(f"pbx {section.name}: password_file cannot be read: {error.strerror}") from error
+        why = f"{error.strerror}: {error.filename}"
+        raise ConfigError(f"pbx {section.name}: password_file cannot be read: {why}") from error
     settings = DatabaseSettings(
         host=given.host or urlsplit(section.url).hostname or "",
         port=given.port,
@@ -173,4 +174,4 @@ def _secret(section: PbxSection) -> str:
         return section.secret()
     except OSError as error:
         file = "key_file" if section.webapi else "client_secret_file"
-        raise ConfigError(f"pbx {section.name}: {file} cannot be read: {error.strerror}") from error
+        raise ConfigError(f"pbx {section.name}: {file} cannot be read: {error.strerror}: {error.filename}") from error

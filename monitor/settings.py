@@ -20,6 +20,23 @@ from monitor.errors import ConfigError
 
 _PREFIX = "CALLMON_"
 _SECRET_WORDS = ("secret", "password", "digest", "url")
+CREDENTIALS = Path("/run/credentials/callmon-monitor.service")
+"""Where systemd shows the monitor its secrets: each file NAME of ``/etc/callmon/pbx`` as ``pbx_NAME``."""
+
+
+def secret_in(file: Path) -> str:
+    """What a file holds. Raises OSError.
+
+    A credential of callmon-monitor.service is there while that runs, and only then. To an administrator at a shell, who
+    checks before the first start or records while the monitor is stopped, it is read where the unit has it from.
+    """
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        if file.parent != CREDENTIALS or not file.name.startswith("pbx_"):
+            raise
+        kept = Path(os.environ.get("CALLMON_ETC", "/etc/callmon"), "pbx", file.name.removeprefix("pbx_"))
+        return kept.read_text(encoding="utf-8").strip()
 
 
 class Section(BaseModel):

@@ -29,6 +29,7 @@ class Scrape:
     """What ``/metrics`` said."""
 
     families: Mapping[str, Metric]
+    text: str
 
     def value(self, name: str, /, **labels: str) -> float:
         """The sum of the samples of this name that have these labels. Raises LookupError if there is none."""
@@ -63,7 +64,7 @@ class Observed:
         answer = await self.http.get(self.addresses[program])
         assert answer.status_code == 200, answer.text
         assert answer.headers["content-type"].startswith("text/plain")
-        return Scrape({family.name: family for family in text_string_to_metric_families(answer.text)})
+        return Scrape({family.name: family for family in text_string_to_metric_families(answer.text)}, answer.text)
 
     async def until(self, program: str, true: Callable[[Scrape], bool]) -> Scrape:
         """Scrape until it is true of it; a sample that is not there yet is not. Raises TimeoutError."""

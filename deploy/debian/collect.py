@@ -31,6 +31,8 @@ def main(lock_file: str, directory: str, python_version: str) -> None:
         found = distribution(name)
         if locked.get(name) != found.version:
             sys.exit(f"{name} {found.version} is installed, {locked.get(name, 'none')} is locked: run deploy/venv.sh")
+        if found.read_text("RECORD") is None:
+            sys.exit(f"{name} is installed without a list of its files: remove .venv, and run deploy/venv.sh")
         _copy(found, Path(directory))
 
 

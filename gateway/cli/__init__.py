@@ -172,10 +172,11 @@ def check(
     config: Config = None,
     fix: Annotated[bool, typer.Option("--fix", help="Add the extensions that are not monitored yet.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before something is changed.")] = False,
+    gateway: Annotated[bool, typer.Option("--gateway", help="Only what a gateway needs: Redis, as its user.")] = False,
 ) -> None:
     """Try the settings against PBX and Redis, and say in words what is wrong."""
     asked = (lambda _: True) if yes else typer.confirm
-    _run(checking.run(config, asked if fix else None))
+    _run(checking.run(config, asked if fix else None, gateway=gateway))
 
 
 @app.command()

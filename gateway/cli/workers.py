@@ -1,14 +1,15 @@
 """``callmon gateway --workers N``: several gateway processes on one port, looked after by one that serves nothing.
 
 The kernel spreads new connections over them (SO_REUSEPORT). Each has its own replica of the state; what is counted for
-all of them, such as budgets, is counted on Redis anyway. One that dies is started again; when this process is told to
-end, all drain at once.
+all of them, such as budgets, is counted on Redis anyway. One that dies is started again; one whose event loop hangs,
+which systemd does not see, is ended for it. When this process is told to end, all drain at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import sys
 from collections.abc import Coroutine, Sequence
@@ -21,6 +22,15 @@ from monitor.errors import ConfigError
 
 WORKER: Final = "CALLMON_WORKER"
 """In the environment of a worker: its number."""
+_PULSE: Final = "CALLMON_WORKER_PULSE"
+"""In its environment too: the descriptor of a pipe to which its event loop writes a byte now and then."""
+_PULSE_EVERY: Final = 5.0
+_PATIENCE: Final = 30.0
+"""Seconds without a byte after which a worker hangs; as WatchdogSec in the unit."""
+_START: Final = 120.0
+"""And without a first one."""
+_LAST_WORDS: Final = 5.0
+"""Seconds for a worker that hangs to write down what it was at (PYTHONFAULTHANDLER), before it is killed."""
 _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 30.0
 _LIVED_WELL: Final = 60.0
@@ -49,6 +59,7 @@ async def as_worker(work: Coroutine[Any, Any, None]) -> None:
     """Do a worker's work until it is cancelled, or whoever looks after it is gone, however that ended."""
     loop = asyncio.get_running_loop()
     task = loop.create_task(work)
+    beating = loop.create_task(_pulse(int(os.environ[_PULSE])))
     orphaned = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orphaned), sys.stdin)
     gone = loop.create_task(orphaned.read())
@@ -58,6 +69,8 @@ async def as_worker(work: Coroutine[Any, Any, None]) -> None:
         gone.cancel()
         task.cancel()
         await asyncio.gather(task, gone, return_exceptions=True)
+        beating.cancel()
+        await asyncio.gather(beating, return_exceptions=True)
     if task.done() and not task.cancelled() and (error := task.exception()) is not None:
         raise error
 
@@ -81,18 +94,83 @@ async def _keep(number: int, arguments: Sequence[str], drain: float) -> None:
 
 async def _run(number: int, arguments: Sequence[str], drain: float) -> int:
     """One worker from its start to its end; if we are cancelled it is asked to drain. Its exit code."""
-    worker = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway", "gateway", *arguments),
-        env=os.environ | {WORKER: str(number)},
-        stdin=asyncio.subprocess.PIPE,  # its end tells the worker of ours
-        start_new_session=True,  # so that a Ctrl-C reaches it through us alone
-    )
+    felt, pulse = os.pipe()
+    try:
+        worker = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "gateway", "gateway", *arguments),
+            env=os.environ | {WORKER: str(number), _PULSE: str(pulse)},
+            stdin=asyncio.subprocess.PIPE,  # its end tells the worker of ours
+            start_new_session=True,  # so that a Ctrl-C reaches it through us alone
+            pass_fds=(pulse,),
+        )
+    except BaseException:
+        os.close(felt)
+        raise
+    finally:
+        os.close(pulse)
     _log.info("worker started", worker=number, pid=worker.pid)
+    watching = asyncio.create_task(_watch(worker, felt))
     try:
         return await worker.wait()
     finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
         if worker.returncode is None:
             await _end(worker, drain)
+
+
+async def _pulse(descriptor: int) -> None:
+    os.set_blocking(descriptor, False)
+    while True:
+        with suppress(BlockingIOError):  # nobody reads: it is not ours to judge
+            os.write(descriptor, b".")
+        await asyncio.sleep(_PULSE_EVERY)
+
+
+async def _watch(
+    worker: asyncio.subprocess.Process, felt: int, patience: float = _PATIENCE, start: float = _START
+) -> None:
+    """End the worker if it does not show that it lives, for so many seconds, of which it has more to start in.
+
+    Closes ``felt``.
+    """
+    reader = asyncio.StreamReader()
+    pipe = os.fdopen(felt, "rb", 0)
+    try:
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), pipe
+        )
+    except BaseException:
+        pipe.close()
+        raise
+    try:
+        alive = await _next(reader, start)
+        while alive:
+            alive = await _next(reader, patience)
+        if alive is None:
+            _log.error("a worker hangs and is ended", pid=worker.pid)
+            await _abort(worker)
+    finally:
+        transport.close()
+
+
+async def _next(reader: asyncio.StreamReader, patience: float) -> bytes | None:
+    """What comes next, nothing at the end; None if nothing does in time, even when we ourselves were late."""
+    for within in (patience, 1.0):
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                return await reader.read(64)
+    return None
+
+
+async def _abort(worker: asyncio.subprocess.Process) -> None:
+    with suppress(ProcessLookupError):
+        worker.send_signal(signal.SIGABRT)
+        try:
+            async with asyncio.timeout(_LAST_WORDS):
+                await worker.wait()
+        except TimeoutError:
+            worker.kill()
 
 
 async def _end(worker: asyncio.subprocess.Process, drain: float) -> None:

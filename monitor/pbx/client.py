@@ -29,6 +29,8 @@ from monitor.pbx.transport import Answer, Transport, tls_context
 XAPI: Final = "/xapi/v1"
 CALL_CONTROL: Final = "/callcontrol"
 _GONE: Final = frozenset((404, 410))
+_MEANT_FOR_TLS: Final = b"HTTPS port"
+"""What nginx, which stands before every 3CX, says to plain HTTP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +217,8 @@ class PbxClient:
             "client_secret": self.settings.client_secret,
         }
         granted = await self._transport.read("POST", "/connect/token", form=form)
+        if granted.status == 400 and _MEANT_FOR_TLS in granted.body:
+            raise PbxRefused("The PBX wants https: see url.", 400)
         if granted.status in (400, 401):
             raise TokenRefused(
                 f"The PBX does not accept the API client {self.settings.client_id!r} with this secret."

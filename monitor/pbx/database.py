@@ -95,9 +95,9 @@ class Database:
     async def check(self) -> str:
         """Try the connection and the role; who answers, in words. Raises CommandRefused, PbxUnreachable."""
         async with self._connected() as connection:
-            version = connection.get_server_version()
             settings = self._settings
-            return f"PostgreSQL {version.major}.{version.minor}, {settings.name}; {settings.user} may only read"
+            version = connection.get_server_version().major
+            return f"PostgreSQL {version}, {settings.name}; {settings.user} may only read"
 
     async def _rows(self, connection: BoundedConnection, sql: str, count: int) -> list[dict[str, Any]]:
         for name, (form, decoder) in CODECS.items():

@@ -54,7 +54,8 @@ def unusable(error: Exception, where: str) -> CommandRefused | PbxUnreachable:
                 f'The database at {where} speaks no TLS: turn it on there, or set tls = "off" on a network you trust.'
             )
             return CommandRefused("sql_unavailable", text)
-    return PbxUnreachable(f"The database at {where} cannot be reached: {str(error) or 'no answer in time'}")
+    text = f"The database at {where} cannot be reached ({str(error) or 'no answer in time'})"
+    return PbxUnreachable(f"{text}: see host and port, whether PostgreSQL listens there, and firewalls.")
 
 
 def _is_query(sql: str, error: Exception) -> bool:

@@ -83,6 +83,10 @@ _CONTACTS = _Part(
     "Id,FirstName,LastName,CompanyName,Tag,PhoneNumber,Mobile2,Home,Business,Business2,Email,Other,BusinessFax,Pager",
     {},
 )
+COLLECTIONS: Final = tuple(
+    part.name for part in (_USERS, _QUEUES, _RING_GROUPS, _IVRS, _TRUNKS, _GROUPS, _INBOUND_RULES, _PEERS, _CONTACTS)
+)
+"""All that is read here of XAPI's."""
 
 
 class DirectoryReader:

@@ -50,6 +50,8 @@ class Claims:
 
     roles: frozenset[str] = frozenset()
     max_role: str = ""
+    issued: float | None = None
+    """When it was minted, by the PBX's clock: POSIX seconds, whole ones."""
 
 
 @dataclass(slots=True)
@@ -115,7 +117,9 @@ class TokenOwner:
         payload = _payload(await self.get())
         roles = payload.get("role", ())
         roles = [roles] if isinstance(roles, str) else roles if isinstance(roles, list | tuple) else []
-        return Claims(frozenset(str(role) for role in roles), str(payload.get("MaxRole") or ""))
+        return Claims(
+            frozenset(str(role) for role in roles), str(payload.get("MaxRole") or ""), _number(payload.get("iat"))
+        )
 
     async def _minted(self, unlike: str | None, attempts: int) -> str:
         """The rest of :meth:`get`, one caller at a time; ``attempts``: how many there were when he began to wait."""

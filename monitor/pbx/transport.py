@@ -1,4 +1,4 @@
-"""HTTP to a PBX: connections, and what became of a request. The only module that knows aiohttp.
+"""HTTP to a PBX: connections, and what became of a request.
 
 aiohttp, as every event is followed by a read: hundreds a second. Reads share connections that are kept. A request that
 changes something gets a connection of its own: one that was idle may have been closed by the PBX just then, and nobody
@@ -23,6 +23,7 @@ from yarl import URL
 from monitor.errors import ConfigError, OutcomeUnknown, PbxError, PbxGarbled, PbxRefused, PbxUnreachable
 from monitor.model.wire import Malformed, from_json
 from monitor.pbx import rows
+from monitor.pbx.causes import cause
 from monitor.pbx.measures import PbxMeasures
 from monitor.pbx.tape import NoTape, Sent, Tape
 
@@ -124,12 +125,9 @@ class Transport:
                 allow_redirects=False,
             ) as response:
                 return await self._answer(shown, sent, response)
-        except TimeoutError as error:
+        except (aiohttp.ClientError, OSError, ValueError) as error:  # a TimeoutError is an OSError
             self._no_answer(shown, sent)
-            raise PbxUnreachable(f"The PBX did not answer in time ({shown}).") from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            self._no_answer(shown, sent)
-            raise PbxUnreachable(f"The PBX cannot be reached: {_cause(error)} ({shown}).") from error
+            raise PbxUnreachable(f"The PBX {self._why(error)} ({shown}).") from error
 
     async def write(
         self,
@@ -160,12 +158,9 @@ class Transport:
                 trace_request_ctx=sending,
             ) as response:
                 return await self._answer(shown, sent, response)
-        except TimeoutError as error:
-            self._no_answer(shown, sent)
-            raise sending.failure(f"the PBX did not answer in time ({shown})") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             self._no_answer(shown, sent)
-            raise sending.failure(f"the PBX cannot be reached: {_cause(error)} ({shown})") from error
+            raise sending.failure(f"the PBX {self._why(error)} ({shown})") from error
 
     async def _answer(self, shown: str, sent: Sent, response: aiohttp.ClientResponse) -> Answer:
         if self._tls is not None and response.connection is not None and response.connection.transport is not None:
@@ -179,6 +174,11 @@ class Transport:
     def _no_answer(self, shown: str, sent: Sent) -> None:
         self._measures.request(shown, None, 0.0)
         self._tape.unanswered(sent)
+
+    def _why(self, error: Exception) -> str:
+        if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
+            return "did not answer in time"
+        return f"cannot be reached: {cause(error, tls=self._tls is not None)}"
 
     @property
     def _ssl(self) -> ssl.SSLContext | bool:
@@ -261,11 +261,3 @@ def _retry_after(value: str | None) -> float | None:
             return None
         seconds = (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
     return min(max(0.0, seconds), _LONGEST_RETRY_AFTER)
-
-
-def _cause(error: Exception) -> str:
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return f"its certificate is not trusted ({error.certificate_error}); see ca_file"
-    if isinstance(error, aiohttp.ClientResponseError | aiohttp.InvalidURL):
-        return type(error).__name__  # their text has the address, and that may hold a key
-    return str(error) or type(error).__name__

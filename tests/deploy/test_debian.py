@@ -73,6 +73,12 @@ def test_its_program_runs_with_what_is_in_the_package_alone(root: Path) -> None:
     assert [path for path in imported if not Path(path).is_relative_to(root)] == []
 
 
+def test_installing_it_brings_no_server_that_would_start(package: Path) -> None:
+    """Debian starts what it installs, and installs what is recommended: Redis, on both hosts."""
+    assert field(package, "Recommends") == ""
+    assert "redis-server" in field(package, "Suggests")
+
+
 def test_what_tests_and_builds_is_left_out(root: Path) -> None:
     packages = {path.name for path in (root / "opt" / "callmon").glob("lib/python3.*/site-packages/*")}
     assert {"monitor", "gateway", "redis", "uvloop", "tzdata"} <= packages
@@ -107,6 +113,31 @@ def test_installing_starts_and_enables_nothing(script: str) -> None:
     text = (DEBIAN / script).read_text()
     assert subprocess.run(["sh", "-n", DEBIAN / script], check=False).returncode == 0
     assert not any(f"systemctl {word}" in text for word in ("enable", "start", "restart"))
+
+
+def test_a_package_whose_files_nobody_knows_is_refused(tmp_path: Path) -> None:
+    """As Debian 12's pip leaves what comes as source alone, unless it is told otherwise (deploy/venv.sh)."""
+    for name, metadata in (
+        ("callmon", "Name: callmon\nVersion: 1\nRequires-Dist: old"),
+        ("old", "Name: old\nVersion: 2"),
+    ):
+        folder = tmp_path / f"{name}-1.egg-info"
+        folder.mkdir()
+        (folder / "PKG-INFO").write_text(f"Metadata-Version: 2.1\n{metadata}\n", encoding="utf-8")
+        (folder / "SOURCES.txt").write_text("MANIFEST.in\n", encoding="utf-8")
+    lock = tmp_path / "requirements.lock"
+    lock.write_text("old==2\n", encoding="utf-8")
+    command = [sys.executable, str(DEBIAN / "collect.py"), str(lock), str(tmp_path / "site"), "3.11.2"]
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    said = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert (said.returncode, said.stdout) == (1, "")
+    assert said.stderr == "old is installed without a list of its files: remove .venv, and run deploy/venv.sh\n"
+
+
+def test_sources_become_wheels_whatever_pip_there_is() -> None:
+    installs = [line for line in (ROOT / "deploy" / "venv.sh").read_text().splitlines() if "--require-hashes" in line]
+    assert [line for line in installs if "--use-pep517" not in line] == []
+    assert installs
 
 
 def test_a_python_for_which_something_is_missing_is_refused(tmp_path: Path) -> None:

@@ -171,7 +171,20 @@ def test_no_panel_covers_another() -> None:
         assert not set(cells(one)) & set(cells(other)), f"{one['title']} and {other['title']}"
 
 
-@pytest.mark.skipif(_PROMTOOL is None, reason="promtool is not on PATH: Prometheus' own opinion is not asked")
+with_promtool = pytest.mark.skipif(
+    _PROMTOOL is None, reason="promtool is not on PATH: Prometheus' own opinion is not asked"
+)
+
+
+@with_promtool
+@pytest.mark.parametrize("program", ["monitor", "gateway"])
+def test_promtool_has_nothing_against_what_is_told(program: str, scraped: dict[str, Scrape]) -> None:
+    command, text = [str(_PROMTOOL), "check", "metrics"], scraped[program].text
+    said = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    assert (said.returncode, said.stdout + said.stderr) == (0, "")
+
+
+@with_promtool
 @pytest.mark.parametrize("check", [("config", "prometheus.example.yml"), ("rules", "alerts.yml")])
 def test_promtool_takes_it(check: tuple[str, str]) -> None:
     command = [str(_PROMTOOL), "check", check[0], str(PROMETHEUS / check[1])]

@@ -13,7 +13,7 @@ from tests.deploy.test_image import ROOT
 DEPLOY = ROOT / "deploy"
 README = (DEPLOY / "README.md").read_text(encoding="utf-8")
 BLOCKS = [line.strip() for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
-_OURS = re.compile(r"(?:^(?:sudo )?|monitor-1 |callmon-monitor-0 -- )callmon (.+)")
+_OURS = re.compile(r"(?:^(?:sudo )?|(?:monitor|gateway)-1 |callmon-\S+ -- )callmon (.+)")
 OURS = [found[1] for line in BLOCKS if (found := _OURS.search(line))]
 RECORDING = re.findall(r"^callmon (.+)$", (DEPLOY / "recording.md").read_text(encoding="utf-8"), re.MULTILINE)
 PACKAGED = (DEPLOY / "debian" / "build.sh").read_text(encoding="utf-8")
@@ -25,15 +25,15 @@ def test_a_command_is_understood(line: str) -> None:
 
 
 def test_all_commands_were_looked_at() -> None:
-    assert len(OURS) == 6
+    assert len(OURS) == 9
     assert len(RECORDING) == 2
 
 
 def test_scripts_and_files_are_there() -> None:
     named = re.findall(r"(?<![\w/.-])deploy/[\w./-]*[\w-]", "\n".join(BLOCKS))
-    named += [f"deploy/{path}" for path in re.findall(r"`((?:redis|kubernetes)/[\w./-]+)`", README)]
-    named += ["deploy/redis/new-passwords.sh" for line in BLOCKS if line.startswith("redis/new-passwords.sh")]
-    assert len(named) > 6
+    here = re.findall(r"(?<![\w/.-])((?:redis|kubernetes)/[\w./-]+)", README.replace("secrets/", ""))
+    named += [f"deploy/{path.rstrip('.')}" for path in here]
+    assert len(named) > 8
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 

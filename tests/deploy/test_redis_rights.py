@@ -14,7 +14,7 @@ from websockets.asyncio.client import connect
 
 from gateway import run as gateway_run
 from gateway.auth import ApiKey, KeyTable, digest_of
-from gateway.cli.check import _redis as checked
+from gateway.cli.rights import lacks
 from gateway.config import GatewaySection
 from gateway.keychanges import KeyChanges
 from gateway.stored import leave_epoch, read_position
@@ -53,7 +53,7 @@ async def test_the_whole_system_runs_with_these_rights_and_is_never_refused_anyt
         await _keys_work(bus, http)
         await _commands_work(http, there)
         await _tickets_work(server.address, http)
-        assert (await checked(bus.of("monitor"))).wrong == ""
+        assert await lacks(bus.of("monitor"), "monitor", PBX) == await lacks(bus.of("gateway"), "gateway", PBX) == []
         await _an_older_epoch_is_left(bus)
         await until(lambda: held.connected)
     assert await bus.refused() == []

@@ -13,6 +13,7 @@ import pytest
 
 from gateway.config import GatewaySettings
 from monitor.config import MonitorSettings
+from monitor.settings import CREDENTIALS
 from tests.deploy.commands import parsed
 from tests.deploy.units import SYSTEMD, UNITS, settings_of
 
@@ -80,8 +81,9 @@ def test_the_example_settings_find_the_monitors_credentials_and_directory() -> N
     credentials = dict(value.split(":", 1) for value in settings_of(unit)["LoadCredential"])
     secret = settings.pbx[0].client_secret_file
     assert secret is not None
-    assert secret.parent == Path("/run/credentials") / unit.name
+    assert secret.parent == Path("/run/credentials") / unit.name == CREDENTIALS
     assert secret.name.partition("_")[0] in credentials
+    assert credentials["pbx"] == "/etc/callmon/pbx", "secret_in reads there what systemd does not show"
     assert settings.monitor.state_dir == Path("/var/lib") / settings_of(unit)["StateDirectory"][0]
 
 
@@ -103,6 +105,16 @@ def test_a_program_that_hangs_is_ended_with_a_word_on_what_it_was_at(unit: Path)
         process.send_signal(signal.SIGABRT)
         _, err = process.communicate()
     assert "in hangs" in err
+
+
+@pytest.mark.skipif(
+    shutil.which("shellcheck") is None, reason="shellcheck is not installed: scripts are not read by it"
+)
+def test_shellcheck_has_nothing_against_the_scripts() -> None:
+    scripts = [*DEPLOY.glob("*.sh"), *DEPLOY.glob("redis/*.sh"), *DEPLOY.glob("debian/*.sh"), *DEPLOY.glob("debian/p*")]
+    said = subprocess.run(["shellcheck", *map(str, scripts)], capture_output=True, text=True, check=False)
+    assert (said.returncode, said.stdout) == (0, "")
+    assert len(scripts) > 8
 
 
 # the launcher
@@ -149,6 +161,10 @@ def test_an_administrator_needs_not_name_the_settings(tmp_path: Path) -> None:
     (tmp_path / "etc" / "redis" / "monitor.url").write_text("redis://here/0\n", encoding="utf-8")
     config = str(tmp_path / "etc" / "callmon.toml")
     assert launched(environment, "check").stdout == f"['check'] {[config, 'redis://here/0', None]}\n"
+    (tmp_path / "etc" / "redis" / "gateway.url").write_text("redis://there/0\n", encoding="utf-8")
+    asked = ["check", "--gateway"]
+    assert launched(environment, *asked).stdout == f"{asked} {[config, 'redis://there/0', None]}\n"
+    assert "redis://here/0" in launched(environment, "key", "--gateway").stdout
     told = launched(environment | {"CALLMON_CONFIG": "x", "CALLMON_REDIS__URL": "y"}, "check")
     assert told.stdout == f"['check'] {['x', 'y', None]}\n"
 

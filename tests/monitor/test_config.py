@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from monitor import settings as settings_module
 from monitor.config import MonitorSettings, PbxSection
 from monitor.errors import ConfigError
 from monitor.run import database, pbx_settings
@@ -64,6 +65,24 @@ def test_credentials_that_do_not_go_together_are_refused_in_a_sentence(tmp_path:
 
 def test_a_source_that_is_none_is_refused_with_those_that_are(tmp_path: Path) -> None:
     assert "'activecalls'" in refusal(tmp_path, PBX + CLIENT + 'source = "events"')
+
+
+def test_a_credential_of_a_unit_that_does_not_run_is_read_where_the_unit_has_it_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings_module, "CREDENTIALS", tmp_path / "callmon-monitor.service")
+    monkeypatch.setenv("CALLMON_ETC", str(tmp_path))
+    credential = tmp_path / "callmon-monitor.service" / "pbx_main.secret"
+    section = load(tmp_path, PBX + f'client_id = "callmon"\nclient_secret_file = "{credential}"\n')
+    kept = tmp_path / "pbx" / "main.secret"
+    with pytest.raises(ConfigError, match=f"client_secret_file cannot be read: No such file or directory: {kept}"):
+        pbx_settings(section)
+    kept.parent.mkdir()
+    kept.write_text("kept\n", encoding="utf-8")
+    assert section.secret() == "kept"
+    credential.parent.mkdir()
+    credential.write_text("shown\n", encoding="utf-8")
+    assert section.secret() == "shown"
 
 
 DATABASE = '[pbx.database]\nuser = "callmon"\n'

@@ -95,7 +95,7 @@ async def test_a_standby_says_that_it_does_not_lead_and_nothing_of_the_pbx() -> 
 
         def scrape(registry: CollectorRegistry) -> Scrape:
             text = generate_latest(registry).decode()
-            return Scrape({family.name: family for family in text_string_to_metric_families(text)})
+            return Scrape({family.name: family for family in text_string_to_metric_families(text)}, text)
 
         async def watching(name: str, registry: CollectorRegistry) -> None:
             settings = MonitorSettings(pbx=(section(pbx),), monitor=MonitorSection(name=name, lease=2.0))

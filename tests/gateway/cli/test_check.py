@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -11,15 +12,22 @@ from typing import Any
 
 import pytest
 
+from gateway.cli import check_pbx
+from gateway.cli.check_pbx import _Site
 from gateway.cli.peers import add_peers
 from monitor.errors import PbxRefused
 from monitor.pbx.client import PbxClient, PbxSettings
+from monitor.pbx.token import Claims
 from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
 from monitor.simulator.switches import Switches
 from tests.bus import RealBus
 from tests.monitor.pbx.documented import KEY, documented
 
 check: Any = importlib.import_module("gateway.cli.check")  # the package's own name of it is the command
+
+
+def site(client: PbxClient, ahead: float | None = 0.0) -> _Site:
+    return _Site(client, "PBX main", Claims(), ahead)
 
 
 @pytest.fixture
@@ -111,17 +119,26 @@ async def test_an_api_client_that_is_not_shown_to_itself_is_said(pbx: SimulatedP
             await add_peers(client, {"100"}, lambda _: True)
 
 
-async def test_clocks_that_are_far_apart_are_said(
-    pbx: SimulatedPbx, settings: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("ahead", "says"),
+    [(0.4, "ok    PBX main, clock: the PBX's is 0 s"), (-40.0, "WRONG PBX main, clock: the PBX's is 40 s behind")],
+)
+async def test_clocks_that_are_far_apart_are_said(pbx: SimulatedPbx, ahead: float, says: str) -> None:
+    async with client_of(pbx) as client:
+        assert str(await check_pbx._clock(site(client, ahead))).startswith(says)
+
+
+async def test_the_clock_is_told_by_the_token_and_else_by_calls(
+    pbx: SimulatedPbx, settings: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await check.run(settings)
-    assert "ok    PBX main, clock: the PBX tells its time with calls" in capsys.readouterr().out
-    pbx.switchboard.route(pbx.switchboard.arrive("10000", "+15550001111"), "800")
-    await check.run(settings)
-    assert "ok    PBX main, clock: the PBX's is 0 s" in capsys.readouterr().out
-    monkeypatch.setattr(check, "_APART", -1.0)
-    await check.run(settings)
-    assert "WRONG PBX main, clock: the PBX's is 0 s" in capsys.readouterr().out
+    assert re.search(
+        r"ok    PBX main, clock: the PBX's is \d+ s (behind|ahead of) this host's", capsys.readouterr().out
+    )
+    async with client_of(pbx) as client:
+        assert "there are none now" in str(await check_pbx._clock(site(client, None)))
+        pbx.switchboard.route(pbx.switchboard.arrive("10000", "+15550001111"), "800")
+        assert "the PBX's is 0 s" in str(await check_pbx._clock(site(client, None)))
 
 
 @pytest.mark.parametrize(("days", "says"), [(5, "WRONG PBX main, certificate: it holds until"), (50, "ok    PBX main")])
@@ -131,7 +148,7 @@ async def test_a_certificate_that_ends_soon_is_said(
     async with client_of(pbx) as client:
         ends = datetime.now(tz=UTC) + timedelta(days=days, hours=1)
         client.measures.certificate_ends = ends.timestamp()
-        found = check._certificate(client, "PBX main")
+        found = check_pbx._certificate(site(client))
     assert f"{ends:%Y-%m-%d}" in (found.wrong or found.detail)
     assert says.startswith("WRONG") == bool(found.wrong)
 
@@ -179,3 +196,92 @@ async def test_a_service_that_has_lost_its_pbx_is_found_out(
         service.tells["Callmon-Stale-Since"] = "2026-03-04T08:15:30.250Z"
         assert await check.run(file) == 1
         assert "nothing of its PBX since 2026-03-04T08:15:30.250Z" in capsys.readouterr().out
+
+
+def keep_secret_in(settings: Path, file: Path) -> None:
+    """Whether the file is there or not."""
+    text = re.sub(r'client_secret = ".*"', f'client_secret_file = "{file}"', settings.read_text(encoding="utf-8"))
+    settings.write_text(text, encoding="utf-8")
+
+
+async def said_of(settings: Path, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """What is said of the PBX; each thing wrong is counted, and no sentence ends twice."""
+    code = await check.run(settings)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line]
+    wrong = [line for line in lines if line.startswith("WRONG")]
+    assert lines[-1].startswith(f"{len(wrong)} thing" if wrong else "All is well.")
+    assert code == bool(wrong)
+    assert [line for line in lines if ".." in line or ".:" in line] == []
+    return [line for line in lines if "PBX main" in line]
+
+
+async def test_a_collection_that_may_not_be_read_is_named_and_the_rest_is_tried(
+    pbx: SimulatedPbx, settings: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pbx.faults.answer_with(403, 100, "/xapi/v1/ActiveCalls")
+    pbx.faults.answer_with(403, 100, "/xapi/v1/Trunks")
+    said = await said_of(settings, capsys)
+    assert (
+        "WRONG PBX main, XAPI: the API client may not read Trunks, ActiveCalls, so callmon knows nothing of that"
+        in said[1]
+    )
+    assert "System Administrator" in said[1]
+    assert [line.split(", ", 1)[1].partition(":")[0] for line in said[1:]] == [
+        "XAPI", "Call Control", "web client", "certificate", "clock"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("right", "says"),
+    [
+        ("XAPIEnabled", "XAPI: the PBX refuses all of it: tick XAPI at the API client"),
+        ("CallControlEnabled", "Call Control: the PBX refuses it: tick Call Control API at the API client"),
+    ],
+)
+async def test_an_interface_that_is_not_ticked_is_said(
+    pbx: SimulatedPbx, settings: Path, capsys: pytest.CaptureFixture[str], right: str, says: str
+) -> None:
+    for principal in pbx.directory.service_principals.values():
+        principal[right] = False
+    said = await said_of(settings, capsys)
+    assert any(line.startswith(f"WRONG PBX main, {says}") for line in said)
+    assert any(line.startswith("ok    PBX main, web client") for line in said)
+
+
+async def test_a_licence_that_is_too_small_is_said(
+    pbx: SimulatedPbx, settings: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pbx.tokens.licence = "professional"
+    said = await said_of(settings, capsys)
+    for part in ("XAPI", "Call Control"):
+        (line,) = [line for line in said if line.startswith(f"WRONG PBX main, {part}:")]
+        assert "the PBX's licence is too small: its token has no role Enterprise" in line
+
+
+async def test_a_part_that_fails_does_not_keep_the_others_from_being_tried(
+    pbx: SimulatedPbx, settings: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pbx.faults.answer_with(500, 100, "/xapi/v1/Users")
+    pbx.faults.answer_with(500, 100, "/webclient")
+    said = await said_of(settings, capsys)
+    assert len([line for line in said if line.startswith("WRONG")]) == 3
+    assert said[-1].startswith("ok    PBX main, clock")
+
+
+async def test_a_secret_that_cannot_be_read_is_a_thing_to_put_right_like_others(
+    settings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keep_secret_in(settings, tmp_path / "none")
+    assert await said_of(settings, capsys) == [
+        f"WRONG PBX main: client_secret_file cannot be read: No such file or directory: {tmp_path}/none"
+    ]
+
+
+async def test_a_gateways_settings_are_tried_without_any_secret_of_the_pbx(
+    settings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keep_secret_in(settings, tmp_path / "none")
+    assert await check.run(settings, gateway=True) == 0
+    said = capsys.readouterr().out
+    assert "ok    rights on Redis, gateway of main: its user may do all that it must" in said
+    assert "PBX main" not in said

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from gateway.auth import digest_of
+from gateway.cli import workers
 from gateway.streamclient import StreamClient
 from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
 from tests.bus import real_bus
@@ -105,6 +106,81 @@ async def test_workers_share_a_port_come_back_and_end_together(tmp_path: Path, e
                 workers = children(process)
                 process.send_signal(end)
                 await until(lambda: not any(Path(f"/proc/{pid}/fd").exists() for pid in workers), WITHIN)
+
+
+@asynccontextmanager
+async def beating(script: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
+    """A process in a worker's place, and where its pulse is felt; ``pulse()`` in its script gives one."""
+    felt, pulse = os.pipe()
+    begin = f"import os, signal, sys\ndef pulse(): os.write({pulse}, b'.')\n"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", begin + script), stdin=asyncio.subprocess.PIPE, pass_fds=(pulse,)
+    )
+    os.close(pulse)
+    try:
+        yield process, felt
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+@pytest.mark.parametrize(
+    ("script", "code"),
+    [
+        ("pulse(); signal.pause()", -signal.SIGABRT),
+        ("signal.pause()", -signal.SIGABRT),
+        ("pulse(); os.kill(os.getpid(), signal.SIGSTOP)", -signal.SIGKILL),
+    ],
+    ids=["hangs", "does not start", "is stopped"],
+)
+async def test_a_worker_that_falls_silent_is_ended(script: str, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "_LAST_WORDS", 0.5 if code == -signal.SIGKILL else WITHIN)
+    async with beating(script) as (process, felt), asyncio.timeout(WITHIN):
+        if "STOP" in script:
+            await until(lambda: ") T " in Path(f"/proc/{process.pid}/stat").read_text(), WITHIN)
+        await workers._watch(process, felt, patience=0.1, start=WITHIN if "pulse" in script else 0.1)
+        assert await process.wait() == code
+
+
+async def test_a_worker_that_takes_its_time_to_start_or_ends_by_itself_is_left_alone() -> None:
+    async with beating("sys.stdin.read(); pulse()") as (process, felt), asyncio.timeout(WITHIN):
+        watching = asyncio.create_task(workers._watch(process, felt, patience=60, start=60))
+        assert process.stdin is not None
+        process.stdin.close()
+        await watching
+        assert await process.wait() == 0
+
+
+class Late(asyncio.StreamReader):
+    """Has something to read, and does not give it at first."""
+
+    asked = False
+
+    async def read(self, n: int = -1) -> bytes:
+        if not self.asked:
+            self.asked = True
+            await asyncio.Event().wait()
+        return await super().read(n)
+
+
+async def test_a_pulse_that_came_while_we_were_late_counts() -> None:
+    reader = Late()
+    reader.feed_data(b".")
+    assert await workers._next(reader, patience=0.01) == b"."
+    reader.feed_eof()
+    assert await workers._next(reader, patience=WITHIN) == b""
+
+
+async def test_a_workers_event_loop_gives_a_pulse(monkeypatch: pytest.MonkeyPatch) -> None:
+    felt, pulse = os.pipe()
+    task = asyncio.create_task(workers._pulse(pulse))
+    try:
+        assert await asyncio.to_thread(os.read, felt, 1) == b"."
+    finally:
+        task.cancel()
+        os.close(felt)
+        os.close(pulse)
 
 
 async def _all(tasks: list[asyncio.Task[None]]) -> None:

@@ -1,0 +1,17 @@
+"""One thing that ``callmon check`` tried."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """``wrong``: what is wrong and what to do about it; empty if nothing is."""
+
+    what: str
+    detail: str = ""
+    wrong: str = ""
+
+    def __str__(self) -> str:
+        return f"{'WRONG' if self.wrong else 'ok':<6}{self.what}: {self.wrong or self.detail}"

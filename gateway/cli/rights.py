@@ -1,0 +1,139 @@
+"""What monitor and gateway must be allowed on Redis, and what of that a user is not.
+
+Nothing is done for it. Commands are queued in a transaction that is discarded: a server looks at the rights when it
+queues. WATCH and SUBSCRIBE, which cannot be queued, are taken back at once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias
+
+from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError
+
+Program: TypeAlias = Literal["monitor", "gateway"]
+Trial: TypeAlias = tuple[str, ...]
+
+BOTH: Final = "+ping +multi +exec +discard +unwatch"
+INFO: Final = "+info"
+MONITOR: Final = (
+    INFO,
+    "+watch +get +set +del %RW~callmon:{*}:lease %RW~callmon:{*}:figures %RW~callmon:{*}:directory",
+    (
+        "+watch +hmget +hgetall +hset +hdel +hlen +xadd +unlink +rename +persist +expire"
+        " %R~callmon:{*}:lease %RW~callmon:{*}:live:* %RW~callmon:{*}:book:*"
+    ),
+    "+watch +get +set +pttl %RW~callmon:{*}:request:* %R~callmon:{*}:lease",
+    "+set %W~callmon:{*}:result:*",
+    "+del %W~callmon:{*}:once:*",
+    (
+        "+watch +hget +hgetall +hset +exists +set"
+        " %RW~callmon:{*}:keys %RW~callmon:{*}:keys:kept %RW~callmon:{*}:keys:ready"
+    ),
+    "+publish &callmon:{*}:live &callmon:{*}:book &callmon:{*}:replies:* &callmon:{*}:keys:changed",
+    "+subscribe +unsubscribe &callmon:{*}:requests &callmon:{*}:keys:changed",
+)
+"""As deploy/redis/users.acl has them: what goes with no key, then each pair of parentheses."""
+GATEWAY: Final = (
+    "+hmget +hgetall +xrange +xrevrange %R~callmon:{*}:live:* %R~callmon:{*}:book:*",
+    "+watch +hset %RW~callmon:{*}:live:position %RW~callmon:{*}:book:position",
+    "+watch +get +set +del +exists %RW~callmon:{*}:request:* %RW~callmon:{*}:once:* %R~callmon:{*}:result:*",
+    "+exists +hgetall %R~callmon:{*}:keys %R~callmon:{*}:keys:ready",
+    "+set +getdel %RW~callmon:{*}:ticket:*",
+    "+set +incrby +pttl +pexpire %RW~callmon:{*}:spent:*",
+    "+publish &callmon:{*}:requests &callmon:{*}:reached &callmon:{*}:replies:*",
+    (
+        "+subscribe +unsubscribe"
+        " &callmon:{*}:live &callmon:{*}:book &callmon:{*}:replies:* &callmon:{*}:reached &callmon:{*}:keys:changed"
+    ),
+)
+NEEDED: Final[dict[Program, tuple[str, ...]]] = {"monitor": (BOTH, *MONITOR), "gateway": (BOTH, *GATEWAY)}
+ALONE: Final = frozenset((BOTH, INFO))
+"""These stand in no parentheses."""
+
+_READS: Final = frozenset(("WATCH", "GET", "HGET", "HMGET", "HGETALL", "HLEN", "EXISTS", "PTTL", "XRANGE", "XREVRANGE"))
+_REST: Final = {
+    "SET": ("1",),
+    "HGET": ("1",),
+    "HMGET": ("1",),
+    "HSET": ("1", "1"),
+    "HDEL": ("1",),
+    "XADD": ("*", "1", "1"),
+    "EXPIRE": ("1",),
+    "PEXPIRE": ("1",),
+    "INCRBY": ("0",),
+    "XRANGE": ("-", "+"),
+    "XREVRANGE": ("+", "-"),
+    "PUBLISH": ("1",),
+}
+"""What a command needs after its key or channel, so that the server takes it for one."""
+_OF_THE_CONNECTION: Final = frozenset(("MULTI", "EXEC", "DISCARD", "UNWATCH", "UNSUBSCRIBE"))
+"""Used on the way; there is no trying them apart."""
+_NOT_QUEUED: Final = {"WATCH": "UNWATCH", "SUBSCRIBE": "UNSUBSCRIBE"}
+"""And what takes each back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """A right that is missing, and the rule of users.acl that would give it."""
+
+    command: str
+    rule: str
+
+
+async def lacks(redis: Redis, program: Program, pbx: str) -> list[Lack]:
+    """What its user may not do of all that the program does for this PBX. Raises RedisError, OSError."""
+    needed = [(command, rule) for rule in NEEDED[program] for command in _commands(rule, pbx)]
+    needed += [((name,), BOTH) for name in ("MULTI", "EXEC")]
+    pool: Any = redis.connection_pool
+    connection = await pool.get_connection()
+    try:
+        refused = await _refused(connection, [command for command, _ in needed])
+    finally:
+        await connection.disconnect()  # and with it whatever was queued
+        await pool.release(connection)
+    return [Lack(" ".join(command[:2]), rule) for command, rule in needed if command in refused]
+
+
+def _commands(rule: str, pbx: str) -> Iterator[Trial]:
+    """All that the rule lets pass, each command with each of its keys or channels."""
+    names = [name.upper() for name in re.findall(r"\+(\w+)", rule)]
+    places = re.findall(r"(%R~|%W~|%RW~|&)(\S+)", rule)
+    for name in names:
+        if name in _OF_THE_CONNECTION:
+            continue
+        if not places:
+            yield (name,)
+        for mode, pattern in places:
+            if mode == "%R~" and name not in _READS:
+                continue
+            place = pattern.replace("{*}", f"{{{pbx}}}").replace("*", "check")
+            yield (name, place, place + ":check") if name == "RENAME" else (name, place, *_REST.get(name, ()))
+
+
+async def _refused(connection: Any, commands: Sequence[Trial]) -> set[Trial]:
+    """Those that the server does not let pass."""
+    unqueued = [command for command in commands if command[0] in _NOT_QUEUED]
+    found = set()
+    for command in unqueued:
+        if not all([await _passes(connection, step) for step in (command, (_NOT_QUEUED[command[0]],))]):
+            found.add(command)
+    for command in (("MULTI",), ("EXEC",), ("MULTI",)):
+        if not await _passes(connection, command):  # what follows would be done
+            return {command}
+    for command in commands:
+        if command[0] not in (*_NOT_QUEUED, "MULTI", "EXEC") and not await _passes(connection, command):
+            found.add(command)
+    return found
+
+
+async def _passes(connection: Any, command: Trial) -> bool:
+    await connection.send_command(*command)
+    try:
+        await connection.read_response()
+    except NoPermissionError:
+        return False
+    return True
