@@ -43,6 +43,12 @@ _SPILLS = """[...document.querySelectorAll('.tile')].flatMap((tile) => {
   return [...out.map(([each]) => each.outerHTML.slice(0, 150)), ...over.map(() => `counts of ${tile.dataset.item}`)];
 })"""
 """What stands in the tiles and is cut off by their edges, or covers its neighbour."""
+_MOVES = """(() => {
+  const [number, second] = [document.querySelector('.kpi .value span'), document.querySelectorAll('.kpi')[1]];
+  const [ten, nine] = ["10", "9"].map((text) => ((number.textContent = text), second.getBoundingClientRect().left));
+  return ten - nine;
+})()"""
+"""How far the strip's second number moves when the first gets shorter."""
 
 
 def house(agents: int, at: float) -> State:
@@ -117,6 +123,7 @@ async def test_tiles_of_busy_queues_spill_nothing_however_many_there_are(page: P
             await page.until(f"document.querySelectorAll('.queue').length >= {min(count, least)}")
             await page.becomes([], _SPILLS)
             await page.becomes([], _CUT)
+            assert await page.run(_MOVES) == 0
         assert not page.complaints
 
 

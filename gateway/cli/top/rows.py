@@ -106,6 +106,13 @@ def caller(call: Mapping[str, Any]) -> str:
     return ANONYMOUS if leg is None else party(leg)
 
 
+def ends(call: Mapping[str, Any]) -> tuple[str, str]:
+    """Who called and whom; of a call to outside that its maker has left, whoever has it now is at its near end."""
+    owner = call["owner"]
+    left = call["direction"] == "Outbound" and owner is not None and owner["dnType"] == "externalline"
+    return (reached(call), caller(call)) if left else (caller(call), reached(call))
+
+
 def reached(call: Mapping[str, Any]) -> str:
     """Whom the call has reached, or reaches for: those who talk, else those who ring, else where it waits."""
     owner = call["owner"]
@@ -132,6 +139,7 @@ def _calls(state: Entities, now: float) -> list[Row]:
 def _call(id_: str, call: Mapping[str, Any], now: float) -> Row:
     lasts = since(call["startedAt"], now) or 0.0
     waits = since(call["queuedAt"], now) if call["queue"] else None
+    near, far = ends(call)
     word = "In queue" if call["queue"] else _SHORT.get(call["state"], str(call["state"]))
     tone: Tone = "warn" if call["queue"] else "busy" if word == "Talking" else ""
     return Row(
@@ -139,8 +147,8 @@ def _call(id_: str, call: Mapping[str, Any], now: float) -> Row:
         (
             Cell(id_, "dim", call["callID"]),
             Cell(_DIRECTIONS.get(call["direction"], call["direction"])),
-            Cell(caller(call), "strong"),
-            Cell(reached(call)),
+            Cell(near, "strong"),
+            Cell(far),
             Cell(call["queue"] or ", ".join(call["queues"]) or call["did"]),
             Cell(word, tone),
             _time(waits, "warn"),

@@ -8,7 +8,9 @@ import { lineRows, queueRows } from "./rows.js";
 import { tone } from "./sound.js";
 import { now, shown, system, view, words } from "./store.js";
 
-const VIEW_OF = { waiting: "queues", wait: "queues", free: "queues", sl: "queues", line: "lines", licence: "lines" };
+/** What shows it, the most urgent first: a day's service level is known for hours, a caller waits now. */
+const VIEW_OF = { waiting: "queues", wait: "queues", line: "lines", licence: "lines", free: "queues", sl: "queues" };
+const URGENCY = Object.keys(VIEW_OF);
 
 export function Announcer() {
   const said = useRef(new Map());
@@ -21,7 +23,11 @@ export function Announcer() {
   useEffect(() => {
     if (fresh.length) tone();
   });
-  const elsewhere = [...found].filter(([name]) => VIEW_OF[name.split(".")[0]] !== view.value).map(([, text]) => text);
+  const elsewhere = [...found]
+    .map(([name, text]) => ({ kind: name.split(".")[0], text }))
+    .filter(({ kind }) => VIEW_OF[kind] !== view.value)
+    .sort((one, other) => URGENCY.indexOf(one.kind) - URGENCY.indexOf(other.kind))
+    .map(({ text }) => text);
   return html`<p class="hidden" role="status" aria-live="polite">${[...said.current.values()].join(". ")}</p>
     ${
       elsewhere.length

@@ -113,7 +113,9 @@ function Banner({ stale }) {
     connecting: () => words.pbxConnecting,
   }[stale.kind]();
   return html`<aside class=${`banner ${stale.kind}`} aria-label=${words.state}>
-    <p role="timer" aria-live="off">${text}${stale.reason ? html` <small title=${stale.reason}>${stale.reason}</small>` : null}</p>
+    <p role="timer" aria-live="off">${text}${
+      stale.reason ? html` <small title=${stale.reason}>${stale.reason}</small>` : null
+    }</p>
   </aside>`;
 }
 

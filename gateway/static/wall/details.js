@@ -95,12 +95,17 @@ function agent(state, id) {
     ${
       ext.talks.length
         ? html`<ul>${ext.talks.map(
-            (talk) => html`<li key=${talk.callID}>
-      ${words[talk.activity.toLowerCase()] ?? talk.activity} · ${talk.num || words.anonymous} ${talk.name}
-      ${talk.since ? html`<${Timer} since=${talk.since} />` : ""}</li>`,
+            (talk) => html`<li key=${talk.callID}>${doingOf(talk)} · ${talk.num || words.anonymous} ${talk.name}${
+              talk.since ? html` · <${Timer} since=${talk.since} />` : ""
+            }</li>`,
           )}</ul>`
         : null
     }`;
+}
+
+function doingOf({ activity, queue }) {
+  if (activity === "Talking" && queue) return words.inQueue;
+  return words[activity.toLowerCase()] ?? activity;
 }
 
 function queue(state, id) {

@@ -8,7 +8,7 @@ import { page, settings, size } from "./store.js";
 
 export const pages = signal(1); // of the view that is shown
 
-const STRIP = 5.6; // rem that the strip of numbers takes
+const STRIP = 5.6; // rem that the strip of numbers above the tiles takes
 const GAP = 0.5; // rem between tiles
 const ROWS = 500; // that a browser draws without effort
 
@@ -17,11 +17,11 @@ const ROWS = 500; // that a browser draws without effort
  * row may grow; `phone`: which one is for phones).
  * `draw(item, tile, room)`; `room`: what each tile has, {w, h}, h null where it may grow.
  */
-export function Tiles({ items, tile, draw, strip = true, name }) {
+export function Tiles({ items, tile, draw, name }) {
   const tiles = Array.isArray(tile) ? tile : [tile];
   const { kiosk } = settings;
   const phone = size.value.w < 40 && !kiosk;
-  const space = { w: size.value.w, h: size.value.h - (strip ? STRIP : 0) };
+  const space = { w: size.value.w, h: size.value.h - STRIP };
   const grid = phone ? onPhone(tiles) : roomiest(items.length, space, tiles);
   usePages(kiosk ? grid.pages : 1);
   const here = kiosk ? pageOf(items, grid, page.value) : items;

@@ -14,7 +14,7 @@ from rich.cells import cell_len
 from gateway.cli.top.details import details
 from gateway.cli.top.drawing import GAP, cut, drawn, title, widths
 from gateway.cli.top.people import doing
-from gateway.cli.top.rows import SHEETS, Cell, Column, Row, caller, duration, reached, shown
+from gateway.cli.top.rows import SHEETS, Cell, Column, Row, caller, duration, ends, reached, shown
 from gateway.example_figures import extension_stats, pbx_stats, queue_stats
 from gateway.streamclient import Entities
 from monitor.model.entities import Agent, Call, CallState, Extension, Leg, Queue, Talk, WaitingCaller
@@ -166,6 +166,13 @@ def test_a_call_of_which_nothing_is_known_has_words_too() -> None:
     assert (caller(hidden), reached(hidden)) == ("anonymous", "anonymous")
     several = plain(entities.call(1, ("101", "102", "103")))
     assert reached(several) == "102 +1"
+
+
+def test_a_call_to_outside_that_was_passed_on_is_read_from_the_near_end_to_the_far_one() -> None:
+    line, has_it = Leg("10000", "externalline", "+1555", "Connected"), Leg("101", "extension", "", "Connected")
+    call: Call = msgspec.structs.replace(entities.call(1), legs=(line, has_it), owner=line, direction="Outbound")
+    assert ends(plain(call)) == ("101", "+1555")
+    assert ends(plain(msgspec.structs.replace(call, direction="Inbound"))) == ("+1555", "101")
 
 
 @pytest.mark.parametrize(
