@@ -82,7 +82,7 @@ async def serving(
     config = uvicorn.Config(
         live.past(repeats),
         interface="asgi3",
-        http=partial(AnswerProtocol, repeats),  # type: ignore[arg-type]  # whatever makes a protocol is taken
+        http=partial(AnswerProtocol, repeats, stall=settings.stream.stall),  # type: ignore[arg-type]  # whatever makes a protocol is taken
         forwarded_allow_ips=settings.forwarded_allow_ips,
         access_log=False,
         log_config=None,
