@@ -27,6 +27,8 @@ EXTENSION = "callmon.socket"
 SEND_BUFFER = 64 * 1024
 MESSAGE_SIZE = 64 * 1024
 """Bytes: the most that a client may send in one message."""
+MOST_ECHOED = 64 * 1024
+"""Bytes: the most that may wait to be sent in answer to a client's pings."""
 
 _TEXT, _BINARY = 0x80 | Opcode.TEXT, 0x80 | Opcode.BINARY
 
@@ -116,6 +118,8 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         self.queue = cast(Queue[ASGIReceiveEvent], _Inbox())
         self._socket: Socket | None = None
         self._ending = False
+        self._echoed = 0
+        """Bytes that answer the client's pings, since it last took all that there was."""
 
     def connection_made(self, transport: BaseTransport) -> None:
         """As in uvicorn, with small buffers."""
@@ -127,6 +131,18 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         if sock is not None:
             with suppress(OSError):
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+
+    def data_received(self, data: bytes) -> None:
+        """As in uvicorn; but a handshake too large to be read is answered, and who reads no pongs is cut off."""
+        waiting = self.transport.get_write_buffer_size()
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.transport.close()
+        self._echoed += max(0, self.transport.get_write_buffer_size() - waiting)
+        if self._echoed > MOST_ECHOED:
+            self._end()
+            self.transport.abort()
 
     def handle_connect(self, event: Request) -> None:
         """As in uvicorn; the application, which starts after this, finds the extension in its scope."""
@@ -161,6 +177,7 @@ class StreamProtocol(WebSocketsSansIOProtocol):
     def resume_writing(self) -> None:
         """As in uvicorn."""
         super().resume_writing()
+        self._echoed = 0
         self._open()
 
     def handle_close(self, event: Frame) -> None:

@@ -25,6 +25,11 @@ from tests.gateway.entities import call, extension
 from tests.gateway.histories import Follower, plain
 from tests.gateway.serving import ALL_TOPICS, Served, ended_with, follow, frame, frame_of, serving, subscribed
 
+HANDSHAKE = (
+    "Host: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+)
+
 
 def on_both_loops(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[..., None]:
     """The test once on asyncio's own loop and once on uvloop; nothing may be logged that says of a fault of ours."""
@@ -50,11 +55,8 @@ async def stuck(served: Served) -> tuple[asyncio.StreamReader, asyncio.StreamWri
     """A client that subscribes and then reads nothing: a socket on which nobody calls recv."""
     host, port = served.host.split(":")
     reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
-    writer.write(
-        f"GET /webapi/reader-key/stream?topics={','.join(ALL_TOPICS)} HTTP/1.1\r\nHost: {served.host}\r\n"
-        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
-    )
+    path = f"/webapi/reader-key/stream?topics={','.join(ALL_TOPICS)}"
+    writer.write(f"GET {path} HTTP/1.1\r\n{HANDSHAKE}\r\n".encode())
     await writer.drain()
     await reader.readuntil(b"\r\n\r\n")
     return reader, writer
@@ -142,7 +144,8 @@ def garbage(rng: random.Random) -> str | bytes:
         case 0:
             return rng.randbytes(rng.randrange(40))
         case 1:
-            return "[" * rng.randrange(1, 3000)
+            deep = rng.randrange(1, 1100)
+            return rng.choice(("[" * deep, b"\x81\xa4type" + b"\x91" * deep + b"\xc0"))
         case 2:
             return '{"type":"ping","at":"\\ud800"}'
         case 3:
@@ -210,6 +213,45 @@ async def test_one_who_answers_no_pings_is_closed_as_silent() -> None:
             data = await reader.read()
         assert struct.pack("!H", 4203) + b"silent" in data
         writer.close()
+
+
+@on_both_loops
+async def test_a_flood_of_the_protocols_own_pings_by_one_who_reads_nothing_is_not_queued() -> None:
+    async with serving() as served:
+        _, writer = await stuck(served)
+        pings = (bytes([0x89, 0x80 | 125]) + bytes(4) + b"x" * 125) * 1000
+
+        async def forty_megabytes() -> None:
+            for _ in range(300):
+                writer.write(pings)
+                await writer.drain()
+
+        with pytest.raises(ConnectionError):
+            await asyncio.wait_for(forty_megabytes(), 60)
+        writer.close()
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize(
+    ("more", "status"),
+    [("X: 1\r\n" * 300, 431), (f"X: {'1' * 20_000}\r\n", 431), ("", 414)],
+    ids=["many", "long", "address"],
+)
+def test_a_handshake_too_large_to_be_read_is_answered(
+    loop: Callable[[], asyncio.AbstractEventLoop], more: str, status: int
+) -> None:
+    async def answered() -> None:
+        async with serving() as served:
+            host, port = served.host.split(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+            path = "/webapi/stream" if more else f"/webapi/stream?topics={'calls,' * 5_000}"
+            writer.write(f"GET {path} HTTP/1.1\r\n{HANDSHAKE}{more}\r\n".encode())
+            async with asyncio.timeout(60):
+                assert (await reader.read()).startswith(f"HTTP/1.1 {status} ".encode())
+            writer.close()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(answered())
 
 
 @on_both_loops
