@@ -30,6 +30,8 @@ GONE: Final = 1006
 """Close code of one who went without a word, and to whom none can be said."""
 STALLED: Final = 4202
 """Close code of one who takes nothing."""
+CLOSE_WITHIN: Final = 2.0
+"""Seconds that the last words may take to get out, before the connection is dropped."""
 _log = structlog.get_logger(__name__)
 
 

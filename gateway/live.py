@@ -18,8 +18,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gateway.admission import Admission, Denial, LiveSettings, first_wanted
+from gateway.answers import refuse
 from gateway.auth import KeyTable
 from gateway.conversation import GONE, farewell_reason
+from gateway.errors import WrongMethod
 from gateway.frames import Encoding
 from gateway.measures import LiveMeasures
 from gateway.pbxview import PbxView
@@ -120,7 +122,9 @@ class Live:
             self._admission.out(key)
 
     async def events(self, request: Request) -> Response:
-        """One stream of Server-Sent Events."""
+        """One stream of Server-Sent Events. Not to HEAD: it would be a stream that says nothing and never ends."""
+        if request.method != "GET":
+            return refuse(WrongMethod("HEAD does not work here; GET does.", {"Allow": "GET"}), request.method)
         try:
             key, pbx = await self._admission.admit(request)
         except Denial as denial:

@@ -12,14 +12,12 @@ from contextlib import asynccontextmanager
 import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from gateway.conversation import GONE, STALLED, Conversation, Farewell, Guest, Manners
+from gateway.conversation import CLOSE_WITHIN, GONE, STALLED, Conversation, Farewell, Guest, Manners
 from gateway.frames import Encoding, ErrorFrame, Frame, Message, Pong, encode, size
 from gateway.messages import Allowance, BadMessage, Ping, Subscribe, Watch, parse
 from gateway.pbxview import PbxView
 from gateway.wsprotocol import EXTENSION, Socket
 
-_CLOSE_WITHIN = 2.0
-"""Seconds that a close frame may take to get out, before the connection is dropped."""
 _log = structlog.get_logger(__name__)
 
 
@@ -134,7 +132,7 @@ class Session(Conversation):
     async def _say_farewell(self, farewell: Farewell) -> None:
         """Close; drop the connection if the close frame does not get out."""
         try:
-            async with asyncio.timeout(0 if farewell.code == STALLED else _CLOSE_WITHIN):
+            async with asyncio.timeout(0 if farewell.code == STALLED else CLOSE_WITHIN):
                 await self._websocket.close(farewell.code, farewell.reason)
         except TimeoutError:
             if self._socket is not None:

@@ -6,15 +6,17 @@ one. A client that takes nothing costs its socket's buffer; when it reads again 
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 import structlog
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from gateway.conversation import GONE, STALLED, Conversation, Farewell, Guest, Manners
+from gateway.conversation import CLOSE_WITHIN, GONE, STALLED, Conversation, Farewell, Guest, Manners
 from gateway.frames import Message, encode
 from gateway.messages import Subscribe, Watch
 from gateway.pbxview import PbxView
@@ -52,7 +54,9 @@ class EventStream(Conversation):
         farewell = await self._converse(self._begin(receive))
         if farewell is not None and farewell.code not in (GONE, STALLED):
             _log.info("events ended", pbx=self.pbx, key=self.guest.key_name, code=farewell.code)
-            await self._say_farewell(farewell)
+            with suppress(TimeoutError):  # who takes nothing does not take this either
+                async with asyncio.timeout(CLOSE_WITHIN):
+                    await self._say_farewell(farewell)
 
     async def _begin(self, receive: Receive) -> None:
         await self._say(f"retry: {random.randint(*_RETRY)}\n{_event(encode(self._hello(), 'json'))}")  # noqa: S311

@@ -205,6 +205,9 @@ APP = create_app({"main": view()}, keys(), clock=lambda: NOW)
 PARTS = st.sampled_from([*COMMANDS, FULL, READ, "webapi", "stream", "", "num=99", "id=12"]) | st.text(max_size=8)
 
 
+FIELD = b'--b\r\nContent-Disposition: form-data; name="num"\r\n\r\n'
+
+
 @given(
     method=st.sampled_from(["GET", "HEAD", "POST", "PUT"]),
     parts=st.lists(PARTS, max_size=4),
@@ -212,12 +215,24 @@ PARTS = st.sampled_from([*COMMANDS, FULL, READ, "webapi", "stream", "", "num=99"
     kind=st.sampled_from(
         [b"application/json", b"application/x-www-form-urlencoded", b"multipart/form-data; boundary=b"]
     )
+    | st.sampled_from(["idna", "undefined", "punycode", "utf-7", "hex", "rot13", "none", "utf-16"]).map(
+        lambda name: f"multipart/form-data; boundary=b; charset={name}".encode()
+    )
     | st.binary(max_size=30),
     body=st.binary(max_size=60)
-    | st.sampled_from([b'{"num":"99"}', b"--b\r\n\r\n", b"--b\r\nContent-Disposition: x\r\n"]),
+    | st.sampled_from([b'{"num":"99"}', b"--b\r\n\r\n", b"--b\r\nContent-Disposition: x\r\n"])
+    | st.binary(max_size=20).map(lambda value: FIELD + value + b"\r\n--b--"),
     key=st.binary(max_size=20) | st.just(FULL.encode()),
 )
 @example(method="POST", parts=["webapi", "query"], query=b"", kind=b"multipart/form-data", body=b"x", key=FULL.encode())
+@example(
+    method="POST",
+    parts=["webapi", "all.ext.get"],
+    query=b"",
+    kind=b"multipart/form-data; boundary=b; charset=undefined",
+    body=FIELD + b"1\r\n--b--",
+    key=FULL.encode(),
+)
 def test_any_request_ends_in_a_documented_answer(
     method: str, parts: list[str], query: bytes, kind: bytes, body: bytes, key: bytes
 ) -> None:

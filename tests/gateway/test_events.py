@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -157,6 +158,34 @@ async def test_limits_on_connections_count_events_too() -> None:
         await gone(served)
         async with events(served, "topics=calls") as stream:
             assert (await stream.next())[1]["type"] == "hello"
+
+
+async def test_there_is_no_stream_for_head() -> None:
+    async with serving() as served, http(served) as client:
+        answer = await client.head("/events?topics=calls", headers=READER)
+        assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+        assert len(served.live) == 0
+
+
+async def test_one_who_takes_nothing_is_gone_too_when_all_are_sent_away() -> None:
+    async with serving() as served:
+        host, port = served.host.split(":")
+        with socket.socket() as idle:
+            idle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            idle.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(idle, (host, int(port)))
+            idle.send(b"GET /webapi/reader-key/events?topics=extensions HTTP/1.1\r\nHost: test\r\n\r\n")
+            async with asyncio.timeout(60):
+                number = 0
+                while not any(session.blocked for session in served.live.sessions):
+                    number += 1
+                    name = f"{number}" * 20
+                    served.put_all(
+                        [("extensions", str(at), entities.extension(str(at), (name,) * 9)) for at in range(200, 500)]
+                    )
+                    await asyncio.sleep(0)
+                await served.live.drain(0)
+        assert len(served.live) == 0
 
 
 async def gone(served: Served) -> None:
