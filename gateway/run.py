@@ -69,9 +69,9 @@ async def serving(
         name: open_view(name, redis, heartbeat=settings.heartbeat, log_length=settings.log_length)
         for name, redis in clients.items()
     }
-    tickets = Tickets(clients, keys, time.time)
-    live = Live(pbxs, keys, settings.stream.settings(), tickets=tickets)
     spending = Spending(clients, settings.budgets.budgets())
+    tickets = Tickets(clients, keys, time.time, spending)
+    live = Live(pbxs, keys, settings.stream.settings(), tickets=tickets)
     requests = RequestMeasures()
     app = create_app(
         pbxs, keys, streams=live.routes(), spending=spending, cors_origins=settings.cors_origins, measures=requests

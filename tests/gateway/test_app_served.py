@@ -20,8 +20,11 @@ from gateway.app import create_app, kept_running
 from gateway.commands_table import COMMANDS
 from gateway.middleware import redacted
 from gateway.pbxview import PbxView
+from monitor.model.change import Change, Position
 from monitor.model.wire import from_json
+from tests.bus import until
 from tests.gateway.documented import ANSWERS
+from tests.gateway.entities import START
 from tests.gateway.world import EXPIRED, FULL, NOW, READ, client, keys, view
 
 
@@ -199,6 +202,25 @@ async def test_a_fault_of_our_own_says_nothing_of_itself() -> None:
     assert (got.status_code, got.json()["error"]["code"]) == (500, "internal")
     assert "fault of our own" not in got.text
     assert got.headers["content-type"] == "application/json"
+
+
+async def test_who_waits_for_a_position_under_a_key_that_is_revoked_meanwhile_is_told_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.changing.MIN_POSITION_WITHIN", 60.0)
+    pbx, table = view(), keys()
+    live = pbx.live
+    assert live.position is not None
+    ahead = Position(live.position.epoch, live.position.seq + 1)
+    transport = httpx.ASGITransport(app=create_app({"main": pbx}, table, clock=lambda: NOW))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
+        asked = http.get(f"/webapi/{FULL}/pbx.calls.get", headers={"Callmon-Min-Position": str(ahead)})
+        waiting = asyncio.create_task(asked)
+        await until(lambda: bool(pbx.milestones._waiting))
+        table.replace([])
+        live.apply(Change(ahead, START, ()))
+        pbx.milestones.moved()
+        assert (await waiting).status_code == 401
 
 
 APP = create_app({"main": view()}, keys(), clock=lambda: NOW)
