@@ -193,6 +193,8 @@ class Requests:
             self._measures.unreachable += 1
             text = "a request's claim or outcome was lost"
             self._log.warning(text, command=request.command, trace=request.trace, reason=str(error))
+        except Exception:  # its gateway says that the outcome is unknown; the others' requests go on
+            self._log.exception("a request failed", command=request.command, trace=request.trace)
         finally:
             self._measures.in_hand -= 1
             self._in_hand.discard(request.id)
@@ -275,6 +277,10 @@ class Requests:
             return failed(request, Failure("unknown", "outcome_unknown", str(error)))
         except PbxError as error:
             return failed(request, Failure("unavailable", "pbx_unreachable", str(error)))
+        except Exception:  # a gateway of another version may ask what nobody here knows to do
+            self._log.exception("a command failed", command=request.command, trace=request.trace)
+            text = "The monitor failed in the middle of it, which has been logged: it may have been done or not."
+            return failed(request, Failure("unknown", "outcome_unknown", text))
 
     async def _positions(self, command: str) -> tuple[Position | None, Position | None]:
         """Where what was changed can be seen; none if that takes too long, as while the first reading is under way."""
