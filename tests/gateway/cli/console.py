@@ -42,6 +42,7 @@ async def _started(*arguments: str, **environment: str) -> asyncio.subprocess.Pr
         stderr=asyncio.subprocess.PIPE,
         cwd=ROOT,
         env=os.environ | {"COLUMNS": "200"} | environment,
+        limit=2**24,  # bytes of a line: a whole snapshot may stand in one
     )
 
 
