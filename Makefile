@@ -54,7 +54,7 @@ soak: .venv/dev.stamp ## an hour of rush-hour traffic with thousands of subscrib
 	@touch $@
 
 audit: .venv/audit.stamp ## what is known against the pinned packages that run (asks the package index's advisories)
-	@.venv/audit/bin/pip-audit --disable-pip --require-hashes -r requirements.lock
+	@.venv/audit/bin/pip-audit --strict --disable-pip --require-hashes -r requirements.lock
 
 sbom: .venv/audit.stamp ## the bill of materials of what runs, as CycloneDX, in dist/callmon.cdx.json
 	@mkdir -p dist

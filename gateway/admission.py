@@ -149,9 +149,14 @@ class Admission:
 
 
 def first_wanted(given: Sequence[tuple[str, str]], guest: Guest) -> Subscribe | Watch | None:
-    """The subscription that stands in the address. Raises Denial."""
+    """The subscription that stands in the address; it counts as a message of its key. Raises Denial."""
     try:
-        return from_address([(name, value) for name, value in given if name not in _CREDENTIALS], guest.rights)
+        wanted = from_address([(name, value) for name, value in given if name not in _CREDENTIALS], guest.rights)
     except BadMessage as error:
         status, close = (403, 4003) if error.code == "not_allowed" else (400, 4000)
         raise Denial(status, error.code, close, str(error)) from error
+    shared = guest.allowance
+    if wanted is not None and shared is not None and not shared.take(asyncio.get_running_loop().time()):
+        text = "Subscriptions of this key come too fast."
+        raise Denial(429, "too_many_connections", 4100, text, {"Retry-After": "10"})
+    return wanted

@@ -99,19 +99,20 @@ def as_caller(request: Request, view: PbxView, key: ApiKey, spending: Spending |
     return run
 
 
-async def at_least(request: Request, view: PbxView, command: Command) -> None:
-    """Wait for the position that the request asks for, if it asks for one.
+async def at_least(request: Request, view: PbxView, command: Command) -> bool:
+    """Wait for the position that the request asks for; False if it asks for none.
 
     Raises BadParameter if it is none, PositionNotReached after :data:`MIN_POSITION_WITHIN`.
     """
     wanted = request.headers.get("callmon-min-position")
     if wanted is None:
-        return
+        return False
     position = parse_position(wanted)
     space = view.milestones.space_of(position, command.space)
     live, book = (position, None) if space == "live" else (None, position)
     if not await view.milestones.wait(live, book, MIN_POSITION_WITHIN):
         raise PositionNotReached(f"The position {position} has not been reached; try again.", {"Retry-After": "1"})
+    return True
 
 
 def parse_position(text: str) -> Position:

@@ -101,7 +101,7 @@ async def _multipart(request: Request, body: bytes) -> list[tuple[str, str]]:
 
     try:
         form = await MultiPartParser(request.headers, stream(), max_files=0, max_fields=MOST_PAIRS).parse()
-    except (MultiPartException, UnicodeDecodeError, LookupError, KeyError) as error:
+    except (MultiPartException, UnicodeError, LookupError, KeyError) as error:
         raise BadBody("The body is not a multipart form of text fields.") from error
     return [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
 

@@ -236,5 +236,7 @@ def _ping(message: Mapping[str, Any]) -> Ping:
 
 
 def _short(value: object) -> str:
+    if not isinstance(value, str | bytes | int | float | None):
+        return "an object" if isinstance(value, dict) else "a list"  # which may be too deep to be written out
     text = repr(value)
     return text if len(text) <= _LONGEST_ECHO else f"{text[:_LONGEST_ECHO]}…"

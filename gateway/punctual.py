@@ -1,16 +1,18 @@
-"""uvicorn's HTTP protocol with an end to its patience: a connection must bring a request, whole, within a time.
+"""uvicorn's HTTP protocol with an end to its patience: what a connection may take of our time and memory is bounded.
 
-Without it a client that sends a byte now and then, or nothing at all, holds its connection for ever; some thousands of
-them and nobody else gets in. Nor may a request's head go on and on: uvicorn keeps all of it. A proxy in front does the
-same, but not every gateway has one. What is no request is refused in the form that all refusals have.
+Without it a client that sends a byte now and then, nothing at all, headers without end or thousands of requests in one
+go, or that reads no answer, holds its connection and what stands behind it for ever; some thousands of them and nobody
+else gets in. A proxy in front does the same, but not every gateway has one. What is no request, or too large a one, is
+refused in the form that all refusals have.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any, Final, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.answers import RAW_GUARDS, refuse
 from gateway.errors import BadRequest
@@ -19,23 +21,38 @@ TRANSPORT: Final = "callmon.transport"
 """Where a request's scope has its connection's transport, among the extensions: for answers that go on for long."""
 WITHIN: Final = 30.0
 """Seconds from a connection's begin, or a request's first byte, to the request's last byte."""
+STALL: Final = 60.0
+"""Seconds for which a client may take nothing of what is sent; that is found out within twice the time."""
+LARGEST_HEAD: Final = 64 * 1024
+"""Bytes of a request's address and headers."""
 LONGEST_ADDRESS: Final = 65_535
 """Bytes; what httptools can take apart."""
-LARGEST_HEAD: Final = 512 * 1024
-"""Bytes, by whole pieces as they come, the end of an earlier request included."""
+MOST_PIPELINED: Final = 100
+"""Requests of one connection that wait for the answer to an earlier one."""
 
 
 class PunctualProtocol(HttpToolsProtocol):
-    """Cuts off who is late. Requests that come in one piece, as nearly all do, cost no timer."""
+    """Cuts off who is late, says too much or takes nothing. ``stall``: in place of :data:`STALL`.
+
+    Requests that come in one piece and answers that go at once, as nearly all do, cost no timer.
+    """
 
     _within = WITHIN
 
-    def __init__(self, *args: Any, **more: Any) -> None:
+    def __init__(self, *args: Any, stall: float = STALL, **more: Any) -> None:
         super().__init__(*args, **more)
-        self._begun = self._in_head = False
-        self._head = 0
         self.url = b""
+        self._begun = False
         self._deadline: asyncio.TimerHandle | None = None
+        self._headed = False
+        self._head = 0
+        """Bytes of the headers under way after their first piece."""
+        self._add_up = False
+        """Whether the headers may be too large: they did not come in one small piece."""
+        self._too_large = False
+        self._stall = stall
+        self._watch: asyncio.TimerHandle | None = None
+        self._untaken = sys.maxsize
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """As in uvicorn; a request is expected now."""
@@ -45,10 +62,15 @@ class PunctualProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """As in uvicorn."""
         self._done()
+        self._watch_no_more()
         super().connection_lost(exc)
+
+    # What comes
 
     def data_received(self, data: bytes) -> None:
         """As in uvicorn."""
+        goes_on = self._begun and not self._headed
+        self._add_up = goes_on or len(data) > LARGEST_HEAD
         super().data_received(data)
         if not self._begun:
             if self._deadline is not None:
@@ -56,22 +78,29 @@ class PunctualProtocol(HttpToolsProtocol):
             return
         if self._deadline is None:
             self._deadline = self.loop.call_later(self._within, self._late)
-        if self._in_head:
+        if goes_on and not self._headed:
             self._head += len(data)
             if self._head > LARGEST_HEAD and not self.transport.is_closing():
-                self.send_400_response("The request's head is too large.")
+                self._too_large = True
+                self.send_400_response("")
 
     def on_message_begin(self) -> None:
         """As in uvicorn."""
-        self._begun = self._in_head = True
-        self._head = 0
+        self._begun, self._headed, self._head = True, False, 0
         super().on_message_begin()
         cast(dict[str, object], self.scope)["extensions"] = {TRANSPORT: self.transport}
 
     def on_headers_complete(self) -> None:
-        """As in uvicorn."""
-        self._in_head = False
+        """As in uvicorn. What comes like headers behind a body goes nowhere."""
+        self._headed = True
+        if self._add_up:
+            size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+            self._too_large = size > LARGEST_HEAD
+        if self._too_large or len(self.pipeline) >= MOST_PIPELINED:
+            raise _TooMuch  # the parser gives up, and send_400_response is called
         super().on_headers_complete()
+        if not self.parser.should_upgrade():
+            self.headers = _NOWHERE
 
     def on_message_complete(self) -> None:
         """As in uvicorn."""
@@ -81,17 +110,65 @@ class PunctualProtocol(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         """As in uvicorn; how long that conversation lasts is not ours to say."""
         self._begun = False
+        self._watch_no_more()
         super().handle_websocket_upgrade()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no request, and close. ``msg``: why."""
+        """Refuse what is no request, or too large a one, and close. ``msg``: why, if it is no request."""
+        status = 400
         if len(self.url) > LONGEST_ADDRESS:
             msg = f"The address is longer than {LONGEST_ADDRESS} bytes; with POST, parameters may stand in the body."
+        elif self._too_large:
+            status, msg = 431, f"Address and headers are larger than {LARGEST_HEAD} bytes together."
         answer = refuse(BadRequest(msg), "POST")
         headers = [*self.server_state.default_headers, *answer.raw_headers, *RAW_GUARDS, (b"connection", b"close")]
         lines = b"".join(b"%s: %s\r\n" % header for header in headers)
-        self.transport.write(b"".join((b"HTTP/1.1 400 Bad Request\r\n", lines, b"\r\n", answer.body)))
+        self.transport.write(b"".join((STATUS_LINE[status], lines, b"\r\n", answer.body)))
         self.transport.close()
+        self._watch_taking()
+
+    # What goes
+
+    def pause_writing(self) -> None:
+        """As in uvicorn."""
+        super().pause_writing()
+        self._watch_taking()
+
+    def resume_writing(self) -> None:
+        """As in uvicorn."""
+        super().resume_writing()
+        self._untaken = sys.maxsize
+
+    def on_response_complete(self) -> None:
+        """As in uvicorn."""
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._watch_taking()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """As in uvicorn."""
+        super().timeout_keep_alive_handler()
+        self._watch_taking()
+
+    def _watch_taking(self) -> None:
+        """See to it that what waits to be sent is taken: a connection is not closed before that."""
+        self._untaken = sys.maxsize
+        if self._watch is None:
+            self._watch = self.loop.call_later(self._stall, self._look)
+
+    def _look(self) -> None:
+        self._watch = None
+        waiting = self.transport.get_write_buffer_size()
+        if waiting >= self._untaken:
+            self.transport.abort()
+        elif waiting:
+            self._untaken = waiting
+            self._watch = self.loop.call_later(self._stall, self._look)
+
+    def _watch_no_more(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
 
     def _done(self) -> None:
         if self._deadline is not None:
@@ -102,3 +179,15 @@ class PunctualProtocol(HttpToolsProtocol):
         self._deadline = None
         if not self.transport.is_closing():
             self.transport.abort()
+
+
+class _TooMuch(Exception):
+    """Raised to the parser."""
+
+
+class _Nowhere(list[tuple[bytes, bytes]]):
+    def append(self, item: tuple[bytes, bytes], /) -> None:
+        """Keep nothing."""
+
+
+_NOWHERE: Final = _Nowhere()

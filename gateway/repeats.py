@@ -92,8 +92,9 @@ class Repeats:
         known = self._known.get(name)
         spent = None if known is None else self._spent(known)
         if known is None or known.answer is None or spent is None:
+            version = self._keys.version  # that of before the key was looked at: it may be revoked during the answer
             await self._app(scope, receive, send)
-            self._remember(name, scope)
+            self._remember(name, scope, version)
             return
         known.tally[0] += 1
         if _has(tag, known.answer):
@@ -118,7 +119,7 @@ class Repeats:
             return b"HTTP/1.1 304 Not Modified\r\n" + known.lines + budget, b""
         return b"HTTP/1.1 200 OK\r\n" + known.lines + known.lines_of_body + budget, known.answer.body
 
-    def _remember(self, name: _Name, scope: Scope) -> None:
+    def _remember(self, name: _Name, scope: Scope, version: int) -> None:
         found = scope.get(REPEATABLE)
         if found is None:
             return
@@ -129,7 +130,7 @@ class Repeats:
             self._known.clear()
         expires = None if key.expires is None else moment(key.expires).timestamp()
         tally = self._tallies.setdefault(question.command.name, [0])
-        self._known[name] = _Known(key, view, question, tally, self._keys.version, expires)
+        self._known[name] = _Known(key, view, question, tally, version, expires)
 
     def _spent(self, known: _Known) -> Sequence[tuple[bytes, bytes]] | None:
         """Bring the answer up to now and count the request; what is left of its budget, None for the long way."""
@@ -204,18 +205,27 @@ class AnswerProtocol(PunctualProtocol):
 
 
 def _asked_for(path: bytes, query: bytes, headers: Iterable[tuple[bytes, bytes]]) -> tuple[_Name, bytes] | None:
-    """What the request is remembered by, and its ``If-None-Match``; None if it is out of the ordinary."""
-    authorization = api_key = tag = b""
+    """What the request is remembered by, and its ``If-None-Match``; None if it is out of the ordinary.
+
+    So is a header that comes twice: the long way looks at one of the two, and which one is not to be guessed here.
+    """
+    authorization = api_key = tag = None
     for name, value in headers:
         if name in _LONG_WAY:
             return None
         if name == b"if-none-match":
+            if tag is not None:
+                return None
             tag = value
         elif name == b"authorization":
+            if authorization is not None:
+                return None
             authorization = value
         elif name == b"x-api-key":
+            if api_key is not None:
+                return None
             api_key = value
-    return (path, query, authorization, api_key), tag
+    return (path, query, authorization or b"", api_key or b""), tag or b""
 
 
 def _has(tag: bytes, answer: Answer) -> bool:

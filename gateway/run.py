@@ -69,9 +69,9 @@ async def serving(
         name: open_view(name, redis, heartbeat=settings.heartbeat, log_length=settings.log_length)
         for name, redis in clients.items()
     }
-    tickets = Tickets(clients, keys, time.time)
-    live = Live(pbxs, keys, settings.stream.settings(), tickets=tickets)
     spending = Spending(clients, settings.budgets.budgets())
+    tickets = Tickets(clients, keys, time.time, spending)
+    live = Live(pbxs, keys, settings.stream.settings(), tickets=tickets)
     requests = RequestMeasures()
     app = create_app(
         pbxs,
@@ -88,7 +88,7 @@ async def serving(
     config = uvicorn.Config(
         live.past(repeats),
         interface="asgi3",
-        http=partial(AnswerProtocol, repeats),  # type: ignore[arg-type]  # whatever makes a protocol is taken
+        http=partial(AnswerProtocol, repeats, stall=settings.stream.stall),  # type: ignore[arg-type]  # whatever makes a protocol is taken
         forwarded_allow_ips=settings.forwarded_allow_ips,
         access_log=False,
         log_config=None,

@@ -29,6 +29,7 @@ from monitor.model.wire import to_json
 
 if TYPE_CHECKING:
     from gateway.auth import ApiKey
+    from gateway.spending import Spending
 
 VALID: Final = 30
 """Seconds."""
@@ -37,9 +38,19 @@ _LONGEST: Final = 128
 
 
 class Tickets:
-    """Issues and takes tickets. ``clients``: of each PBX that is served. ``clock``: POSIX seconds."""
+    """Issues and takes tickets. ``clients``: of each PBX that is served. ``clock``: POSIX seconds.
 
-    def __init__(self, clients: Mapping[str, Redis], keys: KeyTable, clock: Callable[[], float]) -> None:
+    ``spending``: counts them as reads; None: as many as are asked for.
+    """
+
+    def __init__(
+        self,
+        clients: Mapping[str, Redis],
+        keys: KeyTable,
+        clock: Callable[[], float],
+        spending: Spending | None = None,
+    ) -> None:
+        self._spending = spending
         self._clients = clients
         self._keys = keys
         self._clock = clock
@@ -80,7 +91,9 @@ class Tickets:
             check((), came.pairs, "ticket")
             if key.pbx not in self._clients:
                 raise UnknownPbx("The PBX of this key is not served here.")
-            return json_response(to_json({"ticket": await self.issue(key), "expires_in": VALID}))
+            left = None if self._spending is None else await self._spending.spend(key, None)
+            headers = {} if left is None else dict(left.headers)
+            return json_response(to_json({"ticket": await self.issue(key), "expires_in": VALID}), headers=headers)
         except Refused as error:
             return refuse(error, request.method)
         except ClientDisconnect:

@@ -21,7 +21,7 @@ from gateway import changing, longpoll, traces
 from gateway.answers import json_response, matches, refuse, respond
 from gateway.auth import ApiKey, KeyTable, authenticate
 from gateway.commands_table import COMMANDS, RESERVED, Command, command_named, commands_for
-from gateway.errors import INTERNAL, Refused, UnknownCommand, UnknownPbx, WrongMethod, shown
+from gateway.errors import INTERNAL, KeyUnknown, Refused, UnknownCommand, UnknownPbx, WrongMethod, shown
 from gateway.given import given
 from gateway.measures import RequestMeasures
 from gateway.parameters import check
@@ -149,7 +149,8 @@ class WebApi:
         if command.query is None:
             asked = view.asked(key.visibility, arguments)
             return await changing.carry_out(request, view, key, command, asked)
-        await changing.at_least(request, view, command)
+        if await changing.at_least(request, view, command):
+            self._check_still(key, keys)
         return await self._query(request, view, key, Question(command, arguments, key.visibility), keys)
 
     async def _spend(self, request: Request, key: ApiKey, command: Command | None) -> None:
@@ -166,13 +167,18 @@ class WebApi:
         if known is not None and seconds is not None and matches(known, answer.etag):
             request.scope[_WAITED] = True
             answer, applied = await longpoll.other(request, view, question, answer, known, seconds), seconds
-            authenticate(self._keys, keys, from_unix(self._clock()))  # it may have been revoked meanwhile
+            self._check_still(key, keys)
         stale_since = view.stale_since(question.command.space)
         response = respond(answer, stale_since, request.method, known)
         request.scope[REPEATABLE] = (key, view, question)
         if applied is not None:
             response.headers["Preference-Applied"] = f"wait={applied}"
         return response
+
+    def _check_still(self, key: ApiKey, keys: tuple[str | None, ...]) -> None:
+        """Raises KeyRefused's kinds if a key was revoked or changed while its request waited."""
+        if authenticate(self._keys, keys, from_unix(self._clock())) != key:
+            raise KeyUnknown("This key was changed meanwhile; ask again.")
 
     def _bare(self, request: Request, view: PbxView, key: ApiKey) -> Response:
         scopes, limited = tuple(sorted(key.scopes)), key.limits.any

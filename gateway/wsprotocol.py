@@ -142,6 +142,13 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         super().connection_made(transport)
         keep_buffers_small(self.transport)
 
+    def data_received(self, data: bytes) -> None:
+        """As in uvicorn; but a handshake too large to be read is answered."""
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.transport.close()
+
     def handle_connect(self, event: Request) -> None:
         """As in uvicorn; the application, which starts after this, finds the extension in its scope."""
         super().handle_connect(event)

@@ -7,6 +7,7 @@ import sys
 from typing import Literal
 
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
 
 _SHARED: tuple[structlog.typing.Processor, ...] = (
     structlog.contextvars.merge_contextvars,
@@ -15,15 +16,19 @@ _SHARED: tuple[structlog.typing.Processor, ...] = (
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.StackInfoRenderer(),
 )
+_TRACEBACKS = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
+"""As everywhere here, without the values of variables: keys, tokens and passwords are among them."""
 
 
 def configure(level: Literal["debug", "info", "warning", "error"], form: Literal["human", "json"]) -> None:
     """Send all log lines to standard error, for people or as one JSON object a line. To be called once."""
     render: list[structlog.typing.Processor]
     if form == "json":
-        render = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        render = [_TRACEBACKS, structlog.processors.JSONRenderer()]
     else:
-        render = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)]
+        colors = sys.stderr.isatty()
+        traces = structlog.dev.plain_traceback
+        render = [structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0, exception_formatter=traces)]
     structlog.configure(
         # What is below the level costs nothing: a debugging line stands where every change passes.
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),

@@ -144,6 +144,8 @@ class Requests:
             self._measures.unreachable += 1
             text = "a request's claim or outcome was lost"
             self._log.warning(text, command=request.command, trace=request.trace, reason=str(error))
+        except Exception:  # its gateway says that the outcome is unknown; the others' requests go on
+            self._log.exception("a request failed", command=request.command, trace=request.trace)
         finally:
             self._measures.in_hand -= 1
             self._in_hand.discard(request.id)

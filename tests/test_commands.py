@@ -134,6 +134,33 @@ async def test_what_the_pbx_says_against_it_comes_back(bus: Bus, trouble: Except
         assert monitor.records.entries[-1].result == failure.code
 
 
+async def test_a_request_that_the_monitor_fails_at_costs_nobody_but_its_caller(bus: Bus) -> None:
+    async with both(bus) as (monitor, view):
+        epoch = view.live.position and view.live.position.epoch
+        monitor.source.trouble = KeyError("num")  # as of a gateway of another version
+        outcome = await carry_out(view.commander)
+        assert outcome.failure is not None
+        assert (outcome.failure.kind, outcome.failure.code) == ("unknown", "outcome_unknown")
+        assert "num" not in outcome.failure.message
+        monitor.source.trouble = None
+        assert (await carry_out(view.commander)).failure is None
+        assert view.live.position is not None
+        assert view.live.position.epoch == epoch
+
+
+async def test_an_answer_that_cannot_be_written_costs_nobody_but_its_caller(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.commanding.FINISH_WITHIN", 0.5)
+    async with both(bus) as (monitor, view):
+        told = monitor.source.told
+        told["id"] = 2**70
+        with pytest.raises(OutcomeUnknown):
+            await carry_out(view.commander)
+        told.clear()
+        assert (await carry_out(view.commander)).failure is None
+
+
 async def test_a_doorbell_that_fails_delays_an_answer_and_does_not_lose_it(bus: Bus) -> None:
     async with both(bus) as (monitor, view):
         monitor.source.hand.clear()

@@ -5,10 +5,10 @@ The newest change of a key wins, wherever it is found; a revoked key stays as a 
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from monitor.model.wire import Malformed
 
@@ -41,7 +41,7 @@ class StoredKey(Struct, frozen=True):
     """
 
     name: str
-    digest: str
+    digest: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
     scopes: tuple[str, ...]
     changed_at: float
     expires: str | None = None

@@ -9,6 +9,8 @@ from monitor.model.instants import moment
 
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 _LONGEST_NUMBER = 20
+_END_OF_TIME = 221_845_392_000.0
+"""The year 9000: Python's calendar ends a thousand years after."""
 
 
 def text(row: Mapping[str, Any], name: str) -> str:
@@ -49,7 +51,10 @@ def flag(row: Mapping[str, Any], name: str) -> bool | None:
 
 
 def posix(row: Mapping[str, Any], name: str) -> float | None:
-    """The field's ISO 8601 moment in POSIX seconds; None if it names none, or the year 1 that .NET writes for none."""
+    """The field's ISO 8601 moment in POSIX seconds; None if it names none.
+
+    .NET writes the year 1 for none, or the last moment of 9999, with which cannot be reckoned.
+    """
     value = row.get(name)
     if not isinstance(value, str):
         return None
@@ -57,7 +62,7 @@ def posix(row: Mapping[str, Any], name: str) -> float | None:
         seconds = moment(value).timestamp()
     except (ValueError, OverflowError, OSError):
         return None
-    return seconds if seconds > 0 else None
+    return seconds if 0 < seconds < _END_OF_TIME else None
 
 
 def objects(value: Any) -> Iterator[dict[str, Any]]:

@@ -96,8 +96,9 @@ def ended(answer: Any) -> tuple[EndedCall, ...]:
     """The calls that ended; those that cannot be read are left out. Raises PbxGarbled."""
     calls: list[EndedCall] = []
     for row in objects(_list(answer, "ended")):
+        times = {name: _instant(row, name) for name in ("startedAt", "answeredAt", "endedAt", "queuedAt")}
         try:
-            calls.append(convert(row, EndedCall))
+            calls.append(convert(row | times, EndedCall))
         except ValidationError:
             continue
     return tuple(calls)
@@ -207,7 +208,6 @@ def _leg(row: Mapping[str, Any]) -> Leg | None:
     number = text(row, "dnNum")
     if not number:
         return None
-    since = posix(row, "since")
     return Leg(
         dn_num=number,
         dn_type=_DN_TYPES.get(text(row, "dnType").lower(), "unknown"),
@@ -221,8 +221,13 @@ def _leg(row: Mapping[str, Any]) -> Leg | None:
         leg_id=integer(row, "legId"),
         participant_id=integer(row, "participantId"),
         device_id=text(row, "deviceId"),
-        since=None if since is None else from_unix(since),
+        since=_instant(row, "since"),
     )
+
+
+def _instant(row: Mapping[str, Any], name: str) -> str | None:
+    seconds = posix(row, name)
+    return None if seconds is None else from_unix(seconds)
 
 
 def _of(words: tuple[str, ...], index: int | None) -> str:

@@ -26,7 +26,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Final, Literal, cast
+from typing import IO, Any, Final, Literal, TypeGuard, cast
 
 from monitor.errors import ConfigError
 from monitor.model.wire import Malformed, from_json
@@ -38,6 +38,8 @@ SOURCES: Final = ("auto", "callcontrol+activecalls", "activecalls")
 PACE: Final = ("poll_interval", "poll_idle", "watchdog_interval", "directory_interval", "contacts_interval")
 """Settings that a recording bears, so that it can be asked as often as the PBX was. Seconds."""
 _DAY: Final = 86_400
+_ENDLESS: Final = 1e12
+"""Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +126,15 @@ def _header(path: Path, text: bytes) -> Header:
     if row[_MARK] != VERSION:
         raise ConfigError(f"{path} is a recording of version {row[_MARK]}; this callmon knows version {VERSION}.")
     began, settings = row.get("began"), row.get("settings")
-    if not isinstance(began, int | float) or not isinstance(settings, dict):
+    if not _is_time(began) or not isinstance(settings, dict):
         raise ConfigError(f"{path}: its first line lacks began or settings.")
     pace = {name: float(value) for name, value in settings.items() if name in PACE and _is_pace(value)}
     source = row.get("source")
     return Header(float(began), source if source in SOURCES else "auto", row.get("masked") is not False, pace)
+
+
+def _is_time(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _ENDLESS
 
 
 def _is_pace(value: object) -> bool:
@@ -140,6 +146,6 @@ def _line(path: Path, number: int, text: bytes) -> Line:
         row = from_json(text)
     except Malformed as error:
         raise ConfigError(f"{path}: line {number} is no JSON.") from error
-    if not isinstance(row, dict) or not isinstance(row.get("t"), int | float) or not isinstance(row.get("kind"), str):
+    if not isinstance(row, dict) or not _is_time(row.get("t")) or not isinstance(row.get("kind"), str):
         raise ConfigError(f"{path}: line {number} has no t or no kind.")
     return Line(float(row.pop("t")), row.pop("kind"), row)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 
 import pytest
 
@@ -49,3 +50,8 @@ def test_every_right_on_redis_is_listed() -> None:
     patterns = set(re.findall(r"[~&]callmon:(\S+?)[\s)]", users))
     assert len(patterns) > 15
     assert [pattern for pattern in sorted(patterns) if f"`{pattern}`" not in README] == []
+
+
+def test_an_audit_that_could_not_ask_does_not_pass() -> None:
+    said = subprocess.run(["make", "-n", "audit"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "pip-audit --strict " in said

@@ -20,8 +20,11 @@ from gateway.app import create_app, kept_running
 from gateway.commands_table import COMMANDS
 from gateway.middleware import redacted
 from gateway.pbxview import PbxView
+from monitor.model.change import Change, Position
 from monitor.model.wire import from_json
+from tests.bus import until
 from tests.gateway.documented import ANSWERS
+from tests.gateway.entities import START
 from tests.gateway.world import EXPIRED, FULL, NOW, READ, client, keys, view
 
 
@@ -201,8 +204,30 @@ async def test_a_fault_of_our_own_says_nothing_of_itself() -> None:
     assert got.headers["content-type"] == "application/json"
 
 
+async def test_who_waits_for_a_position_under_a_key_that_is_revoked_meanwhile_is_told_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.changing.MIN_POSITION_WITHIN", 60.0)
+    pbx, table = view(), keys()
+    live = pbx.live
+    assert live.position is not None
+    ahead = Position(live.position.epoch, live.position.seq + 1)
+    transport = httpx.ASGITransport(app=create_app({"main": pbx}, table, clock=lambda: NOW))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
+        asked = http.get(f"/webapi/{FULL}/pbx.calls.get", headers={"Callmon-Min-Position": str(ahead)})
+        waiting = asyncio.create_task(asked)
+        await until(lambda: bool(pbx.milestones._waiting))
+        table.replace([])
+        live.apply(Change(ahead, START, ()))
+        pbx.milestones.moved()
+        assert (await waiting).status_code == 401
+
+
 APP = create_app({"main": view()}, keys(), clock=lambda: NOW)
 PARTS = st.sampled_from([*COMMANDS, FULL, READ, "webapi", "stream", "", "num=99", "id=12"]) | st.text(max_size=8)
+
+
+FIELD = b'--b\r\nContent-Disposition: form-data; name="num"\r\n\r\n'
 
 
 @given(
@@ -212,12 +237,24 @@ PARTS = st.sampled_from([*COMMANDS, FULL, READ, "webapi", "stream", "", "num=99"
     kind=st.sampled_from(
         [b"application/json", b"application/x-www-form-urlencoded", b"multipart/form-data; boundary=b"]
     )
+    | st.sampled_from(["idna", "undefined", "punycode", "utf-7", "hex", "rot13", "none", "utf-16"]).map(
+        lambda name: f"multipart/form-data; boundary=b; charset={name}".encode()
+    )
     | st.binary(max_size=30),
     body=st.binary(max_size=60)
-    | st.sampled_from([b'{"num":"99"}', b"--b\r\n\r\n", b"--b\r\nContent-Disposition: x\r\n"]),
+    | st.sampled_from([b'{"num":"99"}', b"--b\r\n\r\n", b"--b\r\nContent-Disposition: x\r\n"])
+    | st.binary(max_size=20).map(lambda value: FIELD + value + b"\r\n--b--"),
     key=st.binary(max_size=20) | st.just(FULL.encode()),
 )
 @example(method="POST", parts=["webapi", "query"], query=b"", kind=b"multipart/form-data", body=b"x", key=FULL.encode())
+@example(
+    method="POST",
+    parts=["webapi", "all.ext.get"],
+    query=b"",
+    kind=b"multipart/form-data; boundary=b; charset=undefined",
+    body=FIELD + b"1\r\n--b--",
+    key=FULL.encode(),
+)
 def test_any_request_ends_in_a_documented_answer(
     method: str, parts: list[str], query: bytes, kind: bytes, body: bytes, key: bytes
 ) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.auth import digest_of
 from gateway.config import GatewaySettings
 from gateway.visibility import Limits
+from monitor.config import MonitorSettings
 from monitor.errors import ConfigError
 
 DIGEST = digest_of("some-key-of-some-client")
@@ -160,3 +165,35 @@ def test_a_mistake_in_a_whole_entry_does_not_show_its_secrets(tmp_path: Path) ->
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"absent\.toml: cannot be read"):
         GatewaySettings.load(tmp_path / "absent.toml")
+
+
+_NAMES = st.sampled_from(
+    [
+        *("redis", "url", "ca_file", "log", "level", "metrics", "host", "pbx", "name", "client_id", "client_secret"),
+        *("key", "did_map", "poll_interval", "database", "user", "password", "tls", "figures", "time_zone", "monitor"),
+        *("lease", "state_dir", "gateway", "port", "keys", "digest", "scopes", "expires", "limits", "networks"),
+        *("budgets", "stream", "origins", "cors_origins"),
+    ]
+)
+_VALUES = st.recursive(
+    st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.datetimes()
+    | st.text(max_size=9)
+    | st.sampled_from(["main", DIGEST])
+    | st.sampled_from(["https://pbx:5001", "https://[::1", "0.0.0.0/0", "Europe/Berlin", "read", "hunter2"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_NAMES, inner, max_size=5),
+    max_leaves=15,
+)
+_PBXS = st.lists(st.dictionaries(_NAMES, _VALUES, max_size=7), max_size=2)
+
+
+@settings(max_examples=50)
+@given(st.dictionaries(_NAMES, _VALUES, max_size=4), _PBXS)
+def test_any_settings_are_taken_or_refused_in_sentences(given_: dict[str, Any], pbxs: list[dict[str, Any]]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("monitor.settings._read", lambda _: {**given_, "pbx": pbxs})
+        for kind in (GatewaySettings, MonitorSettings):
+            with contextlib.suppress(ConfigError):
+                kind.load(Path("callmon.toml"))

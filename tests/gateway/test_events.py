@@ -7,25 +7,31 @@ import json
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
+import fakeredis
 import httpx
 import pytest
+from starlette.applications import Starlette
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from websockets.exceptions import InvalidStatus
 
 from gateway.admission import LiveSettings
-from gateway.auth import ApiKey
+from gateway.auth import ApiKey, KeyTable
 from gateway.conversation import Manners
 from gateway.punctual import PunctualProtocol
+from gateway.spending import Spending
 from gateway.sse import EventStream
 from gateway.tickets import Tickets
+from gateway.visibility import Limits
 from gateway.watching import LEAST_PAUSE
 from gateway.wsprotocol import SEND_BUFFER
+from monitor.model.apikeys import Budgets
 from monitor.model.entities import TOPICS
 from tests.gateway import entities
 from tests.gateway.histories import Follower, plain
-from tests.gateway.serving import Served, closed, frame, serving
+from tests.gateway.serving import KEYS, Served, closed, frame, serving
 
 READER = {"Authorization": "Bearer reader-key"}
 
@@ -280,6 +286,19 @@ async def test_one_who_is_being_let_in_when_a_drain_begins_does_not_stay(monkeyp
         assert (await coming).status_code == 503
 
 
+async def test_tickets_are_counted_as_reads() -> None:
+    redis = fakeredis.FakeAsyncRedis()
+    spending = Spending({"main": redis}, Budgets(reads=2), clock=lambda: 0.0)
+    spending._lease_of(KEYS[0], 2).reads.go_alone()
+    tickets = Tickets({"main": redis}, KeyTable(KEYS), lambda: 1_800_000_000.0, spending)
+    transport = httpx.ASGITransport(app=Starlette(routes=tickets.routes()))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+        answers = [await client.post("/webapi/ticket", headers=READER) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert len(await redis.keys("*ticket*")) == 2
+    assert answers[2].headers["retry-after"] == "60"
+
+
 async def test_a_ticket_is_nothing_to_whoever_reads_redis_and_ends_by_itself() -> None:
     async with serving() as served, http(served) as client:
         ticket = (await client.post("/ticket", headers=READER)).json()["ticket"]
@@ -369,14 +388,17 @@ async def test_a_long_poll_ends_with_its_client_and_with_the_gateway() -> None:
         assert (await waiting).status_code == 304
 
 
-async def test_a_long_poll_under_a_key_that_is_revoked_meanwhile_tells_nothing() -> None:
+@pytest.mark.parametrize(
+    "keys", [[], [replace(KEYS[0], limits=Limits(frozenset({"101"})))]], ids=["revoked", "limited"]
+)
+async def test_a_long_poll_under_a_key_that_is_another_meanwhile_tells_nothing(keys: list[ApiKey]) -> None:
     async with serving() as served, http(served) as client:
         etag = (await client.get(QUERY, headers=READER)).headers["etag"]
         waits = READER | {"If-None-Match": etag, "Prefer": "wait=60"}
         waiting = asyncio.create_task(client.get(QUERY, headers=waits))
         while not len(served.view.watches):  # noqa: ASYNC110 - the server's own time
             await asyncio.sleep(0.01)
-        served.keys.replace([])
+        served.keys.replace(keys)
         served.put("calls", "1", entities.call(1))
         assert (await waiting).status_code == 401
 

@@ -7,6 +7,7 @@ import time
 from contextlib import AsyncExitStack
 from typing import Any
 
+import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -253,6 +254,21 @@ async def test_all_connections_of_a_key_together_may_say_only_so_much() -> None:
             assert (await closed(back))[0] == 4101
         await say(other, {"type": "ping"})
         assert await frame_of(other, "pong")
+
+
+async def test_a_subscription_in_the_address_counts_as_one_of_its_keys_messages() -> None:
+    settings = LiveSettings(messages_at_once_per_key=2, messages_per_second_per_key=0.001)
+    async with serving(settings) as served, httpx.AsyncClient(base_url=f"http://{served.host}") as http:
+        for _ in range(2):
+            async with served.connect(path="/webapi/stream?topics=calls") as connection:
+                assert await frame_of(connection, "snapshot")
+        with pytest.raises(InvalidStatus) as refused:
+            await served.connect(path="/webapi/stream?topics=calls")
+        assert refused.value.response.status_code == 429
+        assert (await http.get("/webapi/reader-key/events?topics=calls")).status_code == 429
+        async with served.connect("display-key", "/webapi/stream?topics=calls") as other:
+            assert await frame_of(other, "snapshot")
+        assert len(served.live) <= 1
 
 
 async def test_who_never_subscribes_is_sent_away() -> None:

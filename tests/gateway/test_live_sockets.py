@@ -27,6 +27,11 @@ from tests.gateway.entities import call, extension
 from tests.gateway.histories import Follower, plain
 from tests.gateway.serving import ALL_TOPICS, Served, ended_with, follow, frame, frame_of, serving, subscribed
 
+HANDSHAKE = (
+    "Host: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+)
+
 
 def on_both_loops(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[..., None]:
     """The test once on asyncio's own loop and once on uvloop; nothing may be logged that says of a fault of ours."""
@@ -56,11 +61,8 @@ async def stuck(served: Served) -> tuple[asyncio.StreamReader, asyncio.StreamWri
     small.setblocking(False)
     await asyncio.get_running_loop().sock_connect(small, (host, int(port)))
     reader, writer = await asyncio.open_connection(sock=small, limit=1024)
-    writer.write(
-        f"GET /webapi/reader-key/stream?topics={','.join(ALL_TOPICS)} HTTP/1.1\r\nHost: {served.host}\r\n"
-        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
-    )
+    path = f"/webapi/reader-key/stream?topics={','.join(ALL_TOPICS)}"
+    writer.write(f"GET {path} HTTP/1.1\r\n{HANDSHAKE}\r\n".encode())
     await writer.drain()
     await reader.readuntil(b"\r\n\r\n")
     return reader, writer
@@ -215,7 +217,7 @@ async def test_one_who_says_farewell_and_reads_nothing_does_not_stay() -> None:
 async def test_a_message_in_parts_is_one_message_however_many_are_empty() -> None:
     async with serving() as served, asyncio.timeout(60), stuck_for_now(served) as (reader, writer):
         await read_until(reader, b'"more":false}')
-        [protocol] = [one for one in gc.get_objects() if isinstance(one, StreamProtocol) and not one.disconnected]
+        [protocol] = [one for one in gc.get_objects() if type(one) is StreamProtocol and not one.disconnected]
         writer.write(client_frame(0x01, b'{"type":"ping",') + client_frame(0x00, b"") * 10_000)
         writer.write(client_frame(0x89, b"x"))
         await read_until(reader, bytes([0x8A, 1]) + b"x")
@@ -239,7 +241,8 @@ def garbage(rng: random.Random) -> str | bytes:
         case 0:
             return rng.randbytes(rng.randrange(40))
         case 1:
-            return "[" * rng.randrange(1, 3000)
+            deep = rng.randrange(1, 1100)
+            return rng.choice(("[" * deep, b"\x81\xa4type" + b"\x91" * deep + b"\xc0"))
         case 2:
             return '{"type":"ping","at":"\\ud800"}'
         case 3:
@@ -307,6 +310,29 @@ async def test_one_who_answers_no_pings_is_closed_as_silent() -> None:
             data = await reader.read()
         assert struct.pack("!H", 4203) + b"silent" in data
         writer.close()
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize(
+    ("more", "status"),
+    [("X: 1\r\n" * 300, 431), (f"X: {'1' * 20_000}\r\n", 431), ("", 414)],
+    ids=["many", "long", "address"],
+)
+def test_a_handshake_too_large_to_be_read_is_answered(
+    loop: Callable[[], asyncio.AbstractEventLoop], more: str, status: int
+) -> None:
+    async def answered() -> None:
+        async with serving() as served:
+            host, port = served.host.split(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+            path = "/webapi/stream" if more else f"/webapi/stream?topics={'calls,' * 5_000}"
+            writer.write(f"GET {path} HTTP/1.1\r\n{HANDSHAKE}{more}\r\n".encode())
+            async with asyncio.timeout(60):
+                assert (await reader.read()).startswith(f"HTTP/1.1 {status} ".encode())
+            writer.close()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(answered())
 
 
 @on_both_loops

@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import fakeredis
 import httpx
 import pytest
 import uvicorn
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from gateway.app import create_app
 from gateway.auth import ApiKey, KeyTable, digest_of
@@ -34,6 +34,8 @@ from tests.gateway.world import view
 KEY = "a-key-of-the-tests"
 QUERY = f"/webapi/{KEY}/pbx.calls.get"
 NOW = 1_800_000_000.0
+
+Headers: TypeAlias = dict[str, str] | list[tuple[str, str]] | None
 
 
 @dataclass
@@ -56,7 +58,7 @@ class Desk:
 
         self.apps = [app, Repeats(counted, self.keys, self.spending, lambda: self.now)]
 
-    async def get(self, path: str, headers: dict[str, str] | None = None, *, short: bool = True) -> httpx.Response:
+    async def get(self, path: str, headers: Headers = None, *, short: bool = True) -> httpx.Response:
         transport = httpx.ASGITransport(app=self.apps[short])
         async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
             return await http.get(path, headers=headers)
@@ -157,6 +159,30 @@ async def test_a_key_that_is_gone_expired_or_limited_now_is_not_answered_from_me
     assert (await desk.get(QUERY)).status_code == 401
     desk.keys.replace([key(networks=("192.0.2.0/24",))])
     assert (await desk.get(QUERY)).status_code == 403
+
+
+@pytest.mark.parametrize("name", ["Authorization", "X-API-Key"])
+async def test_a_key_given_twice_is_not_remembered_as_either(desk: Desk, name: str) -> None:
+    path, good = "/webapi/pbx.calls.get", f"Bearer {KEY}" if name == "Authorization" else KEY
+    for other in ("", "Bearer another"):
+        assert (await desk.get(path, [(name, good), (name, other)])).status_code == 200
+        assert (await desk.get(path, {name: other} if other else None)).status_code == 401
+
+
+async def test_a_key_that_is_revoked_while_it_is_answered_is_not_remembered(desk: Desk) -> None:
+    scope = {"type": "http", "method": "GET", "path": QUERY, "raw_path": QUERY.encode(), "query_string": b""}
+    scope |= {"root_path": "", "headers": [], "server": ("gateway", 80), "client": ("127.0.0.1", 1), "scheme": "http"}
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":  # as one who does not read, until his key is gone
+            desk.keys.replace([])
+
+    await desk.apps[1](scope, receive, send)
+    for _ in range(2):
+        assert (await desk.get(QUERY)).status_code == 401
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ class HandSource:
     """A source that says what the test says.
 
     ``done``: the commands that it carried out. Each changes the state, waits for ``hand`` if it is not set, and then
-    raises ``trouble`` if there is any, else replies with how many there were.
+    raises ``trouble`` if there is any, else replies with how many there were, and with what is ``told``.
     """
 
     def __init__(self, emit: Emit, may_mint: MayMint) -> None:
@@ -100,6 +100,7 @@ class HandSource:
         self.hand = asyncio.Event()
         self.hand.set()
         self.trouble: Exception | None = None
+        self.told: dict[str, object] = {}
 
     async def run(self) -> None:
         self.running = True
@@ -117,7 +118,7 @@ class HandSource:
         if self.trouble is not None:
             raise self.trouble
         self.call()
-        return {"count": len(self.done)}
+        return {"count": len(self.done)} | self.told
 
     def want_participants(self) -> None:
         self.wanted += 1

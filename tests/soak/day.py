@@ -121,7 +121,8 @@ async def _rounds(plan: Plan, dice: random.Random, stage: Stage, first: Running,
         if fault.blinding:
             unseen = {call.call_id for call in stage.pbx.switchboard.truth()}
         waited = time.monotonic()
-        held = await _all_right(stage.pbx, crowds, known, unseen, plan.subscribers, fault.name)
+        after = f"{fault.name}, round {len(day.rounds) + 1} of seed {plan.seed}"
+        held = await _all_right(stage.pbx, crowds, known, unseen, plan.subscribers, after)
         memory = resident(first.process.pid), max(resident(each.process.pid) for each in stage.monitors)
         now = time.monotonic()
         calls = len(stage.pbx.switchboard.truth())

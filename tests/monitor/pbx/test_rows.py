@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -8,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.model.entities import Contact
+from monitor.model.instants import from_unix
+from monitor.model.instants import moment as parsed
 from monitor.pbx import rows
 from monitor.pbx.facts import (
     ActiveCall,
@@ -173,6 +176,14 @@ def test_3cx_own_word_is_found_in_an_error_body(body: Any, code: str) -> None:
 @pytest.mark.parametrize("parse", [rows.user, rows.queue, rows.ring_group, rows.ivr, rows.trunk, rows.contact])
 def test_a_row_without_what_it_is_known_by_is_left_out(parse: Callable[[dict[str, Any]], object]) -> None:
     assert parse({"Name": "nameless"}) is None
+
+
+@given(st.datetimes(timezones=st.just(UTC)) | st.just(datetime.max.replace(tzinfo=UTC)))
+def test_a_moment_that_is_read_can_be_written(moment: datetime) -> None:
+    call = rows.active_call({"Id": 1, "EstablishedAt": f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond:06}9Z"})
+    assert call is not None
+    if call.established_at is not None:
+        assert abs(parsed(from_unix(call.established_at)) - moment) <= timedelta(milliseconds=1)
 
 
 @given(st.dictionaries(NAMES, json_values))

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import json
 import stat
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from monitor.errors import ConfigError
 from monitor.pbx.tape import Sent
 from monitor.recording import format as recordings
 from monitor.recording.masking import Mask
+from monitor.recording.timeline import Timeline
 from monitor.recording.writer import Recorder
+
+
+def to_json_text(value: object) -> bytes:
+    return json.dumps(value).encode()
+
 
 FIRST = b'{"callmon_recording": 1, "began": 1700000000.0, "source": "activecalls", "settings": {"poll_idle": 2.0}}\n'
 
@@ -117,3 +127,35 @@ def test_settings_that_make_no_sense_are_passed_over(tmp_path: Path) -> None:
     header = recordings.read(path).header
     assert header.source == "auto"
     assert header.settings == {"watchdog_interval": 3.0}
+
+
+_NUMBERS = (
+    st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from([10**400, -(10**400), True])
+)
+_ANY = st.recursive(
+    st.none() | _NUMBERS | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+_SAID = st.fixed_dictionaries(
+    {"t": _NUMBERS, "kind": st.sampled_from(["answer", "silence", "opened", "away", "event", "closed", "end"])},
+    optional=dict.fromkeys(
+        ("asked", "method", "path", "status", "body", "same", "logins", "said", "bytes", "code", "reason"), _ANY
+    ),
+)
+_HEADS = st.fixed_dictionaries({"callmon_recording": st.just(1), "began": _NUMBERS, "settings": st.just({}) | _ANY})
+
+
+@given(
+    head=st.just(FIRST.rstrip()) | _HEADS.map(to_json_text) | st.binary(max_size=30),
+    lines=st.lists(_SAID.map(to_json_text) | _ANY.map(to_json_text) | st.binary(max_size=30), max_size=4),
+    compressed=st.booleans(),
+)
+def test_any_file_is_a_recording_that_can_be_played_or_refused_in_words(
+    tmp_path_factory: pytest.TempPathFactory, head: bytes, lines: list[bytes], compressed: bool
+) -> None:
+    path = tmp_path_factory.getbasetemp() / ("any.jsonl.gz" if compressed else "any.jsonl")
+    content = b"".join(line + b"\n" for line in (head, *lines))
+    path.write_bytes(gzip.compress(content, 1) if compressed else content)
+    with contextlib.suppress(ConfigError):
+        Timeline(recordings.read(path))
