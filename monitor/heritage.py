@@ -29,10 +29,10 @@ async def read(redis: Redis, keys: Keys, now: float) -> e.State:
     """
     with translated():
         async with redis.pipeline(transaction=True) as pipe:
-            pipe.execute_command("HGET", keys.position, "at")
+            pipe.execute_command("HMGET", keys.position, "at")
             for topic in _TOPICS:
                 pipe.execute_command("HGETALL", keys.state(topic))
-            at, *tables = await pipe.execute()
+            (at,), *tables = await pipe.execute()
     state = e.empty_state(keys.topics)
     for topic, table in zip(_TOPICS, tables, strict=True):
         if topic != "extensions" or _is_recent(at, now):
