@@ -5,7 +5,7 @@ ARGS ?=
 # Tests wait for sockets and processes more than they compute.
 WORKERS ?= 3
 
-.PHONY: help demo test lint typecheck unit bench bench-quick soak audit sbom lock clean
+.PHONY: help demo test lint typecheck unit fuzz bench bench-quick soak audit sbom lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -38,6 +38,9 @@ typecheck: .venv/dev.stamp
 unit: .venv/dev.stamp
 	@deploy/chromium.sh
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+fuzz: .venv/dev.stamp ## the property tests, with other examples each time
+	CALLMON_FUZZ=1 $(BIN)/python -m pytest -n $(WORKERS) -m hypothesis --timeout 1800 $(ARGS)
 
 bench: .venv/bench.stamp .venv/node.stamp ## CPU, latency and memory beside what others need; writes tests/bench/README.md
 	@$(BIN)/python -m tests.bench $(ARGS)

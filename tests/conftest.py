@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 
 import pytest
+from hypothesis import settings
 
 from tests.bus import Bus, RealBus, fake_bus, real_bus
+
+# What passed passes again: whoever changes nothing must not meet a new example. `make fuzz` looks for those.
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.register_profile("fuzz", max_examples=2_000, deadline=None, print_blob=True)
+settings.load_profile("fuzz" if os.environ.get("CALLMON_FUZZ") else "same")
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final, Literal, TypeGuard, cast
@@ -40,6 +40,7 @@ PACE: Final = ("poll_interval", "poll_idle", "watchdog_interval", "directory_int
 _DAY: Final = 86_400
 _ENDLESS: Final = 1e12
 """Seconds."""
+_LARGEST: Final = 2**31
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,19 @@ def _is_pace(value: object) -> bool:
     return isinstance(value, int | float) and 0 < value <= _DAY
 
 
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and 0 <= value < _LARGEST
+
+
+_NUMBERS: Final[Mapping[str, Callable[[object], bool]]] = {
+    "asked": _is_time,
+    "ask": _is_count,
+    "status": _is_count,
+    "code": _is_count,
+}
+"""What else of a line is a number, if it is there."""
+
+
 def _line(path: Path, number: int, text: bytes) -> Line:
     try:
         row = from_json(text)
@@ -148,4 +162,7 @@ def _line(path: Path, number: int, text: bytes) -> Line:
         raise ConfigError(f"{path}: line {number} is no JSON.") from error
     if not isinstance(row, dict) or not _is_time(row.get("t")) or not isinstance(row.get("kind"), str):
         raise ConfigError(f"{path}: line {number} has no t or no kind.")
+    for name, fits in _NUMBERS.items():
+        if row.get(name) is not None and not fits(row[name]):
+            raise ConfigError(f"{path}: line {number} has no number as {name}.")
     return Line(float(row.pop("t")), row.pop("kind"), row)

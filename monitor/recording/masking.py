@@ -8,7 +8,8 @@ Rules:
 - A number that is a DN stays; one that is none becomes none. (A short number whose every substitute is a DN is moved on
   by another rule, and might then meet another such number.)
 - In a text each word is another word of the same letters' kinds, so that capitals, scripts and lengths stay, and runs
-  of digits are treated as numbers. ``Smith, John`` and ``John Smith`` have the same words afterwards too.
+  of digits are treated as numbers. ``Smith, John`` and ``John Smith`` have the same words afterwards too. The word
+  ``anonymous`` stays: 3CX writes it for who hides his number.
 - Without the salt nothing leads back. It is made for one recording, and not kept.
 """
 
@@ -26,6 +27,8 @@ _NUMBER: Final = re.compile(r"[+*#]{0,2}[0-9(][0-9 ()./*#-]*")
 """A telephone number as people and trunks write it."""
 _RUN: Final = re.compile(r"[+*#]?[0-9][0-9*#]*")
 """A number inside a text: without the spaces, which may stand between two of them."""
+_NOBODY: Final = "anonymous"
+"""3CX's word for who hides his number: it is nobody's name, and without it he would be somebody."""
 _CACHED: Final = 200_000
 _WALK: Final = 1_000
 
@@ -99,8 +102,8 @@ class Mask:
         return "".join((*out, self._word(word)))
 
     def _word(self, word: str) -> str:
-        if not word:
-            return ""
+        if not word or word.casefold() == _NOBODY:
+            return word
         known = self._words.get(word)
         if known is None:
             if len(self._words) >= _CACHED:

@@ -186,12 +186,13 @@ def _replies(lines: tuple[Line, ...]) -> Iterator[tuple[str, Reply]]:
         if line.kind not in ("answer", "silence"):
             continue
         said = line.said
-        asked, status = float(said.get("asked", line.t)), said.get("status")
+        asked, status = said.get("asked"), said.get("status")
+        asked = line.t if asked is None else float(asked)
         request = f"{said.get('method')} {said.get('path')} {status}"
         body = {name: said[name] for name in ("body", "logins", "said", "bytes") if name in said}
         body = dict(last.get(request, {})) if said.get("same") else body
         last[request] = body
-        key = key_of(str(said.get("method")), str(said.get("path")), int(said.get("ask", 0)))
+        key = key_of(str(said.get("method")), str(said.get("path")), int(said.get("ask") or 0))
         yield key, Reply(asked, line.t, status if line.kind == "answer" else None, body)
 
 

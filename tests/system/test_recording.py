@@ -137,7 +137,7 @@ def held(state: e.State) -> dict[str, dict[str, Any]]:
 def numbers(state: Mapping[str, Mapping[str, Any]]) -> set[str]:
     """Of those who are outside; a DN is shorter."""
     found = {leg["externalParty"] for call in state["calls"].values() for leg in call["AConnList"]}
-    return {number for number in found if len(number) > 6}
+    return {number for number in found if len(number) > 6 and number[-1].isdigit()}
 
 
 async def replayed(file: Path, speed: float) -> dict[str, dict[str, Any]]:

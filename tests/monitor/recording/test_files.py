@@ -140,7 +140,7 @@ _ANY = st.recursive(
 _SAID = st.fixed_dictionaries(
     {"t": _NUMBERS, "kind": st.sampled_from(["answer", "silence", "opened", "away", "event", "closed", "end"])},
     optional=dict.fromkeys(
-        ("asked", "method", "path", "status", "body", "same", "logins", "said", "bytes", "code", "reason"), _ANY
+        ("asked", "ask", "method", "path", "status", "body", "same", "logins", "said", "bytes", "code", "reason"), _ANY
     ),
 )
 _HEADS = st.fixed_dictionaries({"callmon_recording": st.just(1), "began": _NUMBERS, "settings": st.just({}) | _ANY})

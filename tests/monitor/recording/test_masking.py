@@ -71,6 +71,12 @@ def test_another_salt_makes_another_substitute() -> None:
     assert Mask(b"a" * 16).number("4915112345678") != Mask(b"b" * 16).number("4915112345678")
 
 
+def test_who_hides_his_number_stays_hidden() -> None:
+    mask = Mask(b"salt", ["10000"])
+    assert mask.value("anonymous") == "anonymous"
+    assert mask.text("10000 skyetel (Anonymous)").endswith("(Anonymous)")
+
+
 def test_secrets_go_dns_and_words_of_3cx_stay_and_all_else_is_masked() -> None:
     told = {
         "Number": "101",
