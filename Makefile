@@ -3,7 +3,7 @@
 BIN := .venv/bin
 ARGS ?=
 # Tests wait for sockets and processes more than they compute.
-WORKERS ?= 3
+WORKERS ?= 4
 
 .PHONY: help demo test lint typecheck unit fuzz bench bench-quick soak audit sbom lock clean
 
@@ -37,7 +37,7 @@ typecheck: .venv/dev.stamp
 
 unit: .venv/dev.stamp
 	@deploy/chromium.sh
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope $(ARGS)
 
 fuzz: .venv/dev.stamp ## the property tests, with other examples each time
 	CALLMON_FUZZ=1 $(BIN)/python -m pytest -n $(WORKERS) -m hypothesis --timeout 1800 $(ARGS)

@@ -4,16 +4,45 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
+from functools import cache
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.bus import Bus, RealBus, fake_bus, real_bus
+
+ROOT = Path(__file__).parents[1]
 
 # What passed passes again: whoever changes nothing must not meet a new example. `make fuzz` looks for those.
 settings.register_profile("same", derandomize=True, deadline=None)
 settings.register_profile("fuzz", max_examples=2_000, deadline=None, print_blob=True)
 settings.load_profile("fuzz" if os.environ.get("CALLMON_FUZZ") else "same")
+
+
+class Spread(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """Tests go wherever there is room, but those of a file that share something costly stay together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return file if _shares(file) else nodeid
+
+
+@cache
+def _shares(file: str) -> bool:
+    return 'scope="module"' in (ROOT / file).read_text(encoding="utf-8")
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Spread:
+    """Asked by pytest-xdist."""
+    return Spread(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long, so that no worker is left alone with it."""
+    items.sort(key=lambda item: item.path.parent.name != "system")
 
 
 @pytest.fixture

