@@ -25,7 +25,7 @@ from monitor.model.entities import Ivr, empty_state
 from tests.bus import Dump, FakeBus, RealBus, copy, fake_bus, flush, real_bus, restore
 from tests.bus_parties import KEYS, Claims, Follower, Monitor, bare
 
-EXAMPLES = 50
+EXAMPLES = 30
 STEPS = 50
 T = TypeVar("T")
 

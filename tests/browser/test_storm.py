@@ -13,7 +13,7 @@ from tests.bench.office import Office
 from tests.browser.chromium import Page
 from tests.bus import RealBus
 
-SECONDS = float(os.environ.get("CALLMON_STORM", "8"))
+SECONDS = float(os.environ.get("CALLMON_STORM", "5"))
 """How long it blows; a minute is worth a try."""
 _A_SECOND = 1_000
 _AT_ONCE = 20

@@ -39,7 +39,7 @@ def _whole_traffic(it: Traffic) -> bool:
     return it.pending >= 0 and it.calls == over + it.pending and it.talks.count <= it.answered
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100)
 @given(histories(longest=200))
 def test_the_parts_make_the_whole_at_every_step(steps: list[Step]) -> None:
     scene, statistics = Scene(), Statistics(Terms())
@@ -55,7 +55,7 @@ def test_the_parts_make_the_whole_at_every_step(steps: list[Step]) -> None:
         assert figure(statistics, "pbxstats", "pbx").peak >= len(scene.state["calls"])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100)
 @given(histories(shortest=3.0))
 def test_queues_count_what_really_became_of_every_wait(steps: list[Step]) -> None:
     statistics, scene = counted(steps)
@@ -77,7 +77,7 @@ def test_queues_count_what_really_became_of_every_wait(steps: list[Step]) -> Non
     assert pbx.internal.calls == kinds["internal"]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100)
 @given(histories(), st.data())
 def test_what_is_told_again_changes_nothing(steps: list[Step], data: st.DataObject) -> None:
     once, _ = counted(steps)
@@ -94,7 +94,7 @@ def test_what_is_told_again_changes_nothing(steps: list[Step], data: st.DataObje
     assert all_figures(often) == all_figures(once)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60)
 @given(histories())
 def test_edits_that_were_written_and_read_again_count_the_same(steps: list[Step]) -> None:
     once, _ = counted(steps)
@@ -106,7 +106,7 @@ def test_edits_that_were_written_and_read_again_count_the_same(steps: list[Step]
     assert all_figures(read) == all_figures(once)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100)
 @given(histories(), st.lists(st.booleans(), min_size=1, max_size=9), st.sampled_from([NOON, _EVENING]))
 def test_a_restart_at_any_point_changes_nothing(steps: list[Step], restarts: list[bool], at: float) -> None:
     once, _ = counted(steps, at=at)
@@ -119,7 +119,7 @@ def test_a_restart_at_any_point_changes_nothing(steps: list[Step], restarts: lis
     assert all_figures(handed_on) == all_figures(once)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100)
 @given(histories(longest=30), st.integers(0, 60), st.integers(0, 30))
 def test_a_take_over_with_old_figures_counts_every_call_once(steps: list[Step], kept: int, away: int) -> None:
     """A monitor dies some time after it kept its figures; the next finds another state than they tell of."""
@@ -143,7 +143,7 @@ def test_a_take_over_with_old_figures_counts_every_call_once(steps: list[Step], 
         assert all(_whole(it) for it in all_figures(heir).values())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100)
 @given(histories(shortest=3.0, longest=60.0))
 def test_after_midnight_only_what_began_after_it_counts(steps: list[Step]) -> None:
     statistics, scene = counted(steps, at=_EVENING)
@@ -158,7 +158,7 @@ def test_after_midnight_only_what_began_after_it_counts(steps: list[Step]) -> No
     assert figure(statistics, "pbxstats", "pbx").peak >= len(scene.state["calls"])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60)
 @given(histories(), st.integers(1, 120), st.integers(0, 30))
 def test_other_terms_after_a_restart_are_as_if_they_had_always_been(steps: list[Step], target: int, short: int) -> None:
     terms = Terms(target=target, short=short, targets={"801": target + 7})
