@@ -44,7 +44,7 @@ async def _started(*arguments: str, **environment: str) -> asyncio.subprocess.Pr
         stderr=asyncio.subprocess.PIPE,
         cwd=ROOT,
         env=os.environ | {"COLUMNS": "200"} | environment,
-        limit=2**24,  # a snapshot is one line, and grows with every call that ends
+        limit=LONGEST_LINE,
     )
 
 
