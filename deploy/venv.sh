@@ -8,14 +8,14 @@ lock=$1
 cd "$(dirname "$0")/.."
 
 find_python() {
-    for name in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
+    for name in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11}; do
         if command -v "$name" >/dev/null 2>&1 &&
-            "$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
+            "$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 15))' 2>/dev/null; then
             command -v "$name"
             return
         fi
     done
-    echo "callmon needs Python 3.11, 3.12 or 3.13 as python3 (Debian or Ubuntu: apt-get install python3 python3-venv), or name one with PYTHON=." >&2
+    echo "callmon needs Python 3.11 to 3.14 as python3 (Debian or Ubuntu: apt-get install python3 python3-venv), or name one with PYTHON=." >&2
     return 1
 }
 
