@@ -112,8 +112,7 @@ class PbxSection(Section):
     @field_validator("url")
     @classmethod
     def _url(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in ("https", "http") or not parts.hostname or parts.path not in ("", "/") or parts.query:
+        if not _is_address(value):
             raise ValueError("must be the PBX's address alone, such as https://pbx.example.com:5001")
         return value.rstrip("/")
 
@@ -181,3 +180,14 @@ class MonitorSettings(FileSettings):
         if twice:
             raise ValueError(f"two systems are named {', '.join(sorted(twice))}; names must differ")
         return value
+
+
+def _is_address(url: str) -> bool:
+    """Return whether it is scheme, host and port, and nothing else."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:  # brackets that hold no IPv6 address, a port that is none
+        return False
+    alone = bool(parts.hostname) and parts.path in ("", "/") and not parts.query
+    return alone and parts.scheme in ("https", "http") and port != 0

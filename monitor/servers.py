@@ -9,11 +9,13 @@ redis-py's own cluster client is not used: it has no guarded transaction and no 
 from __future__ import annotations
 
 import asyncio
+import re
 import weakref
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any, Final, TypeAlias, cast
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.connection import Connection, SSLConnection
@@ -31,6 +33,8 @@ Address: TypeAlias = tuple[str, int]
 _PORTS: Final = {"sentinel": 26379, "cluster": 6379}
 _OPTIONS: Final = {"sentinel": {"sentinel_username", "sentinel_password"}, "cluster": set[str]()}
 _PLAIN: Final = frozenset({"redis", "rediss", "unix"})
+_ADDRESS: Final = re.compile(r"(?:\[(?P<six>[^\[\]]+)\]|(?P<host>[^\[\]:]+))(?::(?P<port>[0-9]*))?")
+_LAST_PORT: Final = 65_535
 _SCHEMES: Final = (*sorted(_PLAIN), *(f"{tls}+{kind}" for kind in _PORTS for tls in ("redis", "rediss")))
 
 
@@ -57,20 +61,25 @@ class Group:
         ``redis+sentinel://[user:password@]host:port,host:port/master/db?sentinel_username=…&sentinel_password=…``,
         ``redis+cluster://[user:password@]host:port,host:port``; with ``rediss`` for TLS.
         """
-        parts = urlsplit(url)
-        scheme, _, kind = parts.scheme.partition("+")
-        if parts.scheme not in _SCHEMES:
-            raise ConfigError(f"redis url: {parts.scheme or 'nothing'}:// is unknown; known are {', '.join(_SCHEMES)}.")
+        # Not by urlsplit: with "a,[::1]:26379" for a host it raises ValueError, as new Pythons have it.
+        whole, separator, rest = url.partition("://")
+        full_scheme = whole.lower() if separator else ""
+        scheme, _, kind = full_scheme.partition("+")
+        if full_scheme not in _SCHEMES:
+            raise ConfigError(f"redis url: {full_scheme or 'nothing'}:// is unknown; known are {', '.join(_SCHEMES)}.")
         if not kind:
+            _check_single(url)
             return None
-        login, _, hosts = parts.netloc.rpartition("@")
+        place, _, query = rest.partition("?")
+        netloc, _, names = place.partition("/")
+        login, _, hosts = netloc.rpartition("@")
         username, _, password = login.partition(":")
-        given = dict(parse_qsl(parts.query))
+        given = dict(parse_qsl(query))
         if unknown := sorted(given.keys() - _OPTIONS[kind]):
-            raise ConfigError(f"redis url: {parts.scheme}:// has no option {', '.join(unknown)}.")
-        path = [unquote(part) for part in parts.path.split("/") if part]
+            raise ConfigError(f"redis url: {full_scheme}:// has no option {', '.join(unknown)}.")
+        path = [unquote(part) for part in names.split("/") if part]
         if kind == "sentinel" and not path:
-            raise ConfigError(f"redis url: {parts.scheme}:// needs the name that the Sentinels know: …:26379/mymaster")
+            raise ConfigError(f"redis url: {full_scheme}:// needs the name that the Sentinels know: …:26379/mymaster")
         master = path.pop(0) if kind == "sentinel" else ""
         db = path[0] if path else "0"
         if len(path) > 1 or not db.isdecimal():
@@ -103,7 +112,7 @@ class Servers:
         self._sentinel: Sentinel | None = None
         self._options = options(ca_file if url.startswith("rediss") else None)
         if group is None:
-            self._clients[""] = connect(url, ca_file)
+            self._clients[""] = _single(url, ca_file)
         elif group.kind == "sentinel":
             self._clients[""] = self._master(group)
 
@@ -200,13 +209,39 @@ class _NodePool(ConnectionPool):
         raise RedisConnectionError(f"no node of the Cluster says where the keys are: {why}")
 
 
-def _address(text: str, port: int) -> Address:
-    """Host and port of ``host``, ``host:port``, ``[::1]`` or ``[::1]:port``."""
-    parts = urlsplit(f"//{text}")
+def _check_single(url: str) -> None:
+    """Raise ConfigError unless the address of one server can be taken apart."""
+    place = re.split("[/?#]", url.partition("://")[2], maxsplit=1)[0]
+    host = place.rpartition("@")[2]
+    if host and not url.startswith("unix:"):  # without a host it is the one that callmon runs on
+        _address(host, _PORTS["cluster"])
+
+
+def _single(url: str, ca_file: Path | None) -> Redis:
+    """Return a client of one server. Raises ConfigError, without what may be a password."""
     try:
-        given = parts.port
-    except ValueError as error:
-        raise ConfigError(f"redis url: {text!r} has no port between 1 and 65535.") from error
-    if not parts.hostname:
+        client = connect(url, ca_file)
+        pool = client.connection_pool
+        pool.connection_class(**pool.connection_kwargs)  # it knows the options, and connects to nothing yet
+    except (TypeError, ValueError) as error:
+        raise ConfigError("redis url: write redis://user:password@host:port/0 without other options.") from error
+    return client
+
+
+def _address(text: str, port: int) -> Address:
+    """Return host and port of ``host``, ``host:port``, ``[::1]`` or ``[::1]:port``. Raises ConfigError."""
+    if not text or (text.startswith(":") and text.count(":") == 1):
         raise ConfigError("redis url: a host is missing; write host:port,host:port")
-    return parts.hostname, given or port
+    found = _ADDRESS.fullmatch(text)
+    if found is None:
+        if text.count(":") > 1:
+            raise ConfigError(f"redis url: {text!r} is no host; an IPv6 address stands in brackets, as in [::1]:6379.")
+        raise ConfigError(f"redis url: {text!r} has no port between 1 and 65535.")
+    if found["port"] and not 1 <= int(found["port"]) <= _LAST_PORT:
+        raise ConfigError(f"redis url: {text!r} has no port between 1 and 65535.")
+    if found["six"]:
+        try:
+            IPv6Address(found["six"])
+        except ValueError as error:
+            raise ConfigError(f"redis url: {found['six']!r} is no IPv6 address.") from error
+    return (found["six"] or found["host"]).lower(), int(found["port"] or port)

@@ -31,6 +31,28 @@ def refusal(folder: Path, text: str) -> str:
     return str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://[pbx:5001",
+        "https://[::x]",
+        "https://pbx:99999",
+        "https://pbx:https",
+        "https://pbx:0",
+        "pbx:5001",
+        "https://",
+    ],
+)
+def test_what_is_no_address_is_refused_in_a_sentence(tmp_path: Path, url: str) -> None:
+    text = PBX.replace("https://pbx.example.com:5001", url) + CLIENT
+    assert "must be the PBX's address alone, such as https://pbx.example.com:5001" in refusal(tmp_path, text)
+
+
+def test_an_address_may_be_ipv6(tmp_path: Path) -> None:
+    text = PBX.replace("https://pbx.example.com:5001", "https://[2001:db8::5]:5001/") + CLIENT
+    assert load(tmp_path, text).url == "https://[2001:db8::5]:5001"
+
+
 def test_an_api_client_is_for_3cx_itself(tmp_path: Path) -> None:
     section = load(tmp_path, PBX + CLIENT)
     assert not section.webapi

@@ -34,6 +34,11 @@ WITHIN = 60.0
             "redis+sentinel://10.0.0.1,10.0.0.2:26380,[::1]:26379/mymaster",
             Group("sentinel", (("10.0.0.1", 26379), ("10.0.0.2", 26380), ("::1", 26379)), master="mymaster"),
         ),
+        # New Pythons' urlsplit refuses a host that only ends in brackets.
+        ("redis+sentinel://a,[::1]:26379/m", Group("sentinel", (("a", 26379), ("::1", 26379)), master="m")),
+        ("redis+cluster://[2001:DB8::1],B", Group("cluster", (("2001:db8::1", 6379), ("b", 6379)))),
+        ("redis://[::1]:6379/0", None),
+        ("REDIS://user:p:w@a", None),
         (
             "rediss+sentinel://callmon:p%40ss@a/m/3?sentinel_username=s&sentinel_password=t",
             Group("sentinel", (("a", 26379),), "callmon", "p@ss", 3, True, "m", "s", "t"),
@@ -56,6 +61,15 @@ def test_an_address_is_taken_apart(url: str, group: Group | None) -> None:
         ("redis+cluster://:secret@a/1", "no database but 0"),
         ("redis+cluster://:secret@a:99999", "no port between 1 and 65535"),
         ("redis+cluster://:secret@a,,b", "a host is missing"),
+        ("redis+cluster://:secret@:6379", "a host is missing"),
+        ("redis+cluster://:secret@a:x", "no port between 1 and 65535"),
+        ("redis+sentinel://:secret@::1,b/m", "stands in brackets"),
+        ("redis+sentinel://:secret@[::1,b/m", "stands in brackets"),
+        ("redis+sentinel://:secret@a,[::x]:1/m", "no IPv6 address"),
+        ("redis://:secret@::1:9461/0", "stands in brackets"),
+        ("redis://:secret@[::x]:9461/0", "no IPv6 address"),
+        ("redis://:secret@a:99999", "no port between 1 and 65535"),
+        ("rediss://:secret@a:b/0", "no port between 1 and 65535"),
     ],
 )
 def test_a_wrong_address_is_a_sentence_without_the_password(url: str, says: str) -> None:
@@ -63,6 +77,15 @@ def test_a_wrong_address_is_a_sentence_without_the_password(url: str, says: str)
         Group.parse(url)
     assert says in str(raised.value)
     assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://:secret@a/0?sentinel=1", "redis://:secret@a/0?socket_timeout=soon", "redis://:secr/et]@a/0"]
+)
+async def test_what_the_client_cannot_use_is_a_sentence_without_the_password(url: str) -> None:
+    with pytest.raises(ConfigError, match="redis url") as raised:
+        Servers(url)
+    assert "secr" not in str(raised.value)
 
 
 async def test_a_unix_socket() -> None:
