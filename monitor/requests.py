@@ -162,9 +162,9 @@ class Requests:
         try:
             outcome = await self._carrying.outcome(request, began + seconds)
             self._measures.done(request.command, result_of(outcome), loop.time() - began)
-            await self._store(request, outcome)
         finally:  # what may have been done is kept, even where nobody can be told of it
             await self._keep(request, outcome, loop.time() - began)
+        await self._store(request, outcome)  # last: an answer means that the audit log has it
 
     # the claim
 

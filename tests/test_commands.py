@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from gateway.commanding import Commander
 from gateway.errors import BusAway, IdempotencyKeyReused, NoMonitor, OutcomeUnknown
 from gateway.pbxview import PbxView, open_view
+from monitor.audit import AuditEntry
 from monitor.bus import connect
 from monitor.errors import CommandRefused, PbxUnreachable
 from monitor.errors import OutcomeUnknown as NobodyKnows
@@ -151,12 +152,13 @@ async def test_a_request_that_the_monitor_fails_at_costs_nobody_but_its_caller(b
 async def test_an_answer_that_cannot_be_written_costs_nobody_but_its_caller(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.commanding.FINISH_WITHIN", 0.5)
     async with both(bus) as (monitor, view):
         told = monitor.source.told
         told["id"] = 2**70
-        with pytest.raises(OutcomeUnknown):
-            await carry_out(view.commander)
+        with monkeypatch.context() as patched:
+            patched.setattr("gateway.commanding.FINISH_WITHIN", 0.5)
+            with pytest.raises(OutcomeUnknown):
+                await carry_out(view.commander)
         told.clear()
         assert (await carry_out(view.commander)).failure is None
 
@@ -241,6 +243,21 @@ async def test_what_was_done_is_in_the_audit_log_though_redis_is_gone_before_its
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
         await valkey.start()
+
+
+async def test_the_audit_log_has_it_before_anybody_is_told(bus: Bus) -> None:
+    told: list[int] = []
+    async with both(bus) as (monitor, view):
+        redis, audit = bus.client(), monitor.records.audit
+
+        async def keep(entry: AuditEntry) -> None:
+            told.append(len(await redis.keys(KEYS.result("*"))))
+            await audit(entry)
+
+        monitor.records.audit = keep  # type: ignore[method-assign]
+        await carry_out(view.commander)
+        assert len(monitor.records.entries) == 1
+    assert told == [0]
 
 
 async def test_a_fault_in_one_command_is_told_and_costs_no_other(bus: Bus) -> None:
