@@ -74,7 +74,12 @@ class Store:
 
     async def open(self) -> None:
         """Open or make the file. Raises ConfigError if that cannot be."""
-        await self._do(self._open)
+        try:
+            await self._do(self._open)
+        except BaseException:
+            await self._do(self._close)  # cancelled: the thread opens it all the same, and closes it after that
+            self._thread.shutdown(wait=False)
+            raise
 
     async def close(self) -> None:
         """Close the file. May be called again."""
@@ -188,6 +193,7 @@ class Store:
         return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, work))
 
     def _open(self) -> None:
+        connection: sqlite3.Connection | None = None
         try:
             if self._path is not None:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -196,9 +202,12 @@ class Store:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA busy_timeout = 5000")
             self._migrate(connection)
+            self._connection = connection
         except (OSError, sqlite3.Error) as error:
             raise ConfigError(f"[monitor] state_dir: {self._path} cannot be used: {error}") from error
-        self._connection = connection
+        finally:
+            if connection is not None and self._connection is None:
+                connection.close()
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
         (version,) = connection.execute("PRAGMA user_version").fetchone()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 from collections.abc import AsyncIterator
@@ -91,6 +92,23 @@ async def test_a_place_that_cannot_be_used_and_a_newer_file_are_said_so(tmp_path
     newer.close()
     with pytest.raises(ConfigError, match="newer callmon"):
         await Store(tmp_path / "newer.db").open()
+    assert _open_below(tmp_path) == []
+
+
+async def test_opening_that_is_cancelled_leaves_no_file_open(tmp_path: Path) -> None:
+    opening = asyncio.create_task(Store(tmp_path / "callmon.db").open())
+    await asyncio.sleep(0)  # the thread has it now
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    assert (tmp_path / "callmon.db").exists(), "it was too late to prevent it"
+    assert _open_below(tmp_path) == []
+
+
+def _open_below(directory: Path) -> list[Path]:
+    """Return the files there that this process holds open."""
+    links = [file for file in Path("/proc/self/fd").iterdir() if file.is_symlink()]
+    return [link.readlink() for link in links if link.readlink().is_relative_to(directory)]
 
 
 def test_secrets_do_not_stand_in_the_audit_log() -> None:
