@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
 from importlib import metadata
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -154,7 +155,8 @@ def tail(
 @app.command()
 def top(url: Url = "http://127.0.0.1:8765", key: Key = "qRQi5xQj8SvI") -> None:
     """Show calls, queues and agents live in the terminal."""
-    _run(terminal.run(url, key))
+    # Textual starts tasks in a way that uvloop 0.23 does not know on Python 3.13: TypeError on eager_start.
+    _run(terminal.run(url, key), asyncio.new_event_loop)
 
 
 @app.command()
@@ -204,14 +206,21 @@ def audit(
 
 def main() -> None:
     """The console script."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A file or a pipe too gets each line at once: other programs wait for an address or a secret.
+        sys.stdout.reconfigure(line_buffering=True)
     app()
 
 
-def _run(work: Coroutine[Any, Any, int | None]) -> None:
+def _run(
+    work: Coroutine[Any, Any, int | None],
+    new_loop: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop,
+) -> None:
     """Run to the end or to the first SIGINT or SIGTERM; what is wrong comes out as a sentence, not as a trace."""
     code: int | None = 1
     try:
-        code = uvloop.run(_until_told(work))
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            code = runner.run(_until_told(work))
     except* CallmonError as group:
         for error in _leaves(group):
             print(f"callmon: {error}", file=sys.stderr)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -29,8 +28,7 @@ async def snapshot(url: str, key: str, topics: str) -> None:
         async for update in client:
             if update.kind == "snapshot":
                 state = {"epoch": update.position.epoch, "seq": update.position.seq, "state": update.state}
-                json.dump(state, sys.stdout, ensure_ascii=False, indent=2)
-                print()
+                print(json.dumps(state, ensure_ascii=False, indent=2))
                 return
 
 

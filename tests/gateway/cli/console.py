@@ -15,6 +15,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 WITHIN = 60.0
 """Seconds: generous, as the machines are shared."""
+_PLAIN = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+"""The environment, without what would hide that a line stays in a buffer."""
 LONGEST_LINE = 16 * 1024 * 1024
 """Bytes: a snapshot is a line."""
 
@@ -43,7 +45,7 @@ async def _started(*arguments: str, **environment: str) -> asyncio.subprocess.Pr
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         cwd=ROOT,
-        env=os.environ | {"COLUMNS": "200"} | environment,
+        env=_PLAIN | {"COLUMNS": "200"} | environment,
         limit=LONGEST_LINE,
     )
 
