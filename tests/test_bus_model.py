@@ -27,6 +27,7 @@ from tests.bus_parties import KEYS, Claims, Follower, Monitor, bare
 
 EXAMPLES = 30
 STEPS = 50
+PATIENCE_S = 60.0
 T = TypeVar("T")
 
 writers = st.integers(0, 1)
@@ -42,6 +43,10 @@ class BusMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        self._onlooker = self._bus.client()
+        # It is no part of what is tried: it may wait longer than callmon itself would.
+        patient = {"socket_timeout": PATIENCE_S, "socket_connect_timeout": PATIENCE_S}
+        self._onlooker.connection_pool.connection_kwargs.update(patient)
         self._claims = Claims()
         self._truth = empty_state(KEYS.topics)
         self._count = 0
@@ -54,7 +59,7 @@ class BusMachine(RuleBasedStateMachine):
 
         async def observed() -> T:
             result = await what
-            stored = await read_state(self._bus.client(), KEYS)
+            stored = await read_state(self._onlooker, KEYS)
             if stored is not None:
                 self._claims.claim("the store", stored.stored.position, stored.state)
                 expected = [] if stored.stored.position.seq == 0 else [stored.stored.position]

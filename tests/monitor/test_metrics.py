@@ -108,6 +108,7 @@ async def test_a_standby_says_that_it_does_not_lead_and_nothing_of_the_pbx() -> 
         leader = asyncio.create_task(watching("first", first))
         async with running(asyncio.create_task(watching("second", second))):
             await until(lambda: leads(first) or leads(second))
+            await until(lambda: "callmon_monitor_leads" in scrape(first).names & scrape(second).names)
             standing_by = scrape(second if leads(first) else first)
             assert standing_by.value("callmon_monitor_leads") == 0
             assert not [name for name in standing_by.names if name.startswith(("callmon_queue", "callmon_calls"))]

@@ -43,7 +43,13 @@ NOT_CARRIED: Mapping[str, frozenset[str]] = {
 async def following(address: str, bus: Bus) -> AsyncIterator[None]:
     """The monitor of a second callmon, which follows the first."""
     section = PbxSection(
-        name=PBX, url=address, key=SecretStr(KEY), poll_interval=0.1, poll_idle=0.4, states_interval=0.5
+        name=PBX,
+        url=address,
+        key=SecretStr(KEY),
+        poll_interval=0.1,
+        poll_idle=0.4,
+        states_interval=0.5,
+        directory_interval=5.0,
     )
     settings = MonitorSettings(pbx=(section,), monitor=MonitorSection(name="second", lease=2.0))
     async with running(asyncio.create_task(monitor_run.run(settings, only(bus.client())))):
