@@ -1,14 +1,16 @@
-# Every target sets itself up: nothing is needed beforehand but make and Python 3.11 to 3.13.
+# Every target sets itself up: nothing is needed beforehand but make and Python 3.11 or newer.
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 ARGS ?=
 # Tests wait for sockets and processes more than they compute.
 WORKERS ?= 4
+# CHROMIUM=install: install Debian's Chromium, as root or by sudo, before the tests that need it.
+CHROMIUM ?=
 
-.PHONY: help demo test lint typecheck unit fuzz bench bench-quick soak audit sbom lock clean
+.PHONY: help demo test test-pythons lint typecheck unit fuzz bench bench-quick soak audit sbom lock clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
 
 .venv/run.stamp: requirements.lock deploy/venv.sh
 	@deploy/venv.sh requirements.lock
@@ -25,7 +27,11 @@ help: ## this list
 demo: .venv/run.stamp ## simulated PBX, monitor, bus and gateway in one process: live calls to look at
 	@$(BIN)/python -m gateway demo $(ARGS)
 
-test: .venv/dev.stamp lint typecheck unit ## style, types, layers and every test
+test: .venv/dev.stamp lint typecheck unit ## style, types, layers and every test; with CHROMIUM=install a missing Chromium is installed first
+
+test-pythons: .venv/dev.stamp ## every test under each Python from 3.11 to 3.15 that is installed
+	@deploy/chromium.sh $(CHROMIUM)
+	@deploy/pythons.sh -n $(WORKERS) --dist loadscope $(ARGS)
 
 lint: .venv/dev.stamp ## style and layers
 	$(BIN)/ruff check .
@@ -36,7 +42,7 @@ typecheck: .venv/dev.stamp
 	$(BIN)/mypy
 
 unit: .venv/dev.stamp
-	@deploy/chromium.sh
+	@deploy/chromium.sh $(CHROMIUM)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope $(ARGS)
 
 fuzz: .venv/dev.stamp ## the property tests, with other examples each time
@@ -53,7 +59,8 @@ soak: .venv/dev.stamp ## an hour of rush-hour traffic with thousands of subscrib
 
 .venv/audit.stamp: requirements-audit.lock .venv/run.stamp
 	@$(BIN)/python -m venv .venv/audit
-	@.venv/audit/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-audit.lock
+	@.venv/audit/bin/python -m pip install -q --disable-pip-version-check --only-binary :all: --require-hashes \
+		-r requirements-audit.lock
 	@touch $@
 
 audit: .venv/audit.stamp ## what is known against the pinned packages that run (asks the package index's advisories)

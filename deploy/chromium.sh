@@ -1,6 +1,7 @@
 #!/bin/sh
-# Chromium for the tests of the pages, from Debian's packages, where that needs nobody's leave. Never fails: where there
-# is none, the tests that need it say so and are left out.
+# Says whether the tests of the pages have a Chromium. Installs Debian's package only if it is told to.
+# usage: deploy/chromium.sh [install]
+# Never fails: without a browser those tests are skipped, with a message.
 set -u
 
 [ -z "${CALLMON_TEST_CHROMIUM-}" ] || exit 0
@@ -8,25 +9,23 @@ for name in chromium chromium-browser google-chrome google-chrome-stable; do
     command -v "$name" >/dev/null && exit 0
 done
 
+as_root="sudo "
+[ "$(id -u)" != 0 ] || as_root=""
+command="${as_root}apt-get install --no-install-recommends chromium"
+
 missing() {
-    echo "There is no Chromium, $1: the tests of the pages will be left out. As root: apt-get install chromium"
+    echo "There is no Chromium$1: the tests of the pages are skipped. To run them: $command"
     exit 0
 }
 
-command -v apt-get >/dev/null || missing "and no apt-get to install it"
-if [ "$(id -u)" = 0 ]; then
-    as_root=""
-elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
-    as_root="sudo -n"
-else
-    missing "and only root may install it"
-fi
+[ "${1-}" = install ] || missing ""
+command -v apt-get >/dev/null || missing ", and no apt-get to install it"
+[ -z "$as_root" ] || command -v sudo >/dev/null || missing ", and only root may install it"
 
-echo "Installing Chromium from Debian's packages, for the tests of the pages."
+echo "Installing Chromium for the tests of the pages: $command"
 install() {
-    # shellcheck disable=SC2086 # nothing, or sudo with its option
-    timeout 300 $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium
+    # shellcheck disable=SC2086 # sudo or nothing
+    timeout 300 ${as_root}env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium
 }
 # shellcheck disable=SC2086 # likewise
-{ install || { timeout 120 ${as_root} apt-get update -qq && install; }; } >/dev/null 2>&1 ||
-    missing "and installing it failed"
+install || { timeout 120 ${as_root}apt-get update -qq && install; } || missing ", and installing it failed"

@@ -116,7 +116,7 @@ def test_installing_starts_and_enables_nothing(script: str) -> None:
 
 
 def test_a_package_whose_files_nobody_knows_is_refused(tmp_path: Path) -> None:
-    """As Debian 12's pip leaves what comes as source alone, unless it is told otherwise (deploy/venv.sh)."""
+    """As old tools leave what they install from source."""
     for name, metadata in (
         ("callmon", "Name: callmon\nVersion: 1\nRequires-Dist: old"),
         ("old", "Name: old\nVersion: 2"),
@@ -132,12 +132,6 @@ def test_a_package_whose_files_nobody_knows_is_refused(tmp_path: Path) -> None:
     said = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert (said.returncode, said.stdout) == (1, "")
     assert said.stderr == "old is installed without a list of its files: remove .venv, and run deploy/venv.sh\n"
-
-
-def test_sources_become_wheels_whatever_pip_there_is() -> None:
-    installs = [line for line in (ROOT / "deploy" / "venv.sh").read_text().splitlines() if "--require-hashes" in line]
-    assert [line for line in installs if "--use-pep517" not in line] == []
-    assert installs
 
 
 def test_a_python_for_which_something_is_missing_is_refused(tmp_path: Path) -> None:
