@@ -11,15 +11,13 @@ for name in $(env | sed -n 's/^\(CALLMON_[A-Z0-9_]*__[A-Z0-9_]*\)_FILE=.*/\1/p')
     unset "${name}_FILE"
 done
 # For administrators at a shell: root may read what the units are given. All commands go as the monitor's user on Redis,
-# but for callmon check --gateway.
-config=${CALLMON_ETC:-/etc/callmon}/callmon.toml
+# but for callmon check --gateway. The settings file, /etc/callmon/callmon.toml, the program finds by itself.
 redis=${CALLMON_ETC:-/etc/callmon}/redis/monitor.url
 if [ "${1-}" = check ]; then
     for option; do
         if [ "$option" = --gateway ]; then redis=${redis%/*}/gateway.url; fi
     done
 fi
-if [ -z "${CALLMON_CONFIG:-}" ] && [ -r "$config" ]; then export CALLMON_CONFIG="$config"; fi
 if [ -z "${CALLMON_REDIS__URL:-}" ] && [ -r "$redis" ]; then
     CALLMON_REDIS__URL=$(cat -- "$redis")
     export CALLMON_REDIS__URL

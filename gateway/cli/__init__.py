@@ -20,6 +20,7 @@ from gateway.cli import demo as demonstration
 from gateway.cli import keys, look, processes
 from gateway.cli import record as recording
 from gateway.cli import top as terminal
+from gateway.cli.options import Config
 from monitor.errors import CallmonError
 
 app = typer.Typer(
@@ -31,7 +32,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Config = Annotated[Path | None, typer.Option("--config", "-c", envvar="CALLMON_CONFIG", help="Settings file.")]
 Url = Annotated[str, typer.Option(envvar="CALLMON_URL", help="Address of a gateway.")]
 Key = Annotated[str, typer.Option(envvar="CALLMON_KEY", help="API key.", show_default=False)]
 Extensions = Annotated[int, typer.Option(min=2, max=9000, help="Extensions of the simulated PBX.")]

@@ -155,18 +155,30 @@ def test_a_file_that_cannot_be_read_is_said_and_nothing_started(tmp_path: Path) 
 
 
 def test_an_administrator_needs_not_name_the_settings(tmp_path: Path) -> None:
+    """The program finds the file by itself, and the launcher Redis' address."""
     environment = home(tmp_path, SHOW)
     (tmp_path / "etc" / "redis").mkdir(parents=True)
     (tmp_path / "etc" / "callmon.toml").touch()
     (tmp_path / "etc" / "redis" / "monitor.url").write_text("redis://here/0\n", encoding="utf-8")
-    config = str(tmp_path / "etc" / "callmon.toml")
-    assert launched(environment, "check").stdout == f"['check'] {[config, 'redis://here/0', None]}\n"
+    assert launched(environment, "check").stdout == f"['check'] {[None, 'redis://here/0', None]}\n"
     (tmp_path / "etc" / "redis" / "gateway.url").write_text("redis://there/0\n", encoding="utf-8")
     asked = ["check", "--gateway"]
-    assert launched(environment, *asked).stdout == f"{asked} {[config, 'redis://there/0', None]}\n"
+    assert launched(environment, *asked).stdout == f"{asked} {[None, 'redis://there/0', None]}\n"
     assert "redis://here/0" in launched(environment, "key", "--gateway").stdout
     told = launched(environment | {"CALLMON_CONFIG": "x", "CALLMON_REDIS__URL": "y"}, "check")
     assert told.stdout == f"['check'] {['x', 'y', None]}\n"
+
+
+def test_launcher_and_program_look_into_the_same_directory(tmp_path: Path) -> None:
+    """As administrators run it: launcher, program, settings and Redis' address, all of /etc/callmon."""
+    etc = tmp_path / "etc"
+    (etc / "redis").mkdir(parents=True)
+    (etc / "callmon.toml").touch()
+    (etc / "redis" / "gateway.url").write_text("redis://127.0.0.1:1/0\n", encoding="utf-8")
+    program = "from gateway.cli import main\nmain()"
+    said = launched(home(tmp_path, program), "check", "--gateway")
+    read = f"ok    settings: {etc / 'callmon.toml'} is read; from the environment: CALLMON_REDIS__URL"
+    assert said.stdout.splitlines()[0] == read, said.stderr
 
 
 def test_the_launcher_becomes_the_program_so_that_systemd_knows_it(tmp_path: Path) -> None:
