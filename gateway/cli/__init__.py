@@ -7,7 +7,6 @@ import signal
 import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import suppress
-from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +21,7 @@ from gateway.cli import record as recording
 from gateway.cli import top as terminal
 from gateway.cli.options import Config
 from monitor.errors import CallmonError
+from monitor.model.version import VERSION
 
 app = typer.Typer(
     name="callmon",
@@ -42,7 +42,7 @@ Seed = Annotated[int, typer.Option(help="The same seed makes the same calls.")]
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"callmon {metadata.version('callmon')}")
+        typer.echo(f"callmon {VERSION}")
         raise typer.Exit
 
 
