@@ -233,7 +233,7 @@ async def _until_told(work: Coroutine[Any, Any, int | None]) -> int | None:
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(name, task.cancel)
+        loop.add_signal_handler(name, task.cancel, name.name)  # which the last line of the log tells
     with suppress(asyncio.CancelledError):
         return await task
     return 0
