@@ -14,6 +14,7 @@ import typer
 import uvloop
 
 from gateway.cli import audit as audited
+from gateway.cli import backup as backups
 from gateway.cli import check as checking
 from gateway.cli import demo as demonstration
 from gateway.cli import keys, look, processes
@@ -200,6 +201,24 @@ def audit(
 ) -> None:
     """Print who changed what, from where, and what came of it."""
     _run(audited.run(config, last))
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="A new file, for its owner alone.")],
+    config: Config = None,
+) -> None:
+    """Copy what the monitor of this machine keeps beside Redis, also while it runs: keys, the audit log, figures."""
+    _run(backups.back_up(config, file))
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="What ``callmon backup`` wrote.")],
+    config: Config = None,
+) -> None:
+    """Put a backup in place, while the monitor does not run; the file before is kept beside it."""
+    _run(backups.restore(config, file))
 
 
 def main() -> None:

@@ -14,6 +14,8 @@ COMMANDS = (
     "gateway",
     "check",
     "audit",
+    "backup there.db",
+    "restore there.db",
     "record there.gz",
     "key list",
     "key new --name n",
