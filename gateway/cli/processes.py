@@ -21,6 +21,7 @@ from monitor import run as monitor_run
 from monitor.config import MonitorSettings
 from monitor.errors import ConfigError
 from monitor.servers import Servers
+from monitor.settings import found_files
 from monitor.simulator import pbx as simulated
 from monitor.simulator.switches import positions
 
@@ -31,7 +32,7 @@ async def monitor(config: Path | None) -> None:
     """Until cancelled. Raises ConfigError."""
     settings = MonitorSettings.load(config)
     logs.configure(settings.log.level, settings.log.format)
-    with logs.ProgramLog("monitor", settings=_shown(config)) as log:
+    with logs.ProgramLog("monitor", **_settings(config)) as log:
         log.start()
         if settings.monitor.state_dir is None:
             _log.warning("no state_dir in [monitor]: the audit log and Idempotency-Keys are kept for this run only")
@@ -60,11 +61,11 @@ async def gateway(config: Path | None, port: int | None, workers: int = 1) -> No
     section = settings.gateway if port is None else settings.gateway.model_copy(update={"port": port})
     if workers > 1:
         arguments = [*(("--config", str(config)) if config is not None else ()), "--port", str(section.port)]
-        with logs.ProgramLog("gateway", settings=_shown(config), workers=workers) as log:
+        with logs.ProgramLog("gateway", **_settings(config), workers=workers) as log:
             log.start()
             await notify.looked_after(supervise(workers, arguments, section.host, section.port, section.stream.drain))
         return
-    with logs.ProgramLog("gateway", settings=_shown(config), worker=os.environ.get(WORKER)) as log:
+    with logs.ProgramLog("gateway", **_settings(config), worker=os.environ.get(WORKER)) as log:
         await _gateway(settings, section, log)
 
 
@@ -104,8 +105,11 @@ async def _metrics(program: str, host: str, port: int | None) -> AsyncIterator[C
         yield registry
 
 
-def _shown(config: Path | None) -> str:
-    return "none" if config is None else str(config.absolute())
+def _settings(config: Path | None) -> dict[str, str | None]:
+    """Return which settings file is read, and which one is not although it would have been found."""
+    found = found_files()
+    passed_over = str(found[1]) if len(found) > 1 and config == found[0] else None
+    return {"settings": "none" if config is None else str(config.absolute()), "settings_not_read": passed_over}
 
 
 def _serving(address: str) -> None:

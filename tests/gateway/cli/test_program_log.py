@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gateway.cli.processes import _settings
 from monitor.model.version import VERSION
 from tests.gateway.cli.console import WITHIN
 
@@ -96,3 +97,16 @@ async def test_a_worker_says_where_it_listens_and_that_it_is_left_alone(tmp_path
     last = rest.decode().splitlines()[-1]
     assert re.search(r"program_start .*address=http://127\.0\.0\.1:\d+ .* worker=1$", first), first
     assert re.search(r"program_end .*program=gateway reason=supervisor_gone .*worker=1$", last), last
+
+
+def test_a_second_settings_file_is_said_not_to_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    system, here = tmp_path / "etc" / "callmon.toml", tmp_path / "callmon.toml"
+    system.parent.mkdir()
+    monkeypatch.setenv("CALLMON_ETC", str(system.parent))
+    monkeypatch.chdir(tmp_path)
+    here.touch()
+    assert _settings(here) == {"settings": str(here), "settings_not_read": None}
+    system.touch()
+    assert _settings(system) == {"settings": str(system), "settings_not_read": str(here)}
+    assert _settings(here) == {"settings": str(here), "settings_not_read": None}, "it was chosen"
+    assert _settings(None)["settings"] == "none"
