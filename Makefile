@@ -12,15 +12,15 @@ CHROMIUM ?=
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
 
-.venv/run.stamp: requirements.lock deploy/venv.sh
+.venv/run.stamp: requirements.lock deploy/venv.sh pyproject.toml
 	@deploy/venv.sh requirements.lock
 	@touch $@
 
-.venv/dev.stamp: requirements-dev.lock deploy/venv.sh
+.venv/dev.stamp: requirements-dev.lock deploy/venv.sh pyproject.toml
 	@deploy/venv.sh requirements-dev.lock
 	@touch $@ .venv/run.stamp
 
-.venv/bench.stamp: requirements-bench.lock deploy/venv.sh
+.venv/bench.stamp: requirements-bench.lock deploy/venv.sh pyproject.toml
 	@deploy/venv.sh requirements-bench.lock
 	@touch $@ .venv/dev.stamp .venv/run.stamp
 

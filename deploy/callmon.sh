@@ -4,6 +4,9 @@
 # CALLMON_REDIS__URL. So no secret stands in a unit, a manifest or a process list.
 set -eu
 for name in $(env | sed -n 's/^\(CALLMON_[A-Z0-9_]*__[A-Z0-9_]*\)_FILE=.*/\1/p'); do
+    case $name in
+        *__CA | *__CLIENT_SECRET | *__KEY | *__PASSWORD) continue ;; # ca_file and the like are settings themselves
+    esac
     eval "file=\${${name}_FILE}"
     # shellcheck disable=SC2154  # eval gave it
     value=$(cat -- "$file") || exit 1
@@ -11,15 +14,19 @@ for name in $(env | sed -n 's/^\(CALLMON_[A-Z0-9_]*__[A-Z0-9_]*\)_FILE=.*/\1/p')
     unset "${name}_FILE"
 done
 # For administrators at a shell: root may read what the units are given. All commands go as the monitor's user on Redis,
-# but for callmon check --gateway.
-config=${CALLMON_ETC:-/etc/callmon}/callmon.toml
-redis=${CALLMON_ETC:-/etc/callmon}/redis/monitor.url
-if [ "${1-}" = check ]; then
-    for option; do
-        if [ "$option" = --gateway ]; then redis=${redis%/*}/gateway.url; fi
-    done
-fi
-if [ -z "${CALLMON_CONFIG:-}" ] && [ -r "$config" ]; then export CALLMON_CONFIG="$config"; fi
+# but for callmon check --gateway. The settings file, /etc/callmon/callmon.toml, the program finds by itself. Who names
+# another one means the Redis that stands in it.
+system=${CALLMON_ETC:-/etc/callmon}/callmon.toml
+config=${CALLMON_CONFIG:-$system}
+redis=${system%/*}/redis/monitor.url
+before=
+for option; do
+    case $before in --config | -c) config=$option ;; esac
+    case $option in --config=*) config=${option#*=} ;; esac
+    if [ "${1-}" = check ] && [ "$option" = --gateway ]; then redis=${redis%/*}/gateway.url; fi
+    before=$option
+done
+if [ "$(readlink -f -- "$config")" != "$(readlink -f -- "$system")" ]; then redis=; fi
 if [ -z "${CALLMON_REDIS__URL:-}" ] && [ -r "$redis" ]; then
     CALLMON_REDIS__URL=$(cat -- "$redis")
     export CALLMON_REDIS__URL

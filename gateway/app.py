@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
-from importlib.metadata import version as installed_version
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -29,6 +28,7 @@ from gateway.middleware import Guarded, Logged
 from gateway.spending import Spending
 from gateway.wall import pages
 from gateway.webapi import WebApi
+from monitor.model.version import VERSION
 
 if TYPE_CHECKING:
     from gateway.pbxview import PbxView
@@ -63,11 +63,10 @@ def create_app(
 
     Its lifespan runs the feeds and hubs of all PBXs; without it the views stay as they are.
     """
-    version = installed_version("callmon")
-    web_api = WebApi(pbxs, keys, version, clock, spending, measures)
+    web_api = WebApi(pbxs, keys, VERSION, clock, spending, measures)
 
     async def healthz(request: Request) -> Response:
-        return alive_response(request, version)
+        return alive_response(request, VERSION)
 
     async def readyz(request: Request) -> Response:
         state = readiness(pbxs, keys_loaded=keys.loaded, draining=draining())
@@ -75,10 +74,10 @@ def create_app(
 
     app = Starlette(
         routes=[
-            *pages(version),
+            *pages(VERSION),
             Route("/healthz", healthz),
             Route("/readyz", readyz),
-            *documents(COMMANDS.values(), version),
+            *documents(COMMANDS.values(), VERSION),
             *streams,
             Route("/webapi", web_api),
             Route("/webapi/{address:path}", web_api),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from gateway.commands_table import DOCUMENTED, commands_for
+from monitor.model.version import VERSION
 
 IN_THE_ADDRESS: Final = "Key in the address"
 OWN_GROUP: Final = "More commands"
@@ -123,7 +124,7 @@ HEADERS: Final[dict[str, Any]] = {
 
 BARE_EXAMPLE: Final[dict[str, Any]] = {
     "product": "callmon",
-    "version": "1.0.0",
+    "version": VERSION,
     "concurrentCalls": 32,
     "pbx": "main",
     "pbxVersion": "20.0.8.1109",

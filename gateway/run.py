@@ -36,15 +36,17 @@ async def run(
     redis_of: Callable[[str], Redis],
     *,
     shared: bool = False,
+    bound: Callable[[str], None] = lambda _: None,
     started: Callable[[str], None] = lambda _: None,
     registry: CollectorRegistry | None = None,
 ) -> None:
     """Serve the PBXs of these names until cancelled. Raises ConfigError if the address cannot be listened on.
 
     ``redis_of``: gives the client for a PBX's keys. ``shared``: other processes of ours listen on the same port.
-    ``started``: told the address when requests are answered there. ``registry``: is given what is measured.
+    ``bound``: is told the address before anything else happens. ``started``: told the address when requests are
+    answered there. ``registry``: is given what is measured.
     """
-    async with serving(names, keys, settings, redis_of, shared=shared, registry=registry) as server:
+    async with serving(names, keys, settings, redis_of, shared=shared, bound=bound, registry=registry) as server:
         started(server.address)
         await server.ended()
 
@@ -57,6 +59,7 @@ async def serving(
     redis_of: Callable[[str], Redis],
     *,
     shared: bool = False,
+    bound: Callable[[str], None] = lambda _: None,
     registry: CollectorRegistry | None = None,
 ) -> AsyncIterator[Server]:
     """Serve while the context is entered.
@@ -96,8 +99,8 @@ async def serving(
         timeout_graceful_shutdown=5,
         **uvicorn_options(),
     )
-    bound = _bind(settings.host, settings.port, shared=shared)
-    server = Server(config, bound)
+    server = Server(config, _bind(settings.host, settings.port, shared=shared))
+    bound(server.address)
     feeds = [KeyFeed(clients[name], name, keys, partial(live.revoke, pbx=name)) for name in pbxs]
     following = [
         asyncio.create_task(kept_running(f"keys of {name}", feed.run)) for name, feed in zip(pbxs, feeds, strict=True)

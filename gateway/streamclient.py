@@ -24,6 +24,7 @@ from websockets.typing import Subprotocol
 from gateway.frames import Encoding
 from monitor.errors import CallmonError
 from monitor.model.change import Position
+from monitor.model.version import USER_AGENT
 from monitor.model.wire import Malformed, from_json, from_msgpack, to_json
 
 Kind: TypeAlias = Literal["snapshot", "change", "heartbeat"]
@@ -154,6 +155,7 @@ class StreamClient:
             self._url,
             additional_headers={"Authorization": f"Bearer {self._key}"},
             subprotocols=[subprotocol],
+            user_agent_header=USER_AGENT,
             compression=None,
             max_size=_LARGEST_FRAME,
             open_timeout=_HANDSHAKE,

@@ -15,7 +15,6 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from importlib.metadata import version
 
 import uvicorn
 from prometheus_client import CollectorRegistry, GCCollector, Info, ProcessCollector, make_asgi_app
@@ -23,6 +22,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from monitor.errors import ConfigError
+from monitor.model.version import VERSION
 
 PATH = "/metrics"
 
@@ -33,7 +33,7 @@ def new_registry(program: str) -> CollectorRegistry:
     ProcessCollector(registry=registry)
     GCCollector(registry=registry)
     build = Info("callmon_build", "What runs here.", registry=registry)
-    build.info({"version": version("callmon"), "program": program})
+    build.info({"version": VERSION, "program": program})
     return registry
 
 

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import platform
 import sys
-from typing import Literal
+import time
+from types import TracebackType
+from typing import Final, Literal, Self
 
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
+
+from monitor.errors import CallmonError
+from monitor.model.version import VERSION
+
+_LONGEST_REASON: Final = 300
+"""Characters."""
 
 _SHARED: tuple[structlog.typing.Processor, ...] = (
     structlog.contextvars.merge_contextvars,
@@ -48,3 +58,60 @@ def configure(level: Literal["debug", "info", "warning", "error"], form: Literal
     root.setLevel(level.upper())
     for chatty in ("uvicorn.access", "websockets", "aiohttp.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+class ProgramLog:
+    """The first line of a program's log and the last one. They are written at every level."""
+
+    def __init__(self, program: str, **facts: object) -> None:
+        """Take the facts for the first line. Values of None are left out."""
+        self._program = program
+        self._facts = facts
+        self._begun = time.monotonic()
+        self._started = False
+        self.reason = "done"
+        """Why it ends, if neither by a signal nor by an error."""
+
+    def start(self, **facts: object) -> None:
+        """Write the first line: versions, settings file, the address if it listens."""
+        self._started = True
+        told = {name: value for name, value in (self._facts | facts).items() if value is not None}
+        _always().info(
+            "program_start", program=self._program, version=VERSION, python=platform.python_version(), **told
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Write the last line: why it ends, and after how many seconds."""
+        if not self._started:
+            self.start()
+        told: dict[str, object] = {"program": self._program}
+        if self._facts.get("worker") is not None:
+            told["worker"] = self._facts["worker"]
+        told["uptime_s"] = round(time.monotonic() - self._begun, 1)
+        if error is None:
+            _always().info("program_end", reason=self.reason, **told)
+        elif isinstance(error, asyncio.CancelledError):  # whoever cancels gives the signal's name
+            _always().info("program_end", reason=str(error.args[0]) if error.args else "cancelled", **told)
+        else:
+            _always().error("program_end", reason="error", error=_told(error), **told)
+
+
+def _always() -> structlog.typing.FilteringBoundLogger:
+    """Return a logger that writes information whatever the level is."""
+    logger = logging.getLogger("callmon")
+    logger.setLevel(logging.INFO)
+    wrapper = structlog.make_filtering_bound_logger(logging.INFO)
+    made: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(logger, wrapper_class=wrapper)
+    return made
+
+
+def _told(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    text = str(error) if isinstance(error, CallmonError) else f"{type(error).__name__}: {error}"
+    return text[:_LONGEST_REASON]

@@ -1,25 +1,33 @@
 """One settings file for monitor and gateway: TOML, overridden by the environment, refused in plain sentences.
 
-``CALLMON_REDIS__URL`` overrides ``url`` in ``[redis]``; lists (``[[pbx]]``) are given as JSON. Each program reads its
-own sections and knows the names of the other's, so that a misspelt section or setting is always found.
+``CALLMON_REDIS__URL`` overrides ``url`` in ``[redis]``; :mod:`monitor.environment` has the rules. Each program reads
+its own sections and knows the names of the other's, so that a misspelt section or setting is always found.
+
+What nobody names is looked for: ``/etc/callmon/callmon.toml``, then ``./callmon.toml``. The first file that is there is
+read, and no other one.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from monitor import environment
+from monitor.environment import Merged, Place
 from monitor.errors import ConfigError
 
-_PREFIX = "CALLMON_"
 _SECRET_WORDS = ("secret", "password", "digest", "url")
+_PLAIN_WORDS = ((r"a valid (tuple|frozenset)", "a list"), (r"a valid dictionary or instance of \w+", "a section"))
+"""What pydantic says of Python's types, and what the file has in their place."""
+_ETC = "CALLMON_ETC"
+"""In the environment: the directory of the system's settings, in place of ``/etc/callmon``."""
 CREDENTIALS = Path("/run/credentials/callmon-monitor.service")
 """Where systemd shows the monitor its secrets: each file NAME of ``/etc/callmon/pbx`` as ``pbx_NAME``."""
 
@@ -35,8 +43,36 @@ def secret_in(file: Path) -> str:
     except FileNotFoundError:
         if file.parent != CREDENTIALS or not file.name.startswith("pbx_"):
             raise
-        kept = Path(os.environ.get("CALLMON_ETC", "/etc/callmon"), "pbx", file.name.removeprefix("pbx_"))
+        kept = _etc() / "pbx" / file.name.removeprefix("pbx_")
         return kept.read_text(encoding="utf-8").strip()
+
+
+def places() -> tuple[Path, ...]:
+    """Return where a settings file is looked for, in this order."""
+    return _etc() / "callmon.toml", Path("callmon.toml")
+
+
+def found_files() -> list[Path]:
+    """Return the settings files that are there, by their whole names. The first one counts.
+
+    A file that is there and cannot be read is among them: to pass it over would hide that.
+    """
+    there = (path.absolute() for path in places() if _is_there(path))
+    return list(dict.fromkeys(there))
+
+
+def _etc() -> Path:
+    return Path(os.environ.get(_ETC) or "/etc/callmon")
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:  # such as a directory that others may not look into
+        return True
+    return True
 
 
 class Section(BaseModel):
@@ -44,11 +80,20 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_empty_names(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse an empty path, which would mean the working directory, and an empty secret."""
+        annotation = cls.model_fields[info.field_name or ""].annotation
+        if value == "" and {Path, SecretStr} & {annotation, *getattr(annotation, "__args__", ())}:
+            raise ValueError("give it a value, or leave it out")
+        return value
+
 
 class RedisSection(Section):
     """``[redis]``: the bus."""
 
-    url: str = "redis://127.0.0.1:6379/0"
+    url: str = Field(default="redis://127.0.0.1:6379/0", min_length=1)
     """``redis://[user:password@]host:port/db``, ``rediss://`` for TLS, ``unix://path``; Sentinels and Clusters as
     :mod:`monitor.servers` takes them."""
     ca_file: Path | None = None
@@ -79,69 +124,87 @@ class MetricsSection(Section):
     """None: the gateway serves none. Of several workers each takes the next port, from this one on."""
 
 
-class FileSettings(BaseSettings):
+class FileSettings(BaseModel):
     """Base of both programs' settings."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=_PREFIX,
-        env_nested_delimiter="__",
-        extra="forbid",
-        frozen=True,
-        nested_model_default_partial_update=True,
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     redis: RedisSection = RedisSection()
     log: LogSection = LogSection()
     metrics: MetricsSection = MetricsSection()
 
     @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment wins over the file."""
-        return env_settings, init_settings
-
-    @classmethod
     def load(cls, path: Path | None) -> Self:
         """Read the file, if one is given, and the environment. Raises ConfigError: a sentence for each thing wrong."""
-        _check_environment(cls)
+        values = _read(path) if path is not None else {}
+        merged = environment.merge(cls, values, os.environ)
+        wrong = merged.wrong
         try:
-            return cls(**_read(path) if path is not None else {})
-        except SettingsError as error:
-            raise ConfigError(f"The environment: {error}; lists and whole sections are given as JSON") from None
+            settings = cls.model_validate(merged.values)
         except ValidationError as error:
-            where = f"{path}: " if path is not None else ""
-            raise ConfigError("\n".join(where + _sentence(cls, detail) for detail in error.errors())) from None
+            wrong = [*wrong, *(_sentence(cls, detail, path, values, merged) for detail in error.errors())]
+        else:
+            if not wrong:
+                return settings
+        raise ConfigError("\n".join(wrong))
+
+    @classmethod
+    def from_environment(cls) -> list[str]:
+        """Return the names of the variables that give settings."""
+        return environment.names(cls, os.environ)
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+        hint = "; run it with sudo, or name another file with --config" if isinstance(error, PermissionError) else ""
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}{hint}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not TOML: {error}") from error
 
 
-def _check_environment(settings: type[BaseSettings]) -> None:
-    """Refuse CALLMON_X__Y if there is no section X. Names without ``__`` may be Kubernetes' (CALLMON_SERVICE_HOST)."""
-    known = list(settings.model_fields)
-    for name in os.environ:
-        section, nested, _ = name.removeprefix(_PREFIX).lower().partition("__")
-        if name.startswith(_PREFIX) and nested and section not in known:
-            near = get_close_matches(section, known, 1, 0.5)
-            right = f"did you mean {_PREFIX}{near[0].upper()}__…?" if near else "sections: " + ", ".join(known)
-            raise ConfigError(f"{name} is not a setting; {right}")
+def _sentence(
+    settings: type[BaseModel], detail: ErrorDetails, path: Path | None, values: dict[str, Any], merged: Merged
+) -> str:
+    """Return one mistake: who made it, the file or a variable, which setting, what came, what would be right."""
+    place = detail["loc"]
+    variable = merged.variable_of(place)
+    if variable is None:
+        guilty = _guilty(settings, detail, path, values, merged)
+        where, name = f"{guilty}: " if guilty else "", environment.shown(place)
+    elif merged.origins.get(place) == variable and detail["type"] != "extra_forbidden":
+        where, name = "", variable
+    else:
+        where, name = f"{variable}: ", environment.shown(place)
+    return where + _mistake(settings, detail, name)
 
 
-def _sentence(settings: type[BaseModel], detail: ErrorDetails) -> str:
-    """One mistake: which setting, what came, what would be right."""
-    name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"]).lstrip(".")
+def _guilty(
+    settings: type[BaseModel], detail: ErrorDetails, path: Path | None, values: dict[str, Any], merged: Merged
+) -> str:
+    """Return who gave the settings that do not go together: the file, variables, or one with the others."""
+    section = detail["loc"][:-1] if detail["type"] == "missing" else detail["loc"]
+    variables = merged.variables_below(section)
+    if not section:  # the settings as a whole: what may contradict itself are its lists of sections
+        lists = [name for name, info in settings.model_fields.items() if environment.entry_in(info.annotation)]
+        variables = [variable for name in lists for variable in merged.variables_below((name,))]
+    file = [str(path)] if path is not None and (not variables or _is_in(values, section)) else []
+    first, *others = [*file, *variables] or [""]
+    return f"{first} with {', '.join(others)}" if others else first
+
+
+def _is_in(values: Any, place: Place) -> bool:
+    for part in place:
+        try:
+            values = values[part]
+        except (LookupError, TypeError):
+            return False
+    return True
+
+
+def _mistake(settings: type[BaseModel], detail: ErrorDetails, name: str) -> str:
+    """Return which setting is wrong, what came, and what would be right."""
     if detail["type"] == "missing":
         return f"{name} is missing"
     if detail["type"] == "extra_forbidden":
@@ -149,11 +212,20 @@ def _sentence(settings: type[BaseModel], detail: ErrorDetails) -> str:
         near = get_close_matches(str(detail["loc"][-1]), known, 1, 0.5)
         right = f"did you mean {near[0]}?" if near else "known here: " + ", ".join(sorted(known))
         return f"{name} is not a setting; {right}"
-    secret = any(word in name.lower() for word in _SECRET_WORDS)
-    whole_section = isinstance(detail["input"], dict | list | tuple)  # with whatever secrets stand in it
-    shown = "" if secret or whole_section else f" is {detail['input']!r}"
     reason = detail["msg"].removeprefix("Value error, ")
-    return f"{name}{shown}: {reason[0].lower()}{reason[1:]}"
+    for python, plain in _PLAIN_WORDS:
+        reason = re.sub(python, plain, reason)
+    return f"{name}{_came(detail)}: ".removeprefix(": ") + reason[0].lower() + reason[1:]
+
+
+def _came(detail: ErrorDetails) -> str:
+    """Return what came, unless it is a secret or may contain one."""
+    came = detail["input"]
+    parts = [part for part in detail["loc"] if isinstance(part, str)]
+    secret = any(word in part.lower() for word in _SECRET_WORDS for part in parts) or parts[-1:] == ["key"]
+    if came == "":
+        return " is empty"
+    return "" if secret or isinstance(came, dict | list | tuple) else f" is {came!r}"
 
 
 def _fields_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
@@ -162,8 +234,7 @@ def _fields_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
         if isinstance(part, int):
             continue
         annotation = model.model_fields[part].annotation if part in model.model_fields else None
-        inner = [annotation, *getattr(annotation, "__args__", ())]
-        found = next((t for t in inner if isinstance(t, type) and issubclass(t, BaseModel)), None)
+        found = environment.section_in(annotation) or environment.entry_in(annotation)
         if found is None:
             return []
         model = found

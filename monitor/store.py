@@ -7,6 +7,8 @@ the same is kept in memory, for as long as the process runs.
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import os
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +19,7 @@ from typing import Final, TypeVar
 from monitor.audit import AuditEntry
 from monitor.errors import ConfigError, StoreFailed
 from monitor.model.apikeys import StoredKey, decode_key, encode_key
+from monitor.model.version import VERSION
 from monitor.model.wire import Malformed
 
 ONCE_KEPT: Final = 86_400.0
@@ -40,7 +43,9 @@ _MIGRATIONS: Final = (
     """,
     "CREATE TABLE figures (pbx TEXT PRIMARY KEY, saved BLOB NOT NULL);",
 )
-"""What leads from each version of the file (``user_version``) to the next."""
+"""What leads from each version of the file (``user_version``) to the next. There is no way back."""
+SCHEMA: Final = len(_MIGRATIONS)
+"""The newest version of the file that is understood."""
 
 ResultT = TypeVar("ResultT")
 
@@ -63,13 +68,42 @@ class KeyRow:
     record: bytes
 
 
-class Store:
-    """The file at ``path``; None: memory. Open it with :meth:`open`, and close it. All else raises StoreFailed."""
+def locked(folder: Path, *, alone: bool) -> int:
+    """Lock the directory of a store until the returned descriptor is closed.
 
-    def __init__(self, path: Path | None) -> None:
+    Everyone who has the store open shares the lock; who replaces the file has it ``alone``. Raises BlockingIOError if
+    others hold it, OSError if the directory cannot be opened.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise
+    except OSError:  # a file system without such locks: SQLite's own are left
+        pass
+    return descriptor
+
+
+def too_new(file: Path | None, version: int) -> str:
+    """Say that a file has a newer schema than this program knows, and what to do."""
+    return (
+        f"{file} was written by a newer callmon (schema {version}; {VERSION} understands up to {SCHEMA}). Install that "
+        "version again, or restore a backup that was made before the upgrade: callmon restore"
+    )
+
+
+class Store:
+    """The file at ``path``; None: memory. Open it with :meth:`open`, and close it. All else raises StoreFailed.
+
+    ``migrate``: bring an older file to this program's schema. Who only reads must not do that to a running monitor.
+    """
+
+    def __init__(self, path: Path | None, *, migrate: bool = True) -> None:
         self._path = path
+        self._migrates = migrate
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
-        self._connection: sqlite3.Connection | None = None
+        self._lock: int | None = None
         self._written = 0
 
     async def open(self) -> None:
@@ -193,30 +227,37 @@ class Store:
         return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, work))
 
     def _open(self) -> None:
-        connection: sqlite3.Connection | None = None
         try:
             if self._path is not None:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._lock = locked(self._path.parent, alone=False)
                 self._path.touch(mode=0o600)  # whom somebody called is nobody's business; SQLite's side files follow it
-            connection = sqlite3.connect(self._path or ":memory:", check_same_thread=False)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA busy_timeout = 5000")
-            self._migrate(connection)
-            self._connection = connection
+            self._connection = sqlite3.connect(self._path or ":memory:", check_same_thread=False)
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA busy_timeout = 5000")
+            self._migrate(self._connection)
+        except BlockingIOError as error:
+            raise ConfigError(
+                f"[monitor] state_dir: {self._path} is just being restored; start again when that is done."
+            ) from error
         except (OSError, sqlite3.Error) as error:
+            self._close()
             raise ConfigError(f"[monitor] state_dir: {self._path} cannot be used: {error}") from error
-        finally:
-            if connection is not None and self._connection is None:
-                connection.close()
+        except ConfigError:
+            self._close()
+            raise
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version > len(_MIGRATIONS):
-            raise ConfigError(f"[monitor] state_dir: {self._path} was written by a newer callmon; use that one.")
-        for number in range(version, len(_MIGRATIONS)):
+        if version > SCHEMA:
+            raise ConfigError(f"[monitor] state_dir: {too_new(self._path, version)}")
+        for number in range(version, SCHEMA if self._migrates else version):
             connection.executescript(f"BEGIN; {_MIGRATIONS[number]} PRAGMA user_version = {number + 1}; COMMIT;")
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None
+        lock, self._lock = self._lock, None
         if connection is not None:
             connection.close()
+        if lock is not None:
+            os.close(lock)

@@ -7,7 +7,6 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
-from importlib import metadata
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,12 +15,15 @@ import typer
 import uvloop
 
 from gateway.cli import audit as audited
+from gateway.cli import backup as backups
 from gateway.cli import check as checking
 from gateway.cli import demo as demonstration
 from gateway.cli import keys, look, processes
 from gateway.cli import record as recording
 from gateway.cli import top as terminal
+from gateway.cli.options import Config
 from monitor.errors import CallmonError
+from monitor.model.version import VERSION
 
 app = typer.Typer(
     name="callmon",
@@ -32,7 +34,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Config = Annotated[Path | None, typer.Option("--config", "-c", envvar="CALLMON_CONFIG", help="Settings file.")]
 Url = Annotated[str, typer.Option(envvar="CALLMON_URL", help="Address of a gateway.")]
 Key = Annotated[str, typer.Option(envvar="CALLMON_KEY", help="API key.", show_default=False)]
 Extensions = Annotated[int, typer.Option(min=2, max=9000, help="Extensions of the simulated PBX.")]
@@ -43,7 +44,7 @@ Seed = Annotated[int, typer.Option(help="The same seed makes the same calls.")]
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"callmon {metadata.version('callmon')}")
+        typer.echo(f"callmon {VERSION}")
         raise typer.Exit
 
 
@@ -204,6 +205,24 @@ def audit(
     _run(audited.run(config, last))
 
 
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="A new file, for its owner alone.")],
+    config: Config = None,
+) -> None:
+    """Copy what the monitor of this machine keeps beside Redis, also while it runs: keys, the audit log, figures."""
+    _run(backups.back_up(config, file))
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="What ``callmon backup`` wrote.")],
+    config: Config = None,
+) -> None:
+    """Put a backup in place, while the monitor does not run; the file before is kept beside it."""
+    _run(backups.restore(config, file))
+
+
 def main() -> None:
     """The console script."""
     if isinstance(sys.stdout, TextIOWrapper):
@@ -242,7 +261,7 @@ async def _until_told(work: Coroutine[Any, Any, int | None]) -> int | None:
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(name, task.cancel)
+        loop.add_signal_handler(name, task.cancel, name.name)  # which the last line of the log tells
     with suppress(asyncio.CancelledError):
         return await task
     return 0

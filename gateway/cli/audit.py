@@ -20,7 +20,7 @@ async def run(config: Path | None, last: int) -> None:
     path = state_dir / STORE
     if not path.exists():
         raise ConfigError(f"{path} is not there: no monitor has run here with this state_dir.")
-    store = Store(path)
+    store = Store(path, migrate=False)
     await store.open()
     try:
         entries = await store.audits(last)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from gateway.cli import check_pbx, check_redis
@@ -12,6 +12,7 @@ from gateway.cli.peers import Ask
 from gateway.config import GatewaySettings
 from monitor.config import MonitorSettings
 from monitor.servers import Servers
+from monitor.settings import found_files, places
 
 
 async def run(config: Path | None, fix: Ask | None = None, *, gateway: bool = False) -> int:
@@ -20,7 +21,9 @@ async def run(config: Path | None, fix: Ask | None = None, *, gateway: bool = Fa
     ``fix``: asked before extensions are added to those that the API client monitors; None: nothing is changed.
     ``gateway``: only what a gateway needs, which has no secret of a PBX's.
     """
-    findings = _of_gateway(GatewaySettings.load(config)) if gateway else _of_monitor(config, fix)
+    settings = (GatewaySettings if gateway else MonitorSettings).load(config)
+    print(_settings(config, settings.from_environment()), flush=True)
+    findings = _of_gateway(settings) if isinstance(settings, GatewaySettings) else _of_monitor(settings, config, fix)
     wrong = 0
     async for finding in findings:
         wrong += bool(finding.wrong)
@@ -41,8 +44,7 @@ async def _of_gateway(settings: GatewaySettings) -> AsyncIterator[Finding]:
         await servers.aclose()
 
 
-async def _of_monitor(config: Path | None, fix: Ask | None) -> AsyncIterator[Finding]:
-    settings = MonitorSettings.load(config)
+async def _of_monitor(settings: MonitorSettings, config: Path | None, fix: Ask | None) -> AsyncIterator[Finding]:
     if not settings.pbx:
         yield _no_pbx()
     yield _keys(GatewaySettings.load(config))
@@ -56,6 +58,24 @@ async def _of_monitor(config: Path | None, fix: Ask | None) -> AsyncIterator[Fin
     for section in settings.pbx:
         async for finding in check_pbx.look_at(section, fix):
             yield finding
+
+
+def _settings(config: Path | None, variables: Sequence[str]) -> Finding:
+    """Return which file was read, which other one is there and was not, and which variables were taken."""
+    if config is None:
+        looked = " nor ".join(str(path.absolute()) for path in places())
+        file = f"no file was found: there is neither {looked}; --config or CALLMON_CONFIG names another one"
+    else:
+        others = [str(path) for path in found_files() if not _same(path, config)]
+        file = f"{config} is read" + (f", and not {' or '.join(others)}" if others else "")
+    return Finding("settings", file + (f"; from the environment: {', '.join(variables)}" if variables else ""))
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return one == other.absolute()
 
 
 def _no_pbx() -> Finding:

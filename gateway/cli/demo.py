@@ -103,17 +103,23 @@ async def _say_the_end(pbx: Player) -> None:
 async def _show(port: int, section: PbxSection, keys: list[ApiKey], welcome: Callable[[str], str], opens: bool) -> None:
     server = fakeredis.FakeServer()
     monitor_bus, gateway_bus = (fakeredis.FakeAsyncRedis(server=server) for _ in range(2))
-    async with asyncio.TaskGroup() as tasks:
-        watching = tasks.create_task(monitor_run.run(MonitorSettings(pbx=(section,)), lambda _: monitor_bus))
-        try:
-            settings = GatewaySection(port=port)
-            async with gateway_run.serving([_PBX], KeyTable(keys), settings, lambda _: gateway_bus) as gateway:
-                print(welcome(gateway.address), flush=True)
-                if opens:
-                    await asyncio.to_thread(webbrowser.open, _wall(gateway.address))
-                await gateway.ended()
-        finally:
-            watching.cancel()
+    with logs.ProgramLog("demo", pbx=section.url) as log:
+        async with asyncio.TaskGroup() as tasks:
+            watching = tasks.create_task(monitor_run.run(MonitorSettings(pbx=(section,)), lambda _: monitor_bus))
+            try:
+                async with gateway_run.serving(
+                    [_PBX],
+                    KeyTable(keys),
+                    GatewaySection(port=port),
+                    lambda _: gateway_bus,
+                    bound=lambda address: log.start(address=address),
+                ) as gateway:
+                    print(welcome(gateway.address), flush=True)
+                    if opens:
+                        await asyncio.to_thread(webbrowser.open, _wall(gateway.address))
+                    await gateway.ended()
+            finally:
+                watching.cancel()
 
 
 def _wall(address: str) -> str:

@@ -16,6 +16,7 @@ import typer
 from msgspec.structs import asdict
 
 from gateway.auth import SCOPES, ApiKey, digest_of, new_key, toml_block
+from gateway.cli.options import Config
 from gateway.cli.tables import show
 from gateway.config import GatewaySettings
 from gateway.keychanges import KeyChanges
@@ -25,7 +26,6 @@ from monitor.model.apikeys import Budgets
 from monitor.model.instants import instant
 from monitor.servers import Servers
 
-Config = Annotated[Path | None, typer.Option("--config", "-c", envvar="CALLMON_CONFIG", help="Settings file.")]
 Pbx = Annotated[str, typer.Option(help="Name of the PBX that it is for; needed if there are several.")]
 Budget = Annotated[
     int | None, typer.Option(min=0, max=1_000_000_000, help="Of these a minute, 0: no limit; else as the gateways say.")

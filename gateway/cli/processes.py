@@ -15,12 +15,13 @@ from prometheus_client import CollectorRegistry
 from gateway import own_commands
 from gateway import run as gateway_run
 from gateway.cli.workers import WORKER, as_worker, supervise
-from gateway.config import GatewaySettings
+from gateway.config import GatewaySection, GatewaySettings
 from monitor import exposition, logs, notify
 from monitor import run as monitor_run
 from monitor.config import MonitorSettings
 from monitor.errors import ConfigError
 from monitor.servers import Servers
+from monitor.settings import found_files
 from monitor.simulator import pbx as simulated
 from monitor.simulator.switches import positions
 
@@ -31,8 +32,14 @@ async def monitor(config: Path | None) -> None:
     """Until cancelled. Raises ConfigError."""
     settings = MonitorSettings.load(config)
     logs.configure(settings.log.level, settings.log.format)
-    if settings.monitor.state_dir is None:
-        _log.warning("no state_dir in [monitor]: the audit log and Idempotency-Keys are kept for this run only")
+    with logs.ProgramLog("monitor", **_settings(config)) as log:
+        log.start()
+        if settings.monitor.state_dir is None:
+            _log.warning("no state_dir in [monitor]: the audit log and Idempotency-Keys are kept for this run only")
+        await _monitor(settings)
+
+
+async def _monitor(settings: MonitorSettings) -> None:
     redis = Servers(settings.redis.url, settings.redis.ca_file)
     watching = "watching " + ", ".join(section.name for section in settings.pbx)
     metrics = settings.metrics
@@ -54,8 +61,15 @@ async def gateway(config: Path | None, port: int | None, workers: int = 1) -> No
     section = settings.gateway if port is None else settings.gateway.model_copy(update={"port": port})
     if workers > 1:
         arguments = [*(("--config", str(config)) if config is not None else ()), "--port", str(section.port)]
-        await notify.looked_after(supervise(workers, arguments, section.host, section.port, section.stream.drain))
+        with logs.ProgramLog("gateway", **_settings(config), workers=workers) as log:
+            log.start()
+            await notify.looked_after(supervise(workers, arguments, section.host, section.port, section.stream.drain))
         return
+    with logs.ProgramLog("gateway", **_settings(config), worker=os.environ.get(WORKER)) as log:
+        await _gateway(settings, section, log)
+
+
+async def _gateway(settings: GatewaySettings, section: GatewaySection, log: logs.ProgramLog) -> None:
     redis = Servers(settings.redis.url, settings.redis.ca_file)
     worker = WORKER in os.environ
     metrics_port = settings.metrics.gateway_port
@@ -69,9 +83,11 @@ async def gateway(config: Path | None, port: int | None, workers: int = 1) -> No
                 section,
                 redis.of,
                 shared=worker,
+                bound=lambda address: log.start(address=address),
                 started=_serving,
                 registry=registry,
             )
+            log.reason = "supervisor_gone" if worker else log.reason
             await (as_worker(serving) if worker else notify.looked_after(serving))
     finally:
         await redis.aclose()
@@ -89,6 +105,13 @@ async def _metrics(program: str, host: str, port: int | None) -> AsyncIterator[C
         yield registry
 
 
+def _settings(config: Path | None) -> dict[str, str | None]:
+    """Return which settings file is read, and which one is not although it would have been found."""
+    found = found_files()
+    passed_over = str(found[1]) if len(found) > 1 and config == found[0] else None
+    return {"settings": "none" if config is None else str(config.absolute()), "settings_not_read": passed_over}
+
+
 def _serving(address: str) -> None:
     notify.ready(f"serving {address}")
 
@@ -101,7 +124,9 @@ async def simulate(*, latency: str, switches: list[str], **settings: object) -> 
         chosen = positions(switches)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    await simulated.simulate(replace(made, switches=replace(chosen, latency=_seconds(latency))), print)
+    made = replace(made, switches=replace(chosen, latency=_seconds(latency)))
+    with logs.ProgramLog("simulate") as log:
+        await simulated.simulate(made, print, lambda address: log.start(address=address))
 
 
 def _seconds(text: str) -> float:

@@ -18,6 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from monitor.errors import PbxError, PbxGarbled, PbxUnreachable, TokenRefused
+from monitor.model.version import USER_AGENT
 from monitor.pbx.client import CALL_CONTROL, PbxClient, refusal
 from monitor.pbx.clock import PbxClock
 from monitor.pbx.events import DnChanged, Event, Irrelevant, Removed, Upserted, parse_event
@@ -101,7 +102,7 @@ class Listener:
             return await _Connect(
                 settings.url.replace("http", "ws", 1) + _PATH,
                 additional_headers={"Authorization": f"Bearer {token}"},
-                user_agent_header="callmon",
+                user_agent_header=USER_AGENT,
                 ssl=tls,
                 proxy=None,
                 compression=None,

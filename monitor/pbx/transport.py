@@ -21,6 +21,7 @@ import aiohttp
 from yarl import URL
 
 from monitor.errors import ConfigError, OutcomeUnknown, PbxError, PbxGarbled, PbxRefused, PbxUnreachable
+from monitor.model.version import USER_AGENT
 from monitor.model.wire import Malformed, from_json
 from monitor.pbx import rows
 from monitor.pbx.causes import cause
@@ -190,7 +191,7 @@ class Transport:
         return aiohttp.ClientSession(
             connector=connector,
             timeout=aiohttp.ClientTimeout(total=self._timeout, sock_connect=self._connect_timeout),
-            headers={"Accept": "application/json", "User-Agent": "callmon"},
+            headers={"Accept": "application/json", "User-Agent": USER_AGENT},
             cookie_jar=aiohttp.DummyCookieJar(),
             trace_configs=[trace] if trace is not None else [],
         )

@@ -222,9 +222,15 @@ class SimulatedPbx:
             self._listener.cut(client)
 
 
-async def simulate(settings: SimulatorSettings, say: Callable[[str], None]) -> None:
-    """Run until cancelled; ``say`` is given the lines to print: address, credentials, and whom to trust."""
+async def simulate(
+    settings: SimulatorSettings, say: Callable[[str], None], bound: Callable[[str], None] = lambda _: None
+) -> None:
+    """Run until cancelled; ``say`` is given the lines to print: address, credentials, and whom to trust.
+
+    ``bound`` is told the address.
+    """
     async with SimulatedPbx(settings) as pbx:
+        bound(pbx.url)
         say(f"Simulated 3CX v20 ({pbx.directory.version}) at {pbx.url}")
         say(f"client id:     {pbx.client_id}")
         say(f"client secret: {pbx.client_secret}")

@@ -14,8 +14,8 @@ from tests.deploy.test_image import ROOT
 DEPLOY = ROOT / "deploy"
 README = (DEPLOY / "README.md").read_text(encoding="utf-8")
 BLOCKS = [line.strip() for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
-_OURS = re.compile(r"(?:^(?:sudo )?|(?:monitor|gateway)-1 |callmon-\S+ -- )callmon (.+)")
-OURS = [found[1] for line in BLOCKS if (found := _OURS.search(line))]
+_OURS = re.compile(r"(?:^(?:sudo )?|(?:monitor|gateway)-1 |callmon-\S+ -- )callmon (.+)|--entrypoint callmon \S+ (.+)")
+OURS = [found[1] or found[2] for line in BLOCKS if (found := _OURS.search(line))]
 RECORDING = re.findall(r"^callmon (.+)$", (DEPLOY / "recording.md").read_text(encoding="utf-8"), re.MULTILINE)
 PACKAGED = (DEPLOY / "debian" / "build.sh").read_text(encoding="utf-8")
 
@@ -26,7 +26,7 @@ def test_a_command_is_understood(line: str) -> None:
 
 
 def test_all_commands_were_looked_at() -> None:
-    assert len(OURS) == 9
+    assert len(OURS) == 14
     assert len(RECORDING) == 2
 
 

@@ -15,6 +15,7 @@ from gateway.config import GatewaySettings
 from monitor.config import MonitorSettings
 from monitor.settings import CREDENTIALS
 from tests.deploy.commands import parsed
+from tests.deploy.test_example_settings import DECLARED
 from tests.deploy.units import SYSTEMD, UNITS, settings_of
 
 DEPLOY = SYSTEMD.parent
@@ -134,6 +135,7 @@ def launched(environment: dict[str, str], *arguments: str) -> subprocess.Complet
     return subprocess.run([LAUNCHER, *arguments], capture_output=True, text=True, env=environment, check=False)
 
 
+FILES = [place for place in DECLARED if place.endswith("_file")]
 SHOW = """import os, sys
 given = ("CALLMON_CONFIG", "CALLMON_REDIS__URL", "CALLMON_REDIS__URL_FILE")
 print(sys.argv[1:], [os.environ.get(name) for name in given])"""
@@ -147,6 +149,14 @@ def test_a_setting_is_taken_from_its_file(tmp_path: Path) -> None:
     assert said.stdout == f"{['monitor', '--config', 'a b.toml']} {[None, secret.read_text().strip(), None]}\n"
 
 
+@pytest.mark.parametrize("place", FILES)
+def test_a_setting_that_is_a_file_stays_one(tmp_path: Path, place: str) -> None:
+    name = "CALLMON_" + place.replace("pbx.", "pbx.0.").replace(".", "__").upper()
+    program = f"import os; print(os.environ[{name!r}])"
+    said = launched(home(tmp_path, program) | {name: "/there"}, "monitor")
+    assert (said.stdout, said.stderr) == ("/there\n", "")
+
+
 def test_a_file_that_cannot_be_read_is_said_and_nothing_started(tmp_path: Path) -> None:
     environment = home(tmp_path, SHOW) | {"CALLMON_REDIS__URL_FILE": str(tmp_path / "none")}
     said = launched(environment, "monitor")
@@ -155,18 +165,44 @@ def test_a_file_that_cannot_be_read_is_said_and_nothing_started(tmp_path: Path) 
 
 
 def test_an_administrator_needs_not_name_the_settings(tmp_path: Path) -> None:
+    """The program finds the file by itself, and the launcher Redis' address."""
     environment = home(tmp_path, SHOW)
     (tmp_path / "etc" / "redis").mkdir(parents=True)
     (tmp_path / "etc" / "callmon.toml").touch()
     (tmp_path / "etc" / "redis" / "monitor.url").write_text("redis://here/0\n", encoding="utf-8")
-    config = str(tmp_path / "etc" / "callmon.toml")
-    assert launched(environment, "check").stdout == f"['check'] {[config, 'redis://here/0', None]}\n"
+    assert launched(environment, "check").stdout == f"['check'] {[None, 'redis://here/0', None]}\n"
     (tmp_path / "etc" / "redis" / "gateway.url").write_text("redis://there/0\n", encoding="utf-8")
     asked = ["check", "--gateway"]
-    assert launched(environment, *asked).stdout == f"{asked} {[config, 'redis://there/0', None]}\n"
+    assert launched(environment, *asked).stdout == f"{asked} {[None, 'redis://there/0', None]}\n"
     assert "redis://here/0" in launched(environment, "key", "--gateway").stdout
     told = launched(environment | {"CALLMON_CONFIG": "x", "CALLMON_REDIS__URL": "y"}, "check")
     assert told.stdout == f"['check'] {['x', 'y', None]}\n"
+
+
+@pytest.mark.parametrize("option", [["--config", "{}"], ["-c", "{}"], ["--config={}"]])
+def test_redis_of_the_system_goes_with_the_systems_settings_alone(tmp_path: Path, option: list[str]) -> None:
+    environment = home(tmp_path, SHOW)
+    system, other = tmp_path / "etc" / "callmon.toml", tmp_path / "callmon.toml"
+    (tmp_path / "etc" / "redis").mkdir(parents=True)
+    (tmp_path / "etc" / "redis" / "monitor.url").write_text("redis://here/0\n", encoding="utf-8")
+    for file in (system, other):
+        file.touch()
+        said = launched(environment, "check", *(part.format(file) for part in option)).stdout
+        assert ("redis://here/0" in said) is (file is system)
+        said = launched(environment | {"CALLMON_CONFIG": str(file)}, "check").stdout
+        assert ("redis://here/0" in said) is (file is system)
+
+
+def test_launcher_and_program_look_into_the_same_directory(tmp_path: Path) -> None:
+    """As administrators run it: launcher, program, settings and Redis' address, all of /etc/callmon."""
+    etc = tmp_path / "etc"
+    (etc / "redis").mkdir(parents=True)
+    (etc / "callmon.toml").touch()
+    (etc / "redis" / "gateway.url").write_text("redis://127.0.0.1:1/0\n", encoding="utf-8")
+    program = "from gateway.cli import main\nmain()"
+    said = launched(home(tmp_path, program), "check", "--gateway")
+    read = f"ok    settings: {etc / 'callmon.toml'} is read; from the environment: CALLMON_REDIS__URL"
+    assert said.stdout.splitlines()[0] == read, said.stderr
 
 
 def test_the_launcher_becomes_the_program_so_that_systemd_knows_it(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -94,16 +95,106 @@ def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.
     ("name", "value", "sentence"),
     [
         ("CALLMON_GATWAY__PORT", "1", r"CALLMON_GATWAY__PORT is not a setting; did you mean CALLMON_GATEWAY__…\?"),
-        ("CALLMON_GATEWAY__PROT", "1", r"gateway\.prot is not a setting; did you mean port\?"),
-        ("CALLMON_KEYS", "not json", "The environment: .*JSON"),
+        ("CALLMON_GATEWAY__PROT", "1", r"CALLMON_GATEWAY__PROT is not a setting; did you mean CALLMON_GATEWAY__PORT\?"),
+        ("CALLMON_GATEWAY__STREAM__X", "1", "CALLMON_GATEWAY__STREAM__X is not a setting; known here: connections, "),
+        ("CALLMON_GATEWAY__PORT__X", "1", "is not a setting; CALLMON_GATEWAY__PORT is one, and has no parts"),
+        ("CALLMON_GATEWAY_HOST", "::1", r"CALLMON_GATEWAY_HOST is not a setting; did you mean CALLMON_GATEWAY__HOST\?"),
+        ("CALLMON_GATEWAY__PORT", "70000", "CALLMON_GATEWAY__PORT is '70000': input should be less than or equal to"),
+        ("CALLMON_GATEWAY__PORT", "", "CALLMON_GATEWAY__PORT is empty: input should be a valid integer"),
+        ("CALLMON_REDIS__CA_FILE", "", "CALLMON_REDIS__CA_FILE is empty: give it a value, or leave it out"),
+        ("CALLMON_REDIS__URL", "", "CALLMON_REDIS__URL is empty: string should have at least 1 character"),
+        ("CALLMON_LOG__LEVEL", "loud", "CALLMON_LOG__LEVEL is 'loud': input should be 'debug', 'info'"),
+        ("CALLMON_KEYS", "hush", "CALLMON_KEYS is not JSON .*; a list of sections is given as JSON, such as"),
+        ("CALLMON_GATEWAY__CORS_ORIGINS", "https://a", "_ORIGINS is not JSON .*; a list is given as JSON, such as"),
+        ("CALLMON_GATEWAY__CORS_ORIGINS", "", "CALLMON_GATEWAY__CORS_ORIGINS is empty; a list is given as JSON"),
+        ("CALLMON_GATEWAY__CORS_ORIGINS", '{"a": 1}', "CALLMON_GATEWAY__CORS_ORIGINS: input should be a list"),
+        ("CALLMON_GATEWAY", '{"prot": 1}', r"CALLMON_GATEWAY: gateway\.prot is not a setting; did you mean port\?"),
+        ("CALLMON_GATEWAY", "[1]", "CALLMON_GATEWAY: input should be a section"),
+        ("CALLMON_KEYS", '[{"name": "k", "digest": "hush"}]', r"CALLMON_KEYS: keys\[0\]\.digest: string should match"),
+        ("CALLMON_PBX__MAIN__NAME", "main", "is not a setting; an entry has a number, such as CALLMON_PBX__0"),
+        ("CALLMON_PBX__7__NAME", "main", r"CALLMON_PBX__7__NAME: there is no pbx\[7\]; the next one is 0"),
     ],
 )
-def test_a_mistake_in_the_environment_is_told_as_well(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: str, sentence: str
+def test_a_mistake_in_the_environment_is_blamed_on_its_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, sentence: str
 ) -> None:
+    file = write(tmp_path, "[gateway]\nheartbeat = 2.0\n")
     monkeypatch.setenv(name, value)
-    with pytest.raises(ConfigError, match=sentence):
-        GatewaySettings.load(None)
+    with pytest.raises(ConfigError, match=f"^{name}.*") as caught:
+        GatewaySettings.load(file)
+    said = str(caught.value)
+    assert re.search(sentence, said), said
+    assert str(file) not in said
+    assert "hush" not in said
+
+
+def test_the_file_and_the_environment_each_bear_their_own_mistakes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write(tmp_path, "[gateway]\nport = 70000\nheartbeat = 0\n[redis]\nulr = 'x'\n")
+    monkeypatch.setenv("CALLMON_GATEWAY__PORT", "http")
+    monkeypatch.setenv("CALLMON_GATWAY__PORT", "1")
+    with pytest.raises(ConfigError) as caught:
+        GatewaySettings.load(file)
+    assert [line.split(":")[0] for line in sorted(str(caught.value).splitlines())] == [
+        f"{file}",
+        f"{file}",
+        "CALLMON_GATEWAY__PORT is 'http'",
+        "CALLMON_GATWAY__PORT is not a setting; did you mean CALLMON_GATEWAY__…?",
+    ]
+
+
+def test_settings_that_do_not_go_together_are_blamed_on_all_who_gave_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write(tmp_path, PBX + KEY)
+    monkeypatch.setenv("CALLMON_GATEWAY__PORT", "9000")
+    monkeypatch.setenv("CALLMON_PBX__1", '{"name": "main"}')
+    with pytest.raises(ConfigError) as caught:
+        GatewaySettings.load(file)
+    assert str(caught.value) == f"{file}: keys: the key 'k' names no pbx; known are: main, main"
+    monkeypatch.setenv("CALLMON_KEYS", "[]")
+    with pytest.raises(ConfigError) as caught:
+        GatewaySettings.load(file)
+    assert str(caught.value) == (
+        f"{file} with CALLMON_PBX__1, CALLMON_KEYS: two [[pbx]] entries are named main; names must differ"
+    )
+
+
+def test_every_setting_can_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "CALLMON_PBX": '[{"name": "berlin", "url": "https://pbx:5001", "client_id": "c", "client_secret": "s"}]',
+        "CALLMON_PBX__0__CLIENT_ID": "callmon",
+        "CALLMON_PBX__0__FIGURES__ANSWER_TARGETS": '{"800": 15}',
+        "CALLMON_PBX__1__NAME": "omsk",
+        "CALLMON_PBX__1__URL": "https://omsk.example:5001",
+        "CALLMON_PBX__1__KEY": "the-key-there",
+        "CALLMON_KEYS__0__NAME": "wallboard",
+        "CALLMON_KEYS__0__DIGEST": DIGEST,
+        "CALLMON_KEYS__0__PBX": "omsk",
+        "CALLMON_KEYS__0__LIMITS__QUEUES": '["800"]',
+        "CALLMON_KEYS__0__EXPIRES": "2027-01-01T00:00:00+03:00",
+        "CALLMON_GATEWAY": '{"port": 1, "stream": {"drain": 7}}',
+        "CALLMON_GATEWAY__PORT": "9100",
+        "CALLMON_GATEWAY__CORS_ORIGINS": '["https://wall.example.com"]',
+        "CALLMON_METRICS__MONITOR_PORT": "9765",
+    }.items():
+        monkeypatch.setenv(name, value)
+    gateway = GatewaySettings.load(write(tmp_path, "[gateway]\nport = 9000\nheartbeat = 2.5\n"))
+    assert (gateway.gateway.port, gateway.gateway.heartbeat, gateway.gateway.stream.drain) == (9100, 2.5, 7.0)
+    assert gateway.gateway.cors_origins == ("https://wall.example.com",)
+    [key] = gateway.keys
+    assert (key.pbx, key.api_key().limits) == ("omsk", Limits(None, frozenset({"800"}), None))
+    monitor = MonitorSettings.load(None)
+    assert monitor.metrics.monitor_port == 9765
+    berlin, omsk = monitor.pbx
+    assert (berlin.client_id, berlin.secret(), berlin.figures.answer_targets) == ("callmon", "s", {"800": 15})
+    assert (omsk.webapi, omsk.secret()) == (True, "the-key-there")
+
+
+def test_one_setting_of_the_files_list_can_be_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CALLMON_PBX__1__NAME", "tomsk")
+    assert GatewaySettings.load(write(tmp_path, WHOLE)).pbx_names == ("berlin", "tomsk")
 
 
 def test_what_kubernetes_puts_in_the_environment_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:

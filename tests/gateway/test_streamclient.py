@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from importlib import metadata
 from typing import Any
 
 import pytest
@@ -142,6 +143,20 @@ async def snapshot(connection: ServerConnection, seq: int, state: Any, epoch: st
 async def change(connection: ServerConnection, start: int, seq: int, calls: Any, epoch: str = "1") -> None:
     upsert = {"calls": calls}
     await send(connection, **{"from": start}, type="change", epoch=epoch, seq=seq, upsert=upsert, remove={})
+
+
+async def test_it_tells_the_server_which_version_it_is() -> None:
+    told = asyncio.get_running_loop().create_future()
+
+    async def script(connection: ServerConnection) -> None:
+        assert connection.request is not None
+        told.set_result(connection.request.headers["User-Agent"])
+        await heard(connection)
+        await snapshot(connection, 1, {"calls": {}})
+
+    async with scripted(script) as client:
+        await following(client, lambda _: True)
+    assert await told == f"callmon/{metadata.version('callmon')}"
 
 
 async def test_overlap_does_no_harm_and_what_is_old_is_passed_over() -> None:

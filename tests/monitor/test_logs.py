@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import platform
 import subprocess
 import sys
+from contextlib import nullcontext
+from typing import Any
 
 import pytest
+
+from monitor import logs
+from monitor.errors import ConfigError
+from monitor.model.version import VERSION
 
 _FAILING = """
 import logging
@@ -33,3 +42,54 @@ def test_no_value_of_a_variable_is_logged_with_a_failure(form: str) -> None:
     assert said.count("no answer") == 2
     assert said.count("ask") >= 2, "where it was is told"
     assert "a-key" not in said
+
+
+def program(capsys: pytest.CaptureFixture[str], error: BaseException | None, **facts: object) -> list[dict[str, Any]]:
+    """Run a program that ends so; what it logged."""
+    logs.configure("error", "json")
+    expected = nullcontext() if error is None else pytest.raises(type(error))
+    with expected, logs.ProgramLog("monitor", settings="here", **facts) as log:
+        log.start(address="there")
+        if error is not None:
+            raise error
+    return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+
+def test_the_first_line_says_what_runs_at_any_level(capsys: pytest.CaptureFixture[str]) -> None:
+    first, last = program(capsys, None, worker=None)
+    told = {name: first[name] for name in first if name not in ("timestamp", "logger", "level")}
+    assert told == {
+        "event": "program_start",
+        "program": "monitor",
+        "version": VERSION,
+        "python": platform.python_version(),
+        "settings": "here",
+        "address": "there",
+    }
+    assert (last["event"], last["reason"], last["level"]) == ("program_end", "done", "info")
+    assert last["uptime_s"] >= 0
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "says"),
+    [
+        (asyncio.CancelledError("SIGTERM"), "SIGTERM", None),
+        (asyncio.CancelledError(), "cancelled", None),
+        (ExceptionGroup("several", [ConfigError("No such PBX.")]), "error", "No such PBX."),
+        (RuntimeError("it ended"), "error", "RuntimeError: it ended"),
+    ],
+)
+def test_the_last_line_says_why(
+    capsys: pytest.CaptureFixture[str], error: BaseException, reason: str, says: str | None
+) -> None:
+    _, last = program(capsys, error, worker=3)
+    assert (last["reason"], last.get("error"), last["worker"]) == (reason, says, 3)
+    assert last["level"] == ("error" if says else "info")
+
+
+def test_what_fails_before_it_listens_has_a_first_line_too(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("info", "json")
+    with pytest.raises(ConfigError), logs.ProgramLog("gateway"):
+        raise ConfigError("Cannot listen.")
+    events = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
+    assert events == ["program_start", "program_end"]

@@ -6,7 +6,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -90,7 +90,10 @@ async def test_a_place_that_cannot_be_used_and_a_newer_file_are_said_so(tmp_path
     newer = sqlite3.connect(tmp_path / "newer.db")
     newer.execute("PRAGMA user_version = 99")
     newer.close()
-    with pytest.raises(ConfigError, match="newer callmon"):
+    said = (
+        rf"newer callmon \(schema 99; .* understands up to {module.SCHEMA}\)\. Install that version again, or restore"
+    )
+    with pytest.raises(ConfigError, match=said):
         await Store(tmp_path / "newer.db").open()
     assert _open_below(tmp_path) == []
 
@@ -109,6 +112,28 @@ def _open_below(directory: Path) -> list[Path]:
     """Return the files there that this process holds open."""
     links = [file for file in Path("/proc/self/fd").iterdir() if file.is_symlink()]
     return [link.readlink() for link in links if link.readlink().is_relative_to(directory)]
+
+
+async def test_who_only_reads_leaves_the_schema_of_a_running_monitor(tmp_path: Path) -> None:
+    file = tmp_path / "callmon.db"
+    with closing(sqlite3.connect(file)) as older:
+        older.executescript(f"{module._MIGRATIONS[0]} PRAGMA user_version = 1;")
+    reader = Store(file, migrate=False)
+    await reader.open()
+    assert await reader.audits(1) == []
+    await reader.close()
+    with closing(sqlite3.connect(file)) as older:
+        assert older.execute("PRAGMA user_version").fetchone() == (1,)
+
+
+async def test_a_store_that_is_just_being_restored_is_not_opened(tmp_path: Path) -> None:
+    lock = module.locked(tmp_path, alone=True)
+    with pytest.raises(ConfigError, match=r"callmon\.db is just being restored; start again"):
+        await Store(tmp_path / "callmon.db").open()
+    os.close(lock)
+    async with opened(tmp_path / "callmon.db") as store, opened(tmp_path / "callmon.db") as reader:
+        await store.audit(entry("command"))
+        assert len(await reader.audits(1)) == 1
 
 
 def test_secrets_do_not_stand_in_the_audit_log() -> None:

@@ -30,21 +30,21 @@ class Ended:
     err: str
 
 
-async def callmon(*arguments: str, **environment: str) -> Ended:
+async def callmon(*arguments: str, cwd: Path = ROOT, **environment: str) -> Ended:
     """Run a command to its end. Whatever it says, it is no trace of a fault."""
-    process = await _started(*arguments, **environment)
+    process = await _started(*arguments, cwd=cwd, **environment)
     async with asyncio.timeout(WITHIN):
         out, err = await process.communicate()
     assert b"Traceback" not in out + err, (out + err).decode()
     return Ended(process.returncode or 0, out.decode(), err.decode())
 
 
-async def _started(*arguments: str, **environment: str) -> asyncio.subprocess.Process:
+async def _started(*arguments: str, cwd: Path, **environment: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "gateway", *arguments),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        cwd=ROOT,
+        cwd=cwd,
         env=_PLAIN | {"COLUMNS": "200"} | environment,
         limit=LONGEST_LINE,
     )
@@ -55,7 +55,7 @@ async def running(
     *arguments: str, until: str, **environment: str
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
     """Start a command that goes on; what it has printed up to a line with ``until``. Ctrl-C ends it."""
-    process = await _started(*arguments, **environment)
+    process = await _started(*arguments, cwd=ROOT, **environment)
     assert process.stdout is not None
     printed = ""
     try:

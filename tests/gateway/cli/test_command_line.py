@@ -171,6 +171,31 @@ async def test_a_key_is_made_used_listed_and_revoked(site: Site) -> None:
 
 
 @pytest.mark.asyncio(loop_scope="module")
+async def test_the_store_is_backed_up_while_the_monitor_runs_and_restored_only_after(
+    site: Site, tmp_path: Path
+) -> None:
+    config = ("--config", str(site.settings))
+    file = tmp_path / "backup.db"
+    made = await callmon("backup", str(file), *config)
+    assert (made.code, made.err) == (0, "")
+    assert re.fullmatch(
+        rf"{file} is written and checked\. API keys: \d+, entries of the audit log: \d+, .*\n", made.out
+    )
+    again = await callmon("backup", str(file), *config)
+    assert (again.code, again.err) == (
+        1,
+        f"callmon: {file} exists already and is not overwritten: name another file.\n",
+    )
+    refused = await callmon("restore", str(file), *config)
+    assert refused.code == 1
+    assert re.search(r"callmon\.db is in use, .*: stop that first", refused.err)
+    elsewhere = tmp_path / "elsewhere.toml"
+    elsewhere.write_text(f'[monitor]\nstate_dir = "{tmp_path}"\n', encoding="utf-8")
+    restored = await callmon("restore", str(file), "--config", str(elsewhere))
+    assert restored.out.startswith(f"{tmp_path / 'callmon.db'} is restored and checked."), restored.err
+
+
+@pytest.mark.asyncio(loop_scope="module")
 async def test_tail_and_snapshot_show_what_goes_on(site: Site) -> None:
     config = ("--config", str(site.settings))
     raw = _found(r"once: (\S+)", (await callmon("key", "new", "--name", "viewer", *config)).out)

@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from importlib import metadata
 
 import pytest
 
@@ -51,6 +52,12 @@ async def served(reply: Reply, seconds: float = 5.0) -> AsyncIterator[tuple[Serv
     finally:
         await transport.close()
         listening.close()
+
+
+async def test_the_pbx_is_told_which_version_asks() -> None:
+    async with served(well) as (server, transport):
+        await transport.read("GET", "/")
+    assert f"\r\nUser-Agent: callmon/{metadata.version('callmon')}\r\n".encode() in server.requests[0]
 
 
 async def cut(writer: asyncio.StreamWriter) -> None:

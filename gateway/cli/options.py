@@ -1,0 +1,28 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from monitor import settings
+
+
+def _found(chosen: Path | None) -> Path | None:
+    """Return the settings file that was chosen, else the first one that is found."""
+    return chosen if chosen is not None else next(iter(settings.found_files()), None)
+
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        envvar="CALLMON_CONFIG",
+        callback=_found,
+        show_default=False,
+        help="Settings file. Not given: /etc/callmon/callmon.toml, else ./callmon.toml.",
+    ),
+]
