@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +14,15 @@ from prometheus_client import CollectorRegistry
 
 from gateway import own_commands
 from gateway import run as gateway_run
-from gateway.cli.workers import WORKER, as_worker, supervise
+from gateway.cli.reload import GatewayReload, MonitorReload, nothing_to_reload, on_sighup
+from gateway.cli.workers import WORKER, Workers, as_worker
 from gateway.config import GatewaySettings
+from gateway.run import Gateway
 from monitor import exposition, logs, notify
 from monitor import run as monitor_run
 from monitor.config import MonitorSettings
 from monitor.errors import ConfigError
+from monitor.run import Watched
 from monitor.servers import Servers
 from monitor.simulator import pbx as simulated
 from monitor.simulator.switches import positions
@@ -31,14 +34,20 @@ async def monitor(config: Path | None) -> None:
     """Until cancelled. Raises ConfigError."""
     settings = MonitorSettings.load(config)
     logs.configure(settings.log.level, settings.log.format)
+    reload = MonitorReload(settings, lambda: MonitorSettings.load(config))
+    on_sighup(reload)
     if settings.monitor.state_dir is None:
         _log.warning("no state_dir in [monitor]: the audit log and Idempotency-Keys are kept for this run only")
     redis = Servers(settings.redis.url, settings.redis.ca_file)
-    watching = "watching " + ", ".join(section.name for section in settings.pbx)
     metrics = settings.metrics
+
+    def started(watched: Sequence[Watched]) -> None:
+        reload.watches(watched)
+        notify.ready("watching " + ", ".join(one.service.pbx for one in watched))
+
     try:
         async with _metrics("monitor", metrics.host, metrics.monitor_port) as registry:
-            work = monitor_run.run(settings, redis.of, lambda: notify.ready(watching), registry)
+            work = monitor_run.run(settings, redis.of, started, registry)
             await notify.looked_after(work)
     finally:
         await redis.aclose()
@@ -47,20 +56,35 @@ async def monitor(config: Path | None) -> None:
 async def gateway(config: Path | None, port: int | None, workers: int = 1) -> None:
     """Until cancelled. ``workers``: processes that share the port. Raises ConfigError."""
     own_commands.load()  # before the keys are read: none may equal a command
-    settings = GatewaySettings.load(config)
+    settings = _gateway_settings(config, port)
     logs.configure(settings.log.level, settings.log.format)
     if not settings.pbx_names:
         raise ConfigError("There is no [[pbx]] section: nothing to serve.")
-    section = settings.gateway if port is None else settings.gateway.model_copy(update={"port": port})
+    worker = WORKER in os.environ
+    reload = GatewayReload(settings, lambda: _gateway_settings(config, port), quiet=worker)
+    section = settings.gateway
     if workers > 1:
         arguments = [*(("--config", str(config)) if config is not None else ()), "--port", str(section.port)]
-        await notify.looked_after(supervise(workers, arguments, section.host, section.port, section.stream.drain))
+        reload.begin()
+        held = Workers(workers, arguments, section.host, section.port, section.stream.drain)
+
+        def all_reload() -> None:
+            if reload():
+                held.reload()
+
+        on_sighup(all_reload)
+        await notify.looked_after(held.run())
         return
+    on_sighup(reload)
     redis = Servers(settings.redis.url, settings.redis.ca_file)
-    worker = WORKER in os.environ
     metrics_port = settings.metrics.gateway_port
     if metrics_port is not None:
         metrics_port += int(os.environ.get(WORKER, "0"))
+
+    def started(server: Gateway) -> None:
+        reload.serves(server)
+        notify.ready(f"serving {server.address}")
+
     try:
         async with _metrics("gateway", settings.metrics.host, metrics_port) as registry:
             serving = gateway_run.run(
@@ -69,12 +93,20 @@ async def gateway(config: Path | None, port: int | None, workers: int = 1) -> No
                 section,
                 redis.of,
                 shared=worker,
-                started=_serving,
+                started=started,
                 registry=registry,
             )
-            await (as_worker(serving) if worker else notify.looked_after(serving))
+            await (as_worker(serving, reload) if worker else notify.looked_after(serving))
     finally:
         await redis.aclose()
+
+
+def _gateway_settings(config: Path | None, port: int | None) -> GatewaySettings:
+    """Read the settings. ``port``: in place of theirs. Raises ConfigError."""
+    settings = GatewaySettings.load(config)
+    if port is None:
+        return settings
+    return settings.model_copy(update={"gateway": settings.gateway.model_copy(update={"port": port})})
 
 
 @asynccontextmanager
@@ -89,13 +121,10 @@ async def _metrics(program: str, host: str, port: int | None) -> AsyncIterator[C
         yield registry
 
 
-def _serving(address: str) -> None:
-    notify.ready(f"serving {address}")
-
-
 async def simulate(*, latency: str, switches: list[str], **settings: object) -> None:
     """Until cancelled; prints what a client needs to know. Raises ConfigError."""
     logs.configure("warning", "human")
+    on_sighup(nothing_to_reload)
     made = simulated.SimulatorSettings(**settings)  # type: ignore[arg-type]  # the command's options bear its names
     try:
         chosen = positions(switches)

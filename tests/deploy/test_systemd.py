@@ -69,6 +69,13 @@ def test_readiness_and_watchdog_are_asked_for_and_secrets_loaded(unit: Path) -> 
     assert "u callmon " in (SYSTEMD / "callmon.sysusers").read_text()
 
 
+@both
+def test_a_reload_is_the_signal_by_which_settings_are_read_again(unit: Path) -> None:
+    (line,) = settings_of(unit)["ExecReload"]
+    assert line == "/bin/kill -HUP $MAINPID"
+    assert "procps" in (DEPLOY / "debian" / "control").read_text(encoding="utf-8"), "it has /bin/kill"
+
+
 def test_the_gateway_has_time_to_drain() -> None:
     settings = settings_of(UNITS["gateway"])
     drain = GatewaySettings.load(DEPLOY / "callmon.example.toml").gateway.stream.drain
