@@ -185,7 +185,7 @@ class MonitorReload(Reload[MonitorSettings]):
 
     def _apply(self, merged: MonitorSettings) -> None:
         for secret, text in self._renewed:
-            secret.text = text
+            secret.exchange(text)
 
 
 def _tell(names: Sequence[str], changeable: Collection[str]) -> None:

@@ -56,10 +56,14 @@ class Program:
         return self.said[before:]
 
 
+def write(file: Path, text: str) -> Path:
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
 @asynccontextmanager
 async def program(settings: Path, text: str, *arguments: str) -> AsyncIterator[Program]:
-    settings.write_text(text, encoding="utf-8")
-    log = settings.with_suffix(".log")
+    log = write(settings, text).with_suffix(".log")
     with log.open("wb") as out:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "gateway", *arguments, "--config", str(settings)), cwd=ROOT, stderr=out
@@ -92,7 +96,7 @@ async def answers(address: str, key: str) -> int:
 
 async def becomes(address: str, key: str, status: int) -> None:
     async with asyncio.timeout(WITHIN):
-        while await answers(address, key) != status:
+        while await answers(address, key) != status:  # noqa: ASYNC110 - another process's state
             await asyncio.sleep(0.02)
 
 
@@ -104,10 +108,14 @@ async def snapshot_of(stream: ClientConnection) -> None:
 
 async def closed_with(stream: ClientConnection) -> int | None:
     with pytest.raises(ConnectionClosed) as closed:
-        async with asyncio.timeout(WITHIN):
-            while True:
-                await stream.recv()
+        await _to_the_end(stream)
     return None if closed.value.rcvd is None else closed.value.rcvd.code
+
+
+async def _to_the_end(stream: ClientConnection) -> None:
+    async with asyncio.timeout(WITHIN):
+        while True:
+            await stream.recv()
 
 
 async def test_a_gateway_takes_over_what_it_can_and_names_the_rest(tmp_path: Path) -> None:
@@ -190,7 +198,7 @@ def monitor_settings(redis: str, pbx: SimulatedPbx, secret: Path, level: str = "
     return (
         f'[redis]\nurl = "{redis}"\n[log]\nlevel = "{level}"\n[monitor]\nname = "watcher"\nlease = 2.0\n'
         f'[[pbx]]\nname = "{PBX}"\nurl = "{pbx.url}"\nclient_id = "{pbx.client_id}"\n'
-        f'client_secret_file = "{secret}"\n'
+        f'client_secret_file = "{secret}"\nwatchdog_interval = 0.5\npoll_interval = 0.3\npoll_idle = 0.3\n'
     )
 
 
