@@ -19,6 +19,8 @@ if [ "${1-}" = check ]; then
         if [ "$option" = --gateway ]; then redis=${redis%/*}/gateway.url; fi
     done
 fi
+# callmon status is content with the gateway's, where the monitor's is not.
+if [ "${1-}" = status ] && [ ! -r "$redis" ]; then redis=${redis%/*}/gateway.url; fi
 if [ -z "${CALLMON_CONFIG:-}" ] && [ -r "$config" ]; then export CALLMON_CONFIG="$config"; fi
 if [ -z "${CALLMON_REDIS__URL:-}" ] && [ -r "$redis" ]; then
     CALLMON_REDIS__URL=$(cat -- "$redis")

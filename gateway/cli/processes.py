@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from gateway import own_commands
 from gateway import run as gateway_run
+from gateway.cli.heartbeat import heartbeat
 from gateway.cli.reload import GatewayReload, MonitorReload, nothing_to_reload, on_sighup
 from gateway.cli.workers import WORKER, Workers, as_worker
 from gateway.config import GatewaySettings
@@ -22,6 +23,7 @@ from monitor import exposition, logs, notify
 from monitor import run as monitor_run
 from monitor.config import MonitorSettings
 from monitor.errors import ConfigError
+from monitor.model.keys import SITE
 from monitor.run import Watched
 from monitor.servers import Servers
 from monitor.simulator import pbx as simulated
@@ -43,10 +45,14 @@ async def monitor(config: Path | None) -> None:
 
     def started(watched: Sequence[Watched]) -> None:
         reload.watches(watched)
+        told.of_monitor(watched)
         notify.ready("watching " + ", ".join(one.service.pbx for one in watched))
 
     try:
-        async with _metrics("monitor", metrics.host, metrics.monitor_port) as registry:
+        async with (
+            _metrics("monitor", metrics.host, metrics.monitor_port) as registry,
+            heartbeat(redis.of(SITE), "monitor", settings.monitor.name) as told,
+        ):
             work = monitor_run.run(settings, redis.of, started, registry)
             await notify.looked_after(work)
     finally:
@@ -83,10 +89,14 @@ async def gateway(config: Path | None, port: int | None, workers: int = 1) -> No
 
     def started(server: Gateway) -> None:
         reload.serves(server)
+        told.of_gateway(server, int(os.environ[WORKER]) if worker else None)
         notify.ready(f"serving {server.address}")
 
     try:
-        async with _metrics("gateway", settings.metrics.host, metrics_port) as registry:
+        async with (
+            _metrics("gateway", settings.metrics.host, metrics_port) as registry,
+            heartbeat(redis.of(SITE), "gateway") as told,
+        ):
             serving = gateway_run.run(
                 settings.pbx_names,
                 settings.key_table(),

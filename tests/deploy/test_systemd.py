@@ -161,6 +161,16 @@ def test_a_file_that_cannot_be_read_is_said_and_nothing_started(tmp_path: Path) 
     assert "No such file" in said.stderr
 
 
+def test_status_is_content_with_the_gateways_address(tmp_path: Path) -> None:
+    environment = home(tmp_path, SHOW)
+    (tmp_path / "etc" / "redis").mkdir(parents=True)
+    (tmp_path / "etc" / "redis" / "gateway.url").write_text("redis://there/0\n", encoding="utf-8")
+    assert "redis://there/0" in launched(environment, "status", "--json").stdout
+    assert "redis://there/0" not in launched(environment, "key", "list").stdout
+    (tmp_path / "etc" / "redis" / "monitor.url").write_text("redis://here/0\n", encoding="utf-8")
+    assert "redis://here/0" in launched(environment, "status", "--json").stdout
+
+
 def test_an_administrator_needs_not_name_the_settings(tmp_path: Path) -> None:
     environment = home(tmp_path, SHOW)
     (tmp_path / "etc" / "redis").mkdir(parents=True)
