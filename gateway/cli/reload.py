@@ -47,7 +47,7 @@ def on_sighup(answer: Callable[[], object]) -> None:
 
     def told() -> None:
         if had_terminal and not os.isatty(0) and task is not None:
-            task.cancel()
+            task.cancel("SIGHUP")
         else:
             answer()
 

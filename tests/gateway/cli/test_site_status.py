@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -22,6 +22,7 @@ from gateway.auth import digest_of
 from gateway.cli import heartbeat, site_status
 from gateway.cli.condition import Condition, Server
 from gateway.cli.status_words import words
+from monitor.bus import text
 from monitor.model.instants import from_unix
 from monitor.model.keys import PROCESSES, SITE, Keys, process_key
 from monitor.model.processes import Part, Process
@@ -80,12 +81,22 @@ class Site:
         finally:
             await servers.aclose()
 
-    async def becomes(self, code: int) -> Condition:
-        """Look until it is so."""
+    async def becomes(self, true: Callable[[Condition], bool]) -> Condition:
+        """Look, now and then, until it is true of what is found."""
         async with asyncio.timeout(WITHIN):
-            while (found := await self.look()).code != code:  # noqa: ASYNC110 - other processes' state
-                await asyncio.sleep(0.1)
+            while not true(found := await self.look()):  # noqa: ASYNC110 - other processes' state
+                await asyncio.sleep(0.2)
         return found
+
+
+def complete(found: Condition) -> bool:
+    """Whether all four have told of themselves, and all is live."""
+    return found.code == 0 and len(found.pbxs[0].standbys) == 1 and len(found.gateways or ()) == 2
+
+
+def leads(found: Condition, name: str) -> bool:
+    leader = found.pbxs[0].leader
+    return leader is not None and leader.name == name
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -98,33 +109,21 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
         made = Site(pbx, bus, folder)
         try:
             await made.start("first", "monitor")
-            await until_async(lambda: _leads(made, "first"))
-            await made.start("second", "monitor")
             for name, port in zip(("left", "right"), made.ports, strict=True):
                 await made.start(name, "gateway", "--port", str(port))
+            await made.becomes(lambda found: leads(found, "first"))
+            await made.start("second", "monitor")
             yield made
         finally:
             for name in [*made.running]:
                 await made.end(name, signal.SIGKILL)
 
 
-async def _leads(site: Site, name: str) -> bool:
-    (pbx,) = (await site.look()).pbxs
-    return pbx.leader is not None and pbx.leader.name == name
-
-
-async def _complete(site: Site) -> bool:
-    """Whether all four have told of themselves."""
-    found = await site.look()
-    (pbx,) = found.pbxs
-    return found.code == 0 and len(pbx.standbys) == 1 and len(found.gateways or ()) == 2
-
-
 @pytest.mark.asyncio(loop_scope="module")
 async def test_all_is_live_and_everybody_is_named(site: Site) -> None:
     async with subscriber(f"http://127.0.0.1:{site.ports[0]}") as held:
         await until(lambda: held.connected)
-        await until_async(lambda: _complete(site))
+        await site.becomes(complete)
         said = await site.asked("monitor")
         assert (said.code, said.err) == (0, ""), said.out
         for line in (
@@ -142,10 +141,7 @@ async def test_all_is_live_and_everybody_is_named(site: Site) -> None:
         for secret in (*PASSWORDS.values(), site.pbx.client_secret):
             assert secret not in said.out
 
-        async def counted() -> bool:
-            return sum(gateway.subscribers for gateway in (await site.look()).gateways or ()) == 1
-
-        await until_async(counted)
+        await site.becomes(lambda found: sum(one.subscribers for one in found.gateways or ()) == 1)
         told: dict[str, Any] = json.loads((await site.asked("monitor", "--json")).out)
         assert told["exitStatus"] == 0
         assert told["pbxs"][0]["leader"]["name"] == "first"
@@ -160,7 +156,7 @@ async def test_all_is_live_and_everybody_is_named(site: Site) -> None:
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_what_a_gateways_user_may_not_read_is_named_and_the_rest_is_told(site: Site) -> None:
-    await until_async(lambda: _complete(site))
+    await site.becomes(complete)
     said = await site.asked("gateway")
     assert said.code == 0, said.out
     assert "version and memory: not allowed for this user" in said.out
@@ -179,29 +175,32 @@ async def test_who_may_read_nothing_is_told_that_nothing_can_be_told(site: Site)
     assert "It cannot be told" in said
 
 
+async def members(site: Site) -> list[str]:
+    return [str(text(member)) for member in await site.bus.of("monitor").smembers(PROCESSES)]
+
+
 @pytest.mark.asyncio(loop_scope="module")
 async def test_one_thing_after_the_other_breaks(site: Site) -> None:
-    await until_async(lambda: _complete(site))
+    await site.becomes(complete)
     # a gateway that was killed: silent for a while, then forgotten; the other one's list is tidy
     left = site.running["left"].pid
     await site.end("left", signal.SIGKILL)
-    members = await site.bus.of("monitor").smembers(PROCESSES)
-    (dead,) = [member.decode() for member in members if f"/{left}/" in member.decode()]
+    dead = next(member for member in await members(site) if f"/{left}/" in member)
     await site.bus.ask("looking", "PEXPIRE", process_key(dead), "40000")
-    found = await site.becomes(1)
+    found = await site.becomes(lambda found: found.code == 1)
     (trouble,) = found.troubles
     assert f"(process {left}): it has told nothing of itself for 2" in trouble
     await site.bus.ask("looking", "DEL", process_key(dead))
 
     async def tidy() -> bool:
-        return dead.encode() not in await site.bus.of("monitor").smembers(PROCESSES)
+        return dead not in await members(site)
 
     await until_async(tidy)
-    await site.becomes(0)
+    await site.becomes(lambda found: found.code == 0)
     # the PBX
     site.pbx.directory.secrets[site.pbx.client_id] = "another"
     site.pbx.faults.revoke_tokens()
-    (trouble,) = (await site.becomes(1)).troubles
+    (trouble,) = (await site.becomes(lambda found: found.code == 1)).troubles
     assert trouble.startswith(f"{PBX}: the PBX is ")
     assert "does not accept the API client" in trouble
     site.pbx.directory.secrets[site.pbx.client_id] = site.pbx.client_secret
@@ -214,11 +213,7 @@ async def test_one_thing_after_the_other_breaks(site: Site) -> None:
     assert (await site.look()).pbxs[0].standbys == ()
     await site.end("first", signal.SIGKILL)
 
-    async def nobody() -> bool:
-        return (await site.look()).pbxs[0].leader is None
-
-    await until_async(nobody)
-    found = await site.look()
+    found = await site.becomes(lambda found: found.pbxs[0].leader is None)
     assert found.code == 1
     said = "\n".join(words(found, time.time()))
     assert f"{PBX}: no monitor leads" in said
