@@ -48,6 +48,11 @@ class Seen(Struct, frozen=True, rename="camel"):
         """Whether it has told nothing of itself for long."""
         return self.silent_for_s > PROCESS_SILENCE_S
 
+    @property
+    def silence(self) -> str:
+        """For how long it has been silent, in words."""
+        return f"has told nothing of itself for {self.silent_for_s:.0f} s; did it die?"
+
 
 class Pbx(Struct, frozen=True, rename="camel"):
     """One PBX, as the monitor that leads has left it on Redis."""
@@ -91,6 +96,9 @@ class Pbx(Struct, frozen=True, rename="camel"):
             yield f"{self.name}: nothing is heard from a monitor since {self.heartbeat}; what is shown is of before."
         if self.book_position is None:
             yield f"{self.name}: no address book has been read yet."
+        for one in self.standbys:
+            if one.silent:
+                yield f"{self.name}: the standby {one.name} {one.silence}"
         if self.connection != "connected" and "state" not in self.not_allowed:
             why = f": {self.reason}" if self.reason else "."
             yield f"{self.name}: the PBX is {self.connection or 'not connected'} since {self.connection_since}{why}"
@@ -109,7 +117,7 @@ class Gateway(Struct, frozen=True, rename="camel"):
     def troubles(self) -> Iterator[str]:
         """What is wrong, in sentences."""
         if self.seen.silent:
-            yield f"gateway {self.title}: it has told nothing of itself for {self.seen.silent_for_s:.0f} s; did it die?"
+            yield f"gateway {self.title}: it {self.seen.silence}"
             return
         for name, part in self.pbxs.items():
             if part.position is None or part.book_position is None:

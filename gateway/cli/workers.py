@@ -100,7 +100,7 @@ async def _follow(parent: asyncio.StreamReader, reload: Callable[[], object]) ->
     """Do as the parent says, until it is gone."""
     while line := await parent.readline():
         if line == _RELOAD:
-            reload()
+            asyncio.get_running_loop().call_soon(reload)  # as a signal's handler: what fails there ends nobody
 
 
 async def _keep(number: int, arguments: Sequence[str], drain: float, running: set[asyncio.subprocess.Process]) -> None:

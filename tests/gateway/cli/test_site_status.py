@@ -8,8 +8,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -17,12 +17,13 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from structlog.testing import capture_logs
 
 from gateway.auth import digest_of
 from gateway.cli import heartbeat, site_status
 from gateway.cli.condition import Condition, Server
 from gateway.cli.status_words import words
-from monitor.bus import text
+from monitor.bus import connect, text
 from monitor.model.instants import from_unix
 from monitor.model.keys import PROCESSES, SITE, Keys, process_key
 from monitor.model.processes import Part, Process
@@ -175,6 +176,15 @@ async def test_who_may_read_nothing_is_told_that_nothing_can_be_told(site: Site)
     assert "It cannot be told" in said
 
 
+@contextmanager
+def stopped(process: asyncio.subprocess.Process) -> Iterator[None]:
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
+
+
 async def members(site: Site) -> list[str]:
     return [str(text(member)) for member in await site.bus.of("monitor").smembers(PROCESSES)]
 
@@ -209,6 +219,10 @@ async def test_one_thing_after_the_other_breaks(site: Site) -> None:
     assert (await site.look()).gateways == ()
     assert "No gateway runs; see callmon-gateway on its hosts." in (await site.look()).troubles
     # the monitors: the standby, then the one that leads
+    second = next(member for member in await members(site) if member.startswith("monitor/second/"))
+    with stopped(site.running["second"]):
+        await site.bus.ask("looking", "PEXPIRE", process_key(second), "30000")
+        assert any("the standby second has told nothing of itself" in line for line in (await site.look()).troubles)
     await site.end("second", signal.SIGTERM)
     assert (await site.look()).pbxs[0].standbys == ()
     await site.end("first", signal.SIGKILL)
@@ -320,3 +334,26 @@ async def test_who_lives_takes_the_dead_from_the_list_and_himself_at_his_end(bus
 
 async def _listed(bus: Bus, count: int) -> bool:
     return await bus.client().scard(PROCESSES) == count
+
+
+async def test_without_the_right_it_is_said_once_and_tried_on(valkey: RealBus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeat, "EVERY", 0.01)
+    admin = valkey.client()
+    await admin.execute_command("ACL", "SETUSER", "older", "on", ">older", "-@all", "+ping", "+multi", "+exec")  # type: ignore[no-untyped-call]  # as redis-py has it
+    redis = connect(valkey.url.replace("//", "//older:older@"))
+
+    async def refused() -> bool:
+        return int((await admin.info("errorstats")).get("errorstat_NOPERM", {}).get("count", 0)) > 10
+
+    with capture_logs() as logged:
+        async with heartbeat.heartbeat(redis, "monitor", "one") as one:
+            one.of_monitor([])
+            await until_async(refused)
+            await admin.execute_command("ACL", "SETUSER", "older", "allkeys", "+@all")  # type: ignore[no-untyped-call]  # likewise
+            await until_async(lambda: _listed(valkey, 1))
+            valkey.kill()
+            await valkey.start()
+            await admin.execute_command("ACL", "SETUSER", "older", "on", ">older", "allkeys", "+@all")  # type: ignore[no-untyped-call]  # likewise
+            await until_async(lambda: _listed(valkey, 1))
+    assert [line["event"] for line in logged] == ["status_not_told"]
+    await redis.aclose()
