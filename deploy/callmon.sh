@@ -26,6 +26,8 @@ for option; do
     if [ "${1-}" = check ] && [ "$option" = --gateway ]; then redis=${redis%/*}/gateway.url; fi
     before=$option
 done
+# callmon status is content with the gateway's, where the monitor's is not.
+if [ "${1-}" = status ] && [ ! -r "$redis" ]; then redis=${redis%/*}/gateway.url; fi
 if [ "$(readlink -f -- "$config")" != "$(readlink -f -- "$system")" ]; then redis=; fi
 if [ -z "${CALLMON_REDIS__URL:-}" ] && [ -r "$redis" ]; then
     CALLMON_REDIS__URL=$(cat -- "$redis")

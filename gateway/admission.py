@@ -78,6 +78,11 @@ class Admission:
         self._per_key: Counter[str] = Counter()
         self._allowances: dict[str, Allowance] = {}
 
+    def limit(self, settings: LiveSettings) -> None:
+        """From now on these are the limits. Who is in stays in; what a key may say is counted anew for who comes."""
+        self._settings = settings
+        self._allowances.clear()
+
     async def admit(self, connection: HTTPConnection) -> tuple[ApiKey, PbxView]:
         """Count it in, or raise Denial. Who is let in must be let :meth:`out` again."""
         self._refuse_while_draining()

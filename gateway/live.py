@@ -159,6 +159,12 @@ class Live:
             if session.guest.key_name == key_name and pbx in (None, session.pbx):
                 session.end(4001, "key revoked")
 
+    def limit(self, settings: LiveSettings) -> None:
+        """From now on these are the limits, for who comes; those who are there keep their own."""
+        if settings != self._settings:
+            self._settings = settings
+            self._admission.limit(settings)
+
     async def drain(self, within: float, retry_in: tuple[float, float] = (1.0, 10.0)) -> None:
         """Take nobody new, and send all away, spread over ``within`` seconds. Returns when all are gone.
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -15,13 +15,13 @@ from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from gateway.app import create_app, kept_running
-from gateway.auth import KeyTable
+from gateway.auth import ApiKey, KeyTable
 from gateway.config import GatewaySection
 from gateway.keyfeed import KeyFeed
 from gateway.live import Live
 from gateway.measures import RequestMeasures
 from gateway.metrics.collector import GatewayCollector
-from gateway.pbxview import open_view
+from gateway.pbxview import PbxView, open_view
 from gateway.repeats import AnswerProtocol, Repeats
 from gateway.spending import Spending
 from gateway.tickets import Tickets
@@ -37,17 +37,17 @@ async def run(
     *,
     shared: bool = False,
     bound: Callable[[str], None] = lambda _: None,
-    started: Callable[[str], None] = lambda _: None,
+    started: Callable[[Gateway], None] = lambda _: None,
     registry: CollectorRegistry | None = None,
 ) -> None:
     """Serve the PBXs of these names until cancelled. Raises ConfigError if the address cannot be listened on.
 
     ``redis_of``: gives the client for a PBX's keys. ``shared``: other processes of ours listen on the same port.
-    ``bound``: is told the address before anything else happens. ``started``: told the address when requests are
-    answered there. ``registry``: is given what is measured.
+    ``bound``: is told the address before anything else happens. ``started``: told when requests are answered.
+    ``registry``: is given what is measured.
     """
     async with serving(names, keys, settings, redis_of, shared=shared, bound=bound, registry=registry) as server:
-        started(server.address)
+        started(server)
         await server.ended()
 
 
@@ -61,7 +61,7 @@ async def serving(
     shared: bool = False,
     bound: Callable[[str], None] = lambda _: None,
     registry: CollectorRegistry | None = None,
-) -> AsyncIterator[Server]:
+) -> AsyncIterator[Gateway]:
     """Serve while the context is entered.
 
     On the way out subscribers are sent away first, spread over the settings' ``drain`` seconds; then the server stops.
@@ -99,7 +99,7 @@ async def serving(
         timeout_graceful_shutdown=5,
         **uvicorn_options(),
     )
-    server = Server(config, _bind(settings.host, settings.port, shared=shared))
+    server = Gateway(config, _bind(settings.host, settings.port, shared=shared), pbxs, keys, spending, live)
     bound(server.address)
     feeds = [KeyFeed(clients[name], name, keys, partial(live.revoke, pbx=name)) for name in pbxs]
     following = [
@@ -154,6 +154,30 @@ class Server:
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
         self._bound.close()
+
+
+class Gateway(Server):
+    """The server with what stands behind it: it may be looked at, and some of its settings changed as it goes on."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        bound: socket.socket,
+        pbxs: Mapping[str, PbxView],
+        keys: KeyTable,
+        spending: Spending,
+        live: Live,
+    ) -> None:
+        super().__init__(config, bound)
+        self.pbxs, self.live = pbxs, live
+        self._keys, self._spending = keys, spending
+
+    def change(self, keys: Iterable[ApiKey], settings: GatewaySection) -> None:
+        """Take over keys, budgets and the stream's limits. The streams of keys that no longer hold are ended."""
+        self._spending.limit(settings.budgets.budgets())
+        self.live.limit(settings.stream.settings())
+        for key in self._keys.replace(keys):
+            self.live.revoke(key.name, key.pbx)
 
 
 class _Uvicorn(uvicorn.Server):

@@ -65,6 +65,10 @@ class Spending:
         self.refused: Counter[Kind] = Counter()
         """Requests that were refused, by their kind."""
 
+    def limit(self, budgets: Budgets) -> None:
+        """From now on these are the budgets of a key without budgets of its own. What was spent stays spent."""
+        self._budgets = budgets
+
     async def spend(self, key: ApiKey, command: Command | None) -> Left | None:
         """Count one request; what is left then, None without a limit. ``command`` None: the bare address.
 

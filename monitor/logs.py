@@ -30,8 +30,12 @@ _TRACEBACKS = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(sh
 """As everywhere here, without the values of variables: keys, tokens and passwords are among them."""
 
 
+class _Leveled(structlog.make_filtering_bound_logger(logging.DEBUG)):  # type: ignore[misc]  # a class made at run time
+    """What every logger is made of. Its methods are exchanged with the level, for loggers that exist already too."""
+
+
 def configure(level: Literal["debug", "info", "warning", "error"], form: Literal["human", "json"]) -> None:
-    """Send all log lines to standard error, for people or as one JSON object a line. To be called once."""
+    """Send all log lines to standard error, for people or as one JSON object a line. May be called again."""
     render: list[structlog.typing.Processor]
     if form == "json":
         render = [_TRACEBACKS, structlog.processors.JSONRenderer()]
@@ -39,9 +43,13 @@ def configure(level: Literal["debug", "info", "warning", "error"], form: Literal
         colors = sys.stderr.isatty()
         traces = structlog.dev.plain_traceback
         render = [structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0, exception_formatter=traces)]
+    # What is below the level costs nothing: a debugging line stands where every change passes.
+    leveled = structlog.make_filtering_bound_logger(getattr(logging, level.upper()))
+    for name, method in vars(leveled).items():
+        if not name.startswith("__"):
+            setattr(_Leveled, name, method)
     structlog.configure(
-        # What is below the level costs nothing: a debugging line stands where every change passes.
-        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        wrapper_class=_Leveled,
         processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry
@@ -17,6 +18,7 @@ from monitor.mirror import Mirror
 from monitor.pbx.client import PbxSettings
 from monitor.pbx.database import Database, DatabaseSettings, greet
 from monitor.pbx.facts import Fact
+from monitor.pbx.secret import Secret
 from monitor.pbx.source import PbxSource
 from monitor.pbx.told import ToldFact
 from monitor.pbx.webapi import ServedDatabase, WebApiSource
@@ -33,13 +35,13 @@ STORE = "callmon.db"
 async def run(
     settings: MonitorSettings,
     redis_of: Callable[[str], Redis],
-    started: Callable[[], None] = lambda: None,
+    started: Callable[[Sequence[Watched]], None] = lambda _: None,
     registry: CollectorRegistry | None = None,
 ) -> None:
     """Watch all PBXs of the settings until cancelled; on the way out each lease is given back.
 
-    ``redis_of`` gives the client for a PBX's keys. ``started`` is called once nothing of the settings stands in the way
-    any more and all of them are watched. ``registry``: is given what is measured. Raises ConfigError if there is no PBX
+    ``redis_of`` gives the client for a PBX's keys. ``started`` is told what is watched, once nothing of the settings
+    stands in the way any more. ``registry``: is given what is measured. Raises ConfigError if there is no PBX
     to watch, or a secret or the ``state_dir`` cannot be used.
     """
     if not settings.pbx:
@@ -48,27 +50,42 @@ async def run(
     store = Store(None if state_dir is None else state_dir / STORE)
     await store.open()
     try:
-        services = [service(section, settings, redis_of(section.name), store) for section in settings.pbx]
+        watched = [watch(section, settings, redis_of(section.name), store) for section in settings.pbx]
         if registry is not None:
-            registry.register(MonitorCollector(services))
+            registry.register(MonitorCollector([one.service for one in watched]))
         async with asyncio.TaskGroup() as tasks:
             for section in settings.pbx:
                 if (offered := database(section)) is not None:
                     tasks.create_task(greet(offered, section.name))
-            for watching in services:
-                tasks.create_task(watching.run())
-            started()
+            for one in watched:
+                tasks.create_task(one.service.run())
+            started(watched)
     finally:
         await store.close()
 
 
-def service(
-    section: PbxSection, settings: MonitorSettings, redis: Redis, store: Store
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One PBX: its service, and its secrets, which may be exchanged. ``password``: None if it has no database."""
+
+    service: Service[Fact] | Service[ToldFact]
+    secret: Secret
+    password: Secret | None
+
+
+def watch(section: PbxSection, settings: MonitorSettings, redis: Redis, store: Store) -> Watched:
+    """Wire up what watches one PBX. Raises ConfigError if a secret cannot be read."""
+    secret, password = Secret(secret_of(section)), password_of(section)
+    held = None if password is None else Secret(password)
+    return Watched(_service(section, settings, redis, store, secret, held), secret, held)
+
+
+def _service(
+    section: PbxSection, settings: MonitorSettings, redis: Redis, store: Store, secret: Secret, password: Secret | None
 ) -> Service[Fact] | Service[ToldFact]:
-    """Wire up the service for one PBX. Raises ConfigError if its secret cannot be read."""
     measures = Measures()
     if section.webapi:
-        served = webapi_settings(section)
+        served = webapi_settings(section, secret)
         return Service(
             settings.monitor.name,
             section.name,
@@ -84,14 +101,14 @@ def service(
             log_length=settings.monitor.log_length,
             measures=measures,
         )
-    pbx = pbx_settings(section)
+    pbx = pbx_settings(section, secret)
     return Service(
         settings.monitor.name,
         section.name,
         redis,
         lambda: Tracker(settings.monitor.name, section.did_map),
         lambda emit, may_mint: PbxSource(pbx, emit, may_mint, measures=measures.pbx),
-        database=database(section),
+        database=database(section, password),
         records=store,
         key_store=store,
         terms=terms(section),
@@ -108,12 +125,15 @@ def terms(section: PbxSection) -> Terms:
     return Terms(given.time_zone, given.answer_target, given.short_abandon, given.answer_targets)
 
 
-def pbx_settings(section: PbxSection) -> PbxSettings:
-    """What the client library needs to know of a PBX. Raises ConfigError if its secret cannot be read."""
+def pbx_settings(section: PbxSection, secret: Secret | None = None) -> PbxSettings:
+    """What the client library needs to know of a PBX. ``secret``: read already.
+
+    Raises ConfigError if its secret cannot be read.
+    """
     return PbxSettings(
         url=section.url,
         client_id=section.client_id,
-        client_secret=_secret(section),
+        client_secret=secret_of(section) if secret is None else secret,
         ca_file=section.ca_file,
         verify=section.verify,
         source="auto" if section.source == "webapi" else section.source,
@@ -126,11 +146,11 @@ def pbx_settings(section: PbxSection) -> PbxSettings:
     )
 
 
-def webapi_settings(section: PbxSection) -> WebApiSettings:
+def webapi_settings(section: PbxSection, secret: Secret | None = None) -> WebApiSettings:
     """What is needed to reach a service that speaks the documented interface. Raises ConfigError as above."""
     return WebApiSettings(
         url=section.url,
-        key=_secret(section),
+        key=secret_of(section) if secret is None else secret,
         ca_file=section.ca_file,
         verify=section.verify,
         poll_interval=section.poll_interval,
@@ -142,22 +162,21 @@ def webapi_settings(section: PbxSection) -> WebApiSettings:
     )
 
 
-def database(section: PbxSection) -> Database | None:
-    """The PBX's database, if there is one in the settings. Raises ConfigError if a file cannot be read."""
+def database(section: PbxSection, password: Secret | None = None) -> Database | None:
+    """The PBX's database, if there is one in the settings. ``password``: read already.
+
+    Raises ConfigError if a file cannot be read.
+    """
     given = section.database
-    if given is None:
+    read = password or password_of(section)
+    if given is None or read is None:
         return None
-    try:
-        password = given.secret()
-    except OSError as error:
-        why = f"{error.strerror}: {error.filename}"
-        raise ConfigError(f"pbx {section.name}: password_file cannot be read: {why}") from error
     settings = DatabaseSettings(
         host=given.host or urlsplit(section.url).hostname or "",
         port=given.port,
         name=given.name,
         user=given.user,
-        password=password,
+        password=read,
         tls=given.tls,
         ca_file=given.ca_file,
         timeout=given.timeout,
@@ -169,9 +188,21 @@ def database(section: PbxSection) -> Database | None:
         raise ConfigError(f"pbx {section.name}: {error}") from error
 
 
-def _secret(section: PbxSection) -> str:
+def secret_of(section: PbxSection) -> str:
+    """Read the API client's secret, or the key. Raises ConfigError if its file cannot be read."""
     try:
         return section.secret()
     except OSError as error:
         file = "key_file" if section.webapi else "client_secret_file"
         raise ConfigError(f"pbx {section.name}: {file} cannot be read: {error.strerror}: {error.filename}") from error
+
+
+def password_of(section: PbxSection) -> str | None:
+    """Read the database's password; None if there is no database. Raises ConfigError if its file cannot be read."""
+    if section.database is None:
+        return None
+    try:
+        return section.database.secret()
+    except OSError as error:
+        why = f"{error.strerror}: {error.filename}"
+        raise ConfigError(f"pbx {section.name}: password_file cannot be read: {why}") from error

@@ -92,12 +92,18 @@ class Service(Generic[FactT]):
         self._log = _log.bind(pbx=pbx)
         # Two processes of the same name must not both think that the lease is theirs.
         self.lease = Lease(redis, self._live_keys, f"{name}/{secrets.token_hex(4)}", lease_ttl)
-        self.leading = False
+        self.leading_since: float | None = None
+        """POSIX seconds; None while somebody else leads."""
         self._terms = Terms() if terms is None else terms
         self._keeping = Keeping(redis, pbx, self.lease.name, shelf)
         self._requests: Requests | None = None
         self._leader: Leader[FactT] | None = None
         self._keyring = None if key_store is None else Keyring(redis, pbx, key_store)
+
+    @property
+    def leading(self) -> bool:
+        """Whether this monitor leads."""
+        return self.leading_since is not None
 
     @property
     def hears_requests(self) -> bool:
@@ -142,7 +148,7 @@ class Service(Generic[FactT]):
 
     async def _lead(self) -> None:
         self._log.info("leading", writer=self.lease.name)
-        self.leading = True
+        self.leading_since = time.time()
         self.measures.terms += 1
         counted = await self._keeping.read()
         tracker = Counting(self._tracker_factory(), Statistics(self._terms, counted))
@@ -181,7 +187,7 @@ class Service(Generic[FactT]):
             self.measures.fenced += 1
             self._log.warning("stepping down", reason=str(fenced.exceptions[0]))
         finally:
-            self.leading, self._requests, self._leader = False, None, None
+            self.leading_since, self._requests, self._leader = None, None, None
             self.lease.lost()
 
     def _publisher(self, keys: Keys, lease: Lease | None) -> Publisher:

@@ -12,9 +12,10 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from collections.abc import Collection, Iterator
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeGuard, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
@@ -152,6 +153,70 @@ class FileSettings(BaseModel):
     def from_environment(cls) -> list[str]:
         """Return the names of the variables that give settings."""
         return environment.names(cls, os.environ)
+
+
+_ModelT = TypeVar("_ModelT", bound=BaseModel)
+
+
+def changed_names(before: BaseModel, after: BaseModel) -> tuple[str, ...]:
+    """Return the names of the settings that differ, such as ``log.level`` and ``pbx.main.url``.
+
+    An entry of a list bears its name. A section that came or went is named as a whole; one of the other program, which
+    is read as it comes, is left out.
+    """
+    return tuple(_changed(before, after, ""))
+
+
+def with_changes(before: _ModelT, after: _ModelT, names: Collection[str]) -> _ModelT:
+    """Return ``before`` with the values of ``after`` for these names, as :func:`changed_names` gives them."""
+    merged: _ModelT = _merged(before, after, frozenset(names), "")
+    return merged
+
+
+def _changed(before: object, after: object, name: str) -> Iterator[str]:
+    if before == after:
+        return
+    if isinstance(before, BaseModel) and type(before) is type(after):
+        for field in _own_fields(before):
+            yield from _changed(getattr(before, field), getattr(after, field), _joined(name, field))
+    elif _is_list(before) and _is_list(after):
+        old, new = _by_name(before), _by_name(after)
+        for each in old | new:
+            yield from _changed(old.get(each), new.get(each), _joined(name, each))
+    else:
+        yield name
+
+
+def _merged(before: Any, after: Any, names: frozenset[str], name: str) -> Any:
+    if name in names:
+        return after
+    if isinstance(before, BaseModel) and type(before) is type(after):
+        pairs = ((field, getattr(before, field), getattr(after, field)) for field in _own_fields(before))
+        fields = {field: _merged(old, new, names, _joined(name, field)) for field, old, new in pairs}
+        return before.model_copy(update=fields)
+    if _is_list(before) and _is_list(after):
+        old, new = _by_name(before), _by_name(after)
+        entries = (_merged(old.get(each), new.get(each), names, _joined(name, each)) for each in old | new)
+        return tuple(entry for entry in entries if entry is not None)
+    return before
+
+
+def _own_fields(model: BaseModel) -> list[str]:
+    """Return the names of the fields that this program reads."""
+    return [name for name, field in type(model).model_fields.items() if field.annotation is not Any]
+
+
+def _is_list(value: object) -> TypeGuard[tuple[BaseModel, ...]]:
+    """Tell whether it is a list of sections with names, such as ``[[pbx]]``."""
+    return isinstance(value, tuple) and all(isinstance(entry, BaseModel) and hasattr(entry, "name") for entry in value)
+
+
+def _by_name(entries: tuple[BaseModel, ...]) -> dict[str, BaseModel]:
+    return {str(getattr(entry, "name", "")): entry for entry in entries}
+
+
+def _joined(name: str, part: str) -> str:
+    return f"{name}.{part}" if name else part
 
 
 def _read(path: Path) -> dict[str, Any]:

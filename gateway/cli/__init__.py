@@ -18,7 +18,7 @@ from gateway.cli import audit as audited
 from gateway.cli import backup as backups
 from gateway.cli import check as checking
 from gateway.cli import demo as demonstration
-from gateway.cli import keys, look, processes
+from gateway.cli import keys, look, processes, site_status
 from gateway.cli import record as recording
 from gateway.cli import top as terminal
 from gateway.cli.options import Config
@@ -180,6 +180,15 @@ def check(
     """Try the settings against PBX and Redis, and say in words what is wrong."""
     asked = (lambda _: True) if yes else typer.confirm
     _run(checking.run(config, asked if fix else None, gateway=gateway))
+
+
+@app.command()
+def status(
+    config: Config = None,
+    json: Annotated[bool, typer.Option("--json", help="The same for programs.")] = False,
+) -> None:
+    """Tell how things are; 0: all is live, 1: something is stale or missing, 2: it cannot be told."""
+    _run(site_status.run(config, as_json=json))
 
 
 @app.command()

@@ -21,6 +21,7 @@ from pydantic import SecretStr
 from gateway import own_commands
 from gateway import run as gateway_run
 from gateway.auth import ApiKey, KeyTable, digest_of, new_key
+from gateway.cli.reload import nothing_to_reload, on_sighup
 from gateway.config import GatewaySection
 from monitor import logs
 from monitor import run as monitor_run
@@ -56,6 +57,7 @@ async def run(
     ``opens``: show the wall in a browser. Raises ConfigError if the port is taken.
     """
     logs.configure("warning", "human")
+    on_sighup(nothing_to_reload)
     own_commands.load()
     simulated = SimulatorSettings(extensions=extensions, queues=queues, rate=rate, seed=seed)
     keys = [_DISPLAY]
@@ -74,6 +76,7 @@ async def run(
 async def replay(port: int, file: Path, speed: float, *, opens: bool = False) -> None:
     """Until cancelled: show what was recorded, ``speed`` times as fast; ``opens`` as above. Raises ConfigError."""
     logs.configure("warning", "human")
+    on_sighup(nothing_to_reload)
     own_commands.load()
     recording = recordings.read(file)
     async with Player(recording, speed) as pbx, asyncio.TaskGroup() as tasks:

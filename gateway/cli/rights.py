@@ -19,6 +19,9 @@ Trial: TypeAlias = tuple[str, ...]
 
 BOTH: Final = "+ping +multi +exec +discard +unwatch"
 INFO: Final = "+info"
+PROCESSES: Final = (
+    "+get +set +del +pttl +exists +sadd +srem +smembers +expire %RW~callmon:{*}:processes %RW~callmon:{*}:process:*"
+)
 MONITOR: Final = (
     INFO,
     "+watch +get +set +del %RW~callmon:{*}:lease %RW~callmon:{*}:figures %RW~callmon:{*}:directory",
@@ -35,10 +38,11 @@ MONITOR: Final = (
     ),
     "+publish &callmon:{*}:live &callmon:{*}:book &callmon:{*}:replies:* &callmon:{*}:keys:changed",
     "+subscribe +unsubscribe &callmon:{*}:requests &callmon:{*}:keys:changed",
+    PROCESSES,
 )
 """As deploy/redis/users.acl has them: what goes with no key, then each pair of parentheses."""
 GATEWAY: Final = (
-    "+hmget +hgetall +xrange +xrevrange %R~callmon:{*}:live:* %R~callmon:{*}:book:*",
+    "+hmget +hgetall +hlen +xrange +xrevrange %R~callmon:{*}:live:* %R~callmon:{*}:book:*",
     "+watch +hset %RW~callmon:{*}:live:position %RW~callmon:{*}:book:position",
     "+watch +get +set +del +exists %RW~callmon:{*}:request:* %RW~callmon:{*}:once:* %R~callmon:{*}:result:*",
     "+exists +hgetall %R~callmon:{*}:keys %R~callmon:{*}:keys:ready",
@@ -49,18 +53,23 @@ GATEWAY: Final = (
         "+subscribe +unsubscribe"
         " &callmon:{*}:live &callmon:{*}:book &callmon:{*}:replies:* &callmon:{*}:reached &callmon:{*}:keys:changed"
     ),
+    PROCESSES,
 )
 NEEDED: Final[dict[Program, tuple[str, ...]]] = {"monitor": (BOTH, *MONITOR), "gateway": (BOTH, *GATEWAY)}
 ALONE: Final = frozenset((BOTH, INFO))
 """These stand in no parentheses."""
 
-_READS: Final = frozenset(("WATCH", "GET", "HGET", "HMGET", "HGETALL", "HLEN", "EXISTS", "PTTL", "XRANGE", "XREVRANGE"))
+_READS: Final = frozenset(
+    ("WATCH", "GET", "HGET", "HMGET", "HGETALL", "HLEN", "EXISTS", "PTTL", "SMEMBERS", "XRANGE", "XREVRANGE")
+)
 _REST: Final = {
     "SET": ("1",),
     "HGET": ("1",),
     "HMGET": ("1",),
     "HSET": ("1", "1"),
     "HDEL": ("1",),
+    "SADD": ("1",),
+    "SREM": ("1",),
     "XADD": ("*", "1", "1"),
     "EXPIRE": ("1",),
     "PEXPIRE": ("1",),

@@ -22,7 +22,11 @@ is a history of its own: ``live`` (calls, extensions, queues …) and ``book`` (
 ``callmon:{pbx}:keys:ready``              string  there if the table of keys is whole
 ``callmon:{pbx}:keys:changed``            channel doorbell: a key was changed, or is kept
 ``callmon:{pbx}:spent:<kind>:<digest>``   string  requests that an API key made in this minute, with expiry
+``callmon:{site}:processes``              set     ids of the monitors and gateways that run, with expiry
+``callmon:{site}:process:<id>``           string  what one of them told of itself last, msgpack, with expiry
 ========================================= ======= ==============================================================
+
+``site`` stands for itself there: a process tells of itself once, however many PBXs it is for.
 
 The position has one more field, ``seen``: a follower who finds the store at an older epoch than his own (it was rolled
 back) leaves his epoch's name there, so that the writer, who may not know it, starts a newer one.
@@ -153,3 +157,14 @@ class AccessKeys:
     def spent(self, kind: str, digest: str) -> str:
         """How much of a key's budget is spent, or leased to gateways."""
         return f"callmon:{{{self.pbx}}}:spent:{kind}:{digest}"
+
+
+SITE = "site"
+"""In place of a PBX's name: for whose keys a client is asked, and the hash tag of the names below."""
+PROCESSES = f"callmon:{{{SITE}}}:processes"
+"""Which processes run."""
+
+
+def process_key(id_: str) -> str:
+    """What this process told of itself."""
+    return f"callmon:{{{SITE}}}:process:{id_}"

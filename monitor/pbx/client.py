@@ -21,6 +21,7 @@ from monitor.pbx.events import FullState, parse_full_state, parse_participant
 from monitor.pbx.facts import ActiveCall, Participant, Source, SystemRow
 from monitor.pbx.measures import PbxMeasures
 from monitor.pbx.paging import PAGE, Query, read_all
+from monitor.pbx.secret import Secret, text_of
 from monitor.pbx.tape import NoTape, Tape
 from monitor.pbx.token import Claims, Granted, TokenOwner
 from monitor.pbx.tolerant import integer, objects, text
@@ -40,7 +41,7 @@ class PbxSettings:
     url: str
     """``https://pbx.example.com:5001``, without a path."""
     client_id: str
-    client_secret: str = field(repr=False)
+    client_secret: str | Secret = field(repr=False)
     ca_file: Path | None = None
     """Trust these certificates and no others."""
     verify: bool = True
@@ -104,7 +105,7 @@ class PbxClient:
             self.measures,
             self.tape,
         )
-        self.tokens = TokenOwner(self._grant, may_mint, clock, measures=self.measures)
+        self.tokens = TokenOwner(self._grant, may_mint, clock, measures=self.measures, secret=self._secret)
 
     async def close(self) -> None:
         """Close all connections. May be called again."""
@@ -210,11 +211,14 @@ class PbxClient:
         """The roles that the PBX gives this API client."""
         return await self.tokens.claims()
 
+    def _secret(self) -> str:
+        return text_of(self.settings.client_secret)
+
     async def _grant(self) -> Granted:
         form = {
             "grant_type": "client_credentials",
             "client_id": self.settings.client_id,
-            "client_secret": self.settings.client_secret,
+            "client_secret": self._secret(),
         }
         granted = await self._transport.read("POST", "/connect/token", form=form)
         if granted.status == 400 and _MEANT_FOR_TLS in granted.body:

@@ -15,6 +15,7 @@ from typing import Final
 import structlog
 
 from monitor.errors import PbxError, PbxRefused
+from monitor.pbx import secret
 from monitor.pbx.client import PbxClient, PbxSettings
 from monitor.pbx.clock import PbxClock
 from monitor.pbx.connection import Condition, ConnectionState
@@ -141,7 +142,7 @@ class PbxSource:
                     part.is_now(Condition.DOWN, str(error))
                 pause = backoff.pause(error)
             self._tell()
-            await asyncio.sleep(pause)
+            await self._pause(pause)
 
     def _lasted(self) -> float:
         """For how many seconds the last socket had been live."""
@@ -191,7 +192,7 @@ class PbxSource:
                     part.is_now(Condition.UNKNOWN, str(error))
                     self._tell()
                 pause = backoff.pause(error)
-            await asyncio.sleep(pause)
+            await self._pause(pause)
 
     def _rows_read(self) -> None:
         self._measures.reads["active_calls"] += 1
@@ -220,7 +221,7 @@ class PbxSource:
                 read = await self._reader.directory()
             except PbxError as error:
                 self._log.info("directory not read", reason=str(error))
-                await asyncio.sleep(backoff.pause(error))
+                await self._pause(backoff.pause(error))
                 continue
             backoff.reset()
             self._known.directory_read(read)
@@ -237,12 +238,15 @@ class PbxSource:
                 contacts = await self._reader.contacts()
             except PbxError as error:
                 self._log.info("contacts not read", reason=str(error))
-                await asyncio.sleep(backoff.pause(error))
+                await self._pause(backoff.pause(error))
                 continue
             backoff.reset()
             self._known.contacts_read(contacts)
             self._measures.reads["contacts"] += 1
             await _wait(self._contacts_wanted, self._settings.contacts_interval)
+
+    async def _pause(self, seconds: float) -> None:
+        await secret.pause(seconds, self._settings.client_secret)
 
     def _want_all(self) -> None:
         self._directory_wanted.set()

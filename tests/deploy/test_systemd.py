@@ -70,6 +70,13 @@ def test_readiness_and_watchdog_are_asked_for_and_secrets_loaded(unit: Path) -> 
     assert "u callmon " in (SYSTEMD / "callmon.sysusers").read_text()
 
 
+@both
+def test_a_reload_is_the_signal_by_which_settings_are_read_again(unit: Path) -> None:
+    (line,) = settings_of(unit)["ExecReload"]
+    assert line == "/bin/kill -HUP $MAINPID"
+    assert "procps" in (DEPLOY / "debian" / "control").read_text(encoding="utf-8"), "it has /bin/kill"
+
+
 def test_the_gateway_has_time_to_drain() -> None:
     settings = settings_of(UNITS["gateway"])
     drain = GatewaySettings.load(DEPLOY / "callmon.example.toml").gateway.stream.drain
@@ -162,6 +169,16 @@ def test_a_file_that_cannot_be_read_is_said_and_nothing_started(tmp_path: Path) 
     said = launched(environment, "monitor")
     assert (said.returncode, said.stdout) == (1, "")
     assert "No such file" in said.stderr
+
+
+def test_status_is_content_with_the_gateways_address(tmp_path: Path) -> None:
+    environment = home(tmp_path, SHOW)
+    (tmp_path / "etc" / "redis").mkdir(parents=True)
+    (tmp_path / "etc" / "redis" / "gateway.url").write_text("redis://there/0\n", encoding="utf-8")
+    assert "redis://there/0" in launched(environment, "status", "--json").stdout
+    assert "redis://there/0" not in launched(environment, "key", "list").stdout
+    (tmp_path / "etc" / "redis" / "monitor.url").write_text("redis://here/0\n", encoding="utf-8")
+    assert "redis://here/0" in launched(environment, "status", "--json").stdout
 
 
 def test_an_administrator_needs_not_name_the_settings(tmp_path: Path) -> None:

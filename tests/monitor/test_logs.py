@@ -93,3 +93,31 @@ def test_what_fails_before_it_listens_has_a_first_line_too(capsys: pytest.Captur
         raise ConfigError("Cannot listen.")
     events = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
     assert events == ["program_start", "program_end"]
+
+
+_CHANGING = """
+import structlog
+from monitor import logs
+
+lazy = structlog.get_logger("lazy")
+logs.configure("warning", "human")
+bound = structlog.get_logger("bound").bind(pbx="main")
+for log in (lazy, bound):
+    log.info("not said yet")
+    log.warning("said")
+logs.configure("debug", "json")
+for log in (lazy, bound):
+    log.debug("said as json")
+logs.configure("error", "human")
+for log in (lazy, bound):
+    log.warning("not said any more")
+    log.error("said at last")
+"""
+
+
+def test_level_and_form_change_for_loggers_that_exist_already() -> None:
+    said = subprocess.run([sys.executable, "-c", _CHANGING], capture_output=True, text=True, check=True).stderr
+    assert "not said" not in said
+    assert said.count('"event": "said as json"') == 2
+    assert said.count("said at last") == 2
+    assert len(said.splitlines()) == 6
