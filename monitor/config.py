@@ -44,7 +44,7 @@ class DatabaseSection(Section):
         return self
 
     def secret(self) -> str:
-        """The password. Raises OSError if its file cannot be read."""
+        """The password. Raises as :func:`~monitor.settings.secret_in`."""
         if self.password is not None:
             return self.password.get_secret_value()
         assert self.password_file is not None  # noqa: S101 - the validator saw to it
@@ -112,8 +112,7 @@ class PbxSection(Section):
     @field_validator("url")
     @classmethod
     def _url(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in ("https", "http") or not parts.hostname or parts.path not in ("", "/") or parts.query:
+        if not _is_address(value):
             raise ValueError("must be the PBX's address alone, such as https://pbx.example.com:5001")
         return value.rstrip("/")
 
@@ -142,12 +141,19 @@ class PbxSection(Section):
         return self.source == "webapi" or (self.source == "auto" and not (self.key is None and self.key_file is None))
 
     def secret(self) -> str:
-        """The API client's secret, or the key. Raises OSError if its file cannot be read."""
+        """The API client's secret, or the key. Raises as :func:`~monitor.settings.secret_in`."""
         given, file = (self.key, self.key_file) if self.webapi else (self.client_secret, self.client_secret_file)
         if given is not None:
             return given.get_secret_value()
         assert file is not None  # noqa: S101 - the validator saw to it
         return secret_in(file)
+
+
+def _is_address(url: str) -> bool:
+    """Whether it is scheme, host and perhaps port, and nothing else. Raises ValueError if it is no URL at all."""
+    parts = urlsplit(url)
+    rest = (parts.path.strip("/"), parts.query, parts.fragment, parts.username, parts.password)
+    return parts.scheme in ("https", "http") and bool(parts.hostname) and parts.port != 0 and not any(rest)
 
 
 class MonitorSection(Section):

@@ -22,6 +22,7 @@ from monitor.pbx.told import ToldFact
 from monitor.pbx.webapi import ServedDatabase, WebApiSource
 from monitor.pbx.webapi_client import WebApiSettings
 from monitor.service import Service
+from monitor.settings import not_read
 from monitor.stats.terms import Terms
 from monitor.store import Store
 from monitor.tracker import Tracker
@@ -149,9 +150,8 @@ def database(section: PbxSection) -> Database | None:
         return None
     try:
         password = given.secret()
-    except OSError as error:
-        why = f"{error.strerror}: {error.filename}"
-        raise ConfigError(f"pbx {section.name}: password_file cannot be read: {why}") from error
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"pbx {section.name}: password_file {not_read(error)}") from error
     settings = DatabaseSettings(
         host=given.host or urlsplit(section.url).hostname or "",
         port=given.port,
@@ -172,6 +172,6 @@ def database(section: PbxSection) -> Database | None:
 def _secret(section: PbxSection) -> str:
     try:
         return section.secret()
-    except OSError as error:
+    except (OSError, ValueError) as error:
         file = "key_file" if section.webapi else "client_secret_file"
-        raise ConfigError(f"pbx {section.name}: {file} cannot be read: {error.strerror}: {error.filename}") from error
+        raise ConfigError(f"pbx {section.name}: {file} {not_read(error)}") from error

@@ -17,6 +17,7 @@ from typing import Final, TypeVar
 from monitor.audit import AuditEntry
 from monitor.errors import ConfigError, StoreFailed
 from monitor.model.apikeys import StoredKey, decode_key, encode_key
+from monitor.model.store_failures import explain
 from monitor.model.wire import Malformed
 
 ONCE_KEPT: Final = 86_400.0
@@ -41,6 +42,8 @@ _MIGRATIONS: Final = (
     "CREATE TABLE figures (pbx TEXT PRIMARY KEY, saved BLOB NOT NULL);",
 )
 """What leads from each version of the file (``user_version``) to the next."""
+SCHEMA: Final = len(_MIGRATIONS)
+"""The newest version of the file that is understood."""
 
 ResultT = TypeVar("ResultT")
 
@@ -179,7 +182,7 @@ class Store:
                 with self._connection:
                     return work(self._connection)
             except sqlite3.Error as error:
-                raise StoreFailed(f"{self._path or 'The store in memory'}: {error}") from error
+                raise StoreFailed(f"{self._path or 'The store in memory'} {explain(error)}.") from error
 
         return await self._do(transaction)
 
@@ -197,7 +200,7 @@ class Store:
             connection.execute("PRAGMA busy_timeout = 5000")
             self._migrate(connection)
         except (OSError, sqlite3.Error) as error:
-            raise ConfigError(f"[monitor] state_dir: {self._path} cannot be used: {error}") from error
+            raise ConfigError(f"[monitor] state_dir: {self._path} {explain(error)}.") from error
         self._connection = connection
 
     def _migrate(self, connection: sqlite3.Connection) -> None:

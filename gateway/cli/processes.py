@@ -46,9 +46,11 @@ async def monitor(config: Path | None) -> None:
 
 async def gateway(config: Path | None, port: int | None, workers: int = 1) -> None:
     """Until cancelled. ``workers``: processes that share the port. Raises ConfigError."""
-    own_commands.load()  # before the keys are read: none may equal a command
+    own = own_commands.load()  # before the keys are read: none may equal a command
     settings = GatewaySettings.load(config)
     logs.configure(settings.log.level, settings.log.format)
+    if own:
+        _log.info("own commands are served", commands=sorted(own))
     if not settings.pbx_names:
         raise ConfigError("There is no [[pbx]] section: nothing to serve.")
     section = settings.gateway if port is None else settings.gateway.model_copy(update={"port": port})

@@ -33,6 +33,7 @@ from monitor.recording import format as recordings
 from monitor.recording.masking import Mask
 from monitor.recording.writer import Recorder
 from monitor.servers import Servers
+from monitor.settings import not_read, secret_in
 from monitor.tracker import Tracker
 
 _TICK: Final = 1.0
@@ -143,9 +144,9 @@ def _secret(file: Path | None) -> str:
     if file is None:
         raise ConfigError("--client-id needs --client-secret-file too.")
     try:
-        return file.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise ConfigError(f"{file} cannot be read: {error.strerror}.") from error
+        return secret_in(file)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"--client-secret-file {not_read(error)}.") from error
 
 
 async def _nobody_follows(settings: MonitorSettings, section: PbxSection) -> None:
