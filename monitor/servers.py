@@ -147,11 +147,12 @@ class _Sentinels(Sentinel):
         for place, sentinel in enumerate(self.sentinels):
             kwargs = sentinel.connection_pool.connection_kwargs
             try:
-                state = (await sentinel.sentinel_masters()).get(service_name)
+                masters: Any = await sentinel.sentinel_masters()
             except (RedisError, OSError, TimeoutError) as error:
                 reasons.append(f"{kwargs['host']}:{kwargs['port']} {in_short(error)}")
                 continue
-            if state and self.check_master_state(state, service_name):  # type: ignore[no-untyped-call]  # as it has it
+            state = masters.get(service_name)
+            if state and self.check_master_state(state, service_name):
                 self.sentinels[0], self.sentinels[place] = (
                     sentinel,
                     self.sentinels[0],

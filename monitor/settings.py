@@ -51,7 +51,7 @@ def not_read(error: OSError | ValueError) -> str:
         return str(error)
     said = f"cannot be read: {error.strerror}: {error.filename}"
     if isinstance(error, PermissionError) and os.geteuid() != 0:
-        return f"{said}; it is not for this user, run this command with sudo"
+        return f"{said}; run this with sudo, or give the file to the user that the monitor runs as"
     return said
 
 
@@ -151,7 +151,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # editors of Windows begin it with a mark
     except OSError as error:
-        sudo = "; run this command with sudo" if isinstance(error, PermissionError) and os.geteuid() != 0 else ""
+        sudo = "; run this with sudo" if isinstance(error, PermissionError) and os.geteuid() != 0 else ""
         raise ConfigError(f"{path}: cannot be read: {error.strerror}{sudo}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not TOML: it is no text in UTF-8; save it as that") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import stat
 import tempfile
 from contextlib import closing
 from pathlib import Path
@@ -32,7 +33,8 @@ async def look_at(folder: Path | None) -> Finding:
 def unreadable(file: Path) -> str:
     """Return why the monitor's file cannot be read, and what would be right; empty if it can."""
     try:
-        file.stat()
+        if stat.S_ISDIR(file.stat().st_mode):
+            return "is a directory, and should be a file; move it away"
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
     except (FileNotFoundError, NotADirectoryError):

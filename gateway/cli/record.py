@@ -95,17 +95,27 @@ async def run(
     if other:
         to = replace(to, client_id=client_id, client_secret=_secret(client_secret_file))
     mask = None if unmasked else Mask(secrets.token_bytes(16), await known_dns(to))
+    connected = False
+
+    def heard(fact: Fact) -> None:
+        nonlocal connected
+        if isinstance(fact, ConnectionChanged):
+            connected = connected or fact.connection == "connected"
+            print(f"{fact.connection}{f': {fact.reason}' if fact.reason else ''}", flush=True)
+
     recorder = Recorder(recordings.create(file), header(to, masked=not unmasked), mask)
     print(f"Recording {section.name} for {minutes:g} minutes into {file}; Ctrl-C ends it earlier.", flush=True)
     try:
         async with asyncio.timeout(minutes * 60):
-            await Following(to, recorder, _say).run()
+            await Following(to, recorder, heard).run()
     except TimeoutError:
         pass
     finally:
         recorder.end()
         print(_summary(recorder, file, unmasked=unmasked), flush=True)
-    return 1 if recorder.failed else 0
+        if not connected:
+            print("The PBX was never connected: nothing of its calls is in it; see callmon check.", flush=True)
+    return 1 if recorder.failed or not connected else 0
 
 
 async def known_dns(settings: PbxSettings) -> set[str]:
@@ -164,11 +174,6 @@ async def _nobody_follows(settings: MonitorSettings, section: PbxSection) -> Non
             "take it away. Stop the monitor, or make another API client with the same extensions for the recording "
             "and give it with --client-id and --client-secret-file."
         )
-
-
-def _say(fact: Fact) -> None:
-    if isinstance(fact, ConnectionChanged):
-        print(f"{fact.connection}{f': {fact.reason}' if fact.reason else ''}", flush=True)
 
 
 def _summary(recorder: Recorder, file: Path, *, unmasked: bool) -> str:

@@ -13,7 +13,7 @@ _WHY: Final = {
     sqlite3.SQLITE_BUSY: "another program holds it; each monitor has a state_dir of its own",
     sqlite3.SQLITE_IOERR: "its disk does not read or write it; see the system's log",
 }
-_OTHERS: Final = "run this with sudo, or as the user that the monitor runs as, whose both directory and file must be"
+_OTHERS: Final = "run this with sudo, or give directory and file to the user that runs the monitor"
 _NOT_OURS: Final = frozenset((sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN))
 
 
@@ -34,6 +34,6 @@ def explain(error: OSError | sqlite3.Error) -> str:
 def damaged(said: str) -> str:
     """Return what to do about a file that is not whole. ``said``: how SQLite puts it."""
     return (
-        f"is damaged ({' '.join(said.split())[:_LONGEST]}); stop the monitor and put a backup in its place, or move it "
-        "away: keys made by command and the audit log are lost then"
+        f"cannot be used, it is damaged ({' '.join(said.split())[:_LONGEST]}); stop the monitor and put a backup in "
+        "its place, or move it away: keys made by command and the audit log are lost then"
     )

@@ -266,7 +266,7 @@ class PbxSource:
                 self._directory_wanted.set()  # a PBX that was away may have come back with another one
         else:
             self._connected.clear()
-        troubled = news.connection == "lost" or news.reason  # a PBX that was never reached has a reason too
+        troubled = news.connection == "lost" or (news.reason and self._state.lacking)  # never reached, or not whole
         say = self._log.warning if troubled else self._log.info
         say("connection", connection=news.connection, source=news.source, reason=news.reason)
         self._emit(news)

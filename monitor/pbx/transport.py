@@ -214,7 +214,8 @@ def tls_context(url: str, ca_file: Path | None, *, verify: bool) -> ssl.SSLConte
     try:
         context = ssl.create_default_context(cafile=ca_file)
     except OSError as error:
-        raise ConfigError(f"ca_file {ca_file} cannot be used: {error.strerror or error}") from error
+        sudo = "; run this with sudo, or let its user read it" if isinstance(error, PermissionError) else ""
+        raise ConfigError(f"ca_file {ca_file} cannot be used: {error.strerror or error}{sudo}") from error
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
