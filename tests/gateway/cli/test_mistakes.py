@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import importlib
 import os
 import socket
@@ -13,18 +14,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
+from structlog.testing import capture_logs
 
-from gateway.cli import check_pbx, check_state
+from gateway.cli import _run, check_pbx, check_state
 from gateway.config import GatewaySection, GatewaySettings
+from gateway.pbxview import open_view
 from gateway.run import _bind
 from monitor.config import MonitorSettings, PbxSection
 from monitor.errors import CallmonError, ConfigError
 from monitor.exposition import exposed, new_registry
 from monitor.model.store_failures import explain
 from monitor.run import database, pbx_settings
+from monitor.servers import Servers
 from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
 from monitor.store import Store
-from tests.bus import RealBus
+from tests.bus import RealBus, until
 from tests.gateway.cli.console import free_port
 
 audit: Any = importlib.import_module("gateway.cli.audit")  # the package's own names of them are the commands
@@ -274,7 +279,7 @@ async def test_a_file_that_a_monitor_run_by_hand_has_left(tmp_path: Path) -> Non
 
 def test_a_file_of_another_user() -> None:
     assert explain(PermissionError(13, "Permission denied")).startswith(
-        "is not for this user; run this with sudo, or as"
+        "is not for this user; run this with sudo, or give"
     )
 
 
@@ -329,3 +334,51 @@ async def test_a_recording_of_a_pbx_that_was_never_connected_is_no_success(
     settings = settings_file(tmp_path, f'[redis]\nurl = "{valkey.url}"\n{text}')
     assert await record.run(settings, tmp_path / "x.jsonl", "", 0.02, "", None, unmasked=False) == 1
     assert "The PBX was never connected: nothing of its calls is in it; see callmon check." in capsys.readouterr().out
+
+
+# disks
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "callmon: No space left on device\n"),
+        (OSError(errno.EROFS, "Read-only file system", "/x"), "callmon: /x: Read-only file system\n"),
+        (PermissionError(errno.EACCES, "Permission denied", "/x/y"), "callmon: /x/y: Permission denied\n"),
+    ],
+    ids=["full", "read-only", "rights"],
+)
+def test_a_disk_that_takes_nothing(error: OSError, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    async def work() -> None:
+        raise error
+
+    with pytest.raises(typer.Exit) as ended:
+        _run(work())
+    assert ended.value.exit_code == 1
+    assert capsys.readouterr().err == says
+
+
+def test_a_failure_that_is_no_disks_keeps_its_trace() -> None:
+    async def work() -> None:
+        raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+
+    with pytest.raises((ExceptionGroup, ConnectionResetError)):
+        _run(work())
+
+
+# Redis
+
+
+async def test_a_redis_that_is_away_is_warned_of_once() -> None:
+    servers = Servers(f"redis://127.0.0.1:{free_port()}")
+    with capture_logs() as lines:
+        commander = open_view("main", servers.of("main")).commander
+        task = asyncio.create_task(commander.run())
+        try:
+            await until(lambda: commander._doorbell._failures > 2)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await servers.aclose()
+    (warning,) = [line for line in lines if line["log_level"] == "warning"]
+    assert warning["reason"].startswith("Redis: nothing listens at 127.0.0.1:")
