@@ -33,4 +33,13 @@ if [ -z "${CALLMON_REDIS__URL:-}" ] && [ -r "$redis" ]; then
     CALLMON_REDIS__URL=$(cat -- "$redis")
     export CALLMON_REDIS__URL
 fi
+# Without its password Redis would be blamed. Other settings than those in /etc have a url of their own.
+if [ -z "${CALLMON_REDIS__URL:-}" ] && [ "${CALLMON_CONFIG:-$config}" = "$config" ]; then
+    case " $* " in *" -c"* | *" --config"*) ;; " check "* | " key "* | " record "* | " monitor "* | " gateway "*)
+        if [ -e "$redis" ] || { [ -d "${redis%/*}" ] && [ ! -x "${redis%/*}" ]; }; then
+            echo "callmon: $redis is not for this user; run this with sudo: sudo callmon $*" >&2
+            exit 1
+        fi ;;
+    esac
+fi
 exec "${CALLMON_HOME:-/opt/callmon}/bin/callmon" "$@"

@@ -22,6 +22,7 @@ from gateway.milestones import Milestones
 from gateway.stored import heed_cancellation
 from monitor.model.change import Position
 from monitor.model.keys import RequestKeys
+from monitor.model.redis_failures import explain
 from monitor.model.requests import Claimed, Done, Reach, Reached, decode_reach, decode_ring, encode
 from monitor.model.wire import Malformed
 
@@ -67,6 +68,7 @@ class Doorbell:
         """This gateway's, as messages have it."""
         self.listening = False
         """Whether it is heard."""
+        self._failures = 0
         self._waiting: dict[str, Waiting] = {}
         self._asked: set[asyncio.Task[None]] = set()
         self._log = _log.bind(pbx=pbx)
@@ -78,16 +80,16 @@ class Doorbell:
 
     async def run(self) -> None:
         """Listen until cancelled."""
-        failures = 0
         try:
             while True:
                 heed_cancellation()
                 try:
                     await self._listen()
                 except _LOST as error:
-                    failures = min(failures + 1, 6)
-                    self._log.info("doorbell lost", reason=f"{type(error).__name__}: {error}")
-                    await asyncio.sleep(random.uniform(0, min(_BACKOFF_CAP, 0.05 * 2**failures)))  # noqa: S311
+                    self._failures = min(self._failures + 1, 6)
+                    say = self._log.warning if self._failures == 1 else self._log.info
+                    say("doorbell lost", reason=f"Redis: {explain(error)}")
+                    await asyncio.sleep(random.uniform(0, min(_BACKOFF_CAP, 0.05 * 2**self._failures)))  # noqa: S311
         finally:
             for task in self._asked:
                 task.cancel()
@@ -131,7 +133,7 @@ class Doorbell:
                 while True:
                     heed_cancellation()
                     message = await pubsub.get_message(timeout=_POLL)
-                    self.listening = True
+                    self.listening, self._failures = True, 0
                     if message is not None and message["type"] == "message":
                         self._hear(message["channel"].decode() == replies, message["data"])
             finally:

@@ -34,6 +34,7 @@ from gateway.stored import StoredPosition, heed_cancellation, leave_epoch, read_
 from monitor.model.change import Change, Position
 from monitor.model.instants import from_unix
 from monitor.model.keys import Keys
+from monitor.model.redis_failures import explain
 from monitor.model.wire import Announcement, Heartbeat, Malformed, decode_announcement
 
 SILENCE = 3.0
@@ -109,7 +110,8 @@ class Feed:
             except (RedisError, OSError, TimeoutError, Malformed, _Wedged) as error:
                 self._failures += 1
                 delay = random.uniform(0, min(_BACKOFF_CAP, _BACKOFF_BASE * 2 ** min(self._failures, 10)))  # noqa: S311
-                self._log.warning("feed lost", reason=f"{type(error).__name__}: {error}", retry_in=round(delay, 3))
+                reason = str(error) if isinstance(error, Malformed | _Wedged) else f"Redis: {explain(error)}"
+                self._log.warning("feed lost", reason=reason, retry_in=round(delay, 3))
                 self.connected = False
                 self.measures.losses += 1
                 self._on_change()

@@ -14,6 +14,7 @@ from gateway.auth import ApiKey, from_stored, to_stored
 from monitor.errors import BusUnreachable, ConfigError
 from monitor.model.apikeys import StoredKey, decode_key, encode_key
 from monitor.model.keys import AccessKeys
+from monitor.model.redis_failures import explain
 
 KEPT_WITHIN = 5.0
 """Seconds for a monitor to take a change into its file."""
@@ -39,7 +40,7 @@ class KeyChanges:
                 pipe.execute_command("HGETALL", self._keys.table)
                 ready, rows = await pipe.execute()
         except (RedisError, OSError, TimeoutError) as error:
-            raise BusUnreachable(f"Redis cannot be reached: {error}") from error
+            raise BusUnreachable(f"Redis: {explain(error)}.") from error
         if not ready:
             raise ConfigError(f"No monitor of {self._pbx} has put its keys on Redis yet: start one and try again.")
         stored = sorted((decode_key(data) for data in rows.values()), key=lambda key: key.name)
@@ -83,7 +84,7 @@ class KeyChanges:
                         continue
                 return await self._is_kept(after)
         except (RedisError, OSError, TimeoutError) as error:
-            raise BusUnreachable(f"Redis cannot be reached: {error}") from error
+            raise BusUnreachable(f"Redis: {explain(error)}.") from error
         raise BusUnreachable("The keys were changed by others all the time; try again.")
 
     async def _is_kept(self, key: StoredKey) -> bool:

@@ -17,6 +17,7 @@ from gateway.auth import ApiKey, KeyTable, from_stored
 from gateway.stored import heed_cancellation
 from monitor.model.apikeys import decode_key
 from monitor.model.keys import AccessKeys
+from monitor.model.redis_failures import explain
 from monitor.model.wire import Malformed
 
 EVERY = 0.5
@@ -46,7 +47,7 @@ class KeyFeed:
                 await self._follow()
             except (RedisError, OSError, TimeoutError) as error:
                 if not self._failing:
-                    _log.warning("keys are not followed", pbx=self._pbx, reason=f"{type(error).__name__}: {error}")
+                    _log.warning("keys are not followed", pbx=self._pbx, reason=f"Redis: {explain(error)}")
                 self._failing = True
                 await asyncio.sleep(EVERY)
 

@@ -26,7 +26,7 @@ from gateway.repeats import AnswerProtocol, Repeats
 from gateway.spending import Spending
 from gateway.tickets import Tickets
 from gateway.wsprotocol import uvicorn_options
-from monitor.errors import ConfigError
+from monitor.errors import NOT_BOUND, cannot_listen
 
 
 async def run(
@@ -202,7 +202,7 @@ def _bind(host: str, port: int, *, shared: bool) -> socket.socket:
         if shared:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         bound.bind((host, port))
-    except OSError as error:
+    except NOT_BOUND as error:
         bound.close()
-        raise ConfigError(f"Cannot listen on {host}:{port}: {error.strerror}. Choose another port or host.") from error
+        raise cannot_listen("Cannot listen on", host, port, error) from error
     return bound

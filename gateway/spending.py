@@ -26,6 +26,7 @@ from gateway.errors import BusAway, TooManyRequests
 from gateway.stored import heed_cancellation
 from monitor.model.apikeys import Budgets, Kind
 from monitor.model.keys import AccessKeys
+from monitor.model.redis_failures import explain
 
 PATIENCE = 0.25
 """Seconds for which a read that has used up its lease waits for the next one."""
@@ -170,7 +171,7 @@ class Spending:
             self._away = False
         except (RedisError, OSError, TimeoutError) as error:
             if not self._away:
-                _log.warning("reads are counted by this gateway alone", reason=f"{type(error).__name__}: {error}")
+                _log.warning("reads are counted by this gateway alone", reason=f"Redis: {explain(error)}")
             self._away = True
         finally:
             now = self._clock()

@@ -96,7 +96,7 @@ def _taken(file: Path, new: Path) -> Contents:
         with _in_words(file):
             contents = _check_whole(source, file)
         if contents.schema > SCHEMA:
-            raise StoreFailed(too_new(file, contents.schema))
+            raise StoreFailed(f"{file} {too_new(contents.schema)}")
         return _copy(source, new)
 
 

@@ -20,6 +20,7 @@ from redis.exceptions import RedisError, WatchError
 
 from monitor.batch import Command
 from monitor.errors import BusUnreachable
+from monitor.model.redis_failures import explain
 
 _ATTEMPTS: Final = 5
 
@@ -62,7 +63,7 @@ def translated() -> Iterator[None]:
     try:
         yield
     except (RedisError, OSError, TimeoutError) as error:
-        raise BusUnreachable(f"Redis did not do it: {error}") from error
+        raise BusUnreachable(f"Redis: {explain(error)}") from error
 
 
 class Guard:

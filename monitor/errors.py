@@ -20,7 +20,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+import errno
+from typing import Final, Literal, TypeAlias
 
 RefusalKind: TypeAlias = Literal["missing", "conflict", "bad"]
 
@@ -31,6 +32,34 @@ class CallmonError(Exception):
 
 class ConfigError(CallmonError):
     """A setting is wrong."""
+
+
+_CANNOT_LISTEN: Final = {
+    errno.EADDRINUSE: "another program listens there already; end that one, or choose another port",
+    errno.EACCES: "a port below 1024 is not for every user; choose one above it, with a proxy before it for 80 or 443",
+    errno.EADDRNOTAVAIL: "this host has no such address; choose one of its own, such as 127.0.0.1",
+    errno.EAFNOSUPPORT: "this host has no addresses of that kind (IPv6?); choose one of its own",
+}
+
+
+NOT_BOUND: Final = (OSError, OverflowError, UnicodeError)
+"""What binding a socket to a host and a port raises."""
+
+
+def cannot_listen(what: str, host: str, port: int, error: Exception) -> ConfigError:
+    """Return the error for an address that cannot be listened on. ``what``: the sentence's beginning.
+
+    ``error``: what the system said.
+    """
+    code = error.errno if isinstance(error, OSError) and error.errno is not None else 0
+    if isinstance(error, OverflowError):
+        why = "a port is at most 65535; choose a lower one"
+    elif isinstance(error, UnicodeError) or code < 0:  # below 0 are the resolver's codes
+        why = "nobody knows that name; choose an address of this host, such as 127.0.0.1"
+    else:
+        said = error.strerror if isinstance(error, OSError) else str(error)
+        why = _CANNOT_LISTEN.get(code, f"{said}; choose another port or host")
+    return ConfigError(f"{what} {f'[{host}]' if ':' in host else host}:{port}: {why}.")
 
 
 class PbxError(CallmonError):

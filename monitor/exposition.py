@@ -21,7 +21,7 @@ from prometheus_client import CollectorRegistry, GCCollector, Info, ProcessColle
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from monitor.errors import ConfigError
+from monitor.errors import NOT_BOUND, cannot_listen
 from monitor.model.version import VERSION
 
 PATH = "/metrics"
@@ -89,8 +89,7 @@ def _bind(host: str, port: int) -> socket.socket:
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
-    except (OSError, OverflowError) as error:
+    except NOT_BOUND as error:
         bound.close()
-        reason = error.strerror if isinstance(error, OSError) else "there is no such port"
-        raise ConfigError(f"Metrics cannot be served on {host}:{port}: {reason}; see [metrics].") from error
+        raise cannot_listen("Metrics, as [metrics] has them, cannot be served on", host, port, error) from error
     return bound

@@ -84,6 +84,7 @@ class Requests:
         self._records = records
         self.listening = False
         """Whether requests are heard."""
+        self._failures = 0
         self._in_hand: set[str] = set()
         self._log = _log.bind(pbx=pbx)
 
@@ -94,16 +95,16 @@ class Requests:
 
     async def run(self) -> None:
         """Until cancelled. What is in hand then is given up; its gateway says that the outcome is unknown."""
-        failures = 0
         async with asyncio.TaskGroup() as tasks:
             while True:
                 heed_cancellation()
                 try:
                     await self._listen(tasks)
                 except BusUnreachable as error:
-                    failures = min(failures + 1, 6)
-                    self._log.info("requests are not heard", reason=str(error))
-                    await asyncio.sleep(random.uniform(0, min(_BACKOFF_CAP, 0.05 * 2**failures)))  # noqa: S311
+                    self._failures = min(self._failures + 1, 6)
+                    say = self._log.warning if self._failures == 1 else self._log.info
+                    say("requests are not heard", reason=str(error))
+                    await asyncio.sleep(random.uniform(0, min(_BACKOFF_CAP, 0.05 * 2**self._failures)))  # noqa: S311
 
     async def _listen(self, tasks: asyncio.TaskGroup) -> None:
         with translated():
@@ -113,7 +114,7 @@ class Requests:
                     while True:
                         heed_cancellation()
                         message = await pubsub.get_message(timeout=_POLL)
-                        self.listening = True
+                        self.listening, self._failures = True, 0
                         if message is not None and message["type"] == "message":
                             self._take(message["data"], tasks)
                 finally:

@@ -24,6 +24,7 @@ from monitor.pbx.told import ToldFact
 from monitor.pbx.webapi import ServedDatabase, WebApiSource
 from monitor.pbx.webapi_client import WebApiSettings
 from monitor.service import Service
+from monitor.settings import not_read
 from monitor.stats.terms import Terms
 from monitor.store import Store
 from monitor.tracker import Tracker
@@ -192,9 +193,9 @@ def secret_of(section: PbxSection) -> str:
     """Read the API client's secret, or the key. Raises ConfigError if its file cannot be read."""
     try:
         return section.secret()
-    except OSError as error:
+    except (OSError, ValueError) as error:
         file = "key_file" if section.webapi else "client_secret_file"
-        raise ConfigError(f"pbx {section.name}: {file} cannot be read: {error.strerror}: {error.filename}") from error
+        raise ConfigError(f"pbx {section.name}: {file} {not_read(error)}") from error
 
 
 def password_of(section: PbxSection) -> str | None:
@@ -203,6 +204,5 @@ def password_of(section: PbxSection) -> str | None:
         return None
     try:
         return section.database.secret()
-    except OSError as error:
-        why = f"{error.strerror}: {error.filename}"
-        raise ConfigError(f"pbx {section.name}: password_file cannot be read: {why}") from error
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"pbx {section.name}: password_file {not_read(error)}") from error

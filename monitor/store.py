@@ -19,6 +19,7 @@ from typing import Final, TypeVar
 from monitor.audit import AuditEntry
 from monitor.errors import ConfigError, StoreFailed
 from monitor.model.apikeys import StoredKey, decode_key, encode_key
+from monitor.model.store_failures import explain
 from monitor.model.version import VERSION
 from monitor.model.wire import Malformed
 
@@ -85,10 +86,10 @@ def locked(folder: Path, *, alone: bool) -> int:
     return descriptor
 
 
-def too_new(file: Path | None, version: int) -> str:
+def too_new(version: int) -> str:
     """Say that a file has a newer schema than this program knows, and what to do."""
     return (
-        f"{file} was written by a newer callmon (schema {version}; {VERSION} understands up to {SCHEMA}). Install that "
+        f"was written by a newer callmon (schema {version}; {VERSION} understands up to {SCHEMA}). Install that "
         "version again, or restore a backup that was made before the upgrade: callmon restore"
     )
 
@@ -219,7 +220,7 @@ class Store:
                 with self._connection:
                     return work(self._connection)
             except sqlite3.Error as error:
-                raise StoreFailed(f"{self._path or 'The store in memory'}: {error}") from error
+                raise StoreFailed(f"{self._path or 'The store in memory'} {explain(error)}.") from error
 
         return await self._do(transaction)
 
@@ -243,7 +244,7 @@ class Store:
             ) from error
         except (OSError, sqlite3.Error) as error:
             self._close()
-            raise ConfigError(f"[monitor] state_dir: {self._path} cannot be used: {error}") from error
+            raise ConfigError(f"[monitor] state_dir: {self._path} {explain(error)}.") from error
         except ConfigError:
             self._close()
             raise
@@ -251,7 +252,7 @@ class Store:
     def _migrate(self, connection: sqlite3.Connection) -> None:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version > SCHEMA:
-            raise ConfigError(f"[monitor] state_dir: {too_new(self._path, version)}")
+            raise ConfigError(f"[monitor] state_dir: {self._path} {too_new(version)}")
         for number in range(version, SCHEMA if self._migrates else version):
             connection.executescript(f"BEGIN; {_MIGRATIONS[number]} PRAGMA user_version = {number + 1}; COMMIT;")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator
@@ -22,6 +23,7 @@ from gateway.cli import keys, look, processes, site_status
 from gateway.cli import record as recording
 from gateway.cli import top as terminal
 from gateway.cli.options import Config
+from monitor import logs
 from monitor.errors import CallmonError
 from monitor.model.version import VERSION
 
@@ -40,6 +42,9 @@ Extensions = Annotated[int, typer.Option(min=2, max=9000, help="Extensions of th
 Queues = Annotated[int, typer.Option(min=0, max=99, help="Its queues.")]
 Rate = Annotated[float, typer.Option(min=0.1, max=20_000, help="Calls a minute.")]
 Seed = Annotated[int, typer.Option(help="The same seed makes the same calls.")]
+
+
+_OF_DISKS = (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EIO)
 
 
 def _version(wanted: bool) -> None:
@@ -251,14 +256,19 @@ def _run(
             code = runner.run(_until_told(work))
     except* CallmonError as group:
         for error in _leaves(group):
-            print(f"callmon: {error}", file=sys.stderr)
+            logs.say(f"callmon: {error}")
+    except* OSError as group:  # a file or a disk that no command has a sentence of its own for
+        for error in _leaves(group):
+            if not isinstance(error, OSError) or (error.filename is None and error.errno not in _OF_DISKS):
+                raise
+            logs.say(f"callmon: {f'{error.filename}: ' if error.filename else ''}{error.strerror}")
     raise typer.Exit(code or 0)
 
 
 app.add_typer(keys.commands(_run), name="key")
 
 
-def _leaves(group: BaseExceptionGroup[CallmonError]) -> Iterator[BaseException]:
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
     for error in group.exceptions:
         if isinstance(error, BaseExceptionGroup):
             yield from _leaves(error)

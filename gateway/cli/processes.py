@@ -68,9 +68,11 @@ async def _monitor(settings: MonitorSettings, reload: MonitorReload) -> None:
 
 async def gateway(config: Path | None, port: int | None, workers: int = 1) -> None:
     """Until cancelled. ``workers``: processes that share the port. Raises ConfigError."""
-    own_commands.load()  # before the keys are read: none may equal a command
+    own = own_commands.load()  # before the keys are read: none may equal a command
     settings = _gateway_settings(config, port)
     logs.configure(settings.log.level, settings.log.format)
+    if own:
+        _log.info("own commands are served", commands=sorted(own))
     if not settings.pbx_names:
         raise ConfigError("There is no [[pbx]] section: nothing to serve.")
     worker = WORKER in os.environ

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import structlog
 
-from monitor.errors import ConfigError
+from monitor.errors import NOT_BOUND, ConfigError, cannot_listen
 
 WORKER: Final = "CALLMON_WORKER"
 """In the environment of a worker: its number."""
@@ -223,6 +223,5 @@ def _check_free(host: str, port: int) -> None:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError as error:
-            text = f"Cannot listen on {host}:{port}: {error.strerror}. Choose another port or host."
-            raise ConfigError(text) from error
+        except NOT_BOUND as error:
+            raise cannot_listen("Cannot listen on", host, port, error) from error

@@ -24,7 +24,6 @@ from monitor.pbx.clock import PbxClock
 from monitor.pbx.events import DnChanged, Event, Irrelevant, Removed, Upserted, parse_event
 from monitor.pbx.participants import ParticipantFact, Participants
 from monitor.pbx.together import together
-from monitor.pbx.transport import certificate_ends
 
 _PATH: Final = f"{CALL_CONTROL}/ws"
 _LARGEST_MESSAGE: Final = 4 * 1024 * 1024
@@ -82,8 +81,6 @@ class Listener:
         settings, measures = self._client.settings, self._client.measures
         measures.sockets["opened"] += 1
         self._client.tape.opened()
-        peer = socket.transport.get_extra_info("peercert")
-        measures.certificate_ends = certificate_ends(peer) or measures.certificate_ends
         self._participants = Participants(self._client, self._emit, self._clock, settings.parallel_reads, on_full)
         try:
             on_open()

@@ -213,23 +213,26 @@ class PbxSource:
     # directory and address book
 
     async def _follow_directory(self) -> None:
-        backoff = Backoff()
+        backoff, warned = Backoff(), False
         while True:
             self._directory_wanted.clear()
             self._known.directory_asked()
             try:
                 read = await self._reader.directory()
             except PbxError as error:
-                self._log.info("directory not read", reason=str(error))
+                warns = self._connected.is_set() and not warned  # else the connection's own line warns
+                warned = warned or warns
+                (self._log.warning if warns else self._log.info)("directory not read", reason=str(error))
                 await self._pause(backoff.pause(error))
                 continue
             backoff.reset()
+            warned = False
             self._known.directory_read(read)
             self._measures.reads["directory"] += 1
             await _wait(self._directory_wanted, self._settings.directory_interval)
 
     async def _follow_contacts(self) -> None:
-        backoff = Backoff()
+        backoff, warned = Backoff(), False
         while True:
             await self._connected.wait()
             self._contacts_wanted.clear()
@@ -237,10 +240,12 @@ class PbxSource:
             try:
                 contacts = await self._reader.contacts()
             except PbxError as error:
-                self._log.info("contacts not read", reason=str(error))
+                (self._log.info if warned else self._log.warning)("contacts not read", reason=str(error))
+                warned = True
                 await self._pause(backoff.pause(error))
                 continue
             backoff.reset()
+            warned = False
             self._known.contacts_read(contacts)
             self._measures.reads["contacts"] += 1
             await _wait(self._contacts_wanted, self._settings.contacts_interval)
@@ -265,7 +270,7 @@ class PbxSource:
                 self._directory_wanted.set()  # a PBX that was away may have come back with another one
         else:
             self._connected.clear()
-        troubled = news.connection == "lost" or (news.connection == "connected" and news.reason)
+        troubled = news.connection == "lost" or (news.reason and self._state.lacking)  # never reached, or not whole
         say = self._log.warning if troubled else self._log.info
         say("connection", connection=news.connection, source=news.source, reason=news.reason)
         self._emit(news)

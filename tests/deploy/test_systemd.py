@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -220,6 +221,34 @@ def test_launcher_and_program_look_into_the_same_directory(tmp_path: Path) -> No
     said = launched(home(tmp_path, program), "check", "--gateway")
     read = f"ok    settings: {etc / 'callmon.toml'} is read; from the environment: CALLMON_REDIS__URL"
     assert said.stdout.splitlines()[0] == read, said.stderr
+
+
+@pytest.mark.parametrize("closed", ["file", "directory"])
+def test_who_may_not_read_the_password_of_redis_is_told_so_and_redis_is_not_blamed(closed: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="callmon-launcher-") as made:  # pytest's own are closed to other users
+        directory = Path(made)
+        environment = home(directory, SHOW)
+        launcher, redis = directory / "callmon", directory / "etc" / "redis"
+        shutil.copy(LAUNCHER, launcher)
+        redis.mkdir(parents=True)
+        (redis / "monitor.url").write_text("redis://here/0\n", encoding="utf-8")
+        (redis / "monitor.url" if closed == "file" else redis).chmod(0)
+        directory.chmod(0o755)
+
+        def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+            command, user = [str(launcher), *arguments], 65_534 if os.geteuid() == 0 else None
+            given = environment | {"CALLMON_HOME": "/nowhere"} | more
+            return subprocess.run(command, capture_output=True, text=True, env=given, check=False, user=user)
+
+        for command in ("check", "key list", "record x", "monitor"):
+            said = run(*command.split())
+            assert said.stderr == (
+                f"callmon: {redis}/monitor.url is not for this user; run this with sudo: sudo callmon {command}\n"
+            )
+            assert said.returncode == 1
+        for other in (run("tail"), run("check", "--config", "mine.toml"), run("check", CALLMON_REDIS__URL="redis://x")):
+            assert "sudo" not in other.stderr, "that has a url of its own, or needs none"
+        redis.chmod(0o700)
 
 
 def test_the_launcher_becomes_the_program_so_that_systemd_knows_it(tmp_path: Path) -> None:
