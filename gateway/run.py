@@ -26,7 +26,7 @@ from gateway.repeats import AnswerProtocol, Repeats
 from gateway.spending import Spending
 from gateway.tickets import Tickets
 from gateway.wsprotocol import uvicorn_options
-from monitor.errors import ConfigError
+from monitor.errors import StartFailed
 
 
 async def run(
@@ -39,7 +39,7 @@ async def run(
     started: Callable[[str], None] = lambda _: None,
     registry: CollectorRegistry | None = None,
 ) -> None:
-    """Serve the PBXs of these names until cancelled. Raises ConfigError if the address cannot be listened on.
+    """Serve the PBXs of these names until cancelled. Raises StartFailed if the address cannot be listened on.
 
     ``redis_of``: gives the client for a PBX's keys. ``shared``: other processes of ours listen on the same port.
     ``started``: told the address when requests are answered there. ``registry``: is given what is measured.
@@ -62,7 +62,7 @@ async def serving(
     """Serve while the context is entered.
 
     On the way out subscribers are sent away first, spread over the settings' ``drain`` seconds; then the server stops.
-    Raises ConfigError if the address cannot be listened on.
+    Raises StartFailed if the address cannot be listened on.
     """
     clients = {name: redis_of(name) for name in names}
     pbxs = {
@@ -177,5 +177,5 @@ def _bind(host: str, port: int, *, shared: bool) -> socket.socket:
         bound.bind((host, port))
     except OSError as error:
         bound.close()
-        raise ConfigError(f"Cannot listen on {host}:{port}: {error.strerror}. Choose another port or host.") from error
+        raise StartFailed(f"Cannot listen on {host}:{port}: {error.strerror}. Choose another port or host.") from error
     return bound

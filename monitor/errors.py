@@ -4,6 +4,7 @@
 
     CallmonError
     ├── ConfigError          give up: a setting is wrong; the sentence says which and what would be right
+    │   └── StartFailed      start again later: what a setting names cannot be had now, such as an address in use
     ├── PbxError             the PBX, not us
     │   ├── PbxUnreachable   retry with back-off: network, TLS hand-shake, 5xx, 429, no answer in time
     │   │   └── PbxGarbled   the same: it answered, but not what can be understood
@@ -31,6 +32,10 @@ class CallmonError(Exception):
 
 class ConfigError(CallmonError):
     """A setting is wrong."""
+
+
+class StartFailed(ConfigError):
+    """What a setting names cannot be used now; the next start may succeed with the same settings."""
 
 
 class PbxError(CallmonError):

@@ -22,7 +22,7 @@ from prometheus_client import CollectorRegistry, GCCollector, Info, ProcessColle
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from monitor.errors import ConfigError
+from monitor.errors import StartFailed
 
 PATH = "/metrics"
 
@@ -41,7 +41,7 @@ def new_registry(program: str) -> CollectorRegistry:
 async def exposed(registry: CollectorRegistry, host: str, port: int) -> AsyncIterator[str]:
     """Serve the registry while the context is entered; its address. ``port`` 0: any free one.
 
-    Raises ConfigError if the address cannot be listened on.
+    Raises StartFailed if the address cannot be listened on.
     """
     bound = _bind(host, port)
     host, port = bound.getsockname()[:2]
@@ -92,5 +92,5 @@ def _bind(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         bound.close()
         reason = error.strerror if isinstance(error, OSError) else "there is no such port"
-        raise ConfigError(f"Metrics cannot be served on {host}:{port}: {reason}; see [metrics].") from error
+        raise StartFailed(f"Metrics cannot be served on {host}:{port}: {reason}; see [metrics].") from error
     return bound

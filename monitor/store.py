@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from monitor.audit import AuditEntry
-from monitor.errors import ConfigError, StoreFailed
+from monitor.errors import ConfigError, StartFailed, StoreFailed
 from monitor.model.apikeys import StoredKey, decode_key, encode_key
 from monitor.model.wire import Malformed
 
@@ -197,7 +197,7 @@ class Store:
             connection.execute("PRAGMA busy_timeout = 5000")
             self._migrate(connection)
         except (OSError, sqlite3.Error) as error:
-            raise ConfigError(f"[monitor] state_dir: {self._path} cannot be used: {error}") from error
+            raise StartFailed(f"[monitor] state_dir: {self._path} cannot be used: {error}") from error
         self._connection = connection
 
     def _migrate(self, connection: sqlite3.Connection) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Coroutine, Iterator
@@ -20,7 +21,8 @@ from gateway.cli import demo as demonstration
 from gateway.cli import keys, look, processes
 from gateway.cli import record as recording
 from gateway.cli import top as terminal
-from monitor.errors import CallmonError
+from monitor import notify
+from monitor.errors import CallmonError, ConfigError, StartFailed
 
 app = typer.Typer(
     name="callmon",
@@ -127,7 +129,7 @@ def simulate(
 @app.command()
 def monitor(config: Config = None) -> None:
     """Watch the PBXs of the settings file and publish what changes."""
-    _run(processes.monitor(config))
+    _serve(processes.monitor(config))
 
 
 @app.command()
@@ -137,7 +139,7 @@ def gateway(
     workers: Annotated[int, typer.Option(min=1, max=256, help="Processes that share the port.")] = 1,
 ) -> None:
     """Serve queries and the stream."""
-    _run(processes.gateway(config, port, workers))
+    _serve(processes.gateway(config, port, workers))
 
 
 @app.command()
@@ -208,14 +210,32 @@ def main() -> None:
 
 
 def _run(work: Coroutine[Any, Any, int | None]) -> None:
-    """Run to the end or to the first SIGINT or SIGTERM; what is wrong comes out as a sentence, not as a trace."""
-    code: int | None = 1
+    """Run a command; what is wrong comes out as a sentence, not as a trace."""
+    code, errors = _outcome(work)
+    raise typer.Exit(1 if errors else code)
+
+
+def _serve(work: Coroutine[Any, Any, int | None]) -> None:
+    """Run a service; exit with EX_CONFIG if its settings are wrong, so that systemd does not start it again."""
+    code, errors = _outcome(work)
+    if errors:
+        notify.failed("; ".join(map(str, errors)))
+        wrong = any(isinstance(error, ConfigError) and not isinstance(error, StartFailed) for error in errors)
+        code = os.EX_CONFIG if wrong else 1
+    raise typer.Exit(code)
+
+
+def _outcome(work: Coroutine[Any, Any, int | None]) -> tuple[int, list[BaseException]]:
+    """Run to the end or to the first SIGINT or SIGTERM; return the exit code and the errors, each printed."""
+    code: int | None = 0
+    errors: list[BaseException] = []
     try:
         code = uvloop.run(_until_told(work))
     except* CallmonError as group:
-        for error in _leaves(group):
+        errors = list(_leaves(group))
+        for error in errors:
             print(f"callmon: {error}", file=sys.stderr)
-    raise typer.Exit(code or 0)
+    return code or 0, errors
 
 
 app.add_typer(keys.commands(_run), name="key")

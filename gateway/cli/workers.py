@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import structlog
 
-from monitor.errors import ConfigError
+from monitor.errors import ConfigError, StartFailed
 
 WORKER: Final = "CALLMON_WORKER"
 """In the environment of a worker: its number."""
@@ -45,7 +45,7 @@ _log = structlog.get_logger(__name__)
 async def supervise(count: int, arguments: Sequence[str], host: str, port: int, drain: float) -> None:
     """Keep ``count`` workers running until cancelled. ``arguments``: of ``callmon gateway``, for each of them.
 
-    Raises ConfigError if the address is not free, or no worker comes up.
+    Raises ConfigError or StartFailed if the address is not free, or no worker comes up.
     """
     if port == 0:
         raise ConfigError("Several workers need a port of their own choosing: give one with --port or in [gateway].")
@@ -83,7 +83,8 @@ async def _keep(number: int, arguments: Sequence[str], drain: float) -> None:
         code = await _run(number, arguments, drain)
         lived = loop.time() - begun
         if first and lived < _STILLBORN and code > 0:
-            raise ConfigError("A worker could not begin to serve; it has said why.")
+            refused = ConfigError if code == os.EX_CONFIG else StartFailed
+            raise refused("A worker could not begin to serve; it has said why.")
         first = False
         if lived >= _LIVED_WELL:
             pause = _FIRST_PAUSE
@@ -195,4 +196,4 @@ def _check_free(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             text = f"Cannot listen on {host}:{port}: {error.strerror}. Choose another port or host."
-            raise ConfigError(text) from error
+            raise StartFailed(text) from error
