@@ -81,8 +81,8 @@ def demo(
 
 @app.command()
 def simulate(
-    port: Annotated[int, typer.Option(min=0, max=65_535)] = 5001,
-    host: str = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on.")] = 5001,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     extensions: Extensions = 40,
     queues: Queues = 4,
     contacts: Annotated[int, typer.Option(min=0, max=200_000, help="Entries of its address book.")] = 200,
@@ -101,7 +101,7 @@ def simulate(
             metavar="NAME=POSITION", help="What is not known of the real 3CX, such as expires_in=minutes; several."
         ),
     ] = None,
-    client_id: str = "callmon",
+    client_id: Annotated[str, typer.Option(help="Id of the API client that it knows.")] = "callmon",
     client_secret: Annotated[str | None, typer.Option(help="Made up if not given.", show_default=False)] = None,
 ) -> None:
     """Run a simulated 3CX v20 alone; prints its address, a client id with its secret, and a login of a person."""
