@@ -247,9 +247,10 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def git(tree: Path, *arguments: str) -> None:
+def git(tree: Path, *arguments: str, at: str | None = None) -> None:
     who = ("-c", "user.name=Tester", "-c", "user.email=tester@example.com", "-c", "commit.gpgsign=false")
-    subprocess.run(["git", "-C", tree, *who, *arguments], check=True, capture_output=True)
+    environment = os.environ | ({} if at is None else {"GIT_COMMITTER_DATE": at})
+    subprocess.run(["git", "-C", tree, *who, *arguments], check=True, capture_output=True, env=environment)
 
 
 def commit(tree: Path) -> None:
@@ -296,7 +297,16 @@ def test_a_release_that_is_not_among_its_forebears_leaves_it_before_the_release(
     commit(tree)
     git(tree, "tag", "v0.2.0")
     git(tree, "checkout", "--quiet", "-")
-    assert version_of("0.2.0", tree).startswith("0.2.0~1.g")
+    assert version_of("0.2.0", tree).startswith("0.2.0~1.")
+
+
+def test_a_commit_that_was_amended_upgrades_what_it_was_before(tree: Path) -> None:
+    amend = ("commit", "--quiet", "--amend", "--no-edit")
+    git(tree, *amend, at="2001-02-03T04:05:06+0000")
+    before = version_of("0.2.0", tree)
+    git(tree, *amend, at="2001-02-03T01:05:07-0300")  # a second later, though the clock on that wall shows less
+    after = version_of("0.2.0", tree)
+    assert (before[:23], after[:23]) == ("0.2.0~1.20010203040506.", "0.2.0~1.20010203040507.")
 
 
 def test_a_shallow_clone_is_refused_as_its_commits_cannot_be_counted(tree: Path, tmp_path: Path) -> None:
@@ -312,3 +322,15 @@ def test_without_a_repository_it_is_called_as_a_release_and_that_is_said(tmp_pat
     said = numbered("0.2.0", tmp_path)
     assert (said.returncode, said.stdout) == (0, "0.2.0\n")
     assert "no git repository" in said.stderr
+
+
+def test_a_repository_without_git_is_refused(tree: Path, tmp_path: Path) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    shell = shutil.which("sh")
+    assert shell is not None
+    command = [shell, str(DEBIAN / "version.sh"), "0.2.0", str(tree)]
+    environment = {"PATH": str(programs)}
+    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (said.returncode, said.stdout) == (1, "")
+    assert said.stderr == "version.sh: git is needed to number the package: apt-get install git\n"
