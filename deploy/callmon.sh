@@ -9,7 +9,7 @@ for name in $(env | sed -n 's/^\(CALLMON_[A-Z0-9_]*__[A-Z0-9_]*\)_FILE=.*/\1/p')
     esac
     eval "file=\${${name}_FILE}"
     # shellcheck disable=SC2154  # eval gave it
-    value=$(cat -- "$file") || exit 1
+    value=$(cat -- "$file") || exit 78 # as for a wrong setting
     export "$name=$value"
     unset "${name}_FILE"
 done

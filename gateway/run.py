@@ -40,7 +40,7 @@ async def run(
     started: Callable[[Gateway], None] = lambda _: None,
     registry: CollectorRegistry | None = None,
 ) -> None:
-    """Serve the PBXs of these names until cancelled. Raises ConfigError if the address cannot be listened on.
+    """Serve the PBXs of these names until cancelled. Raises StartFailed if the address cannot be listened on.
 
     ``redis_of``: gives the client for a PBX's keys. ``shared``: other processes of ours listen on the same port.
     ``bound``: is told the address before anything else happens. ``started``: told when requests are answered.
@@ -65,7 +65,7 @@ async def serving(
     """Serve while the context is entered.
 
     On the way out subscribers are sent away first, spread over the settings' ``drain`` seconds; then the server stops.
-    Raises ConfigError if the address cannot be listened on.
+    Raises StartFailed if the address cannot be listened on.
     """
     clients = {name: redis_of(name) for name in names}
     pbxs = {

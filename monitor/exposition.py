@@ -41,7 +41,7 @@ def new_registry(program: str) -> CollectorRegistry:
 async def exposed(registry: CollectorRegistry, host: str, port: int) -> AsyncIterator[str]:
     """Serve the registry while the context is entered; its address. ``port`` 0: any free one.
 
-    Raises ConfigError if the address cannot be listened on.
+    Raises StartFailed if the address cannot be listened on.
     """
     bound = _bind(host, port)
     host, port = bound.getsockname()[:2]

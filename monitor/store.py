@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from monitor.audit import AuditEntry
-from monitor.errors import ConfigError, StoreFailed
+from monitor.errors import ConfigError, StartFailed, StoreFailed
 from monitor.model.apikeys import StoredKey, decode_key, encode_key
 from monitor.model.store_failures import explain
 from monitor.model.version import VERSION
@@ -239,12 +239,12 @@ class Store:
             self._connection.execute("PRAGMA busy_timeout = 5000")
             self._migrate(self._connection)
         except BlockingIOError as error:
-            raise ConfigError(
+            raise StartFailed(
                 f"[monitor] state_dir: {self._path} is just being restored; start again when that is done."
             ) from error
         except (OSError, sqlite3.Error) as error:
             self._close()
-            raise ConfigError(f"[monitor] state_dir: {self._path} {explain(error)}.") from error
+            raise StartFailed(f"[monitor] state_dir: {self._path} {explain(error)}.") from error
         except ConfigError:
             self._close()
             raise

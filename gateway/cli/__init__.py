@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator
@@ -23,8 +24,8 @@ from gateway.cli import keys, look, processes, site_status
 from gateway.cli import record as recording
 from gateway.cli import top as terminal
 from gateway.cli.options import Config
-from monitor import logs
-from monitor.errors import CallmonError
+from monitor import logs, notify
+from monitor.errors import CallmonError, ConfigError, StartFailed
 from monitor.model.version import VERSION
 
 app = typer.Typer(
@@ -86,8 +87,8 @@ def demo(
 
 @app.command()
 def simulate(
-    port: Annotated[int, typer.Option(min=0, max=65_535)] = 5001,
-    host: str = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on.")] = 5001,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     extensions: Extensions = 40,
     queues: Queues = 4,
     contacts: Annotated[int, typer.Option(min=0, max=200_000, help="Entries of its address book.")] = 200,
@@ -106,7 +107,7 @@ def simulate(
             metavar="NAME=POSITION", help="What is not known of the real 3CX, such as expires_in=minutes; several."
         ),
     ] = None,
-    client_id: str = "callmon",
+    client_id: Annotated[str, typer.Option(help="Id of the API client that it knows.")] = "callmon",
     client_secret: Annotated[str | None, typer.Option(help="Made up if not given.", show_default=False)] = None,
 ) -> None:
     """Run a simulated 3CX v20 alone; prints its address, a client id with its secret, and a login of a person."""
@@ -134,7 +135,7 @@ def simulate(
 @app.command()
 def monitor(config: Config = None) -> None:
     """Watch the PBXs of the settings file and publish what changes."""
-    _run(processes.monitor(config))
+    _serve(processes.monitor(config))
 
 
 @app.command()
@@ -144,7 +145,7 @@ def gateway(
     workers: Annotated[int, typer.Option(min=1, max=256, help="Processes that share the port.")] = 1,
 ) -> None:
     """Serve queries and the stream."""
-    _run(processes.gateway(config, port, workers))
+    _serve(processes.gateway(config, port, workers))
 
 
 @app.command()
@@ -249,20 +250,42 @@ def _run(
     work: Coroutine[Any, Any, int | None],
     new_loop: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop,
 ) -> None:
-    """Run to the end or to the first SIGINT or SIGTERM; what is wrong comes out as a sentence, not as a trace."""
-    code: int | None = 1
+    """Run a command; what is wrong comes out as a sentence, not as a trace."""
+    code, errors = _outcome(work, new_loop)
+    raise typer.Exit(1 if errors else code)
+
+
+def _serve(work: Coroutine[Any, Any, int | None]) -> None:
+    """Run a service; exit with EX_CONFIG if its settings are wrong, so that systemd does not start it again."""
+    code, errors = _outcome(work)
+    if errors:
+        notify.failed("; ".join(map(str, errors)))
+        wrong = any(isinstance(error, ConfigError) and not isinstance(error, StartFailed) for error in errors)
+        code = os.EX_CONFIG if wrong else 1
+    raise typer.Exit(code)
+
+
+def _outcome(
+    work: Coroutine[Any, Any, int | None],
+    new_loop: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop,
+) -> tuple[int, list[BaseException]]:
+    """Run to the end or to the first SIGINT or SIGTERM; return the exit code and the errors, each printed."""
+    code: int | None = 0
+    errors: list[BaseException] = []
     try:
         with asyncio.Runner(loop_factory=new_loop) as runner:
             code = runner.run(_until_told(work))
     except* CallmonError as group:
-        for error in _leaves(group):
+        errors += _leaves(group)
+        for error in errors:
             logs.say(f"callmon: {error}")
     except* OSError as group:  # a file or a disk that no command has a sentence of its own for
         for error in _leaves(group):
             if not isinstance(error, OSError) or (error.filename is None and error.errno not in _OF_DISKS):
                 raise
             logs.say(f"callmon: {f'{error.filename}: ' if error.filename else ''}{error.strerror}")
-    raise typer.Exit(code or 0)
+            errors.append(error)
+    return code or 0, errors
 
 
 app.add_typer(keys.commands(_run), name="key")

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import structlog
 
-from monitor.errors import NOT_BOUND, ConfigError, cannot_listen
+from monitor.errors import NOT_BOUND, ConfigError, StartFailed, cannot_listen
 
 WORKER: Final = "CALLMON_WORKER"
 """In the environment of a worker: its number."""
@@ -111,7 +111,8 @@ async def _keep(number: int, arguments: Sequence[str], drain: float, running: se
         code = await _run(number, arguments, drain, running)
         lived = loop.time() - begun
         if first and lived < _STILLBORN and code > 0:
-            raise ConfigError("A worker could not begin to serve; it has said why.")
+            refused = ConfigError if code == os.EX_CONFIG else StartFailed
+            raise refused("A worker could not begin to serve; it has said why.")
         first = False
         if lived >= _LIVED_WELL:
             pause = _FIRST_PAUSE
