@@ -30,14 +30,15 @@ class Ended:
 
 async def callmon(*arguments: str, **environment: str) -> Ended:
     """Run a command to its end. Whatever it says, it is no trace of a fault."""
-    process = await _started(*arguments, **environment)
+    process = await started(*arguments, **environment)
     async with asyncio.timeout(WITHIN):
         out, err = await process.communicate()
     assert b"Traceback" not in out + err, (out + err).decode()
     return Ended(process.returncode or 0, out.decode(), err.decode())
 
 
-async def _started(*arguments: str, **environment: str) -> asyncio.subprocess.Process:
+async def started(*arguments: str, **environment: str) -> asyncio.subprocess.Process:
+    """Start a command, its output in pipes."""
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "gateway", *arguments),
         stdout=asyncio.subprocess.PIPE,
@@ -53,7 +54,7 @@ async def running(
     *arguments: str, until: str, **environment: str
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
     """Start a command that goes on; what it has printed up to a line with ``until``. Ctrl-C ends it."""
-    process = await _started(*arguments, **environment)
+    process = await started(*arguments, **environment)
     assert process.stdout is not None
     printed = ""
     try:
@@ -64,12 +65,25 @@ async def running(
                 printed += line.decode()
         yield process, printed
     finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(WITHIN):
-            _, err = await process.communicate()
-        assert b"Traceback" not in err, err.decode()
-        assert process.returncode in (0, 130)
+        await _end(process)
+
+
+@asynccontextmanager
+async def ended_by_ctrl_c(process: asyncio.subprocess.Process) -> AsyncIterator[None]:
+    """Press Ctrl-C at the end."""
+    try:
+        yield
+    finally:
+        await _end(process)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.send_signal(signal.SIGINT)
+    async with asyncio.timeout(WITHIN):
+        _, err = await process.communicate()
+    assert b"Traceback" not in err, err.decode()
+    assert process.returncode in (0, 130)
 
 
 def free_port() -> int:
