@@ -192,6 +192,7 @@ class Transport:
             timeout=aiohttp.ClientTimeout(total=self._timeout, sock_connect=self._connect_timeout),
             headers={"Accept": "application/json", "User-Agent": "callmon"},
             cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,  # no proxy, as the event socket uses none
             trace_configs=[trace] if trace is not None else [],
         )
 
