@@ -6,8 +6,6 @@ import asyncio
 import logging
 import ssl
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,9 +21,9 @@ from tests.gateway.cli.console import free_port
 from tests.gateway.entities import call
 from tests.gateway.serving import Served, serving
 from tests.proxies import connect_proxy
+from tests.wrong_services import Answer, banner, hangs_up, http, listening, silence
 
 WITHIN = 60.0
-Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @pytest.fixture(autouse=True)
@@ -33,63 +31,6 @@ def no_proxy_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "ws_proxy", "wss_proxy", "socks_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
-
-
-@asynccontextmanager
-async def listening(
-    answer: Answer, context: ssl.SSLContext | None = None, host: str = "127.0.0.1", port: int = 0
-) -> AsyncIterator[int]:
-    """A server that does this with every connection; gives its port."""
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await answer(reader, writer)
-        finally:
-            writer.close()
-
-    def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.get_running_loop().create_task(serve(reader, writer))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-
-    server = await asyncio.start_server(begin, host, port, ssl=context)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def says(text: str) -> Answer:
-    """Read a request, say this, and close."""
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(text.encode())
-        await writer.drain()
-
-    return answer
-
-
-def http(status: str, *headers: str, body: str = "<html>Welcome</html>") -> Answer:
-    lines = [f"HTTP/1.1 {status}", *headers, f"Content-Length: {len(body)}", "Connection: close", "", body]
-    return says("\r\n".join(lines))
-
-
-async def banner(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    writer.write(b"SSH-2.0-OpenSSH_10.0p2\r\n")
-    await reader.read()
-
-
-async def silence(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
-    await reader.read()
-
-
-async def hangs_up(_: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
-    """Do nothing else."""
 
 
 async def first_trouble(url: str, key: str = "key", **options: object) -> Connection:

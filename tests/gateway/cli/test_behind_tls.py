@@ -7,6 +7,7 @@ import json
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import httpx
 import pytest
@@ -89,6 +90,22 @@ async def test_server_sent_events_and_the_long_poll(front: Front) -> None:
         known = (await http.get("/pbx.calls.get")).headers["etag"]
         waited = await http.get("/pbx.calls.get", headers={"If-None-Match": known, "Prefer": "wait=1"})
         assert (waited.status_code, waited.headers["preference-applied"]) == (304, "wait=1")
+
+
+async def test_an_event_source_comes_back_while_no_gateway_answers(tmp_path: Path) -> None:
+    program = caddy()
+    if program is None:
+        pytest.skip(NO_CADDY)
+    async with (
+        behind_caddy(program, f"http://127.0.0.1:{free_port()}", free_port(), tmp_path) as nobody,
+        trusting(nobody) as http,
+    ):
+        as_event_source = http.get("/events?topics=calls", headers={"Accept": "text/event-stream"})
+        for_anybody = http.get("/events?topics=calls")
+        events, status = await asyncio.gather(as_event_source, for_anybody)
+    assert (events.status_code, events.headers["content-type"]) == (200, "text/event-stream")
+    assert events.text == ": no gateway answers\nretry: 3000\n\n"
+    assert status.status_code == 503
 
 
 async def test_the_wallboard_in_a_browser(front: Front) -> None:

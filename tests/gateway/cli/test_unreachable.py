@@ -12,7 +12,7 @@ import pytest
 from tests.gateway.cli.console import WITHIN, callmon, ended_by_ctrl_c, free_port, started
 from tests.gateway.cli.terminal import in_terminal
 from tests.gateway.serving import serving
-from tests.gateway.test_streamconnect import Answer, banner, http, listening, silence
+from tests.wrong_services import Answer, banner, http, listening, silence
 
 NO_PROXIES = dict.fromkeys(("http_proxy", "https_proxy", "HTTPS_PROXY", "HTTP_PROXY", "no_proxy"), "")
 
