@@ -245,7 +245,7 @@ export class StreamClient extends EventTarget {
       const { end, status, body } = await this.#probe("POST", "ticket");
       if (status === 200 && body?.ticket) return { address: this.#socketUrl("stream", { ticket: body.ticket }) };
       const other = { code: status, reason: foreign(this.#url, status), refused: true };
-      if (![404, 405, 503].includes(status)) return { end: end ?? other };
+      if (!end?.own || ![404, 405, 503].includes(status)) return { end: end ?? other };
       this.#tickets = status === 503; // without its bus a gateway gives no tickets, and yet serves what it knows
     }
     return { address: this.#socketUrl(`${encodeURIComponent(this.#key)}/stream`) };
