@@ -204,7 +204,7 @@ class StreamClient:
             await asyncio.sleep(delay)
 
     async def _opened(self) -> ClientConnection:
-        said = Connection("connecting", self._target.silent)
+        said = Connection("connecting", self._said or self._target.silent)
         timer = asyncio.get_running_loop().call_later(_PATIENCE_S, self._enter, said)
         try:
             return await self._target.connect(self._key, f"callmon.v1.{self._encoding}")

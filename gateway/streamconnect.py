@@ -10,13 +10,16 @@ always reached directly.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import re
 import socket
 import ssl
+import threading
 import urllib.request
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -129,6 +132,7 @@ class Target:
             proxy=self._proxy,
             ssl=self._context,
         )
+        await _look_up(self.host if self._proxy is None else parse_proxy(self._proxy).host)
         try:
             return await opening
         except AssertionError:  # websockets takes it ill if the other side speaks first, as mail and SSH servers do
@@ -331,6 +335,38 @@ def stream_url(address: str) -> str:
         path = re.sub("/(wall|docs)?/*$", "", path)
     scheme = "wss" if parts.scheme in ("https", "wss") else "ws"
     return f"{scheme}://{parts.netloc}{path}/webapi/stream"
+
+
+async def _look_up(host: str) -> None:
+    """See that the name is known. Raises gaierror.
+
+    In a thread that nobody waits for: the event loop's own would keep a program from ending while no name server
+    answers, for half a minute.
+    """
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[OSError | None] = loop.create_future()
+
+    def settle(error: OSError | None) -> None:
+        if not found.done():
+            found.set_result(error)
+
+    def ask() -> None:
+        error: OSError | None = None
+        try:
+            socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        except OSError as raised:
+            error = raised
+        with suppress(RuntimeError):  # the loop is closed: nobody wants to know any more
+            loop.call_soon_threadsafe(settle, error)
+
+    threading.Thread(target=ask, name="name lookup", daemon=True).start()
+    try:
+        async with asyncio.timeout(HANDSHAKE_TIMEOUT_S):
+            error = await found
+    except TimeoutError:
+        error = socket.gaierror(socket.EAI_AGAIN, "no answer in time")
+    if error is not None:
+        raise error
 
 
 def proxy_of_environment(host: str, port: int, *, secure: bool) -> str | None:

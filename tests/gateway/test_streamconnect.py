@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
+import threading
 import traceback
 from datetime import timedelta
 from pathlib import Path
@@ -113,6 +115,20 @@ async def test_a_host_that_never_answers_is_named_before_the_attempt_is_given_up
         async with listening(silence) as port:
             found = await first_trouble(f"{scheme}://127.0.0.1:{port}/")
             assert (found.status, f":{port} does not answer" in found.reason) == ("connecting", True)
+
+
+def test_a_name_server_that_does_not_answer_keeps_no_program_from_ending(monkeypatch: pytest.MonkeyPatch) -> None:
+    over, answered = threading.Event(), []
+
+    def hang(*_: object, **__: object) -> None:
+        answered.append(over.wait(WITHIN))
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    monkeypatch.setattr(streamclient, "_PATIENCE_S", 0.05)
+    found = asyncio.run(first_trouble("ws://gateway.example/"))
+    assert (found.status, answered) == ("connecting", [])
+    over.set()
 
 
 async def test_a_gateway_without_a_state_says_so_and_a_bad_key_ends_it() -> None:
