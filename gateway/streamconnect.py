@@ -105,12 +105,12 @@ class Target:
 
     @property
     def where(self) -> str:
-        """Scheme, host and port, for messages."""
+        """Return scheme, host and port, for messages."""
         return self._address("https" if self._secure else "http")
 
     @property
     def silent(self) -> str:
-        """The sentence for a host that says nothing."""
+        """Return the sentence for a host that says nothing."""
         if self._proxy is not None:
             return f"Nothing comes through the proxy {self._via}, neither from it nor from {self.where}."
         return f"{self.where} does not answer: check the address, the network and firewalls."
@@ -265,7 +265,7 @@ class Target:
 
     @property
     def _via(self) -> str:
-        """The proxy's address without name and password."""
+        """Return the proxy's address without name and password."""
         return _bare(self._proxy or "")
 
     def _proxy_trouble(self, error: Exception) -> Trouble:
@@ -292,7 +292,7 @@ class Target:
 
 
 class _Connect(connect):
-    """Follows no redirect."""
+    """Opens a connection, and follows no redirect."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:
         """Return the answer itself, as it came."""
@@ -387,7 +387,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _excepted(host: str) -> bool:
-    """Whether ``no_proxy`` has the address's network, such as 10.0.0.0/8; names are the standard library's affair."""
+    """Return whether ``no_proxy`` has the network of an address, such as 10.0.0.0/8; the library sees to names."""
     try:
         address = ip_address(host)
     except ValueError:
@@ -402,7 +402,7 @@ def _excepted(host: str) -> bool:
 
 
 def _own_error(body: bytes | bytearray | None) -> tuple[str, str] | None:
-    """Code and sentence of a gateway's refusal; None if it is not a gateway's."""
+    """Return code and sentence of a gateway's refusal; None if it is not a gateway's."""
     try:
         error = json.loads(body or b"")["error"]
         return str(error["code"]), str(error["message"])
@@ -420,6 +420,6 @@ def _said(error: OSError) -> str:
 
 
 def _bare(address: str) -> str:
-    """The address without what may be secret: name, password, query, fragment."""
+    """Return the address without what may be secret: name, password, query, fragment."""
     scheme, mark, rest = address.rpartition("://")
     return scheme + mark + re.split("[?#]", rest.rpartition("@")[2])[0]

@@ -35,7 +35,7 @@ class Gateway:
 
 
 class Reporter:
-    """Says on standard error why there is no connection: each reason once, and that it works again."""
+    """Prints on standard error why there is no connection: each reason once, and that it works again."""
 
     def __init__(self) -> None:
         self._said = ""

@@ -126,7 +126,7 @@ class Top(App[int]):
 
     @property
     def refused(self) -> StreamRefused | None:
-        """Why nothing was ever shown, if that is so for good."""
+        """Return why nothing was ever shown, if that is so for good."""
         return None if self._follower.begun else self._follower.refused
 
     def _changed(self) -> None:

@@ -40,7 +40,7 @@ class Follower:
 
     @property
     def begun(self) -> bool:
-        """Whether there ever was a state."""
+        """Return whether there ever was a state."""
         return self._client.position is not None
 
     @property
@@ -83,7 +83,7 @@ class Follower:
         return Standing("live", "Live")
 
     def _away(self, reason: str) -> str:
-        """Why the gateway is not there; nothing of the first moments, in which it is only asked."""
+        """Return why the gateway is not there; nothing of the first moments, in which it is only asked."""
         if not self.begun:
             return f"{reason} Trying again; q quits" if reason else "Connecting to the gateway"
         why = f": {reason} Trying again" if reason else "; trying again"
