@@ -95,8 +95,7 @@ class Admission:
             pbx = self._pbxs.get(key.pbx)
             if pbx is None:
                 raise UnknownPbx(f"The PBX {key.pbx!r} is not served here.")
-            if not pbx.hub.ready:
-                raise NoState(f"No state of the PBX {pbx.name!r} is loaded yet.")
+            _check_ready(pbx)
         except Refused as error:
             row = shown(error)
             raise Denial(row.status, row.code, row.close, str(error), error.headers) from error
@@ -148,9 +147,16 @@ class Admission:
         ticket = connection.query_params.get("ticket")
         if ticket is None or self._tickets is None or any(given):
             return authenticate(self._keys, given, now, "read")
+        if (pbx := self._pbxs.get(Tickets.pbx_of(ticket))) is not None:
+            _check_ready(pbx)  # before the ticket is spent: it will be wanted for the next attempt
         key = await self._tickets.take(ticket)
         key.require("read")
         return key
+
+
+def _check_ready(pbx: PbxView) -> None:
+    if not pbx.hub.ready:
+        raise NoState(f"No state of the PBX {pbx.name!r} is loaded yet.")
 
 
 def first_wanted(given: Sequence[tuple[str, str]], guest: Guest) -> Subscribe | Watch | None:

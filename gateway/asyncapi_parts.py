@@ -106,7 +106,11 @@ the address as well: `?topics=calls&queue=800`.
 
 `GET /webapi/events` is the same as Server-Sent Events, in JSON: `id` is the position, so that `Last-Event-ID` \
 resumes. \
-Browsers, which can send no headers, get a ticket for one use within 30 seconds from `POST /webapi/ticket`.
+A refusal that time mends (429, 503) is an empty stream with `retry` to those who accept `text/event-stream` and no \
+JSON, as a browser's EventSource does, which would give up for good after any other status; a comment in it says why. \
+Whoever wants the status accepts JSON too, or anything. 400, 401, 403 and 404 are statuses for all. \
+Browsers, which can send no headers, get a ticket for one use within 30 seconds from `POST /webapi/ticket`. \
+An EventSource that was opened with a ticket is refused when it comes back: open another one, with a new ticket.
 
 ## Encodings
 

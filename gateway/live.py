@@ -24,9 +24,11 @@ from gateway.frames import Encoding
 from gateway.measures import LiveMeasures
 from gateway.pbxview import PbxView
 from gateway.session import Session
-from gateway.sse import EventsResponse, EventStream
+from gateway.sse import EventsResponse, EventStream, come_back_later, takes_events_only
 from gateway.tickets import Tickets
 
+_PASSING = (429, 503)
+"""Statuses of refusals that time mends."""
 SUBPROTOCOLS: dict[str, Encoding] = {"callmon.v1.json": "json", "callmon.v1.msgpack": "msgpack"}
 
 
@@ -129,8 +131,7 @@ class Live:
         try:
             key, pbx = await self._admission.admit(request)
         except Denial as denial:
-            self.measures.refused[denial.code] += 1
-            return denial.response()
+            return self._no_events(request, denial)
         try:
             guest = self._admission.guest(key)
             first = first_wanted(request.query_params.multi_items(), guest)
@@ -142,8 +143,7 @@ class Live:
             )
         except Denial as denial:
             self._admission.out(key)
-            self.measures.refused[denial.code] += 1
-            return denial.response()
+            return self._no_events(request, denial)
 
         def gone() -> None:
             self._gone(stream)
@@ -152,6 +152,13 @@ class Live:
         self._sessions.add(stream)
         self.measures.accepted["sse"] += 1
         return EventsResponse(stream, gone)
+
+    def _no_events(self, request: Request, denial: Denial) -> Response:
+        self.measures.refused[denial.code] += 1
+        if denial.status in _PASSING and takes_events_only(request.headers.get("accept", "")):
+            retry_after_s = float(denial.headers.get("Retry-After", 1))
+            return come_back_later(f"{denial.status} {denial.code}: {denial.message}", retry_after_s)
+        return denial.response()
 
     def revoke(self, key_name: str, pbx: str | None = None) -> None:
         """End every conversation that was begun with this key: it no longer holds. ``pbx``: the key's; None for any."""

@@ -243,10 +243,14 @@ class _NodePool(ConnectionPool):
 
 def _check_single(url: str) -> None:
     """Raise ConfigError unless the address of one server can be taken apart."""
-    place = re.split("[/?#]", url.partition("://")[2], maxsplit=1)[0]
+    place, _, rest = re.sub("[?#].*", "", url.partition("://")[2]).partition("/")
     host = place.rpartition("@")[2]
-    if host and not url.startswith("unix:"):  # without a host it is the one that callmon runs on
+    if url.startswith("unix:"):
+        return
+    if host:  # without a host it is the one that callmon runs on
         _address(host, _PORTS["cluster"])
+    if not (rest.strip("/") or "0").isdecimal():  # the client would take 0 instead
+        raise ConfigError("redis url: the database is a number, such as 0.")
 
 
 def _single(url: str, ca_file: Path | None) -> Redis:

@@ -303,9 +303,10 @@ def _mistake(settings: type[BaseModel], detail: ErrorDetails, name: str) -> str:
     """Return which setting is wrong, what came, and what would be right."""
     if detail["type"] == "missing":
         return f"{name} is missing"
+    in_file = name == environment.shown(detail["loc"])
     if detail["type"] == "tuple_type" and isinstance(detail["input"], dict) and _are_entries(settings, name):
         return f"[{name}] has one pair of brackets too few; write [[{name}]], once for each"
-    if detail["type"] == "model_type" and isinstance(detail["input"], list):
+    if detail["type"] == "model_type" and isinstance(detail["input"], list) and in_file:
         return f"[[{name}]] has one pair of brackets too many; write [{name}], once"
     if detail["type"] == "extra_forbidden":
         known = _fields_at(settings, detail["loc"][:-1])

@@ -39,6 +39,11 @@ app = typer.Typer(
 
 Url = Annotated[str, typer.Option(envvar="CALLMON_URL", help="Address of a gateway.")]
 Key = Annotated[str, typer.Option(envvar="CALLMON_KEY", help="API key.", show_default=False)]
+CaFile = Annotated[
+    Path | None,
+    typer.Option(envvar="CALLMON_CA_FILE", help="Authorities to trust for https, as PEM, in place of the system's."),
+]
+Insecure = Annotated[bool, typer.Option("--insecure", help="Do not check the gateway's certificate; for trials.")]
 Extensions = Annotated[int, typer.Option(min=2, max=9000, help="Extensions of the simulated PBX.")]
 Queues = Annotated[int, typer.Option(min=0, max=99, help="Its queues.")]
 Rate = Annotated[float, typer.Option(min=0.1, max=20_000, help="Calls a minute.")]
@@ -154,16 +159,23 @@ def tail(
     key: Key = "qRQi5xQj8SvI",
     topics: Annotated[str, typer.Option(help="Comma-separated.")] = "calls,ended,system",
     json: Annotated[bool, typer.Option("--json", help="One JSON object a change, with whole entities.")] = False,
+    ca_file: CaFile = None,
+    insecure: Insecure = False,
 ) -> None:
     """Print changes as they happen."""
-    _run(look.tail(url, key, topics, json))
+    _run(look.tail(look.Gateway(url, key, ca_file, insecure), topics, json))
 
 
 @app.command()
-def top(url: Url = "http://127.0.0.1:8765", key: Key = "qRQi5xQj8SvI") -> None:
+def top(
+    url: Url = "http://127.0.0.1:8765",
+    key: Key = "qRQi5xQj8SvI",
+    ca_file: CaFile = None,
+    insecure: Insecure = False,
+) -> None:
     """Show calls, queues and agents live in the terminal."""
     # Textual starts tasks in a way that uvloop 0.23 does not know on Python 3.13: TypeError on eager_start.
-    _run(terminal.run(url, key), asyncio.new_event_loop)
+    _run(terminal.run(look.Gateway(url, key, ca_file, insecure)), asyncio.new_event_loop)
 
 
 @app.command()
@@ -171,9 +183,12 @@ def snapshot(
     url: Url = "http://127.0.0.1:8765",
     key: Key = "qRQi5xQj8SvI",
     topics: Annotated[str, typer.Option(help="Comma-separated; all that the key may see if not given.")] = "",
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds until it gives up.")] = 10.0,
+    ca_file: CaFile = None,
+    insecure: Insecure = False,
 ) -> None:
     """Print the state as JSON."""
-    _run(look.snapshot(url, key, topics))
+    _run(look.snapshot(look.Gateway(url, key, ca_file, insecure), topics, timeout))
 
 
 @app.command()

@@ -204,6 +204,7 @@ class Transport:
             timeout=aiohttp.ClientTimeout(total=self._timeout, sock_connect=self._connect_timeout),
             headers={"Accept": "application/json", "User-Agent": USER_AGENT},
             cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,  # no proxy, as the event socket uses none
             trace_configs=[trace] if trace is not None else [],
         )
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from urllib.parse import urlsplit
 
 from monitor.model.instants import from_unix
-from tests.browser.chromium import Page
+from tests.browser.chromium import WITHIN, Page
 from tests.browser.world import CALLER, World
 from tests.system.stack import KEY
+from tests.wrong_services import http, listening
 
 SECONDS = "(t => t.split(':').reduce((sum, part) => 60 * sum + Number(part), 0))"
 WAITING = "document.querySelector('[data-item=\"queue:800\"] .figure .value')?.innerText"
@@ -336,3 +339,22 @@ async def test_the_start_page_says_what_is_connected_and_shows_the_stream(page: 
     assert "+15559999999" not in await page.text("#frames")
     await page.shows("· pbx.example.com · 3CX 20.", "#pbxs")
     assert not page.complaints
+
+
+async def test_what_a_proxy_says_for_a_while_does_not_end_the_wall(page: Page, world: World) -> None:
+    asked = asyncio.Event()
+    other = http("404 Not Found")
+
+    async def not_found(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await other(reader, writer)
+        asked.set()
+
+    await page.go(world.wall("view=calls"))
+    await page.until("document.querySelector('.fresh.live')")
+    await world.stop_gateway()
+    async with listening(not_found, port=urlsplit(world.address).port or 0), asyncio.timeout(WITHIN):
+        await asked.wait()
+    await world.start_gateway()
+    await page.until("document.querySelector('.fresh.live')")
+    world.queued()
+    await page.shows(CALLER, "table.calls")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +17,7 @@ from monitor.config import MonitorSettings
 from tests.deploy.commands import parsed
 from tests.deploy.test_image import ROOT
 from tests.deploy.test_systemd import REQUESTS_END
+from tests.proxies import caddy
 
 DEPLOY = ROOT / "deploy"
 EXAMPLE = DEPLOY / "callmon.example.toml"
@@ -142,9 +142,9 @@ def test_the_proxy_asks_whether_gateways_live_and_keeps_no_addresses() -> None:
     assert "flush_interval -1" in lines
 
 
-@pytest.mark.skipif(shutil.which("caddy") is None, reason="caddy is not installed: the Caddyfile is not validated")
+@pytest.mark.skipif(caddy() is None, reason="There is no caddy on this machine: the Caddyfile is not validated.")
 def test_caddy_understands_its_file(tmp_path: Path) -> None:
     environment = os.environ | {"HOME": str(tmp_path), "CALLMON_GATEWAYS": "127.0.0.1:1 127.0.0.1:2"}
-    command = ["caddy", "validate", "--adapter", "caddyfile", "--config", str(DEPLOY / "caddy" / "Caddyfile")]
+    command = [caddy() or "", "validate", "--adapter", "caddyfile", "--config", str(DEPLOY / "caddy" / "Caddyfile")]
     said = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert said.returncode == 0, said.stderr

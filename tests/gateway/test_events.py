@@ -172,6 +172,86 @@ async def test_limits_on_connections_count_events_too() -> None:
             assert (await stream.next())[1]["type"] == "hello"
 
 
+EVENTS_ONLY = {"Accept": "text/event-stream"}
+
+
+async def come_back(client: httpx.AsyncClient, key: str = "reader-key", **headers: str) -> tuple[str, int]:
+    """Why an EventSource has to come back, and after how many milliseconds."""
+    given = EVENTS_ONLY | {"Authorization": f"Bearer {key}"} | headers
+    answer = await client.get("/events?topics=calls", headers=given)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert answer.headers["cache-control"] == "no-store"
+    why, retry, *rest = answer.text.split("\n")
+    assert (why[:2], retry[:7], rest) == (": ", "retry: ", ["", ""])
+    return why[2:], int(retry[7:])
+
+
+async def test_an_event_source_is_told_when_to_come_back() -> None:
+    async with serving(LiveSettings(connections_per_key=1)) as served, http(served) as client:
+        why, retry = await come_back(client, "early-key")
+        assert why == "503 no_state: No state of the PBX 'empty' is loaded yet."
+        assert 1000 <= retry <= 2000
+        async with events(served, "topics=calls") as stream:
+            await stream.next()
+            why, retry = await come_back(client)
+            assert why == "429 too_many_connections: There are too many connections."
+            assert 10_000 <= retry <= 20_000
+        await served.live.drain(0.0)
+        why, _ = await come_back(client)
+        assert why == "503 draining: This gateway is shutting down."
+        assert served.live.measures.refused == {"no_state": 1, "too_many_connections": 1, "draining": 1}
+
+
+async def test_without_keys_an_event_source_comes_back() -> None:
+    async with serving() as served, http(served) as client:
+        served.keys.expect("empty")
+        why, _ = await come_back(client, "a-key-that-may-come")
+        assert why.startswith("503 no_keys: ")
+
+
+@pytest.mark.parametrize(
+    ("accept", "status"),
+    [
+        ("text/event-stream", 200),
+        ("Text/Event-Stream;charset=utf-8", 200),
+        ("text/event-stream, text/plain;q=0.5", 200),
+        ("text/event-stream, application/json", 503),
+        ("text/event-stream, application/*;q=0.1", 503),
+        ("text/event-stream, */*", 503),
+        ("*/*", 503),
+        ("text/html", 503),
+        ("", 503),
+    ],
+)
+async def test_whoever_takes_json_gets_the_status(accept: str, status: int) -> None:
+    async with serving() as served, http(served) as client:
+        given = {"Authorization": "Bearer early-key", "Accept": accept}
+        answer = await client.get("/events?topics=calls", headers=given)
+        assert answer.status_code == status
+        if status == 503:
+            assert (answer.json()["error"]["code"], answer.headers["retry-after"]) == ("no_state", "1")
+
+
+@pytest.mark.parametrize(
+    ("query", "key", "status"),
+    [("topics=cals", "reader-key", 400), ("topics=calls", "no-such-key", 401), ("topics=calls", "dialler-key", 403)],
+)
+async def test_what_time_does_not_mend_closes_an_event_source(query: str, key: str, status: int) -> None:
+    async with serving() as served, http(served) as client:
+        answer = await client.get(f"/events?{query}", headers=EVENTS_ONLY | {"Authorization": f"Bearer {key}"})
+        assert answer.status_code == status
+
+
+async def test_a_ticket_is_not_spent_while_there_is_no_state() -> None:
+    async with serving() as served, http(served) as client:
+        early = {"Authorization": "Bearer early-key"}
+        ticket = (await client.post("/ticket", headers=early)).json()["ticket"]
+        for _ in range(2):
+            answer = await client.get(f"/events?topics=calls&ticket={ticket}")
+            assert (answer.status_code, answer.json()["error"]["code"]) == (503, "no_state")
+
+
 async def gone(served: Served) -> None:
     """Wait until nobody is connected."""
     async with asyncio.timeout(60):

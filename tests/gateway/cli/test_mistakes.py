@@ -220,7 +220,7 @@ async def made(file: Path) -> None:
 DAMAGED = "cannot be used, it is damaged ({}); stop the monitor and put a backup in its place"
 STATES: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "garbage": (lambda file: file.write_bytes(b"garbage" * 1000), *2 * (DAMAGED.format("file is not a database"),)),
-    "newer": (newer, *2 * ("was written by a newer callmon; use that one",)),
+    "newer": (newer, *2 * ("was written by a newer callmon (schema ",)),
     "empty": (Path.touch, *2 * ("is empty: no monitor has run here with this state_dir",)),
     "directory": (Path.mkdir, *2 * ("is a directory, and should be a file; move it away",)),
     "torn": (torn, DAMAGED.format("*** in database main *** Page"), "is damaged"),
