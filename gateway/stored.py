@@ -39,7 +39,7 @@ class StoredState:
 
 
 async def read_position(redis: Redis, keys: Keys) -> StoredPosition | None:
-    """None if the store is empty. Raises RedisError, like all here."""
+    """None if the store is empty. Raises RedisError, like all here, and Malformed."""
     return _position(await redis.hmget(keys.position, ["epoch", "seq", "at"]))
 
 
@@ -100,11 +100,17 @@ def _position(fields: Sequence[bytes | str | None]) -> StoredPosition | None:
     epoch, seq, at = fields
     if epoch is None or seq is None or at is None:
         return None
-    return StoredPosition(Position(_text(epoch), int(seq)), _text(at))
+    try:
+        return StoredPosition(Position(_text(epoch), int(seq)), _text(at))
+    except ValueError as error:
+        raise Malformed("a position that is none") from error
 
 
 def _text(value: bytes | str) -> str:
-    return value.decode() if isinstance(value, bytes) else value
+    try:
+        return value.decode() if isinstance(value, bytes) else value
+    except UnicodeDecodeError as error:
+        raise Malformed("text that is none") from error
 
 
 def _change(entry: tuple[bytes, Mapping[bytes, bytes]]) -> Change:
@@ -126,7 +132,7 @@ async def _decoded_log(newest_first: Sequence[tuple[bytes, Mapping[bytes, bytes]
 async def _decoded(topic: str, fields: Mapping[bytes, bytes]) -> dict[str, Entity]:
     entities = {}
     for number, (id_, data) in enumerate(fields.items(), 1):
-        entities[id_.decode()] = decode_entity(topic, data)
+        entities[_text(id_)] = decode_entity(topic, data)
         if number % _CHUNK == 0:
             await asyncio.sleep(0)
     return entities

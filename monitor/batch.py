@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -16,6 +17,9 @@ Command: TypeAlias = tuple[str | bytes | int, ...]
 
 ANNOUNCED_WHOLE = 64 * 1024
 """Bytes. The announcement of a larger change says its position only: pub/sub buffers are for small things."""
+
+_EPOCH = re.compile(r"[0-9]{1,18}-")
+_SEQ = re.compile(r"[0-9]{1,18}")
 
 Verdict: TypeAlias = Literal["go on", "done already"]
 
@@ -32,10 +36,10 @@ class Stored:
     def parse(
         cls, epoch: str | None, seq: str | None, id_: str | None = None, seen: str | None = None
     ) -> Stored | None:
-        """None if the store holds no position."""
-        if not epoch or seq is None:
+        """None if the store holds no position. Nonsense is none: others write on this Redis too."""
+        if not _EPOCH.match(epoch or "") or not _SEQ.fullmatch(seq or ""):
             return None
-        return cls(Position(epoch, int(seq)), id_ or "", seen or "")
+        return cls(Position(str(epoch), int(seq or 0)), id_ or "", seen if seen and _EPOCH.match(seen) else "")
 
     @property
     def newest_epoch(self) -> str:

@@ -165,8 +165,8 @@ def heed_cancellation() -> None:
 
 
 def text(value: bytes | str | None) -> str | None:
-    """A key's or a field's value as text."""
-    return value.decode() if isinstance(value, bytes) else value
+    """Return a key's or a field's value as text; bytes that are no UTF-8 become nonsense, and no error."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
 def _queue(pipe: Pipeline, commands: Iterable[Command]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from redis.asyncio import Redis
 
@@ -188,6 +190,35 @@ async def test_an_emptied_store_is_lost_history(bus: Bus) -> None:
     await flush(bus)
     with pytest.raises(HistoryLost):
         await writer.publisher.heartbeat()
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [{"seq": "x"}, {"seq": "-1"}, {"seq": "9" * 5_000}, {"epoch": "x"}, {"epoch": b"\xff", "seen": "zzz"}],
+    ids=["seq", "below zero", "too long", "epoch", "seen"],
+)
+async def test_nonsense_for_a_position_is_lost_history_and_a_new_epoch_puts_it_right(
+    bus: Bus, nonsense: dict[bytes | bytearray | memoryview[int] | str | int | float, Any]
+) -> None:
+    writer = Writer(bus)
+    await writer.start()
+    await bus.client().hset(KEYS.position, mapping=nonsense)
+    with pytest.raises(HistoryLost):
+        await writer.publish()
+    position = await writer.start()
+    stored = await read_position(bus.client(), KEYS)
+    assert stored is not None
+    assert stored.position == position
+    await writer.publish()
+    await writer.publisher.aclose()
+
+
+async def test_what_no_follower_can_have_seen_is_passed_over(bus: Bus) -> None:
+    writer = Writer(bus)
+    await writer.start()
+    await bus.client().hset(KEYS.position, "seen", "zzz")
+    await writer.publish()
+    await writer.publisher.aclose()
 
 
 async def test_a_store_that_went_back_is_lost_history(bus: Bus) -> None:

@@ -135,6 +135,8 @@ class Top(App[int]):
             self.exit(1)
 
     def _draw_if_due(self) -> None:
+        if not self.query("#standing"):
+            return  # it ends, and its widgets are gone before its timers
         second = int(time.time())
         if self._fresh or second != self._second:
             self._draw()

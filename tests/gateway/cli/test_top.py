@@ -197,6 +197,12 @@ async def test_enter_shows_the_legs_and_says_when_it_is_over(world: World) -> No
         assert not isinstance(screen.app.screen, Over)
 
 
+async def test_a_tick_after_the_widgets_are_gone_draws_nothing(world: World) -> None:
+    async with top(world) as screen:
+        await screen.app.screen.remove_children()
+        await screen.pilot.pause(1.5)  # it draws each second
+
+
 async def test_what_is_wrong_is_said_and_mended_by_itself(world: World) -> None:
     async with top(world) as screen:
         world.queued()
