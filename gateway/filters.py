@@ -92,14 +92,14 @@ FIELDS: Final = tuple(field.name for field in fields(EntityFilter))
 def filter_of(given: Mapping[str, Collection[object]]) -> EntityFilter | None:
     """The filter with these values a field; None if there is no field. Raises BadFilter."""
     known: dict[str, frozenset[str]] = {}
+    if sum(map(len, given.values())) > MOST_VALUES:  # before a single one is looked at
+        raise BadFilter(f"A filter has at most {MOST_VALUES} values.")
     for name, values in given.items():
         if name not in FIELDS:
             raise BadFilter(f"A filter has no field {name[:LONGEST_VALUE]!r}; it has {', '.join(FIELDS)}.")
         if not values:
             raise BadFilter(f"The filter's {name} names nothing; leave it out to see all.")
         known[name] = frozenset(_value(name, value) for value in values)
-    if sum(map(len, known.values())) > MOST_VALUES:
-        raise BadFilter(f"A filter has at most {MOST_VALUES} values.")
     return EntityFilter(**known) if known else None
 
 

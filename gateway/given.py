@@ -17,11 +17,10 @@ from starlette.requests import Request
 
 from gateway.auth import bearer
 from gateway.errors import BadBody, BadParameter, TooLarge, UnsupportedBody
-from gateway.parameters import quoted
+from gateway.parameters import MOST_GIVEN, quoted
 
 LARGEST_BODY = 64 * 1024
 """Bytes. The longest thing that a command takes is an SQL query."""
-MOST_PAIRS = 100
 _PATIENCE = 16 * LARGEST_BODY
 """Bytes. So much of a body that is too large is read and thrown away: who is still sending when the connection closes
 may never read the answer that says why."""
@@ -43,8 +42,8 @@ async def given(request: Request) -> Given:
     pairs = _urlencoded(request.scope["query_string"], "The query string")
     if request.method == "POST":
         pairs += await _body(request)
-    if len(pairs) > MOST_PAIRS:
-        raise BadParameter(f"{len(pairs)} parameters came; no command takes more than {MOST_PAIRS}.")
+    if len(pairs) > MOST_GIVEN:
+        raise BadParameter(f"{len(pairs)} parameters came; no command takes more than {MOST_GIVEN}.")
     headers = (bearer(request.headers.get("authorization")), request.headers.get("x-api-key"))
     keys = [value for name, value in pairs if name == "key"] + [key for key in headers if key]
     return Given(tuple(pair for pair in pairs if pair[0] != "key"), tuple(keys))
@@ -87,12 +86,12 @@ async def _read(request: Request) -> bytes:
 def _urlencoded(data: bytes, what: str) -> list[tuple[str, str]]:
     try:
         return parse_qsl(
-            data.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MOST_PAIRS, separator="&"
+            data.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MOST_GIVEN, separator="&"
         )
     except UnicodeDecodeError as error:
         raise BadBody(f"{what} is not UTF-8 in percent-encoding.") from error
     except ValueError as error:
-        raise BadParameter(f"{what} has more than {MOST_PAIRS} parameters.") from error
+        raise BadParameter(f"{what} has more than {MOST_GIVEN} parameters.") from error
 
 
 async def _multipart(request: Request, body: bytes) -> list[tuple[str, str]]:
@@ -100,7 +99,7 @@ async def _multipart(request: Request, body: bytes) -> list[tuple[str, str]]:
         yield body
 
     try:
-        form = await MultiPartParser(request.headers, stream(), max_files=0, max_fields=MOST_PAIRS).parse()
+        form = await MultiPartParser(request.headers, stream(), max_files=0, max_fields=MOST_GIVEN).parse()
     except (MultiPartException, UnicodeError, LookupError, KeyError) as error:
         raise BadBody("The body is not a multipart form of text fields.") from error
     return [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
@@ -113,6 +112,8 @@ def _json(body: bytes) -> list[tuple[str, str]]:
         raise BadBody("The body is not JSON.") from error
     if not isinstance(parsed, _Pairs):
         raise BadBody("The JSON body must be an object of parameters.")
+    if len(parsed) > MOST_GIVEN:
+        raise BadParameter(f"The JSON body has more than {MOST_GIVEN} parameters.")
     return [(name, _text(name, value)) for name, value in parsed]
 
 

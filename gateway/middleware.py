@@ -26,12 +26,17 @@ _SHOWN_PARTS = RESERVED | {
     "callmon.js",
     *DOCUMENTS,
 }
+_MOST_PARTS = 8
 _log = structlog.get_logger(__name__)
 
 
 def redacted(path: str) -> str:
-    """The path with every part that might be a key replaced by ``*``; a query string is never logged."""
-    return "/".join(part if part in _SHOWN_PARTS or part in RESERVED else "*" for part in path.split("/"))
+    """The path with every part that might be a key replaced by ``*``; a query string is never logged.
+
+    Of more parts than any address has, only so many are shown.
+    """
+    parts = path.split("/", _MOST_PARTS)[:_MOST_PARTS]
+    return "/".join(part if part in _SHOWN_PARTS or part in RESERVED else "*" for part in parts)
 
 
 class Guarded:
