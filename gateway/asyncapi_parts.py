@@ -18,7 +18,7 @@ _CLOSE_CODES: Final[dict[int, tuple[str, str]]] = {
     4004: ("the key's PBX is not served here", "do not come back unchanged"),
     4013: ("a message is too large", "do not come back unchanged"),
     4100: ("too many connections", "come back later"),
-    4101: ("too many messages", "come back later"),
+    4101: ("too many messages, frames or bytes came, pings and parts of messages too", "come back later"),
     4103: ("there are no keys, or there is no state of the PBX, yet", "come back later"),
     4200: ("the gateway shuts down, or the connection has lasted long enough", "come back within `retry_in`"),
     4202: ("nothing could be sent for a minute", "come back"),

@@ -78,13 +78,13 @@ class Allowance:
         self._left = self._at_once
         self._at = now
 
-    def take(self, now: float) -> bool:
-        """Whether one more message is allowed; if so it is counted."""
+    def take(self, now: float, much: float = 1.0) -> bool:
+        """Whether one more message, or so ``much``, is allowed; if so it is counted."""
         self._left = min(self._at_once, self._left + (now - self._at) * self._per_second)
         self._at = now
-        if self._left < 1:
+        if self._left < much:
             return False
-        self._left -= 1
+        self._left -= much
         return True
 
 

@@ -13,7 +13,7 @@ import asyncio
 import sys
 from typing import Any, Final, cast
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from gateway.answers import RAW_GUARDS, refuse
 from gateway.errors import BadParameter, BadRequest, Refused
@@ -141,7 +141,8 @@ class PunctualProtocol(HttpToolsProtocol):
 
     def _too_far_ahead(self) -> bool:
         """Whether too much would wait for the answer to an earlier request."""
-        if self.cycle is None or self.cycle.response_complete:
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if cycle is None or cycle.response_complete:
             self._ahead = 0
             return False
         self._ahead += self._size()

@@ -94,7 +94,7 @@ async def serving(
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=5,
-        **uvicorn_options(),
+        **uvicorn_options(settings.stream.messages_at_once, settings.stream.messages_per_second),
     )
     bound = _bind(settings.host, settings.port, shared=shared)
     server = Server(config, bound)

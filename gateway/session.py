@@ -16,7 +16,7 @@ from gateway.conversation import CLOSE_WITHIN, GONE, STALLED, Conversation, Fare
 from gateway.frames import Encoding, ErrorFrame, Frame, Message, Pong, encode, size
 from gateway.messages import Allowance, BadMessage, Ping, Subscribe, Watch, parse
 from gateway.pbxview import PbxView
-from gateway.wsprotocol import EXTENSION, Socket
+from gateway.wsprotocol import EXTENSION, FLOODED, Socket
 
 _log = structlog.get_logger(__name__)
 
@@ -61,6 +61,8 @@ class Session(Conversation):
         while True:
             event = await self._websocket.receive()
             if event["type"] == "websocket.disconnect":
+                if event.get("code") == FLOODED:
+                    raise Farewell(FLOODED, event["reason"])  # which has been said; it is to be counted
                 return
             data = event.get("text")
             await self._heed(data if data is not None else event.get("bytes") or b"")

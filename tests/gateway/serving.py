@@ -164,7 +164,8 @@ async def serving(
     listener = socket.create_server(("127.0.0.1", port))
     web_api = WebApi({"main": view, "empty": empty}, keys, "1.2.3", clock)
     app = wrap(Starlette(routes=[*live.routes(), Route("/webapi/{address:path}", web_api)]))
-    ours = {"http": PunctualProtocol, **uvicorn_options()}
+    manners = (settings or LiveSettings()).manners
+    ours = {"http": PunctualProtocol, **uvicorn_options(manners.messages_at_once, manners.messages_per_second)}
     server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, **{**ours, **options}))
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(server.serve(sockets=[listener]))
