@@ -20,7 +20,7 @@ from gateway.admission import LiveSettings
 from gateway.auth import ApiKey, KeyTable, digest_of
 from gateway.commands_table import RESERVED, Scope
 from gateway.conversation import Manners
-from gateway.replica import LOG_LENGTH
+from gateway.replica import LOG_BYTES, LOG_LENGTH
 from gateway.visibility import NO_LIMITS, Limits
 from monitor.model.apikeys import Budgets
 from monitor.model.instants import instant
@@ -116,6 +116,8 @@ class GatewaySection(Section):
     log_length: int = Field(default=LOG_LENGTH, ge=100, le=1_000_000)
     """Changes kept in memory, some kilobytes each, for subscribers who lag or come back: who is further behind gets a
     snapshot. No more help than there are in ``[monitor]``."""
+    log_bytes: int = Field(default=LOG_BYTES, ge=1_048_576, le=17_179_869_184)
+    """Bytes of these changes, of each space, as they come over the bus; in memory they take up to twice as many."""
     forwarded_allow_ips: str = "127.0.0.1"
     """Addresses of the proxies, comma-separated, whose ``X-Forwarded-For`` is believed."""
     budgets: BudgetsSection = BudgetsSection()

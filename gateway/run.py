@@ -66,7 +66,9 @@ async def serving(
     """
     clients = {name: redis_of(name) for name in names}
     pbxs = {
-        name: open_view(name, redis, heartbeat=settings.heartbeat, log_length=settings.log_length)
+        name: open_view(
+            name, redis, heartbeat=settings.heartbeat, log_length=settings.log_length, log_bytes=settings.log_bytes
+        )
         for name, redis in clients.items()
     }
     spending = Spending(clients, settings.budgets.budgets())

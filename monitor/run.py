@@ -82,6 +82,7 @@ def service(
             shelf=store,
             lease_ttl=settings.monitor.lease,
             log_length=settings.monitor.log_length,
+            log_bytes=settings.monitor.log_bytes,
             measures=measures,
         )
     pbx = pbx_settings(section)
@@ -98,6 +99,7 @@ def service(
         shelf=store,
         lease_ttl=settings.monitor.lease,
         log_length=settings.monitor.log_length,
+        log_bytes=settings.monitor.log_bytes,
         measures=measures,
     )
 
