@@ -19,6 +19,7 @@
     ├── NoAnswer                 nothing came in time
     │   ├── OutcomeUnknown       ├── TooLate            └── PositionNotReached
     ├── TooManyRequests          the key's budget is spent: nothing was done, come back later
+    │   └── FiltersTooLarge      ├── TooManyConnections
     └── NotReady                 come back later: nothing was done
         ├── NoKeys               the key table is not loaded: nothing is said of any key
         ├── NoState              no state of the PBX is loaded
@@ -194,6 +195,17 @@ class TooManyRequests(Refused):
     """The key's budget for this minute is used up; ``Retry-After`` says when the next begins."""
 
 
+class TooManyConnections(TooManyRequests):
+    """There are too many connections: of this key, from this address, or in all."""
+
+    def __init__(self, message: str = "There are too many connections.") -> None:
+        super().__init__(message, {"Retry-After": "10"})
+
+
+class FiltersTooLarge(TooManyRequests):
+    """The filters of the key's subscriptions hold too much together."""
+
+
 class NoKeys(NotReady):
     """The key table is not loaded."""
 
@@ -256,6 +268,8 @@ _TABLE: dict[type[Refused], Shown] = {
     NoMonitor: Shown(503, "no_monitor", 4103),
     PbxAway: Shown(503, "pbx_unreachable", 4103),
     TooManyRequests: Shown(429, "too_many_requests", 4101),
+    FiltersTooLarge: Shown(429, "filters_too_large", 4100),
+    TooManyConnections: Shown(429, "too_many_connections", 4100),
     NoKeys: Shown(503, "no_keys", 4103),
     NoState: Shown(503, "no_state", 4103),
 }

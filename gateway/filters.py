@@ -27,6 +27,8 @@ from monitor.model.figures import ExtensionStats, QueueStats
 MOST_VALUES: Final = 1_000
 """Values in all fields together."""
 LONGEST_VALUE: Final = 64
+_VALUE_BYTES: Final = 100
+"""Of a value beside its characters: its object, and its place in the set."""
 WORDS: Final[Mapping[str, tuple[str, ...]]] = {"direction": get_args(Direction), "state": get_args(CallState)}
 """Fields that take only these values."""
 
@@ -47,6 +49,12 @@ class EntityFilter:
     direction: frozenset[str] | None = None
     state: frozenset[str] | None = None
     call: frozenset[str] | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes in memory, about."""
+        kinds = (self.ext, self.queue, self.group, self.line, self.extgroup, self.direction, self.state, self.call)
+        return 500 + sum(_VALUE_BYTES + len(value) for kind in kinds if kind is not None for value in kind)
 
     def __call__(self, topic: str, entity: Entity) -> bool:
         """Whether this entity, as it is shown to the subscriber, is wanted."""

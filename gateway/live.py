@@ -24,6 +24,7 @@ from gateway.frames import Encoding
 from gateway.measures import LiveMeasures
 from gateway.pbxview import PbxView
 from gateway.session import Session
+from gateway.spending import Spending
 from gateway.sse import EventsResponse, EventStream
 from gateway.tickets import Tickets
 
@@ -33,7 +34,8 @@ SUBPROTOCOLS: dict[str, Encoding] = {"callmon.v1.json": "json", "callmon.v1.msgp
 class Live:
     """The stream of all PBXs. Whoever serves it calls :meth:`drain` before the HTTP server stops.
 
-    ``clock``: POSIX seconds. ``tickets``: None if none are issued.
+    ``clock``: POSIX seconds. ``tickets``: None if none are issued. ``spending``: counts connections and subscriptions
+    as reads; None: they are not limited.
     """
 
     def __init__(
@@ -43,13 +45,14 @@ class Live:
         settings: LiveSettings | None = None,
         clock: Callable[[], float] = time.time,
         tickets: Tickets | None = None,
+        spending: Spending | None = None,
     ) -> None:
         self.measures = LiveMeasures()
         self._pbxs = pbxs
         self._settings = settings or LiveSettings()
         self._clock = clock
         self._tickets = tickets
-        self._admission = Admission(pbxs, keys, self._settings, clock, tickets)
+        self._admission = Admission(pbxs, keys, self._settings, clock, tickets, spending)
         self._sessions: set[Session | EventStream] = set()
         self._left = asyncio.Event()
 

@@ -73,7 +73,7 @@ async def serving(
     }
     spending = Spending(clients, settings.budgets.budgets())
     tickets = Tickets(clients, keys, time.time, spending)
-    live = Live(pbxs, keys, settings.stream.settings(), tickets=tickets)
+    live = Live(pbxs, keys, settings.stream.settings(), tickets=tickets, spending=spending)
     requests = RequestMeasures()
     app = create_app(
         pbxs,
