@@ -88,22 +88,26 @@ class Share:
     async def turn(self) -> None:
         """Wait until work may be done for this key."""
         while True:
-            if (owed := self._owed()) > 0:
+            if (owed := self.owed) > 0:
                 await asyncio.sleep(owed)
             await self._pace.turn()
-            if self._owed() <= 0:
+            if self.owed <= 0:
                 return
 
     def worked(self, seconds: float) -> None:
         """So much was done for it."""
         if seconds >= _PIECE_S:
-            self._owed()
+            self._earn()
             self._work -= seconds
             self._pace.worked(seconds)
 
-    def _owed(self) -> float:
+    @property
+    def owed(self) -> float:
         """For how many seconds it must wait."""
+        self._earn()
+        return -self._work / WORK_SHARE if self._work < -_PIECE_S else 0.0
+
+    def _earn(self) -> None:
         now = self._clock()
         self._work = min(WORK_AT_ONCE_S, self._work + (now - self._work_at) * WORK_SHARE)
         self._work_at = now
-        return max(0.0, -self._work / WORK_SHARE)

@@ -164,9 +164,10 @@ class WebApi:
         known = request.headers.get("if-none-match")
         answer, applied = view.ask(question), None
         seconds = longpoll.wanted(request) if known is not None else None
-        if known is not None and seconds is not None and matches(known, answer.etag):
+        if known is not None and seconds and matches(known, answer.etag) and longpoll.may_wait(view, key.digest):
             request.scope[_WAITED] = True
-            answer, applied = await longpoll.other(request, view, question, answer, known, seconds), seconds
+            answer = await longpoll.other(request, view, question, answer, known, seconds, key.digest)
+            applied = seconds
             self._check_still(key, keys)
         stale_since = view.stale_since(question.command.space)
         response = respond(answer, stale_since, request.method, known)

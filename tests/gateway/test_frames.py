@@ -181,3 +181,12 @@ def test_many_who_lag_differently_do_not_fill_the_memory() -> None:
 def test_there_are_no_frames_without_a_state() -> None:
     with pytest.raises(ValueError, match="no state yet"):
         FrameCache(Ledger(), Clock()).heartbeat("json", None)
+
+
+def test_a_change_from_so_far_back_that_a_snapshot_costs_less_is_left_to_a_snapshot() -> None:
+    ledger = busy_ledger(3)
+    frames = FrameCache(ledger, Clock())
+    for number in range(2_100):
+        ledger.put([("extensions", "101", extension("101", (f"{number}",)))])
+    assert frames.change(ALL, "json", 0, 0) is None
+    assert frames.change(ALL, "json", 1_000, 1_000) is not None
