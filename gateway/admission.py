@@ -11,6 +11,7 @@ from functools import partial
 
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gateway.auth import ApiKey, KeyTable, authenticate, bearer
 from gateway.conversation import Guest, Manners
@@ -59,6 +60,18 @@ class Denial(Exception):
         body = {"result": False, "error": {"code": self.code, "message": self.message}}
         headers = {"Cache-Control": "no-store"} | dict(self.headers)
         return Response(to_json(body), self.status, headers, "application/json")
+
+
+async def deny(websocket: WebSocket, denial: Denial) -> None:
+    """Answer a handshake with it; where no answer can be given, with its close code."""
+    try:
+        if "websocket.http.response" in websocket.scope.get("extensions", {}):
+            await websocket.send_denial_response(denial.response())
+            return
+        await websocket.accept()
+        await websocket.close(denial.close, denial.message.encode()[:120].decode(errors="ignore"))
+    except WebSocketDisconnect:
+        return  # the client did not wait for the answer
 
 
 class Admission:

@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Match, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from gateway.admission import Admission, Denial, LiveSettings, first_wanted
+from gateway.admission import Admission, Denial, LiveSettings, deny, first_wanted
 from gateway.auth import KeyTable
 from gateway.conversation import GONE, farewell_reason
 from gateway.frames import Encoding
@@ -105,7 +105,7 @@ class Live:
             key, pbx = await self._admission.admit(HTTPConnection(websocket.scope))
         except Denial as denial:
             self.measures.refused[denial.code] += 1
-            await _deny(websocket, denial)
+            await deny(websocket, denial)
             return
         try:
             guest = self._admission.guest(key)
@@ -121,7 +121,7 @@ class Live:
                 self._gone(session)
         except Denial as denial:
             self.measures.refused[denial.code] += 1
-            await _deny(websocket, denial)
+            await deny(websocket, denial)
         except WebSocketDisconnect:
             return  # it went while it was being let in
         finally:
@@ -196,17 +196,6 @@ def _subprotocol(offered: list[str]) -> tuple[str | None, Encoding]:
     if offered:
         raise Denial(400, "unknown_subprotocol", 4000, f"Of subprotocols there are {', '.join(SUBPROTOCOLS)}.")
     return None, "json"
-
-
-async def _deny(websocket: WebSocket, denial: Denial) -> None:
-    try:
-        if "websocket.http.response" in websocket.scope.get("extensions", {}):
-            await websocket.send_denial_response(denial.response())
-            return
-        await websocket.accept()
-        await websocket.close(denial.close, denial.message.encode()[:120].decode(errors="ignore"))
-    except WebSocketDisconnect:
-        return  # the client did not wait for the answer
 
 
 async def _upgrade_required(request: Request) -> Response:

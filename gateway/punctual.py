@@ -11,13 +11,18 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from gateway.addresses import held_by
 from gateway.answers import RAW_GUARDS, refuse
 from gateway.errors import BadParameter, BadRequest, Refused
 from gateway.parameters import MOST_GIVEN
+from gateway.wsprotocol import StreamProtocol
 
 TRANSPORT: Final = "callmon.transport"
 """Where a request's scope has its connection's transport, among the extensions: for answers that go on for long."""
@@ -35,16 +40,54 @@ MOST_PIPELINED: Final = 100
 """Requests of one connection that wait for the answer to an earlier one; their heads are no larger than one's."""
 
 
+class Doors:
+    """How many connections there are, in all and by the address that connects.
+
+    ``counted``: whether an address's own are bounded: not those of a proxy, behind which many are.
+    """
+
+    def __init__(self, most: int, per_address: int, counted: Callable[[str], bool]) -> None:
+        self._most = most
+        self._per_address = per_address
+        self._counted = counted
+        self._all = 0
+        self._by_holder: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return self._all
+
+    def enter(self, host: str) -> Callable[[], None] | None:
+        """Count a connection in; what to call once when it is lost. None: it may not stay."""
+        holder = held_by(host) if self._per_address and self._counted(host) else None
+        if self._all >= self._most or (holder is not None and self._by_holder[holder] >= self._per_address):
+            return None
+        self._all += 1
+        if holder is not None:
+            self._by_holder[holder] += 1
+        return partial(self._leave, holder)
+
+    def _leave(self, holder: str | None) -> None:
+        self._all -= 1
+        if holder is not None:
+            self._by_holder[holder] -= 1
+            if not self._by_holder[holder]:
+                del self._by_holder[holder]
+
+
 class PunctualProtocol(HttpToolsProtocol):
-    """Cuts off who is late, says too much or takes nothing. ``stall``: in place of :data:`STALL`.
+    """Cuts off who is late, says too much or takes nothing, and who is one too many.
+
+    ``stall``: in place of :data:`STALL`. ``doors``: who is in; None: any number may be.
 
     Requests that come in one piece and answers that go at once, as nearly all do, cost no timer.
     """
 
     _within = WITHIN
 
-    def __init__(self, *args: Any, stall: float = STALL, **more: Any) -> None:
+    def __init__(self, *args: Any, stall: float = STALL, doors: Doors | None = None, **more: Any) -> None:
         super().__init__(*args, **more)
+        self._doors = doors
+        self._leave: Callable[[], None] | None = None
         self.url = b""
         self._begun = False
         self._deadline: asyncio.TimerHandle | None = None
@@ -64,12 +107,19 @@ class PunctualProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """As in uvicorn; a request is expected now."""
         super().connection_made(transport)
+        if self._doors is not None:
+            self._leave = self._doors.enter("" if self.client is None else self.client[0])
+            if self._leave is None:
+                transport.abort()
         self._deadline = self.loop.call_later(self._within, self._late)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """As in uvicorn."""
         self._done()
         self._watch_no_more()
+        if self._leave is not None:
+            self._leave()
+            self._leave = None
         super().connection_lost(exc)
 
     # What comes
@@ -117,6 +167,9 @@ class PunctualProtocol(HttpToolsProtocol):
         self._begun = False
         self._watch_no_more()
         super().handle_websocket_upgrade()
+        stream = self.transport.get_protocol()
+        if isinstance(stream, StreamProtocol):
+            stream.leave, self._leave = self._leave, None
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no request, or too large a one, and close. ``msg``: why, if it is no request."""

@@ -161,6 +161,8 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         self._ending = False
         self._lingering: TimerHandle | None = None
         self._pong = b""
+        self.leave: Callable[[], None] | None = None
+        """Called when the connection is lost."""
 
     def connection_made(self, transport: BaseTransport) -> None:
         """As in uvicorn, with small buffers."""
@@ -260,6 +262,9 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         self._end()
         if self._lingering is not None:
             self._lingering.cancel()
+        if self.leave is not None:
+            self.leave()
+            self.leave = None
         super().connection_lost(exc)
 
     def _open(self) -> None:
