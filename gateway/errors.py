@@ -23,6 +23,7 @@
     └── NotReady                 come back later: nothing was done
         ├── NoKeys               the key table is not loaded: nothing is said of any key
         ├── NoState              no state of the PBX is loaded
+        ├── Overloaded           too much is under way; with the key in a header this one would pass
         └── BusAway              ├── NoMonitor          └── PbxAway
 
 A close code's range tells a subscriber whether to come back: 40xx not unchanged, 41xx later.
@@ -210,6 +211,10 @@ class NoKeys(NotReady):
     """The key table is not loaded."""
 
 
+class Overloaded(NotReady):
+    """Too many requests without a key outside of their bodies are under way; nothing was done."""
+
+
 class NoState(NotReady):
     """No state of the PBX is loaded."""
 
@@ -271,6 +276,7 @@ _TABLE: dict[type[Refused], Shown] = {
     FiltersTooLarge: Shown(429, "filters_too_large", 4100),
     TooManyConnections: Shown(429, "too_many_connections", 4100),
     NoKeys: Shown(503, "no_keys", 4103),
+    Overloaded: Shown(503, "overloaded", 4103),
     NoState: Shown(503, "no_state", 4103),
 }
 

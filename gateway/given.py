@@ -16,11 +16,13 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from gateway.auth import bearer
-from gateway.errors import BadBody, BadParameter, TooLarge, UnsupportedBody
+from gateway.errors import BadBody, BadParameter, Overloaded, TooLarge, UnsupportedBody
 from gateway.parameters import MOST_GIVEN, quoted
 
 LARGEST_BODY = 64 * 1024
 """Bytes. The longest thing that a command takes is an SQL query."""
+MOST_UNKNOWN_BYTES = 16 * 1024 * 1024
+"""Of all bodies together that are read before it is known who sends them."""
 _PATIENCE = 16 * LARGEST_BODY
 """Bytes. So much of a body that is too large is read and thrown away: who is still sending when the connection closes
 may never read the answer that says why."""
@@ -34,23 +36,41 @@ class Given:
     keys: tuple[str, ...]
 
 
-async def given(request: Request) -> Given:
-    """Read the request; a body counts only with POST.
+class Bodies:
+    """Counts what the bodies hold that are under way; a body may be slow, and there may be thousands."""
 
-    Raises BadParameter, BadBody, TooLarge, UnsupportedBody; starlette's ClientDisconnect.
+    def __init__(self) -> None:
+        self.unknown_bytes = 0
+        """Of those that are read before it is known who sends them."""
+
+
+def keys_outside(request: Request) -> tuple[str, ...]:
+    """The keys that stand in headers and query string, before a body is read. Raises as :func:`given`."""
+    pairs = _urlencoded(request.scope["query_string"], "The query string")
+    return (*(value for name, value in pairs if name == "key"), *_in_headers(request))
+
+
+async def given(request: Request, bodies: Bodies | None = None) -> Given:
+    """Read the request; a body counts only with POST. ``bodies``: counts it, as nobody knows yet who sends it.
+
+    Raises BadParameter, BadBody, TooLarge, UnsupportedBody, Overloaded; starlette's ClientDisconnect.
     """
     pairs = _urlencoded(request.scope["query_string"], "The query string")
     if request.method == "POST":
-        pairs += await _body(request)
+        pairs += await _body(request, bodies)
     if len(pairs) > MOST_GIVEN:
         raise BadParameter(f"{len(pairs)} parameters came; no command takes more than {MOST_GIVEN}.")
-    headers = (bearer(request.headers.get("authorization")), request.headers.get("x-api-key"))
-    keys = [value for name, value in pairs if name == "key"] + [key for key in headers if key]
+    keys = [value for name, value in pairs if name == "key"] + _in_headers(request)
     return Given(tuple(pair for pair in pairs if pair[0] != "key"), tuple(keys))
 
 
-async def _body(request: Request) -> list[tuple[str, str]]:
-    body = await _read(request)
+def _in_headers(request: Request) -> list[str]:
+    found = (bearer(request.headers.get("authorization")), request.headers.get("x-api-key"))
+    return [key for key in found if key]
+
+
+async def _body(request: Request, bodies: Bodies | None) -> list[tuple[str, str]]:
+    body = await _read(request, bodies)
     if not body:
         return []
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -69,18 +89,31 @@ async def _body(request: Request) -> list[tuple[str, str]]:
             )
 
 
-async def _read(request: Request) -> bytes:
+async def _read(request: Request, bodies: Bodies | None) -> bytes:
     body = bytearray()
     size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > _PATIENCE:
-            break
-        if size <= LARGEST_BODY:
-            body += chunk
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > _PATIENCE:
+                break
+            if size <= LARGEST_BODY:
+                body += chunk
+                _count(len(chunk), bodies)
+    finally:
+        if bodies is not None:
+            bodies.unknown_bytes -= len(body)
     if size > LARGEST_BODY:
         raise TooLarge(f"The body is larger than {LARGEST_BODY} bytes.", {"Connection": "close"})
     return bytes(body)
+
+
+def _count(size: int, bodies: Bodies | None) -> None:
+    if bodies is None:
+        return
+    bodies.unknown_bytes += size
+    if bodies.unknown_bytes > MOST_UNKNOWN_BYTES:
+        raise Overloaded("Too much is under way of which nobody knows who sends it; give the key in a header.")
 
 
 def _urlencoded(data: bytes, what: str) -> list[tuple[str, str]]:

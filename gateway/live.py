@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 
+import structlog
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route, WebSocketRoute
@@ -23,10 +24,13 @@ from gateway.conversation import GONE, farewell_reason
 from gateway.frames import Encoding
 from gateway.measures import LiveMeasures
 from gateway.pbxview import PbxView
+from gateway.rations import Ration
 from gateway.session import Session
 from gateway.spending import Spending
 from gateway.sse import EventsResponse, EventStream
 from gateway.tickets import Tickets
+
+_log = structlog.get_logger(__name__)
 
 SUBPROTOCOLS: dict[str, Encoding] = {"callmon.v1.json": "json", "callmon.v1.msgpack": "msgpack"}
 
@@ -55,6 +59,7 @@ class Live:
         self._admission = Admission(pbxs, keys, self._settings, clock, tickets, spending)
         self._sessions: set[Session | EventStream] = set()
         self._left = asyncio.Event()
+        self._ration = Ration(time.monotonic())
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -105,6 +110,7 @@ class Live:
             key, pbx = await self._admission.admit(HTTPConnection(websocket.scope))
         except Denial as denial:
             self.measures.refused[denial.code] += 1
+            self._log_refusal(websocket, denial)
             await deny(websocket, denial)
             return
         try:
@@ -126,6 +132,13 @@ class Live:
             return  # it went while it was being let in
         finally:
             self._admission.out(key)
+
+    def _log_refusal(self, websocket: WebSocket, denial: Denial) -> None:
+        """Say who was not let in for the sake of a key; rationed, as the log of queries' refusals is."""
+        if denial.status == 401 and (left_out := self._ration.take(time.monotonic())) is not None:
+            client = websocket.scope.get("client")
+            more = {"left_out": left_out} if left_out else {}
+            _log.info("stream refused", code=denial.code, address=client[0] if client else None, **more)
 
     async def events(self, request: Request) -> Response:
         """One stream of Server-Sent Events."""

@@ -125,9 +125,18 @@ class PunctualProtocol(HttpToolsProtocol):
     # What comes
 
     def data_received(self, data: bytes) -> None:
-        """As in uvicorn."""
+        """As in uvicorn; much at once is looked at in parts, as it may be of a hundred thousand headers."""
+        if len(data) <= LARGEST_HEAD:
+            self._received(data)
+            return
+        for at in range(0, len(data), LARGEST_HEAD):
+            if self.transport.is_closing() or self.transport.get_protocol() is not self:
+                return
+            self._received(data[at : at + LARGEST_HEAD])
+
+    def _received(self, data: bytes) -> None:
         goes_on = self._begun and not self._headed
-        self._add_up = goes_on or len(data) > LARGEST_HEAD
+        self._add_up = goes_on or len(data) >= LARGEST_HEAD
         super().data_received(data)
         if not self._begun:
             if self._deadline is not None:

@@ -69,6 +69,14 @@ def test_readiness_and_watchdog_are_asked_for_and_secrets_loaded(unit: Path) -> 
     assert "u callmon " in (SYSTEMD / "callmon.sysusers").read_text()
 
 
+@both
+def test_no_unit_may_take_all_memory(unit: Path) -> None:
+    assert {name: settings_of(unit)[name] for name in ("MemoryHigh", "MemoryMax")} == {
+        "MemoryHigh": ["1536M"],
+        "MemoryMax": ["2G"],
+    }
+
+
 def test_the_gateway_has_time_to_drain() -> None:
     settings = settings_of(UNITS["gateway"])
     drain = GatewaySettings.load(DEPLOY / "callmon.example.toml").gateway.stream.drain
