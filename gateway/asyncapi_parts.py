@@ -130,6 +130,7 @@ A connection, and each further subscription on it, counts as one of the key's re
 at once and 10 a second, unless the gateway is set otherwise, and ten frames and 6.4 KiB for each of them, but at \
 least 256 KiB at once: pings, pongs and parts of messages are frames too. The filters of all a key's connections hold \
 16 MiB together, equal ones counted once; a subscription beyond that is answered by the error `filters_too_large`. \
+So are their watched answers beyond 64 MiB, by `answers_too_large`. \
 What is made for one connection alone may take a quarter of the gateway's time for all connections of a key; then it \
 comes later.
 

@@ -185,7 +185,7 @@ class Conversation(ABC):
         self.end(1011, "internal error")
 
     async def _enter(self, wanted: Subscribe | Watch) -> None:
-        """Watch this from now on. Raises FiltersTooLarge."""
+        """Watch this from now on. Raises HoldsTooMuch."""
         share = self.guest.share
         if share is not None:
             await share.turn()

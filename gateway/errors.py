@@ -19,7 +19,7 @@
     ├── NoAnswer                 nothing came in time
     │   ├── OutcomeUnknown       ├── TooLate            └── PositionNotReached
     ├── TooManyRequests          the key's budget is spent: nothing was done, come back later
-    │   └── FiltersTooLarge      ├── TooManyConnections
+    │   ├── TooManyConnections   └── HoldsTooMuch: FiltersTooLarge, AnswersTooLarge
     └── NotReady                 come back later: nothing was done
         ├── NoKeys               the key table is not loaded: nothing is said of any key
         ├── NoState              no state of the PBX is loaded
@@ -203,8 +203,19 @@ class TooManyConnections(TooManyRequests):
         super().__init__(message, {"Retry-After": "10"})
 
 
-class FiltersTooLarge(TooManyRequests):
+class HoldsTooMuch(TooManyRequests):
+    """What the key's subscriptions hold in memory is too much together."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, {"Retry-After": "10"})
+
+
+class FiltersTooLarge(HoldsTooMuch):
     """The filters of the key's subscriptions hold too much together."""
+
+
+class AnswersTooLarge(HoldsTooMuch):
+    """The answers that the key's subscriptions watch hold too much together."""
 
 
 class NoKeys(NotReady):
@@ -274,6 +285,7 @@ _TABLE: dict[type[Refused], Shown] = {
     PbxAway: Shown(503, "pbx_unreachable", 4103),
     TooManyRequests: Shown(429, "too_many_requests", 4101),
     FiltersTooLarge: Shown(429, "filters_too_large", 4100),
+    AnswersTooLarge: Shown(429, "answers_too_large", 4100),
     TooManyConnections: Shown(429, "too_many_connections", 4100),
     NoKeys: Shown(503, "no_keys", 4103),
     Overloaded: Shown(503, "overloaded", 4103),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gateway.errors import NoState
+from gateway.errors import AnswersTooLarge, NoState
 from gateway.filters import EntityFilter
 from gateway.frames import Encoding, Message
 from gateway.hub import Hub
@@ -36,6 +36,7 @@ class Place:
     ) -> None:
         self._share = share
         self._filter: EntityFilter | None = None
+        self._answer_bytes = 0
         self._line = line
         self._pbx = pbx
         self._visibility = visibility
@@ -57,7 +58,7 @@ class Place:
         return self._subscribed[1].position if self._subscribed is not None else None
 
     def enter(self, wanted: Subscribe | Watch) -> None:
-        """Watch this from now on, and nothing else. Raises NoState if there is none yet, FiltersTooLarge."""
+        """Watch this from now on, and nothing else. Raises NoState if there is none yet, HoldsTooMuch."""
         if isinstance(wanted, Watch):
             self._watch(wanted)
         else:
@@ -73,6 +74,9 @@ class Place:
         if self._watching is not None:
             self._pbx.watches.leave(self._watching)
             self._watching = None
+        if self._share is not None:
+            self._share.let_answer_go(self._answer_bytes)
+            self._answer_bytes = 0
 
     def take(self) -> tuple[Message, ...]:
         """What to send next, as from the hub."""
@@ -121,3 +125,11 @@ class Place:
         self.leave()
         question = Question(wanted.command, wanted.arguments, self._visibility)
         self._watching = self._pbx.watches.watch(question, self._encoding, self._wake)
+        watched = self._watching.watched
+        if self._share is not None and watched.answer is not None and len(watched.watchers) == 1:
+            try:
+                self._share.hold_answer(len(watched.answer.body))
+            except AnswersTooLarge:
+                self.leave()
+                raise
+            self._answer_bytes = len(watched.answer.body)

@@ -13,7 +13,7 @@ import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gateway.conversation import CLOSE_WITHIN, GONE, STALLED, Conversation, Farewell, Guest, Manners
-from gateway.errors import FiltersTooLarge, TooManyRequests, shown
+from gateway.errors import HoldsTooMuch, TooManyRequests, shown
 from gateway.frames import Encoding, ErrorFrame, Frame, Message, Pong, encode, size
 from gateway.messages import Allowance, BadMessage, Ping, Subscribe, Watch, parse
 from gateway.pbxview import PbxView
@@ -62,8 +62,8 @@ class Session(Conversation):
             self._subscribed = True
             try:
                 await self._enter(first)
-            except FiltersTooLarge as error:
-                raise Farewell(shown(error).close, "filters too large") from error
+            except HoldsTooMuch as error:
+                raise Farewell(shown(error).close, "too much is held") from error
         while True:
             event = await self._websocket.receive()
             if event["type"] == "websocket.disconnect":
@@ -85,7 +85,7 @@ class Session(Conversation):
                     await self._subscribe(wanted)
                 case Ping(at):
                     await self._answer(Pong(at, self._server_time()))
-        except (BadMessage, FiltersTooLarge) as error:
+        except (BadMessage, HoldsTooMuch) as error:
             self._bad_messages += 1
             if self._bad_messages > self._manners.bad_messages:
                 raise Farewell(4000, "bad message") from error

@@ -1,7 +1,7 @@
 """What all connections of one key have together, whatever their number.
 
 - Messages: so many at once, and so many a second in the long run.
-- Filters: bytes of all that differ. Equal ones are held once, and counted once.
+- Filters: bytes of all that differ. Equal ones are held once, and counted once. Likewise answers that are watched.
 - Work: the time in which the gateway makes something for one client alone, such as a snapshot of a view that nobody
   else has, or the change from a position of long ago. A key may have some of it at once, and a share of the time in the
   long run; who is over waits, and is told the newest then. Whoever it is for, one such piece is made at a time, and
@@ -14,12 +14,14 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from gateway.errors import FiltersTooLarge
+from gateway.errors import AnswersTooLarge, FiltersTooLarge
 from gateway.filters import EntityFilter
 from gateway.messages import Allowance
 
 MOST_FILTER_BYTES: Final = 16 * 1024 * 1024
 """Of a key's filters, at a gateway: a hundred of the largest that there may be."""
+MOST_ANSWER_BYTES: Final = 64 * 1024 * 1024
+"""Of the answers that a key's connections watch, as large as they were at first; each encoding takes as much again."""
 WORK_AT_ONCE_S: Final = 2.0
 """Seconds of work for a key without a break: a few hundred snapshots."""
 WORK_SHARE: Final = 0.25
@@ -55,6 +57,7 @@ class Share:
     def __init__(self, at_once: int, per_second: float, pace: Pace, clock: Callable[[], float]) -> None:
         self.allowance = Allowance(at_once, per_second, clock())
         self.filter_bytes = 0
+        self.answer_bytes = 0
         self._filters: dict[EntityFilter, tuple[EntityFilter, int]] = {}
         self._pace = pace
         self._clock = clock
@@ -69,8 +72,7 @@ class Share:
             if self.filter_bytes + size > MOST_FILTER_BYTES:
                 raise FiltersTooLarge(
                     f"The filters of this key's subscriptions hold more than {MOST_FILTER_BYTES} bytes together; "
-                    "shorter ones, or fewer connections, are needed.",
-                    {"Retry-After": "10"},
+                    "shorter ones, or fewer connections, are needed."
                 )
             self.filter_bytes += size
         self._filters[held] = (held, holders + 1)
@@ -84,6 +86,19 @@ class Share:
             return
         del self._filters[held]
         self.filter_bytes -= held.size
+
+    def hold_answer(self, size: int) -> None:
+        """Count in an answer that only this key's connection watches. Raises AnswersTooLarge: it was not."""
+        if self.answer_bytes + size > MOST_ANSWER_BYTES:
+            raise AnswersTooLarge(
+                f"The answers that this key's subscriptions watch hold more than {MOST_ANSWER_BYTES} bytes together; "
+                "fewer of them are needed."
+            )
+        self.answer_bytes += size
+
+    def let_answer_go(self, size: int) -> None:
+        """It is watched no more."""
+        self.answer_bytes -= size
 
     async def turn(self) -> None:
         """Wait until work may be done for this key."""

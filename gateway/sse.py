@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gateway.conversation import CLOSE_WITHIN, GONE, STALLED, Conversation, Farewell, Guest, Manners
-from gateway.errors import FiltersTooLarge, shown
+from gateway.errors import HoldsTooMuch, shown
 from gateway.frames import Message, encode
 from gateway.messages import Subscribe, Watch
 from gateway.pbxview import PbxView
@@ -68,8 +68,8 @@ class EventStream(Conversation):
         await self._say(f"retry: {random.randint(*_RETRY)}\n{_event(encode(self._hello(), 'json'))}")  # noqa: S311
         try:
             await self._enter(self._first)
-        except FiltersTooLarge as error:
-            raise Farewell(shown(error).close, "filters too large") from error
+        except HoldsTooMuch as error:
+            raise Farewell(shown(error).close, "too much is held") from error
         while (await receive())["type"] != "http.disconnect":
             pass
 

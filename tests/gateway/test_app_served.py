@@ -284,6 +284,26 @@ async def test_who_waits_for_a_position_under_a_key_that_is_revoked_meanwhile_is
         assert (await waiting).status_code == 401
 
 
+async def test_so_many_wait_for_a_position_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.changing.MIN_POSITION_WITHIN", 60.0)
+    monkeypatch.setattr("gateway.changing.MOST_WAITING", 2)
+    pbx = view()
+    at = pbx.live.position
+    assert at is not None
+    here, ahead = ({"Callmon-Min-Position": str(Position(at.epoch, at.seq + more))} for more in (0, 1))
+    transport = httpx.ASGITransport(app=create_app({"main": pbx}, keys(), clock=lambda: NOW))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
+        waiting = [asyncio.create_task(http.get(f"/webapi/{FULL}/pbx.calls.get", headers=ahead)) for _ in range(2)]
+        await until(lambda: pbx.milestones.waiting == 2)
+        refused = await http.get(f"/webapi/{FULL}/pbx.calls.get", headers=ahead)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (504, "position_not_reached")
+        assert (await http.get(f"/webapi/{FULL}/pbx.calls.get", headers=here)).status_code == 200
+        pbx.live.apply(Change(Position(at.epoch, at.seq + 1), START, ()))
+        pbx.milestones.moved()
+        assert [(await one).status_code for one in waiting] == [200, 200]
+    assert pbx.milestones.waiting == 0
+
+
 APP = create_app({"main": view()}, keys(), clock=lambda: NOW)
 PARTS = st.sampled_from([*COMMANDS, FULL, READ, "webapi", "stream", "", "num=99", "id=12"]) | st.text(max_size=8)
 

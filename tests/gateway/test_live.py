@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from gateway import shares
@@ -299,6 +300,25 @@ async def test_the_filters_of_a_key_are_bounded_in_bytes_and_equal_ones_count_on
                 await asyncio.sleep(0.01)
         await say(third, wanted(other))
         await frame_of(third, "snapshot")
+
+
+async def test_the_answers_that_a_key_watches_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving() as served, served.connect() as first, served.connect() as second:
+        served.put_all([("extensions", f"{number}", extension(f"{number}")) for number in range(100)])
+        served.put_all([("calls", f"{number}", call(number)) for number in range(20)])
+
+        async def watch(connection: ClientConnection, query: str) -> int:
+            await say(connection, {"type": "subscribe", "query": query})
+            return len(to_json((await frame_of(connection, "result"))["result"]))
+
+        sizes = [await watch(first, "pbx.callsinfo.get"), await watch(first, "all.ext.get")]
+        monkeypatch.setattr(shares, "MOST_ANSWER_BYTES", max(sizes) + 100)
+        await watch(second, "all.ext.get")  # the same: it is held already
+        await watch(second, "all.queue.get")
+        await say(second, {"type": "subscribe", "query": "pbx.callsinfo.get"})
+        assert (await frame_of(second, "error"))["code"] == "answers_too_large"
+        await watch(first, "all.queue.get")
+        await watch(second, "pbx.callsinfo.get")
 
 
 async def test_who_never_subscribes_is_sent_away() -> None:
