@@ -334,7 +334,9 @@ async def test_any_message_ends_in_an_answer_or_a_close_code_of_the_protocol() -
                     async with asyncio.timeout(60):
                         for _ in range(14):
                             await connection.send(garbage(rng))
-                            assert (await frame(connection))["type"] in ("error", "pong", "snapshot")
+                            while (answer := (await frame(connection))["type"]) == "heartbeat":
+                                pass  # one may be due, on a slow machine
+                            assert answer in ("error", "pong", "snapshot")
                 except ConnectionClosed as error:
                     codes.add(ended_with(error)[0])
         served.put("calls", "1", call(1))
