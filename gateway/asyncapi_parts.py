@@ -18,7 +18,7 @@ _CLOSE_CODES: Final[dict[int, tuple[str, str]]] = {
     4004: ("the key's PBX is not served here", "do not come back unchanged"),
     4013: ("a message is too large", "do not come back unchanged"),
     4100: ("too many connections", "come back later"),
-    4101: ("too many messages", "come back later"),
+    4101: ("too many messages, frames or bytes came, pings and parts of messages too", "come back later"),
     4103: ("there are no keys, or there is no state of the PBX, yet", "come back later"),
     4200: ("the gateway shuts down, or the connection has lasted long enough", "come back within `retry_in`"),
     4202: ("nothing could be sent for a minute", "come back"),
@@ -123,9 +123,20 @@ only is refused.
 A position is an epoch and a number in it. A `snapshot` replaces all that the client holds; a large one comes in \
 parts, of which all but the last have `more`. A `change` applies if it is of the client's epoch and `from` ≤ the \
 client's position < `seq`; then `seq` is the position. With `seq` ≤ the position it is ignored; with another epoch, \
-or `from` > the position, the client subscribes again. Entities come whole. On a slow connection several changes come \
+or `from` > the position, the client subscribes again. A `since` from so far back that a snapshot costs less is \
+answered by one. Entities come whole. On a slow connection several changes come \
 as one: the last state of every entity arrives, those between may not. A `heartbeat` moves the position as well; its \
 `stale_since` says since when the gateway has heard nothing from the monitor.
+
+## Bounds
+
+A connection, and each further subscription on it, counts as one of the key's reads. A connection may send 30 messages \
+at once and 10 a second, unless the gateway is set otherwise, and ten frames and 6.4 KiB for each of them, but at \
+least 256 KiB at once: pings, pongs and parts of messages are frames too. The filters of all a key's connections hold \
+16 MiB together, equal ones counted once; a subscription beyond that is answered by the error `filters_too_large`. \
+So are their watched answers beyond 64 MiB, by `answers_too_large`. \
+What is made for one connection alone may take a quarter of the gateway's time for all connections of a key; then it \
+comes later.
 
 ## The end
 

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from gateway.pbxview import PbxView
     from gateway.spending import Spending
 
+MOST_WAITING: Final = 1_000
+"""Who waits at once for a position at a PBX: each is looked at with each change."""
 MIN_POSITION_WITHIN: Final = 2.0
 """Seconds for which a query waits for its position."""
 _POSITION = re.compile(r"(\d{15}-[0-9a-f]{1,32})/(\d{1,15})")
@@ -110,6 +112,8 @@ async def at_least(request: Request, view: PbxView, command: Command) -> bool:
     position = parse_position(wanted)
     space = view.milestones.space_of(position, command.space)
     live, book = (position, None) if space == "live" else (None, position)
+    if view.milestones.waiting >= MOST_WAITING and not view.milestones.reached(live, book):
+        raise PositionNotReached("Too many wait for a position; try again.", {"Retry-After": "1"})
     if not await view.milestones.wait(live, book, MIN_POSITION_WITHIN):
         raise PositionNotReached(f"The position {position} has not been reached; try again.", {"Retry-After": "1"})
     return True

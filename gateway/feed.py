@@ -154,7 +154,7 @@ class Feed:
                 wait = _LOOKING if looking is not None else max(due - loop.time(), 0.001)
                 message = await pubsub.get_message(timeout=wait)
                 if message is not None and message["type"] == "message":
-                    await self._take(decode_announcement(message["data"]))
+                    await self._take(decode_announcement(message["data"]), len(message["data"]))
                 elif message is not None and message["type"] == "subscribe":
                     await self._catch_up("subscribed")
                 if looking is not None and looking.reading.done():
@@ -169,12 +169,12 @@ class Feed:
                 looking.reading.cancel()
                 await asyncio.gather(looking.reading, return_exceptions=True)
 
-    async def _take(self, message: Announcement) -> None:
+    async def _take(self, message: Announcement, size: int) -> None:
         mine = self._replica.position
         match message:
             case Change():
                 try:
-                    fresh = self._applied(message)
+                    fresh = self._applied(message, size)
                 except Gap:
                     fresh = await self._catch_up("gap", message.position)
             case Heartbeat():
@@ -184,9 +184,9 @@ class Feed:
         if fresh:
             self._hear(message.at)
 
-    def _applied(self, change: Change) -> bool:
-        """Take in a change; whether it was news. Raises Gap."""
-        news = self._replica.apply(change)
+    def _applied(self, change: Change, size: int) -> bool:
+        """Take in a change of so many bytes; whether it was news. Raises Gap."""
+        news = self._replica.apply(change, size)
         if news:
             self.measures.changes += 1
             self._log.debug("change", trace=change.trace, position=str(change.position), edits=len(change.edits))
@@ -245,11 +245,13 @@ class Feed:
         if mine is None:
             return await self._load()
         try:
-            stored, changes = await read_log(self._redis, self._keys, mine.seq)
+            stored, changes, sizes = await read_log(self._redis, self._keys, mine.seq)
             if stored is None or stored.position <= mine:
                 return stored
-            if not [self._applied(change) for change in changes if stored.position.epoch == mine.epoch]:
+            if stored.position.epoch != mine.epoch or not changes:
                 return await self._load()
+            for change, size in zip(changes, sizes, strict=True):
+                self._applied(change, size)
         except (Gap, Malformed):
             return await self._load()
         self._on_change()
@@ -261,7 +263,7 @@ class Feed:
             return None
         mine = self._replica.position
         if mine is None or read.stored.position > mine:
-            self._replica.load(read.stored.position, read.stored.at, read.state, read.log)
+            self._replica.load(read.stored.position, read.stored.at, read.state, read.log, read.sizes)
             self.measures.loads += 1
             self._log.info("state loaded", position=str(read.stored.position))
             self._on_change()

@@ -17,11 +17,13 @@ from redis.asyncio import Redis
 from gateway.app import create_app, kept_running
 from gateway.auth import ApiKey, KeyTable
 from gateway.config import GatewaySection
+from gateway.forwarded import Forwarded, Proxies
 from gateway.keyfeed import KeyFeed
 from gateway.live import Live
 from gateway.measures import RequestMeasures
 from gateway.metrics.collector import GatewayCollector
 from gateway.pbxview import PbxView, open_view
+from gateway.punctual import Doors
 from gateway.repeats import AnswerProtocol, Repeats
 from gateway.spending import Spending
 from gateway.tickets import Tickets
@@ -69,12 +71,14 @@ async def serving(
     """
     clients = {name: redis_of(name) for name in names}
     pbxs = {
-        name: open_view(name, redis, heartbeat=settings.heartbeat, log_length=settings.log_length)
+        name: open_view(
+            name, redis, heartbeat=settings.heartbeat, log_length=settings.log_length, log_bytes=settings.log_bytes
+        )
         for name, redis in clients.items()
     }
     spending = Spending(clients, settings.budgets.budgets())
     tickets = Tickets(clients, keys, time.time, spending)
-    live = Live(pbxs, keys, settings.stream.settings(), tickets=tickets)
+    live = Live(pbxs, keys, settings.stream.settings(), tickets=tickets, spending=spending)
     requests = RequestMeasures()
     app = create_app(
         pbxs,
@@ -88,16 +92,19 @@ async def serving(
     repeats = Repeats(app, keys, spending, time.time)
     if registry is not None:
         registry.register(GatewayCollector(pbxs, keys, live, requests, repeats, spending, time.time))
+    proxies = Proxies(settings.forwarded_allow_ips)
+    doors = Doors(settings.connections, settings.connections_per_address, lambda host: not proxies.trusts(host))
+    await proxies.look_up()
     config = uvicorn.Config(
-        live.past(repeats),
+        Forwarded(live.past(repeats), proxies, settings.connections_per_address),
         interface="asgi3",
-        http=partial(AnswerProtocol, repeats, stall=settings.stream.stall),  # type: ignore[arg-type]  # whatever makes a protocol is taken
-        forwarded_allow_ips=settings.forwarded_allow_ips,
+        http=partial(AnswerProtocol, repeats, stall=settings.stream.stall, doors=doors),  # type: ignore[arg-type]  # whatever makes a protocol is taken
+        proxy_headers=False,  # gateway.forwarded looks at them
         access_log=False,
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=5,
-        **uvicorn_options(),
+        **uvicorn_options(settings.stream.messages_at_once, settings.stream.messages_per_second),
     )
     server = Gateway(config, _bind(settings.host, settings.port, shared=shared), pbxs, keys, spending, live)
     bound(server.address)
@@ -106,6 +113,7 @@ async def serving(
         asyncio.create_task(kept_running(f"keys of {name}", feed.run)) for name, feed in zip(pbxs, feeds, strict=True)
     ]
     following.append(asyncio.create_task(kept_running("budgets", spending.run)))
+    following.append(asyncio.create_task(kept_running("names of proxies", proxies.run)))
     try:
         await server.start()
         try:

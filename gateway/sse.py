@@ -19,6 +19,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gateway.conversation import CLOSE_WITHIN, GONE, STALLED, Conversation, Farewell, Guest, Manners
+from gateway.errors import HoldsTooMuch, shown
 from gateway.frames import Message, encode
 from gateway.messages import Subscribe, Watch
 from gateway.pbxview import PbxView
@@ -70,12 +71,15 @@ class EventStream(Conversation):
 
     async def _begin(self, receive: Receive) -> None:
         await self._say(f"retry: {random.randint(*_RETRY)}\n{_event(encode(self._hello(), 'json'))}")  # noqa: S311
-        self._enter(self._first)
+        try:
+            await self._enter(self._first)
+        except HoldsTooMuch as error:
+            raise Farewell(shown(error).close, "too much is held") from error
         while (await receive())["type"] != "http.disconnect":
             pass
 
     async def _send_next(self) -> bool:
-        messages = self._place.take()
+        messages = await self._taken()
         last, at = len(messages) - 1, self._place.position
         for number, message in enumerate(messages):
             await self._say(_event(message, at if number == last else None))

@@ -31,11 +31,12 @@ class StoredPosition:
 
 @dataclass(frozen=True, slots=True)
 class StoredState:
-    """The whole state, and the changes that led to it, oldest first."""
+    """The whole state, and the changes that led to it, oldest first, with their sizes in bytes."""
 
     stored: StoredPosition
     state: State
     log: tuple[Change, ...]
+    sizes: tuple[int, ...]
 
 
 async def read_position(redis: Redis, keys: Keys) -> StoredPosition | None:
@@ -43,13 +44,18 @@ async def read_position(redis: Redis, keys: Keys) -> StoredPosition | None:
     return _position(await redis.hmget(keys.position, ["epoch", "seq", "at"]))
 
 
-async def read_log(redis: Redis, keys: Keys, after: int) -> tuple[StoredPosition | None, tuple[Change, ...]]:
-    """The position, and at most LOG_AT_ONCE changes with a greater ``seq`` than ``after``. Raises Malformed."""
+async def read_log(
+    redis: Redis, keys: Keys, after: int
+) -> tuple[StoredPosition | None, tuple[Change, ...], tuple[int, ...]]:
+    """The position, and at most LOG_AT_ONCE changes with a greater ``seq`` than ``after``, with their sizes in bytes.
+
+    Raises Malformed.
+    """
     async with redis.pipeline(transaction=True) as pipe:
         pipe.execute_command("HMGET", keys.position, "epoch", "seq", "at")
         pipe.execute_command("XRANGE", keys.log, f"{after + 1}-0", "+", "COUNT", LOG_AT_ONCE)
         position, entries = await pipe.execute()
-    return _position(position), tuple(_change(entry) for entry in entries)
+    return _position(position), tuple(_change(entry) for entry in entries), _sizes(entries)
 
 
 async def read_state(redis: Redis, keys: Keys) -> StoredState | None:
@@ -67,7 +73,7 @@ async def read_state(redis: Redis, keys: Keys) -> StoredState | None:
     if stored is None:
         return None
     state = {topic: await _decoded(topic, fields) for topic, fields in zip(keys.topics, hashes, strict=True)}
-    return StoredState(stored, state, await _decoded_log(entries))
+    return StoredState(stored, state, await _decoded_log(entries), _sizes(entries[::-1]))
 
 
 async def leave_epoch(redis: Redis, keys: Keys, epoch: str) -> None:
@@ -118,6 +124,10 @@ def _change(entry: tuple[bytes, Mapping[bytes, bytes]]) -> Change:
         return decode_change(entry[1][b"change"])
     except KeyError as error:
         raise Malformed("a log entry without a change") from error
+
+
+def _sizes(entries: Sequence[tuple[bytes, Mapping[bytes, bytes]]]) -> tuple[int, ...]:
+    return tuple(len(fields[b"change"]) for _, fields in entries)
 
 
 async def _decoded_log(newest_first: Sequence[tuple[bytes, Mapping[bytes, bytes]]]) -> tuple[Change, ...]:

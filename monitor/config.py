@@ -158,6 +158,8 @@ class MonitorSection(Section):
     """Seconds after which a standby takes over from a silent leader."""
     log_length: Annotated[int, Field(ge=100, le=1_000_000)] = 10_000
     """Changes kept for those who come back."""
+    log_bytes: Annotated[int, Field(ge=1_048_576, le=17_179_869_184)] = 67_108_864
+    """Bytes of these changes, of each of a PBX's two spaces: of large ones fewer are kept."""
     state_dir: Path | None = None
     """Where what must outlive Redis is kept: API keys, Idempotency-Keys, the audit log. None: for this run only."""
 

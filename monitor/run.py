@@ -100,6 +100,7 @@ def _service(
             shelf=store,
             lease_ttl=settings.monitor.lease,
             log_length=settings.monitor.log_length,
+            log_bytes=settings.monitor.log_bytes,
             measures=measures,
         )
     pbx = pbx_settings(section, secret)
@@ -116,6 +117,7 @@ def _service(
         shelf=store,
         lease_ttl=settings.monitor.lease,
         log_length=settings.monitor.log_length,
+        log_bytes=settings.monitor.log_bytes,
         measures=measures,
     )
 

@@ -33,7 +33,7 @@ from monitor.model.entities import State
 from monitor.model.keys import Keys
 from monitor.pbx.facts import Fact
 from monitor.pbx.told import ToldFact
-from monitor.publisher import Publisher
+from monitor.publisher import LOG_BYTES, Publisher
 from monitor.requests import Office, Requests
 from monitor.stats.statistics import Statistics
 from monitor.stats.terms import Terms
@@ -76,6 +76,7 @@ class Service(Generic[FactT]):
         heartbeat: float = HEARTBEAT,
         lease_ttl: float = 5.0,
         log_length: int = 10_000,
+        log_bytes: int = LOG_BYTES,
         measures: Measures | None = None,
     ) -> None:
         self.measures = Measures() if measures is None else measures
@@ -88,6 +89,7 @@ class Service(Generic[FactT]):
         self._database = database
         self._heartbeat = heartbeat
         self._log_length = log_length
+        self._log_bytes = log_bytes
         self.pbx = pbx
         self._log = _log.bind(pbx=pbx)
         # Two processes of the same name must not both think that the lease is theirs.
@@ -191,7 +193,14 @@ class Service(Generic[FactT]):
             self.lease.lost()
 
     def _publisher(self, keys: Keys, lease: Lease | None) -> Publisher:
-        return Publisher(self._redis, keys, self.lease.name, lease=lease, log_length=self._log_length)
+        return Publisher(
+            self._redis,
+            keys,
+            self.lease.name,
+            lease=lease,
+            log_length=self._log_length,
+            log_bytes=self._log_bytes,
+        )
 
     async def _give_back(self) -> None:
         try:

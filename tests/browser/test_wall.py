@@ -184,6 +184,28 @@ async def test_another_key_may_be_put_into_the_address_of_an_open_page(page: Pag
     assert await page.run("location.hash") == ""
 
 
+async def test_a_key_in_an_address_takes_no_kept_keys_place_before_somebody_says_so(page: Page, world: World) -> None:
+    kept = "localStorage.getItem('callmon.key')"
+    await page.go(world.wall("view=queues"))
+    await page.until("document.querySelector('.fresh.live')")
+    for again in (False, True):
+        if again:  # in the open page, then in one that is opened with it
+            await page.go("about:blank")
+            await page.go(world.wall("view=queues", key="of-somebody-else"))
+        else:
+            await page.run("location.hash = 'key=of-somebody-else'")
+        await page.shows("Use another display key?", "[role=alertdialog]")
+        assert await page.run(kept) == KEY
+        await page.run("document.querySelector('.keep').click()")
+        await page.until("document.querySelector('.fresh.live')")
+        assert await page.run(kept) == KEY
+    await page.run("location.hash = 'key=of-somebody-else'")
+    await page.shows("Use another display key?")
+    await page.run("document.querySelector('.take').click()")
+    await page.shows("This display key does not hold")
+    assert await page.run(kept) == "of-somebody-else"
+
+
 async def test_a_filtered_screen_counts_the_whole_licence(page: Page, world: World) -> None:
     await page.go(world.wall("view=lines,calls&queues=801"))
     for number in range(3):

@@ -101,6 +101,14 @@ def test_a_reload_is_the_signal_by_which_settings_are_read_again(unit: Path) -> 
     assert "procps" in (DEPLOY / "debian" / "control").read_text(encoding="utf-8"), "it has /bin/kill"
 
 
+@both
+def test_no_unit_may_take_all_memory(unit: Path) -> None:
+    assert {name: settings_of(unit)[name] for name in ("MemoryHigh", "MemoryMax")} == {
+        "MemoryHigh": ["1536M"],
+        "MemoryMax": ["2G"],
+    }
+
+
 def test_the_gateway_has_time_to_drain() -> None:
     settings = settings_of(UNITS["gateway"])
     drain = GatewaySettings.load(DEPLOY / "callmon.example.toml").gateway.stream.drain

@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from websockets.exceptions import InvalidStatus
 
+from gateway import longpoll
 from gateway.admission import LiveSettings
 from gateway.auth import ApiKey, KeyTable
 from gateway.conversation import Manners
@@ -31,7 +32,7 @@ from monitor.model.apikeys import Budgets
 from monitor.model.entities import TOPICS
 from tests.gateway import entities
 from tests.gateway.histories import Follower, plain
-from tests.gateway.serving import KEYS, Served, closed, frame, serving
+from tests.gateway.serving import KEYS, Served, closed, frame, say, serving, subscribed
 
 READER = {"Authorization": "Bearer reader-key"}
 
@@ -439,6 +440,46 @@ async def test_a_long_poll_ends_with_304_when_the_time_is_up() -> None:
         etag = (await client.get(QUERY, headers=READER)).headers["etag"]
         answer = await client.get(QUERY, headers=READER | {"If-None-Match": etag, "Prefer": "wait=1"})
         assert (answer.status_code, answer.content) == (304, b"")
+
+
+async def test_one_keys_long_polls_leave_room_for_others_and_who_may_not_wait_is_not_told_that_he_did(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(longpoll, "MOST_PER_KEY", 2)
+    display = {"Authorization": "Bearer display-key"}
+    async with serving() as served, http(served) as client:
+        etag = (await client.get(QUERY, headers=READER)).headers["etag"]
+        waits = {"If-None-Match": etag, "Prefer": "wait=60"}
+        async with asyncio.TaskGroup() as tasks:
+            waiting = [tasks.create_task(client.get(QUERY, headers=READER | waits)) for _ in range(2)]
+            while len(served.view.watches) < 2:  # noqa: ASYNC110 - the server's own time
+                await asyncio.sleep(0.01)
+            answer = await client.get(QUERY, headers=READER | waits)
+            assert (answer.status_code, "preference-applied" in answer.headers) == (304, False)
+            waiting.append(tasks.create_task(client.get(QUERY, headers=display | waits)))
+            while len(served.view.watches) < 3:  # noqa: ASYNC110 - the server's own time
+                await asyncio.sleep(0.01)
+            served.put("calls", "1", entities.call(1))
+        assert [one.result().headers["preference-applied"] for one in waiting] == ["wait=60"] * 3
+        assert (len(served.view.watches), served.view.watches.polls) == (0, {})
+
+
+async def test_connections_and_further_subscriptions_are_counted_as_reads() -> None:
+    async with serving(budgets=Budgets(reads=4)) as served, http(served) as client:
+        async with events(served, "topics=calls") as stream, served.connect() as connection:
+            await stream.of("snapshot")
+            for _ in range(3):  # the first came with the connection
+                await subscribed(connection)
+            answer = await client.get("/events?topics=calls", headers=READER)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (429, "too_many_requests")
+            assert int(answer.headers["retry-after"]) > 0
+            with pytest.raises(InvalidStatus) as refused:
+                await served.connect().__aenter__()
+            assert refused.value.response.status_code == 429
+            await say(connection, {"type": "subscribe", "topics": ["calls"]})
+            assert await closed(connection) == (4101, "the key's budget of reads is spent")
+        async with served.connect("display-key") as other:
+            await subscribed(other)
 
 
 @pytest.mark.parametrize(

@@ -221,6 +221,11 @@ async def test_the_demos_lines_work_when_they_are_pasted() -> None:
         async with httpx.AsyncClient() as http, asyncio.timeout(WITHIN):
             while (await http.get(curl)).json().get("count", 0) == 0:  # noqa: ASYNC110 - likewise
                 await asyncio.sleep(0.1)
+            own = curl.partition("/webapi/")[0]
+            for origin, status in ((own, 200), ("http://elsewhere.example", 403)):  # its key is known to everybody
+                events = curl.replace("pbx.callsinfo.get", "events?topics=calls")
+                async with http.stream("GET", events, headers={"Origin": origin}) as answer:
+                    assert answer.status_code == status
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "websockets", frames),
             stdin=asyncio.subprocess.PIPE,
