@@ -22,7 +22,7 @@ from gateway.milestones import Milestones
 from gateway.stored import heed_cancellation
 from monitor.model.change import Position
 from monitor.model.keys import RequestKeys
-from monitor.model.requests import Claimed, Done, Reach, Reached, decode_reach, decode_ring, encode
+from monitor.model.requests import Busy, Claimed, Done, Reach, Reached, Ring, decode_reach, decode_ring, encode
 from monitor.model.wire import Malformed
 
 OTHERS_WITHIN = 1.0
@@ -42,6 +42,7 @@ class Waiting:
     bell: asyncio.Event = field(default_factory=asyncio.Event)
     claimed: bool = False
     done: bool = False
+    busy: bool = False
     reached: int = 0
 
     async def rung(self, seconds: float) -> bool:
@@ -146,7 +147,7 @@ class Doorbell:
         except Malformed as error:
             self._log.warning("a message cannot be read", reason=str(error))
 
-    def _rung(self, ring: Claimed | Done | Reached) -> None:
+    def _rung(self, ring: Ring) -> None:
         waiting = self._waiting.get(ring.id)
         if waiting is None:
             return
@@ -155,6 +156,8 @@ class Doorbell:
                 waiting.claimed = True
             case Done():
                 waiting.claimed = waiting.done = True
+            case Busy():
+                waiting.busy = True
             case Reached():
                 waiting.reached += 1
             case _:

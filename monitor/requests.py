@@ -30,6 +30,7 @@ from monitor.model.change import Position
 from monitor.model.keys import Keys, RequestKeys
 from monitor.model.requests import (
     OPEN,
+    Busy,
     Claimed,
     Done,
     Failure,
@@ -85,6 +86,7 @@ class Requests:
         self.listening = False
         """Whether requests are heard."""
         self._in_hand: set[str] = set()
+        self._declining = 0
         self._log = _log.bind(pbx=pbx)
 
     @property
@@ -130,9 +132,21 @@ class Requests:
             self._log.warning(
                 "too many requests in hand: one is left alone", command=request.command, trace=request.trace
             )
+            if self._declining < MOST_IN_HAND:
+                self._declining += 1
+                tasks.create_task(self._decline(request))
         elif request.id not in self._in_hand:
             self._in_hand.add(request.id)
             tasks.create_task(self._see_to(request))
+
+    async def _decline(self, request: Request) -> None:
+        """Tell the gateway that this request is left to it; a bell that is lost costs it a second."""
+        try:
+            await send(self._redis, [("PUBLISH", self._keys.replies(request.gateway), encode(Busy(request.id)))])
+        except BusUnreachable as error:
+            self._log.debug("a gateway could not be told", reason=str(error))
+        finally:
+            self._declining -= 1
 
     async def _see_to(self, request: Request) -> None:
         self._measures.in_hand += 1

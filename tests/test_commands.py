@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from gateway.commanding import Commander
-from gateway.errors import BusAway, IdempotencyKeyReused, NoMonitor, OutcomeUnknown
+from gateway.errors import BusAway, IdempotencyKeyReused, MonitorBusy, NoMonitor, OutcomeUnknown
 from gateway.pbxview import PbxView, open_view
 from monitor.bus import connect
 from monitor.errors import CommandRefused, PbxUnreachable
@@ -18,7 +18,7 @@ from monitor.errors import OutcomeUnknown as NobodyKnows
 from monitor.model.entities import Ivr
 from monitor.model.keys import RequestKeys
 from monitor.model.requests import OPEN, Failure, Once, Outcome, Request, encode
-from tests.bus import Bus, RealBus, flush, until
+from tests.bus import Bus, RealBus, flush, until, until_async
 from tests.monitor.terms import Process, running
 
 KEYS = RequestKeys("pbx")
@@ -93,9 +93,58 @@ async def test_a_request_that_nobody_claims_is_refused_and_its_late_claim_fails(
     async with both(bus) as (monitor, view):
         monitor.service.lease.lost()  # it no longer knows whether it leads, and leaves the request alone
         monitor.network.deaf_for = 1_000
-        with pytest.raises(NoMonitor):
+        with pytest.raises((MonitorBusy, NoMonitor)):
             await carry_out(view.commander)
         assert monitor.source.done == []
+
+
+async def test_a_monitor_that_is_heard_and_does_not_claim_is_busy_and_one_not_heard_is_none(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitor.requests.MOST_IN_HAND", 0)
+    async with both(bus) as (monitor, view):
+        with pytest.raises(MonitorBusy, match="nothing was done") as busy:
+            await carry_out(view.commander)
+        assert busy.value.headers["Retry-After"]
+        monkeypatch.setattr("monitor.requests.Requests._take", lambda *_: None)  # it hears nothing
+        monkeypatch.setattr("gateway.replica.Replica.heard", lambda *_: None)
+        view.live.silent("2026-01-01T00:00:00.000Z")
+        with pytest.raises(NoMonitor, match="nothing was done"):
+            await carry_out(view.commander)
+        assert monitor.source.done == []
+
+
+async def test_a_monitor_with_its_hands_full_says_so_at_once(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monitor.requests.MOST_IN_HAND", 1)
+    monkeypatch.setattr("gateway.commanding.CLAIM_WITHIN", 1_000.0)  # it is not the waiting that ends it
+    async with both(bus) as (monitor, view):
+        monitor.source.hand.clear()
+        first = asyncio.create_task(carry_out(view.commander))
+        await until(lambda: len(monitor.source.done) == 1)
+        with pytest.raises(MonitorBusy):
+            await carry_out(view.commander)
+        monitor.source.hand.set()
+        assert (await first).reply == {"count": 1}
+        assert len(monitor.source.done) == 1
+
+
+async def test_a_request_that_vanished_from_redis_is_not_called_undone(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.commanding.CLAIM_WITHIN", 1_000.0)
+    monkeypatch.setattr("monitor.requests.Requests._take", lambda *_: None)
+    async with both(bus) as (_, view):
+        asking = asyncio.create_task(carry_out(view.commander))
+        redis = bus.client()
+
+        async def there() -> bool:
+            return bool(await redis.keys(KEYS.request("*").replace("{", "?").replace("}", "?")))
+
+        await until_async(there)
+        await flush(bus)
+        monkeypatch.setattr("gateway.commanding.CLAIM_WITHIN", 0.0)
+        with pytest.raises(OutcomeUnknown):
+            await asking
 
 
 async def test_a_request_whose_time_is_over_is_not_carried_out(bus: Bus) -> None:
