@@ -42,10 +42,10 @@ async def monitors(bus: RealBus, count: int) -> AsyncIterator[list[Process]]:
             await process.wait()
 
 
-async def started(bus: RealBus) -> Process:
-    """A monitor process that runs."""
+async def started(bus: RealBus, *arguments: str) -> Process:
+    """A monitor process that runs. ``arguments``: further ones of :mod:`tests.monitor.leading`."""
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.monitor.leading", bus.url, stdout=asyncio.subprocess.DEVNULL
+        sys.executable, "-m", "tests.monitor.leading", bus.url, *arguments, stdout=asyncio.subprocess.DEVNULL
     )
 
 

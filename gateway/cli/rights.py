@@ -23,12 +23,16 @@ MONITOR: Final = (
     INFO,
     "+watch +get +set +del %RW~callmon:{*}:lease %RW~callmon:{*}:figures %RW~callmon:{*}:directory",
     (
-        "+watch +hmget +hgetall +hset +hdel +hlen +xadd +unlink +rename +persist +expire"
+        "+watch +hmget +hgetall +hkeys +hset +hdel +hlen +xadd +unlink +rename +persist +expire"
         " %R~callmon:{*}:lease %RW~callmon:{*}:live:* %RW~callmon:{*}:book:*"
     ),
     "+watch +get +set +pttl %RW~callmon:{*}:request:* %R~callmon:{*}:lease",
     "+set %W~callmon:{*}:result:*",
     "+del %W~callmon:{*}:once:*",
+    (
+        "+get +set +xrange +xadd +xtrim +hgetall +hset +hdel"
+        " %RW~callmon:{*}:records %RW~callmon:{*}:records:generation %RW~callmon:{*}:records:mirrored"
+    ),
     (
         "+watch +hget +hgetall +hset +exists +set"
         " %RW~callmon:{*}:keys %RW~callmon:{*}:keys:kept %RW~callmon:{*}:keys:ready"
@@ -54,7 +58,9 @@ NEEDED: Final[dict[Program, tuple[str, ...]]] = {"monitor": (BOTH, *MONITOR), "g
 ALONE: Final = frozenset((BOTH, INFO))
 """These stand in no parentheses."""
 
-_READS: Final = frozenset(("WATCH", "GET", "HGET", "HMGET", "HGETALL", "HLEN", "EXISTS", "PTTL", "XRANGE", "XREVRANGE"))
+_READS: Final = frozenset(
+    ("WATCH", "GET", "HGET", "HMGET", "HGETALL", "HKEYS", "HLEN", "EXISTS", "PTTL", "XRANGE", "XREVRANGE")
+)
 _REST: Final = {
     "SET": ("1",),
     "HGET": ("1",),
@@ -62,6 +68,7 @@ _REST: Final = {
     "HSET": ("1", "1"),
     "HDEL": ("1",),
     "XADD": ("*", "1", "1"),
+    "XTRIM": ("MAXLEN", "1"),
     "EXPIRE": ("1",),
     "PEXPIRE": ("1",),
     "INCRBY": ("0",),
