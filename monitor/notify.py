@@ -31,6 +31,11 @@ def ready(status: str) -> None:
     _tell("READY=1", f"STATUS={status}")
 
 
+def status(text: str) -> None:
+    """Tell how it is, a few words for ``systemctl status``."""
+    _tell(f"STATUS={text}")
+
+
 async def looked_after(work: Coroutine[Any, Any, None]) -> None:
     """Do the work to its end, and show meanwhile that the event loop turns; whoever told it to end sees that it does.
 

@@ -259,12 +259,17 @@ class Store:
         await self.keep_note("", "probe", str(time.time()))
 
     async def _write(self, work: Callable[[sqlite3.Connection], ResultT]) -> ResultT:
+        def write(db: sqlite3.Connection) -> tuple[ResultT, bool]:
+            before = db.total_changes
+            return work(db), db.total_changes != before
+
         try:
-            result = await self._with(work)
+            result, written = await self._with(write)
         except StoreFailed as error:
             self.trouble = str(error)
             raise
-        self.trouble = ""
+        if written:  # where nothing had to be written, nothing is learned of the disk
+            self.trouble = ""
         return result
 
     async def _with(self, work: Callable[[sqlite3.Connection], ResultT]) -> ResultT:

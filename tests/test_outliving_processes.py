@@ -9,6 +9,7 @@ import asyncio
 import resource
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -61,13 +62,11 @@ class Pair:
 
     def rows(self, process: Process, query: str) -> list[Any]:
         """What stands in a monitor's file, read from beside it: the first column of each row."""
-        db = sqlite3.connect(f"file:{self.files[process.pid]}?mode=ro", uri=True)
         try:
-            return [row[0] for row in db.execute(query)]
+            with closing(sqlite3.connect(f"file:{self.files[process.pid]}?mode=ro", uri=True)) as db:
+                return [row[0] for row in db.execute(query)]
         except sqlite3.OperationalError:  # not made yet
             return []
-        finally:
-            db.close()
 
     def results(self, process: Process) -> list[Any]:
         """The audit log, oldest first."""

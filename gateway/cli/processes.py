@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -36,9 +36,16 @@ async def monitor(config: Path | None) -> None:
     redis = Servers(settings.redis.url, settings.redis.ca_file)
     watching = "watching " + ", ".join(section.name for section in settings.pbx)
     metrics = settings.metrics
+    troubles: dict[str, str] = {}
+
+    def trouble(text: str) -> None:
+        notify.status(f"{watching}; {text}" if text else watching)
+        troubles.clear()
+        troubles.update({"store": text} if text else {})
+
     try:
-        async with _metrics("monitor", metrics.host, metrics.monitor_port) as registry:
-            work = monitor_run.run(settings, redis.of, lambda: notify.ready(watching), registry)
+        async with _metrics("monitor", metrics.host, metrics.monitor_port, troubles) as registry:
+            work = monitor_run.run(settings, redis.of, lambda: notify.ready(watching), registry, trouble)
             await notify.looked_after(work)
     finally:
         await redis.aclose()
@@ -78,13 +85,15 @@ async def gateway(config: Path | None, port: int | None, workers: int = 1) -> No
 
 
 @asynccontextmanager
-async def _metrics(program: str, host: str, port: int | None) -> AsyncIterator[CollectorRegistry | None]:
+async def _metrics(
+    program: str, host: str, port: int | None, troubles: Mapping[str, str] | None = None
+) -> AsyncIterator[CollectorRegistry | None]:
     """Serve metrics on this port; None: nothing is measured. Raises ConfigError."""
     if port is None:
         yield None
         return
     registry = exposition.new_registry(program)
-    async with exposition.exposed(registry, host, port) as address:
+    async with exposition.exposed(registry, host, port, troubles) as address:
         _log.info("metrics", address=address)
         yield registry
 
