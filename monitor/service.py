@@ -142,6 +142,7 @@ class Service(Generic[FactT]):
     async def run(self) -> None:
         """Until cancelled; then the lease is given back, so that a standby takes over at once."""
         await self._recall()
+        await self._sync.catch_up()  # all that the log holds, so that little is left to read once the lease is ours
         syncing = asyncio.create_task(self._sync.run())
         try:
             while True:

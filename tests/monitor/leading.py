@@ -2,7 +2,7 @@
 
 What it carries out stands in the Redis list ``carried out``, as it would at a PBX, whatever becomes of the answer. A
 second argument is the ``state_dir`` of what must outlive Redis; a third is the address of the Redis that is the PBX,
-where a key ``slow`` makes it slow.
+where a key ``slow`` makes it slow; a fourth the lease's time.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class ReadySource(HandSource):
         return await super().execute(command, arguments)
 
 
-async def main(url: str, state_dir: str = "", pbx: str = "") -> None:
+async def main(url: str, state_dir: str = "", pbx: str = "", lease: str = "1.0") -> None:
     store = NoteBook(Path(state_dir) / STORE if state_dir else None)
     async with connect(url) as redis, connect(pbx or url) as deeds:
 
@@ -54,7 +54,7 @@ async def main(url: str, state_dir: str = "", pbx: str = "") -> None:
             key_store=store,
             shelf=store,
             heartbeat=0.1,
-            lease_ttl=1.0,
+            lease_ttl=float(lease),
         )
         await service.run()
 
