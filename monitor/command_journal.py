@@ -29,7 +29,7 @@ from monitor.bus import heed_cancellation, send
 from monitor.errors import BusUnreachable, StoreFailed
 from monitor.measures import CommandMeasures
 from monitor.model.keys import RecordKeys, RequestKeys
-from monitor.model.requests import Done, Failure, Outcome, Request, encode
+from monitor.model.requests import NOT_RECORDED, Done, Failure, Outcome, Request, encode
 from monitor.outcomes import result_of, undone
 from monitor.replicated_records import CommandRecord, Stage, encode_record
 from monitor.store import ONCE_KEPT, Known, Store
@@ -100,10 +100,11 @@ class CommandJournal:
             self._measures.audited += 1
         except StoreFailed as error:
             self._measures.unaudited += 1
-            self._later.append(record)
             self._log.error("audit_entry_not_kept", command=record.command, reason=str(error))
-        finally:
-            self._in_hand.discard(record.request)
+            if record.result != NOT_RECORDED:  # of those nothing stands in the file yet, and nothing was done
+                self._later.append(record)
+                return record  # it is in hand until its end is written down
+        self._in_hand.discard(record.request)
         return record
 
     async def tell(self, record: CommandRecord, outcome: Outcome) -> None:
@@ -133,11 +134,11 @@ class CommandJournal:
         while True:
             heed_cancellation()
             try:
-                if level():
-                    await self._settle()
                 while self._later:
                     await self._store.merge([self._later[0]])
-                    self._later.popleft()
+                    self._in_hand.discard(self._later.popleft().request)
+                if level():
+                    await self._settle()
             except (BusUnreachable, StoreFailed) as error:
                 self._log.debug("records_wait", reason=str(error))
             await asyncio.sleep(LATER_S)
