@@ -210,6 +210,7 @@ async def test_a_monitor_that_never_held_the_keys_does_not_call_an_empty_table_w
     survivor = pair.other(led)
     changes = KeyChanges(pair.bus.client(), "pbx")
     await made(changes)
+    await until(lambda: pair.rows(survivor, "SELECT count(*) FROM keys") == [2])
     for process in (led, survivor):
         process.kill()
         await process.wait()
