@@ -31,7 +31,7 @@ from monitor.measures import CommandMeasures
 from monitor.model.keys import RecordKeys, RequestKeys
 from monitor.model.requests import NOT_RECORDED, Done, Failure, Outcome, Request, encode
 from monitor.outcomes import result_of, undone
-from monitor.replicated_records import CommandRecord, Stage, encode_record
+from monitor.replicated_records import MAX_TEXT, CommandRecord, Stage, encode_record
 from monitor.store import ONCE_KEPT, Known, Store
 
 RESULT_KEPT: Final = 120
@@ -65,10 +65,10 @@ class CommandJournal:
             request=request.id,
             pbx=self._pbx,
             at=time.time(),
-            gateway=request.gateway,
-            key=request.key,
-            client=request.client,
-            command=request.command,
+            gateway=request.gateway[:MAX_TEXT],
+            key=request.key[:MAX_TEXT],
+            client=request.client[:MAX_TEXT],
+            command=request.command[:MAX_TEXT],
             arguments=masked(request.arguments),
             digest=None if once is None else once.digest,
             fingerprint="" if once is None else once.fingerprint,

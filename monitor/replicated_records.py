@@ -26,7 +26,10 @@ LATEST_S: Final = 1e11
 BEGUN_RESULT: Final = "begun"
 """What the audit log shows of a command whose end is not known yet."""
 
-_Short = Annotated[str, Meta(max_length=300)]
+MAX_TEXT: Final = 300
+"""Characters of a record's names and addresses."""
+
+_Short = Annotated[str, Meta(max_length=MAX_TEXT)]
 
 
 class Stage(IntEnum):
@@ -55,7 +58,7 @@ class CommandRecord(Struct, frozen=True, array_like=True):
     at: float
     gateway: _Short
     key: _Short
-    client: Annotated[str, Meta(max_length=5_000)]
+    client: _Short
     command: _Short
     arguments: Annotated[str, Meta(max_length=20_000)]
     result: _Short = BEGUN_RESULT

@@ -12,7 +12,7 @@ from monitor import command_journal as module
 from monitor.command_journal import CommandJournal
 from monitor.measures import CommandMeasures
 from monitor.model.requests import NOT_RECORDED, Failure, Outcome, Request
-from monitor.replicated_records import Stage
+from monitor.replicated_records import Stage, decode_record, encode_record
 from monitor.store import Store
 from tests.bus import Bus, until, until_async
 
@@ -85,3 +85,10 @@ async def test_what_an_earlier_leader_left_open_is_settled_and_what_is_in_hand_i
         (known,) = [record for record in await store.commands("pbx", 100) if record.request == "left"]
         assert (known.result, known.stage) == ("success", Stage.DONE)
         assert "1234" not in known.arguments
+
+
+async def test_a_record_of_whatever_a_gateway_sends_can_be_read_by_the_others(bus: Bus) -> None:
+    async with journal(bus) as (held, _):
+        long = "x" * 70_000
+        record = held.begun(Request("1", long, long, {"num": long}, long, long))
+        assert decode_record(encode_record(record)) == record
