@@ -10,8 +10,8 @@ import asyncpg
 
 from monitor.errors import CommandRefused, PbxUnreachable
 
-_NOTHING: Final = r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/|\()*"
-_FIRST: Final = re.compile(_NOTHING + r"(\w+)", re.DOTALL)
+_WORD: Final = re.compile(r"\w*")
+_COMMENT_MARK: Final = re.compile(r"/\*|\*/")
 _QUERIES: Final = frozenset({"select", "values", "with", "table"})
 
 
@@ -64,8 +64,36 @@ def _is_query(sql: str, error: Exception) -> bool:
         return False
     if "multiple commands" in str(error) or "INTO is not allowed" in str(error):
         return False
-    first = _FIRST.match(sql)
-    return first is not None and first[1].lower() in _QUERIES
+    return _first_word(sql).lower() in _QUERIES
+
+
+def _first_word(sql: str) -> str:
+    """Return the word behind white space, comments and opening parentheses; empty if none is there.
+
+    It is one pass: the text is a caller's, and as long as a request may be.
+    """
+    at = 0
+    while at < len(sql):
+        if sql[at].isspace() or sql[at] == "(":
+            at += 1
+        elif sql.startswith("--", at):
+            end = sql.find("\n", at)
+            at = len(sql) if end < 0 else end
+        elif sql.startswith("/*", at):
+            at = _behind_comment(sql, at)
+        else:
+            break
+    return word[0] if (word := _WORD.match(sql, at)) else ""
+
+
+def _behind_comment(sql: str, start: int) -> int:
+    """Return where a comment ends that begins at ``start``. PostgreSQL's comments nest."""
+    depth = 0
+    for mark in _COMMENT_MARK.finditer(sql, start):
+        depth += 1 if mark[0] == "/*" else -1
+        if depth == 0:
+            return mark.end()
+    return len(sql)
 
 
 def _said(error: asyncpg.PostgresError) -> str:

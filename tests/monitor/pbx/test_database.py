@@ -202,6 +202,19 @@ async def test_what_is_not_one_query_is_refused_and_changes_nothing(
     assert await inventory(admin) == before
 
 
+@pytest.mark.parametrize("nothing", ["/**/", "--\n", "(", "/*", " "])
+async def test_a_refusal_reads_comments_and_parentheses_once(database: Database, nothing: str) -> None:
+    assert await code_of(database, nothing * 40 + "!") in {"sql_not_a_query", "sql_error"}
+
+
+@pytest.mark.parametrize(
+    "sql",
+    ["/* a /* nested */ comment */ select 1 +", "-- a line\n(select 1 +)", "/**/((/**/ values (1,", "with x as ("],
+)
+async def test_a_query_with_a_mistake_is_told_as_one(database: Database, sql: str) -> None:
+    assert await code_of(database, sql) == "sql_error"
+
+
 SIDE_EFFECTS = [
     ("select nextval('recordings_id_recording_seq')", "permission denied"),
     ("select setval('recordings_id_recording_seq', 900)", "permission denied"),
