@@ -103,6 +103,7 @@ class Store:
         self._path = path
         self._migrates = migrate
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        self._connection: sqlite3.Connection | None = None
         self._lock: int | None = None
         self._written = 0
 

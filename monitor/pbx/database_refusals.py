@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import ssl
 from typing import Final
 
 import asyncpg
 
 from monitor.errors import CommandRefused, PbxUnreachable
+from monitor.pbx.database_functions import first_word
 
-_WORD: Final = re.compile(r"\w*")
-_COMMENT_MARK: Final = re.compile(r"/\*|\*/")
 _QUERIES: Final = frozenset({"select", "values", "with", "table"})
 
 
@@ -64,36 +62,7 @@ def _is_query(sql: str, error: Exception) -> bool:
         return False
     if "multiple commands" in str(error) or "INTO is not allowed" in str(error):
         return False
-    return _first_word(sql).lower() in _QUERIES
-
-
-def _first_word(sql: str) -> str:
-    """Return the word behind white space, comments and opening parentheses; empty if none is there.
-
-    It is one pass: the text is a caller's, and as long as a request may be.
-    """
-    at = 0
-    while at < len(sql):
-        if sql[at].isspace() or sql[at] == "(":
-            at += 1
-        elif sql.startswith("--", at):
-            end = sql.find("\n", at)
-            at = len(sql) if end < 0 else end
-        elif sql.startswith("/*", at):
-            at = _behind_comment(sql, at)
-        else:
-            break
-    return word[0] if (word := _WORD.match(sql, at)) else ""
-
-
-def _behind_comment(sql: str, start: int) -> int:
-    """Return where a comment ends that begins at ``start``. PostgreSQL's comments nest."""
-    depth = 0
-    for mark in _COMMENT_MARK.finditer(sql, start):
-        depth += 1 if mark[0] == "/*" else -1
-        if depth == 0:
-            return mark.end()
-    return len(sql)
+    return first_word(sql) in _QUERIES
 
 
 def _said(error: asyncpg.PostgresError) -> str:
