@@ -34,6 +34,10 @@ Run = Callable[[Coroutine[Any, Any, int | None]], None]
 T = TypeVar("T")
 
 _LONGEST_NAME = 100
+_SCOPES_HELP = (
+    f"Comma-separated, of {', '.join(SCOPES)}. Only contacts shows the address book and people's e-mail addresses, "
+    "mobile numbers and SIP ids."
+)
 
 
 def commands(run: Run) -> typer.Typer:
@@ -44,7 +48,7 @@ def commands(run: Run) -> typer.Typer:
     def new(
         name: Annotated[str, typer.Option(help="For people and logs.")],
         pbx: Pbx = "",
-        scopes: Annotated[str, typer.Option(help=f"Comma-separated, of {', '.join(SCOPES)}.")] = "read",
+        scopes: Annotated[str, typer.Option(help=_SCOPES_HELP)] = "read",
         days: Annotated[int | None, typer.Option(min=1, help="Expires after so many days; never if not given.")] = None,
         extensions: Annotated[str, typer.Option(help="Limit to these, comma-separated.")] = "",
         queues: Annotated[str, typer.Option(help="Limit to these queues.")] = "",

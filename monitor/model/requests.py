@@ -17,6 +17,9 @@ from monitor.model.wire import Malformed
 
 OPEN = "open"
 REFUSED = "refused"
+VISIBLE = "visible"
+"""An argument that gateways add where a key is limited: the extensions that it sees, joined by commas. A command that
+replaces a list keeps the members that are not among these."""
 
 FailureKind: TypeAlias = Literal["missing", "conflict", "bad", "unavailable", "too late", "unknown"]
 """``missing``, ``conflict``, ``bad``: the PBX's or the command's own refusal. ``unavailable``: the PBX cannot be
