@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
@@ -37,6 +37,21 @@ def masked(arguments: Mapping[str, str]) -> str:
     shown = {name: MASK if name in SECRET_ARGUMENTS else cut(value) for name, value in arguments.items()}
     line = " ".join(f"{name}={value!r}" for name, value in shown.items())
     return line if len(line) <= _MAX_LINE_CHARS else line[: _MAX_LINE_CHARS - 1] + "…"
+
+
+def share(sizes: Iterable[int], whole: int) -> int:
+    """Return how many bytes each key may keep at most, so that all together keep ``whole``.
+
+    ``sizes``: what each has. Who has less than an equal part leaves the rest of it to the others, so a key that writes
+    without end drives out its own entries before those of others.
+    """
+    left, rest = whole, sorted(sizes)
+    for number, size in enumerate(rest):
+        part = left // (len(rest) - number)
+        if size > part:
+            return part
+        left -= size
+    return whole
 
 
 def cut(value: str) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
-from monitor.audit import AuditEntry
+from monitor.audit import AuditEntry, share
 from monitor.errors import ConfigError, StoreFailed
 from monitor.model.apikeys import StoredKey, decode_key, encode_key
 from monitor.model.version import VERSION
@@ -24,8 +24,12 @@ from monitor.model.wire import Malformed
 
 ONCE_KEPT: Final = 86_400.0
 """Seconds for which an Idempotency-Key is remembered."""
-AUDIT_KEPT: Final = 100_000
-"""Entries of the audit log."""
+AUDIT_DAYS: Final = 400
+"""For which an entry of the audit log is kept, if there is room."""
+AUDIT_BYTES: Final = 128 * 1024 * 1024
+"""Of the whole log. What is too much goes from the keys that have most of it, oldest first."""
+_AUDIT_SIZE: Final = "(200 + length(CAST(arguments AS BLOB)))"
+"""An entry's bytes in the file, or a few more."""
 _PURGE_EVERY: Final = 500
 """Written entries between two clearings."""
 
@@ -93,6 +97,21 @@ def too_new(file: Path | None, version: int) -> str:
     )
 
 
+def _purge_audit(db: sqlite3.Connection, now: float) -> None:
+    """Delete what is too old, and of the keys that have most what is too much."""
+    db.execute("DELETE FROM audit WHERE at < ?", (now - AUDIT_DAYS * 86_400,))
+    sums = f"SELECT pbx, key, sum({_AUDIT_SIZE}) FROM audit GROUP BY pbx, key"  # noqa: S608 - a constant
+    sizes = {(pbx, key): size for pbx, key, size in db.execute(sums)}
+    most = share(sizes.values(), AUDIT_BYTES)
+    for (pbx, key), size in sizes.items():
+        if size > most:
+            held = (
+                f"SELECT id, sum({_AUDIT_SIZE}) OVER (ORDER BY id DESC) AS held FROM audit "  # noqa: S608 - a constant
+                "WHERE pbx = ? AND key = ?"
+            )
+            db.execute(f"DELETE FROM audit WHERE id IN (SELECT id FROM ({held}) WHERE held > ?)", (pbx, key, most))  # noqa: S608
+
+
 class Store:
     """The file at ``path``; None: memory. Open it with :meth:`open`, and close it. All else raises StoreFailed.
 
@@ -146,7 +165,7 @@ class Store:
     # the audit log
 
     async def audit(self, entry: AuditEntry) -> None:
-        """Keep an entry; the oldest go when there are more than :data:`AUDIT_KEPT`."""
+        """Keep an entry. Old ones go after :data:`AUDIT_DAYS`, or as :data:`AUDIT_BYTES` says."""
         self._written += 1
         purge = self._written % _PURGE_EVERY == 1
 
@@ -157,7 +176,7 @@ class Store:
                 columns,
             )
             if purge:
-                db.execute("DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit) - ?", (AUDIT_KEPT,))
+                _purge_audit(db, entry.at)
 
         await self._with(keep)
 

@@ -28,7 +28,7 @@ from monitor.pbx.transport import MAX_BODY_BYTES, Answer, Transport, tls_context
 
 XAPI: Final = "/xapi/v1"
 CALL_CONTROL: Final = "/callcontrol"
-MAX_LISTED_VALUES: Final = 2_000_000
+MAX_LISTED_VALUES: Final = 4_000_000
 """In the JSON of all pages of one collection."""
 MAX_TOKEN_BYTES: Final = 65_536
 _MAX_PARTICIPANT_BYTES: Final = 1024 * 1024
