@@ -22,7 +22,9 @@ from gateway.cli import keys, look, processes
 from gateway.cli import record as recording
 from gateway.cli import top as terminal
 from gateway.cli.options import Config
-from monitor.errors import CallmonError
+from gateway.cli.terminal import say
+from monitor.errors import CallmonError, ConfigError
+from monitor.model.printable import printable
 from monitor.model.version import VERSION
 
 app = typer.Typer(
@@ -44,7 +46,7 @@ Seed = Annotated[int, typer.Option(help="The same seed makes the same calls.")]
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"callmon {VERSION}")
+        say(f"callmon {VERSION}")
         raise typer.Exit
 
 
@@ -178,7 +180,7 @@ def check(
     gateway: Annotated[bool, typer.Option("--gateway", help="Only what a gateway needs: Redis, as its user.")] = False,
 ) -> None:
     """Try the settings against PBX and Redis, and say in words what is wrong."""
-    asked = (lambda _: True) if yes else typer.confirm
+    asked = (lambda _: True) if yes else (lambda question: typer.confirm(printable(question)))
     _run(checking.run(config, asked if fix else None, gateway=gateway))
 
 
@@ -242,7 +244,9 @@ def _run(
             code = runner.run(_until_told(work))
     except* CallmonError as group:
         for error in _leaves(group):
-            print(f"callmon: {error}", file=sys.stderr)
+            # Mistakes in the settings are a list; all else is one line, whoever wrote a part of it.
+            lines = str(error).split("\n") if isinstance(error, ConfigError) else [str(error)]
+            say(f"callmon: {lines[0]}", *lines[1:], error=True)
     raise typer.Exit(code or 0)
 
 

@@ -21,6 +21,7 @@ from pydantic import SecretStr
 from gateway import own_commands
 from gateway import run as gateway_run
 from gateway.auth import ApiKey, KeyTable, digest_of, new_key
+from gateway.cli.terminal import say, say_text
 from gateway.config import GatewaySection
 from monitor import logs
 from monitor import run as monitor_run
@@ -97,7 +98,7 @@ async def replay(port: int, file: Path, speed: float, *, opens: bool = False) ->
 
 async def _say_the_end(pbx: Player) -> None:
     await pbx.ended.wait()
-    print("That was all of the recording; the wall stays as it was at its end.", flush=True)
+    say("That was all of the recording; the wall stays as it was at its end.")
 
 
 async def _show(port: int, section: PbxSection, keys: list[ApiKey], welcome: Callable[[str], str], opens: bool) -> None:
@@ -114,7 +115,7 @@ async def _show(port: int, section: PbxSection, keys: list[ApiKey], welcome: Cal
                     lambda _: gateway_bus,
                     bound=lambda address: log.start(address=address),
                 ) as gateway:
-                    print(welcome(gateway.address), flush=True)
+                    say_text(welcome(gateway.address))
                     if opens:
                         await asyncio.to_thread(webbrowser.open, _wall(gateway.address))
                     await gateway.ended()

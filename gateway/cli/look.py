@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from gateway.cli.terminal import say, say_text
 from gateway.streamclient import StreamClient, Update
 from monitor.errors import ConfigError
 from monitor.model.entities import TOPICS
@@ -19,7 +20,7 @@ async def tail(url: str, key: str, topics: str, as_json: bool) -> None:
     async with StreamClient(stream_address(url), key, wanted) as client:
         async for update in client:
             for line in _json_lines(update) if as_json else _lines(update):
-                print(line, flush=True)
+                say(line)
 
 
 async def snapshot(url: str, key: str, topics: str) -> None:
@@ -28,7 +29,7 @@ async def snapshot(url: str, key: str, topics: str) -> None:
         async for update in client:
             if update.kind == "snapshot":
                 state = {"epoch": update.position.epoch, "seq": update.position.seq, "state": update.state}
-                print(json.dumps(state, ensure_ascii=False, indent=2))
+                say_text(json.dumps(state, ensure_ascii=False, indent=2))
                 return
 
 

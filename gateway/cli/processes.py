@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from gateway import own_commands
 from gateway import run as gateway_run
+from gateway.cli.terminal import say_text
 from gateway.cli.workers import WORKER, as_worker, supervise
 from gateway.config import GatewaySection, GatewaySettings
 from monitor import exposition, logs, notify
@@ -126,7 +127,7 @@ async def simulate(*, latency: str, switches: list[str], **settings: object) -> 
         raise ConfigError(str(error)) from error
     made = replace(made, switches=replace(chosen, latency=_seconds(latency)))
     with logs.ProgramLog("simulate") as log:
-        await simulated.simulate(made, print, lambda address: log.start(address=address))
+        await simulated.simulate(made, say_text, lambda address: log.start(address=address))
 
 
 def _seconds(text: str) -> float:

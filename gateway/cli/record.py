@@ -16,6 +16,7 @@ from typing import Final
 
 from redis.exceptions import RedisError
 
+from gateway.cli.terminal import say, say_text
 from monitor import logs
 from monitor import run as monitor_run
 from monitor.bus import text
@@ -95,7 +96,7 @@ async def run(
         to = replace(to, client_id=client_id, client_secret=_secret(client_secret_file))
     mask = None if unmasked else Mask(secrets.token_bytes(16), await known_dns(to))
     recorder = Recorder(recordings.create(file), header(to, masked=not unmasked), mask)
-    print(f"Recording {section.name} for {minutes:g} minutes into {file}; Ctrl-C ends it earlier.", flush=True)
+    say(f"Recording {section.name} for {minutes:g} minutes into {file}; Ctrl-C ends it earlier.")
     try:
         async with asyncio.timeout(minutes * 60):
             await Following(to, recorder, _say).run()
@@ -103,7 +104,7 @@ async def run(
         pass
     finally:
         recorder.end()
-        print(_summary(recorder, file, unmasked=unmasked), flush=True)
+        say_text(_summary(recorder, file, unmasked=unmasked))
     return 1 if recorder.failed else 0
 
 
@@ -113,7 +114,7 @@ async def known_dns(settings: PbxSettings) -> set[str]:
     try:
         read = await DirectoryReader(client, PbxClock()).directory()
     except PbxError as error:
-        print(f"The PBX does not tell its extensions now, they are taken from what comes: {error}", flush=True)
+        say(f"The PBX does not tell its extensions now, they are taken from what comes: {error}")
         return set()
     finally:
         await client.close()
@@ -167,7 +168,7 @@ async def _nobody_follows(settings: MonitorSettings, section: PbxSection) -> Non
 
 def _say(fact: Fact) -> None:
     if isinstance(fact, ConnectionChanged):
-        print(f"{fact.connection}{f': {fact.reason}' if fact.reason else ''}", flush=True)
+        say(f"{fact.connection}{f': {fact.reason}' if fact.reason else ''}")
 
 
 def _summary(recorder: Recorder, file: Path, *, unmasked: bool) -> str:

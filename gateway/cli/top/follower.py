@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from gateway.streamclient import Entities, StreamClient, StreamRefused
 from monitor.model.instants import moment
+from monitor.model.printable import printable
 
 TOPICS: Final = ("system", "calls", "queues", "extensions", "queuestats", "extstats", "pbxstats")
 Health: TypeAlias = Literal["live", "stale", "refused"]
@@ -51,6 +52,7 @@ class Follower:
                 offset = moment(update.server_time).timestamp() - time.time()
                 # A frame is never early: the greatest difference seen is the one least delayed.
                 self._offset = offset if self._offset is None else max(self._offset, offset)
+                _clean(update.state if update.kind == "snapshot" else update.upsert)
                 self._reconnects, self._heard = self._client.reconnects, time.time()
                 self.updates += 1
                 self._changed()
@@ -61,7 +63,7 @@ class Follower:
     def standing(self) -> Standing:
         """How things stand: the nearest break in the chain from the gateway to the PBX."""
         if self._refused is not None:
-            return Standing("refused", f"The gateway sends no more: {self._refused.reason or self._refused}")
+            return Standing("refused", printable(f"The gateway sends no more: {self._refused.reason or self._refused}"))
         if self._client.reconnects > self._reconnects:
             return Standing("stale", f"The gateway is not reached since {_clock(self._heard)}; trying again")
         if self._client.stale_since is not None:
@@ -76,6 +78,19 @@ class Follower:
             lost = "PBX lost" if system["connection"] == "lost" else "Connecting to the PBX"
             return Standing("stale", f"{lost} since {at}{why}")
         return Standing("live", "Live")
+
+
+def _clean(value: Any) -> Any:
+    """Take out of all texts, in place, what a terminal would obey; return the value."""
+    match value:
+        case str():
+            return printable(value)
+        case dict():
+            for key, item in value.items():
+                value[key] = _clean(item)
+        case list():
+            value[:] = map(_clean, value)
+    return value
 
 
 def _clock(at: float) -> str:
