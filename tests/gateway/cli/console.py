@@ -15,8 +15,6 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 WITHIN = 60.0
 """Seconds: generous, as the machines are shared."""
-_PLAIN = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
-"""The environment, without what would hide that a line stays in a buffer."""
 LONGEST_LINE = 16 * 1024 * 1024
 """Bytes: a snapshot is a line."""
 
@@ -39,13 +37,18 @@ async def callmon(*arguments: str, cwd: Path = ROOT, **environment: str) -> Ende
     return Ended(process.returncode or 0, out.decode(), err.decode())
 
 
+def _plain() -> dict[str, str]:
+    """Return the environment as it is now, without what would hide that a line stays in a buffer."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+
+
 async def _started(*arguments: str, cwd: Path, **environment: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "gateway", *arguments),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         cwd=cwd,
-        env=_PLAIN | {"COLUMNS": "200"} | environment,
+        env=_plain() | {"COLUMNS": "200"} | environment,
         limit=LONGEST_LINE,
     )
 
