@@ -61,7 +61,7 @@ class ApiKey:
     @property
     def visibility(self) -> Visibility:
         """What its owner may see, in queries and stream alike."""
-        return Visibility(self.limits)
+        return Visibility(self.limits, "contacts" in self.scopes)
 
     def require(self, scope: str) -> None:
         """Raises ScopeMissing if the key has not this scope."""

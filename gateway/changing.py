@@ -34,7 +34,7 @@ from gateway.errors import (
     TooLate,
 )
 from gateway.parameters import quoted
-from gateway.permitted import check_limits
+from gateway.permitted import check_limits, sent_arguments
 from gateway.queries.asked import Asked
 from monitor.model.change import Position
 from monitor.model.keys import Space
@@ -61,7 +61,7 @@ async def carry_out(request: Request, view: PbxView, key: ApiKey, command: Comma
     client = request.client.host if request.client is not None else ""
     answered = await view.commander.carry_out(
         command.name,
-        arguments,
+        sent_arguments(command, asked),
         key.name,
         client,
         _once(request, key, command, arguments),
@@ -94,7 +94,7 @@ def as_caller(request: Request, view: PbxView, key: ApiKey, spending: Spending |
         client = request.client.host if request.client is not None else ""
         trace = traces.trace_of(request)
         once = _once(request, key, part, arguments, f" {next(ordinals)}")
-        answered = await view.commander.carry_out(part.name, dict(arguments), key.name, client, once, trace)
+        answered = await view.commander.carry_out(part.name, sent_arguments(part, asked), key.name, client, once, trace)
         if answered.outcome.failure is not None:
             raise _refusal(answered.outcome.failure)
         return {"result": True} | (answered.outcome.reply or {})

@@ -5,7 +5,6 @@ In a query string or a form every value is text; in JSON a number may be one, an
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final, assert_never
 
@@ -131,7 +130,7 @@ def _typed(parameter: Parameter, value: str) -> str | int:
 
 def _sentence(parameter: Parameter) -> str:
     text = f"{parameter.summary[:1].upper()}{parameter.summary[1:]}" or parameter.name
-    return re.sub(r"\.*$", "", text) + f". Takes {parameter.takes}."
+    return text.rstrip(".") + f". Takes {parameter.takes}."
 
 
 def _needs_something(command: Command) -> bool:

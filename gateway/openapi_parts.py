@@ -163,7 +163,7 @@ interface; the stream of changes is described in [asyncapi.json](asyncapi.json).
 `/{command}` works as well.
 
 Each command has a scope that the key must hold: `read`, `contacts`, `control`, `admin` or `sql`. `HEAD` works \
-wherever a query answers to `GET`.
+wherever a query answers to `GET`. Extensions' `email`, `mobile` and `authid` are empty for a key without `contacts`.
 
 ## Parameters
 
@@ -181,6 +181,9 @@ repeat.
 A key may be limited to so many requests a minute, counted over all gateways: one budget for queries, one for \
 commands, one for `makecall` and one for `query`. `RateLimit` tells what is left of the one that a request was \
 counted in.
+
+A key may be limited to extensions, queues or ring groups: it sees and changes nothing else. Where it replaces a list \
+of members, those whom it does not see stay.
 
 ## Failures
 

@@ -15,6 +15,7 @@ from gateway.parameters import Parameter, quoted
 from gateway.queries.asked import Asked
 from gateway.queries.figures import pbx_stats
 from monitor.model.entities import Entity, Extension, Queue, RingGroup
+from monitor.model.requests import VISIBLE
 
 _TOPICS: Final[dict[str, tuple[type[Entity], type[NotFound], str]]] = {
     "extensions": (Extension, UnknownExtension, "extension"),
@@ -39,6 +40,18 @@ def check_limits(command: Command, asked: Asked) -> None:
         for number in (asked.arguments.optional(parameter.name) or "").split(","):
             if number.strip() and asked.one(parameter.topic, kind, number.strip()) is None:
                 raise unknown(f"There is no {word} {quoted(number.strip())}.")
+
+
+def sent_arguments(command: Command, asked: Asked) -> dict[str, str]:
+    """Return the arguments for the monitor, with the extensions that a limited key sees where a list is replaced.
+
+    The monitor keeps the members that are not among these, by what the PBX has at that moment.
+    """
+    arguments = dict(asked.arguments.values)
+    limits = asked.visibility.limits
+    if limits.any and any(parameter.kind == "dns" for parameter in command.parameters):
+        arguments[VISIBLE] = ",".join(sorted(limits.extensions or ()))
+    return arguments
 
 
 def _named(command: Command) -> list[Parameter]:

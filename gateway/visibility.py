@@ -7,6 +7,9 @@ A key without limits sees everything. A key limited to extensions, queues, ring 
 - the ``system``, and the figures of the day of those extensions and queues;
 - no lines, IVRs, extension groups or contacts, nor the whole PBX's figures.
 
+A key without the scope ``contacts``, limited or not, sees no extension's e-mail address, mobile number and SIP
+authentication id: they are empty for it.
+
 A visible call is shown whole, whoever else takes part in it. In everything else lists hold what is visible only: a
 limited key never learns an extension, queue or group by being told that a visible one belongs to it.
 """
@@ -60,9 +63,13 @@ NO_LIMITS = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Visibility:
-    """What may be seen under ``limits``. Hashable: equal visibilities share their views' frames."""
+    """What may be seen under ``limits``. Hashable: equal visibilities share their views' frames.
+
+    ``contacts``: whether people's own addresses and numbers may be seen too.
+    """
 
     limits: Limits = NO_LIMITS
+    contacts: bool = True
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -94,7 +101,12 @@ class Visibility:
                 return False
 
     def redact(self, topic: str, entity: EntityT) -> EntityT:
-        """A visible entity as it may be shown: lists hold visible items only. Without limits the entity itself."""
+        """Return a visible entity as it may be shown: lists hold visible items only, people's own addresses if allowed.
+
+        It is the entity itself where nothing is hidden.
+        """
+        if not self.contacts and isinstance(entity, Extension):
+            entity = msgspec.structs.replace(entity, email="", mobile="", authid="")
         if not self.limits.any or topic not in LIMITED_TOPICS:
             return entity
         return cast(EntityT, self._redacted(entity))

@@ -9,6 +9,7 @@ import platform
 import sys
 import time
 import traceback
+from io import StringIO
 from types import TracebackType
 from typing import Final, Literal, Self, TextIO
 
@@ -16,6 +17,7 @@ import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 
 from monitor.errors import CallmonError
+from monitor.model.printable import printable
 from monitor.model.version import VERSION
 
 _LONGEST_REASON: Final = 300
@@ -45,8 +47,10 @@ def configure(level: Literal["debug", "info", "warning", "error"], form: Literal
         render = [_TRACEBACKS, structlog.processors.JSONRenderer()]
     else:
         colors = sys.stderr.isatty()
-        traces = structlog.dev.plain_traceback
-        render = [structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0, exception_formatter=traces)]
+        render = [
+            _printable,
+            structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0, exception_formatter=_plain_traceback),
+        ]
     # What is below the level costs nothing: a debugging line stands where every change passes.
     leveled = structlog.make_filtering_bound_logger(getattr(logging, level.upper()))
     for name, method in vars(leveled).items():
@@ -73,6 +77,20 @@ def configure(level: Literal["debug", "info", "warning", "error"], form: Literal
     root.setLevel(level.upper())
     for chatty in ("uvicorn.access", "websockets", "aiohttp.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def _printable(
+    _logger: structlog.typing.WrappedLogger, _name: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Leave nothing in a line for people that its terminal would obey. What is no text is shown by its repr."""
+    return {key: printable(value) if isinstance(value, str) else value for key, value in event.items()}
+
+
+def _plain_traceback(out: TextIO, trace: structlog.typing.ExcInfo) -> None:
+    """Write a trace; its exception's message may be somebody else's words."""
+    plain = StringIO()
+    structlog.dev.plain_traceback(plain, trace)
+    out.write(printable(plain.getvalue(), keep="\n\t"))
 
 
 class ProgramLog:

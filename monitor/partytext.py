@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from monitor.model.entities import DnType
 
-_TRAILING = re.compile(r"\s*\(([+*#]?\d[\d*#]*|[Aa]nonymous)\)$")
+_TRAILING = re.compile(r"\(([+*#]?\d[\d*#]*|[Aa]nonymous)\)$")
 _LEADING = re.compile(r"^([+*#]?\d[\d*#]*)(?:\s+|$)")
 _JOINT = re.compile(r",\s*(?=[+*#]?\d[\d*#]*(?:\s|$))")
 

@@ -45,6 +45,8 @@ from monitor.replicated_records import CommandRecord
 
 MOST_IN_HAND = 64
 """Requests; more are left to be refused by their gateways."""
+MOST_QUERIES_IN_HAND = 16
+"""Requests for SQL; apart from the others, so that slow statements keep no command from being done."""
 _ATTEMPTS = 20
 _POLL = 1.0
 _BACKOFF_CAP = 1.0
@@ -90,6 +92,7 @@ class Requests:
         self._failures = 0
         self._in_hand: set[str] = set()
         self._declining = 0
+        self._queries_in_hand: set[str] = set()
         self._log = _log.bind(pbx=pbx)
 
     @property
@@ -131,7 +134,9 @@ class Requests:
         except Malformed as error:
             self._log.warning("a request cannot be read", reason=str(error))
             return
-        if len(self._in_hand) >= MOST_IN_HAND:
+        query = request.command == "query"
+        in_hand, most = (self._queries_in_hand, MOST_QUERIES_IN_HAND) if query else (self._in_hand, MOST_IN_HAND)
+        if len(in_hand) >= most:
             self._measures.left_alone += 1
             self._log.warning(
                 "too many requests in hand: one is left alone", command=request.command, trace=request.trace
@@ -139,9 +144,9 @@ class Requests:
             if self._declining < MOST_IN_HAND:
                 self._declining += 1
                 tasks.create_task(self._decline(request))
-        elif request.id not in self._in_hand:
-            self._in_hand.add(request.id)
-            tasks.create_task(self._see_to(request))
+        elif request.id not in in_hand:
+            in_hand.add(request.id)
+            tasks.create_task(self._see_to(request, in_hand))
 
     async def _decline(self, request: Request) -> None:
         """Tell the gateway that this request is left to it; a bell that is lost costs it a second."""
@@ -152,7 +157,7 @@ class Requests:
         finally:
             self._declining -= 1
 
-    async def _see_to(self, request: Request) -> None:
+    async def _see_to(self, request: Request, in_hand: set[str]) -> None:
         self._measures.in_hand += 1
         try:
             # Whatever is logged on the way to its end bears its trace.
@@ -166,7 +171,7 @@ class Requests:
             self._log.exception("a request failed", command=request.command, trace=request.trace)
         finally:
             self._measures.in_hand -= 1
-            self._in_hand.discard(request.id)
+            in_hand.discard(request.id)
 
     async def _claim_and_do(self, request: Request) -> None:
         loop = asyncio.get_running_loop()

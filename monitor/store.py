@@ -24,7 +24,7 @@ from typing import Any, Final, TypeVar
 
 from msgspec import structs
 
-from monitor.audit import AuditEntry
+from monitor.audit import AuditEntry, share
 from monitor.errors import ConfigError, StartFailed, StoreFailed
 from monitor.model.apikeys import StoredKey, decode_key, encode_key, newest
 from monitor.model.store_failures import explain
@@ -34,8 +34,12 @@ from monitor.replicated_records import CommandRecord, Stage, merged
 
 ONCE_KEPT: Final = 86_400.0
 """Seconds for which an Idempotency-Key is remembered."""
-AUDIT_KEPT: Final = 100_000
-"""Entries of the audit log."""
+AUDIT_DAYS: Final = 400
+"""For which an entry of the audit log is kept, if there is room."""
+AUDIT_BYTES: Final = 128 * 1024 * 1024
+"""Of the whole log. What is too much goes from the keys that have most of it, oldest first."""
+_RECORD_BYTES: Final = "(300 + length(CAST(arguments AS BLOB)) + coalesce(length(outcome), 0))"
+"""Of a command in the file, or a few more."""
 ENDED_KEPT: Final = 3_000
 """Calls that ended, of a PBX."""
 _PURGE_EVERY: Final = 500
@@ -133,6 +137,23 @@ def audit_table(db: sqlite3.Connection) -> str:
     return "audit" if version < _COMMANDS_SINCE else "commands"
 
 
+def _purge_commands(db: sqlite3.Connection, now: float) -> None:
+    """Delete what is too old, and of the keys that have most what is too much; no Idempotency-Key that still holds."""
+    over, old = "(digest IS NULL OR at < ?)", now - ONCE_KEPT
+    db.execute(f"DELETE FROM commands WHERE at < ? AND {over}", (now - AUDIT_DAYS * 86_400, old))  # noqa: S608
+    sums = f"SELECT pbx, key, sum({_RECORD_BYTES}) FROM commands GROUP BY pbx, key"  # noqa: S608 - a constant
+    sizes = {(pbx, key): size for pbx, key, size in db.execute(sums)}
+    most = share(sizes.values(), AUDIT_BYTES)
+    for (pbx, key), size in sizes.items():
+        if size > most:
+            held = (
+                f"SELECT rowid AS id, sum({_RECORD_BYTES}) OVER (ORDER BY at DESC, rowid DESC) AS held "  # noqa: S608
+                "FROM commands WHERE pbx = ? AND key = ?"
+            )
+            late = f"rowid IN (SELECT id FROM ({held}) WHERE held > ?)"  # noqa: S608 - a constant
+            db.execute(f"DELETE FROM commands WHERE {late} AND {over}", (pbx, key, most, old))  # noqa: S608
+
+
 class Store:
     """The file at ``path``; None: memory. Open it with :meth:`open`, and close it. All else raises StoreFailed.
 
@@ -224,11 +245,7 @@ class Store:
         """Now and then drop what is too old, and not younger than a day under an Idempotency-Key."""
         self._written += 1
         if self._written % _PURGE_EVERY == 1:
-            db.execute(
-                "DELETE FROM commands WHERE rowid <= (SELECT max(rowid) FROM commands) - ? "
-                "AND (digest IS NULL OR at < ?)",
-                (AUDIT_KEPT, now - ONCE_KEPT),
-            )
+            _purge_commands(db, now)
 
     # keys
 

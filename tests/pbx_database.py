@@ -76,6 +76,6 @@ async def make(server: Postgres) -> None:
         _TABLES,
         _ROWS,
         "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
-        f"GRANT pg_read_all_data TO {READER}",
+        f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {READER}",
         database=NAME,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
@@ -70,6 +70,36 @@ async def test_a_command_is_carried_out_once_and_its_caller_reads_his_own_write(
         assert outcome.reply == {"count": 1}
         assert outcome.live == view.live.position
         assert monitor.source.done == [("ext.del", {"num": "101"})]
+
+
+class SleepingDatabase:
+    """One whose statements never end."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def answer(self, sql: str, count: int) -> Mapping[str, object]:
+        self.asked += 1
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable")
+
+
+async def test_eighty_sleeping_statements_keep_no_command_from_being_done(bus: Bus) -> None:
+    database = SleepingDatabase()
+    async with running(bus, database=database) as monitor, gateway(bus.client()) as view:
+        await until(lambda: heard(monitor))
+        sleepers = [
+            asyncio.create_task(
+                view.commander.carry_out("query", {"query": f"select {number}"}, "tester", "127.0.0.1", None)
+            )
+            for number in range(80)
+        ]
+        await until(lambda: database.asked > 0)
+        outcomes = await asyncio.gather(*(carry_out(view.commander) for _ in range(32)))
+        assert [outcome.failure for outcome in outcomes] == [None] * 32
+        for sleeper in sleepers:
+            sleeper.cancel()
+        await asyncio.gather(*sleepers, return_exceptions=True)
 
 
 async def test_a_write_through_one_gateway_is_read_through_the_other_at_once_a_thousand_times(bus: Bus) -> None:

@@ -24,8 +24,10 @@ from gateway.cli import keys, look, processes, site_status
 from gateway.cli import record as recording
 from gateway.cli import top as terminal
 from gateway.cli.options import Config
-from monitor import logs, notify
+from gateway.cli.terminal import say
+from monitor import notify
 from monitor.errors import CallmonError, ConfigError, StartFailed
+from monitor.model.printable import printable
 from monitor.model.version import VERSION
 
 app = typer.Typer(
@@ -55,7 +57,7 @@ _OF_DISKS = (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EIO)
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"callmon {VERSION}")
+        say(f"callmon {VERSION}")
         raise typer.Exit
 
 
@@ -199,7 +201,7 @@ def check(
     gateway: Annotated[bool, typer.Option("--gateway", help="Only what a gateway needs: Redis, as its user.")] = False,
 ) -> None:
     """Try the settings against PBX and Redis, and say in words what is wrong."""
-    asked = (lambda _: True) if yes else typer.confirm
+    asked = (lambda _: True) if yes else (lambda question: typer.confirm(printable(question)))
     _run(checking.run(config, asked if fix else None, gateway=gateway))
 
 
@@ -293,12 +295,14 @@ def _outcome(
     except* CallmonError as group:
         errors += _leaves(group)
         for error in errors:
-            logs.say(f"callmon: {error}")
+            # Mistakes in the settings are a list; all else is one line, whoever wrote a part of it.
+            lines = str(error).split("\n") if isinstance(error, ConfigError) else [str(error)]
+            say(f"callmon: {lines[0]}", *lines[1:], error=True)
     except* OSError as group:  # a file or a disk that no command has a sentence of its own for
         for error in _leaves(group):
             if not isinstance(error, OSError) or (error.filename is None and error.errno not in _OF_DISKS):
                 raise
-            logs.say(f"callmon: {f'{error.filename}: ' if error.filename else ''}{error.strerror}")
+            say(f"callmon: {f'{error.filename}: ' if error.filename else ''}{error.strerror}", error=True)
             errors.append(error)
     return code or 0, errors
 

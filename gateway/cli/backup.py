@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+from gateway.cli.terminal import say
 from monitor import backups
 from monitor.config import MonitorSettings
 from monitor.errors import ConfigError
@@ -14,16 +15,16 @@ from monitor.run import STORE
 async def back_up(config: Path | None, file: Path) -> None:
     """Copy the store of this machine's monitor into a new file. Raises ConfigError, StoreFailed."""
     contents = backups.back_up(_store(config), file)
-    print(f"{file} is written and checked. {contents}.")
+    say(f"{file} is written and checked. {contents}.")
 
 
 async def restore(config: Path | None, file: Path) -> None:
     """Put a backup in the store's place, while no monitor runs. Raises ConfigError, StoreFailed."""
     store = _store(config)
     contents, kept = backups.restore(file, store, f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
-    print(f"{store} is restored and checked. {contents}.")
+    say(f"{store} is restored and checked. {contents}.")
     if kept is not None:
-        print(f"The store before is kept as {kept}; remove it when you do not need it any more.")
+        say(f"The store before is kept as {kept}; remove it when you do not need it any more.")
 
 
 def _store(config: Path | None) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 from gateway.cli import check_pbx, check_redis, check_state
 from gateway.cli.finding import Finding
 from gateway.cli.peers import Ask
+from gateway.cli.terminal import say
 from gateway.config import GatewaySettings
 from monitor.config import MonitorSettings
 from monitor.servers import Servers
@@ -21,13 +22,13 @@ async def run(config: Path | None, fix: Ask | None = None, *, gateway: bool = Fa
     ``gateway``: only what a gateway needs, which has no secret of a PBX's.
     """
     settings = (GatewaySettings if gateway else MonitorSettings).load(config)
-    print(_settings(config, settings.from_environment()), flush=True)
+    say(str(_settings(config, settings.from_environment())))
     findings = _of_gateway(settings) if isinstance(settings, GatewaySettings) else _of_monitor(settings, config, fix)
     wrong = 0
     async for finding in findings:
         wrong += bool(finding.wrong)
-        print(finding, flush=True)
-    print(f"\n{wrong} thing{'s' if wrong != 1 else ''} to put right." if wrong else "\nAll is well.")
+        say(str(finding))
+    say("", f"{wrong} thing{'s' if wrong != 1 else ''} to put right." if wrong else "All is well.")
     return 1 if wrong else 0
 
 

@@ -23,6 +23,7 @@ from gateway import own_commands
 from gateway import run as gateway_run
 from gateway.auth import ApiKey, KeyTable, digest_of, new_key
 from gateway.cli.reload import nothing_to_reload, on_sighup
+from gateway.cli.terminal import say, say_text
 from gateway.config import GatewaySection, StreamSection
 from monitor import logs
 from monitor import run as monitor_run
@@ -101,7 +102,7 @@ async def replay(port: int, file: Path, speed: float, *, opens: bool = False) ->
 
 async def _say_the_end(pbx: Player) -> None:
     await pbx.ended.wait()
-    print("That was all of the recording; the wall stays as it was at its end.", flush=True)
+    say("That was all of the recording; the wall stays as it was at its end.")
 
 
 async def _show(port: int, section: PbxSection, keys: list[ApiKey], welcome: Callable[[str], str], opens: bool) -> None:
@@ -121,7 +122,7 @@ async def _show(port: int, section: PbxSection, keys: list[ApiKey], welcome: Cal
                     lambda _: gateway_bus,
                     bound=lambda address: log.start(address=address),
                 ) as gateway:
-                    print(welcome(gateway.address), flush=True)
+                    say_text(welcome(gateway.address))
                     if opens:
                         await asyncio.to_thread(webbrowser.open, _wall(gateway.address))
                     await gateway.ended()

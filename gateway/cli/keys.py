@@ -18,6 +18,7 @@ from msgspec.structs import asdict
 from gateway.auth import SCOPES, ApiKey, digest_of, new_key, toml_block
 from gateway.cli.options import Config
 from gateway.cli.tables import show
+from gateway.cli.terminal import say, say_text
 from gateway.config import GatewaySettings
 from gateway.keychanges import KeyChanges
 from gateway.visibility import Limits
@@ -34,6 +35,10 @@ Run = Callable[[Coroutine[Any, Any, int | None]], None]
 T = TypeVar("T")
 
 _LONGEST_NAME = 100
+_SCOPES_HELP = (
+    f"Comma-separated, of {', '.join(SCOPES)}. Only contacts shows the address book and people's e-mail addresses, "
+    "mobile numbers and SIP ids."
+)
 
 
 def commands(run: Run) -> typer.Typer:
@@ -44,7 +49,7 @@ def commands(run: Run) -> typer.Typer:
     def new(
         name: Annotated[str, typer.Option(help="For people and logs.")],
         pbx: Pbx = "",
-        scopes: Annotated[str, typer.Option(help=f"Comma-separated, of {', '.join(SCOPES)}.")] = "read",
+        scopes: Annotated[str, typer.Option(help=_SCOPES_HELP)] = "read",
         days: Annotated[int | None, typer.Option(min=1, help="Expires after so many days; never if not given.")] = None,
         extensions: Annotated[str, typer.Option(help="Limit to these, comma-separated.")] = "",
         queues: Annotated[str, typer.Option(help="Limit to these queues.")] = "",
@@ -69,8 +74,8 @@ def commands(run: Run) -> typer.Typer:
         if print_block:
             if not pbx:
                 raise typer.BadParameter("name the PBX with --pbx")
-            typer.echo(f"Key, shown this once: {raw}\n\nAdd to the settings file:\n")
-            typer.echo(toml_block(made))
+            say(f"Key, shown this once: {raw}", "", "Add to the settings file:", "")
+            say_text(toml_block(made))
             return
         run(_new(config, made, raw))
 
@@ -91,13 +96,13 @@ async def _new(config: Path | None, key: ApiKey, raw: str) -> None:
     if any(section.name == key.name for section in GatewaySettings.load(config).keys):
         raise ConfigError(f"There is a key {key.name!r} in the settings file already: choose another name.")
     kept = await _with(config, key.pbx, lambda keys: keys.make(key))
-    typer.echo(f"Key {key.name}, shown this once: {raw}")
+    say(f"Key {key.name}, shown this once: {raw}")
     _say_if_not_kept(kept)
 
 
 async def _revoke(config: Path | None, pbx: str, name: str) -> None:
     kept = await _with(config, pbx, lambda keys: keys.revoke(name))
-    typer.echo(f"Revoked {name}.")
+    say(f"Revoked {name}.")
     _say_if_not_kept(kept)
 
 
@@ -131,9 +136,9 @@ async def _with(config: Path | None, pbx: str, work: Callable[[KeyChanges], Awai
 
 def _say_if_not_kept(kept: bool) -> None:
     if not kept:
-        typer.echo(
+        say(
             "No monitor of this PBX is at work, so this stands on Redis alone: gateways take it once a monitor runs.",
-            err=True,
+            error=True,
         )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gateway.cli.terminal import say, say_text
 from gateway.streamclient import Connection, StreamClient, Update
 from gateway.streamconnect import stream_url, tls_context
 from monitor.errors import CallmonError, ConfigError
@@ -55,7 +56,7 @@ async def tail(gateway: Gateway, topics: str, as_json: bool) -> None:
     async with gateway.client(_topics(topics), Reporter()) as client:
         async for update in client:
             for line in _json_lines(update) if as_json else _lines(update):
-                print(line, flush=True)
+                say(line)
 
 
 async def snapshot(gateway: Gateway, topics: str, timeout_s: float) -> None:
@@ -67,7 +68,7 @@ async def snapshot(gateway: Gateway, topics: str, timeout_s: float) -> None:
         except TimeoutError:
             raise CallmonError(f"No state came from {gateway.url} within {timeout_s:g} s.") from None
     state = {"epoch": update.position.epoch, "seq": update.position.seq, "state": update.state}
-    print(json.dumps(state, ensure_ascii=False, indent=2))
+    say_text(json.dumps(state, ensure_ascii=False, indent=2))
 
 
 def _topics(text: str) -> tuple[str, ...]:

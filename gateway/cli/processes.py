@@ -16,6 +16,7 @@ from gateway import own_commands
 from gateway import run as gateway_run
 from gateway.cli.heartbeat import heartbeat
 from gateway.cli.reload import GatewayReload, MonitorReload, nothing_to_reload, on_sighup
+from gateway.cli.terminal import say_text
 from gateway.cli.workers import WORKER, Workers, as_worker
 from gateway.config import GatewaySection, GatewaySettings
 from gateway.run import Gateway
@@ -181,7 +182,7 @@ async def simulate(*, latency: str, switches: list[str], **settings: object) -> 
         raise ConfigError(str(error)) from error
     made = replace(made, switches=replace(chosen, latency=_seconds(latency)))
     with logs.ProgramLog("simulate") as log:
-        await simulated.simulate(made, print, lambda address: log.start(address=address))
+        await simulated.simulate(made, say_text, lambda address: log.start(address=address))
 
 
 def _seconds(text: str) -> float:

@@ -16,6 +16,7 @@ from typing import Final
 
 from redis.exceptions import RedisError
 
+from gateway.cli.terminal import say, say_text
 from monitor import logs
 from monitor import run as monitor_run
 from monitor.bus import text
@@ -104,7 +105,7 @@ async def run(
             print(f"{fact.connection}{f': {fact.reason}' if fact.reason else ''}", flush=True)
 
     recorder = Recorder(recordings.create(file), header(to, masked=not unmasked), mask)
-    print(f"Recording {section.name} for {minutes:g} minutes into {file}; Ctrl-C ends it earlier.", flush=True)
+    say(f"Recording {section.name} for {minutes:g} minutes into {file}; Ctrl-C ends it earlier.")
     try:
         async with asyncio.timeout(minutes * 60):
             await Following(to, recorder, heard).run()
@@ -112,9 +113,9 @@ async def run(
         pass
     finally:
         recorder.end()
-        print(_summary(recorder, file, unmasked=unmasked), flush=True)
+        say_text(_summary(recorder, file, unmasked=unmasked))
         if not connected:
-            print("The PBX was never connected: nothing of its calls is in it; see callmon check.", flush=True)
+            say("The PBX was never connected: nothing of its calls is in it; see callmon check.")
     return 1 if recorder.failed or not connected else 0
 
 
@@ -124,7 +125,7 @@ async def known_dns(settings: PbxSettings) -> set[str]:
     try:
         read = await DirectoryReader(client, PbxClock()).directory()
     except PbxError as error:
-        print(f"The PBX does not tell its extensions now, they are taken from what comes: {error}", flush=True)
+        say(f"The PBX does not tell its extensions now, they are taken from what comes: {error}")
         return set()
     finally:
         await client.close()

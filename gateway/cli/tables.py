@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Column, Table
 
+from monitor.model.printable import printable
+
 _WIDEST = 10_000
 """Columns where no terminal says how many there are: each row is a line."""
 
@@ -19,7 +21,7 @@ def show(titles: Sequence[str], rows: Sequence[Sequence[str]], none: str, whole:
     columns = (Column(title, overflow="fold", no_wrap=title == whole) for title in titles)
     table = Table(*columns, box=None)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(printable, row))
     console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
     if not console.is_terminal:
         console.width = _WIDEST

@@ -34,7 +34,8 @@ class ExtensionGroups(Struct, frozen=True):
 class ExtensionInfo(Struct, frozen=True):
     """The answer of ``ext.info.get``: ``name`` is the first name, the rest as ``ext.update`` names it, no secrets.
 
-    Null: the PBX has no such setting.
+    Null: the PBX has no such setting. ``email``, ``mobile`` and ``authid`` are empty for a key without the scope
+    ``contacts``.
     """
 
     num: str

@@ -46,7 +46,8 @@ class Talk(Struct, frozen=True, rename="camel"):
 class Extension(Struct, frozen=True, rename="camel"):
     """A user extension: what ``ext.info.get`` and ``ext.state.get`` say, secrets aside. Topic ``extensions``.
 
-    Yes-or-no settings are 0/1 as in ``ext.update``; null where the PBX has no such setting.
+    Yes-or-no settings are 0/1 as in ``ext.update``; null where the PBX has no such setting. ``email``, ``mobile`` and
+    ``authid`` are empty for a key without the scope ``contacts``.
     """
 
     num: str

@@ -17,6 +17,9 @@ from monitor.model.wire import Malformed
 
 OPEN = "open"
 REFUSED = "refused"
+VISIBLE = "visible"
+"""An argument that gateways add where a key is limited: the extensions that it sees, joined by commas. A command that
+replaces a list keeps the members that are not among these."""
 
 NOT_RECORDED = "not_recorded"
 """Code of a failure of the kind ``unavailable``: the monitor could not keep a record, and nothing was done."""

@@ -25,10 +25,15 @@ from monitor.pbx.secret import Secret, text_of
 from monitor.pbx.tape import NoTape, Tape
 from monitor.pbx.token import Claims, Granted, TokenOwner
 from monitor.pbx.tolerant import integer, objects, text
-from monitor.pbx.transport import Answer, Transport, tls_context
+from monitor.pbx.transport import MAX_BODY_BYTES, Answer, Transport, tls_context
 
 XAPI: Final = "/xapi/v1"
 CALL_CONTROL: Final = "/callcontrol"
+MAX_LISTED_VALUES: Final = 4_000_000
+"""In the JSON of all pages of one collection."""
+MAX_TOKEN_BYTES: Final = 65_536
+_MAX_PARTICIPANT_BYTES: Final = 1024 * 1024
+"""Of what Call Control says of one DN or participant, of which many are read at a time."""
 _GONE: Final = frozenset((404, 410))
 _NO_TOKENS_HERE: Final = frozenset((404, 405, 410, 501))
 _MEANT_FOR_TLS: Final = b"HTTPS port"
@@ -114,11 +119,7 @@ class PbxClient:
 
     async def get_json(self, path: str, query: Query | None = None) -> Any:
         """What a path answers. ``path`` begins with ``/`` and is percent-encoded already; ``query`` is not."""
-        address = _address(path, query)
-        answer = await self._authorized(lambda token: self._transport.read("GET", address, token), f"GET {path}")
-        if not answer.good:
-            raise answer.refusal()
-        return answer.json()
+        return (await self._get(path, query)).json()
 
     async def post(self, path: str, body: object) -> Any:
         """Post ``body`` as JSON; what was answered. Raises OutcomeUnknown too, as all three writing methods do."""
@@ -141,6 +142,7 @@ class PbxClient:
         timeout: float | None = None,  # noqa: ASYNC109 - of one request, as aiohttp takes it
         *,
         blame_token: bool = True,
+        largest: int = MAX_BODY_BYTES,
     ) -> Answer:
         """The answer to a request that may change something, whatever its status but 401.
 
@@ -152,7 +154,7 @@ class PbxClient:
 
         async def send(token: str) -> Answer:
             given = {"Authorization": f"Bearer {token}", **kind, **(headers or {})}
-            return await self._transport.write(method, path, given, content, timeout)
+            return await self._transport.write(method, path, given, content, timeout, largest=largest)
 
         if not blame_token:
             return await send(await self.tokens.get())
@@ -160,9 +162,16 @@ class PbxClient:
 
     async def collection(self, name: str, query: Query | None = None, top: int | None = PAGE) -> list[dict[str, Any]]:
         """All rows of an XAPI collection, by Id, read in pages of ``top`` rows."""
+        values = 0
 
         async def fetch(page: Query) -> Any:
-            return await self.get_json(f"{XAPI}/{name}", page)
+            nonlocal values
+            answer = await self._get(f"{XAPI}/{name}", page)
+            values += answer.values
+            if values > MAX_LISTED_VALUES:
+                text = f"The PBX's list {name} holds more than {MAX_LISTED_VALUES} values; it is not taken."
+                raise PbxGarbled(text)
+            return answer.json()
 
         return await read_all(fetch, query or {}, top)
 
@@ -221,7 +230,7 @@ class PbxClient:
             "client_id": self.settings.client_id,
             "client_secret": self._secret(),
         }
-        granted = await self._transport.read("POST", "/connect/token", form=form)
+        granted = await self._transport.read("POST", "/connect/token", form=form, largest=MAX_TOKEN_BYTES)
         if granted.status == 400 and _MEANT_FOR_TLS in granted.body:
             raise PbxRefused("The PBX wants https: write https:// in url.", 400)
         if granted.status in _NO_TOKENS_HERE or (
@@ -246,6 +255,18 @@ class PbxClient:
         expires_in = integer(answer, "expires_in")
         return Granted(token, None if expires_in is None else float(expires_in))
 
+    async def _get(self, path: str, query: Query | None) -> Answer:
+        """Return a good answer of any form."""
+        address, largest = _address(path, query), _MAX_PARTICIPANT_BYTES if _of_one(path) else MAX_BODY_BYTES
+
+        async def read(token: str) -> Answer:
+            return await self._transport.read("GET", address, token, largest=largest)
+
+        answer = await self._authorized(read, f"GET {path}")
+        if not answer.good:
+            raise answer.refusal()
+        return answer
+
     async def _authorized(self, send: Callable[[str], Awaitable[Answer]], shown: str) -> Answer:
         token = await self.tokens.get()
         answer = await send(token)
@@ -257,6 +278,10 @@ class PbxClient:
             self.tokens.refused(token)
             raise TokenRefused(f"The PBX refuses a token that it has just given ({shown}).")
         return answer
+
+
+def _of_one(path: str) -> bool:
+    return path.startswith(f"{CALL_CONTROL}/")
 
 
 def refusal(shown: str, status: int, headers: Mapping[str, str]) -> PbxError:

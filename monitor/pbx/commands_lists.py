@@ -1,7 +1,7 @@
 """Commands that set who belongs to a queue or ring group.
 
 XAPI replaces such a list whole, so it is read first: whoever stays keeps his place and, in a queue, his skill group;
-whoever is new comes after them, in the order given.
+whoever is new comes after them, in the order given. Whoever is hidden from the caller's key stays too.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from monitor.errors import CommandRefused, PbxRefused
+from monitor.model.requests import VISIBLE
 from monitor.pbx.client import XAPI, PbxClient
 from monitor.pbx.commands_done import Done, Touched
 from monitor.pbx.commands_refusals import no_extension, no_group, no_queue, refused
@@ -23,19 +24,19 @@ _KEPT: Final = ("Number", "SkillGroup")
 
 async def queue_agents(client: PbxClient, arguments: Mapping[str, str]) -> Done:
     """``queue.agents.set``."""
-    await _replace(client, "Queues", "Agents", arguments["num"], arguments["agents"], no_queue)
+    await _replace(client, "Queues", "Agents", arguments, "agents", no_queue)
     return Done(Touched(queues=frozenset((arguments["num"],))))
 
 
 async def queue_managers(client: PbxClient, arguments: Mapping[str, str]) -> Done:
     """``queue.managers.set``."""
-    await _replace(client, "Queues", "Managers", arguments["num"], arguments["managers"], no_queue)
+    await _replace(client, "Queues", "Managers", arguments, "managers", no_queue)
     return Done(Touched(queues=frozenset((arguments["num"],))))
 
 
 async def group_members(client: PbxClient, arguments: Mapping[str, str]) -> Done:
     """``group.members.set``."""
-    await _replace(client, "RingGroups", "Members", arguments["num"], arguments["members"], no_group)
+    await _replace(client, "RingGroups", "Members", arguments, "members", no_group)
     return Done(Touched(ring_groups=frozenset((arguments["num"],))))
 
 
@@ -45,19 +46,31 @@ async def find_queue(client: PbxClient, number: str) -> Mapping[str, Any]:
 
 
 async def _replace(
-    client: PbxClient, collection: str, name: str, number: str, given: str, missing: Callable[[str], CommandRefused]
+    client: PbxClient,
+    collection: str,
+    name: str,
+    arguments: Mapping[str, str],
+    given: str,
+    missing: Callable[[str], CommandRefused],
 ) -> None:
+    number = arguments["num"]
     owner = await _owner(client, collection, name, number, missing)
-    wanted = list(dict.fromkeys(part.strip() for part in given.split(",") if part.strip()))
+    wanted = list(dict.fromkeys(_numbers(arguments[given])))
     before = [row for row in objects(owner.get(name)) if text(row, "Number")]
     known = {text(row, "Number") for row in before}
     await _check(client, [member for member in wanted if member not in known])
-    stay = [{key: row[key] for key in _KEPT if key in row} for row in before if text(row, "Number") in wanted]
+    hidden = known - set(_numbers(arguments[VISIBLE])) if VISIBLE in arguments else set()
+    stays = hidden | set(wanted)
+    stay = [{key: row[key] for key in _KEPT if key in row} for row in before if text(row, "Number") in stays]
     new = [{"Number": member} for member in wanted if member not in known]
     try:
         await client.patch(f"{XAPI}/{collection}({owner['Id']})", {name: [*stay, *new]})
     except PbxRefused as error:
         raise refused(error, missing(number)) from error
+
+
+def _numbers(joined: str) -> list[str]:
+    return [part.strip() for part in joined.split(",") if part.strip()]
 
 
 async def _owner(

@@ -4,9 +4,11 @@
 * The transaction is READ ONLY, and never committed.
 * The role must not be able to write: that is asked of the server before each statement (READ ONLY alone would let a
   superuser's ``COPY … TO PROGRAM`` pass), and the connection is given up if it can.
+* The role must not be able to read passwords, asked in the same way.
+* Of volatile functions it may call a few alone (:mod:`monitor.pbx.database_functions`).
 * Time and size are bounded; what comes over the connection is counted as it comes, so that a single huge row stops too.
 
-Each statement has a connection of its own: what it does to its session (``set_config``, advisory locks) ends with it.
+Each statement has a connection of its own. What is answered is made JSON in a thread.
 """
 
 from __future__ import annotations
@@ -25,8 +27,9 @@ import structlog
 
 from monitor.errors import CommandRefused, ConfigError, PbxUnreachable
 from monitor.pbx.database_connection import BoundedConnection, TooMuch
+from monitor.pbx.database_functions import forbidden
 from monitor.pbx.database_refusals import refusal, unusable
-from monitor.pbx.database_rights import can_write
+from monitor.pbx.database_rights import can_write, reads_secrets
 from monitor.pbx.database_times import CODECS
 from monitor.pbx.database_values import jsonable, labels
 from monitor.pbx.secret import Secret, text_of
@@ -36,6 +39,8 @@ DEFAULT_COUNT: Final = 100
 _BATCH: Final = 200
 _CONNECT_WITHIN: Final = 5.0
 _FAILURES: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+_WORK_MEM: Final = "4MB"
+"""Of the server's memory for one sort or hash; what needs more goes to its disk, up to the role's temp_file_limit."""
 _LATER: Final = 1.0
 """Seconds after the server's own limit at which we stop by ours."""
 
@@ -81,9 +86,10 @@ class Database:
         """
         settings, bounds = self._settings, asyncio.timeout(self._settings.timeout + _LATER)
         async with self._connected() as connection:
-            connection.bound(2 * settings.answer_size + 65_536)
             try:
                 async with bounds:
+                    await _check_functions(connection, sql)
+                    connection.bound(2 * settings.answer_size + 65_536)
                     rows = await self._rows(connection, sql, count or DEFAULT_COUNT)
             except TooMuch as error:
                 raise self._too_large() from error
@@ -114,8 +120,8 @@ class Database:
             await self._limit(connection, until)
             fetch = await connection.prepare(f"FETCH {wanted} FROM answer")
             names = labels(attribute.name for attribute in fetch.get_attributes())
-            batch = [dict(zip(names, map(jsonable, record), strict=True)) for record in await fetch.fetch()]
-            size += len(msgspec.json.encode(batch))
+            batch, bytes_ = await asyncio.to_thread(_as_json, names, await fetch.fetch())
+            size += bytes_
             if size > self._settings.answer_size:
                 raise TooMuch
             rows.extend(batch)
@@ -136,7 +142,7 @@ class Database:
         try:
             try:
                 async with asyncio.timeout(_CONNECT_WITHIN):
-                    rights = await can_write(connection)
+                    rights, secrets = await can_write(connection), await reads_secrets(connection)
             except _FAILURES as error:
                 raise PbxUnreachable(
                     f"The database does not tell what {self._settings.user} may do: {error}"
@@ -145,7 +151,13 @@ class Database:
                 raise CommandRefused(
                     "sql_role_can_write",
                     f"SQL is not offered: the database's role {self._settings.user} {rights}. It needs one that can "
-                    "only read: with pg_read_all_data, and without rights to create or change anything.",
+                    "only read: with SELECT on tables, and without rights to create or change anything.",
+                )
+            if secrets:
+                raise CommandRefused(
+                    "sql_role_reads_secrets",
+                    f"SQL is not offered: the database's role {self._settings.user} {secrets}, where passwords or "
+                    "their hashes are. Take pg_read_all_data from it, and grant it SELECT on tables alone.",
                 )
             yield connection
         finally:
@@ -168,9 +180,13 @@ class Database:
                     "application_name": "callmon",
                     "default_transaction_read_only": "on",
                     "idle_in_transaction_session_timeout": str(round((settings.timeout + _LATER) * 1000)),
+                    "lock_timeout": str(round(settings.timeout * 1000)),
+                    "max_parallel_workers_per_gather": "0",
+                    "standard_conforming_strings": "on",
                     "statement_timeout": str(round(_CONNECT_WITHIN * 1000)),
                     "search_path": "public",
                     "TimeZone": "UTC",
+                    "work_mem": _WORK_MEM,
                 },
             )
         except _FAILURES as error:
@@ -187,6 +203,20 @@ async def greet(database: Database, pbx: str) -> None:
         _log.info("SQL is offered", pbx=pbx, database=await database.check())
     except (CommandRefused, PbxUnreachable) as error:
         _log.error("SQL cannot be offered", pbx=pbx, reason=str(error))
+
+
+async def _check_functions(connection: BoundedConnection, sql: str) -> None:
+    """Raises CommandRefused if the statement calls what it may not."""
+    names = await forbidden(connection, sql)
+    if names:
+        text = f"The SQL may not call {', '.join(names[:5])}: only functions that compute, and leave nothing behind."
+        raise CommandRefused("sql_function_refused", text, "bad")
+
+
+def _as_json(names: list[str], records: list[asyncpg.Record]) -> tuple[list[dict[str, Any]], int]:
+    """Return rows as JSON has them, and their bytes."""
+    rows = [dict(zip(names, map(jsonable, record), strict=True)) for record in records]
+    return rows, len(msgspec.json.encode(rows))
 
 
 def _never(value: object) -> object:

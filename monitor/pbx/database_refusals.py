@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import ssl
 from typing import Final
 
 import asyncpg
 
 from monitor.errors import CommandRefused, PbxUnreachable
+from monitor.pbx.database_functions import first_word
 
-_NOTHING: Final = r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/|\()*"
-_FIRST: Final = re.compile(_NOTHING + r"(\w+)", re.DOTALL)
 _QUERIES: Final = frozenset({"select", "values", "with", "table"})
 
 
@@ -64,8 +62,7 @@ def _is_query(sql: str, error: Exception) -> bool:
         return False
     if "multiple commands" in str(error) or "INTO is not allowed" in str(error):
         return False
-    first = _FIRST.match(sql)
-    return first is not None and first[1].lower() in _QUERIES
+    return first_word(sql) in _QUERIES
 
 
 def _said(error: asyncpg.PostgresError) -> str:

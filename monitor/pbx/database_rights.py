@@ -1,4 +1,4 @@
-"""Whether a PostgreSQL role may do anything but read.
+"""Whether a PostgreSQL role may do anything but read, or read what is secret.
 
 Looked at are the role itself and every role that it is a member of, as a query may take on any of these. Temporary
 tables are let pass: they are gone with the session, and no cursor can fill one.
@@ -31,7 +31,7 @@ WHERE rolname = current_user AND NOT rolsuper AND has
 UNION ALL
 SELECT pg_catalog.format('is a member of %s', rolname) FROM mine
 WHERE rolname ~ '^pg_' AND rolname NOT IN
-    ('pg_read_all_data', 'pg_read_all_settings', 'pg_read_all_stats', 'pg_stat_scan_tables', 'pg_monitor')
+    ('pg_read_all_data', 'pg_read_all_stats', 'pg_stat_scan_tables')
 UNION ALL
 SELECT DISTINCT pg_catalog.format('may create in database %I', pg_catalog.current_database())
 FROM mine WHERE pg_catalog.has_database_privilege(oid, pg_catalog.current_database(), 'CREATE')
@@ -50,6 +50,18 @@ FROM mine, relations r
 WHERE CASE WHEN r.relkind = 'S' THEN pg_catalog.has_sequence_privilege(mine.oid, r.oid, 'USAGE, UPDATE') ELSE false END
 """
 
+_SECRETS: Final = """
+WITH mine AS (SELECT oid FROM pg_catalog.pg_roles WHERE pg_catalog.pg_has_role(current_user, oid, 'MEMBER'))
+SELECT DISTINCT pg_catalog.format('may read %s', c.relname)
+FROM mine, pg_catalog.pg_class c JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace
+WHERE s.nspname = 'pg_catalog' AND c.relname IN ('pg_authid', 'pg_shadow', 'pg_user_mapping')
+    AND pg_catalog.has_any_column_privilege(mine.oid, c.oid, 'SELECT')
+UNION
+SELECT 'may read pg_subscription.subconninfo'
+FROM mine WHERE pg_catalog.has_column_privilege(mine.oid, 'pg_catalog.pg_subscription', 'subconninfo', 'SELECT')
+ORDER BY 1
+"""
+
 
 class Asked(Protocol):
     """A connection to PostgreSQL."""
@@ -66,3 +78,8 @@ async def can_write(connection: Asked) -> str:
         return "is a superuser"
     more = f" and {len(found) - NAMED_AT_MOST} more" if len(found) > NAMED_AT_MOST else ""
     return ", ".join(found[:NAMED_AT_MOST]) + more
+
+
+async def reads_secrets(connection: Asked) -> str:
+    """Return what the session's role may read of passwords, in words; empty if nothing. Raises asyncpg's errors."""
+    return ", ".join([str(row[0]) for row in await connection.fetch(_SECRETS)])

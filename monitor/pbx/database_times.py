@@ -96,11 +96,17 @@ def _clock(microseconds: int) -> str:
     return f"{hours:02}:{minutes:02}:{seconds:02}" + (f".{fraction:06}".rstrip("0") if fraction else "")
 
 
-def _json(text: str) -> object:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):  # a number of too many digits, or too deep to be read
-        return text
+class JsonText(str):
+    """A value of the types json and jsonb, not read yet: it may be long, and the event loop has others to serve."""
+
+    __slots__ = ()
+
+    def read(self) -> object:
+        """Return what it holds."""
+        try:
+            return json.loads(self)
+        except (ValueError, RecursionError):  # a number of too many digits, or too deep to be read
+            return str(self)
 
 
 Format: TypeAlias = Literal["text", "tuple"]
@@ -112,8 +118,8 @@ CODECS: Final[dict[str, tuple[Format, Callable[[Any], object]]]] = {
     "time": ("tuple", _time),
     "timetz": ("tuple", _timetz),
     "interval": ("tuple", _interval),
-    "json": ("text", _json),
-    "jsonb": ("text", _json),
+    "json": ("text", JsonText),
+    "jsonb": ("text", JsonText),
     "pg_lsn": ("text", str),
 }
 """Type in ``pg_catalog`` → asyncpg's format of it, and what becomes of that."""

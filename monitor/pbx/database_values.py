@@ -15,6 +15,8 @@ from typing import Any, Final
 
 from asyncpg import BitString, Path, Polygon, Range, Record
 
+from monitor.pbx.database_times import JsonText
+
 _WHOLE: Final = range(-(2**63), 2**64)
 
 
@@ -36,6 +38,8 @@ def labels(names: Iterable[str]) -> list[str]:
 def jsonable(value: object) -> Any:
     """The value as JSON has it."""
     match value:
+        case JsonText():
+            return jsonable(value.read())
         case None | bool() | str():
             return value
         case int() | float() | Decimal():

@@ -16,6 +16,7 @@ from typing import Final, NoReturn, assert_never
 import structlog
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.frames import CloseCode
 
 from monitor.errors import PbxError, PbxGarbled, PbxUnreachable, TokenRefused
 from monitor.model.version import USER_AGENT
@@ -26,7 +27,9 @@ from monitor.pbx.participants import ParticipantFact, Participants
 from monitor.pbx.together import together
 
 _PATH: Final = f"{CALL_CONTROL}/ws"
-_LARGEST_MESSAGE: Final = 4 * 1024 * 1024
+_MAX_MESSAGE_BYTES: Final = 256 * 1024
+MAX_EVENT_BYTES: Final = 32 * 1024 * 1024
+"""Of all events between two full reads; what they told is known by the next one, if it was true."""
 _CLOSE_WITHIN: Final = 1.0
 _LOOK_EVERY: Final = 0.01
 _FRAMES_READ_AHEAD: Final = 1024
@@ -50,6 +53,7 @@ class Listener:
         self._client, self._emit, self._clock, self._on_event = client, emit, clock, on_event
         self._token: str | None = None
         self._participants: Participants | None = None
+        self._event_bytes = 0
 
     @property
     def lag(self) -> int:
@@ -81,7 +85,13 @@ class Listener:
         settings, measures = self._client.settings, self._client.measures
         measures.sockets["opened"] += 1
         self._client.tape.opened()
-        self._participants = Participants(self._client, self._emit, self._clock, settings.parallel_reads, on_full)
+        self._event_bytes = 0
+
+        def fully_read() -> None:
+            self._event_bytes = 0
+            on_full()
+
+        self._participants = Participants(self._client, self._emit, self._clock, settings.parallel_reads, fully_read)
         try:
             on_open()
             await together(
@@ -107,7 +117,7 @@ class Listener:
                 ping_interval=settings.ping_interval,
                 ping_timeout=settings.ping_timeout,
                 close_timeout=_CLOSE_WITHIN,
-                max_size=_LARGEST_MESSAGE,
+                max_size=_MAX_MESSAGE_BYTES,
                 max_queue=_FRAMES_READ_AHEAD,
             )
         except InvalidStatus as error:
@@ -139,6 +149,9 @@ class Listener:
             while True:
                 message = await socket.recv()
                 heard = self._clock.now()
+                self._event_bytes += len(message)
+                if self._event_bytes > MAX_EVENT_BYTES:
+                    raise PbxGarbled(f"The PBX sent more than {MAX_EVENT_BYTES} bytes of events at once.")
                 self._client.tape.heard(message)
                 try:
                     event = parse_event(message)
@@ -188,4 +201,6 @@ def _why(closed: ConnectionClosed, ping_timeout: float) -> str:
         return f"The PBX closed the event socket ({closed.rcvd.code}{reason})."
     if closed.sent is not None and "ping" in closed.sent.reason:
         return f"The event socket is silent: no answer to a ping in {ping_timeout:g} s."
+    if closed.sent is not None and closed.sent.code == CloseCode.MESSAGE_TOO_BIG:
+        return f"The PBX sent an event larger than {_MAX_MESSAGE_BYTES} bytes; it is not taken."
     return "The event socket was cut."

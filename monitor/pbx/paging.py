@@ -7,6 +7,7 @@ Rules:
   passed already is left out.
 - The server may give fewer rows than asked for, and say so by ``@odata.nextLink`` or not at all: it is the count of
   rows that tells whether there are more; where there is none, a page that brings nothing new.
+- A PBX that never comes to an end is left after :data:`MAX_ROWS` rows or :data:`MAX_PAGES` pages.
 - The link itself is not followed: its host and its ``$skip`` are the server's idea of the request before.
 """
 
@@ -23,6 +24,8 @@ Fetch = Callable[[Query], Awaitable[Any]]
 """One page for these query options. Raises PbxRefused with status 400 if it does not like them."""
 
 PAGE = 100
+MAX_ROWS = 200_000
+MAX_PAGES = 10_000
 _BAD_REQUEST = 400
 
 
@@ -48,6 +51,7 @@ class _Reading:
     def __init__(self, top: int | None) -> None:
         self.rows: list[dict[str, Any]] = []
         self.done = False
+        self._pages = 0
         self._top = top
         self._skip = 0
         self._overlaps = False
@@ -71,6 +75,9 @@ class _Reading:
         if not isinstance(answer, dict) or not isinstance(answer.get("value"), list):
             raise PbxGarbled("An answer that should be a list of entities is none.")
         given = len(answer["value"])
+        self._pages += 1
+        if self._pages > MAX_PAGES or len(self.rows) + given > MAX_ROWS:
+            raise PbxGarbled(f"The PBX's list has no end: more than {MAX_ROWS} rows or {MAX_PAGES} pages.")
         page = [(id_, row) for row in objects(answer["value"]) if (id_ := integer(row, "Id")) is not None]
         if given and not page:
             raise PbxGarbled("Entities have no Id.")

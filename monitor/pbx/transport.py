@@ -3,6 +3,9 @@
 aiohttp, as every event is followed by a read: hundreds a second. Reads share connections that are kept. A request that
 changes something gets a connection of its own: one that was idle may have been closed by the PBX just then, and nobody
 could tell whether the request had come in time. Nothing is sent twice here.
+
+Answers are bounded, each by itself and all that are being read together: what is larger is not taken, whatever it would
+be. They are unpacked here and not by aiohttp, so that a small answer cannot become a large one.
 """
 
 from __future__ import annotations
@@ -10,7 +13,8 @@ from __future__ import annotations
 import re
 import ssl
 import time
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -34,6 +38,17 @@ _LATER: Final = frozenset((408, 425, 429))
 _LONGEST_RETRY_AFTER = 300.0
 _LONGEST_LOCATION: Final = 2048
 """Characters of a redirect's target that are looked at."""
+MAX_BODY_BYTES: Final = 16 * 1024 * 1024
+"""Of one answer, unpacked."""
+MAX_HELD_BYTES: Final = 64 * 1024 * 1024
+"""Of all answers of one PBX that are being read at a time."""
+MAX_VALUES: Final = 500_000
+"""In one answer's JSON: small values take some sixty times their length in memory."""
+_MAX_ERROR_BYTES: Final = 65_536
+_MAX_CODE_CHARS: Final = 100
+_PIECE_BYTES: Final = 65_536
+_GZIP: Final = 31
+"""zlib's ``wbits`` for gzip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +65,17 @@ class Answer:
         """Whether the status is 2xx."""
         return 200 <= self.status < 300
 
+    @property
+    def values(self) -> int:
+        """How many values its JSON holds at most."""
+        return sum(self.body.count(mark) for mark in (b",", b"[", b"{"))
+
     def json(self) -> Any:
         """The body; None if it is empty. Raises PbxGarbled if it is no JSON."""
         if not self.body:
             return None
+        if self.values > MAX_VALUES:
+            raise PbxGarbled(f"The PBX's answer to {self.shown} holds more than {MAX_VALUES} values; it is not taken.")
         try:
             return from_json(self.body)
         except Malformed as error:
@@ -75,10 +97,10 @@ class Answer:
             right = f"write {to} as url, if that is its own address" if to else "is url its own address?"
             return PbxRefused(f"The PBX sends us elsewhere ({self.status} to {self.shown}): {right}.", self.status)
         try:
-            body = from_json(self.body) if self.body else None
+            body = from_json(self.body) if 0 < len(self.body) <= _MAX_ERROR_BYTES else None
         except Malformed:
             body = None
-        code, target = rows.error_code(body), rows.error_target(body)
+        code, target = rows.error_code(body)[:_MAX_CODE_CHARS], rows.error_target(body)[:_MAX_CODE_CHARS]
         text = f"The PBX answered {self.status} to {self.shown}{f': {code}' if code else ''}."
         return PbxRefused(text, self.status, code, target)
 
@@ -105,6 +127,7 @@ class Transport:
         self._timeout, self._connect_timeout = request_timeout, connect_timeout
         self._reading: aiohttp.ClientSession | None = None
         self._writing: aiohttp.ClientSession | None = None
+        self._held_bytes = 0
 
     async def close(self) -> None:
         """Close all connections. May be called again."""
@@ -122,10 +145,11 @@ class Transport:
         form: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         shown: str = "",
+        largest: int = MAX_BODY_BYTES,
     ) -> Answer:
-        """The answer to a request that changes nothing. Raises PbxUnreachable.
+        """The answer to a request that changes nothing. Raises PbxUnreachable; PbxGarbled for one that is too large.
 
-        ``shown``: in place of method and path, where the path holds a secret.
+        ``shown``: in place of method and path, where the path holds a secret. ``largest``: bytes.
         """
         shown = shown or f"{method} {address.partition('?')[0]}"
         if self._reading is None:
@@ -139,7 +163,10 @@ class Transport:
                 data=form,
                 allow_redirects=False,
             ) as response:
-                return await self._answer(shown, sent, response)
+                return await self._answer(shown, sent, response, largest)
+        except _NotTaken as error:
+            self._no_answer(shown, sent)
+            raise PbxGarbled(f"The PBX's answer to {shown} {error}; it is not taken.") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:  # a TimeoutError is an OSError
             self._no_answer(shown, sent)
             raise PbxUnreachable(f"The PBX {self._why(error)} ({shown}).") from error
@@ -152,6 +179,7 @@ class Transport:
         content: bytes | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - of one request, as aiohttp takes it
         shown: str = "",
+        largest: int = MAX_BODY_BYTES,
     ) -> Answer:
         """The answer to a request that may change something, whatever its status. ``shown``: as for :meth:`read`.
 
@@ -172,16 +200,40 @@ class Transport:
                 timeout=limits,
                 trace_request_ctx=sending,
             ) as response:
-                return await self._answer(shown, sent, response)
+                return await self._answer(shown, sent, response, largest)
+        except _NotTaken as error:
+            self._no_answer(shown, sent)
+            raise sending.failure(f"the PBX's answer to {shown} {error}") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             self._no_answer(shown, sent)
             raise sending.failure(f"the PBX {self._why(error)} ({shown})") from error
 
-    async def _answer(self, shown: str, sent: Sent, response: aiohttp.ClientResponse) -> Answer:
-        answer = Answer(shown, response.status, response.headers, await response.read())
+    async def _answer(self, shown: str, sent: Sent, response: aiohttp.ClientResponse, largest: int) -> Answer:
+        answer = Answer(shown, response.status, response.headers, await self._body(response, largest))
         self._measures.request(shown, response.status, time.monotonic() - sent.at)
         self._tape.answered(sent, answer.status, answer.headers, answer.body)
         return answer
+
+    async def _body(self, response: aiohttp.ClientResponse, largest: int) -> bytes:
+        """Return the whole body, unpacked. Raises _NotTaken as soon as it is too large or cannot be unpacked."""
+        unpacker, body = _unpacker(response.headers.get("Content-Encoding", "")), bytearray()
+        try:
+            async for packed in response.content.iter_any():
+                for piece in _unpacked(unpacker, packed):
+                    body += piece
+                    self._held_bytes += len(piece)
+                    if len(body) > largest:
+                        raise _NotTaken(f"is larger than {largest} bytes")
+                    if self._held_bytes > MAX_HELD_BYTES:
+                        raise _NotTaken(f"and others at the same time are larger than {MAX_HELD_BYTES} bytes")
+            if body and unpacker is not None and not unpacker.eof:
+                raise _NotTaken("ends before its gzip does")
+        except BaseException:
+            response.close()
+            raise
+        finally:
+            self._held_bytes -= len(body)
+        return bytes(body)
 
     def _no_answer(self, shown: str, sent: Sent) -> None:
         self._measures.request(shown, None, 0.0)
@@ -202,7 +254,8 @@ class Transport:
         return aiohttp.ClientSession(
             connector=connector,
             timeout=aiohttp.ClientTimeout(total=self._timeout, sock_connect=self._connect_timeout),
-            headers={"Accept": "application/json", "User-Agent": USER_AGENT},
+            headers={"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": USER_AGENT},
+            auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,  # no proxy, as the event socket uses none
             trace_configs=[trace] if trace is not None else [],
@@ -239,6 +292,35 @@ def _observed(measures: PbxMeasures) -> type[ssl.SSLObject]:
             measures.certificate_ends = certificate_ends(self.getpeercert()) or measures.certificate_ends
 
     return Observed
+
+
+class _NotTaken(Exception):
+    """An answer is too large, or packed in another way than was asked for; what is wrong with it, as a predicate."""
+
+
+def _unpacker(encoding: str) -> zlib._Decompress | None:
+    """Return what unpacks a body of this Content-Encoding; None if nothing has to. Raises _NotTaken."""
+    match encoding.strip().lower():
+        case "" | "identity":
+            return None
+        case "gzip" | "x-gzip":
+            return zlib.decompressobj(_GZIP)
+    raise _NotTaken("is packed in another way than gzip")
+
+
+def _unpacked(unpacker: zlib._Decompress | None, packed: bytes) -> Iterator[bytes]:
+    """Yield what is in a piece of a body, in small pieces. Raises _NotTaken."""
+    if unpacker is None:
+        yield packed
+        return
+    try:
+        while packed and not unpacker.eof:
+            yield unpacker.decompress(packed, _PIECE_BYTES)
+            packed = unpacker.unconsumed_tail
+    except zlib.error:
+        raise _NotTaken("says that it is gzip, and is not") from None
+    if packed:
+        raise _NotTaken("goes on after its gzip ends")
 
 
 class _Sending:

@@ -16,9 +16,11 @@ from typing import Final
 
 import structlog
 
-from monitor.errors import OutcomeUnknown, PbxError
+from monitor.errors import CommandRefused, OutcomeUnknown, PbxError, PbxRefused
 from monitor.model.entities import Connection, Contact
+from monitor.model.requests import VISIBLE
 from monitor.pbx import secret
+from monitor.pbx import webapi_answers as answers
 from monitor.pbx.clock import PbxClock
 from monitor.pbx.facts import ConnectionChanged, ContactChanged, ContactsRead, DirectoryRead, QueueLoginsRead
 from monitor.pbx.failures import Backoff
@@ -35,6 +37,13 @@ _SOON: Final = 2.0
 """Seconds after which an empty list is read again: a callmon that has just started knows nothing yet."""
 _AT_ONCE: Final = 4
 """Contacts asked for side by side."""
+
+_LISTS: Final = {
+    "queue.agents.set": ("queue.members.get", "agents"),
+    "queue.managers.set": ("queue.managers.get", "managers"),
+    "group.members.set": ("group.members.get", "members"),
+}
+"""Commands that replace a list; what tells it, and their argument with it."""
 
 _log = structlog.get_logger(__name__)
 
@@ -96,7 +105,7 @@ class WebApiSource:
         or if it was done and cannot be shown.
         """
         try:
-            reply = await self._client.order(command, arguments)
+            reply = await self._client.order(command, await self._passed_on(command, arguments))
         except OutcomeUnknown:
             self._reader.changed()
             self._lists_wanted.set()
@@ -110,6 +119,24 @@ class WebApiSource:
             text = f"It was done, but then could not be read: what is shown may be of before.{made} {error}"
             raise OutcomeUnknown(text) from error
         return reply
+
+    async def _passed_on(self, command: str, arguments: Mapping[str, str]) -> Mapping[str, str]:
+        """Return what is passed on: a list with those of its members that are hidden from the caller's key.
+
+        Raises CommandRefused, and what a read raises.
+        """
+        if VISIBLE not in arguments or command not in _LISTS:
+            return arguments
+        members, name = _LISTS[command]
+        given = {key: value for key, value in arguments.items() if key != VISIBLE}
+        try:
+            now = (await self._client.get(members, answers.numbers, {"num": given["num"]})).value
+        except PbxRefused as refused:
+            raise CommandRefused(refused.code or "pbx_refused", str(refused)) from refused
+        visible, wanted = arguments[VISIBLE].split(","), [number.strip() for number in given[name].split(",")]
+        stay = [number for number in now if number in wanted or number not in visible]
+        given[name] = ",".join(dict.fromkeys([*stay, *filter(None, wanted)]))
+        return given
 
     # what changes more seldom
 

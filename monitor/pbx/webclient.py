@@ -19,6 +19,8 @@ _SESSION: Final = "/webclient/api/MyPhone/session"
 _COMMANDS: Final = "/MyPhone/MPWebService.asmx"
 _FORGOTTEN: Final = (b"Login is required", b"NOT AUTH")
 _DONE: Final = b"successfully processed"
+_MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
+"""Of an answer: the smallest parts of a protobuf message take some thirty times their length in memory."""
 _OCTETS: Final = "application/octet-stream"
 
 
@@ -86,7 +88,7 @@ class WebClient:
 
     async def _send(self, message: bytes, headers: dict[str, str], *, changes: bool) -> Answer:
         try:
-            answer = await self._client.order("POST", _COMMANDS, message, headers)
+            answer = await self._client.order("POST", _COMMANDS, message, headers, largest=_MAX_MESSAGE_BYTES)
         except OutcomeUnknown as error:
             if changes:
                 raise

@@ -44,7 +44,7 @@ _SHORT: Final = 6
 _DEVICE: Final = re.compile(r"(sips?:)?([^@;]*)(@[^;]*)?(;.*)?", re.DOTALL)
 _PARAMETER: Final = re.compile(r"=([^;]*)")
 _ENTITY: Final = re.compile(r"(/callcontrol/[^/]+(?:/participants(?:/\d+)?)?/?)(.*)", re.DOTALL)
-_LITERAL: Final = re.compile(r"(?<=%27)[^&]*?(?=%27)|(?<=')[^&]*?(?=')")
+_QUOTE_OR_END: Final = re.compile(r"(%27|'|&)")
 
 
 def body(mask: Mask, value: Any) -> Any:
@@ -66,7 +66,11 @@ def address(mask: Mask, path: str) -> str:
     """
     if path.startswith(_DEFINITIONS):
         return path
-    return _LITERAL.sub(lambda found: _literal(mask, found[0]), path)
+    parts = _QUOTE_OR_END.split(path)
+    for at in range(2, len(parts) - 2, 2):
+        if "&" not in (parts[at - 1], parts[at + 1]):
+            parts[at] = _literal(mask, parts[at])
+    return "".join(parts)
 
 
 def _literal(mask: Mask, quoted: str) -> str:

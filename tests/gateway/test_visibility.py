@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from gateway.visibility import EVERYTHING, Limits, Visibility
+from gateway.visibility import EVERYTHING, NO_LIMITS, Limits, Visibility
 from monitor.model.entities import Entity
 from tests.gateway.entities import call, ended, extension, extgroup, group, ivr, line, queue, system
 
@@ -66,6 +67,18 @@ def test_lists_within_a_visible_entity_hold_visible_items_only() -> None:
     ext = LIMITED.redact("extensions", extension("101", ("800", "801"), ("600", "601"), ("Sales",)))
     assert [login.num for login in ext.q_status] == ["800"]
     assert (ext.queues, ext.groups, ext.extgroups) == (("800",), ("600",), ())
+
+
+@pytest.mark.parametrize("limits", [NO_LIMITS, LIMITED.limits])
+def test_without_contacts_peoples_own_addresses_are_not_seen(limits: Limits) -> None:
+    whole = msgspec.structs.replace(extension("101"), email="a@example.com", mobile="+49151", authid="s3cret")
+    seen = Visibility(limits, contacts=False).shown("extensions", whole)
+    assert seen == msgspec.structs.replace(
+        Visibility(limits).shown("extensions", whole) or whole, email="", mobile="", authid=""
+    )
+    with_contacts = Visibility(limits, contacts=True).shown("extensions", whole)
+    assert with_contacts is not None
+    assert (with_contacts.email, with_contacts.mobile, with_contacts.authid) == ("a@example.com", "+49151", "s3cret")
 
 
 def test_a_visible_call_is_whole() -> None:

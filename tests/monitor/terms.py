@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from monitor.leader import DatabaseLike
 from monitor.service import Emit, MayMint, Service
 from tests.bus import Bus, until
 from tests.faulty import FaultyRedis, Network
@@ -15,7 +16,7 @@ from tests.monitor.hands import CountingTracker, HandSource, NoteBook
 class Process:
     """A monitor process: its service, and the source of each of its terms of office."""
 
-    def __init__(self, bus: Bus, name: str, ttl: float = 3.0) -> None:
+    def __init__(self, bus: Bus, name: str, ttl: float = 3.0, database: DatabaseLike | None = None) -> None:
         self.network = Network()
         self.sources: list[HandSource] = []
         self.trackers: list[CountingTracker] = []
@@ -28,6 +29,7 @@ class Process:
             self._tracker,
             self._source,
             records=self.records,
+            database=database,
             heartbeat=0.1,
             lease_ttl=ttl,
             log_length=100,
@@ -47,8 +49,10 @@ class Process:
 
 
 @asynccontextmanager
-async def running(bus: Bus, name: str = "one", *, connected: bool = True, ttl: float = 3.0) -> AsyncIterator[Process]:
-    process = Process(bus, name, ttl)
+async def running(
+    bus: Bus, name: str = "one", *, connected: bool = True, ttl: float = 3.0, database: DatabaseLike | None = None
+) -> AsyncIterator[Process]:
+    process = Process(bus, name, ttl, database)
     task = asyncio.create_task(process.service.run())
     try:
         if connected:

@@ -199,3 +199,26 @@ def test_elsewhere_no_line_bears_a_priority(form: str) -> None:
     lines = journaled(form, journal=False)
     assert any("of warning" in line for line in lines)
     assert [line for line in lines if line.startswith("<")] == []
+
+
+_HOSTILE = """
+import logging
+import structlog
+from monitor import logs
+
+hostile = "\\x1b]52;c;eA==\\x07\\r\\n2026-01-01 [\\u202e\\x9b"
+logs.configure("info", "human")
+structlog.get_logger("x").info(f"said_{hostile}", reason=hostile, bare="\\x1b[2J", listed=[hostile])
+logging.getLogger("other").warning("another library's %s", hostile)
+try:
+    raise ValueError("\\x1b]52;c;eA==\\x07\\x9b")
+except ValueError:
+    structlog.get_logger("x").exception("failed")
+"""
+
+
+def test_a_line_for_people_holds_nothing_that_a_terminal_obeys() -> None:
+    said = subprocess.run([sys.executable, "-c", _HOSTILE], check=True, capture_output=True).stderr.decode()
+    assert not set("\x1b\x07\r\u202e\x9b") & set(said)
+    assert sum(line.startswith("20") and "[" in line for line in said.splitlines()) == 3
+    assert "\\u001b]52;c;eA==" in said

@@ -7,14 +7,17 @@ import os
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import structs
 
 from monitor import store as module
-from monitor.audit import AuditEntry, masked
+from monitor.audit import AuditEntry, masked, share
 from monitor.errors import ConfigError, StoreFailed
 from monitor.model.apikeys import StoredKey
 from monitor.replicated_records import CommandRecord, Stage
@@ -69,7 +72,7 @@ async def test_of_several_attempts_under_one_key_the_one_that_was_done_counts(tm
 async def test_the_audit_log_tells_the_newest_first_and_is_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "AUDIT_KEPT", 3)
+    monkeypatch.setattr(module, "AUDIT_BYTES", 3 * 330)
     monkeypatch.setattr(module, "_PURGE_EVERY", 2)
     async with opened(tmp_path / "callmon.db") as store:
         await store.begin(record("0", "d"))
@@ -81,6 +84,41 @@ async def test_the_audit_log_tells_the_newest_first_and_is_bounded(
         assert kept[-1].command == "command.0", "an Idempotency-Key stands for it"
         assert kept[0] == AuditEntry(7.0, "main", "tester", "10.0.0.1", "command.7", "num='101'", "begun")
         assert len(await store.audits(1)) == 1
+
+
+async def test_who_writes_without_end_drives_out_nobody_elses_entries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "AUDIT_BYTES", 50_000)
+    monkeypatch.setattr(module, "_PURGE_EVERY", 50)
+    async with opened(tmp_path / "callmon.db") as store:
+        for number in range(20):
+            await store.begin(record(f"quiet.{number}", key="quiet", at=float(number)))
+        for number in range(1_001):
+            await store.begin(record(f"loud.{number}", key="loud", arguments="x" * 100, at=float(number)))
+        kept = await store.audits(10_000)
+        quiet = [f"command.quiet.{n}" for n in range(19, -1, -1)]
+        assert [held.command for held in kept if held.key == "quiet"] == quiet
+        loud = [held.command for held in kept if held.key == "loud"]
+        assert 50 < len(loud) < 200
+        assert loud == [f"command.loud.{number}" for number in range(1_000, 1_000 - len(loud), -1)]
+
+
+async def test_entries_go_after_their_days(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_PURGE_EVERY", 2)
+    async with opened(tmp_path / "callmon.db") as store:
+        now = 2e9
+        for age_days in (401, 399, 0):
+            await store.begin(record(f"{age_days}", at=now - age_days * 86_400))
+        assert [held.command for held in await store.audits(10)] == ["command.0", "command.399"]
+
+
+@given(st.lists(st.integers(0, 1_000)), st.integers(0, 5_000))
+def test_shares_fill_what_there_is_and_no_more(sizes: list[int], whole: int) -> None:
+    most = share(sizes, whole)
+    kept = sum(min(size, most) for size in sizes)
+    assert kept <= whole
+    assert kept == sum(sizes) if sum(sizes) <= whole else kept > whole - max(1, len(sizes))
 
 
 async def test_a_command_is_one_entry_from_its_beginning_to_its_end(tmp_path: Path) -> None:
@@ -224,6 +262,21 @@ def test_secrets_do_not_stand_in_the_audit_log() -> None:
     assert "1234" not in line
     assert "num='101'" in line
     assert len(line) <= 1000
+
+
+def test_no_padding_hides_what_a_long_value_says() -> None:
+    sql = "select 1" + " " * 2_000 + ", pg_read_file('x')" + "\n" * 2_000 + "from recordings"
+    line = masked({"query": sql, "count": "7"})
+    for said in ("select 1", "pg_read_file", "from recordings", f"{len(sql)} characters", "count='7'"):
+        assert said in line
+    assert sha256(sql.encode()).hexdigest()[:16] in line
+    head, tail = "select 'head', '" + "x" * 5_000, "y" * 5_000 + "' from tail"
+    line = masked({"padding": "z" * 5_000, "query": head + tail, "last": "1"})
+    assert "select 'head'" in line.replace("\\'", "'")
+    assert "from tail" in line
+    assert line.endswith("last='1'")
+    assert len(line) < 2_000
+    assert masked({"query": head + "1" + tail}) != masked({"query": head + "2" + tail})
 
 
 async def test_the_file_and_those_beside_it_are_for_their_owner_alone(tmp_path: Path) -> None:

@@ -16,12 +16,13 @@ from gateway.auth import ApiKey, KeyTable, digest_of
 from gateway.commands_table import COMMANDS, Command, Run
 from gateway.config import GatewaySection
 from gateway.parameters import Arguments
+from gateway.streamclient import StreamClient
 from gateway.visibility import Limits
 from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
 from tests.bus import fake_bus, only
 from tests.system.stack import PBX, monitoring
 
-ADMIN, READER, LIMITED = "administrators-key", "readers-key", "limited-key"
+ADMIN, READER, LIMITED, TEAM = "administrators-key", "readers-key", "limited-key", "teams-key"
 ALL_SCOPES = frozenset({"read", "contacts", "control", "admin", "sql"})
 CHANGING = [command for command in COMMANDS.values() if command.query is None and command.name != "query"]
 
@@ -51,11 +52,12 @@ async def desk() -> AsyncIterator[Desk]:
 
 @asynccontextmanager
 async def site() -> AsyncIterator[Desk]:
-    keys = (
+    keys = [
         ApiKey("admin", digest_of(ADMIN), PBX, ALL_SCOPES),
         ApiKey("reader", digest_of(READER), PBX, frozenset({"read"})),
         ApiKey("limited", digest_of(LIMITED), PBX, ALL_SCOPES, None, Limits(extensions=frozenset({"101"}))),
-    )
+        ApiKey("team", digest_of(TEAM), PBX, ALL_SCOPES, None, Limits(frozenset({"101"}), frozenset({"800"}))),
+    ]
     settings = SimulatorSettings(extensions=20, queues=3, traffic=False)
     async with (
         SimulatedPbx(settings) as pbx,
@@ -376,6 +378,35 @@ async def test_a_limited_key_changes_nothing_beyond_its_limits(desk: Desk) -> No
         assert (refused.status_code, refused.json()["error"]["code"]) == (403, "key_limited")
     queue = await desk.ask("ext.queue.set", LIMITED, num="101", queue="800", log="on")
     assert (queue.status_code, queue.json()["error"]["code"]) == (404, "unknown_queue")
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_limited_key_keeps_the_members_whom_it_does_not_see(desk: Desk) -> None:
+    before = (await desk.ask("queue.members.get", ADMIN, num="800")).json()["nums"]
+    assert len(set(before) - {"101"}) > 1
+    for given, wanted in (("101", {*before, "101"}), ("", set(before) - {"101"})):
+        answer = await desk.ask("queue.agents.set", TEAM, num="800", agents=given)
+        assert answer.json() == {"result": True}
+        assert set((await desk.ask("queue.members.get", ADMIN, num="800")).json()["nums"]) == wanted
+        assert (await desk.ask("queue.members.get", TEAM, num="800")).json()["nums"] == ([given] if given else [])
+    unseen = await desk.ask("queue.agents.set", TEAM, num="800", agents="102")
+    assert (unseen.status_code, unseen.json()["error"]["code"]) == (404, "unknown_extension")
+    forged = await desk.ask("queue.agents.set", TEAM, num="800", agents="101", visible="102")
+    assert (forged.status_code, forged.json()["error"]["code"]) == (400, "unknown_parameter")
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_e_mail_mobile_and_sip_id_are_for_keys_with_contacts(desk: Desk) -> None:
+    await desk.ask("ext.update", ADMIN, num="101", email="a@example.com", mobile="5550100", authid="sip101")
+    whole = (await desk.ask("ext.info.get", ADMIN, num="101")).json()
+    assert (whole["email"], whole["mobile"], whole["authid"]) == ("a@example.com", "5550100", "sip101")
+    seen = (await desk.ask("ext.info.get", READER, num="101")).json()
+    assert seen == whole | {"email": "", "mobile": "", "authid": ""}
+    stream = str(desk.http.base_url.copy_with(scheme="ws", path="/webapi/stream"))
+    for key, shown in ((READER, ""), (ADMIN, "a@example.com")):
+        async with StreamClient(stream, key, ["extensions"]) as client:
+            await anext(aiter(client))
+            assert client.state["extensions"]["101"]["email"] == shown
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from gateway.streamclient import Entities, StreamClient, StreamRefused
 from monitor.model.instants import moment
+from monitor.model.printable import printable
 
 TOPICS: Final = ("system", "calls", "queues", "extensions", "queuestats", "extstats", "pbxstats")
 Health: TypeAlias = Literal["live", "stale", "refused"]
@@ -55,6 +56,7 @@ class Follower:
                 offset = moment(update.server_time).timestamp() - time.time()
                 # A frame is never early: the greatest difference seen is the one least delayed.
                 self._offset = offset if self._offset is None else max(self._offset, offset)
+                _clean(update.state if update.kind == "snapshot" else update.upsert)
                 self._heard = time.time()
                 self.updates += 1
                 self._changed()
@@ -65,10 +67,10 @@ class Follower:
     def standing(self) -> Standing:
         """How things stand: the nearest break in the chain from the gateway to the PBX."""
         if self.refused is not None:
-            return Standing("refused", f"The gateway sends no more: {self.refused.reason or self.refused}")
+            return Standing("refused", printable(f"The gateway sends no more: {self.refused.reason or self.refused}"))
         connection = self._client.connection
         if connection.status != "live":
-            return Standing("stale", self._away(connection.reason))
+            return Standing("stale", printable(self._away(connection.reason)))
         if self._client.stale_since is not None:
             at = _clock(moment(self._client.stale_since).timestamp())
             return Standing("stale", f"Nothing is heard from the monitor since {at}; this is the last known state")
@@ -88,6 +90,19 @@ class Follower:
             return f"{reason} Trying again; q quits" if reason else "Connecting to the gateway"
         why = f": {reason} Trying again" if reason else "; trying again"
         return f"The gateway is not reached since {_clock(self._heard)}{why}"
+
+
+def _clean(value: Any) -> Any:
+    """Take out of all texts, in place, what a terminal would obey; return the value."""
+    match value:
+        case str():
+            return printable(value)
+        case dict():
+            for key, item in value.items():
+                value[key] = _clean(item)
+        case list():
+            value[:] = map(_clean, value)
+    return value
 
 
 def _clock(at: float) -> str:

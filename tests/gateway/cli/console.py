@@ -38,7 +38,7 @@ async def callmon(*arguments: str, cwd: str = str(ROOT), **environment: str) -> 
 
 
 def _plain() -> dict[str, str]:
-    """Return the environment without what would hide that a line stays in a buffer."""
+    """Return the environment as it is now, without what would hide that a line stays in a buffer."""
     return {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 
 

@@ -57,6 +57,15 @@ async def test_managers_and_members_likewise(desk: Desk) -> None:
     assert "600" in desk.extension("103").groups
 
 
+async def test_who_is_hidden_from_the_callers_key_stays(desk: Desk) -> None:
+    await desk.do("queue.agents.set", num="800", agents="100,107", visible="100,105,107")
+    assert await agents(desk, "800") == [("112", "2"), ("100", "3"), ("118", "1"), ("107", "1")]
+    await desk.do("queue.managers.set", num="800", managers="", visible="101")
+    assert await managers(desk, "800") == ["100"]
+    await desk.do("group.members.set", num="600", members="", visible="")
+    assert await members(desk, "600") == ["109", "106", "101"]
+
+
 async def test_all_may_leave(desk: Desk) -> None:
     await desk.do("queue.agents.set", num="800", agents="")
     await desk.do("queue.managers.set", num="800", managers=" ")

@@ -225,6 +225,9 @@ async def test_commands_are_passed_on_and_what_they_change_is_read_again(service
         assert follower.extension("101").fwd_name == "Away"
         await follower.source.execute("queue.agents.set", {"num": "800", "agents": "103"})
         assert [agent.num for agent in follower.queue("800").agents] == ["103"]
+        hidden = {"num": "800", "agents": "101", "visible": "101,102"}
+        await follower.source.execute("queue.agents.set", hidden)
+        assert [agent.num for agent in follower.queue("800").agents] == ["103", "101"]
         assert await follower.source.execute("makecall", {"first": "101", "second": "+1"}) == {"finalStatus": "Success"}
         made = await follower.source.execute("contact.new", {"firstname": "Pat", "phone": "+7 999"})
         assert made == {"id": 13}

@@ -1,0 +1,137 @@
+"""Which functions a statement calls, and which of them it may not.
+
+PostgreSQL lets everybody call functions that write a message into the log of changes, take locks, read or send what
+they please, or run other statements. All of these are VOLATILE in its catalogue, as what only computes need not be. So
+a statement may call what is not volatile, and the few volatile functions that are listed here; none that runs with its
+owner's rights (SECURITY DEFINER), and none that makes a document of whole tables.
+
+The names are found by PostgreSQL's rules for tokens (its documentation, "Lexical Structure"), in one pass.
+``(0.1).pg_sleep`` is a call too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, Protocol
+
+ALLOWED: Final = frozenset(
+    (
+        "array_sample", "array_shuffle", "bernoulli", "clock_timestamp", "gen_random_uuid", "pg_database_size",
+        "pg_indexes_size", "pg_is_in_recovery", "pg_relation_size", "pg_sleep", "pg_table_size",
+        "pg_total_relation_size", "random", "random_normal", "system", "timeofday", "uuidv4", "uuidv7",
+    )
+)  # fmt: skip
+"""Volatile functions that leave nothing behind. ``pg_sleep`` ends with the statement's time at the latest."""
+_WHOLE_TABLES: Final = re.compile(r"(?:table|schema|database)_to_xml\w*")
+_CALLED: Final = """
+SELECT DISTINCT proname::text FROM pg_catalog.pg_proc
+WHERE proname = ANY ($1::text[]) AND (provolatile = 'v' OR prosecdef)
+"""
+_SPACE: Final = " \t\n\r\f\v"
+_LINE_END: Final = re.compile(r"[\r\n]")
+_COMMENT_MARK: Final = re.compile(r"/\*|\*/")
+_WORD: Final = re.compile(r"[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]*")
+_ESCAPED: Final = ".U&"
+"""Before a name whose letters are written as numbers: it could be any, so it is never let pass."""
+_DOLLARS: Final = re.compile(r"\$(?:[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_\x80-\U0010ffff]*)?\$")
+
+
+class Asked(Protocol):
+    """A connection to PostgreSQL."""
+
+    async def fetch(self, query: str, *args: object) -> Sequence[Any]:
+        """The rows."""
+        ...
+
+
+async def forbidden(connection: Asked, sql: str) -> list[str]:
+    """Return the functions that a statement calls and may not, sorted. Raises asyncpg's errors."""
+    called = called_in(sql)
+    found = {str(row[0]) for row in await connection.fetch(_CALLED, sorted(called))}
+    always = {name for name in called if name.startswith(_ESCAPED[1:]) or _WHOLE_TABLES.fullmatch(name)}
+    return sorted((found - ALLOWED) | always)
+
+
+def called_in(sql: str) -> set[str]:
+    """Return all names that may be those of functions: before a parenthesis, or behind a dot."""
+    names: set[str] = set()
+    before = last = ""
+    for piece in tokens(sql):
+        if len(last) > 1 and (piece == "(" or before == "."):
+            names.add(last[1:])
+        if piece.startswith(_ESCAPED):
+            names.add(piece[1:])
+        before, last = last, piece
+    if len(last) > 1 and before == ".":
+        names.add(last[1:])
+    return names
+
+
+def first_word(sql: str) -> str:
+    """Return the first word behind white space, comments and opening parentheses; empty if none is there."""
+    return next((found for found in tokens(sql) if found != "("), "")[1:]
+
+
+def tokens(sql: str) -> Iterator[str]:
+    """Yield each name as ``.`` and the name as PostgreSQL keeps it, all else as single characters.
+
+    Comments and white space are left out; a text in quotes is one ``'``.
+    """
+    at = 0
+    while at < len(sql):
+        char = sql[at]
+        if char in _SPACE:
+            at += 1
+        elif sql.startswith("--", at):
+            at = end.start() if (end := _LINE_END.search(sql, at)) else len(sql)
+        elif sql.startswith("/*", at):
+            at = _behind_comment(sql, at)
+        else:
+            token, at = _token(sql, at, char)
+            yield token
+
+
+def _token(sql: str, at: int, char: str) -> tuple[str, int]:
+    """Return the token that begins here, and where it ends."""
+    if char == "'":
+        return "'", _behind_quoted(sql, at, "'")
+    if char == '"':
+        end = _behind_quoted(sql, at, '"')
+        return "." + sql[at + 1 : end - 1].replace('""', '"'), end
+    if char == "$" and (tag := _DOLLARS.match(sql, at)):
+        end = sql.find(tag[0], tag.end())
+        return "'", len(sql) if end < 0 else end + len(tag[0])
+    if word := _WORD.match(sql, at):
+        name, end = word[0].lower(), word.end()
+        if name == "e" and sql.startswith("'", end):
+            return "'", _behind_quoted(sql, end, "'", escapes=True)
+        if name == "u" and sql.startswith('&"', end):
+            end = _behind_quoted(sql, end + 1, '"')
+            return _ESCAPED + sql[at + 2 : end], end
+        return "." + name, end
+    return char, at + 1
+
+
+def _behind_quoted(sql: str, at: int, quote: str, *, escapes: bool = False) -> int:
+    at += 1
+    while at < len(sql):
+        if escapes and sql[at] == "\\":
+            at += 2
+        elif sql[at] != quote:
+            at += 1
+        elif sql.startswith(quote, at + 1):
+            at += 2
+        else:
+            return at + 1
+    return len(sql)
+
+
+def _behind_comment(sql: str, start: int) -> int:
+    """Return where a comment ends that begins at ``start``. PostgreSQL's comments nest."""
+    depth = 0
+    for mark in _COMMENT_MARK.finditer(sql, start):
+        depth += 1 if mark[0] == "/*" else -1
+        if depth == 0:
+            return mark.end()
+    return len(sql)

@@ -1,0 +1,262 @@
+"""A PBX that answers without end, or with much in little, takes no more of the monitor than is allowed."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import resource
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager
+from functools import cache
+
+import pytest
+
+from monitor import webproto
+from monitor.errors import OutcomeUnknown, PbxGarbled, PbxUnreachable
+from monitor.pbx import client as pbx_client
+from monitor.pbx import listener, paging
+from monitor.pbx.client import PbxClient
+from monitor.pbx.facts import ConnectionChanged
+from monitor.pbx.transport import MAX_BODY_BYTES, Transport
+from tests.monitor.pbx.scripted import ScriptedPbx, following, scripted_pbx, settings_for
+
+MIB = 1024 * 1024
+GROWTH = 160 * MIB
+"""How much memory of the process may be new: far less than what is sent."""
+
+
+class Hostile:
+    """Answers each request with a head and then pieces, as fast as they are taken."""
+
+    def __init__(self, head: bytes, pieces: Callable[[], Iterator[bytes]]) -> None:
+        self.head, self.pieces = head, pieces
+        self.taken = 0
+        self.cut = asyncio.Event()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(self.head)
+            for piece in self.pieces():
+                writer.write(piece)
+                await writer.drain()
+                self.taken += len(piece)
+            await reader.read()  # until it is cut
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            self.cut.set()
+            writer.close()
+
+
+def chunks(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    for piece in pieces:
+        yield b"%x\r\n%s\r\n" % (len(piece), piece)
+    yield b"0\r\n\r\n"
+
+
+def endless(piece: bytes) -> Iterator[bytes]:
+    while True:
+        yield piece
+
+
+@cache
+def spaces(wbits: int) -> bytes:
+    """128 MiB of spaces, packed."""
+    packer = zlib.compressobj(9, wbits=wbits)
+    return b"".join(packer.compress(b" " * MIB) for _ in range(128)) + packer.flush()
+
+
+GZIP, DEFLATE = 31, 15
+HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: application/json\r\n"
+PACKED = HEAD + b"Content-Encoding: gzip\r\n\r\n"
+BODIES: dict[str, tuple[bytes, Callable[[], Iterator[bytes]], str]] = {
+    "without end": (HEAD + b"\r\n", lambda: chunks(endless(b"[" * 65_536)), "is larger than"),
+    "announced as huge": (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n",
+        lambda: endless(b"[" * 65_536),
+        "is larger than",
+    ),
+    "packed": (PACKED, lambda: chunks([spaces(GZIP)]), "is larger than"),
+    "packed in another way": (
+        HEAD + b"Content-Encoding: deflate\r\n\r\n",
+        lambda: chunks([spaces(DEFLATE)]),
+        "another way than gzip",
+    ),
+    "packed twice": (
+        HEAD + b"Content-Encoding: gzip, gzip\r\n\r\n",
+        lambda: chunks([gzip.compress(spaces(GZIP))]),
+        "another way than gzip",
+    ),
+    "packed and going on": (
+        PACKED,
+        lambda: chunks([gzip.compress(b"{}"), *[b"x" * 65_536] * 1024]),
+        "goes on after its gzip",
+    ),
+    "not packed": (PACKED, lambda: chunks(endless(b"x" * 65_536)), "and is not"),
+    "packed and cut": (PACKED, lambda: chunks([gzip.compress(b"{}")[:-4]]), "ends before"),
+}
+
+
+@asynccontextmanager
+async def attacked(hostile: Hostile) -> AsyncIterator[Transport]:
+    listening = await asyncio.start_server(hostile.serve, "127.0.0.1", 0)
+    transport = Transport(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}", None, 60.0, 5.0, 64)
+    try:
+        yield transport
+    finally:
+        await transport.close()
+        listening.close()
+
+
+def memory() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_body_too_large_is_cut_and_told(body: str, method: str) -> None:
+    head, pieces, says = BODIES[body]
+    hostile, before = Hostile(head, pieces), memory()
+    async with attacked(hostile) as transport:
+        if method == "GET":
+            with pytest.raises(PbxGarbled, match=says):
+                await transport.read("GET", "/xapi/v1/Users")
+        else:
+            with pytest.raises(OutcomeUnknown, match=says):
+                await transport.write("POST", "/xapi/v1/Users", {}, b"{}")
+    await hostile.cut.wait()
+    assert hostile.taken < 4 * MAX_BODY_BYTES
+    assert memory() - before < GROWTH
+
+
+async def test_headers_without_end_are_cut() -> None:
+    hostile = Hostile(b"HTTP/1.1 200 OK\r\n", lambda: endless(b"X-More: and more\r\n" * 1_000))
+    async with attacked(hostile) as transport:
+        with pytest.raises(PbxUnreachable):
+            await transport.read("GET", "/")
+        await hostile.cut.wait()
+    assert hostile.taken < 16 * MIB
+
+
+async def test_many_answers_at_a_time_are_bounded_together() -> None:
+    """Each of them alone would be taken, and none of them ends."""
+
+    def most_of_one() -> Iterator[bytes]:
+        piece = b" " * 65_536
+        return (b"%x\r\n%s\r\n" % (len(piece), piece) for _ in range(MAX_BODY_BYTES // len(piece) - 1))
+
+    hostile, before = Hostile(HEAD + b"\r\n", most_of_one), memory()
+    async with attacked(hostile) as transport:
+        asked = [asyncio.create_task(transport.read("GET", "/")) for _ in range(24)]
+        done, _ = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+        assert all("at the same time are larger" in str(task.exception()) for task in done)
+        for task in asked:
+            task.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
+    assert memory() - before < GROWTH
+
+
+async def client_of(pbx: ScriptedPbx) -> PbxClient:
+    return PbxClient(settings_for(pbx.url))
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ("[" * 100_000 + "]" * 100_000, "is not a PBX"),
+        ("[" + "[]," * 1_000_000 + "[]]", "more than 500000 values"),
+        ('{"value": [' + '{"Id":1},' * 600_000 + "{}]}", "more than 500000 values"),
+    ],
+    ids=["deep", "many", "rows"],
+)
+async def test_json_that_would_be_large_in_memory_is_not_read(body: str, says: str) -> None:
+    async with scripted_pbx() as pbx:
+        client = await client_of(pbx)
+        pbx.answer("/xapi/v1/Users", 200, body)
+        with pytest.raises(PbxGarbled, match=says):
+            await client.get_json("/xapi/v1/Users")
+        await client.close()
+
+
+async def test_an_error_says_no_more_than_a_line() -> None:
+    async with scripted_pbx() as pbx:
+        client = await client_of(pbx)
+        pbx.answer("/xapi/v1/Users", 404, {"error": {"code": "X" * 60_000, "message": "y"}})
+        with pytest.raises(Exception, match="404") as caught:
+            await client.get_json("/xapi/v1/Users")
+        assert len(str(caught.value)) < 300
+        await client.close()
+
+
+async def test_a_token_too_large_is_not_taken() -> None:
+    async with scripted_pbx() as pbx:
+        client = await client_of(pbx)
+        pbx.answer("/connect/token", 200, {"access_token": "t" * pbx_client.MAX_TOKEN_BYTES})
+        with pytest.raises(PbxGarbled, match="/connect/token is larger"):
+            await client.get_json("/xapi/v1/Users")
+        await client.close()
+
+
+@pytest.mark.parametrize("rows", ["new ones for ever", "the same for ever"])
+async def test_a_list_without_end_is_left(rows: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paging, "MAX_ROWS", 2_000)
+    monkeypatch.setattr(paging, "MAX_PAGES", 100)
+    asked = 0
+
+    async def fetch(query: paging.Query) -> object:
+        nonlocal asked
+        asked += 1
+        first = int(query.get("$skip", "0")) if rows == "new ones for ever" else 0
+        return {"@odata.count": 10**12, "value": [{"Id": first + n} for n in range(100)]}
+
+    with pytest.raises(PbxGarbled, match="has no end"):
+        await paging.read_all(fetch, {})
+    assert asked <= 101
+
+
+async def test_a_list_of_huge_rows_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pbx_client, "MAX_LISTED_VALUES", 1_000)
+    async with scripted_pbx() as pbx:
+        client = await client_of(pbx)
+        pbx.entities["Contacts"] = [{"Id": 1, "More": [[]] * 2_000}]
+        with pytest.raises(PbxGarbled, match="Contacts holds more than"):
+            await client.collection("Contacts")
+        await client.close()
+
+
+def test_a_message_of_the_web_client_of_the_largest_size_stays_small() -> None:
+    before = memory()
+    with pytest.raises(webproto.NotAMessage):
+        webproto.decode(b"\xff" * 4 * MIB)
+    assert memory() - before < GROWTH
+
+
+async def test_an_answer_not_taken_is_the_reason_that_the_system_tells() -> None:
+    async with scripted_pbx() as pbx:
+        pbx.dns = {str(number): "Wextension" for number in range(100_000)}
+        async with following(settings_for(pbx.url)) as (_, facts):
+            told = await facts.until(ConnectionChanged, lambda fact: "values" in fact.reason)
+    assert told.reason.endswith("values; it is not taken.")
+
+
+async def test_an_event_too_large_is_the_reason_that_the_system_tells() -> None:
+    async with scripted_pbx() as pbx, following(settings_for(pbx.url)) as (_, facts):
+        await facts.connected()
+        await pbx.send_text("x" * 300_000)
+        told = await facts.until(ConnectionChanged, lambda fact: "event larger" in fact.reason)
+    assert told.connection == "lost"
+
+
+async def test_events_without_end_are_the_reason_that_the_system_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener, "MAX_EVENT_BYTES", 100_000)
+    async with scripted_pbx() as pbx, following(settings_for(pbx.url)) as (_, facts):
+        await facts.connected()
+        for number in range(2_000):
+            data = {"id": number, "dn": "100", "status": "Connected", "callid": number}
+            if not pbx.sockets:
+                break
+            await pbx.send(0, f"/callcontrol/100/participants/{number}", data)
+        told = await facts.until(ConnectionChanged, lambda fact: "bytes of events" in fact.reason)
+    assert told.connection == "lost"

@@ -1,0 +1,165 @@
+"""Every regular expression of the project takes linear time, so that nobody's text can hold up a program."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import gateway
+import monitor
+from tests.backtracking import growth
+
+_PACKAGES = [Path(str(package.__file__)).parent for package in (monitor, gateway)]
+_TRIED_EVERYWHERE = frozenset({"search", "sub", "subn", "split", "findall", "finditer"})
+_CALLS = _TRIED_EVERYWHERE | {"compile", "match", "fullmatch"}
+_JS_LITERAL = re.compile(r"[=(,:!&|?{};\[] *(/(?![/*])(?:[^\n/\\\[]|\\.|\[(?:[^\]\\\n]|\\.)*\])+/)[a-z]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A regular expression in the sources, and how it is used."""
+
+    where: str
+    pattern: str
+    flags: int = 0
+    search: bool = False
+    full: bool = False
+
+
+def python_expressions(source: str, where: str) -> Iterator[Expression]:
+    """All of them in a module, ``pattern=`` of pydantic and msgspec too. Raises ValueError for one not written out."""
+    tree = ast.parse(source)
+    compiled_used = _uses(tree)
+    texts = {
+        target.id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None
+        for target in ([node.target] if isinstance(node, ast.AnnAssign) else node.targets)
+        if isinstance(target, ast.Name)
+    }
+    tables = {
+        part.id: list(_strings(texts[table.id]))
+        for loop in ast.walk(tree)
+        if isinstance(loop, ast.For)
+        for part in ast.walk(loop.target)
+        if isinstance(part, ast.Name)
+        for table in ast.walk(loop.iter)
+        if isinstance(table, ast.Name) and table.id in texts
+    }
+    names = {id(value): name for name, value in texts.items()}
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        at = f"{where}:{node.lineno}"
+        for keyword in node.keywords:
+            if keyword.arg == "pattern":
+                yield Expression(at, _text(keyword.value, texts, at), search=True)
+        if (
+            isinstance(node.func, ast.Attribute)
+            and isinstance(node.func.value, ast.Name)
+            and node.func.value.id == "re"
+        ):
+            if node.func.attr not in _CALLS:
+                continue
+            used = (
+                {node.func.attr} if node.func.attr != "compile" else compiled_used.get(names.get(id(node), ""), set())
+            )
+            named = node.args[0]
+            listed = tables.get(named.id) if isinstance(named, ast.Name) else None
+            for pattern in listed or [_text(named, texts, at)]:
+                search = not used or bool(used & _TRIED_EVERYWHERE)
+                yield Expression(at, pattern, _flags(node), search, full=not used or "fullmatch" in used)
+
+
+def _strings(node: ast.expr) -> Iterator[str]:
+    return (each.value for each in ast.walk(node) if isinstance(each, ast.Constant) and isinstance(each.value, str))
+
+
+def _uses(tree: ast.Module) -> dict[str, set[str]]:
+    """Name of a compiled expression → methods that are taken from it."""
+    used: dict[str, set[str]] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.attr in _CALLS:
+            used.setdefault(node.value.id, set()).add(node.attr)
+    return used
+
+
+def _text(node: ast.expr, texts: dict[str, ast.expr], at: str) -> str:
+    match node:
+        case ast.Constant(value=str(text)):
+            return text
+        case ast.BinOp(left=left, right=right, op=ast.Add()):
+            return _text(left, texts, at) + _text(right, texts, at)
+        case ast.Name(id=name) if name in texts:
+            return _text(texts[name], texts, at)
+    raise ValueError(f"{at}: a regular expression that is not written out cannot be judged")
+
+
+def _flags(call: ast.Call) -> int:
+    flags = 0
+    for node in [*call.args[1:], *(keyword.value for keyword in call.keywords)]:
+        for each in ast.walk(node):
+            if isinstance(each, ast.Attribute) and isinstance(each.value, ast.Name) and each.value.id == "re":
+                flags |= getattr(re, each.attr)
+    return flags
+
+
+def all_python() -> list[Expression]:
+    """All of the project's."""
+    return [
+        expression
+        for package in _PACKAGES
+        for file in sorted(package.rglob("*.py"))
+        for expression in python_expressions(file.read_text(), str(file.relative_to(package.parent)))
+    ]
+
+
+def all_javascript() -> list[Expression]:
+    """All of the pages' own."""
+    static = _PACKAGES[1] / "static"
+    files = [file for file in sorted(static.rglob("*.js")) if not {"vendor", "swagger-ui"} & set(file.parts)]
+    return [
+        Expression(file.name, found[1][1:-1].replace("(?<", "(?P<"), search=True)
+        for file in files
+        for found in _JS_LITERAL.finditer(file.read_text())
+    ]
+
+
+@pytest.mark.parametrize("expression", [*all_python(), *all_javascript()], ids=lambda found: found.where)
+def test_every_regular_expression_is_linear(expression: Expression) -> None:
+    found = growth(expression.pattern, expression.flags, search=expression.search, full=expression.full)
+    assert found == "linear", f"{expression.where}: {expression.pattern} is {found}"
+
+
+def test_the_projects_expressions_are_found() -> None:
+    assert len(all_python()) > 40
+    assert len(all_javascript()) > 0
+
+
+@pytest.mark.parametrize(
+    ("pattern", "search", "full", "expected"),
+    [
+        (r"(?s)(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/|\()*(\w+)", False, False, "exponential"),
+        (r"(a+)+$", False, False, "exponential"),
+        (r"(a|a)*b", False, False, "exponential"),
+        (r"(a|ab|b)*c", False, False, "exponential"),
+        (r"(\w+\s?)*$", False, False, "exponential"),
+        (r"a*a*b", False, False, "polynomial"),
+        (r"\s*\(x\)$", True, False, "polynomial"),
+        (r"\.*$", True, False, "polynomial"),
+        (r".*x.*", False, True, "polynomial"),
+        (r"\d+", True, False, "linear"),
+        (r"\d+", False, True, "linear"),
+        (r"[a-z]+(\.[a-z]+)*", False, True, "linear"),
+        (r"(?:a|b)*c", False, False, "linear"),
+        (r"^\s*x$", True, False, "linear"),
+        (r"(?s)[^/]+/?(.*)", False, True, "linear"),
+    ],
+)
+def test_the_measure_knows_what_grows(pattern: str, search: bool, full: bool, expected: str) -> None:
+    assert growth(pattern, search=search, full=full) == expected
