@@ -7,6 +7,7 @@ emptied) is not followed: the last one stands. Whoever's key is gone or changed 
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
 
 import structlog
@@ -48,7 +49,7 @@ class KeyFeed:
                 if not self._failing:
                     _log.warning("keys are not followed", pbx=self._pbx, reason=f"{type(error).__name__}: {error}")
                 self._failing = True
-                await asyncio.sleep(EVERY)
+                await asyncio.sleep(random.uniform(0.5, 1.5) * EVERY)  # noqa: S311 - not all PBXs' at the same moment
 
     async def _follow(self) -> None:
         async with self._redis.pubsub() as pubsub:

@@ -12,19 +12,29 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from redis.asyncio import Redis
+import structlog
+from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.client import Pipeline
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, WatchError
 
 from monitor.batch import Command
-from monitor.errors import BusUnreachable
+from monitor.errors import BusUnreachable, CallmonError
 
 _ATTEMPTS: Final = 5
 
 SOCKET_TIMEOUT = 2.0
 """Seconds for an answer. Well below the lease's time, so that a hung Redis is noticed before the lease is over."""
+CONNECTIONS_FOR_ALL: Final = 100
+"""Connections that a process may have for what comes in bursts, such as commands, beside those of each PBX."""
+CONNECTIONS_A_PBX: Final = 16
+"""Four stay open (a monitor's two writers and two subscriptions, a gateway's four subscriptions); in a bad moment
+lease, keys, figures, directory, positions and budgets are read or written at the same time."""
+
+_log = structlog.get_logger(__name__)
 
 
 def options(ca_file: Path | None = None) -> dict[str, Any]:
@@ -49,20 +59,37 @@ def connect(url: str, ca_file: Path | None = None) -> Redis:
     given = options(ca_file if url.startswith("rediss:") else None)
     if url.startswith("unix:"):
         del given["socket_keepalive"]  # that is TCP's
-    return Redis.from_url(url, **given)
+    client = Redis.from_url(url, **given)
+    harden(client.connection_pool)
+    return client
+
+
+def harden(pool: ConnectionPool) -> None:
+    """Have the pool's new connections raise nothing but RedisError, OSError and TimeoutError."""
+    pool.connection_class = _hardened(pool.connection_class)
+
+
+def make_room(pool: ConnectionPool, pbxs: int) -> None:
+    """Let the pool have as many connections as this number of PBXs may need. redis-py's own limit is 100."""
+    pool.max_connections = CONNECTIONS_FOR_ALL + CONNECTIONS_A_PBX * pbxs
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Within it whatever Redis or the network says becomes BusUnreachable.
+    """Within it whatever Redis, the network or the client says becomes BusUnreachable.
 
     That includes READONLY, LOADING, OOM, MASTERDOWN, TRYAGAIN, NOAUTH and the like: the server cannot now, and the
-    remedy is the same, to come back later and look at the store afresh.
+    remedy is the same, to come back later and look at the store afresh. Our own errors pass.
     """
     try:
         yield
+    except CallmonError:
+        raise
     except (RedisError, OSError, TimeoutError) as error:
         raise BusUnreachable(f"Redis did not do it: {error}") from error
+    except Exception as error:  # a client library's, from below: no reason to end anything
+        _log.exception("redis_client_failure")
+        raise BusUnreachable(f"Redis did not do it: {type(error).__name__}: {error}") from error
 
 
 class Guard:
@@ -168,6 +195,48 @@ def text(value: bytes | str | None) -> str | None:
     return value.decode() if isinstance(value, bytes) else value
 
 
+class _Hardened(AbstractConnection):
+    """Mixed into a kind of connection: whatever comes from below becomes redis' ConnectionError.
+
+    uvloop raises a bare RuntimeError ("the handler is closed") where a write meets a connection that has just died.
+    Who uses a client, redis-py included, knows what to do about a ConnectionError, and about nothing else.
+    """
+
+    async def connect(self) -> None:
+        with _as_connection_error():
+            await super().connect()  # type: ignore[no-untyped-call]  # as redis-py has it
+
+    async def disconnect(self, *args: Any, **kwargs: Any) -> None:
+        with _as_connection_error():
+            await super().disconnect(*args, **kwargs)
+
+    async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
+        with _as_connection_error():
+            await super().send_packed_command(*args, **kwargs)
+
+    async def can_read(self) -> bool:
+        with _as_connection_error():
+            return await super().can_read()
+
+    async def read_response(self, *args: Any, **kwargs: Any) -> Any:
+        with _as_connection_error():
+            return await super().read_response(*args, **kwargs)
+
+
+def _hardened(kind: type[AbstractConnection]) -> type[AbstractConnection]:
+    return kind if issubclass(kind, _Hardened) else type(f"Hardened{kind.__name__}", (_Hardened, kind), {})
+
+
+@contextmanager
+def _as_connection_error() -> Iterator[None]:
+    try:
+        yield
+    except (RedisError, OSError, TimeoutError):
+        raise
+    except Exception as error:
+        raise RedisConnectionError(f"the connection broke: {type(error).__name__}: {error}") from error
+
+
 def _queue(pipe: Pipeline, commands: Iterable[Command]) -> None:
     for command in commands:
         pipe.execute_command(*command)
@@ -175,5 +244,5 @@ def _queue(pipe: Pipeline, commands: Iterable[Command]) -> None:
 
 async def _abandon(pipe: Pipeline) -> None:
     # An UNWATCH without an answer has already closed its connection, and with it everything that was watched.
-    with suppress(RedisError, OSError, TimeoutError):
+    with suppress(Exception):
         await pipe.reset()  # type: ignore[no-untyped-call]  # as redis-py has it

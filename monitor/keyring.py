@@ -9,6 +9,7 @@ nobody by one that is not.
 from __future__ import annotations
 
 import asyncio
+import random
 from typing import Any, Protocol
 
 import structlog
@@ -57,7 +58,7 @@ class Keyring:
                 await self._follow()
             except (BusUnreachable, StoreFailed) as error:
                 self._log.warning("keys are not followed", reason=str(error))
-                await asyncio.sleep(EVERY)
+                await asyncio.sleep(random.uniform(0.5, 1.5) * EVERY)  # noqa: S311 - not all PBXs' at the same moment
 
     async def _follow(self) -> None:
         with translated():

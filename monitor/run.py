@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
+from typing import Final
 from urllib.parse import urlsplit
 
+import structlog
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
+from monitor.bus import heed_cancellation
 from monitor.config import MonitorSettings, PbxSection
 from monitor.errors import ConfigError
 from monitor.measures import Measures
@@ -28,6 +32,12 @@ from monitor.tracker import Tracker
 
 STORE = "callmon.db"
 """The file in ``state_dir``."""
+RESTART_CAP_S: Final = 30.0
+"""Between two starts of a PBX's part that fails again and again."""
+_RESTART_BASE_S: Final = 0.5
+_SOUND_AFTER_S: Final = 60.0
+
+_log = structlog.get_logger(__name__)
 
 
 async def run(
@@ -56,10 +66,42 @@ async def run(
                 if (offered := database(section)) is not None:
                     tasks.create_task(greet(offered, section.name))
             for watching in services:
-                tasks.create_task(watching.run())
+                tasks.create_task(keep_running(watching))
             started()
     finally:
         await store.close()
+
+
+async def keep_running(service: Service[Fact] | Service[ToldFact]) -> None:
+    """Run one PBX's service until cancelled. A fault in it is told, and restarts it alone, with back-off.
+
+    The log has the trace once: the same fault again is one line. After a minute without any the next is a new one.
+    """
+    loop = asyncio.get_running_loop()
+    failures, known = 0, ""
+    while True:
+        heed_cancellation()
+        began = loop.time()
+        try:
+            await service.run()
+            fault: Exception = RuntimeError("it ended, though it never should")
+        except Exception as error:
+            fault = error
+        if loop.time() - began >= _SOUND_AFTER_S:
+            failures, known = 0, ""
+        failures += 1
+        delay = random.uniform(0.5, 1.0) * min(RESTART_CAP_S, _RESTART_BASE_S * 2 ** min(failures, 10))  # noqa: S311
+        told = repr(fault)
+        _log.error(
+            "pbx_failure",
+            pbx=service.pbx,
+            reason=told,
+            failures=failures,
+            restart_in=round(delay, 1),
+            exc_info=fault if told != known else None,
+        )
+        known = told
+        await asyncio.sleep(delay)
 
 
 def service(
