@@ -23,19 +23,16 @@ def test_a_write_to_a_connection_that_has_just_died_is_nothing_but_a_lost_connec
         async with real_bus() as bus:
             redis = bus.client()
             guard = await Guard.watch(redis, "a")
-            pubsub = redis.pubsub()
-            await pubsub.subscribe("channel")
-            connections = list(redis.connection_pool._in_use_connections)
-            assert len(connections) == 2
-            for connection in connections:
+            plain = await redis.connection_pool.get_connection()
+            for connection in list(redis.connection_pool._in_use_connections):
                 assert connection._writer is not None
                 connection._writer.transport.abort()
             await asyncio.sleep(0)
             await asyncio.sleep(0)
             assert not await guard.commit([("SET", "a", "1")])
             with pytest.raises((RedisConnectionError, OSError)):
-                await pubsub.get_message(timeout=5)
-            await pubsub.aclose()  # type: ignore[no-untyped-call]  # as redis-py has it
+                await plain.send_command("PING")
+            await redis.connection_pool.release(plain)
             assert not redis.connection_pool._in_use_connections
 
     with asyncio.Runner(loop_factory=loop) as runner:
