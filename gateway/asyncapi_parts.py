@@ -121,7 +121,9 @@ parts, of which all but the last have `more`. A `change` applies if it is of the
 client's position < `seq`; then `seq` is the position. With `seq` ≤ the position it is ignored; with another epoch, \
 or `from` > the position, the client subscribes again. Entities come whole. On a slow connection several changes come \
 as one: the last state of every entity arrives, those between may not. A `heartbeat` moves the position as well; its \
-`stale_since` says since when the gateway has heard nothing from the monitor.
+`stale_since` says since when the gateway has heard nothing from the monitor. Nobody is sent back: a client that says \
+with `since` that it holds more than this gateway (which is cut off, or late) gets nothing older, and while the \
+gateway is stale a `heartbeat` at the client's own position.
 
 ## The end
 

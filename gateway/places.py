@@ -98,4 +98,4 @@ class Place:
             raise NoState("There is no state of this yet.")
         self.leave()
         question = Question(wanted.command, wanted.arguments, self._visibility)
-        self._watching = self._pbx.watches.watch(question, self._encoding, self._wake)
+        self._watching = self._pbx.watches.watch(question, self._encoding, self._wake, wanted.since)

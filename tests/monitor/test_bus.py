@@ -23,7 +23,7 @@ def test_a_write_to_a_connection_that_has_just_died_is_nothing_but_a_lost_connec
         async with real_bus() as bus:
             redis = bus.client()
             guard = await Guard.watch(redis, "a")
-            plain = await redis.connection_pool.get_connection()
+            plain = await redis.connection_pool.get_connection()  # type: ignore[no-untyped-call]  # as redis-py has it
             for connection in list(redis.connection_pool._in_use_connections):
                 assert connection._writer is not None
                 connection._writer.transport.abort()
