@@ -15,8 +15,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from gateway.auth import ApiKey, KeyTable, from_stored
-from gateway.stored import heed_cancellation
-from monitor.model.apikeys import decode_key
+from gateway.stored import heed_cancellation, rejected
+from monitor.model.apikeys import of_table
 from monitor.model.keys import AccessKeys
 from monitor.model.wire import Malformed
 
@@ -37,6 +37,7 @@ class KeyFeed:
         self._on_gone = on_gone
         self._held: dict[str, ApiKey] = {}
         self._failing = False
+        self._told = ""
         table.expect(pbx)
 
     async def run(self) -> None:
@@ -68,11 +69,11 @@ class KeyFeed:
         if not ready:
             return
         keys: dict[str, ApiKey] = {}
-        for data in rows.values():
+        for name, data in rows.items():
             try:
-                stored = decode_key(data)
+                stored = of_table(name, data)
             except Malformed as error:
-                _log.warning("a key cannot be read", pbx=self._pbx, reason=str(error))
+                self._tell(str(error))
                 continue
             if not stored.revoked:
                 keys[stored.name] = from_stored(stored, self._pbx)
@@ -81,3 +82,9 @@ class KeyFeed:
         for name, key in before.items():
             if keys.get(name) != key:
                 self._on_gone(name)
+
+    def _tell(self, reason: str) -> None:
+        """Once, and not with every reading."""
+        if reason != self._told:
+            self._told = reason
+            rejected(self._keys.table, reason)

@@ -25,7 +25,7 @@ class Gap(Exception):
 
 
 class Replica:
-    """The state at :attr:`position`. It never goes back, except to what is newer: a later epoch.
+    """The state at :attr:`position`. It never goes back, except to what is newer, a later epoch, or after :meth:`drop`.
 
     ``state`` is replaced by :meth:`load` and changed in place by :meth:`apply`: read it without awaiting in between.
     """
@@ -56,6 +56,11 @@ class Replica:
                 break
             self._log.appendleft(change)
             expected = Position(expected.epoch, expected.seq - 1)
+
+    def drop(self) -> None:
+        """Be without a state: what was held is not believed any more, and whatever is loaded next holds."""
+        self.position, self.at = None, None
+        self._log.clear()
 
     def apply(self, change: Change) -> bool:
         """Take in the next change; False if it is not newer than what is here. Raises Gap if others are missing."""

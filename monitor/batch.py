@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from monitor.errors import Fenced, HistoryLost
 from monitor.model import wire
-from monitor.model.change import Change, Edit, Position
+from monitor.model.change import Change, Edit, Position, is_ahead, is_epoch, is_seq
 from monitor.model.keys import Keys
 
 Command: TypeAlias = tuple[str | bytes | int, ...]
@@ -32,15 +32,19 @@ class Stored:
     def parse(
         cls, epoch: str | None, seq: str | None, id_: str | None = None, seen: str | None = None
     ) -> Stored | None:
-        """None if the store holds no position."""
-        if not epoch or seq is None:
+        """None if the store holds no position, or one that nobody of us can have written."""
+        if not epoch or seq is None or not is_epoch(epoch) or not is_seq(seq):
             return None
-        return cls(Position(epoch, int(seq)), id_ or "", seen or "")
+        return cls(Position(epoch, int(seq)), id_ or "", seen if seen and is_epoch(seen) else "")
 
     @property
     def newest_epoch(self) -> str:
-        """The newest epoch that the store knows of."""
+        """The newest epoch that the store knows of, be it believed or not."""
         return max(self.position.epoch, self.seen)
+
+    def newest_believed(self, unix_ms: float) -> str:
+        """The same without what is too far ahead of this clock; empty if nothing is left."""
+        return max((epoch for epoch in (self.position.epoch, self.seen) if not is_ahead(epoch, unix_ms)), default="")
 
 
 @dataclass(frozen=True, slots=True)

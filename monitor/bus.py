@@ -19,10 +19,10 @@ from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, WatchError
+from redis.exceptions import RedisError, ResponseError, WatchError
 
 from monitor.batch import Command
-from monitor.errors import BusUnreachable, CallmonError
+from monitor.errors import BusUnreachable, CallmonError, HistoryLost
 
 _ATTEMPTS: Final = 5
 
@@ -33,6 +33,12 @@ CONNECTIONS_FOR_ALL: Final = 100
 CONNECTIONS_A_PBX: Final = 16
 """Four stay open (a monitor's two writers and two subscriptions, a gateway's four subscriptions); in a bad moment
 lease, keys, figures, directory, positions and budgets are read or written at the same time."""
+
+NOT_OURS: Final = "(not text)"
+"""What is read of a key that holds no text: never equal to anything of ours."""
+_WRONG_TYPE: Final = "WRONGTYPE"
+_DAMAGE: Final = (_WRONG_TYPE, "equal or smaller than the target stream top item")
+"""How Redis refuses to write to what somebody else has put in a key's place."""
 
 _log = structlog.get_logger(__name__)
 
@@ -113,12 +119,20 @@ class Guard:
     async def get(self, key: str) -> str | None:
         """A string key's value."""
         with translated():
-            return text(await self._pipe.get(key))
+            try:
+                return text(await self._pipe.get(key))
+            except ResponseError as error:
+                _check_wrong_type(error, key)
+                return NOT_OURS
 
     async def fields(self, key: str, *names: str) -> list[str | None]:
-        """Fields of a hash, None for those that are missing."""
+        """Fields of a hash, None for those that are missing, and for all of them where it is no hash."""
         with translated():
-            return [text(value) for value in await self._pipe.hmget(key, names)]
+            try:
+                return [text(value) for value in await self._pipe.hmget(key, names)]
+            except ResponseError as error:
+                _check_wrong_type(error, key)
+                return [None for _ in names]
 
     async def size(self, key: str) -> int:
         """How many fields a hash has."""
@@ -128,14 +142,19 @@ class Guard:
 
     async def left(self, key: str) -> float:
         """Seconds until a key expires; 0 if it is gone or never does."""
+        return max(0.0, await self.expiry(key))
+
+    async def expiry(self, key: str) -> float:
+        """Seconds until a key expires; less than 0 if it is gone or never does."""
         with translated():
             ms: int = await self._pipe.pttl(key)
-        return max(0, ms) / 1000
+        return ms / 1000
 
     async def commit(self, commands: Iterable[Command]) -> bool:
         """Send ``commands`` in one MULTI … EXEC. False: a watched key changed or the connection died; look again.
 
-        Raises BusUnreachable if there was no answer: then it may have been done, now or a little later.
+        Raises BusUnreachable if there was no answer: then it may have been done, now or a little later. Raises
+        HistoryLost if a key holds something of another kind than what is written there: the rest was done all the same.
         """
         try:
             with translated():
@@ -145,6 +164,10 @@ class Guard:
                     await self._pipe.execute()
                 except WatchError:
                     return False
+                except ResponseError as error:
+                    if any(sign in str(error) for sign in _DAMAGE):
+                        raise HistoryLost(f"the store holds something else than what we wrote: {error}") from error
+                    raise
                 return True
         finally:
             await self.release()
@@ -191,8 +214,25 @@ def heed_cancellation() -> None:
 
 
 def text(value: bytes | str | None) -> str | None:
-    """A key's or a field's value as text."""
-    return value.decode() if isinstance(value, bytes) else value
+    """A key's or a field's value as text; what is no UTF-8 in it is replaced, and so unlike anything of ours."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
+
+
+def rejected(key: str, reason: str) -> None:
+    """Tell that a value on Redis was left out, as nobody of us wrote it so."""
+    _log.warning("redis_value_rejected", key=key, reason=reason[:200])
+
+
+def is_wrong_type(error: object) -> bool:
+    """Whether Redis said that a key holds a value of another kind."""
+    return isinstance(error, ResponseError) and _WRONG_TYPE in str(error)
+
+
+def _check_wrong_type(error: ResponseError, key: str) -> None:
+    """Tell of it and go on if it is about a value of another kind, else raise it."""
+    if not is_wrong_type(error):
+        raise error
+    rejected(key, str(error))
 
 
 class _Hardened(AbstractConnection):

@@ -7,6 +7,7 @@ who was stopped past his lease and woke up has counted less than his successor.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
@@ -18,7 +19,7 @@ from monitor.bus import commit_while, heed_cancellation, translated
 from monitor.errors import BusUnreachable, StoreFailed
 from monitor.model.keys import Keys
 from monitor.model.wire import Malformed
-from monitor.stats.saved import Saved, decode, encode
+from monitor.stats.saved import Saved, check_time, decode, encode
 
 KEEP_EVERY = 5.0
 """Seconds between two writings to Redis."""
@@ -104,8 +105,12 @@ class Keeping:
             return None
 
     def _decoded(self, data: bytes | None) -> Saved | None:
+        if data is None:
+            return None
         try:
-            return None if data is None else decode(data)
+            saved = decode(data)
+            check_time(saved, time.time())
         except Malformed as error:
             _log.warning("figures that were kept cannot be read", pbx=self._pbx, reason=str(error))
             return None
+        return saved

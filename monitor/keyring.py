@@ -14,16 +14,18 @@ from typing import Any, Protocol
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import WatchError
+from redis.exceptions import ResponseError, WatchError
 
-from monitor.bus import heed_cancellation, translated
+from monitor.bus import heed_cancellation, is_wrong_type, rejected, text, translated
 from monitor.errors import BusUnreachable, StoreFailed
-from monitor.model.apikeys import StoredKey, decode_key, encode_key
+from monitor.model.apikeys import StoredKey, encode_key, of_table
 from monitor.model.keys import AccessKeys
 from monitor.model.wire import Malformed
 
 EVERY = 1.0
 """Seconds between two comparisons, at most."""
+
+_MOST_TOLD = 1_000
 
 _log = structlog.get_logger(__name__)
 
@@ -49,6 +51,9 @@ class Keyring:
         self._keys = AccessKeys(pbx)
         self._store = store
         self._log = _log.bind(pbx=pbx)
+        self._wrong: set[str] = set()
+        """Of our tables those that are none."""
+        self._told: set[str] = set()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -75,8 +80,8 @@ class Keyring:
         with translated():
             async with self._redis.pipeline(transaction=True) as pipe:
                 await pipe.watch(self._keys.table)
-                theirs = self._read(_bytes(await pipe.hgetall(self._keys.table)))
-                kept = _bytes(await pipe.hgetall(self._keys.kept))
+                theirs = self._read(await self._table(pipe, self._keys.table))
+                kept = await self._table(pipe, self._keys.kept)
                 ready = await pipe.exists(self._keys.ready)
                 for name, key in theirs.items():
                     if name not in mine or key.changed_at > mine[name].changed_at:
@@ -84,9 +89,11 @@ class Keyring:
                         mine[name] = key
                 newer = [key for name, key in mine.items() if theirs.get(name) != key]
                 marks = {name: repr(key.changed_at) for name, key in mine.items()}
-                if ready and not newer and marks == {k.decode(): v.decode() for k, v in kept.items()}:
+                if ready and not newer and marks == {text(k): text(v) for k, v in kept.items()}:
                     return
                 pipe.multi()  # type: ignore[no-untyped-call]  # as redis-py has it
+                for table in [name for name in self._wrong if name in (self._keys.table, self._keys.kept)]:
+                    pipe.execute_command("UNLINK", table)
                 for key in newer:
                     pipe.execute_command("HSET", self._keys.table, key.name, encode_key(key))
                 for name, mark in marks.items():
@@ -100,15 +107,31 @@ class Keyring:
 
     def _read(self, table: dict[bytes, bytes]) -> dict[str, StoredKey]:
         keys: dict[str, StoredKey] = {}
-        for data in table.values():
+        for name, data in table.items():
             try:
-                key = decode_key(data)
+                key = of_table(name, data)
             except Malformed as error:
-                self._log.warning("a key on Redis cannot be read", reason=str(error))
+                self._tell(f"{text(name)!r}: {error}")
             else:
                 keys[key.name] = key
         return keys
 
+    async def _table(self, pipe: Any, name: str) -> dict[bytes, bytes]:
+        """A hash; nothing where there is something of another kind, which is then overwritten."""
+        self._wrong.discard(name)
+        try:
+            return dict(await pipe.hgetall(name))
+        except ResponseError as error:
+            if not is_wrong_type(error):
+                raise
+            self._wrong.add(name)
+            self._tell(str(error))
+            return {}
 
-def _bytes(table: Any) -> dict[bytes, bytes]:
-    return dict(table)
+    def _tell(self, reason: str) -> None:
+        """Once of each thing that is wrong."""
+        if reason not in self._told:
+            if len(self._told) >= _MOST_TOLD:
+                self._told.clear()
+            self._told.add(reason)
+            rejected(self._keys.table, reason)

@@ -35,6 +35,7 @@ from monitor.pbx.facts import Fact
 from monitor.pbx.told import ToldFact
 from monitor.publisher import Publisher
 from monitor.requests import Office, Requests
+from monitor.stats.saved import Saved
 from monitor.stats.statistics import Statistics
 from monitor.stats.terms import Terms
 from monitor.writer import HEARTBEAT
@@ -144,14 +145,8 @@ class Service(Generic[FactT]):
         self._log.info("leading", writer=self.lease.name)
         self.leading = True
         self.measures.terms += 1
-        counted = await self._keeping.read()
-        tracker = Counting(self._tracker_factory(), Statistics(self._terms, counted))
         bequest = Bequest(self._redis, self.pbx, self.lease.name)
-        try:
-            left = (*await bequest.read(), *await heritage.read_book(self._redis, self._book_keys))
-            tracker.remember(await heritage.read(self._redis, self._live_keys, time.time()), left)
-        except BusUnreachable as error:
-            self._log.warning("nothing taken over from an earlier monitor", reason=str(error))
+        tracker = await self._taken_over(bequest)
         heed_cancellation()
         leader = self._leader = Leader(
             self.pbx,
@@ -183,6 +178,27 @@ class Service(Generic[FactT]):
         finally:
             self.leading, self._requests, self._leader = False, None, None
             self.lease.lost()
+
+    async def _taken_over(self, bequest: Bequest) -> Counting[FactT]:
+        """A tracker that knows what an earlier monitor left; one that knows nothing where that leads to a fault."""
+        statistics = self._counted(await self._keeping.read())
+        tracker = Counting(self._tracker_factory(), statistics)
+        try:
+            left = (*await bequest.read(), *await heritage.read_book(self._redis, self._book_keys))
+            tracker.remember(await heritage.read(self._redis, self._live_keys, time.time()), left)
+        except BusUnreachable as error:
+            self._log.warning("nothing taken over from an earlier monitor", reason=str(error))
+        except Exception:  # what stands on Redis is no reason not to watch; it is overwritten soon
+            self._log.exception("takeover_failure")
+            return Counting(self._tracker_factory(), statistics)
+        return tracker
+
+    def _counted(self, saved: Saved | None) -> Statistics:
+        try:
+            return Statistics(self._terms, saved)
+        except Exception:
+            self._log.exception("takeover_failure")
+            return Statistics(self._terms)
 
     def _publisher(self, keys: Keys, lease: Lease | None) -> Publisher:
         return Publisher(self._redis, keys, self.lease.name, lease=lease, log_length=self._log_length)

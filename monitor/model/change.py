@@ -15,11 +15,12 @@ from msgspec import Struct
 
 from monitor.model.entities import Entity, State
 
-BELIEVED_AHEAD_MS: Final = 86_400_000
-"""By so much an epoch may be ahead of a clock: clocks of two monitors differ, and some are set back by hours."""
+BELIEVED_AHEAD_MS: Final = 10 * 365 * 86_400_000
+"""Ten years. By so much an epoch may be ahead of a clock: it may have been begun by one that was wrong."""
 LARGEST_SEQ: Final = 2**53 - 1
 """What clients that know no integers can still count to."""
 _DIGITS: Final = 15
+_LONGEST_SEQ: Final = 16
 _EPOCH: Final = re.compile(r"[0-9]{15}-[!-~]{1,64}")
 
 
@@ -59,6 +60,11 @@ class Change(Struct, frozen=True):
 def is_epoch(text: str) -> bool:
     """Whether it is the name of an epoch, as :func:`epoch_name` makes it. Others would be ordered wrongly."""
     return _EPOCH.fullmatch(text) is not None
+
+
+def is_seq(text: str) -> bool:
+    """Whether it is a number of a change, in plain digits."""
+    return text.isascii() and text.isdecimal() and len(text) <= _LONGEST_SEQ and int(text) <= LARGEST_SEQ
 
 
 def is_ahead(epoch: str, unix_ms: float) -> bool:
