@@ -165,6 +165,7 @@ def pbx_settings(section: PbxSection) -> PbxSettings:
         directory_interval=section.directory_interval,
         contacts_interval=section.contacts_interval,
         request_timeout=section.request_timeout,
+        silence=section.silence,
     )
 
 
@@ -181,6 +182,7 @@ def webapi_settings(section: PbxSection) -> WebApiSettings:
         directory_interval=section.directory_interval,
         contacts_interval=section.contacts_interval,
         request_timeout=section.request_timeout,
+        silence=section.silence,
     )
 
 

@@ -89,6 +89,8 @@ class Transport:
         self._measures = PbxMeasures() if measures is None else measures
         self._url, self._tls, self._parallel = url, tls, parallel
         self._timeout, self._connect_timeout = request_timeout, connect_timeout
+        self.heard_at = 0.0
+        """When the last answer came, on the monotonic clock."""
         self._reading: aiohttp.ClientSession | None = None
         self._writing: aiohttp.ClientSession | None = None
 
@@ -164,11 +166,13 @@ class Transport:
             raise sending.failure(f"the PBX {self._why(error)} ({shown})") from error
 
     async def _answer(self, shown: str, sent: Sent, response: aiohttp.ClientResponse) -> Answer:
+        self.heard_at = time.monotonic()
         if self._tls is not None and response.connection is not None and response.connection.transport is not None:
             peer = response.connection.transport.get_extra_info("peercert")
             self._measures.certificate_ends = certificate_ends(peer) or self._measures.certificate_ends
         answer = Answer(shown, response.status, response.headers, await response.read())
-        self._measures.request(shown, response.status, time.monotonic() - sent.at)
+        self.heard_at = time.monotonic()
+        self._measures.request(shown, response.status, self.heard_at - sent.at)
         self._tape.answered(sent, answer.status, answer.headers, answer.body)
         return answer
 
