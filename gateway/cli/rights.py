@@ -43,7 +43,7 @@ GATEWAY: Final = (
     "+watch +get +set +del +exists %RW~callmon:{*}:request:* %RW~callmon:{*}:once:* %R~callmon:{*}:result:*",
     "+exists +hgetall %R~callmon:{*}:keys %R~callmon:{*}:keys:ready",
     "+set +getdel %RW~callmon:{*}:ticket:*",
-    "+set +incrby +pttl +pexpire %RW~callmon:{*}:spent:*",
+    "+set +incrby +pttl +pexpire +unlink %RW~callmon:{*}:spent:*",
     "+publish &callmon:{*}:requests &callmon:{*}:reached &callmon:{*}:replies:*",
     (
         "+subscribe +unsubscribe"
