@@ -30,7 +30,7 @@ MONITOR: Final = (
     "+set %W~callmon:{*}:result:*",
     "+del %W~callmon:{*}:once:*",
     (
-        "+watch +hget +hgetall +hset +exists +set"
+        "+watch +hget +hgetall +hset +unlink +exists +set"
         " %RW~callmon:{*}:keys %RW~callmon:{*}:keys:kept %RW~callmon:{*}:keys:ready"
     ),
     "+publish &callmon:{*}:live &callmon:{*}:book &callmon:{*}:replies:* &callmon:{*}:keys:changed",
