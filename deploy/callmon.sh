@@ -9,7 +9,7 @@ for name in $(env | sed -n 's/^\(CALLMON_[A-Z0-9_]*__[A-Z0-9_]*\)_FILE=.*/\1/p')
     esac
     eval "file=\${${name}_FILE}"
     # shellcheck disable=SC2154  # eval gave it
-    value=$(cat -- "$file") || exit 1
+    value=$(cat -- "$file") || exit 78 # as for a wrong setting
     export "$name=$value"
     unset "${name}_FILE"
 done
@@ -26,9 +26,20 @@ for option; do
     if [ "${1-}" = check ] && [ "$option" = --gateway ]; then redis=${redis%/*}/gateway.url; fi
     before=$option
 done
+# callmon status is content with the gateway's, where the monitor's is not.
+if [ "${1-}" = status ] && [ ! -r "$redis" ]; then redis=${redis%/*}/gateway.url; fi
 if [ "$(readlink -f -- "$config")" != "$(readlink -f -- "$system")" ]; then redis=; fi
 if [ -z "${CALLMON_REDIS__URL:-}" ] && [ -r "$redis" ]; then
     CALLMON_REDIS__URL=$(cat -- "$redis")
     export CALLMON_REDIS__URL
+fi
+# Without its password Redis would be blamed. Other settings than those in /etc have a url of their own.
+if [ -z "${CALLMON_REDIS__URL:-}" ] && [ "${CALLMON_CONFIG:-$config}" = "$config" ]; then
+    case " $* " in *" -c"* | *" --config"*) ;; " check "* | " key "* | " record "* | " monitor "* | " gateway "*)
+        if [ -e "$redis" ] || { [ -d "${redis%/*}" ] && [ ! -x "${redis%/*}" ]; }; then
+            echo "callmon: $redis is not for this user; run this with sudo: sudo callmon $*" >&2
+            exit 1
+        fi ;;
+    esac
 fi
 exec "${CALLMON_HOME:-/opt/callmon}/bin/callmon" "$@"

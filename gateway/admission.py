@@ -7,15 +7,19 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gateway.auth import ApiKey, KeyTable, authenticate, bearer
 from gateway.conversation import Guest, Manners
-from gateway.errors import NoState, Refused, UnknownPbx, shown
-from gateway.messages import Allowance, BadMessage, Subscribe, Watch, from_address
+from gateway.errors import KeyUnknown, NoState, Refused, UnknownPbx, shown
+from gateway.messages import BadMessage, Subscribe, Watch, from_address
 from gateway.pbxview import PbxView
+from gateway.shares import Pace, Share
+from gateway.spending import Spending
 from gateway.tickets import Tickets
 from monitor.model.entities import BOOK_TOPICS
 from monitor.model.instants import from_unix, moment
@@ -58,8 +62,23 @@ class Denial(Exception):
         return Response(to_json(body), self.status, headers, "application/json")
 
 
+async def deny(websocket: WebSocket, denial: Denial) -> None:
+    """Answer a handshake with it; where no answer can be given, with its close code."""
+    try:
+        if "websocket.http.response" in websocket.scope.get("extensions", {}):
+            await websocket.send_denial_response(denial.response())
+            return
+        await websocket.accept()
+        await websocket.close(denial.close, denial.message.encode()[:120].decode(errors="ignore"))
+    except WebSocketDisconnect:
+        return  # the client did not wait for the answer
+
+
 class Admission:
-    """Lets in, and counts who is in. ``tickets``: None if none are issued. ``clock``: POSIX seconds."""
+    """Lets in, and counts who is in. ``tickets``: None if none are issued. ``clock``: POSIX seconds.
+
+    ``spending``: counts connections, and further subscriptions, as reads; None: they are not limited.
+    """
 
     def __init__(
         self,
@@ -68,6 +87,7 @@ class Admission:
         settings: LiveSettings,
         clock: Callable[[], float],
         tickets: Tickets | None = None,
+        spending: Spending | None = None,
     ) -> None:
         self.draining = False
         self._pbxs = pbxs
@@ -76,7 +96,14 @@ class Admission:
         self._clock = clock
         self._tickets = tickets
         self._per_key: Counter[str] = Counter()
-        self._allowances: dict[str, Allowance] = {}
+        self._spending = spending
+        self._pace = Pace()
+        self._shares: dict[str, Share] = {}
+
+    def limit(self, settings: LiveSettings) -> None:
+        """From now on these are the limits. Who is in stays in; what a key may say is counted anew for who comes."""
+        self._settings = settings
+        self._shares.clear()
 
     async def admit(self, connection: HTTPConnection) -> tuple[ApiKey, PbxView]:
         """Count it in, or raise Denial. Who is let in must be let :meth:`out` again."""
@@ -90,8 +117,8 @@ class Admission:
             pbx = self._pbxs.get(key.pbx)
             if pbx is None:
                 raise UnknownPbx(f"The PBX {key.pbx!r} is not served here.")
-            if not pbx.hub.ready:
-                raise NoState(f"No state of the PBX {pbx.name!r} is loaded yet.")
+            _check_ready(pbx)
+            await self._count(key)
         except Refused as error:
             row = shown(error)
             raise Denial(row.status, row.code, row.close, str(error), error.headers) from error
@@ -119,18 +146,29 @@ class Admission:
         topics = tuple(topic for topic in key.visibility.topics if topic not in BOOK_TOPICS or "contacts" in key.scopes)
         expires = None if key.expires is None else moment(key.expires).timestamp()
         oldest = random.uniform(*self._settings.oldest)  # noqa: S311
-        return Guest(key.name, key.visibility, topics, expires, oldest, key.scopes, self._allowance(key))
+        count = None if self._spending is None else partial(self._spending.spend, key, None)
+        return Guest(key.name, key.visibility, topics, expires, oldest, key.scopes, self._share(key), count)
 
-    def _allowance(self, key: ApiKey) -> Allowance:
-        """What all connections of the key together may say. Kept when they are gone, or coming back would renew it."""
-        if key.digest not in self._allowances:
+    async def _count(self, key: ApiKey) -> None:
+        """Count a connection as a read. Raises TooManyRequests, and KeyUnknown if the key was revoked meanwhile."""
+        if self._spending is None:
+            return
+        version = self._keys.version
+        await self._spending.spend(key, None)
+        if self._keys.version != version and self._keys.of_digest(key.digest, from_unix(self._clock())) != key:
+            raise KeyUnknown("This key was changed meanwhile; come again.")
+
+    def _share(self, key: ApiKey) -> Share:
+        """What all connections of the key have. Kept when they are gone, or coming back would renew it."""
+        if key.digest not in self._shares:
             settings = self._settings
-            self._allowances[key.digest] = Allowance(
+            self._shares[key.digest] = Share(
                 settings.messages_at_once_per_key,
                 settings.messages_per_second_per_key,
-                asyncio.get_running_loop().time(),
+                self._pace,
+                asyncio.get_running_loop().time,
             )
-        return self._allowances[key.digest]
+        return self._shares[key.digest]
 
     async def _key(self, connection: HTTPConnection) -> ApiKey:
         now = from_unix(self._clock())
@@ -143,9 +181,16 @@ class Admission:
         ticket = connection.query_params.get("ticket")
         if ticket is None or self._tickets is None or any(given):
             return authenticate(self._keys, given, now, "read")
+        if (pbx := self._pbxs.get(Tickets.pbx_of(ticket))) is not None:
+            _check_ready(pbx)  # before the ticket is spent: it will be wanted for the next attempt
         key = await self._tickets.take(ticket)
         key.require("read")
         return key
+
+
+def _check_ready(pbx: PbxView) -> None:
+    if not pbx.hub.ready:
+        raise NoState(f"No state of the PBX {pbx.name!r} is loaded yet.")
 
 
 def first_wanted(given: Sequence[tuple[str, str]], guest: Guest) -> Subscribe | Watch | None:
@@ -155,8 +200,8 @@ def first_wanted(given: Sequence[tuple[str, str]], guest: Guest) -> Subscribe | 
     except BadMessage as error:
         status, close = (403, 4003) if error.code == "not_allowed" else (400, 4000)
         raise Denial(status, error.code, close, str(error)) from error
-    shared = guest.allowance
-    if wanted is not None and shared is not None and not shared.take(asyncio.get_running_loop().time()):
+    share = guest.share
+    if wanted is not None and share is not None and not share.allowance.take(asyncio.get_running_loop().time()):
         text = "Subscriptions of this key come too fast."
         raise Denial(429, "too_many_connections", 4100, text, {"Retry-After": "10"})
     return wanted

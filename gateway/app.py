@@ -21,13 +21,14 @@ from gateway.answers import fault, refuse
 from gateway.auth import KeyTable
 from gateway.commands_table import COMMANDS
 from gateway.docs import documents
-from gateway.errors import UnknownCommand, WrongMethod
-from gateway.health import alive_response, readiness, readiness_response
+from gateway.errors import Refused, UnknownCommand, WrongMethod
+from gateway.health import alive_response, asker, readiness, readiness_response
 from gateway.measures import RequestMeasures
 from gateway.middleware import Guarded, Logged
 from gateway.spending import Spending
 from gateway.wall import pages
 from gateway.webapi import WebApi
+from monitor.model.instants import from_unix
 from monitor.model.version import VERSION
 
 if TYPE_CHECKING:
@@ -70,7 +71,11 @@ def create_app(
 
     async def readyz(request: Request) -> Response:
         state = readiness(pbxs, keys_loaded=keys.loaded, draining=draining())
-        return readiness_response(state, request.method)
+        try:
+            pbx = asker(request, keys, from_unix(clock()))
+        except Refused as error:
+            return refuse(error, request.method)
+        return readiness_response(state, pbx, request.method)
 
     app = Starlette(
         routes=[

@@ -18,7 +18,7 @@ _CLOSE_CODES: Final[dict[int, tuple[str, str]]] = {
     4004: ("the key's PBX is not served here", "do not come back unchanged"),
     4013: ("a message is too large", "do not come back unchanged"),
     4100: ("too many connections", "come back later"),
-    4101: ("too many messages", "come back later"),
+    4101: ("too many messages, frames or bytes came, pings and parts of messages too", "come back later"),
     4103: ("there are no keys, or there is no state of the PBX, yet", "come back later"),
     4200: ("the gateway shuts down, or the connection has lasted long enough", "come back within `retry_in`"),
     4202: ("nothing could be sent for a minute", "come back"),
@@ -106,7 +106,11 @@ the address as well: `?topics=calls&queue=800`.
 
 `GET /webapi/events` is the same as Server-Sent Events, in JSON: `id` is the position, so that `Last-Event-ID` \
 resumes. \
-Browsers, which can send no headers, get a ticket for one use within 30 seconds from `POST /webapi/ticket`.
+A refusal that time mends (429, 503) is an empty stream with `retry` to those who accept `text/event-stream` and no \
+JSON, as a browser's EventSource does, which would give up for good after any other status; a comment in it says why. \
+Whoever wants the status accepts JSON too, or anything. 400, 401, 403 and 404 are statuses for all. \
+Browsers, which can send no headers, get a ticket for one use within 30 seconds from `POST /webapi/ticket`. \
+An EventSource that was opened with a ticket is refused when it comes back: open another one, with a new ticket.
 
 ## Encodings
 
@@ -119,11 +123,22 @@ only is refused.
 A position is an epoch and a number in it. A `snapshot` replaces all that the client holds; a large one comes in \
 parts, of which all but the last have `more`. A `change` applies if it is of the client's epoch and `from` ≤ the \
 client's position < `seq`; then `seq` is the position. With `seq` ≤ the position it is ignored; with another epoch, \
-or `from` > the position, the client subscribes again. Entities come whole. On a slow connection several changes come \
+or `from` > the position, the client subscribes again. A `since` from so far back that a snapshot costs less is \
+answered by one. Entities come whole. On a slow connection several changes come \
 as one: the last state of every entity arrives, those between may not. A `heartbeat` moves the position as well; its \
 `stale_since` says since when the gateway has heard nothing from the monitor. Nobody is sent back: a client that says \
 with `since` that it holds more than this gateway (which is cut off, or late) gets nothing older, and while the \
 gateway is stale a `heartbeat` at the client's own position.
+
+## Bounds
+
+A connection, and each further subscription on it, counts as one of the key's reads. A connection may send 30 messages \
+at once and 10 a second, unless the gateway is set otherwise, and ten frames and 6.4 KiB for each of them, but at \
+least 256 KiB at once: pings, pongs and parts of messages are frames too. The filters of all a key's connections hold \
+16 MiB together, equal ones counted once; a subscription beyond that is answered by the error `filters_too_large`. \
+So are their watched answers beyond 64 MiB, by `answers_too_large`. \
+What is made for one connection alone may take a quarter of the gateway's time for all connections of a key; then it \
+comes later.
 
 ## The end
 

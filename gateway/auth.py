@@ -86,10 +86,11 @@ class KeyTable:
         """Whether there is a whole table to judge a key by."""
         return self._keys is not None and None not in self._followed.values()
 
-    def replace(self, keys: Iterable[ApiKey]) -> None:
-        """From now on these are the given keys."""
-        self._keys = tuple(keys)
+    def replace(self, keys: Iterable[ApiKey]) -> tuple[ApiKey, ...]:
+        """From now on these are the given keys. Returns those of before that no longer hold as they were."""
+        before, self._keys = self._keys or (), tuple(keys)
         self.version += 1
+        return tuple(key for key in before if key not in self._keys)
 
     def expect(self, pbx: str) -> None:
         """Keys of this PBX are to come by :meth:`learn`: until then an unknown key may be one of them."""

@@ -26,6 +26,7 @@ from gateway.errors import (
     CommandFailed,
     NoState,
     NotAvailable,
+    NotRecorded,
     OutcomeUnknown,
     PbxAway,
     PositionNotReached,
@@ -37,13 +38,15 @@ from gateway.permitted import check_limits
 from gateway.queries.asked import Asked
 from monitor.model.change import Position
 from monitor.model.keys import Space
-from monitor.model.requests import Failure, Once, Outcome
+from monitor.model.requests import NOT_RECORDED, Failure, Once, Outcome
 from monitor.model.wire import to_json
 
 if TYPE_CHECKING:
     from gateway.pbxview import PbxView
     from gateway.spending import Spending
 
+MOST_WAITING: Final = 1_000
+"""Who waits at once for a position at a PBX: each is looked at with each change."""
 MIN_POSITION_WITHIN: Final = 2.0
 """Seconds for which a query waits for its position."""
 _POSITION = re.compile(r"(\d{15}-[0-9a-f]{1,32})/(\d{1,15})")
@@ -110,6 +113,8 @@ async def at_least(request: Request, view: PbxView, command: Command) -> bool:
     position = parse_position(wanted)
     space = view.milestones.space_of(position, command.space)
     live, book = (position, None) if space == "live" else (None, position)
+    if view.milestones.waiting >= MOST_WAITING and not view.milestones.reached(live, book):
+        raise PositionNotReached("Too many wait for a position; try again.", {"Retry-After": "1"})
     if not await view.milestones.wait(live, book, MIN_POSITION_WITHIN):
         raise PositionNotReached(f"The position {position} has not been reached; try again.", {"Retry-After": "1"})
     return True
@@ -165,7 +170,7 @@ def _refusal(failure: Failure) -> Refused:
         case "bad":
             return CommandFailed(400, failure.code, failure.message)
         case "unavailable":
-            return PbxAway(failure.message)
+            return NotRecorded(failure.message) if failure.code == NOT_RECORDED else PbxAway(failure.message)
         case "too late":
             return TooLate(failure.message)
         case "unknown":

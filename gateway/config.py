@@ -20,7 +20,7 @@ from gateway.admission import LiveSettings
 from gateway.auth import ApiKey, KeyTable, digest_of
 from gateway.commands_table import RESERVED, Scope
 from gateway.conversation import Manners
-from gateway.replica import LOG_LENGTH
+from gateway.replica import LOG_BYTES, LOG_LENGTH
 from gateway.visibility import NO_LIMITS, Limits
 from monitor.model.apikeys import Budgets
 from monitor.model.instants import instant
@@ -116,8 +116,14 @@ class GatewaySection(Section):
     log_length: int = Field(default=LOG_LENGTH, ge=100, le=1_000_000)
     """Changes kept in memory, some kilobytes each, for subscribers who lag or come back: who is further behind gets a
     snapshot. No more help than there are in ``[monitor]``."""
-    forwarded_allow_ips: str = "127.0.0.1"
-    """Addresses of the proxies, comma-separated, whose ``X-Forwarded-For`` is believed."""
+    log_bytes: int = Field(default=LOG_BYTES, ge=1_048_576, le=17_179_869_184)
+    """Bytes of these changes, of each space, as they come over the bus; in memory they take up to twice as many."""
+    forwarded_allow_ips: str = Field(default="127.0.0.1", max_length=4096)
+    """Addresses, networks or names of the proxies, comma-separated, whose ``X-Forwarded-For`` is believed."""
+    connections: int = Field(default=20_000, ge=10, le=1_000_000)
+    """Connections in all, of any kind; more are closed at once."""
+    connections_per_address: int = Field(default=1_000, ge=0, le=1_000_000)
+    """Requests and streams that one address may hold open, as the proxies tell it; 0: any number."""
     budgets: BudgetsSection = BudgetsSection()
     """Of each key, as far as it has none of its own."""
     stream: StreamSection = StreamSection()

@@ -11,17 +11,18 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import Any, Final
 
 import structlog
 from starlette.websockets import WebSocketDisconnect
 
 from gateway.errors import NoState
-from gateway.frames import PROTOCOL, Encoding, Hello
-from gateway.messages import Allowance, Rights, Subscribe, Watch
+from gateway.frames import PROTOCOL, Encoding, Hello, Message
+from gateway.messages import Rights, Subscribe, Watch
 from gateway.pbxview import PbxView
 from gateway.places import Place
+from gateway.shares import Share
 from gateway.tracks import Line
 from gateway.visibility import Visibility
 from gateway.wsprotocol import MESSAGE_SIZE
@@ -78,8 +79,10 @@ class Guest:
     expires: float | None
     oldest: float
     scopes: frozenset[str] = frozenset()
-    allowance: Allowance | None = None
-    """What all connections of its key together may say; None: no limit."""
+    share: Share | None = None
+    """What all connections of its key have together; None: no limit."""
+    count: Callable[[], Awaitable[object]] | None = None
+    """Counts a subscription as a read of its key. Raises TooManyRequests. None: no limit."""
 
     @property
     def rights(self) -> Rights:
@@ -116,7 +119,7 @@ class Conversation(ABC):
         self._writer: asyncio.Task[None] | None = None
         self._blocked_since: float | None = None
         self._pending = 0
-        self._place = Place(pbx, guest.visibility, encoding, self._wake, line)
+        self._place = Place(pbx, guest.visibility, encoding, self._wake, line, guest.share)
 
     @property
     def pbx(self) -> str:
@@ -181,11 +184,30 @@ class Conversation(ABC):
         _log.exception("stream failed", pbx=self._pbx.name, key=self.guest.key_name)
         self.end(1011, "internal error")
 
-    def _enter(self, wanted: Subscribe | Watch) -> None:
+    async def _enter(self, wanted: Subscribe | Watch) -> None:
+        """Watch this from now on. Raises HoldsTooMuch."""
+        share = self.guest.share
+        if share is not None:
+            await share.turn()
+        began = thread_time()
         try:
             self._place.enter(wanted)
         except NoState as error:
             raise Farewell(4103, "no state yet") from error
+        finally:
+            if share is not None:
+                share.worked(thread_time() - began)
+
+    async def _taken(self) -> tuple[Message, ...]:
+        """What to send next, once the key may have the gateway work for it."""
+        share = self.guest.share
+        if share is None:
+            return self._place.take()
+        await share.turn()
+        began = thread_time()
+        messages = self._place.take()
+        share.worked(thread_time() - began)
+        return messages
 
     def _hello(self) -> Hello:
         heartbeat = self._pbx.hub.heartbeat

@@ -22,7 +22,8 @@ from gateway.milestones import Milestones
 from gateway.stored import heed_cancellation
 from monitor.model.change import Position
 from monitor.model.keys import RequestKeys
-from monitor.model.requests import Claimed, Done, Reach, Reached, decode_reach, decode_ring, encode
+from monitor.model.redis_failures import explain
+from monitor.model.requests import Busy, Claimed, Done, Reach, Reached, Ring, decode_reach, decode_ring, encode
 from monitor.model.wire import Malformed
 
 OTHERS_WITHIN = 1.0
@@ -42,6 +43,7 @@ class Waiting:
     bell: asyncio.Event = field(default_factory=asyncio.Event)
     claimed: bool = False
     done: bool = False
+    busy: bool = False
     reached: int = 0
 
     async def rung(self, seconds: float) -> bool:
@@ -67,6 +69,7 @@ class Doorbell:
         """This gateway's, as messages have it."""
         self.listening = False
         """Whether it is heard."""
+        self._failures = 0
         self._waiting: dict[str, Waiting] = {}
         self._asked: set[asyncio.Task[None]] = set()
         self._log = _log.bind(pbx=pbx)
@@ -78,16 +81,16 @@ class Doorbell:
 
     async def run(self) -> None:
         """Listen until cancelled."""
-        failures = 0
         try:
             while True:
                 heed_cancellation()
                 try:
                     await self._listen()
                 except _LOST as error:
-                    failures = min(failures + 1, 6)
-                    self._log.info("doorbell lost", reason=f"{type(error).__name__}: {error}")
-                    await asyncio.sleep(random.uniform(0, min(_BACKOFF_CAP, 0.05 * 2**failures)))  # noqa: S311
+                    self._failures = min(self._failures + 1, 6)
+                    say = self._log.warning if self._failures == 1 else self._log.info
+                    say("doorbell lost", reason=f"Redis: {explain(error)}")
+                    await asyncio.sleep(random.uniform(0, min(_BACKOFF_CAP, 0.05 * 2**self._failures)))  # noqa: S311
         finally:
             for task in self._asked:
                 task.cancel()
@@ -131,7 +134,7 @@ class Doorbell:
                 while True:
                     heed_cancellation()
                     message = await pubsub.get_message(timeout=_POLL)
-                    self.listening = True
+                    self.listening, self._failures = True, 0
                     if message is not None and message["type"] == "message":
                         self._hear(message["channel"].decode() == replies, message["data"])
             finally:
@@ -146,7 +149,7 @@ class Doorbell:
         except Malformed as error:
             self._log.warning("a message cannot be read", reason=str(error))
 
-    def _rung(self, ring: Claimed | Done | Reached) -> None:
+    def _rung(self, ring: Ring) -> None:
         waiting = self._waiting.get(ring.id)
         if waiting is None:
             return
@@ -155,6 +158,8 @@ class Doorbell:
                 waiting.claimed = True
             case Done():
                 waiting.claimed = waiting.done = True
+            case Busy():
+                waiting.busy = True
             case Reached():
                 waiting.reached += 1
             case _:

@@ -19,10 +19,13 @@
     ├── NoAnswer                 nothing came in time
     │   ├── OutcomeUnknown       ├── TooLate            └── PositionNotReached
     ├── TooManyRequests          the key's budget is spent: nothing was done, come back later
+    │   ├── TooManyConnections   └── HoldsTooMuch: FiltersTooLarge, AnswersTooLarge
     └── NotReady                 come back later: nothing was done
         ├── NoKeys               the key table is not loaded: nothing is said of any key
         ├── NoState              no state of the PBX is loaded
-        └── BusAway              ├── NoMonitor          └── PbxAway
+        ├── Overloaded           too much is under way; with the key in a header this one would pass
+        ├── BusAway              ├── NoMonitor          ├── MonitorBusy
+        └── PbxAway              └── NotRecorded
 
 A close code's range tells a subscriber whether to come back: 40xx not unchanged, 41xx later.
 """
@@ -194,8 +197,34 @@ class TooManyRequests(Refused):
     """The key's budget for this minute is used up; ``Retry-After`` says when the next begins."""
 
 
+class TooManyConnections(TooManyRequests):
+    """There are too many connections: of this key, from this address, or in all."""
+
+    def __init__(self, message: str = "There are too many connections.") -> None:
+        super().__init__(message, {"Retry-After": "10"})
+
+
+class HoldsTooMuch(TooManyRequests):
+    """What the key's subscriptions hold in memory is too much together."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, {"Retry-After": "10"})
+
+
+class FiltersTooLarge(HoldsTooMuch):
+    """The filters of the key's subscriptions hold too much together."""
+
+
+class AnswersTooLarge(HoldsTooMuch):
+    """The answers that the key's subscriptions watch hold too much together."""
+
+
 class NoKeys(NotReady):
     """The key table is not loaded."""
+
+
+class Overloaded(NotReady):
+    """Too many requests without a key outside of their bodies are under way; nothing was done."""
 
 
 class NoState(NotReady):
@@ -208,6 +237,14 @@ class BusAway(NotReady):
 
 class NoMonitor(NotReady):
     """No monitor of this PBX is at work; nothing was done."""
+
+
+class MonitorBusy(NotReady):
+    """The monitor has too much to do to take the command on; nothing was done."""
+
+
+class NotRecorded(NotReady):
+    """The monitor cannot keep its record of commands, as when its disk is full; nothing was done."""
 
 
 class PbxAway(NotReady):
@@ -254,9 +291,15 @@ _TABLE: dict[type[Refused], Shown] = {
     PositionNotReached: Shown(504, "position_not_reached", 4000),
     BusAway: Shown(503, "bus_unreachable", 4103),
     NoMonitor: Shown(503, "no_monitor", 4103),
+    MonitorBusy: Shown(503, "busy", 4103),
+    NotRecorded: Shown(503, "not_recorded", 4103),
     PbxAway: Shown(503, "pbx_unreachable", 4103),
     TooManyRequests: Shown(429, "too_many_requests", 4101),
+    FiltersTooLarge: Shown(429, "filters_too_large", 4100),
+    AnswersTooLarge: Shown(429, "answers_too_large", 4100),
+    TooManyConnections: Shown(429, "too_many_connections", 4100),
     NoKeys: Shown(503, "no_keys", 4103),
+    Overloaded: Shown(503, "overloaded", 4103),
     NoState: Shown(503, "no_state", 4103),
 }
 

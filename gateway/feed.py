@@ -45,6 +45,7 @@ from gateway.stored import (
 from monitor.model.change import Change, Position, is_ahead
 from monitor.model.instants import from_unix, moment
 from monitor.model.keys import Keys
+from monitor.model.redis_failures import explain
 from monitor.model.wire import Announcement, Heartbeat, Malformed, decode_announcement
 
 SILENCE = 3.0
@@ -120,7 +121,8 @@ class Feed:
             except (RedisError, OSError, TimeoutError, Malformed, _Wedged) as error:
                 self._failures += 1
                 delay = random.uniform(0, min(_BACKOFF_CAP, _BACKOFF_BASE * 2 ** min(self._failures, 10)))  # noqa: S311
-                self._log.warning("feed lost", reason=f"{type(error).__name__}: {error}", retry_in=round(delay, 3))
+                reason = str(error) if isinstance(error, Malformed | _Wedged) else f"Redis: {explain(error)}"
+                self._log.warning("feed lost", reason=reason, retry_in=round(delay, 3))
                 self.connected = False
                 self.measures.losses += 1
                 self._on_change()
@@ -163,7 +165,7 @@ class Feed:
                 wait = _LOOKING if looking is not None else max(due - loop.time(), 0.001)
                 message = await pubsub.get_message(timeout=wait)
                 if message is not None and message["type"] == "message":
-                    await self._take(decode_announcement(message["data"]))
+                    await self._take(decode_announcement(message["data"]), len(message["data"]))
                 elif message is not None and message["type"] == "subscribe":
                     await self._catch_up("subscribed")
                 if looking is not None and looking.reading.done():
@@ -178,13 +180,13 @@ class Feed:
                 looking.reading.cancel()
                 await asyncio.gather(looking.reading, return_exceptions=True)
 
-    async def _take(self, message: Announcement) -> None:
+    async def _take(self, message: Announcement, size: int) -> None:
         self._doubt(message)
         mine = self._replica.position
         match message:
             case Change():
                 try:
-                    fresh = self._applied(message)
+                    fresh = self._applied(message, size)
                 except Gap:
                     fresh = await self._catch_up("gap", message.position)
             case Heartbeat():
@@ -204,10 +206,13 @@ class Feed:
             rejected(self._keys.position, f"{mine} is years ahead of the monitor, who is at {message.position}")
             self._replica.drop()
 
-    def _applied(self, change: Change) -> bool:
-        """Take in a change; whether it was news. Raises Gap, and Malformed if it is not of this space."""
+    def _applied(self, change: Change, size: int) -> bool:
+        """Take in a change of so many bytes; whether it was news.
+
+        Raises Gap, and Malformed if it is not of this space.
+        """
         check_topics(change, self._keys)
-        news = self._replica.apply(change)
+        news = self._replica.apply(change, size)
         if news:
             self.measures.changes += 1
             self._log.debug("change", trace=change.trace, position=str(change.position), edits=len(change.edits))
@@ -266,11 +271,13 @@ class Feed:
         if mine is None:
             return await self._load()
         try:
-            stored, changes = await read_log(self._redis, self._keys, mine.seq)
+            stored, changes, sizes = await read_log(self._redis, self._keys, mine.seq)
             if stored is None or stored.position <= mine:
                 return stored
-            if not [self._applied(change) for change in changes if stored.position.epoch == mine.epoch]:
+            if stored.position.epoch != mine.epoch or not changes:
                 return await self._load()
+            for change, size in zip(changes, sizes, strict=True):
+                self._applied(change, size)
         except (Gap, Malformed):
             return await self._load()
         self._on_change()
@@ -282,7 +289,7 @@ class Feed:
             return None
         mine = self._replica.position
         if mine is None or read.stored.position > mine:
-            self._replica.load(read.stored.position, read.stored.at, read.state, read.log)
+            self._replica.load(read.stored.position, read.stored.at, read.state, read.log, read.sizes)
             self.measures.loads += 1
             self._log.info("state loaded", position=str(read.stored.position))
             self._on_change()

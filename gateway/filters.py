@@ -27,6 +27,8 @@ from monitor.model.figures import ExtensionStats, QueueStats
 MOST_VALUES: Final = 1_000
 """Values in all fields together."""
 LONGEST_VALUE: Final = 64
+_VALUE_BYTES: Final = 100
+"""Of a value beside its characters: its object, and its place in the set."""
 WORDS: Final[Mapping[str, tuple[str, ...]]] = {"direction": get_args(Direction), "state": get_args(CallState)}
 """Fields that take only these values."""
 
@@ -47,6 +49,12 @@ class EntityFilter:
     direction: frozenset[str] | None = None
     state: frozenset[str] | None = None
     call: frozenset[str] | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes in memory, about."""
+        kinds = (self.ext, self.queue, self.group, self.line, self.extgroup, self.direction, self.state, self.call)
+        return 500 + sum(_VALUE_BYTES + len(value) for kind in kinds if kind is not None for value in kind)
 
     def __call__(self, topic: str, entity: Entity) -> bool:
         """Whether this entity, as it is shown to the subscriber, is wanted."""
@@ -92,14 +100,14 @@ FIELDS: Final = tuple(field.name for field in fields(EntityFilter))
 def filter_of(given: Mapping[str, Collection[object]]) -> EntityFilter | None:
     """The filter with these values a field; None if there is no field. Raises BadFilter."""
     known: dict[str, frozenset[str]] = {}
+    if sum(map(len, given.values())) > MOST_VALUES:  # before a single one is looked at
+        raise BadFilter(f"A filter has at most {MOST_VALUES} values.")
     for name, values in given.items():
         if name not in FIELDS:
             raise BadFilter(f"A filter has no field {name[:LONGEST_VALUE]!r}; it has {', '.join(FIELDS)}.")
         if not values:
             raise BadFilter(f"The filter's {name} names nothing; leave it out to see all.")
         known[name] = frozenset(_value(name, value) for value in values)
-    if sum(map(len, known.values())) > MOST_VALUES:
-        raise BadFilter(f"A filter has at most {MOST_VALUES} values.")
     return EntityFilter(**known) if known else None
 
 

@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias
 from msgspec import Raw, Struct, field
 
 from gateway.views import Delta, History, View
-from monitor.model.change import Position
+from monitor.model.change import Change, Position
 from monitor.model.entities import Entity, State
 from monitor.model.instants import from_unix
 from monitor.model.wire import to_json, to_msgpack
@@ -34,6 +34,8 @@ _SNAPSHOTS_KEPT = 64 * 1024 * 1024
 _HEAD = 256
 """Bytes kept for a frame's fields beside its entities."""
 _CHANGES_KEPT = 64
+_EDITS_AT_ONCE = 2_000
+"""So many are looked through for a change, whatever a snapshot would cost."""
 
 
 class Hello(Struct, frozen=True, tag_field="type", tag="hello"):
@@ -161,7 +163,7 @@ class FrameCache:
         key = (view, encoding, from_seq, to.seq)  # same_until follows from it
         if key not in self._changes:
             changes = self._history.since(same_until, to.seq)
-            delta = None if changes is None else view.delta(changes)
+            delta = None if changes is None or self._dearer(view, changes) else view.delta(changes)
             self._changes[key] = None if delta is None else self._encode_change(delta, encoding, from_seq, to)
             if len(self._changes) > _CHANGES_KEPT:
                 self._changes.popitem(last=False)
@@ -202,6 +204,13 @@ class FrameCache:
             and at_least <= position.seq <= now.seq
             and (position == now or self._history.since(position.seq, position.seq) is not None)
         )
+
+    def _dearer(self, view: View, changes: Iterable[Change]) -> bool:
+        """Whether to look through these changes takes longer than a snapshot; of few it does not matter."""
+        edits = sum(len(change.edits) for change in changes)
+        if edits <= _EDITS_AT_ONCE:
+            return False
+        return edits > sum(len(entities) for topic, entities in self._history.state.items() if topic in view.topics)
 
     def _encode_change(self, delta: Delta, encoding: Encoding, from_seq: int, to: Position) -> Message | None:
         server_time = from_unix(self._clock())

@@ -16,12 +16,13 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from gateway.auth import bearer
-from gateway.errors import BadBody, BadParameter, TooLarge, UnsupportedBody
-from gateway.parameters import quoted
+from gateway.errors import BadBody, BadParameter, Overloaded, TooLarge, UnsupportedBody
+from gateway.parameters import MOST_GIVEN, quoted
 
 LARGEST_BODY = 64 * 1024
 """Bytes. The longest thing that a command takes is an SQL query."""
-MOST_PAIRS = 100
+MOST_UNKNOWN_BYTES = 16 * 1024 * 1024
+"""Of all bodies together that are read before it is known who sends them."""
 _PATIENCE = 16 * LARGEST_BODY
 """Bytes. So much of a body that is too large is read and thrown away: who is still sending when the connection closes
 may never read the answer that says why."""
@@ -35,23 +36,41 @@ class Given:
     keys: tuple[str, ...]
 
 
-async def given(request: Request) -> Given:
-    """Read the request; a body counts only with POST.
+class Bodies:
+    """Counts what the bodies hold that are under way; a body may be slow, and there may be thousands."""
 
-    Raises BadParameter, BadBody, TooLarge, UnsupportedBody; starlette's ClientDisconnect.
+    def __init__(self) -> None:
+        self.unknown_bytes = 0
+        """Of those that are read before it is known who sends them."""
+
+
+def keys_outside(request: Request) -> tuple[str, ...]:
+    """The keys that stand in headers and query string, before a body is read. Raises as :func:`given`."""
+    pairs = _urlencoded(request.scope["query_string"], "The query string")
+    return (*(value for name, value in pairs if name == "key"), *_in_headers(request))
+
+
+async def given(request: Request, bodies: Bodies | None = None) -> Given:
+    """Read the request; a body counts only with POST. ``bodies``: counts it, as nobody knows yet who sends it.
+
+    Raises BadParameter, BadBody, TooLarge, UnsupportedBody, Overloaded; starlette's ClientDisconnect.
     """
     pairs = _urlencoded(request.scope["query_string"], "The query string")
     if request.method == "POST":
-        pairs += await _body(request)
-    if len(pairs) > MOST_PAIRS:
-        raise BadParameter(f"{len(pairs)} parameters came; no command takes more than {MOST_PAIRS}.")
-    headers = (bearer(request.headers.get("authorization")), request.headers.get("x-api-key"))
-    keys = [value for name, value in pairs if name == "key"] + [key for key in headers if key]
+        pairs += await _body(request, bodies)
+    if len(pairs) > MOST_GIVEN:
+        raise BadParameter(f"{len(pairs)} parameters came; no command takes more than {MOST_GIVEN}.")
+    keys = [value for name, value in pairs if name == "key"] + _in_headers(request)
     return Given(tuple(pair for pair in pairs if pair[0] != "key"), tuple(keys))
 
 
-async def _body(request: Request) -> list[tuple[str, str]]:
-    body = await _read(request)
+def _in_headers(request: Request) -> list[str]:
+    found = (bearer(request.headers.get("authorization")), request.headers.get("x-api-key"))
+    return [key for key in found if key]
+
+
+async def _body(request: Request, bodies: Bodies | None) -> list[tuple[str, str]]:
+    body = await _read(request, bodies)
     if not body:
         return []
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -70,29 +89,42 @@ async def _body(request: Request) -> list[tuple[str, str]]:
             )
 
 
-async def _read(request: Request) -> bytes:
+async def _read(request: Request, bodies: Bodies | None) -> bytes:
     body = bytearray()
     size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > _PATIENCE:
-            break
-        if size <= LARGEST_BODY:
-            body += chunk
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > _PATIENCE:
+                break
+            if size <= LARGEST_BODY:
+                body += chunk
+                _count(len(chunk), bodies)
+    finally:
+        if bodies is not None:
+            bodies.unknown_bytes -= len(body)
     if size > LARGEST_BODY:
         raise TooLarge(f"The body is larger than {LARGEST_BODY} bytes.", {"Connection": "close"})
     return bytes(body)
 
 
+def _count(size: int, bodies: Bodies | None) -> None:
+    if bodies is None:
+        return
+    bodies.unknown_bytes += size
+    if bodies.unknown_bytes > MOST_UNKNOWN_BYTES:
+        raise Overloaded("Too much is under way of which nobody knows who sends it; give the key in a header.")
+
+
 def _urlencoded(data: bytes, what: str) -> list[tuple[str, str]]:
     try:
         return parse_qsl(
-            data.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MOST_PAIRS, separator="&"
+            data.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MOST_GIVEN, separator="&"
         )
     except UnicodeDecodeError as error:
         raise BadBody(f"{what} is not UTF-8 in percent-encoding.") from error
     except ValueError as error:
-        raise BadParameter(f"{what} has more than {MOST_PAIRS} parameters.") from error
+        raise BadParameter(f"{what} has more than {MOST_GIVEN} parameters.") from error
 
 
 async def _multipart(request: Request, body: bytes) -> list[tuple[str, str]]:
@@ -100,7 +132,7 @@ async def _multipart(request: Request, body: bytes) -> list[tuple[str, str]]:
         yield body
 
     try:
-        form = await MultiPartParser(request.headers, stream(), max_files=0, max_fields=MOST_PAIRS).parse()
+        form = await MultiPartParser(request.headers, stream(), max_files=0, max_fields=MOST_GIVEN).parse()
     except (MultiPartException, UnicodeError, LookupError, KeyError) as error:
         raise BadBody("The body is not a multipart form of text fields.") from error
     return [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
@@ -113,6 +145,8 @@ def _json(body: bytes) -> list[tuple[str, str]]:
         raise BadBody("The body is not JSON.") from error
     if not isinstance(parsed, _Pairs):
         raise BadBody("The JSON body must be an object of parameters.")
+    if len(parsed) > MOST_GIVEN:
+        raise BadParameter(f"The JSON body has more than {MOST_GIVEN} parameters.")
     return [(name, _text(name, value)) for name, value in parsed]
 
 

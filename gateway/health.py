@@ -4,6 +4,9 @@ For each PBX: ``bus`` (both spaces are followed), ``snapshot`` (both have a stat
 and ``pbx`` (the monitor's connection to it). Bus and snapshot are this gateway's own affair: without them it is not
 ready, and another gateway may serve better. Monitor and PBX are the same for every gateway: it is not ready only when
 there is no PBX left of which it can say anything live. A gateway that is shutting down is not ready.
+
+Who asks without a key is told only whether it is ready: names of PBXs, their addresses in the reasons of failures and
+how much goes on are nobody's affair. Who shows a key that holds is told all of that key's own PBX.
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.answers import json_response
+from gateway.auth import KeyTable, authenticate, bearer
+from gateway.errors import NoKeys
 from monitor.model.entities import SYSTEM_ID, System, table
 from monitor.model.wire import to_json
 
@@ -38,8 +43,16 @@ class PbxHealth(Struct, frozen=True, rename="camel"):
     reason: str
 
 
+class Ready(Struct, frozen=True):
+    """The answer of ``/readyz`` without a key."""
+
+    ready: bool
+    draining: bool
+    """Whether it is shutting down."""
+
+
 class Readiness(Struct, frozen=True):
-    """The answer of ``/readyz``."""
+    """The answer of ``/readyz`` with a key. ``pbxs``: the key's own."""
 
     ready: bool
     keys: bool
@@ -63,9 +76,30 @@ def readiness(pbxs: Mapping[str, PbxView], *, keys_loaded: bool, draining: bool 
     return Readiness(keys_loaded and own and live and not draining, keys_loaded, draining, health)
 
 
-def readiness_response(state: Readiness, method: str) -> Response:
-    """200 when ready, else 503."""
-    return json_response(to_json(state), 200 if state.ready else 503, head=method == "HEAD")
+def readiness_response(state: Readiness, pbx: str | None, method: str) -> Response:
+    """200 when ready, else 503. ``pbx``: that of the key with which it was asked; None: without one."""
+    told: Ready | Readiness = Ready(state.ready, state.draining)
+    if pbx is not None:
+        own = {name: health for name, health in state.pbxs.items() if name == pbx}
+        told = Readiness(state.ready, state.keys, state.draining, own)
+    return json_response(to_json(told), 200 if state.ready else 503, head=method == "HEAD")
+
+
+def asker(request: Request, keys: KeyTable, now: str) -> str | None:
+    """The PBX of the key that the request shows; None if it shows none, or none is known yet.
+
+    Raises KeyRefused's kinds.
+    """
+    headers, query = request.headers, request.query_params
+    given = (bearer(headers.get("authorization")), headers.get("x-api-key"), query.get("key"))
+    if not any(given):
+        return None
+    try:
+        key = authenticate(keys, given, now)
+    except NoKeys:
+        return None
+    key.admit(request.client.host if request.client is not None else "")
+    return key.pbx
 
 
 def alive_response(request: Request, version: str) -> Response:

@@ -321,6 +321,7 @@ class Hub:
         track = self._tracks.get(subscriber.view)
         if track is None:
             track = self._tracks[subscriber.view] = Track(subscriber.view, self._history)
+        subscriber.view = track.view  # equal ones are held once: a filter may be large
         track.add(subscriber)
         subscriber.merge = merge
         subscriber.snapshot_due = True

@@ -14,6 +14,7 @@ from gateway.auth import ApiKey, from_stored, to_stored
 from monitor.errors import BusUnreachable, ConfigError
 from monitor.model.apikeys import StoredKey, encode_key, of_table
 from monitor.model.keys import AccessKeys
+from monitor.model.redis_failures import explain
 from monitor.model.wire import Malformed
 
 KEPT_WITHIN = 5.0
@@ -48,7 +49,7 @@ class KeyChanges:
                 pipe.execute_command("HGETALL", self._keys.table)
                 ready, rows = await pipe.execute()
         except (RedisError, OSError, TimeoutError) as error:
-            raise BusUnreachable(f"Redis cannot be reached: {error}") from error
+            raise BusUnreachable(f"Redis: {explain(error)}.") from error
         if not ready:
             raise ConfigError(f"No monitor of {self._pbx} has put its keys on Redis yet: start one and try again.")
         stored = [key for name, data in rows.items() if (key := _readable(name, data)) is not None]
@@ -92,7 +93,7 @@ class KeyChanges:
                         continue
                 return await self._is_kept(after)
         except (RedisError, OSError, TimeoutError) as error:
-            raise BusUnreachable(f"Redis cannot be reached: {error}") from error
+            raise BusUnreachable(f"Redis: {explain(error)}.") from error
         raise BusUnreachable("The keys were changed by others all the time; try again.")
 
     async def _is_kept(self, key: StoredKey) -> bool:

@@ -1,7 +1,11 @@
 """Redis → key table: the keys that were made by command, one PBX's; see :mod:`monitor.keyring`.
 
-The table is read when it is rung for and every second besides, as a doorbell may fail. One that is not whole (Redis was
-emptied) is not followed: the last one stands. Whoever's key is gone or changed is told, so that his streams end.
+Rules:
+
+- The table is read when it is rung for and every half second besides, as a doorbell may fail.
+- One that is not whole (Redis was emptied) is not followed: the last one stands.
+- A key ends when a newer change of it says so: it was revoked, or is another. Whoever has it is told, and his streams
+  end. A key that merely vanished, or is found as it was before, was lost by Redis and not revoked: it holds on.
 """
 
 from __future__ import annotations
@@ -16,8 +20,9 @@ from redis.exceptions import RedisError
 
 from gateway.auth import ApiKey, KeyTable, from_stored
 from gateway.stored import heed_cancellation, rejected
-from monitor.model.apikeys import of_table
+from monitor.model.apikeys import StoredKey, newest, of_table
 from monitor.model.keys import AccessKeys
+from monitor.model.redis_failures import explain
 from monitor.model.wire import Malformed
 
 EVERY = 0.5
@@ -35,9 +40,11 @@ class KeyFeed:
         self._keys = AccessKeys(pbx)
         self._table = table
         self._on_gone = on_gone
+        self._stored: dict[str, StoredKey] = {}
         self._held: dict[str, ApiKey] = {}
         self._failing = False
         self._told = ""
+        self._lost = 0
         table.expect(pbx)
 
     async def run(self) -> None:
@@ -48,7 +55,7 @@ class KeyFeed:
                 await self._follow()
             except (RedisError, OSError, TimeoutError) as error:
                 if not self._failing:
-                    _log.warning("keys are not followed", pbx=self._pbx, reason=f"{type(error).__name__}: {error}")
+                    _log.warning("keys are not followed", pbx=self._pbx, reason=f"Redis: {explain(error)}")
                 self._failing = True
                 await asyncio.sleep(random.uniform(0.5, 1.5) * EVERY)  # noqa: S311 - not all PBXs' at the same moment
 
@@ -68,15 +75,19 @@ class KeyFeed:
             ready, rows = await pipe.execute()
         if not ready:
             return
-        keys: dict[str, ApiKey] = {}
         for name, data in rows.items():
             try:
                 stored = of_table(name, data)
             except Malformed as error:
                 self._tell(str(error))
                 continue
-            if not stored.revoked:
-                keys[stored.name] = from_stored(stored, self._pbx)
+            self._stored[stored.name] = newest(stored, self._stored.get(stored.name))
+        lost = sum(name.encode() not in rows for name in self._stored)
+        if lost > self._lost:
+            _log.warning("api_keys_vanished", pbx=self._pbx, keys=lost)
+        self._lost = lost
+        current = (stored for stored in self._stored.values() if not stored.revoked)
+        keys = {stored.name: from_stored(stored, self._pbx) for stored in current}
         before, self._held = self._held, keys
         self._table.learn(self._pbx, keys.values())
         for name, key in before.items():

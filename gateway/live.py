@@ -11,29 +11,37 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 
+import structlog
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from gateway.admission import Admission, Denial, LiveSettings, first_wanted
+from gateway.admission import Admission, Denial, LiveSettings, deny, first_wanted
 from gateway.auth import KeyTable
 from gateway.conversation import GONE, farewell_reason
 from gateway.frames import Encoding
 from gateway.measures import LiveMeasures
 from gateway.pbxview import PbxView
+from gateway.rations import Ration
 from gateway.session import Session
-from gateway.sse import EventsResponse, EventStream
+from gateway.spending import Spending
+from gateway.sse import EventsResponse, EventStream, come_back_later, takes_events_only
 from gateway.tickets import Tickets
 
+_log = structlog.get_logger(__name__)
+
+_PASSING = (429, 503)
+"""Statuses of refusals that time mends."""
 SUBPROTOCOLS: dict[str, Encoding] = {"callmon.v1.json": "json", "callmon.v1.msgpack": "msgpack"}
 
 
 class Live:
     """The stream of all PBXs. Whoever serves it calls :meth:`drain` before the HTTP server stops.
 
-    ``clock``: POSIX seconds. ``tickets``: None if none are issued.
+    ``clock``: POSIX seconds. ``tickets``: None if none are issued. ``spending``: counts connections and subscriptions
+    as reads; None: they are not limited.
     """
 
     def __init__(
@@ -43,15 +51,17 @@ class Live:
         settings: LiveSettings | None = None,
         clock: Callable[[], float] = time.time,
         tickets: Tickets | None = None,
+        spending: Spending | None = None,
     ) -> None:
         self.measures = LiveMeasures()
         self._pbxs = pbxs
         self._settings = settings or LiveSettings()
         self._clock = clock
         self._tickets = tickets
-        self._admission = Admission(pbxs, keys, self._settings, clock, tickets)
+        self._admission = Admission(pbxs, keys, self._settings, clock, tickets, spending)
         self._sessions: set[Session | EventStream] = set()
         self._left = asyncio.Event()
+        self._ration = Ration(time.monotonic())
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -102,7 +112,8 @@ class Live:
             key, pbx = await self._admission.admit(HTTPConnection(websocket.scope))
         except Denial as denial:
             self.measures.refused[denial.code] += 1
-            await _deny(websocket, denial)
+            self._log_refusal(websocket, denial)
+            await deny(websocket, denial)
             return
         try:
             guest = self._admission.guest(key)
@@ -118,19 +129,25 @@ class Live:
                 self._gone(session)
         except Denial as denial:
             self.measures.refused[denial.code] += 1
-            await _deny(websocket, denial)
+            await deny(websocket, denial)
         except WebSocketDisconnect:
             return  # it went while it was being let in
         finally:
             self._admission.out(key)
+
+    def _log_refusal(self, websocket: WebSocket, denial: Denial) -> None:
+        """Say who was not let in for the sake of a key; rationed, as the log of queries' refusals is."""
+        if denial.status == 401 and (left_out := self._ration.take(time.monotonic())) is not None:
+            client = websocket.scope.get("client")
+            more = {"left_out": left_out} if left_out else {}
+            _log.info("stream refused", code=denial.code, address=client[0] if client else None, **more)
 
     async def events(self, request: Request) -> Response:
         """One stream of Server-Sent Events."""
         try:
             key, pbx = await self._admission.admit(request)
         except Denial as denial:
-            self.measures.refused[denial.code] += 1
-            return denial.response()
+            return self._no_events(request, denial)
         try:
             guest = self._admission.guest(key)
             first = first_wanted(request.query_params.multi_items(), guest)
@@ -142,8 +159,7 @@ class Live:
             )
         except Denial as denial:
             self._admission.out(key)
-            self.measures.refused[denial.code] += 1
-            return denial.response()
+            return self._no_events(request, denial)
 
         def gone() -> None:
             self._gone(stream)
@@ -153,11 +169,24 @@ class Live:
         self.measures.accepted["sse"] += 1
         return EventsResponse(stream, gone)
 
+    def _no_events(self, request: Request, denial: Denial) -> Response:
+        self.measures.refused[denial.code] += 1
+        if denial.status in _PASSING and takes_events_only(request.headers.get("accept", "")):
+            retry_after_s = float(denial.headers.get("Retry-After", 1))
+            return come_back_later(f"{denial.status} {denial.code}: {denial.message}", retry_after_s)
+        return denial.response()
+
     def revoke(self, key_name: str, pbx: str | None = None) -> None:
         """End every conversation that was begun with this key: it no longer holds. ``pbx``: the key's; None for any."""
         for session in self._sessions:
             if session.guest.key_name == key_name and pbx in (None, session.pbx):
                 session.end(4001, "key revoked")
+
+    def limit(self, settings: LiveSettings) -> None:
+        """From now on these are the limits, for who comes; those who are there keep their own."""
+        if settings != self._settings:
+            self._settings = settings
+            self._admission.limit(settings)
 
     async def drain(self, within: float, retry_in: tuple[float, float] = (1.0, 10.0)) -> None:
         """Take nobody new, and send all away, spread over ``within`` seconds. Returns when all are gone.
@@ -193,17 +222,6 @@ def _subprotocol(offered: list[str]) -> tuple[str | None, Encoding]:
     if offered:
         raise Denial(400, "unknown_subprotocol", 4000, f"Of subprotocols there are {', '.join(SUBPROTOCOLS)}.")
     return None, "json"
-
-
-async def _deny(websocket: WebSocket, denial: Denial) -> None:
-    try:
-        if "websocket.http.response" in websocket.scope.get("extensions", {}):
-            await websocket.send_denial_response(denial.response())
-            return
-        await websocket.accept()
-        await websocket.close(denial.close, denial.message.encode()[:120].decode(errors="ignore"))
-    except WebSocketDisconnect:
-        return  # the client did not wait for the answer
 
 
 async def _upgrade_required(request: Request) -> Response:

@@ -1,6 +1,7 @@
 """Conditional long poll: a query whose answer the client has already, and who would rather wait for another.
 
 ``If-None-Match`` with ``Prefer: wait=30`` (RFC 7240): 200 as soon as the answer is another, 304 when the time is up.
+``Preference-Applied`` says so; who may not wait, as too many do, is answered at once and without it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from gateway.watching import Question
 LONGEST: Final = 60
 """Seconds; who asks for more waits so long."""
 MOST: Final = 2_000
-"""Who waits at once at a PBX; others are answered at once."""
+"""Who waits or watches at once at a PBX; others are answered at once."""
+MOST_PER_KEY: Final = 500
+"""Who waits at once with one key: nobody's key keeps all others from waiting."""
 
 _WAIT: Final = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,9})\"?(?=$|[,;\s])", re.IGNORECASE)
 
@@ -29,17 +32,22 @@ def wanted(request: Request) -> int | None:
     return None if found is None else min(int(found[1]), LONGEST)
 
 
+def may_wait(view: PbxView, digest: str) -> bool:
+    """Whether one more may wait, with the key of this digest."""
+    return len(view.watches) < MOST and view.watches.polls[digest] < MOST_PER_KEY
+
+
 async def other(
-    request: Request, view: PbxView, question: Question, answer: Answer, known: str, seconds: int
+    request: Request, view: PbxView, question: Question, answer: Answer, known: str, seconds: int, digest: str
 ) -> Answer:
     """Wait until the answer is none of the ``known`` tags any more; the last one when the time is up.
 
-    Raises what the query comes to refuse, and starlette's ClientDisconnect.
+    ``digest``: of the key. Raises what the query comes to refuse, and starlette's ClientDisconnect.
     """
-    if len(view.watches) >= MOST:
-        return answer
+    polls = view.watches.polls
     moved = asyncio.Event()
     watcher = view.watches.watch(question, "json", moved.set)
+    polls[digest] += 1
     gone = asyncio.create_task(_gone(request, moved))
     try:
         async with asyncio.timeout(seconds):
@@ -53,6 +61,9 @@ async def other(
         return answer
     finally:
         view.watches.leave(watcher)
+        polls[digest] -= 1
+        if not polls[digest]:
+            del polls[digest]
         gone.cancel()
         await asyncio.gather(gone, return_exceptions=True)
     return answer

@@ -13,7 +13,7 @@ from gateway.commands_table import Command, command_named
 from gateway.errors import Refused, shown
 from gateway.filters import FIELDS as FILTER_FIELDS
 from gateway.filters import BadFilter, EntityFilter, filter_of
-from gateway.parameters import Arguments
+from gateway.parameters import MOST_GIVEN, Arguments
 from monitor.model.change import Position, is_epoch
 from monitor.model.entities import BOOK_TOPICS, TOPICS
 from monitor.model.wire import Malformed, from_json, from_msgpack
@@ -79,13 +79,13 @@ class Allowance:
         self._left = self._at_once
         self._at = now
 
-    def take(self, now: float) -> bool:
-        """Whether one more message is allowed; if so it is counted."""
+    def take(self, now: float, much: float = 1.0) -> bool:
+        """Whether one more message, or so ``much``, is allowed; if so it is counted."""
         self._left = min(self._at_once, self._left + (now - self._at) * self._per_second)
         self._at = now
-        if self._left < 1:
+        if self._left < much:
             return False
-        self._left -= 1
+        self._left -= much
         return True
 
 
@@ -118,13 +118,12 @@ def from_address(given: Sequence[tuple[str, str]], rights: Rights) -> Subscribe 
     """The subscription in an address's names and values; None if there is none. Raises BadMessage."""
     if not given:
         return None
-    names = [name for name, _ in given]
-    if "query" in names:
-        rest = [(name, value) for name, value in given if name != "query"]
-        return _watch(next(value for name, value in given if name == "query"), rest, rights)
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise BadMessage(f"{_short(twice)} came twice; write several values with commas.")
+    if len(given) > MOST_GIVEN:
+        raise BadMessage(f"There are more than {MOST_GIVEN} parameters.")
+    query = next((value for name, value in given if name == "query"), None)
+    if query is not None:
+        return _watch(query, [(name, value) for name, value in given if name != "query"], rights)
+    _refuse_twice(name for name, _ in given)
     message: dict[str, Any] = {"filter": {}}
     for name, value in given:
         match name:
@@ -143,6 +142,14 @@ def from_address(given: Sequence[tuple[str, str]], rights: Rights) -> Subscribe 
     return _subscribe(message, rights)
 
 
+def _refuse_twice(names: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise BadMessage(f"{_short(name)} came twice; write several values with commas.")
+        seen.add(name)
+
+
 def _subscribe(message: Mapping[str, Any], rights: Rights) -> Subscribe | Watch:
     if "query" in message:
         if any(name in message for name in _SUBSCRIPTION):
@@ -150,6 +157,8 @@ def _subscribe(message: Mapping[str, Any], rights: Rights) -> Subscribe | Watch:
         params = message.get("params", {})
         if not isinstance(params, dict) or not all(isinstance(name, str) for name in params):
             raise BadMessage("params is an object of the query's parameters.")
+        if len(params) > MOST_GIVEN:
+            raise BadMessage(f"params has more than {MOST_GIVEN} parameters.")
         watch = _watch(message["query"], ((name, _text(name, value)) for name, value in params.items()), rights)
         return replace(watch, since=_position(message.get("since")))
     if "params" in message:
@@ -162,8 +171,8 @@ def _subscribe(message: Mapping[str, Any], rights: Rights) -> Subscribe | Watch:
 
 
 def _topics(topics: object, allowed: Collection[str]) -> frozenset[str]:
-    if not isinstance(topics, list) or not all(isinstance(topic, str) for topic in topics):
-        raise BadMessage("topics is a list of topics.")
+    if not isinstance(topics, list) or len(topics) > MOST_GIVEN or not all(isinstance(topic, str) for topic in topics):
+        raise BadMessage(f"topics is a list of topics, of {MOST_GIVEN} at most.")
     if not topics:
         raise BadMessage("topics names no topic.")
     for topic in topics:

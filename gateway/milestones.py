@@ -14,15 +14,25 @@ class Milestones:
     def __init__(self, live: Replica, book: Replica) -> None:
         self._live = live
         self._book = book
-        self._waiting: list[tuple[Position | None, Position | None, asyncio.Future[None]]] = []
+        self._waiting: dict[asyncio.Future[None], tuple[Position | None, Position | None]] = {}
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
 
     def reached(self, live: Position | None, book: Position | None) -> bool:
         """Whether each replica is at its position or further on; a newer epoch is further on. None is anywhere."""
         return _reached(self._live, live) and _reached(self._book, book)
 
+    @property
+    def monitor_heard(self) -> bool:
+        """Return whether the monitor's heartbeat came lately."""
+        return self._live.position is not None and self._live.stale_since is None
+
     def moved(self) -> None:
         """A replica has moved."""
-        for live, book, future in self._waiting:
+        for future, (live, book) in self._waiting.items():
             if not future.done() and self.reached(live, book):
                 future.set_result(None)
 
@@ -30,15 +40,15 @@ class Milestones:
         """Wait until the positions are reached; False if they were not within this time."""
         if self.reached(live, book):
             return True
-        waiting = (live, book, asyncio.get_running_loop().create_future())
-        self._waiting.append(waiting)
+        waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[waiting] = (live, book)
         try:
             async with asyncio.timeout(seconds):
-                await waiting[2]
+                await waiting
         except TimeoutError:
             return False
         finally:
-            self._waiting.remove(waiting)
+            del self._waiting[waiting]
         return True
 
     def space_of(self, position: Position, otherwise: str) -> str:

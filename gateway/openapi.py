@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from gateway.answers import Failure
 from gateway.commands_table import Command
-from gateway.health import Alive, Readiness
+from gateway.health import Alive, Readiness, Ready
 from gateway.openapi_errors import CHANGING, COMPOSED, POSTED, READING, error_responses, responses_to, table_of_codes
 from gateway.openapi_parameters import body_of, query_parameters
 from gateway.openapi_parts import (
@@ -70,7 +70,7 @@ def openapi(commands: Iterable[Command], version: str) -> dict[str, Any]:
     }
 
 
-_ALWAYS: Final[tuple[type[Struct], ...]] = (WhatThisIs, Failure, Alive, Readiness)
+_ALWAYS: Final[tuple[type[Struct], ...]] = (WhatThisIs, Failure, Alive, Ready, Readiness)
 
 
 def _schemas(replies: Iterable[Reply]) -> dict[str, Any]:
@@ -193,13 +193,19 @@ def _ready() -> dict[str, Any]:
         "operationId": "get_readyz",
         "tags": ["About"],
         "summary": "Whether it can give live answers, and what stands in the way if not",
-        "description": "Needs no key.",
-        "security": [{}],
+        "description": "Without a key it says only whether it can; with one, what stands in the way of its own PBX.",
+        "security": [{}, *SECURITY],
         "responses": {
-            "200": _json("It can.", Readiness, READINESS_EXAMPLE),
-            "503": _json("It cannot.", Readiness, READINESS_EXAMPLE | {"ready": False}),
+            "200": _told("It can.", ready=True),
+            "503": _told("It cannot.", ready=False),
+            **responses_to((401,)),
         },
     }
+
+
+def _told(about: str, *, ready: bool) -> dict[str, Any]:
+    content = {"schema": {"anyOf": [ref(Ready), ref(Readiness)]}, "example": READINESS_EXAMPLE | {"ready": ready}}
+    return {"description": about, "content": {"application/json": content}}
 
 
 def _json(about: str, kind: type[Struct], example: Any) -> dict[str, Any]:

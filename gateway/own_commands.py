@@ -30,8 +30,6 @@ def load() -> tuple[str, ...]:
                 found.append(command.name)
         except Exception as error:  # whatever a site's code raises when it is loaded
             raise ConfigError(f"The entry point {point.name} = {point.value}: {error}") from error
-    if found:
-        _log.warning("own commands are served", commands=sorted(found))
     return tuple(found)
 
 

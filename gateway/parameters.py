@@ -21,6 +21,8 @@ several lines. ``choice``: one word."""
 LARGEST = 2**53 - 1
 """The greatest whole number: the greatest that JSON's readers agree on."""
 LONGEST_DN = 64
+MOST_GIVEN = 64
+"""Names and values in an address, a form or an object: more than any command takes."""
 _LONGEST_SHOWN = 60
 
 
@@ -129,6 +131,8 @@ def quoted(text: str) -> str:
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """Which of the known words somebody may have meant; None if none is like it. Case does not matter."""
+    if len(word) > LONGEST_DN:
+        return None
     by_lower = {name.lower(): name for name in known}
     near = get_close_matches(word.lower(), by_lower, n=1)
     return by_lower[near[0]] if near else None

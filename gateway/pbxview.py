@@ -17,7 +17,7 @@ from gateway.hub import Hub
 from gateway.milestones import Milestones
 from gateway.parameters import NONE, Arguments
 from gateway.queries.asked import Asked
-from gateway.replica import LOG_LENGTH, Replica
+from gateway.replica import LOG_BYTES, LOG_LENGTH, Replica
 from gateway.visibility import Visibility
 from gateway.watching import Question, Watches
 from monitor.model.change import Position
@@ -100,14 +100,15 @@ def open_view(
     *,
     heartbeat: float = 5.0,
     log_length: int = LOG_LENGTH,
+    log_bytes: int = LOG_BYTES,
     clock: Callable[[], float] = time.time,
 ) -> PbxView:
     """The view of this PBX, all parts joined; nothing runs yet.
 
-    ``heartbeat``: seconds. ``log_length``: changes held of each space. ``clock``: POSIX seconds.
+    ``heartbeat``: seconds. ``log_length``, ``log_bytes``: changes held of each space. ``clock``: POSIX seconds.
     """
     live_keys, book_keys = Keys(name, "live"), Keys(name, "book")
-    live, book = Replica(live_keys, log_length), Replica(book_keys, log_length)
+    live, book = Replica(live_keys, log_length, log_bytes), Replica(book_keys, log_length, log_bytes)
     hub = Hub(live, lambda: live.stale_since, clock, heartbeat, lambda: live.at)
     book_hub = Hub(book, lambda: book.stale_since, clock, heartbeat, lambda: book.at)
 

@@ -11,7 +11,7 @@ application does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from gateway.answers import RAW_GUARDS, answer_headers, matches
-from gateway.punctual import PunctualProtocol
+from gateway.punctual import MOST_HEADERS, PunctualProtocol
 from gateway.webapi import REPEATABLE
 from monitor.model.instants import moment
 
@@ -33,6 +33,13 @@ if TYPE_CHECKING:
 
 MOST: Final = 4_096
 """Requests that are remembered; when there are more, all are forgotten."""
+MOST_BYTES: Final = 32 * 1024 * 1024
+"""Of all that is remembered, each answer counted once; when it is more, all is forgotten."""
+LONGEST_NAME: Final = 1_024
+"""Bytes of what a request is remembered by. Longer ones go the long way: whoever pads them should not fill this."""
+_OVERHEAD: Final = 2_048
+"""Bytes of what is remembered of a request beside its name and the answer's body, about."""
+_BEARER: Final = b"bearer "
 
 _LONG_WAY: Final = frozenset(
     {b"origin", b"prefer", b"callmon-min-position", b"content-length", b"transfer-encoding", b"range"}
@@ -72,6 +79,8 @@ class Repeats:
         self._spending = spending
         self._clock = clock
         self._known: dict[_Name, _Known] = {}
+        self._holders: dict[int, int] = {}
+        self._bytes = 0
         self._tallies: dict[str, list[int]] = {}
 
     @property
@@ -126,11 +135,40 @@ class Repeats:
         key, view, question = found
         if key.networks:
             return  # where it comes from is looked at each time
-        if len(self._known) >= MOST:
-            self._known.clear()
+        self._forget(name)
+        cost = sum(map(len, name)) + _OVERHEAD
+        if len(self._known) >= MOST or self._bytes + cost > MOST_BYTES:
+            self._forget_all()
+        self._bytes += cost
         expires = None if key.expires is None else moment(key.expires).timestamp()
         tally = self._tallies.setdefault(question.command.name, [0])
         self._known[name] = _Known(key, view, question, tally, version, expires)
+
+    def _forget(self, name: _Name) -> None:
+        known = self._known.pop(name, None)
+        if known is not None:
+            self._bytes -= sum(map(len, name)) + _OVERHEAD
+            self._let_go(known.answer)
+
+    def _forget_all(self) -> None:
+        self._known.clear()
+        self._holders.clear()
+        self._bytes = 0
+
+    def _hold(self, answer: Answer) -> None:
+        """Count an answer's bytes, once for all who have the same."""
+        holders = self._holders.get(id(answer), 0)  # no other object has the id while it is held
+        self._holders[id(answer)] = holders + 1
+        if not holders:
+            self._bytes += len(answer.body)
+
+    def _let_go(self, answer: Answer | None) -> None:
+        if answer is None or id(answer) not in self._holders:
+            return
+        self._holders[id(answer)] -= 1
+        if not self._holders[id(answer)]:
+            del self._holders[id(answer)]
+            self._bytes -= len(answer.body)
 
     def _spent(self, known: _Known) -> Sequence[tuple[bytes, bytes]] | None:
         """Bring the answer up to now and count the request; what is left of its budget, None for the long way."""
@@ -143,8 +181,7 @@ class Repeats:
             return None
         return () if self._spending is None else self._spending.read_at_once(known.key)
 
-    @staticmethod
-    def _asked(known: _Known) -> bool:
+    def _asked(self, known: _Known) -> bool:
         """Ask at the position now. False if there is no answer."""
         space = known.question.command.space
         try:
@@ -152,7 +189,12 @@ class Repeats:
         except Exception:  # a refusal, or a fault in a site's own query: the long way says which
             return False
         known.position, known.stale_since = known.view.replica_of(space).position, known.view.stale_since(space)
+        if answer is not known.answer and self._known:  # if all is forgotten, so is this one after the request
+            self._let_go(known.answer)
+            self._hold(answer)
         known.answer = answer
+        if self._bytes > MOST_BYTES:
+            self._forget_all()
         pairs = answer_headers(answer, known.stale_since)
         known.headers = (*((name.lower().encode(), value.encode()) for name, value in pairs.items()), *RAW_GUARDS)
         known.of_body = (
@@ -204,11 +246,13 @@ class AnswerProtocol(PunctualProtocol):
             super().on_message_complete()
 
 
-def _asked_for(path: bytes, query: bytes, headers: Iterable[tuple[bytes, bytes]]) -> tuple[_Name, bytes] | None:
+def _asked_for(path: bytes, query: bytes, headers: Sequence[tuple[bytes, bytes]]) -> tuple[_Name, bytes] | None:
     """What the request is remembered by, and its ``If-None-Match``; None if it is out of the ordinary.
 
     So is a header that comes twice: the long way looks at one of the two, and which one is not to be guessed here.
     """
+    if len(headers) > MOST_HEADERS:
+        return None
     authorization = api_key = tag = None
     for name, value in headers:
         if name in _LONG_WAY:
@@ -218,14 +262,15 @@ def _asked_for(path: bytes, query: bytes, headers: Iterable[tuple[bytes, bytes]]
                 return None
             tag = value
         elif name == b"authorization":
-            if authorization is not None:
+            if authorization is not None or value[: len(_BEARER)].lower() != _BEARER:
                 return None
             authorization = value
         elif name == b"x-api-key":
             if api_key is not None:
                 return None
             api_key = value
-    return (path, query, authorization or b"", api_key or b""), tag or b""
+    asked = (path, query, authorization or b"", api_key or b"")
+    return None if sum(map(len, asked)) > LONGEST_NAME else (asked, tag or b"")
 
 
 def _has(tag: bytes, answer: Answer) -> bool:

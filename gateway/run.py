@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -15,18 +15,20 @@ from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from gateway.app import create_app, kept_running
-from gateway.auth import KeyTable
+from gateway.auth import ApiKey, KeyTable
 from gateway.config import GatewaySection
+from gateway.forwarded import Forwarded, Proxies
 from gateway.keyfeed import KeyFeed
 from gateway.live import Live
 from gateway.measures import RequestMeasures
 from gateway.metrics.collector import GatewayCollector
-from gateway.pbxview import open_view
+from gateway.pbxview import PbxView, open_view
+from gateway.punctual import Doors
 from gateway.repeats import AnswerProtocol, Repeats
 from gateway.spending import Spending
 from gateway.tickets import Tickets
 from gateway.wsprotocol import uvicorn_options
-from monitor.errors import ConfigError
+from monitor.errors import NOT_BOUND, cannot_listen
 
 
 async def run(
@@ -37,17 +39,17 @@ async def run(
     *,
     shared: bool = False,
     bound: Callable[[str], None] = lambda _: None,
-    started: Callable[[str], None] = lambda _: None,
+    started: Callable[[Gateway], None] = lambda _: None,
     registry: CollectorRegistry | None = None,
 ) -> None:
-    """Serve the PBXs of these names until cancelled. Raises ConfigError if the address cannot be listened on.
+    """Serve the PBXs of these names until cancelled. Raises StartFailed if the address cannot be listened on.
 
     ``redis_of``: gives the client for a PBX's keys. ``shared``: other processes of ours listen on the same port.
-    ``bound``: is told the address before anything else happens. ``started``: told the address when requests are
-    answered there. ``registry``: is given what is measured.
+    ``bound``: is told the address before anything else happens. ``started``: told when requests are answered.
+    ``registry``: is given what is measured.
     """
     async with serving(names, keys, settings, redis_of, shared=shared, bound=bound, registry=registry) as server:
-        started(server.address)
+        started(server)
         await server.ended()
 
 
@@ -61,20 +63,22 @@ async def serving(
     shared: bool = False,
     bound: Callable[[str], None] = lambda _: None,
     registry: CollectorRegistry | None = None,
-) -> AsyncIterator[Server]:
+) -> AsyncIterator[Gateway]:
     """Serve while the context is entered.
 
     On the way out subscribers are sent away first, spread over the settings' ``drain`` seconds; then the server stops.
-    Raises ConfigError if the address cannot be listened on.
+    Raises StartFailed if the address cannot be listened on.
     """
     clients = {name: redis_of(name) for name in names}
     pbxs = {
-        name: open_view(name, redis, heartbeat=settings.heartbeat, log_length=settings.log_length)
+        name: open_view(
+            name, redis, heartbeat=settings.heartbeat, log_length=settings.log_length, log_bytes=settings.log_bytes
+        )
         for name, redis in clients.items()
     }
     spending = Spending(clients, settings.budgets.budgets())
     tickets = Tickets(clients, keys, time.time, spending)
-    live = Live(pbxs, keys, settings.stream.settings(), tickets=tickets)
+    live = Live(pbxs, keys, settings.stream.settings(), tickets=tickets, spending=spending)
     requests = RequestMeasures()
     app = create_app(
         pbxs,
@@ -88,24 +92,28 @@ async def serving(
     repeats = Repeats(app, keys, spending, time.time)
     if registry is not None:
         registry.register(GatewayCollector(pbxs, keys, live, requests, repeats, spending, time.time))
+    proxies = Proxies(settings.forwarded_allow_ips)
+    doors = Doors(settings.connections, settings.connections_per_address, lambda host: not proxies.trusts(host))
+    await proxies.look_up()
     config = uvicorn.Config(
-        live.past(repeats),
+        Forwarded(live.past(repeats), proxies, settings.connections_per_address),
         interface="asgi3",
-        http=partial(AnswerProtocol, repeats, stall=settings.stream.stall),  # type: ignore[arg-type]  # whatever makes a protocol is taken
-        forwarded_allow_ips=settings.forwarded_allow_ips,
+        http=partial(AnswerProtocol, repeats, stall=settings.stream.stall, doors=doors),  # type: ignore[arg-type]  # whatever makes a protocol is taken
+        proxy_headers=False,  # gateway.forwarded looks at them
         access_log=False,
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=5,
-        **uvicorn_options(),
+        **uvicorn_options(settings.stream.messages_at_once, settings.stream.messages_per_second),
     )
-    server = Server(config, _bind(settings.host, settings.port, shared=shared))
+    server = Gateway(config, _bind(settings.host, settings.port, shared=shared), pbxs, keys, spending, live)
     bound(server.address)
     feeds = [KeyFeed(clients[name], name, keys, partial(live.revoke, pbx=name)) for name in pbxs]
     following = [
         asyncio.create_task(kept_running(f"keys of {name}", feed.run)) for name, feed in zip(pbxs, feeds, strict=True)
     ]
     following.append(asyncio.create_task(kept_running("budgets", spending.run)))
+    following.append(asyncio.create_task(kept_running("names of proxies", proxies.run)))
     try:
         await server.start()
         try:
@@ -156,6 +164,30 @@ class Server:
         self._bound.close()
 
 
+class Gateway(Server):
+    """The server with what stands behind it: it may be looked at, and some of its settings changed as it goes on."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        bound: socket.socket,
+        pbxs: Mapping[str, PbxView],
+        keys: KeyTable,
+        spending: Spending,
+        live: Live,
+    ) -> None:
+        super().__init__(config, bound)
+        self.pbxs, self.live = pbxs, live
+        self._keys, self._spending = keys, spending
+
+    def change(self, keys: Iterable[ApiKey], settings: GatewaySection) -> None:
+        """Take over keys, budgets and the stream's limits. The streams of keys that no longer hold are ended."""
+        self._spending.limit(settings.budgets.budgets())
+        self.live.limit(settings.stream.settings())
+        for key in self._keys.replace(keys):
+            self.live.revoke(key.name, key.pbx)
+
+
 class _Uvicorn(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -178,7 +210,7 @@ def _bind(host: str, port: int, *, shared: bool) -> socket.socket:
         if shared:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         bound.bind((host, port))
-    except OSError as error:
+    except NOT_BOUND as error:
         bound.close()
-        raise ConfigError(f"Cannot listen on {host}:{port}: {error.strerror}. Choose another port or host.") from error
+        raise cannot_listen("Cannot listen on", host, port, error) from error
     return bound

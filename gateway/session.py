@@ -13,10 +13,11 @@ import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gateway.conversation import CLOSE_WITHIN, GONE, STALLED, Conversation, Farewell, Guest, Manners
+from gateway.errors import HoldsTooMuch, TooManyRequests, shown
 from gateway.frames import Encoding, ErrorFrame, Frame, Message, Pong, encode, size
 from gateway.messages import Allowance, BadMessage, Ping, Subscribe, Watch, parse
 from gateway.pbxview import PbxView
-from gateway.wsprotocol import EXTENSION, Socket
+from gateway.wsprotocol import EXTENSION, FLOODED, Socket
 
 _log = structlog.get_logger(__name__)
 
@@ -24,7 +25,7 @@ _log = structlog.get_logger(__name__)
 class Session(Conversation):
     """An accepted connection. ``clock``: POSIX seconds."""
 
-    __slots__ = ("_allowance", "_bad_messages", "_encoding", "_sending", "_socket", "_websocket")
+    __slots__ = ("_allowance", "_bad_messages", "_encoding", "_sending", "_socket", "_subscribed", "_websocket")
 
     def __init__(
         self,
@@ -44,6 +45,7 @@ class Session(Conversation):
         self._sending = asyncio.Lock()
         self._allowance = Allowance(manners.messages_at_once, manners.messages_per_second, self._begun)
         self._bad_messages = 0
+        self._subscribed = False
 
     async def run(self, first: Subscribe | Watch | None = None) -> None:
         """Converse until the client goes or is sent away. ``first``: a subscription that stood in the address."""
@@ -57,10 +59,16 @@ class Session(Conversation):
     async def _read(self, first: Subscribe | Watch | None) -> None:
         await self._answer(self._hello())
         if first is not None:
-            self._enter(first)
+            self._subscribed = True
+            try:
+                await self._enter(first)
+            except HoldsTooMuch as error:
+                raise Farewell(shown(error).close, "too much is held") from error
         while True:
             event = await self._websocket.receive()
             if event["type"] == "websocket.disconnect":
+                if event.get("code") == FLOODED:
+                    raise Farewell(FLOODED, event["reason"])  # which has been said; it is to be counted
                 return
             data = event.get("text")
             await self._heed(data if data is not None else event.get("bytes") or b"")
@@ -68,27 +76,38 @@ class Session(Conversation):
     async def _heed(self, data: str | bytes) -> None:
         if size(data) > self._manners.message_size:
             raise Farewell(4013, "message too large")
-        now, shared = self._loop.time(), self.guest.allowance
-        if not (self._allowance.take(now) and (shared is None or shared.take(now))):
+        now, share = self._loop.time(), self.guest.share
+        if not (self._allowance.take(now) and (share is None or share.allowance.take(now))):
             raise Farewell(4101, "too many messages")
         try:
             match parse(data, self.guest.rights):
                 case Subscribe() | Watch() as wanted:
-                    self._enter(wanted)
+                    await self._subscribe(wanted)
                 case Ping(at):
                     await self._answer(Pong(at, self._server_time()))
-        except BadMessage as error:
+        except (BadMessage, HoldsTooMuch) as error:
             self._bad_messages += 1
             if self._bad_messages > self._manners.bad_messages:
                 raise Farewell(4000, "bad message") from error
-            await self._answer(ErrorFrame(error.code, str(error)))
+            code = error.code if isinstance(error, BadMessage) else shown(error).code
+            await self._answer(ErrorFrame(code, str(error)))
+
+    async def _subscribe(self, wanted: Subscribe | Watch) -> None:
+        """Enter; the first subscription was counted with the connection, each further one counts as a read."""
+        if self._subscribed and self.guest.count is not None:
+            try:
+                await self.guest.count()
+            except TooManyRequests as error:
+                raise Farewell(shown(error).close, "the key's budget of reads is spent") from error
+        self._subscribed = True
+        await self._enter(wanted)
 
     # Sending
 
     async def _send_next(self) -> bool:
         async with self._turn():
             await self._room()
-            messages = self._place.take()
+            messages = await self._taken()
             for message in messages:
                 await self._send(message)
         return bool(messages)

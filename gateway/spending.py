@@ -27,6 +27,7 @@ from gateway.errors import BusAway, TooManyRequests
 from gateway.stored import heed_cancellation, rejected
 from monitor.model.apikeys import Budgets, Kind
 from monitor.model.keys import AccessKeys
+from monitor.model.redis_failures import explain
 
 PATIENCE = 0.25
 """Seconds for which a read that has used up its lease waits for the next one."""
@@ -67,6 +68,10 @@ class Spending:
         self._away = False
         self.refused: Counter[Kind] = Counter()
         """Requests that were refused, by their kind."""
+
+    def limit(self, budgets: Budgets) -> None:
+        """From now on these are the budgets of a key without budgets of its own. What was spent stays spent."""
+        self._budgets = budgets
 
     async def spend(self, key: ApiKey, command: Command | None) -> Left | None:
         """Count one request; what is left then, None without a limit. ``command`` None: the bare address.
@@ -169,7 +174,7 @@ class Spending:
             self._away = False
         except (RedisError, OSError, TimeoutError) as error:
             if not self._away:
-                _log.warning("reads are counted by this gateway alone", reason=f"{type(error).__name__}: {error}")
+                _log.warning("reads are counted by this gateway alone", reason=f"Redis: {explain(error)}")
             self._away = True
         finally:
             now = self._clock()

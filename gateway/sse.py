@@ -2,6 +2,9 @@
 
 ``id`` is the position after a frame, so that ``Last-Event-ID`` resumes; of a snapshot in parts only the last part has
 one. A client that takes nothing costs its socket's buffer; when it reads again it gets one merged change.
+
+A browser's EventSource never comes back after a status other than 200. So it is told 503 and 429, which pass, by an
+empty stream that says when to come back: who accepts ``text/event-stream`` and no JSON. All others get the status.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gateway.conversation import CLOSE_WITHIN, GONE, STALLED, Conversation, Farewell, Guest, Manners
+from gateway.errors import HoldsTooMuch, shown
 from gateway.frames import Message, encode
 from gateway.messages import Subscribe, Watch
 from gateway.pbxview import PbxView
@@ -27,6 +31,8 @@ from monitor.model.wire import Malformed, from_json
 _RETRY = (500, 3_000)
 """Milliseconds after which a client that lost us comes back, drawn from this range for each."""
 _LONGEST_DIGITS = 18
+_CONTENT_TYPE = "text/event-stream; charset=utf-8"
+_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 _log = structlog.get_logger(__name__)
 
@@ -65,12 +71,15 @@ class EventStream(Conversation):
 
     async def _begin(self, receive: Receive) -> None:
         await self._say(f"retry: {random.randint(*_RETRY)}\n{_event(encode(self._hello(), 'json'))}")  # noqa: S311
-        self._enter(self._first)
+        try:
+            await self._enter(self._first)
+        except HoldsTooMuch as error:
+            raise Farewell(shown(error).close, "too much is held") from error
         while (await receive())["type"] != "http.disconnect":
             pass
 
     async def _send_next(self) -> bool:
-        messages = self._place.take()
+        messages = await self._taken()
         last, at = len(messages) - 1, self._place.position
         for number, message in enumerate(messages):
             await self._say(_event(message, at if number == last else None))
@@ -110,11 +119,8 @@ class EventsResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The whole stream."""
-        headers = [
-            (b"content-type", b"text/event-stream; charset=utf-8"),
-            (b"cache-control", b"no-store"),
-            (b"x-accel-buffering", b"no"),
-        ]
+        fields = {"Content-Type": _CONTENT_TYPE, **_HEADERS}
+        headers = [(name.lower().encode(), value.encode()) for name, value in fields.items()]
         try:
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             if scope["method"] == "HEAD":
@@ -123,6 +129,19 @@ class EventsResponse(Response):
                 await self._stream.run(receive, send, scope.get("extensions", {}).get(TRANSPORT))
         finally:
             self._over()
+
+
+def takes_events_only(accept: str) -> bool:
+    """Return whether an ``Accept`` header names events and nothing that an error's JSON could be, as EventSource's."""
+    ranges = {part.partition(";")[0].strip().lower() for part in accept.split(",")}
+    return "text/event-stream" in ranges and ranges.isdisjoint(("application/json", "application/*", "*/*"))
+
+
+def come_back_later(why: str, retry_after_s: float) -> Response:
+    """Return a stream that ends at once: a comment says why, ``retry`` when to come back, drawn for each client."""
+    retry = round(random.uniform(retry_after_s, 2 * retry_after_s) * 1000)  # noqa: S311
+    text = f": {' '.join(why.split())}\nretry: {retry}\n\n"
+    return Response(text, headers={**_HEADERS, "Content-Type": _CONTENT_TYPE})
 
 
 def _event(message: Message, at: Position | None = None) -> str:

@@ -41,11 +41,12 @@ class StoredPosition:
 
 @dataclass(frozen=True, slots=True)
 class StoredState:
-    """The whole state, and the changes that led to it, oldest first."""
+    """The whole state, and the changes that led to it, oldest first, with their sizes in bytes."""
 
     stored: StoredPosition
     state: State
     log: tuple[Change, ...]
+    sizes: tuple[int, ...]
 
 
 async def read_position(redis: Redis, keys: Keys) -> StoredPosition | None:
@@ -56,13 +57,19 @@ async def read_position(redis: Redis, keys: Keys) -> StoredPosition | None:
     return _position(keys, position)
 
 
-async def read_log(redis: Redis, keys: Keys, after: int) -> tuple[StoredPosition | None, tuple[Change, ...]]:
-    """The position, and at most LOG_AT_ONCE changes with a greater ``seq`` than ``after``. Raises Malformed."""
+async def read_log(
+    redis: Redis, keys: Keys, after: int
+) -> tuple[StoredPosition | None, tuple[Change, ...], tuple[int, ...]]:
+    """The position, and at most LOG_AT_ONCE changes with a greater ``seq`` than ``after``, with their sizes in bytes.
+
+    Raises Malformed.
+    """
     async with redis.pipeline(transaction=True) as pipe:
         pipe.execute_command("HMGET", keys.position, "epoch", "seq", "at")
         pipe.execute_command("XRANGE", keys.log, f"{after + 1}-0", "+", "COUNT", LOG_AT_ONCE)
         position, entries = await pipe.execute(raise_on_error=False)
-    return _position(keys, position), tuple(_change(entry, keys) for entry in _read(keys.log, entries, ()))
+    entries = _read(keys.log, entries, ())
+    return _position(keys, position), tuple(_change(entry, keys) for entry in entries), _sizes(entries)
 
 
 async def read_state(redis: Redis, keys: Keys) -> StoredState | None:
@@ -83,7 +90,9 @@ async def read_state(redis: Redis, keys: Keys) -> StoredState | None:
         topic: await _decoded(keys.state(topic), topic, _read(keys.state(topic), fields, {}))
         for topic, fields in zip(keys.topics, hashes, strict=True)
     }
-    return StoredState(stored, state, await _decoded_log(keys, _read(keys.log, entries, ())))
+    entries = _read(keys.log, entries, ())
+    log = await _decoded_log(keys, entries)
+    return StoredState(stored, state, log, _sizes(entries[: len(log)][::-1]))
 
 
 async def leave_epoch(redis: Redis, keys: Keys, epoch: str) -> None:
@@ -161,6 +170,10 @@ def check_topics(change: Change, keys: Keys) -> None:
     for edit in change.edits:
         if edit.topic not in keys.topics:
             raise Malformed(f"the space {keys.space} has no topic {edit.topic[:100]!r}")
+
+
+def _sizes(entries: Sequence[tuple[bytes, Mapping[bytes, bytes]]]) -> tuple[int, ...]:
+    return tuple(len(fields[b"change"]) for _, fields in entries)
 
 
 async def _decoded_log(keys: Keys, newest_first: Sequence[tuple[bytes, Mapping[bytes, bytes]]]) -> tuple[Change, ...]:

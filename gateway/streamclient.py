@@ -4,27 +4,31 @@ It follows the protocol's rules: a change is applied where it continues the posi
 repaired by subscribing again from there; two heartbeats' silence is answered with a ping, and a third with a new
 connection; it comes back with full-jitter back-off, unless the close code says not to or says when, and resumes where
 it was.
+
+While there is no connection it says why, once each reason: to ``on_connection``, or else as a warning of
+``logging.getLogger("gateway.streamclient")``. What waiting cannot mend raises StreamRefused; once it was connected,
+only the gateway's own refusal does, as a proxy that is being changed says other things for a while.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import random
-import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from ssl import SSLContext
 from typing import Any, Literal, TypeAlias
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
-from websockets.http11 import Response
-from websockets.typing import Subprotocol
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from gateway.frames import Encoding
+from gateway.streamconnect import ProxyChoice, Target, Trouble
 from monitor.errors import CallmonError
 from monitor.model.change import Position
-from monitor.model.version import USER_AGENT
 from monitor.model.wire import Malformed, from_json, from_msgpack, to_json
 
 Kind: TypeAlias = Literal["snapshot", "change", "heartbeat"]
@@ -35,18 +39,45 @@ _BACKOFF_BASE = 0.1
 _BACKOFF_CAP = 10.0
 _LATER = 5.0
 """Seconds, at least, until it comes back after a close code of 41xx."""
-_HANDSHAKE = 10.0
-_LARGEST_FRAME = 64 * 1024 * 1024
-_COME_BACK = {408, 425, 429}
+_PATIENCE_S = 3.0
+"""For how long nothing is said of a connection that does not come about."""
+
+_log = logging.getLogger(__name__)
 
 
 class StreamRefused(CallmonError):
     """The gateway said not to come back: ``code`` is the close code, or the HTTP status of the handshake."""
 
     def __init__(self, code: int, reason: str) -> None:
-        super().__init__(f"the stream was refused: {reason or 'no reason given'} ({code})")
+        super().__init__(self._told(code, reason))
         self.code = code
         self.reason = reason
+
+    def _told(self, code: int, reason: str) -> str:
+        return f"the stream was refused: {reason or 'no reason given'} ({code})"
+
+
+class StreamUnreachable(StreamRefused):
+    """What answers at the address is no gateway, or is not trusted. ``code``: the HTTP status; 0 if there is none."""
+
+    def _told(self, code: int, reason: str) -> str:
+        return reason
+
+
+Status: TypeAlias = Literal["connecting", "live", "waiting", "refused", "closed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """How the connection stands. ``reason``: a sentence that says why it is not live; empty if nothing is wrong.
+
+    ``code``: the HTTP status or close code, 0 if there is none; ``retry_in``: seconds until the next attempt.
+    """
+
+    status: Status
+    reason: str = ""
+    code: int = 0
+    retry_in: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +97,20 @@ class Update:
     remove: dict[str, list[str]] = field(default_factory=dict)
 
 
+class _Silent(Exception):
+    """An open connection on which nothing comes any more."""
+
+
 class StreamClient:
     """``async for update in client`` watches ``topics`` for ever; StreamRefused ends it.
 
     ``url``: the stream's address (``ws://host:8765/webapi/stream``); ``key`` goes into a header. ``wanted``: the
     protocol's filter, ``{"queue": ["800"]}``. ``merge`` false: every change by itself, as far as the gateway's log
     reaches. Whoever stops before the end calls :meth:`close`, or uses it as an asynchronous context manager.
+
+    For ``wss://``: ``ssl``, a context, or ``ca_file``, the authorities to trust in place of the system's. ``proxy``:
+    True for what the environment names, None for none, or an address. ``on_connection`` is called whenever
+    :attr:`connection` changes. Raises ConfigError if one of them is of no use.
     """
 
     def __init__(
@@ -80,11 +119,15 @@ class StreamClient:
         key: str,
         topics: Sequence[str],
         encoding: Encoding = "json",
-        ssl_context: ssl.SSLContext | None = None,
         *,
+        ssl: SSLContext | None = None,
+        ca_file: str | Path | None = None,
+        proxy: ProxyChoice = True,
         wanted: Mapping[str, Sequence[str]] | None = None,
         merge: bool = True,
+        on_connection: Callable[[Connection], None] | None = None,
     ) -> None:
+        self.connection = Connection("closed")
         self.state: Entities = {}
         self.position: Position | None = None
         self.stale_since: str | None = None
@@ -94,11 +137,13 @@ class StreamClient:
         """How often a gap was repaired by subscribing again."""
         self.resumed = 0
         """How often the state was continued after subscribing again, without a snapshot."""
-        self._url = url
+        self._target = Target(url, ssl, ca_file, proxy)
         self._key = key
         self._topics = list(topics)
         self._encoding = encoding
-        self._ssl = ssl_context
+        self._on_connection = on_connection
+        self._said = ""
+        """The reason that was told last, until it works again."""
         self._parts: Entities | None = None
         self._awaiting = True
         """Whether the answer to a subscription is still to come."""
@@ -106,8 +151,6 @@ class StreamClient:
         self._merge = merge
         self._heartbeat = 5.0
         self._failures = 0
-        self._retry_in: tuple[float, float] | None = None
-        self._later = False
         self._updates: AsyncGenerator[Update, None] | None = None
 
     def __aiter__(self) -> AsyncIterator[Update]:
@@ -126,43 +169,59 @@ class StreamClient:
         if self._updates is not None:
             await self._updates.aclose()
             self._updates = None
+            self._enter(Connection("closed"))
 
     async def _follow(self) -> AsyncGenerator[Update, None]:
         while True:
+            self._enter(Connection("connecting", self._said))
             try:
-                async with self._connect() as connection:
+                async with await self._opened() as connection:
                     await self._subscribe(connection)
                     while True:
                         update = await self._take(connection, await self._receive(connection))
                         if update is not None:
                             self._failures = 0
+                            self._enter(Connection("live"))
                             yield update
-            except InvalidStatus as error:
-                self._heed_refusal(error.response)
             except ConnectionClosed as error:
-                self._heed_close(error)
-            except InvalidURI as error:
-                raise StreamRefused(0, str(error)) from error
-            except (OSError, TimeoutError, InvalidHandshake, Malformed):
-                self._retry_in = None
+                trouble = self._closed(error)
+            except StreamRefused as error:
+                trouble = Trouble(error.reason, error.code, final=True, own=True)
+            except _Silent:
+                trouble = Trouble(f"{self._target.where} says nothing any more.")
+            except Malformed as error:
+                trouble = Trouble(f"What {self._target.where} sends is not the protocol of callmon: {error}.")
+            except (OSError, WebSocketException, ImportError) as error:
+                trouble = self._target.trouble(error)
+            # Outside of the handlers, so that whoever meets StreamRefused meets no second exception behind it.
+            if trouble.final and (trouble.own or self.position is None):
+                self._enter(Connection("refused", trouble.reason, trouble.code))
+                raise (StreamRefused if trouble.own else StreamUnreachable)(trouble.code, trouble.reason)
             self._failures += 1
             self.reconnects += 1
-            await asyncio.sleep(self._delay())
+            delay = self._delay(trouble)
+            self._enter(Connection("waiting", trouble.reason, trouble.code, delay))
+            await asyncio.sleep(delay)
 
-    def _connect(self) -> connect:
-        subprotocol = Subprotocol(f"callmon.v1.{self._encoding}")
-        return connect(
-            self._url,
-            additional_headers={"Authorization": f"Bearer {self._key}"},
-            subprotocols=[subprotocol],
-            user_agent_header=USER_AGENT,
-            compression=None,
-            max_size=_LARGEST_FRAME,
-            open_timeout=_HANDSHAKE,
-            ping_interval=None,
-            close_timeout=1.0,
-            ssl=self._ssl,
-        )
+    async def _opened(self) -> ClientConnection:
+        said = Connection("connecting", self._said or self._target.silent)
+        timer = asyncio.get_running_loop().call_later(_PATIENCE_S, self._enter, said)
+        try:
+            return await self._target.connect(self._key, f"callmon.v1.{self._encoding}")
+        finally:
+            timer.cancel()
+
+    def _enter(self, connection: Connection) -> None:
+        if connection == self.connection:
+            return
+        self.connection = connection
+        if self._on_connection is not None:
+            self._on_connection(connection)
+        elif connection.status == "live" and self._said:
+            _log.info("Connected to %s.", self._target.where)
+        elif connection.status in ("connecting", "waiting") and connection.reason not in ("", self._said):
+            _log.warning("%s Trying again.", connection.reason)
+        self._said = "" if connection.status in ("live", "closed") else connection.reason
 
     async def _subscribe(self, connection: ClientConnection) -> None:
         self._parts = None
@@ -177,18 +236,24 @@ class StreamClient:
         await connection.send(to_json(message).decode())
 
     async def _receive(self, connection: ClientConnection) -> dict[str, Any]:
-        """The next frame. Raises TimeoutError when nothing comes, not even the answer to a ping."""
+        """The next frame. Raises _Silent when nothing comes, not even the answer to a ping."""
         try:
             async with asyncio.timeout(2 * self._heartbeat):
                 data = await connection.recv()
         except TimeoutError:
             await connection.send('{"type":"ping"}')
-            async with asyncio.timeout(self._heartbeat):
-                data = await connection.recv()
+            data = await self._pong(connection)
         frame = from_json(data) if isinstance(data, str) else from_msgpack(data)
         if not isinstance(frame, dict):
             raise Malformed("a frame is an object")
         return frame
+
+    async def _pong(self, connection: ClientConnection) -> str | bytes:
+        try:
+            async with asyncio.timeout(self._heartbeat):
+                return await connection.recv()
+        except TimeoutError:
+            raise _Silent from None
 
     async def _take(self, connection: ClientConnection, frame: dict[str, Any]) -> Update | None:
         try:
@@ -278,38 +343,27 @@ class StreamClient:
             kind, _position(frame), frame["server_time"], self.stale_since, self.state, upsert or {}, remove or {}
         )
 
-    def _heed_refusal(self, response: Response) -> None:
-        status, after = response.status_code, response.headers.get("Retry-After", "")
-        if 400 <= status < 500 and status not in _COME_BACK:
-            raise StreamRefused(status, _message(response.body))
-        self._retry_in = (float(after), 2 * float(after)) if after.isdecimal() else None
-
-    def _heed_close(self, error: ConnectionClosed) -> None:
-        code = error.rcvd.code if error.rcvd is not None else 1006
-        reason = error.rcvd.reason if error.rcvd is not None else ""
+    def _closed(self, error: ConnectionClosed) -> Trouble:
+        where = self._target.where
+        if error.rcvd is None:
+            return Trouble(f"The connection to {where} was lost.", 1006)
+        code, reason = error.rcvd.code, error.rcvd.reason
         if 4000 <= code < 4100:
-            raise StreamRefused(code, reason)
-        self._retry_in = _range(reason)
-        self._later = 4100 <= code < 4200
+            return Trouble(reason, code, final=True, own=True)
+        retry_in = _range(reason)
+        why = f"{code}: {reason}" if reason and retry_in is None else str(code)
+        text = f"{where} closed the connection ({why})."
+        return Trouble(text, code, retry_in=retry_in, later=4100 <= code < 4200)
 
-    def _delay(self) -> float:
-        (retry_in, self._retry_in), (later, self._later) = (self._retry_in, None), (self._later, False)
-        if retry_in is not None:
-            return random.uniform(*retry_in)  # noqa: S311
+    def _delay(self, trouble: Trouble) -> float:
+        if trouble.retry_in is not None:
+            return random.uniform(*trouble.retry_in)  # noqa: S311
         jittered = random.uniform(0, min(_BACKOFF_CAP, _BACKOFF_BASE * 2 ** min(self._failures, 10)))  # noqa: S311
-        return _LATER + jittered if later else jittered
+        return _LATER + jittered if trouble.later else jittered
 
 
 def _position(frame: dict[str, Any]) -> Position:
     return Position(str(frame["epoch"]), int(frame["seq"]))
-
-
-def _message(body: bytes | bytearray | None) -> str:
-    """The sentence in an HTTP refusal."""
-    try:
-        return str(json.loads(body or b"")["error"]["message"])
-    except (ValueError, KeyError, TypeError):
-        return ""
 
 
 def _range(reason: str) -> tuple[float, float] | None:

@@ -64,6 +64,11 @@ class Tickets:
             raise BusAway("No ticket can be made: Redis is not to be reached; try again in a moment.") from error
         return ticket
 
+    @staticmethod
+    def pbx_of(ticket: str) -> str:
+        """Return the name of the PBX that a ticket says it is for."""
+        return ticket.partition(".")[0]
+
     async def take(self, ticket: str) -> ApiKey:
         """The key for which it stands; it is void after this. Raises KeyUnknown, KeyExpired, NoKeys, BusAway."""
         pbx, _, rest = ticket.partition(".")

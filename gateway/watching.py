@@ -7,6 +7,7 @@ less often under load, and the newest answer always comes.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -107,9 +108,12 @@ class Watches:
         self._watched: dict[Question, Watched] = {}
         self._moved = asyncio.Event()
         self._told_stale: str | None = None
+        self._watchers = 0
+        self.polls: Counter[str] = Counter()
+        """Long polls under way, by the digest of their key."""
 
     def __len__(self) -> int:
-        return sum(len(watched.watchers) for watched in self._watched.values())
+        return self._watchers
 
     def watch(
         self, question: Question, encoding: Encoding, wake: Callable[[], None], since: Position | None = None
@@ -125,13 +129,16 @@ class Watches:
         watcher = Watcher(watched, encoding, wake, heartbeat_due=self._stale_since() is not None, since=since)
         watcher.heard = None if self._heard is None else self._heard()
         watched.watchers.add(watcher)
+        self._watchers += 1
         wake()
         return watcher
 
     def leave(self, watcher: Watcher) -> None:
         """It is gone."""
         watched = watcher.watched
-        watched.watchers.discard(watcher)
+        if watcher in watched.watchers:
+            watched.watchers.remove(watcher)
+            self._watchers -= 1
         if not watched.watchers and self._watched.get(watched.question) is watched:
             del self._watched[watched.question]
 

@@ -1,9 +1,10 @@
 """The documented HTTP interface: ``/webapi/…``. One endpoint for every command and every form of address.
 
-In this order a request is refused: what it carries cannot be read (400, 413, 415), its key (401, 503 while there are
-none), its command (404), its method (405), the key's scope (403) and budget (429), its parameters (400), no state yet
-(503), and what it asks for does not exist or may not be seen (404). What follows for a command that changes something,
-and for a query that wants a position, is in :mod:`gateway.changing`.
+In this order a request is refused: a key outside of its body does not hold (401), which is known before the body is
+read; what it carries cannot be read (400, 413, 415), its key (401, 503 while there are none), its command (404), its
+method (405), the key's scope (403) and budget (429), its parameters (400), no state yet (503), and what it asks for
+does not exist or may not be seen (404). What follows for a command that changes something, and for a query that wants
+a position, is in :mod:`gateway.changing`.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from starlette.types import Receive, Scope, Send
 
 from gateway import changing, longpoll, traces
 from gateway.answers import json_response, matches, refuse, respond
-from gateway.auth import ApiKey, KeyTable, authenticate
+from gateway.auth import ApiKey, KeyTable, authenticate, digest_of
 from gateway.commands_table import COMMANDS, RESERVED, Command, command_named, commands_for
-from gateway.errors import INTERNAL, KeyUnknown, Refused, UnknownCommand, UnknownPbx, WrongMethod, shown
-from gateway.given import given
+from gateway.errors import INTERNAL, KeyRefused, KeyUnknown, Refused, UnknownCommand, UnknownPbx, WrongMethod, shown
+from gateway.given import Bodies, given, keys_outside
 from gateway.measures import RequestMeasures
 from gateway.parameters import check
 from gateway.permitted import goes_beyond
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 
 KEY_NAME = "callmon.key"
 """Where in a request's scope the name of its key stands, for the log."""
+REFUSED_KEY = "callmon.refused_key"
+"""Where the first digits of the digest of a key that was refused stand, for the log."""
+_SHOWN_DIGITS = 8
 REPEATABLE = "callmon.repeatable"
 """Where a query that was answered leaves its key, view and question, for :mod:`gateway.repeats`."""
 _BUDGET = "callmon.budget"
@@ -91,6 +95,7 @@ class WebApi:
     ) -> None:
         self._measures = RequestMeasures() if measures is None else measures
         self._spending = spending
+        self._bodies = Bodies()
         self._pbxs = pbxs
         self._keys = keys
         self._version = version
@@ -120,10 +125,10 @@ class WebApi:
         await response(scope, receive, send)
 
     async def _response(self, request: Request) -> Response:
-        came = await given(request)
+        came = await given(request, self._judged(request))
         address = address_of(_tail(request), came.keys)
         keys = (address.key, *came.keys)
-        key = authenticate(self._keys, keys, from_unix(self._clock()))
+        key = self._authenticated(request, keys)
         request.scope[KEY_NAME] = key.name
         key.admit(request.client.host if request.client is not None else "")
         view = self._pbxs.get(key.pbx)
@@ -153,6 +158,30 @@ class WebApi:
             self._check_still(key, keys)
         return await self._query(request, view, key, Question(command, arguments, key.visibility), keys)
 
+    def _judged(self, request: Request) -> Bodies | None:
+        """Where its body is counted; None if it has none, or a key that holds stands outside of it.
+
+        Raises KeyRefused's kinds, for a key outside of it.
+        """
+        if request.method != "POST":
+            return None
+        outside = keys_outside(request)
+        parts = _tail(request).split("/", 2)
+        if len(parts) == 2 and parts[1]:
+            outside = (parts[0], *outside)
+        if not outside:
+            return self._bodies
+        self._authenticated(request, outside)
+        return None
+
+    def _authenticated(self, request: Request, keys: tuple[str | None, ...]) -> ApiKey:
+        try:
+            return authenticate(self._keys, keys, from_unix(self._clock()))
+        except KeyRefused:
+            given_key = next((key for key in keys if key), None)
+            request.scope[REFUSED_KEY] = None if given_key is None else digest_of(given_key)[:_SHOWN_DIGITS]
+            raise
+
     async def _spend(self, request: Request, key: ApiKey, command: Command | None) -> None:
         if self._spending is not None:
             left = await self._spending.spend(key, command)
@@ -164,9 +193,10 @@ class WebApi:
         known = request.headers.get("if-none-match")
         answer, applied = view.ask(question), None
         seconds = longpoll.wanted(request) if known is not None else None
-        if known is not None and seconds is not None and matches(known, answer.etag):
+        if known is not None and seconds and matches(known, answer.etag) and longpoll.may_wait(view, key.digest):
             request.scope[_WAITED] = True
-            answer, applied = await longpoll.other(request, view, question, answer, known, seconds), seconds
+            answer = await longpoll.other(request, view, question, answer, known, seconds, key.digest)
+            applied = seconds
             self._check_still(key, keys)
         stale_since = view.stale_since(question.command.space)
         response = respond(answer, stale_since, request.method, known)

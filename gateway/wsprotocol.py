@@ -5,6 +5,9 @@ connection. "Full" means that anything stands in the transport's buffer, and the
 slow client reads minutes-old frames and calls them live. A connection that takes nothing can be aborted: closing would
 wait for its buffer to drain, for ever. Failures that the stream has codes for are closed with those. Addresses are not
 logged, as keys stand in them.
+
+What a client sends is counted frame by frame as it is taken apart, pings, empty frames and parts of messages too: a
+flood of these is no message, but each costs as much as one. Who sends too many is closed, and nothing more is read.
 """
 
 from __future__ import annotations
@@ -14,23 +17,40 @@ import os
 import socket
 import struct
 from asyncio import BaseTransport, Event, Future, Queue, TimerHandle, Transport, get_running_loop
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, cast
+from functools import partial
+from typing import Any, Final, cast
 
 from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import ProtocolError
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
+
+from gateway.messages import Allowance
 
 EXTENSION = "callmon.socket"
 SEND_BUFFER = 64 * 1024
 MESSAGE_SIZE = 64 * 1024
 """Bytes: the most that a client may send in one message."""
 
+FLOODED: Final = 4101
+"""Close code of one who sends too much."""
+FRAMES_A_MESSAGE: Final = 10
+"""So many frames are allowed for each message that is: parts of it, pings and pongs."""
+BYTES_A_MESSAGE: Final = MESSAGE_SIZE // 10
+"""Bytes that are allowed for each message; but four of the largest may come at once, and one a second."""
+_FRAME_HEAD = 8
+"""Bytes of a frame beside its data, about."""
+_FAREWELL = 2.0
+"""Seconds in which one who sent too much may read the close frame."""
 _LINGER = 15.0
 """Seconds after its end, whoever made it, in which a connection must have taken what was still to be sent."""
 _TEXT, _BINARY = 0x80 | Opcode.TEXT, 0x80 | Opcode.BINARY
+
+_TOO_MUCH = "too many frames"
 
 _logger = logging.getLogger("gateway.websocket")
 _logger.setLevel(logging.WARNING)
@@ -127,15 +147,22 @@ def ready_made(message: str | bytes) -> bytes:
 class StreamProtocol(WebSocketsSansIOProtocol):
     """For ``uvicorn.Config(ws=StreamProtocol)``; see :func:`uvicorn_options`."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, messages_at_once: int = 30, messages_per_second: float = 10.0, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.logger = _logger
-        self.conn = _Connection(max_size=self.config.ws_max_size, logger=_logger)
+        self._connection = _Connection(
+            self.loop.time, messages_at_once, messages_per_second, max_size=self.config.ws_max_size, logger=_logger
+        )
+        self.conn = self._connection
         self.queue = cast(Queue[ASGIReceiveEvent], _Inbox())
         self._socket: Socket | None = None
         self._ending = False
         self._lingering: TimerHandle | None = None
         self._pong = b""
+        self.leave: Callable[[], None] | None = None
+        """Called when the connection is lost."""
 
     def connection_made(self, transport: BaseTransport) -> None:
         """As in uvicorn, with small buffers."""
@@ -208,9 +235,17 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         super().handle_close(event)
 
     def handle_parser_exception(self) -> None:
-        """As in uvicorn."""
+        """As in uvicorn. But while a flood comes in, closing would reset the connection under the close frame."""
         self._end()
-        super().handle_parser_exception()
+        if not self._connection.flooded:
+            super().handle_parser_exception()
+            return
+        self.transport.pause_reading()
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": FLOODED, "reason": _TOO_MUCH})
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        # uvicorn closes when the application has ended, unless this timer is set.
+        self.close_timer = self.loop.call_later(_FAREWELL, self.transport.abort)
 
     def keepalive_timeout(self) -> None:
         """As in uvicorn."""
@@ -227,6 +262,9 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         self._end()
         if self._lingering is not None:
             self._lingering.cancel()
+        if self.leave is not None:
+            self.leave()
+            self.leave = None
         super().connection_lost(exc)
 
     def _open(self) -> None:
@@ -241,14 +279,14 @@ class StreamProtocol(WebSocketsSansIOProtocol):
             self._socket.open = False
 
 
-def uvicorn_options() -> dict[str, Any]:
-    """What to give ``uvicorn.Config`` besides.
+def uvicorn_options(messages_at_once: int = 30, messages_per_second: float = 10.0) -> dict[str, Any]:
+    """What to give ``uvicorn.Config`` besides. Both numbers: what a connection may say, as its session counts it.
 
     No compression: it costs up to 316 KiB a connection, and frames that are the same for all would be compressed for
     each. A connection that does not answer pings for a minute is closed.
     """
     return {
-        "ws": StreamProtocol,
+        "ws": partial(StreamProtocol, messages_at_once=messages_at_once, messages_per_second=messages_per_second),
         "ws_max_size": MESSAGE_SIZE,
         "ws_per_message_deflate": False,
         "ws_ping_interval": 20.0,
@@ -283,9 +321,32 @@ class _Inbox:
         return self._items.pop(0)
 
 
+class _Flood(ProtocolError):
+    """Too many frames, or bytes, came."""
+
+
 class _Connection(ServerProtocol):
+    def __init__(self, clock: Callable[[], float], at_once: int, per_second: float, **more: Any) -> None:
+        super().__init__(**more)
+        self.flooded = False
+        self._clock = clock
+        now = clock()
+        self._frames = Allowance(FRAMES_A_MESSAGE * at_once, FRAMES_A_MESSAGE * per_second, now)
+        self._bytes = Allowance(
+            max(4 * MESSAGE_SIZE, BYTES_A_MESSAGE * at_once), max(MESSAGE_SIZE, BYTES_A_MESSAGE * per_second), now
+        )
+
+    def recv_frame(self, frame: Frame) -> None:
+        now = self._clock()
+        if not (self._frames.take(now) and self._bytes.take(now, len(frame.data) + _FRAME_HEAD)):
+            self.flooded = True
+            raise _Flood(_TOO_MUCH)  # the parser gives up, and calls fail
+        super().recv_frame(frame)
+
     def fail(self, code: CloseCode | int, reason: str = "") -> None:
-        if code == CloseCode.MESSAGE_TOO_BIG:
+        if self.flooded:
+            code, reason = FLOODED, _TOO_MUCH
+        elif code == CloseCode.MESSAGE_TOO_BIG:
             code, reason = 4013, "message too large"
         elif code == CloseCode.INTERNAL_ERROR and reason == "keepalive ping timeout":
             code, reason = 4203, "silent"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -32,7 +33,7 @@ class Stored:
     def parse(
         cls, epoch: str | None, seq: str | None, id_: str | None = None, seen: str | None = None
     ) -> Stored | None:
-        """None if the store holds no position, or one that nobody of us can have written."""
+        """None if the store holds no position, or nonsense, as nobody of us can have written."""
         if not epoch or seq is None or not is_epoch(epoch) or not is_seq(seq):
             return None
         return cls(Position(epoch, int(seq)), id_ or "", seen if seen and is_epoch(seen) else "")
@@ -47,6 +48,37 @@ class Stored:
         return max((epoch for epoch in (self.position.epoch, self.seen) if not is_ahead(epoch, unix_ms)), default="")
 
 
+class Log:
+    """How long the log on Redis may be: at most so many entries, and so many bytes of them together.
+
+    Only entries of the present epoch are there: with an epoch the log begins anew. What is under way is not counted
+    yet, so the log may be larger by one entry.
+    """
+
+    def __init__(self, length: int, size: int) -> None:
+        self._length = length
+        self._size = size
+        self._entries: deque[int] = deque()
+        self._bytes = 0
+
+    @property
+    def length(self) -> int:
+        """How many entries may be there after the next one."""
+        return min(self._length, len(self._entries) + 1)
+
+    def written(self, entry: int) -> None:
+        """Count one more entry, of so many bytes."""
+        self._entries.append(entry)
+        self._bytes += entry
+        while self._entries and (len(self._entries) >= self._length or self._bytes > self._size):
+            self._bytes -= self._entries.popleft()
+
+    def begin(self) -> None:
+        """It is empty now."""
+        self._entries.clear()
+        self._bytes = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """One publish, encoded: a retry repeats exactly this."""
@@ -54,6 +86,8 @@ class Batch:
     id: str
     position: Position
     commands: tuple[Command, ...]
+    size: int
+    """Bytes of its entry of the log."""
 
 
 def encode(keys: Keys, change: Change, id_: str, log_length: int) -> Batch:
@@ -69,6 +103,7 @@ def encode(keys: Keys, change: Change, id_: str, log_length: int) -> Batch:
             ("HSET", keys.position, "seq", position.seq, "id", id_, "at", at),
             announcement(keys, position, at) if len(entry) > ANNOUNCED_WHOLE else ("PUBLISH", keys.channel, entry),
         ),
+        len(entry),
     )
 
 

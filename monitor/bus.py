@@ -23,6 +23,7 @@ from redis.exceptions import RedisError, ResponseError, WatchError
 
 from monitor.batch import Command
 from monitor.errors import BusUnreachable, CallmonError, HistoryLost
+from monitor.model.redis_failures import explain
 
 _ATTEMPTS: Final = 5
 
@@ -37,7 +38,7 @@ lease, keys, figures, directory, positions and budgets are read or written at th
 NOT_OURS: Final = "(not text)"
 """What is read of a key that holds no text: never equal to anything of ours."""
 _WRONG_TYPE: Final = "WRONGTYPE"
-_DAMAGE: Final = (_WRONG_TYPE, "equal or smaller than the target stream top item")
+_DAMAGE: Final = (_WRONG_TYPE, "equal or smaller than the target stream top item", "exhausted the last possible ID")
 """How Redis refuses to write to what somebody else has put in a key's place."""
 
 _log = structlog.get_logger(__name__)
@@ -92,10 +93,10 @@ def translated() -> Iterator[None]:
     except CallmonError:
         raise
     except (RedisError, OSError, TimeoutError) as error:
-        raise BusUnreachable(f"Redis did not do it: {error}") from error
+        raise BusUnreachable(f"Redis: {explain(error)}") from error
     except Exception as error:  # a client library's, from below: no reason to end anything
         _log.exception("redis_client_failure")
-        raise BusUnreachable(f"Redis did not do it: {type(error).__name__}: {error}") from error
+        raise BusUnreachable(f"Redis: {type(error).__name__}: {error}") from error
 
 
 class Guard:
@@ -194,10 +195,10 @@ async def commit_while(redis: Redis, key: str, value: str, commands: Sequence[Co
     return False
 
 
-async def send(redis: Redis, commands: Iterable[Command]) -> None:
-    """Send ``commands`` in one round trip, not as a transaction. Raises BusUnreachable."""
+async def send(redis: Redis, commands: Iterable[Command], *, whole: bool = False) -> None:
+    """Send ``commands`` in one round trip; ``whole``: as a transaction. Raises BusUnreachable."""
     with translated():
-        async with redis.pipeline(transaction=False) as pipe:
+        async with redis.pipeline(transaction=whole) as pipe:
             _queue(pipe, commands)
             await pipe.execute()
 
@@ -214,7 +215,7 @@ def heed_cancellation() -> None:
 
 
 def text(value: bytes | str | None) -> str | None:
-    """A key's or a field's value as text; what is no UTF-8 in it is replaced, and so unlike anything of ours."""
+    """Return a key's or a field's value as text; what is no UTF-8 becomes nonsense, unlike anything of ours."""
     return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 

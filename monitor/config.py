@@ -44,7 +44,7 @@ class DatabaseSection(Section):
         return self
 
     def secret(self) -> str:
-        """The password. Raises OSError if its file cannot be read."""
+        """The password. Raises as :func:`~monitor.settings.secret_in`."""
         if self.password is not None:
             return self.password.get_secret_value()
         assert self.password_file is not None  # noqa: S101 - the validator saw to it
@@ -144,7 +144,7 @@ class PbxSection(Section):
         return self.source == "webapi" or (self.source == "auto" and not (self.key is None and self.key_file is None))
 
     def secret(self) -> str:
-        """The API client's secret, or the key. Raises OSError if its file cannot be read."""
+        """The API client's secret, or the key. Raises as :func:`~monitor.settings.secret_in`."""
         given, file = (self.key, self.key_file) if self.webapi else (self.client_secret, self.client_secret_file)
         if given is not None:
             return given.get_secret_value()
@@ -161,6 +161,8 @@ class MonitorSection(Section):
     """Seconds after which a standby takes over from a silent leader."""
     log_length: Annotated[int, Field(ge=100, le=1_000_000)] = 10_000
     """Changes kept for those who come back."""
+    log_bytes: Annotated[int, Field(ge=1_048_576, le=17_179_869_184)] = 67_108_864
+    """Bytes of these changes, of each of a PBX's two spaces: of large ones fewer are kept."""
     state_dir: Path | None = None
     """Where what must outlive Redis is kept: API keys, Idempotency-Keys, the audit log. None: for this run only."""
 
@@ -192,5 +194,5 @@ def _is_address(url: str) -> bool:
         port = parts.port
     except ValueError:  # brackets that hold no IPv6 address, a port that is none
         return False
-    alone = bool(parts.hostname) and parts.path in ("", "/") and not parts.query
-    return alone and parts.scheme in ("https", "http") and port != 0
+    rest = (parts.path.strip("/"), parts.query, parts.fragment, parts.username, parts.password)
+    return parts.scheme in ("https", "http") and bool(parts.hostname) and port != 0 and not any(rest)

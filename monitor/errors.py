@@ -4,6 +4,7 @@
 
     CallmonError
     ├── ConfigError          give up: a setting is wrong; the sentence says which and what would be right
+    │   └── StartFailed      start again later: what a setting names cannot be had now, such as an address in use
     ├── PbxError             the PBX, not us
     │   ├── PbxUnreachable   retry with back-off: network, TLS hand-shake, 5xx, 429, no answer in time
     │   │   └── PbxGarbled   the same: it answered, but not what can be understood
@@ -20,7 +21,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+import errno
+from typing import Final, Literal, TypeAlias
 
 RefusalKind: TypeAlias = Literal["missing", "conflict", "bad"]
 
@@ -31,6 +33,38 @@ class CallmonError(Exception):
 
 class ConfigError(CallmonError):
     """A setting is wrong."""
+
+
+class StartFailed(ConfigError):
+    """What a setting names cannot be used now; the next start may succeed with the same settings."""
+
+
+_CANNOT_LISTEN: Final = {
+    errno.EADDRINUSE: "another program listens there already; end that one, or choose another port",
+    errno.EACCES: "a port below 1024 is not for every user; choose one above it, with a proxy before it for 80 or 443",
+    errno.EADDRNOTAVAIL: "this host has no such address; choose one of its own, such as 127.0.0.1",
+    errno.EAFNOSUPPORT: "this host has no addresses of that kind (IPv6?); choose one of its own",
+}
+
+
+NOT_BOUND: Final = (OSError, OverflowError, UnicodeError)
+"""What binding a socket to a host and a port raises."""
+
+
+def cannot_listen(what: str, host: str, port: int, error: Exception) -> StartFailed:
+    """Return the error for an address that cannot be listened on. ``what``: the sentence's beginning.
+
+    ``error``: what the system said.
+    """
+    code = error.errno if isinstance(error, OSError) and error.errno is not None else 0
+    if isinstance(error, OverflowError):
+        why = "a port is at most 65535; choose a lower one"
+    elif isinstance(error, UnicodeError) or code < 0:  # below 0 are the resolver's codes
+        why = "nobody knows that name; choose an address of this host, such as 127.0.0.1"
+    else:
+        said = error.strerror if isinstance(error, OSError) else str(error)
+        why = _CANNOT_LISTEN.get(code, f"{said}; choose another port or host")
+    return StartFailed(f"{what} {f'[{host}]' if ':' in host else host}:{port}: {why}.")
 
 
 class PbxError(CallmonError):

@@ -13,6 +13,7 @@ from monitor.errors import BusUnreachable
 from monitor.model import entities as e
 from monitor.model.instants import moment
 from monitor.model.keys import Keys
+from monitor.model.redis_failures import explain
 from monitor.model.wire import Malformed, check_entity, decode_entity
 from monitor.pbx.facts import ContactsRead
 
@@ -71,7 +72,7 @@ def _unless_rejected(key: str, read: Any, otherwise: Any) -> Any:
     if not isinstance(read, Exception):
         return read
     if not is_wrong_type(read):
-        raise BusUnreachable(f"Redis did not do it: {read}") from read
+        raise BusUnreachable(f"Redis: {explain(read)}") from read
     rejected(key, str(read))
     return otherwise
 

@@ -22,6 +22,8 @@ BEAT_FILE: Final = "CALLMON_BEAT"
 BEAT_EVERY: Final = 5.0
 _PATIENCE: Final = 1.0
 """Seconds that the event loop waits at most for a full queue at systemd."""
+_LONGEST_STATUS: Final = 1000
+"""Characters; a datagram has room for more."""
 
 _log = structlog.get_logger(__name__)
 
@@ -29,6 +31,16 @@ _log = structlog.get_logger(__name__)
 def ready(status: str) -> None:
     """It serves. ``status``: a few words for ``systemctl status``."""
     _tell("READY=1", f"STATUS={status}")
+
+
+def failed(reason: str) -> None:
+    """Show in ``systemctl status`` why this process ends."""
+    status(reason)
+
+
+def status(text: str) -> None:
+    """Tell how it is, a few words for ``systemctl status``."""
+    _tell("STATUS=" + " ".join(text.split())[:_LONGEST_STATUS])
 
 
 async def looked_after(work: Coroutine[Any, Any, None]) -> None:

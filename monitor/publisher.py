@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from redis.asyncio import Redis
 
-from monitor.batch import Batch, Command, Stored, announcement, encode, judge
+from monitor.batch import Batch, Command, Log, Stored, announcement, encode, judge
 from monitor.bus import Guard, rejected
 from monitor.errors import BusUnreachable, Fenced, HistoryLost
 from monitor.lease import Lease
@@ -27,6 +27,8 @@ from monitor.model.instants import from_unix
 from monitor.model.keys import Keys
 from monitor.staging import StagedState, stage
 
+LOG_BYTES = 64 * 1024 * 1024
+"""Bytes of the changes kept in the log, unless the settings say otherwise."""
 _ATTEMPTS = 10
 
 
@@ -34,7 +36,7 @@ class Publisher:
     """Writes one space of one PBX.
 
     ``writer``: the lease's value with which an epoch may be started. ``lease``: given to one publisher of a PBX, whose
-    heartbeats then renew it. ``log_length``: changes kept in the log. ``clock``: POSIX seconds.
+    heartbeats then renew it. ``log_length``, ``log_bytes``: what is kept in the log. ``clock``: POSIX seconds.
     """
 
     def __init__(
@@ -45,13 +47,14 @@ class Publisher:
         *,
         lease: Lease | None = None,
         log_length: int = 10_000,
+        log_bytes: int = LOG_BYTES,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._redis = redis
         self._keys = keys
         self._writer = writer
         self._lease = lease
-        self._log_length = log_length
+        self._log = Log(log_length, log_bytes)
         self._clock = clock
         self._watched = (keys.position,) if lease is None else (keys.position, keys.lease)
         self._written: tuple[Position, str] | None = None
@@ -116,7 +119,7 @@ class Publisher:
         position, _ = self._own()
         position = Position(position.epoch, position.seq + 1)
         change = Change(position, from_unix(self._clock()), tuple(edits), trace, heard)
-        self._under_way = encode(self._keys, change, secrets.token_hex(8), self._log_length)
+        self._under_way = encode(self._keys, change, secrets.token_hex(8), self._log.length)
         return await self.settle()
 
     async def settle(self) -> Position:
@@ -125,6 +128,7 @@ class Publisher:
         if batch is not None:
             await self._attempt(batch.commands, batch.id)
             self._written, self._under_way = (batch.position, batch.id), None
+            self._log.written(batch.size)
             await self._arm()
         return self._own()[0]
 
@@ -253,6 +257,7 @@ class Publisher:
         if not await guard.commit(self._start_commands(staged, position, token, at)):
             return None
         self._written = (position, token)
+        self._log.begin()
         if self._lease is not None:
             self._lease.granted(asked_at)
         return position

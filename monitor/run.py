@@ -4,34 +4,40 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
 import structlog
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Gauge
 from redis.asyncio import Redis
 
 from monitor.bus import heed_cancellation
 from monitor.config import MonitorSettings, PbxSection
-from monitor.errors import ConfigError
+from monitor.errors import ConfigError, StoreFailed
 from monitor.measures import Measures
 from monitor.metrics.collector import MonitorCollector
 from monitor.mirror import Mirror
 from monitor.pbx.client import PbxSettings
 from monitor.pbx.database import Database, DatabaseSettings, greet
 from monitor.pbx.facts import Fact
+from monitor.pbx.secret import Secret
 from monitor.pbx.source import PbxSource
 from monitor.pbx.told import ToldFact
 from monitor.pbx.webapi import ServedDatabase, WebApiSource
 from monitor.pbx.webapi_client import WebApiSettings
 from monitor.service import Service
+from monitor.settings import not_read
 from monitor.stats.terms import Terms
 from monitor.store import Store
 from monitor.tracker import Tracker
 
 STORE = "callmon.db"
 """The file in ``state_dir``."""
+PROBE_EVERY_S = 5.0
+"""Between two looks whether the file can be written."""
 RESTART_CAP_S: Final = 30.0
 """Between two starts of a PBX's part that fails again and again."""
 _RESTART_BASE_S: Final = 0.5
@@ -43,13 +49,15 @@ _log = structlog.get_logger(__name__)
 async def run(
     settings: MonitorSettings,
     redis_of: Callable[[str], Redis],
-    started: Callable[[], None] = lambda: None,
+    started: Callable[[Sequence[Watched]], None] = lambda _: None,
     registry: CollectorRegistry | None = None,
+    trouble: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Watch all PBXs of the settings until cancelled; on the way out each lease is given back.
 
-    ``redis_of`` gives the client for a PBX's keys. ``started`` is called once nothing of the settings stands in the way
-    any more and all of them are watched. ``registry``: is given what is measured. Raises ConfigError if there is no PBX
+    ``redis_of`` gives the client for a PBX's keys. ``started`` is told what is watched, once nothing of the settings
+    stands in the way any more. ``registry``: is given what is measured. ``trouble``: told in a sentence that what must
+    outlive Redis cannot be written, and with an empty one that it can again. Raises ConfigError if there is no PBX
     to watch, or a secret or the ``state_dir`` cannot be used.
     """
     if not settings.pbx:
@@ -58,16 +66,21 @@ async def run(
     store = Store(None if state_dir is None else state_dir / STORE)
     await store.open()
     try:
-        services = [service(section, settings, redis_of(section.name), store) for section in settings.pbx]
+        watched = [watch(section, settings, redis_of(section.name), store) for section in settings.pbx]
         if registry is not None:
-            registry.register(MonitorCollector(services))
+            registry.register(MonitorCollector([one.service for one in watched]))
+            writable = Gauge(
+                "callmon_monitor_store_writable", "Whether what must outlive Redis can be written.", registry=registry
+            )
+            writable.set_function(lambda: float(not store.trouble))
         async with asyncio.TaskGroup() as tasks:
             for section in settings.pbx:
                 if (offered := database(section)) is not None:
                     tasks.create_task(greet(offered, section.name))
-            for watching in services:
-                tasks.create_task(keep_running(watching))
-            started()
+            for one in watched:
+                tasks.create_task(keep_running(one.service))
+            tasks.create_task(_probe(store, trouble))
+            started(watched)
     finally:
         await store.close()
 
@@ -104,13 +117,45 @@ async def keep_running(service: Service[Fact] | Service[ToldFact]) -> None:
         await asyncio.sleep(delay)
 
 
-def service(
-    section: PbxSection, settings: MonitorSettings, redis: Redis, store: Store
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One PBX: its service, and its secrets, which may be exchanged. ``password``: None if it has no database."""
+
+    service: Service[Fact] | Service[ToldFact]
+    secret: Secret
+    password: Secret | None
+
+
+async def _probe(store: Store, trouble: Callable[[str], None]) -> None:
+    """See again and again whether the file can be written, and tell when that changes."""
+    told = False
+    while True:
+        heed_cancellation()
+        with suppress(StoreFailed):
+            await store.probe()
+        if told != bool(store.trouble):
+            told = bool(store.trouble)
+            if told:
+                _log.error("store_not_writable", reason=store.trouble, commands="refused until it is")
+            else:
+                _log.info("store_writable")
+            trouble(f"commands are refused: {store.trouble}" if told else "")
+        await asyncio.sleep(PROBE_EVERY_S)
+
+
+def watch(section: PbxSection, settings: MonitorSettings, redis: Redis, store: Store) -> Watched:
+    """Wire up what watches one PBX. Raises ConfigError if a secret cannot be read."""
+    secret, password = Secret(secret_of(section)), password_of(section)
+    held = None if password is None else Secret(password)
+    return Watched(_service(section, settings, redis, store, secret, held), secret, held)
+
+
+def _service(
+    section: PbxSection, settings: MonitorSettings, redis: Redis, store: Store, secret: Secret, password: Secret | None
 ) -> Service[Fact] | Service[ToldFact]:
-    """Wire up the service for one PBX. Raises ConfigError if its secret cannot be read."""
     measures = Measures()
     if section.webapi:
-        served = webapi_settings(section)
+        served = webapi_settings(section, secret)
         return Service(
             settings.monitor.name,
             section.name,
@@ -124,22 +169,24 @@ def service(
             shelf=store,
             lease_ttl=settings.monitor.lease,
             log_length=settings.monitor.log_length,
+            log_bytes=settings.monitor.log_bytes,
             measures=measures,
         )
-    pbx = pbx_settings(section)
+    pbx = pbx_settings(section, secret)
     return Service(
         settings.monitor.name,
         section.name,
         redis,
         lambda: Tracker(settings.monitor.name, section.did_map),
         lambda emit, may_mint: PbxSource(pbx, emit, may_mint, measures=measures.pbx),
-        database=database(section),
+        database=database(section, password),
         records=store,
         key_store=store,
         terms=terms(section),
         shelf=store,
         lease_ttl=settings.monitor.lease,
         log_length=settings.monitor.log_length,
+        log_bytes=settings.monitor.log_bytes,
         measures=measures,
     )
 
@@ -150,12 +197,15 @@ def terms(section: PbxSection) -> Terms:
     return Terms(given.time_zone, given.answer_target, given.short_abandon, given.answer_targets)
 
 
-def pbx_settings(section: PbxSection) -> PbxSettings:
-    """What the client library needs to know of a PBX. Raises ConfigError if its secret cannot be read."""
+def pbx_settings(section: PbxSection, secret: Secret | None = None) -> PbxSettings:
+    """What the client library needs to know of a PBX. ``secret``: read already.
+
+    Raises ConfigError if its secret cannot be read.
+    """
     return PbxSettings(
         url=section.url,
         client_id=section.client_id,
-        client_secret=_secret(section),
+        client_secret=secret_of(section) if secret is None else secret,
         ca_file=section.ca_file,
         verify=section.verify,
         source="auto" if section.source == "webapi" else section.source,
@@ -169,11 +219,11 @@ def pbx_settings(section: PbxSection) -> PbxSettings:
     )
 
 
-def webapi_settings(section: PbxSection) -> WebApiSettings:
+def webapi_settings(section: PbxSection, secret: Secret | None = None) -> WebApiSettings:
     """What is needed to reach a service that speaks the documented interface. Raises ConfigError as above."""
     return WebApiSettings(
         url=section.url,
-        key=_secret(section),
+        key=secret_of(section) if secret is None else secret,
         ca_file=section.ca_file,
         verify=section.verify,
         poll_interval=section.poll_interval,
@@ -186,22 +236,21 @@ def webapi_settings(section: PbxSection) -> WebApiSettings:
     )
 
 
-def database(section: PbxSection) -> Database | None:
-    """The PBX's database, if there is one in the settings. Raises ConfigError if a file cannot be read."""
+def database(section: PbxSection, password: Secret | None = None) -> Database | None:
+    """The PBX's database, if there is one in the settings. ``password``: read already.
+
+    Raises ConfigError if a file cannot be read.
+    """
     given = section.database
-    if given is None:
+    read = password or password_of(section)
+    if given is None or read is None:
         return None
-    try:
-        password = given.secret()
-    except OSError as error:
-        why = f"{error.strerror}: {error.filename}"
-        raise ConfigError(f"pbx {section.name}: password_file cannot be read: {why}") from error
     settings = DatabaseSettings(
         host=given.host or urlsplit(section.url).hostname or "",
         port=given.port,
         name=given.name,
         user=given.user,
-        password=password,
+        password=read,
         tls=given.tls,
         ca_file=given.ca_file,
         timeout=given.timeout,
@@ -213,9 +262,20 @@ def database(section: PbxSection) -> Database | None:
         raise ConfigError(f"pbx {section.name}: {error}") from error
 
 
-def _secret(section: PbxSection) -> str:
+def secret_of(section: PbxSection) -> str:
+    """Read the API client's secret, or the key. Raises ConfigError if its file cannot be read."""
     try:
         return section.secret()
-    except OSError as error:
+    except (OSError, ValueError) as error:
         file = "key_file" if section.webapi else "client_secret_file"
-        raise ConfigError(f"pbx {section.name}: {file} cannot be read: {error.strerror}: {error.filename}") from error
+        raise ConfigError(f"pbx {section.name}: {file} {not_read(error)}") from error
+
+
+def password_of(section: PbxSection) -> str | None:
+    """Read the database's password; None if there is no database. Raises ConfigError if its file cannot be read."""
+    if section.database is None:
+        return None
+    try:
+        return section.database.secret()
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"pbx {section.name}: password_file {not_read(error)}") from error

@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl, unquote
 
 from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.connection import Connection, SSLConnection
-from redis.asyncio.sentinel import Sentinel
+from redis.asyncio.sentinel import MasterNotFoundError, Sentinel
 from redis.crc import key_slot
 from redis.exceptions import AskError, ClusterDownError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -27,6 +27,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from monitor.bus import connect, harden, make_room, options
 from monitor.errors import ConfigError
 from monitor.model.keys import Keys
+from monitor.model.redis_failures import explain, in_short, no_master
 
 Address: TypeAlias = tuple[str, int]
 
@@ -66,7 +67,7 @@ class Group:
         full_scheme = whole.lower() if separator else ""
         scheme, _, kind = full_scheme.partition("+")
         if full_scheme not in _SCHEMES:
-            raise ConfigError(f"redis url: {full_scheme or 'nothing'}:// is unknown; known are {', '.join(_SCHEMES)}.")
+            raise ConfigError(_no_scheme(full_scheme))
         if not kind:
             _check_single(url)
             return None
@@ -137,12 +138,43 @@ class Servers:
     def _master(self, group: Group) -> Redis:
         given = self._options | {"ssl": group.tls}
         theirs = {"username": group.sentinel_username, "password": group.sentinel_password}
-        self._sentinel = Sentinel(group.hosts, sentinel_kwargs=given | theirs)  # type: ignore[no-untyped-call]
+        self._sentinel = _Sentinels(group.hosts, sentinel_kwargs=given | theirs)  # type: ignore[no-untyped-call]
         ours: dict[str, Any] = {"username": group.username, "password": group.password, "db": group.db}
         master = cast("Redis", self._sentinel.master_for(group.master, **given, **ours))
         for client in (master, *self._sentinel.sentinels):
             harden(client.connection_pool)
         return master
+
+
+def _no_scheme(scheme: str) -> str:
+    """Return what is wrong with an address that begins as none of ours does. ``scheme``: empty if it has none."""
+    begins = f"it begins with {scheme}://, which is unknown" if scheme else "it does not begin with redis://"
+    return f"redis url: {begins}; write it as redis://127.0.0.1:6379/0 (others: {', '.join(_SCHEMES)})."
+
+
+class _Sentinels(Sentinel):
+    """Sentinels, of which each has a reason of its own if none names the master; redis-py's text has no reasons."""
+
+    async def discover_master(self, service_name: str) -> Address:
+        """Return where the master is. Raises MasterNotFoundError: a sentence."""
+        reasons = []
+        for place, sentinel in enumerate(self.sentinels):
+            kwargs = sentinel.connection_pool.connection_kwargs
+            try:
+                masters: Any = await sentinel.sentinel_masters()
+            except (RedisError, OSError, TimeoutError) as error:
+                reasons.append(f"{kwargs['host']}:{kwargs['port']} {in_short(error)}")
+                continue
+            state = masters.get(service_name)
+            if state and self.check_master_state(state, service_name):
+                self.sentinels[0], self.sentinels[place] = (
+                    sentinel,
+                    self.sentinels[0],
+                )  # the next time it is asked first
+                return state["ip"], state["port"]
+            down = "says that it is down" if state else "knows no master of that name"
+            reasons.append(f"{kwargs['host']}:{kwargs['port']} {down}")
+        raise MasterNotFoundError(no_master(service_name, reasons))
 
 
 class _NodeConnection(Connection):
@@ -209,21 +241,25 @@ class _NodePool(ConnectionPool):
             try:
                 ranges = await node.execute_command("CLUSTER", "SLOTS")  # type: ignore[no-untyped-call]
             except (RedisError, OSError, TimeoutError) as error:
-                why = str(error)
+                why = explain(error)
                 continue
             for first, last, (host, port, *_), *_ in ranges:
                 if first <= self._slot <= last:
                     return host.decode() or name, port
-            why = "nobody holds these keys"
+            why = "nobody holds these keys; see redis-cli cluster info there"
         raise RedisConnectionError(f"no node of the Cluster says where the keys are: {why}")
 
 
 def _check_single(url: str) -> None:
     """Raise ConfigError unless the address of one server can be taken apart."""
-    place = re.split("[/?#]", url.partition("://")[2], maxsplit=1)[0]
+    place, _, rest = re.sub("[?#].*", "", url.partition("://")[2]).partition("/")
     host = place.rpartition("@")[2]
-    if host and not url.startswith("unix:"):  # without a host it is the one that callmon runs on
+    if url.startswith("unix:"):
+        return
+    if host:  # without a host it is the one that callmon runs on
         _address(host, _PORTS["cluster"])
+    if not (rest.strip("/") or "0").isdecimal():  # the client would take 0 instead
+        raise ConfigError("redis url: the database is a number, such as 0.")
 
 
 def _single(url: str, ca_file: Path | None) -> Redis:

@@ -12,9 +12,10 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from collections.abc import Collection, Iterator
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeGuard, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
@@ -28,23 +29,51 @@ _PLAIN_WORDS = ((r"a valid (tuple|frozenset)", "a list"), (r"a valid dictionary 
 """What pydantic says of Python's types, and what the file has in their place."""
 _ETC = "CALLMON_ETC"
 """In the environment: the directory of the system's settings, in place of ``/etc/callmon``."""
+_TOML_HINTS = {
+    "Invalid value": "; text stands in quotation marks",
+    "Unescaped": r"; write \\ for \, or the whole text in '…'",
+    "Cannot overwrite": "; is a setting there twice? [pbx.database] and [pbx.figures] stand after their [[pbx]]",
+    "Cannot declare": "; is a section there twice? What may be there several times has two pairs of brackets: [[pbx]]",
+}
+"""What to do about what the parser says."""
 CREDENTIALS = Path("/run/credentials/callmon-monitor.service")
 """Where systemd shows the monitor its secrets: each file NAME of ``/etc/callmon/pbx`` as ``pbx_NAME``."""
 
 
 def secret_in(file: Path) -> str:
-    """What a file holds. Raises OSError.
+    """What a file holds. Raises OSError, and ValueError if that is nothing, no text or several lines.
 
     A credential of callmon-monitor.service is there while that runs, and only then. To an administrator at a shell, who
     checks before the first start or records while the monitor is stopped, it is read where the unit has it from.
     """
     try:
-        return file.read_text(encoding="utf-8").strip()
+        return _one_line_of(file)
     except FileNotFoundError:
         if file.parent != CREDENTIALS or not file.name.startswith("pbx_"):
             raise
-        kept = _etc() / "pbx" / file.name.removeprefix("pbx_")
-        return kept.read_text(encoding="utf-8").strip()
+        return _one_line_of(_etc() / "pbx" / file.name.removeprefix("pbx_"))
+
+
+def not_read(error: OSError | ValueError) -> str:
+    """Return why a secret's file is of no use, and what would be right. ``error``: of :func:`secret_in`."""
+    if not isinstance(error, OSError):
+        return str(error)
+    said = f"cannot be read: {error.strerror}: {error.filename}"
+    if isinstance(error, PermissionError) and os.geteuid() != 0:
+        return f"{said}; run this with sudo, or give the file to the user that the monitor runs as"
+    return said
+
+
+def _one_line_of(file: Path) -> str:
+    try:
+        text = file.read_text(encoding="utf-8-sig").strip()  # editors of Windows begin a file with a mark
+    except UnicodeDecodeError:
+        raise ValueError(f"is no text: {file}; it must hold the secret alone") from None
+    if not text:
+        raise ValueError(f"is empty: {file}; it must hold the secret alone")
+    if len(text.splitlines()) > 1:
+        raise ValueError(f"has several lines: {file}; it must hold the secret alone")
+    return text
 
 
 def places() -> tuple[Path, ...]:
@@ -154,14 +183,81 @@ class FileSettings(BaseModel):
         return environment.names(cls, os.environ)
 
 
+_ModelT = TypeVar("_ModelT", bound=BaseModel)
+
+
+def changed_names(before: BaseModel, after: BaseModel) -> tuple[str, ...]:
+    """Return the names of the settings that differ, such as ``log.level`` and ``pbx.main.url``.
+
+    An entry of a list bears its name. A section that came or went is named as a whole; one of the other program, which
+    is read as it comes, is left out.
+    """
+    return tuple(_changed(before, after, ""))
+
+
+def with_changes(before: _ModelT, after: _ModelT, names: Collection[str]) -> _ModelT:
+    """Return ``before`` with the values of ``after`` for these names, as :func:`changed_names` gives them."""
+    merged: _ModelT = _merged(before, after, frozenset(names), "")
+    return merged
+
+
+def _changed(before: object, after: object, name: str) -> Iterator[str]:
+    if before == after:
+        return
+    if isinstance(before, BaseModel) and type(before) is type(after):
+        for field in _own_fields(before):
+            yield from _changed(getattr(before, field), getattr(after, field), _joined(name, field))
+    elif _is_list(before) and _is_list(after):
+        old, new = _by_name(before), _by_name(after)
+        for each in old | new:
+            yield from _changed(old.get(each), new.get(each), _joined(name, each))
+    else:
+        yield name
+
+
+def _merged(before: Any, after: Any, names: frozenset[str], name: str) -> Any:
+    if name in names:
+        return after
+    if isinstance(before, BaseModel) and type(before) is type(after):
+        pairs = ((field, getattr(before, field), getattr(after, field)) for field in _own_fields(before))
+        fields = {field: _merged(old, new, names, _joined(name, field)) for field, old, new in pairs}
+        return before.model_copy(update=fields)
+    if _is_list(before) and _is_list(after):
+        old, new = _by_name(before), _by_name(after)
+        entries = (_merged(old.get(each), new.get(each), names, _joined(name, each)) for each in old | new)
+        return tuple(entry for entry in entries if entry is not None)
+    return before
+
+
+def _own_fields(model: BaseModel) -> list[str]:
+    """Return the names of the fields that this program reads."""
+    return [name for name, field in type(model).model_fields.items() if field.annotation is not Any]
+
+
+def _is_list(value: object) -> TypeGuard[tuple[BaseModel, ...]]:
+    """Tell whether it is a list of sections with names, such as ``[[pbx]]``."""
+    return isinstance(value, tuple) and all(isinstance(entry, BaseModel) and hasattr(entry, "name") for entry in value)
+
+
+def _by_name(entries: tuple[BaseModel, ...]) -> dict[str, BaseModel]:
+    return {str(getattr(entry, "name", "")): entry for entry in entries}
+
+
+def _joined(name: str, part: str) -> str:
+    return f"{name}.{part}" if name else part
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # editors of Windows begin it with a mark
     except OSError as error:
-        hint = "; run it with sudo, or name another file with --config" if isinstance(error, PermissionError) else ""
+        hint = "; run this with sudo, or name another file with --config" if isinstance(error, PermissionError) else ""
         raise ConfigError(f"{path}: cannot be read: {error.strerror}{hint}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not TOML: {error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not TOML: it is no text in UTF-8; save it as that") from error
+    except tomllib.TOMLDecodeError as error:
+        hint = next((hint for said, hint in _TOML_HINTS.items() if said in str(error)), "")
+        raise ConfigError(f"{path}: not TOML: {error}{hint}") from error
 
 
 def _sentence(
@@ -207,11 +303,22 @@ def _mistake(settings: type[BaseModel], detail: ErrorDetails, name: str) -> str:
     """Return which setting is wrong, what came, and what would be right."""
     if detail["type"] == "missing":
         return f"{name} is missing"
+    in_file = name == environment.shown(detail["loc"])
+    if detail["type"] == "tuple_type" and isinstance(detail["input"], dict) and _are_entries(settings, name):
+        return f"[{name}] has one pair of brackets too few; write [[{name}]], once for each"
+    if detail["type"] == "model_type" and isinstance(detail["input"], list) and in_file:
+        return f"[[{name}]] has one pair of brackets too many; write [{name}], once"
     if detail["type"] == "extra_forbidden":
         known = _fields_at(settings, detail["loc"][:-1])
         near = get_close_matches(str(detail["loc"][-1]), known, 1, 0.5)
         right = f"did you mean {near[0]}?" if near else "known here: " + ", ".join(sorted(known))
+        if name.startswith("redis.") and not near:
+            right += "; host, port, user and password stand in url: redis://user:password@host:port/0"
+        if section := _right_heading(settings, name):
+            return f"[{name}] is no section of its own; write {section}"
         return f"{name} is not a setting; {right}"
+    if detail["type"] == "string_pattern_mismatch" and name.startswith("pbx["):
+        return f'{name} is {detail["input"]!r}: write small letters, digits, "-" and "_", at most 32, such as "main"'
     reason = detail["msg"].removeprefix("Value error, ")
     for python, plain in _PLAIN_WORDS:
         reason = re.sub(python, plain, reason)
@@ -228,13 +335,34 @@ def _came(detail: ErrorDetails) -> str:
     return "" if secret or isinstance(came, dict | list | tuple) else f" is {came!r}"
 
 
+def _right_heading(settings: type[BaseModel], name: str) -> str:
+    """Return the heading of the section of this name inside another one; empty if there is none."""
+    for field in settings.model_fields:
+        model = _model_of(settings, field)
+        if model is not None and _model_of(model, name) is not None:
+            after = f", after its [[{field}]]" if _are_entries(settings, field) else ""
+            return f"[{field}.{name}]{after}"
+    return ""
+
+
+def _are_entries(settings: type[BaseModel], name: str) -> bool:
+    """Whether there may be several sections of this name."""
+    field = settings.model_fields.get(name)
+    return field is not None and getattr(field.annotation, "__origin__", None) is tuple
+
+
+def _model_of(model: type[BaseModel], name: str) -> type[BaseModel] | None:
+    """Return the model of a section's or of its entries' settings; None if the name is no section's."""
+    annotation = model.model_fields[name].annotation if name in model.model_fields else None
+    return environment.section_in(annotation) or environment.entry_in(annotation)
+
+
 def _fields_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
     """Names of the settings that are known at a place of the file."""
     for part in loc:
         if isinstance(part, int):
             continue
-        annotation = model.model_fields[part].annotation if part in model.model_fields else None
-        found = environment.section_in(annotation) or environment.entry_in(annotation)
+        found = _model_of(model, part)
         if found is None:
             return []
         model = found

@@ -22,12 +22,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from gateway.stored import read_state
 from monitor.model.entities import Ivr, empty_state
-from tests.bus import Dump, FakeBus, RealBus, copy, fake_bus, flush, real_bus, restore
+from tests.bus import Dump, FakeBus, RealBus, copy, fake_bus, flush, patient, real_bus, restore
 from tests.bus_parties import KEYS, Claims, Follower, Monitor, bare
 
 EXAMPLES = 30
 STEPS = 50
-PATIENCE_S = 60.0
 T = TypeVar("T")
 
 writers = st.integers(0, 1)
@@ -43,10 +42,7 @@ class BusMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self._onlooker = self._bus.client()
-        # It is no part of what is tried: it may wait longer than callmon itself would.
-        patient = {"socket_timeout": PATIENCE_S, "socket_connect_timeout": PATIENCE_S}
-        self._onlooker.connection_pool.connection_kwargs.update(patient)
+        self._onlooker = patient(self._bus)
         self._claims = Claims()
         self._truth = empty_state(KEYS.topics)
         self._count = 0
@@ -123,7 +119,7 @@ class BusMachine(RuleBasedStateMachine):
     @rule(who=writers)
     def the_other_takes_over(self, who: int) -> None:
         async def take_over() -> None:
-            await self._bus.client().delete(KEYS.lease)
+            await self._onlooker.delete(KEYS.lease)
             await self._monitors[who].contest()
             await self._monitors[who].step(beat=False)
 
@@ -146,7 +142,7 @@ class BusMachine(RuleBasedStateMachine):
     @rule()
     def the_lease_runs_out(self) -> None:
         async def run_out() -> None:
-            await self._bus.client().delete(KEYS.lease)
+            await self._onlooker.delete(KEYS.lease)
 
         self.run(run_out())
 
@@ -156,7 +152,7 @@ class BusMachine(RuleBasedStateMachine):
 
         async def forget() -> None:
             before = await copy(self._bus)
-            await self._bus.client().delete(KEYS.lease)
+            await self._onlooker.delete(KEYS.lease)
             await self._monitors[who].contest()
             await self._monitors[who].step(beat=False)
             await asyncio.sleep(0.01)

@@ -4,6 +4,7 @@
 #   PYTHON      with the packages of requirements.lock; .venv/bin/python, as deploy/venv.sh makes it
 #   BASE        the interpreter that the package will find; /usr/bin/python3.N, as in PYTHON's environment
 #   COMPRESS    options for dpkg-deb; -Zxz
+#   PACKAGE_VERSION     what version.sh says
 # Nothing is fetched. Build it on the system that it is for: Debian 12 has Python 3.11, Debian 13 has 3.13.
 set -eu
 umask 022
@@ -30,18 +31,33 @@ ln -s "$base" "$home/bin/python3"
 "$python" "$root/deploy/debian/collect.py" "$root/requirements.lock" "$site" "$("$base" -c 'import platform; print(platform.python_version())')"
 printf '#!/opt/callmon/bin/python3\nfrom gateway.cli import main\n\nmain()\n' >"$home/bin/callmon"
 chmod 755 "$home/bin/callmon"
-version=$(sed -n 's/^Version: //p' "$site"/callmon-*.dist-info/METADATA | head -n 1)
-
 deploy=$root/deploy
+version=${PACKAGE_VERSION:-}
+if [ -z "$version" ]; then
+    version=$(sed -n 's/^Version: //p' "$site"/callmon-*.dist-info/METADATA | head -n 1)
+    version=$("$deploy/debian/version.sh" "$version")
+fi
+maintainer=$(sed -n 's/^Maintainer: //p' "$deploy/debian/control")
+
+# The manual page and the completions.
+share=$package/usr/share
+"$python" "$deploy/reference.py" "$share"
+gzip -9n "$share/man/man1/callmon.1"
 install -D -m 755 "$deploy/callmon.sh" "$package/usr/bin/callmon"
 install -D -m 644 -t "$package/usr/lib/systemd/system" "$deploy"/systemd/*.service
 install -D -m 644 "$deploy/systemd/callmon.sysusers" "$package/usr/lib/sysusers.d/callmon.conf"
-install -D -m 644 -t "$package/usr/share/doc/callmon" "$deploy/README.md" "$root/CHANGELOG.md"
-install -D -m 644 "$root/LICENSE" "$package/usr/share/doc/callmon/copyright"
-install -D -m 644 -t "$package/usr/share/callmon" "$deploy/callmon.example.toml" "$deploy/caddy/Caddyfile"
-install -D -m 644 -t "$package/usr/share/callmon/redis" "$deploy/redis/users.acl"
-install -D -m 755 -t "$package/usr/share/callmon/redis" "$deploy"/redis/*.sh
+install -D -m 644 -t "$share/doc/callmon" "$deploy"/*.md "$root/CHANGELOG.md" "$root/SECURITY.md"
+install -D -m 644 "$root/LICENSE" "$share/doc/callmon/copyright"
+printf 'callmon (%s) unstable; urgency=medium\n\n  * See CHANGELOG.md.\n\n -- %s  %s\n' \
+    "$version" "$maintainer" "$(date -R)" | gzip -9n >"$share/doc/callmon/changelog.gz"
+install -D -m 644 -t "$share/callmon" "$deploy/callmon.example.toml" "$deploy/caddy/Caddyfile"
+install -D -m 644 -t "$share/callmon/redis" "$deploy/redis/users.acl"
+install -D -m 755 -t "$share/callmon/redis" "$deploy"/redis/*.sh
+install -D -m 644 -t "$share/callmon/prometheus" "$deploy"/prometheus/*.yml
+install -D -m 644 -t "$share/callmon/grafana" "$deploy"/grafana/*.json
 install -d -m 755 "$package/etc/callmon"
+# Neither the builder's umask nor the modes of its files come in.
+chmod -R u-s,g-s,u=rwX,go=rX "$package"
 install -d -m 700 "$package/etc/callmon/pbx" "$package/etc/callmon/redis"
 
 install -d "$package/DEBIAN"

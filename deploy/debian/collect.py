@@ -72,7 +72,8 @@ def _copy(found: Distribution, directory: Path) -> None:
             continue
         target = directory / file
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(str(file.locate()), target)
+        shutil.copyfile(str(file.locate()), target)
+        target.chmod(0o644)  # whatever the environment's umask was; nothing of it is run as a program
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator
@@ -18,11 +20,12 @@ from gateway.cli import audit as audited
 from gateway.cli import backup as backups
 from gateway.cli import check as checking
 from gateway.cli import demo as demonstration
-from gateway.cli import keys, look, processes
+from gateway.cli import keys, look, processes, site_status
 from gateway.cli import record as recording
 from gateway.cli import top as terminal
 from gateway.cli.options import Config
-from monitor.errors import CallmonError
+from monitor import logs, notify
+from monitor.errors import CallmonError, ConfigError, StartFailed
 from monitor.model.version import VERSION
 
 app = typer.Typer(
@@ -36,10 +39,18 @@ app = typer.Typer(
 
 Url = Annotated[str, typer.Option(envvar="CALLMON_URL", help="Address of a gateway.")]
 Key = Annotated[str, typer.Option(envvar="CALLMON_KEY", help="API key.", show_default=False)]
+CaFile = Annotated[
+    Path | None,
+    typer.Option(envvar="CALLMON_CA_FILE", help="Authorities to trust for https, as PEM, in place of the system's."),
+]
+Insecure = Annotated[bool, typer.Option("--insecure", help="Do not check the gateway's certificate; for trials.")]
 Extensions = Annotated[int, typer.Option(min=2, max=9000, help="Extensions of the simulated PBX.")]
 Queues = Annotated[int, typer.Option(min=0, max=99, help="Its queues.")]
 Rate = Annotated[float, typer.Option(min=0.1, max=20_000, help="Calls a minute.")]
 Seed = Annotated[int, typer.Option(help="The same seed makes the same calls.")]
+
+
+_OF_DISKS = (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EIO)
 
 
 def _version(wanted: bool) -> None:
@@ -81,8 +92,8 @@ def demo(
 
 @app.command()
 def simulate(
-    port: Annotated[int, typer.Option(min=0, max=65_535)] = 5001,
-    host: str = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on.")] = 5001,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     extensions: Extensions = 40,
     queues: Queues = 4,
     contacts: Annotated[int, typer.Option(min=0, max=200_000, help="Entries of its address book.")] = 200,
@@ -101,7 +112,7 @@ def simulate(
             metavar="NAME=POSITION", help="What is not known of the real 3CX, such as expires_in=minutes; several."
         ),
     ] = None,
-    client_id: str = "callmon",
+    client_id: Annotated[str, typer.Option(help="Id of the API client that it knows.")] = "callmon",
     client_secret: Annotated[str | None, typer.Option(help="Made up if not given.", show_default=False)] = None,
 ) -> None:
     """Run a simulated 3CX v20 alone; prints its address, a client id with its secret, and a login of a person."""
@@ -129,7 +140,7 @@ def simulate(
 @app.command()
 def monitor(config: Config = None) -> None:
     """Watch the PBXs of the settings file and publish what changes."""
-    _run(processes.monitor(config))
+    _serve(processes.monitor(config))
 
 
 @app.command()
@@ -139,7 +150,7 @@ def gateway(
     workers: Annotated[int, typer.Option(min=1, max=256, help="Processes that share the port.")] = 1,
 ) -> None:
     """Serve queries and the stream."""
-    _run(processes.gateway(config, port, workers))
+    _serve(processes.gateway(config, port, workers))
 
 
 @app.command()
@@ -148,16 +159,23 @@ def tail(
     key: Key = "qRQi5xQj8SvI",
     topics: Annotated[str, typer.Option(help="Comma-separated.")] = "calls,ended,system",
     json: Annotated[bool, typer.Option("--json", help="One JSON object a change, with whole entities.")] = False,
+    ca_file: CaFile = None,
+    insecure: Insecure = False,
 ) -> None:
     """Print changes as they happen."""
-    _run(look.tail(url, key, topics, json))
+    _run(look.tail(look.Gateway(url, key, ca_file, insecure), topics, json))
 
 
 @app.command()
-def top(url: Url = "http://127.0.0.1:8765", key: Key = "qRQi5xQj8SvI") -> None:
+def top(
+    url: Url = "http://127.0.0.1:8765",
+    key: Key = "qRQi5xQj8SvI",
+    ca_file: CaFile = None,
+    insecure: Insecure = False,
+) -> None:
     """Show calls, queues and agents live in the terminal."""
     # Textual starts tasks in a way that uvloop 0.23 does not know on Python 3.13: TypeError on eager_start.
-    _run(terminal.run(url, key), asyncio.new_event_loop)
+    _run(terminal.run(look.Gateway(url, key, ca_file, insecure)), asyncio.new_event_loop)
 
 
 @app.command()
@@ -165,9 +183,12 @@ def snapshot(
     url: Url = "http://127.0.0.1:8765",
     key: Key = "qRQi5xQj8SvI",
     topics: Annotated[str, typer.Option(help="Comma-separated; all that the key may see if not given.")] = "",
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds until it gives up.")] = 10.0,
+    ca_file: CaFile = None,
+    insecure: Insecure = False,
 ) -> None:
     """Print the state as JSON."""
-    _run(look.snapshot(url, key, topics))
+    _run(look.snapshot(look.Gateway(url, key, ca_file, insecure), topics, timeout))
 
 
 @app.command()
@@ -180,6 +201,15 @@ def check(
     """Try the settings against PBX and Redis, and say in words what is wrong."""
     asked = (lambda _: True) if yes else typer.confirm
     _run(checking.run(config, asked if fix else None, gateway=gateway))
+
+
+@app.command()
+def status(
+    config: Config = None,
+    json: Annotated[bool, typer.Option("--json", help="The same for programs.")] = False,
+) -> None:
+    """Tell how things are; 0: all is live, 1: something is stale or missing, 2: it cannot be told."""
+    _run(site_status.run(config, as_json=json))
 
 
 @app.command()
@@ -235,21 +265,48 @@ def _run(
     work: Coroutine[Any, Any, int | None],
     new_loop: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop,
 ) -> None:
-    """Run to the end or to the first SIGINT or SIGTERM; what is wrong comes out as a sentence, not as a trace."""
-    code: int | None = 1
+    """Run a command; what is wrong comes out as a sentence, not as a trace."""
+    code, errors = _outcome(work, new_loop)
+    raise typer.Exit(1 if errors else code)
+
+
+def _serve(work: Coroutine[Any, Any, int | None]) -> None:
+    """Run a service; exit with EX_CONFIG if its settings are wrong, so that systemd does not start it again."""
+    code, errors = _outcome(work)
+    if errors:
+        notify.failed("; ".join(map(str, errors)))
+        wrong = any(isinstance(error, ConfigError) and not isinstance(error, StartFailed) for error in errors)
+        code = os.EX_CONFIG if wrong else 1
+    raise typer.Exit(code)
+
+
+def _outcome(
+    work: Coroutine[Any, Any, int | None],
+    new_loop: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop,
+) -> tuple[int, list[BaseException]]:
+    """Run to the end or to the first SIGINT or SIGTERM; return the exit code and the errors, each printed."""
+    code: int | None = 0
+    errors: list[BaseException] = []
     try:
         with asyncio.Runner(loop_factory=new_loop) as runner:
             code = runner.run(_until_told(work))
     except* CallmonError as group:
+        errors += _leaves(group)
+        for error in errors:
+            logs.say(f"callmon: {error}")
+    except* OSError as group:  # a file or a disk that no command has a sentence of its own for
         for error in _leaves(group):
-            print(f"callmon: {error}", file=sys.stderr)
-    raise typer.Exit(code or 0)
+            if not isinstance(error, OSError) or (error.filename is None and error.errno not in _OF_DISKS):
+                raise
+            logs.say(f"callmon: {f'{error.filename}: ' if error.filename else ''}{error.strerror}")
+            errors.append(error)
+    return code or 0, errors
 
 
 app.add_typer(keys.commands(_run), name="key")
 
 
-def _leaves(group: BaseExceptionGroup[CallmonError]) -> Iterator[BaseException]:
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
     for error in group.exceptions:
         if isinstance(error, BaseExceptionGroup):
             yield from _leaves(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gateway.cli.check_state import unreadable
 from gateway.cli.tables import show
 from monitor.config import MonitorSettings
 from monitor.errors import ConfigError
@@ -18,8 +19,8 @@ async def run(config: Path | None, last: int) -> None:
     if state_dir is None:
         raise ConfigError("There is no state_dir in [monitor], so nothing is kept beyond a run.")
     path = state_dir / STORE
-    if not path.exists():
-        raise ConfigError(f"{path} is not there: no monitor has run here with this state_dir.")
+    if wrong := unreadable(path):
+        raise ConfigError(f"{path} {wrong}.")
     store = Store(path, migrate=False)
     await store.open()
     try:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-from gateway.cli import check_pbx, check_redis
+from gateway.cli import check_pbx, check_redis, check_state
 from gateway.cli.finding import Finding
 from gateway.cli.peers import Ask
 from gateway.config import GatewaySettings
@@ -48,7 +47,7 @@ async def _of_monitor(settings: MonitorSettings, config: Path | None, fix: Ask |
     if not settings.pbx:
         yield _no_pbx()
     yield _keys(GatewaySettings.load(config))
-    yield _state_dir(settings.monitor.state_dir)
+    yield await check_state.look_at(settings.monitor.state_dir)
     servers = Servers(settings.redis.url, settings.redis.ca_file)
     try:
         async for finding in check_redis.look_at(servers, "monitor", [section.name for section in settings.pbx]):
@@ -85,16 +84,3 @@ def _no_pbx() -> Finding:
 def _keys(settings: GatewaySettings) -> Finding:
     names = ", ".join(section.name for section in settings.keys) or "none"
     return Finding("keys", f"in the settings file: {names}; those made by command: callmon key list")
-
-
-def _state_dir(folder: Path | None) -> Finding:
-    """Whether what must outlive Redis can be kept, as far as the user can tell who runs this."""
-    what = "state_dir"
-    if folder is None:
-        return Finding(what, "none in [monitor]: keys made by command, Idempotency-Keys and the audit log end with it")
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            return Finding(what, f"{folder} can be written to")
-    except OSError as error:
-        wrong = f"{folder} cannot be written to: {error.strerror}; make it, and give it to the user the monitor runs as"
-        return Finding(what, wrong=wrong)

@@ -188,7 +188,8 @@ def _certificate(site: _Site) -> Finding:
     """Whether the PBX's certificate holds for a while yet."""
     what, ends = f"{site.name}, certificate", site.client.measures.certificate_ends
     if ends is None:
-        return Finding(what, "none is checked: the address is plain http, or verify is off")
+        plain = "the address is plain http" if site.client.tls is None else "verify is off"
+        return Finding(what, f"none is checked: {plain}")
     days = int((ends - time.time()) // 86_400)
     until = from_unix(ends)[:10]
     if days < _SOON:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
@@ -13,23 +12,10 @@ from gateway.cli.finding import Finding
 from gateway.cli.rights import ALONE, NEEDED, Lack, Program, lacks
 from monitor import bus
 from monitor.model.keys import Keys
+from monitor.model.redis_failures import explain
 from monitor.servers import Servers
 
 _FAILURES: Final = (RedisError, OSError, TimeoutError)
-_ADVICE: Final = {
-    "invalid username-password|Authentication required": (
-        "the password is not its user's; make-acl.sh makes the users' file of the files *.password, and Redis reads it "
-        "when it starts"
-    ),
-    "Connection refused": "nothing listens there; does Redis run, and bind that address?",
-    "not known|name resolution|No address": "nobody knows that name; see this host's DNS",
-    "CERTIFICATE": "its certificate is not trusted; see ca_file in [redis]",
-    "SSL|Timeout connecting": "is it the right port, does TLS begin there or not, is a firewall between?",
-    "READONLY|read only": "it is a replica; name the master, or its Sentinels",
-    "OOM": "its memory is full; see maxmemory there",
-    "MISCONF": "it cannot write to its disk, and takes no changes until it can",
-}
-"""Words of Redis', of its client or of the system, and what to do."""
 _AT_MOST: Final = 3
 
 
@@ -44,7 +30,7 @@ async def look_at(servers: Servers, program: Program, pbxs: Sequence[str]) -> As
             if program == "monitor" and not missing:
                 yield await _monitor(servers.of(pbx), pbx)
     except _FAILURES as error:
-        yield Finding("Redis", wrong=f"{str(error).removesuffix('.')}: {_advice(str(error))}")
+        yield Finding("Redis", wrong=explain(error))
 
 
 async def _version(redis: Redis) -> str:
@@ -78,10 +64,3 @@ async def _monitor(redis: Redis, pbx: str) -> Finding:
     holder = bus.text(await redis.get(Keys(pbx, "live").lease))
     note = f"{holder} follows it; 3CX keeps one token a client, so this check makes it renew its own, once"
     return Finding(what, note if holder else "none is running now")
-
-
-def _advice(said: str) -> str:
-    for words, advice in _ADVICE.items():
-        if re.search(words, said):
-            return advice
-    return "see url in [redis], and the server's log"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import socket
 import sys
 import webbrowser
 from collections.abc import Callable
@@ -21,7 +22,8 @@ from pydantic import SecretStr
 from gateway import own_commands
 from gateway import run as gateway_run
 from gateway.auth import ApiKey, KeyTable, digest_of, new_key
-from gateway.config import GatewaySection
+from gateway.cli.reload import nothing_to_reload, on_sighup
+from gateway.config import GatewaySection, StreamSection
 from monitor import logs
 from monitor import run as monitor_run
 from monitor.config import MonitorSettings, PbxSection
@@ -56,6 +58,7 @@ async def run(
     ``opens``: show the wall in a browser. Raises ConfigError if the port is taken.
     """
     logs.configure("warning", "human")
+    on_sighup(nothing_to_reload)
     own_commands.load()
     simulated = SimulatorSettings(extensions=extensions, queues=queues, rate=rate, seed=seed)
     keys = [_DISPLAY]
@@ -74,6 +77,7 @@ async def run(
 async def replay(port: int, file: Path, speed: float, *, opens: bool = False) -> None:
     """Until cancelled: show what was recorded, ``speed`` times as fast; ``opens`` as above. Raises ConfigError."""
     logs.configure("warning", "human")
+    on_sighup(nothing_to_reload)
     own_commands.load()
     recording = recordings.read(file)
     async with Player(recording, speed) as pbx, asyncio.TaskGroup() as tasks:
@@ -103,6 +107,9 @@ async def _say_the_end(pbx: Player) -> None:
 async def _show(port: int, section: PbxSection, keys: list[ApiKey], welcome: Callable[[str], str], opens: bool) -> None:
     server = fakeredis.FakeServer()
     monitor_bus, gateway_bus = (fakeredis.FakeAsyncRedis(server=server) for _ in range(2))
+    port = port or _free_port()
+    own = tuple(f"http://{host}:{port}" for host in ("127.0.0.1", "localhost"))
+    settings = GatewaySection(port=port, stream=StreamSection(origins=own))  # its key is known to everybody
     with logs.ProgramLog("demo", pbx=section.url) as log:
         async with asyncio.TaskGroup() as tasks:
             watching = tasks.create_task(monitor_run.run(MonitorSettings(pbx=(section,)), lambda _: monitor_bus))
@@ -110,7 +117,7 @@ async def _show(port: int, section: PbxSection, keys: list[ApiKey], welcome: Cal
                 async with gateway_run.serving(
                     [_PBX],
                     KeyTable(keys),
-                    GatewaySection(port=port),
+                    settings,
                     lambda _: gateway_bus,
                     bound=lambda address: log.start(address=address),
                 ) as gateway:
@@ -120,6 +127,11 @@ async def _show(port: int, section: PbxSection, keys: list[ApiKey], welcome: Cal
                     await gateway.ended()
             finally:
                 watching.cancel()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
 
 
 def _wall(address: str) -> str:

@@ -2,34 +2,72 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from gateway.streamclient import StreamClient, Update
-from monitor.errors import ConfigError
+from gateway.streamclient import Connection, StreamClient, Update
+from gateway.streamconnect import stream_url, tls_context
+from monitor.errors import CallmonError, ConfigError
 from monitor.model.entities import TOPICS
 
 _CALL_WORDS = {"Ringing": "rings", "Dialing": "calls", "Connected": "talks"}
 
 
-async def tail(url: str, key: str, topics: str, as_json: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """A gateway as the command line names it. ``insecure``: whether its certificate is not checked."""
+
+    url: str
+    key: str
+    ca_file: Path | None = None
+    insecure: bool = False
+
+    def client(self, topics: Sequence[str], on_connection: Callable[[Connection], None] | None = None) -> StreamClient:
+        """Return a client of its stream. Raises ConfigError."""
+        url = stream_url(self.url)
+        context = tls_context(self.ca_file, insecure=self.insecure) if url.startswith("wss:") else None
+        return StreamClient(url, self.key, topics, ssl=context, on_connection=on_connection)
+
+
+class Reporter:
+    """Prints on standard error why there is no connection: each reason once, and that it works again."""
+
+    def __init__(self) -> None:
+        self._said = ""
+
+    def __call__(self, connection: Connection) -> None:
+        """Take in how the connection stands."""
+        if connection.status == "live" and self._said:
+            print("callmon: The gateway is reached.", file=sys.stderr, flush=True)
+            self._said = ""
+        elif connection.status in ("connecting", "waiting") and connection.reason not in ("", self._said):
+            print(f"callmon: {connection.reason} Trying again.", file=sys.stderr, flush=True)
+            self._said = connection.reason
+
+
+async def tail(gateway: Gateway, topics: str, as_json: bool) -> None:
     """Print changes until cancelled. Raises StreamRefused, ConfigError."""
-    wanted = _topics(topics)
-    async with StreamClient(stream_address(url), key, wanted) as client:
+    async with gateway.client(_topics(topics), Reporter()) as client:
         async for update in client:
             for line in _json_lines(update) if as_json else _lines(update):
                 print(line, flush=True)
 
 
-async def snapshot(url: str, key: str, topics: str) -> None:
-    """Print the state once. Raises StreamRefused, ConfigError."""
-    async with StreamClient(stream_address(url), key, _topics(topics)) as client:
-        async for update in client:
-            if update.kind == "snapshot":
-                state = {"epoch": update.position.epoch, "seq": update.position.seq, "state": update.state}
-                print(json.dumps(state, ensure_ascii=False, indent=2))
-                return
+async def snapshot(gateway: Gateway, topics: str, timeout_s: float) -> None:
+    """Print the state once. Raises StreamRefused, ConfigError, and CallmonError if none comes in time."""
+    async with gateway.client(_topics(topics), Reporter()) as client:
+        try:
+            async with asyncio.timeout(timeout_s):
+                update = await anext(aiter(client))  # which begins with the snapshot
+        except TimeoutError:
+            raise CallmonError(f"No state came from {gateway.url} within {timeout_s:g} s.") from None
+    state = {"epoch": update.position.epoch, "seq": update.position.seq, "state": update.state}
+    print(json.dumps(state, ensure_ascii=False, indent=2))
 
 
 def _topics(text: str) -> tuple[str, ...]:
@@ -38,13 +76,6 @@ def _topics(text: str) -> tuple[str, ...]:
     if unknown:
         raise ConfigError(f"{', '.join(unknown)}: not a topic; there are {', '.join(TOPICS)}")
     return topics
-
-
-def stream_address(url: str) -> str:
-    """Of the stream at a gateway's address. Raises ConfigError if it is not one."""
-    if not url.startswith(("http://", "https://")):
-        raise ConfigError(f"{url!r} is not a gateway's address; it looks like http://127.0.0.1:8765")
-    return "ws" + url.removeprefix("http").rstrip("/") + "/webapi/stream"
 
 
 def _json_lines(update: Update) -> Iterable[str]:

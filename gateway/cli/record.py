@@ -33,6 +33,7 @@ from monitor.recording import format as recordings
 from monitor.recording.masking import Mask
 from monitor.recording.writer import Recorder
 from monitor.servers import Servers
+from monitor.settings import not_read, secret_in
 from monitor.tracker import Tracker
 
 _TICK: Final = 1.0
@@ -94,17 +95,27 @@ async def run(
     if other:
         to = replace(to, client_id=client_id, client_secret=_secret(client_secret_file))
     mask = None if unmasked else Mask(secrets.token_bytes(16), await known_dns(to))
+    connected = False
+
+    def heard(fact: Fact) -> None:
+        nonlocal connected
+        if isinstance(fact, ConnectionChanged):
+            connected = connected or fact.connection == "connected"
+            print(f"{fact.connection}{f': {fact.reason}' if fact.reason else ''}", flush=True)
+
     recorder = Recorder(recordings.create(file), header(to, masked=not unmasked), mask)
     print(f"Recording {section.name} for {minutes:g} minutes into {file}; Ctrl-C ends it earlier.", flush=True)
     try:
         async with asyncio.timeout(minutes * 60):
-            await Following(to, recorder, _say).run()
+            await Following(to, recorder, heard).run()
     except TimeoutError:
         pass
     finally:
         recorder.end()
         print(_summary(recorder, file, unmasked=unmasked), flush=True)
-    return 1 if recorder.failed else 0
+        if not connected:
+            print("The PBX was never connected: nothing of its calls is in it; see callmon check.", flush=True)
+    return 1 if recorder.failed or not connected else 0
 
 
 async def known_dns(settings: PbxSettings) -> set[str]:
@@ -143,9 +154,9 @@ def _secret(file: Path | None) -> str:
     if file is None:
         raise ConfigError("--client-id needs --client-secret-file too.")
     try:
-        return file.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise ConfigError(f"{file} cannot be read: {error.strerror}.") from error
+        return secret_in(file)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"--client-secret-file {not_read(error)}.") from error
 
 
 async def _nobody_follows(settings: MonitorSettings, section: PbxSection) -> None:
@@ -163,11 +174,6 @@ async def _nobody_follows(settings: MonitorSettings, section: PbxSection) -> Non
             "take it away. Stop the monitor, or make another API client with the same extensions for the recording "
             "and give it with --client-id and --client-secret-file."
         )
-
-
-def _say(fact: Fact) -> None:
-    if isinstance(fact, ConnectionChanged):
-        print(f"{fact.connection}{f': {fact.reason}' if fact.reason else ''}", flush=True)
 
 
 def _summary(recorder: Recorder, file: Path, *, unmasked: bool) -> str:

@@ -19,26 +19,34 @@ Trial: TypeAlias = tuple[str, ...]
 
 BOTH: Final = "+ping +multi +exec +discard +unwatch"
 INFO: Final = "+info"
+PROCESSES: Final = (
+    "+get +set +del +pttl +exists +sadd +srem +smembers +expire %RW~callmon:{*}:processes %RW~callmon:{*}:process:*"
+)
 MONITOR: Final = (
     INFO,
     "+watch +get +set +del %RW~callmon:{*}:lease %RW~callmon:{*}:figures %RW~callmon:{*}:directory",
     (
-        "+watch +hmget +hgetall +hset +hdel +hlen +xadd +unlink +rename +persist +expire"
+        "+watch +hmget +hgetall +hkeys +hset +hdel +hlen +xadd +unlink +rename +persist +expire"
         " %R~callmon:{*}:lease %RW~callmon:{*}:live:* %RW~callmon:{*}:book:*"
     ),
     "+watch +get +set +pttl %RW~callmon:{*}:request:* %R~callmon:{*}:lease",
     "+set %W~callmon:{*}:result:*",
     "+del %W~callmon:{*}:once:*",
     (
+        "+get +set +xrange +xadd +xtrim +hgetall +hset +hdel +unlink"
+        " %RW~callmon:{*}:records %RW~callmon:{*}:records:generation %RW~callmon:{*}:records:mirrored"
+    ),
+    (
         "+watch +hget +hgetall +hset +unlink +exists +set"
         " %RW~callmon:{*}:keys %RW~callmon:{*}:keys:kept %RW~callmon:{*}:keys:ready"
     ),
     "+publish &callmon:{*}:live &callmon:{*}:book &callmon:{*}:replies:* &callmon:{*}:keys:changed",
     "+subscribe +unsubscribe &callmon:{*}:requests &callmon:{*}:keys:changed",
+    PROCESSES,
 )
 """As deploy/redis/users.acl has them: what goes with no key, then each pair of parentheses."""
 GATEWAY: Final = (
-    "+hmget +hgetall +xrange +xrevrange %R~callmon:{*}:live:* %R~callmon:{*}:book:*",
+    "+hmget +hgetall +hlen +xrange +xrevrange %R~callmon:{*}:live:* %R~callmon:{*}:book:*",
     "+watch +hset %RW~callmon:{*}:live:position %RW~callmon:{*}:book:position",
     "+watch +get +set +del +exists %RW~callmon:{*}:request:* %RW~callmon:{*}:once:* %R~callmon:{*}:result:*",
     "+exists +hgetall %R~callmon:{*}:keys %R~callmon:{*}:keys:ready",
@@ -49,19 +57,25 @@ GATEWAY: Final = (
         "+subscribe +unsubscribe"
         " &callmon:{*}:live &callmon:{*}:book &callmon:{*}:replies:* &callmon:{*}:reached &callmon:{*}:keys:changed"
     ),
+    PROCESSES,
 )
 NEEDED: Final[dict[Program, tuple[str, ...]]] = {"monitor": (BOTH, *MONITOR), "gateway": (BOTH, *GATEWAY)}
 ALONE: Final = frozenset((BOTH, INFO))
 """These stand in no parentheses."""
 
-_READS: Final = frozenset(("WATCH", "GET", "HGET", "HMGET", "HGETALL", "HLEN", "EXISTS", "PTTL", "XRANGE", "XREVRANGE"))
+_READS: Final = frozenset(
+    ("WATCH", "GET", "HGET", "HMGET", "HGETALL", "HKEYS", "HLEN", "EXISTS", "PTTL", "SMEMBERS", "XRANGE", "XREVRANGE")
+)
 _REST: Final = {
     "SET": ("1",),
     "HGET": ("1",),
     "HMGET": ("1",),
     "HSET": ("1", "1"),
     "HDEL": ("1",),
+    "SADD": ("1",),
+    "SREM": ("1",),
     "XADD": ("*", "1", "1"),
+    "XTRIM": ("MAXLEN", "1"),
     "EXPIRE": ("1",),
     "PEXPIRE": ("1",),
     "INCRBY": ("0",),

@@ -12,18 +12,20 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
 import structlog
 
-from monitor.errors import ConfigError
+from monitor.errors import NOT_BOUND, ConfigError, StartFailed, cannot_listen
 
 WORKER: Final = "CALLMON_WORKER"
 """In the environment of a worker: its number."""
 _PULSE: Final = "CALLMON_WORKER_PULSE"
 """In its environment too: the descriptor of a pipe to which its event loop writes a byte now and then."""
+_RELOAD: Final = b"reload\n"
+"""What a worker is told on its standard input."""
 _PULSE_EVERY: Final = 5.0
 _PATIENCE: Final = 30.0
 """Seconds without a byte after which a worker hangs; as WatchdogSec in the unit."""
@@ -42,27 +44,46 @@ _SHUTDOWN: Final = 10.0
 _log = structlog.get_logger(__name__)
 
 
-async def supervise(count: int, arguments: Sequence[str], host: str, port: int, drain: float) -> None:
-    """Keep ``count`` workers running until cancelled. ``arguments``: of ``callmon gateway``, for each of them.
+class Workers:
+    """So many workers on one port. ``arguments``: of ``callmon gateway``, for each of them; ``drain``: seconds."""
 
-    Raises ConfigError if the address is not free, or no worker comes up.
+    def __init__(self, count: int, arguments: Sequence[str], host: str, port: int, drain: float) -> None:
+        self._count, self._arguments, self._drain = count, arguments, drain
+        self._host, self._port = host, port
+        self._running: set[asyncio.subprocess.Process] = set()
+
+    async def run(self) -> None:
+        """Keep them running until cancelled.
+
+        Raises ConfigError if the address is not free, or no worker comes up.
+        """
+        if self._port == 0:
+            raise ConfigError(
+                "Several workers need a port of their own choosing: give one with --port or in [gateway]."
+            )
+        _check_free(self._host, self._port)
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(self._count):
+                tasks.create_task(_keep(number, self._arguments, self._drain, self._running))
+
+    def reload(self) -> None:
+        """Have each of them read its settings again, those too that are only just starting."""
+        for worker in self._running:
+            if worker.stdin is not None and not worker.stdin.is_closing():
+                worker.stdin.write(_RELOAD)
+
+
+async def as_worker(work: Coroutine[Any, Any, None], reload: Callable[[], object]) -> None:
+    """Do a worker's work until it is cancelled, or whoever looks after it is gone, however that ended.
+
+    ``reload``: called when that one says so. Not by a signal, which would kill a worker that does not expect it yet.
     """
-    if port == 0:
-        raise ConfigError("Several workers need a port of their own choosing: give one with --port or in [gateway].")
-    _check_free(host, port)
-    async with asyncio.TaskGroup() as tasks:
-        for number in range(count):
-            tasks.create_task(_keep(number, arguments, drain))
-
-
-async def as_worker(work: Coroutine[Any, Any, None]) -> None:
-    """Do a worker's work until it is cancelled, or whoever looks after it is gone, however that ended."""
     loop = asyncio.get_running_loop()
     task = loop.create_task(work)
     beating = loop.create_task(_pulse(int(os.environ[_PULSE])))
     orphaned = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orphaned), sys.stdin)
-    gone = loop.create_task(orphaned.read())
+    gone = loop.create_task(_follow(orphaned, reload))
     try:
         await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -75,15 +96,23 @@ async def as_worker(work: Coroutine[Any, Any, None]) -> None:
         raise error
 
 
-async def _keep(number: int, arguments: Sequence[str], drain: float) -> None:
+async def _follow(parent: asyncio.StreamReader, reload: Callable[[], object]) -> None:
+    """Do as the parent says, until it is gone."""
+    while line := await parent.readline():
+        if line == _RELOAD:
+            asyncio.get_running_loop().call_soon(reload)  # as a signal's handler: what fails there ends nobody
+
+
+async def _keep(number: int, arguments: Sequence[str], drain: float, running: set[asyncio.subprocess.Process]) -> None:
     loop = asyncio.get_running_loop()
     pause, first = _FIRST_PAUSE, True
     while True:
         begun = loop.time()
-        code = await _run(number, arguments, drain)
+        code = await _run(number, arguments, drain, running)
         lived = loop.time() - begun
         if first and lived < _STILLBORN and code > 0:
-            raise ConfigError("A worker could not begin to serve; it has said why.")
+            refused = ConfigError if code == os.EX_CONFIG else StartFailed
+            raise refused("A worker could not begin to serve; it has said why.")
         first = False
         if lived >= _LIVED_WELL:
             pause = _FIRST_PAUSE
@@ -92,14 +121,14 @@ async def _keep(number: int, arguments: Sequence[str], drain: float) -> None:
         pause = min(_LONGEST_PAUSE, pause * 2)
 
 
-async def _run(number: int, arguments: Sequence[str], drain: float) -> int:
+async def _run(number: int, arguments: Sequence[str], drain: float, running: set[asyncio.subprocess.Process]) -> int:
     """One worker from its start to its end; if we are cancelled it is asked to drain. Its exit code."""
     felt, pulse = os.pipe()
     try:
         worker = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "gateway", "gateway", *arguments),
             env=os.environ | {WORKER: str(number), _PULSE: str(pulse)},
-            stdin=asyncio.subprocess.PIPE,  # its end tells the worker of ours
+            stdin=asyncio.subprocess.PIPE,  # by which we tell it to reload; its end tells the worker of ours
             start_new_session=True,  # so that a Ctrl-C reaches it through us alone
             pass_fds=(pulse,),
         )
@@ -110,9 +139,11 @@ async def _run(number: int, arguments: Sequence[str], drain: float) -> int:
         os.close(pulse)
     _log.info("worker started", worker=number, pid=worker.pid)
     watching = asyncio.create_task(_watch(worker, felt))
+    running.add(worker)
     try:
         return await worker.wait()
     finally:
+        running.discard(worker)
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
         if worker.returncode is None:
@@ -193,6 +224,5 @@ def _check_free(host: str, port: int) -> None:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError as error:
-            text = f"Cannot listen on {host}:{port}: {error.strerror}. Choose another port or host."
-            raise ConfigError(text) from error
+        except NOT_BOUND as error:
+            raise cannot_listen("Cannot listen on", host, port, error) from error

@@ -10,7 +10,8 @@
  *
  * It follows the protocol's rules. A change is applied where it continues the position; overlap does no harm; a gap is
  * repaired by subscribing again. Two heartbeats' silence is answered with a ping, a third with a new connection. It
- * comes back with full-jitter back-off and resumes where it was, unless it is told not to come back.
+ * comes back with full-jitter back-off and resumes where it was, unless it is told not to come back. Once it was live,
+ * only the gateway's own refusal counts as that: a proxy that is being changed says other things for a while.
  *
  * Events, all with a `detail`:
  *   state       {epoch, seq}                    `state` is new as a whole
@@ -19,7 +20,9 @@
  *   heartbeat   {epoch, seq}
  *   stale       {since}                         since when the gateway has heard nothing from the monitor, or null
  *   connection  {status, since, code, reason, retryIn}
- *               status: connecting, live, waiting (retryIn: seconds), refused (for good: code, reason), closed
+ *               status: connecting, live, waiting (retryIn: seconds), refused (for good), closed. reason: a sentence that
+ *               says why it is not live, until it is; each is a warning on the console, too. code: the HTTP status, the
+ *               close code, or 1006 where a browser does not tell
  *   hello       the frame: pbx, topics, heartbeat, …
  *   fault       {code, message}                 what was wrong with our last message
  *   frame       the frame, each as it came
@@ -200,12 +203,15 @@ export class StreamClient extends EventTarget {
   #failures = 0;
   #tickets = true; // until the gateway says that it gives none
 
+  #begun = false; // whether it was ever live
+  #said = ""; // the reason that was told last, until it works again
+
   async #follow(turn) {
     while (turn === this.#turn) {
-      this.#enter({ status: "connecting" });
+      this.#enter({ status: "connecting", reason: this.#said });
       const end = await this.#converse(turn);
       if (turn !== this.#turn) return;
-      if (end.refused) {
+      if (end.refused && (end.own || !this.#begun)) {
         this.#run = null;
         this.#turn++;
         this.#enter({ status: "refused", code: end.code, reason: end.reason });
@@ -214,7 +220,7 @@ export class StreamClient extends EventTarget {
       const retryIn = this.#delay(end);
       this.#failures++;
       this.reconnects++;
-      this.#enter({ status: "waiting", retryIn, code: end.code });
+      this.#enter({ status: "waiting", retryIn, code: end.code, reason: end.reason });
       await this.#wait(retryIn * 1000);
     }
   }
@@ -230,8 +236,9 @@ export class StreamClient extends EventTarget {
     const admitted = await this.#admission();
     if (admitted.end || turn !== this.#turn) return admitted.end ?? { code: 1000 };
     const { code, reason, opened } = await this.#listen(admitted.address);
-    if (!opened) return (await this.#probe("GET", "")).end ?? { code };
-    return { code, reason, refused: advice(code) === "refuse", retry: retryRange(reason) };
+    if (!opened) return (await this.#probe("GET", "")).end ?? { code, reason: noUpgrade(this.#url) };
+    if (advice(code) === "refuse") return { code, reason, refused: true, own: true };
+    return { code, reason: closed(this.#url, code, reason), retry: retryRange(reason) };
   }
 
   /** The address to connect to, with a fresh ticket if the gateway gives tickets, else with the key. */
@@ -239,7 +246,8 @@ export class StreamClient extends EventTarget {
     if (this.#tickets) {
       const { end, status, body } = await this.#probe("POST", "ticket");
       if (status === 200 && body?.ticket) return { address: this.#socketUrl("stream", { ticket: body.ticket }) };
-      if (![404, 405, 503].includes(status)) return { end: end ?? { code: 1006 } };
+      const other = { code: status, reason: foreign(this.#url, status), refused: true };
+      if (!end?.own || ![404, 405, 503].includes(status)) return { end: end ?? other };
       this.#tickets = status === 503; // without its bus a gateway gives no tickets, and yet serves what it knows
     }
     return { address: this.#socketUrl(`${encodeURIComponent(this.#key)}/stream`) };
@@ -268,15 +276,12 @@ export class StreamClient extends EventTarget {
       if (answer.ok) return { status, body };
       const refused = status >= 400 && status < 500 && !COME_BACK.has(status);
       const after = Number(answer.headers.get("Retry-After"));
-      const end = {
-        code: status,
-        reason: body?.error?.message ?? "",
-        refused,
-        retry: after ? [after, 2 * after] : null,
-      };
+      const own = typeof body?.error?.code === "string";
+      const reason = own ? body.error.message : foreign(this.#url, status, refused);
+      const end = { code: status, reason, refused, own, retry: after ? [after, 2 * after] : null };
       return { status, body, end };
-    } catch {
-      return { end: { code: 1006 } };
+    } catch (error) {
+      return { end: { code: 1006, reason: unreachable(this.#url, error) } };
     }
   }
 
@@ -357,10 +362,16 @@ export class StreamClient extends EventTarget {
 
   #live() {
     this.#failures = 0;
+    this.#begun = true;
     if (this.connection.status !== "live") this.#enter({ status: "live" });
   }
 
   #enter(connection) {
+    const { status, reason = "" } = connection;
+    if (reason && reason !== this.#said) {
+      console.warn(`callmon: ${reason}${status === "refused" ? "" : " Trying again."}`);
+    }
+    this.#said = status === "live" || status === "closed" ? "" : reason;
     this.connection = { ...connection, since: Date.now() };
     this.#tell("connection", this.connection);
   }
@@ -371,8 +382,11 @@ export class StreamClient extends EventTarget {
 
   async #wait(milliseconds) {
     await new Promise((resolve) => {
-      this.#wake = resolve;
-      setTimeout(resolve, milliseconds);
+      const timer = setTimeout(resolve, milliseconds);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
     });
     this.#wake = null;
   }
@@ -428,6 +442,26 @@ class Watch {
     this.#pinged = performance.now();
     this.#socket.send(JSON.stringify({ type: "ping", at: Date.now() }));
   }
+}
+
+function unreachable(url, error) {
+  if (error?.name === "TimeoutError") return `${url.host} does not answer.`;
+  return `${url.host} cannot be reached: it is down, or this browser does not trust its certificate.`;
+}
+
+function foreign(url, status, refused = true) {
+  if (refused) return `${url.host} is not a gateway of callmon: it answers ${status}.`;
+  return `${url.host} answers ${status}: it is not a gateway, but perhaps a proxy before one.`;
+}
+
+function noUpgrade(url) {
+  return `${url.host} answers, but opens no WebSocket: a proxy before it must pass on Upgrade and Connection.`;
+}
+
+function closed(url, code, reason) {
+  if (code === 1006) return `The connection to ${url.host} was lost.`;
+  const why = reason && !retryRange(reason) ? `${code}: ${reason}` : code;
+  return `${url.host} closed the connection (${why}).`;
 }
 
 function between(low, high) {

@@ -62,6 +62,15 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(StoredKey)
 
 
+def newest(key: StoredKey, other: StoredKey | None) -> StoredKey:
+    """Return the newer change of a key. Of two at the same time the revoked one is, whichever comes first."""
+    return key if other is None else max(key, other, key=_rank)
+
+
+def _rank(key: StoredKey) -> tuple[float, bool, bytes]:
+    return key.changed_at, key.revoked, _encoder.encode(key)
+
+
 def encode_key(key: StoredKey) -> bytes:
     """The key in msgpack."""
     return _encoder.encode(key)

@@ -21,8 +21,16 @@ is a history of its own: ``live`` (calls, extensions, queues …) and ``book`` (
 ``callmon:{pbx}:keys:kept``               hash    API key's name → its change that stands in the monitor's file
 ``callmon:{pbx}:keys:ready``              string  there if the table of keys is whole
 ``callmon:{pbx}:keys:changed``            channel doorbell: a key was changed, or is kept
+``callmon:{pbx}:records``                 stream  commands' records for the other monitors, field ``record``
+``callmon:{pbx}:records:generation``      string  another one whenever the stream was begun anew
+``callmon:{pbx}:records:mirrored``        hash    monitor → how far it has read the stream, and a count that moves
+``callmon:{pbx}:ticket:<digest>``         string  the key for which a ticket stands, with expiry
 ``callmon:{pbx}:spent:<kind>:<digest>``   string  requests that an API key made in this minute, with expiry
+``callmon:{site}:processes``              set     ids of the monitors and gateways that run, with expiry
+``callmon:{site}:process:<id>``           string  what one of them told of itself last, msgpack, with expiry
 ========================================= ======= ==============================================================
+
+``site`` stands for itself there: a process tells of itself once, however many PBXs it is for.
 
 The position has one more field, ``seen``: a follower who finds the store at an older epoch than his own (it was rolled
 back) leaves his epoch's name there, so that the writer, who may not know it, starts a newer one.
@@ -121,6 +129,28 @@ class RequestKeys:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordKeys:
+    """The names for the records of one PBX's commands, by which monitors know what others did."""
+
+    pbx: str
+
+    @property
+    def log(self) -> str:
+        """The records, a bounded stream."""
+        return f"callmon:{{{self.pbx}}}:records"
+
+    @property
+    def generation(self) -> str:
+        """Tells this stream from one before it."""
+        return f"callmon:{{{self.pbx}}}:records:generation"
+
+    @property
+    def mirrored(self) -> str:
+        """How far each monitor has read."""
+        return f"callmon:{{{self.pbx}}}:records:mirrored"
+
+
+@dataclass(frozen=True, slots=True)
 class AccessKeys:
     """The names for one PBX's API keys."""
 
@@ -153,3 +183,14 @@ class AccessKeys:
     def spent(self, kind: str, digest: str) -> str:
         """How much of a key's budget is spent, or leased to gateways."""
         return f"callmon:{{{self.pbx}}}:spent:{kind}:{digest}"
+
+
+SITE = "site"
+"""In place of a PBX's name: for whose keys a client is asked, and the hash tag of the names below."""
+PROCESSES = f"callmon:{{{SITE}}}:processes"
+"""Which processes run."""
+
+
+def process_key(id_: str) -> str:
+    """What this process told of itself."""
+    return f"callmon:{{{SITE}}}:process:{id_}"

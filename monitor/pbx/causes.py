@@ -25,7 +25,8 @@ def cause(error: Exception, *, tls: bool) -> str:
         case aiohttp.ClientConnectorDNSError():
             return f"nobody knows the name {error.host} ({_said(error)}); see url, and this host's DNS"
         case aiohttp.ClientSSLError():
-            return f"what listens at its port speaks no TLS that we know ({_said(error)}); see the port in url"
+            right = "see the port in url, and whether it is http:// there"
+            return f"what listens at its port speaks no TLS that we know ({_said(error)}); {right}"
         case aiohttp.ClientConnectorError() if error.os_error.errno == errno.ECONNREFUSED:
             return f"nothing listens at {error.host}:{error.port}; see the port in url, and whether the PBX runs"
         case aiohttp.ClientConnectorError():

@@ -21,6 +21,7 @@ from monitor.pbx.events import FullState, parse_full_state, parse_participant
 from monitor.pbx.facts import ActiveCall, Participant, Source, SystemRow
 from monitor.pbx.measures import PbxMeasures
 from monitor.pbx.paging import PAGE, Query, read_all
+from monitor.pbx.secret import Secret, text_of
 from monitor.pbx.tape import NoTape, Tape
 from monitor.pbx.token import Claims, Granted, TokenOwner
 from monitor.pbx.tolerant import integer, objects, text
@@ -29,6 +30,7 @@ from monitor.pbx.transport import Answer, Transport, tls_context
 XAPI: Final = "/xapi/v1"
 CALL_CONTROL: Final = "/callcontrol"
 _GONE: Final = frozenset((404, 410))
+_NO_TOKENS_HERE: Final = frozenset((404, 405, 410, 501))
 _MEANT_FOR_TLS: Final = b"HTTPS port"
 """What nginx, which stands before every 3CX, says to plain HTTP."""
 
@@ -40,7 +42,7 @@ class PbxSettings:
     url: str
     """``https://pbx.example.com:5001``, without a path."""
     client_id: str
-    client_secret: str = field(repr=False)
+    client_secret: str | Secret = field(repr=False)
     ca_file: Path | None = None
     """Trust these certificates and no others."""
     verify: bool = True
@@ -104,7 +106,7 @@ class PbxClient:
             self.measures,
             self.tape,
         )
-        self.tokens = TokenOwner(self._grant, may_mint, clock, measures=self.measures)
+        self.tokens = TokenOwner(self._grant, may_mint, clock, measures=self.measures, secret=self._secret)
 
     @property
     def heard_at(self) -> float:
@@ -215,15 +217,26 @@ class PbxClient:
         """The roles that the PBX gives this API client."""
         return await self.tokens.claims()
 
+    def _secret(self) -> str:
+        return text_of(self.settings.client_secret)
+
     async def _grant(self) -> Granted:
         form = {
             "grant_type": "client_credentials",
             "client_id": self.settings.client_id,
-            "client_secret": self.settings.client_secret,
+            "client_secret": self._secret(),
         }
         granted = await self._transport.read("POST", "/connect/token", form=form)
         if granted.status == 400 and _MEANT_FOR_TLS in granted.body:
-            raise PbxRefused("The PBX wants https: see url.", 400)
+            raise PbxRefused("The PBX wants https: write https:// in url.", 400)
+        if granted.status in _NO_TOKENS_HERE or (
+            granted.is_page and not 300 <= granted.status < 400 and granted.status < 500
+        ):
+            raise PbxGarbled(
+                f"What answers at {self.settings.url} is no 3CX of version 20: it knows no POST /connect/token"
+                f" ({granted.status}). See url: host and port are those of the 3CX web client. A 3CX before version 20"
+                " is followed by the documented interface alone: key in place of client_id."
+            )
         if granted.status in (400, 401):
             raise TokenRefused(
                 f"The PBX does not accept the API client {self.settings.client_id!r} with this secret."
@@ -234,7 +247,7 @@ class PbxClient:
         answer = granted.json()
         token = text(answer, "access_token") if isinstance(answer, dict) else ""
         if not token.isascii() or not token or any(char.isspace() for char in token):
-            raise PbxGarbled("The PBX's answer to a request for a token holds none.")
+            raise PbxGarbled("The PBX's answer to a request for a token holds none: is it a 3CX? See url.")
         expires_in = integer(answer, "expires_in")
         return Granted(token, None if expires_in is None else float(expires_in))
 

@@ -53,6 +53,11 @@ class ConnectionState:
     ever: bool = False
     _told: tuple[Connection, str, str] | None = None
 
+    @property
+    def lacking(self) -> bool:
+        """Whether a part has failed or refused, as against one that is still being read."""
+        return any(part.condition in _LACKING for part in (self.call_control, self.active_calls))
+
     def changed(self, at: float) -> ConnectionChanged | None:
         """The news since the last call of this; None if there is none. ``at``: PBX clock."""
         now = self._judge()

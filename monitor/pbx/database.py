@@ -29,6 +29,7 @@ from monitor.pbx.database_refusals import refusal, unusable
 from monitor.pbx.database_rights import can_write
 from monitor.pbx.database_times import CODECS
 from monitor.pbx.database_values import jsonable, labels
+from monitor.pbx.secret import Secret, text_of
 
 DEFAULT_COUNT: Final = 100
 """Rows, where the caller gives no number or 0."""
@@ -52,7 +53,7 @@ class DatabaseSettings:
 
     host: str
     user: str
-    password: str
+    password: str | Secret
     port: int = 5432
     name: str = "database_single"
     tls: Tls = "verify"
@@ -157,7 +158,7 @@ class Database:
                 host=settings.host,
                 port=settings.port,
                 user=settings.user,
-                password=settings.password,
+                password=text_of(settings.password),
                 database=settings.name,
                 ssl=self._ssl,
                 timeout=_CONNECT_WITHIN,

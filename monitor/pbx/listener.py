@@ -27,7 +27,6 @@ from monitor.pbx.events import DnChanged, Event, Irrelevant, Removed, Upserted, 
 from monitor.pbx.participants import ParticipantFact, Participants
 from monitor.pbx.silence import watch_silence
 from monitor.pbx.together import together
-from monitor.pbx.transport import certificate_ends
 
 _PATH: Final = f"{CALL_CONTROL}/ws"
 _LARGEST_MESSAGE: Final = 4 * 1024 * 1024
@@ -87,8 +86,6 @@ class Listener:
         measures.sockets["opened"] += 1
         self._heard_at = time.monotonic()
         self._client.tape.opened()
-        peer = socket.transport.get_extra_info("peercert")
-        measures.certificate_ends = certificate_ends(peer) or measures.certificate_ends
         self._participants = Participants(self._client, self._emit, self._clock, settings.parallel_reads, on_full)
         try:
             on_open()

@@ -15,6 +15,7 @@ from typing import Final
 import structlog
 
 from monitor.errors import PbxError, PbxRefused
+from monitor.pbx import secret
 from monitor.pbx.client import PbxClient, PbxSettings
 from monitor.pbx.clock import PbxClock
 from monitor.pbx.connection import Condition, ConnectionState
@@ -143,7 +144,7 @@ class PbxSource:
                     part.is_now(Condition.DOWN, str(error))
                 pause = backoff.pause(error)
             self._tell()
-            await asyncio.sleep(pause)
+            await self._pause(pause)
 
     def _lasted(self) -> float:
         """For how many seconds the last socket had been live."""
@@ -193,7 +194,7 @@ class PbxSource:
                     part.is_now(Condition.UNKNOWN, str(error))
                     self._tell()
                 pause = backoff.pause(error)
-            await asyncio.sleep(pause)
+            await self._pause(pause)
 
     def _rows_awaited_since(self) -> float | None:
         """Since when rows are waited for without any word, where nothing else tells of calls."""
@@ -227,23 +228,26 @@ class PbxSource:
     # directory and address book
 
     async def _follow_directory(self) -> None:
-        backoff = Backoff()
+        backoff, warned = Backoff(), False
         while True:
             self._directory_wanted.clear()
             self._known.directory_asked()
             try:
                 read = await self._reader.directory()
             except PbxError as error:
-                self._log.info("directory not read", reason=str(error))
-                await asyncio.sleep(backoff.pause(error))
+                warns = self._connected.is_set() and not warned  # else the connection's own line warns
+                warned = warned or warns
+                (self._log.warning if warns else self._log.info)("directory not read", reason=str(error))
+                await self._pause(backoff.pause(error))
                 continue
             backoff.reset()
+            warned = False
             self._known.directory_read(read)
             self._measures.reads["directory"] += 1
             await _wait(self._directory_wanted, self._settings.directory_interval)
 
     async def _follow_contacts(self) -> None:
-        backoff = Backoff()
+        backoff, warned = Backoff(), False
         while True:
             await self._connected.wait()
             self._contacts_wanted.clear()
@@ -251,13 +255,18 @@ class PbxSource:
             try:
                 contacts = await self._reader.contacts()
             except PbxError as error:
-                self._log.info("contacts not read", reason=str(error))
-                await asyncio.sleep(backoff.pause(error))
+                (self._log.info if warned else self._log.warning)("contacts not read", reason=str(error))
+                warned = True
+                await self._pause(backoff.pause(error))
                 continue
             backoff.reset()
+            warned = False
             self._known.contacts_read(contacts)
             self._measures.reads["contacts"] += 1
             await _wait(self._contacts_wanted, self._settings.contacts_interval)
+
+    async def _pause(self, seconds: float) -> None:
+        await secret.pause(seconds, self._settings.client_secret)
 
     def _want_all(self) -> None:
         self._directory_wanted.set()
@@ -276,7 +285,7 @@ class PbxSource:
                 self._directory_wanted.set()  # a PBX that was away may have come back with another one
         else:
             self._connected.clear()
-        troubled = news.connection == "lost" or (news.connection == "connected" and news.reason)
+        troubled = news.connection == "lost" or (news.reason and self._state.lacking)  # never reached, or not whole
         say = self._log.warning if troubled else self._log.info
         say("connection", connection=news.connection, source=news.source, reason=news.reason)
         self._emit(news)

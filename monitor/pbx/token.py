@@ -11,6 +11,7 @@ Rules:
 - One refused before its time was revoked: by a restart of the PBX, or by somebody who mints for the same client. The
   first is answered by minting at once; when it happens again soon, minting waits, longer each time, and the error says
   what is the matter.
+- Who was refused for the secret need not wait longer once there is another one.
 - Nothing is minted unless ``may_mint`` says so: two monitors of one client would revoke each other's token for ever.
 """
 
@@ -62,7 +63,10 @@ class _Token:
 
 
 class TokenOwner:
-    """Gives out the token and mints it. ``grant`` asks the PBX for one; ``clock`` is monotonic."""
+    """Gives out the token and mints it. ``grant`` asks the PBX for one; ``clock`` is monotonic.
+
+    ``secret``: gives the one that ``grant`` asks with; it may change.
+    """
 
     def __init__(
         self,
@@ -71,8 +75,11 @@ class TokenOwner:
         clock: Callable[[], float] = time.monotonic,
         chance: random.Random | None = None,
         measures: PbxMeasures | None = None,
+        secret: Callable[[], str] = str,
     ) -> None:
         self._measures = PbxMeasures() if measures is None else measures
+        self._secret = secret
+        self._denied_secret: str | None = None
         self._grant, self._may_mint, self._clock = grant, may_mint, clock
         self._chance = chance or random.Random()  # noqa: S311 - jitter, nothing secret
         self._token: _Token | None = None
@@ -137,11 +144,11 @@ class TokenOwner:
     async def _mint(self) -> str:
         self._check_may_mint()
         self._failure = None
-        asked = self._clock()
+        asked, secret = self._clock(), self._secret()
         try:
             granted = await self._grant()
         except PbxError as error:
-            self._note_failure(error)
+            self._note_failure(error, secret)
             raise
         finally:
             self._attempts += 1
@@ -153,12 +160,13 @@ class TokenOwner:
         return granted.access_token
 
     def _check_may_mint(self) -> None:
-        if self._hold is not None and self._clock() < self._held_until:
+        another = self._denied_secret is not None and self._denied_secret != self._secret()
+        if self._hold is not None and self._clock() < self._held_until and not another:
             raise self._hold.with_traceback(None)
         if not self._may_mint():
             raise TokenRefused("This monitor is not sure to be the one in charge, and mints no token.")
 
-    def _note_failure(self, error: PbxError) -> None:
+    def _note_failure(self, error: PbxError, secret: str) -> None:
         self._failure = error
         self._measures.tokens["denied"] += 1
         if isinstance(error, PbxUnreachable):
@@ -166,7 +174,7 @@ class TokenOwner:
                 self._held(error, error.retry_after)
         else:
             self._denied += 1
-            self._held(error, self._hold_for(self._denied))
+            self._held(error, self._hold_for(self._denied), secret)
 
     def _or_old(self, token: _Token | None, error: PbxError) -> str:
         """The old token if it is still good, though it should have been renewed by now; else the error."""
@@ -181,8 +189,8 @@ class TokenOwner:
             return None
         return token
 
-    def _held(self, why: PbxError, seconds: float) -> None:
-        self._hold = why
+    def _held(self, why: PbxError, seconds: float, secret: str | None = None) -> None:
+        self._hold, self._denied_secret = why, secret
         self._held_until = self._clock() + seconds
 
     def _hold_for(self, times: int) -> float:

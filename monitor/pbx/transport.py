@@ -7,6 +7,7 @@ could tell whether the request had come in time. Nothing is sent twice here.
 
 from __future__ import annotations
 
+import re
 import ssl
 import time
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import aiohttp
 from yarl import URL
@@ -30,6 +32,8 @@ from monitor.pbx.tape import NoTape, Sent, Tape
 
 _LATER: Final = frozenset((408, 425, 429))
 _LONGEST_RETRY_AFTER = 300.0
+_LONGEST_LOCATION: Final = 2048
+"""Characters of a redirect's target that are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,13 @@ class Answer:
         try:
             return from_json(self.body)
         except Malformed as error:
-            raise PbxGarbled(f"What answers {self.shown} is not a PBX: {error}.") from error
+            what = "a web page" if self.is_page else str(error)
+            raise PbxGarbled(f"What answers {self.shown} is not a PBX ({what}); see url.") from error
+
+    @property
+    def is_page(self) -> bool:
+        """Whether the body is a page for people, which no interface of a PBX's answers with."""
+        return self.body[:64].lstrip().startswith(b"<")
 
     def refusal(self) -> PbxError:
         """The error for a status other than 2xx and 401."""
@@ -61,8 +71,9 @@ class Answer:
             when = _retry_after(self.headers.get("Retry-After"))
             return PbxUnreachable(f"The PBX answered {self.status} to {self.shown}.", when)
         if self.status < 400:
-            text = f"The PBX sends us elsewhere ({self.status} to {self.shown}): is url its own address?"
-            return PbxRefused(text, self.status)
+            to = _origin(self.headers.get("Location", ""))
+            right = f"write {to} as url, if that is its own address" if to else "is url its own address?"
+            return PbxRefused(f"The PBX sends us elsewhere ({self.status} to {self.shown}): {right}.", self.status)
         try:
             body = from_json(self.body) if self.body else None
         except Malformed:
@@ -88,6 +99,9 @@ class Transport:
         self._tape: Tape = NoTape() if tape is None else tape
         self._measures = PbxMeasures() if measures is None else measures
         self._url, self._tls, self._parallel = url, tls, parallel
+        if tls is not None:
+            # As each handshake ends: an answer that is read whole has given its connection back already.
+            tls.sslobject_class = _observed(self._measures)  # may be set on an instance, as documented
         self._timeout, self._connect_timeout = request_timeout, connect_timeout
         self.heard_at = 0.0
         """When the last answer came, on the monotonic clock."""
@@ -167,9 +181,6 @@ class Transport:
 
     async def _answer(self, shown: str, sent: Sent, response: aiohttp.ClientResponse) -> Answer:
         self.heard_at = time.monotonic()
-        if self._tls is not None and response.connection is not None and response.connection.transport is not None:
-            peer = response.connection.transport.get_extra_info("peercert")
-            self._measures.certificate_ends = certificate_ends(peer) or self._measures.certificate_ends
         answer = Answer(shown, response.status, response.headers, await response.read())
         self.heard_at = time.monotonic()
         self._measures.request(shown, response.status, self.heard_at - sent.at)
@@ -197,6 +208,7 @@ class Transport:
             timeout=aiohttp.ClientTimeout(total=self._timeout, sock_connect=self._connect_timeout),
             headers={"Accept": "application/json", "User-Agent": USER_AGENT},
             cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,  # no proxy, as the event socket uses none
             trace_configs=[trace] if trace is not None else [],
         )
 
@@ -208,7 +220,8 @@ def tls_context(url: str, ca_file: Path | None, *, verify: bool) -> ssl.SSLConte
     try:
         context = ssl.create_default_context(cafile=ca_file)
     except OSError as error:
-        raise ConfigError(f"ca_file {ca_file} cannot be used: {error.strerror or error}") from error
+        sudo = "; run this with sudo, or let its user read it" if isinstance(error, PermissionError) else ""
+        raise ConfigError(f"ca_file {ca_file} cannot be used: {error.strerror or error}{sudo}") from error
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -219,6 +232,17 @@ def certificate_ends(peer: Mapping[str, Any] | None) -> float | None:
     """Until when a certificate holds, POSIX seconds; None if it was not checked. ``peer``: as the ssl module has it."""
     ends = (peer or {}).get("notAfter")
     return ssl.cert_time_to_seconds(ends) if isinstance(ends, str) else None
+
+
+def _observed(measures: PbxMeasures) -> type[ssl.SSLObject]:
+    """Return a class of TLS connections that note until when the certificate they were shown holds."""
+
+    class Observed(ssl.SSLObject):
+        def do_handshake(self) -> None:
+            super().do_handshake()  # raises as long as it is not complete
+            measures.certificate_ends = certificate_ends(self.getpeercert()) or measures.certificate_ends
+
+    return Observed
 
 
 class _Sending:
@@ -251,6 +275,19 @@ def _once() -> aiohttp.TraceConfig:
 
 def _headers(token: str | None) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"} if token is not None else {}
+
+
+def _origin(location: str) -> str:
+    """Return scheme, host and port of an address, without path and login; empty if it has none that can be shown."""
+    try:
+        parts = urlsplit(location[:_LONGEST_LOCATION])
+        port = "" if parts.port is None else f":{parts.port}"
+    except ValueError:
+        return ""
+    host = parts.hostname or ""
+    if parts.scheme not in ("http", "https") or not re.fullmatch(r"[A-Za-z0-9.:-]{1,253}", host):
+        return ""
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
 
 
 def _retry_after(value: str | None) -> float | None:

@@ -18,6 +18,7 @@ import structlog
 
 from monitor.errors import OutcomeUnknown, PbxError
 from monitor.model.entities import Connection, Contact
+from monitor.pbx import secret
 from monitor.pbx.clock import PbxClock
 from monitor.pbx.facts import ConnectionChanged, ContactChanged, ContactsRead, DirectoryRead, QueueLoginsRead
 from monitor.pbx.failures import Backoff
@@ -123,7 +124,7 @@ class WebApiSource:
                 self._log.info(f"{what} not read", reason=str(error))
                 if self._directory is None:
                     self._tell("connecting", str(error))
-                await asyncio.sleep(backoff.pause(error))
+                await secret.pause(backoff.pause(error), self._settings.key)
             else:
                 backoff.reset()
 

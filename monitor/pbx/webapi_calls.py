@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Final, NoReturn
 
 from monitor.errors import PbxError
+from monitor.pbx import secret
 from monitor.pbx.clock import PbxClock
 from monitor.pbx.failures import Backoff
 from monitor.pbx.pace import Pace
@@ -40,7 +41,7 @@ class CallsFollower:
         on_read: Callable[[], None],
         on_failure: Callable[[PbxError], None],
     ) -> None:
-        self._reader, self._clock = reader, clock
+        self._reader, self._clock, self._settings = reader, clock, settings
         self._emit, self._on_read, self._on_failure = emit, on_read, on_failure
         self._pace = Pace(settings.poll_interval, settings.poll_idle)
         self._poked = asyncio.Event()
@@ -87,7 +88,7 @@ class CallsFollower:
                 self._pace.failed()
                 self.failures += 1
                 self._on_failure(error)
-                await asyncio.sleep(backoff.pause(error))
+                await secret.pause(backoff.pause(error), self._settings.key)
                 continue
             backoff.reset()
             self.failures = 0
@@ -108,7 +109,7 @@ class CallsFollower:
                 told = await self._reader.ended()
             except PbxError as error:
                 self._ended_wanted.set()
-                await asyncio.sleep(backoff.pause(error))
+                await secret.pause(backoff.pause(error), self._settings.key)
                 continue
             backoff.reset()
             if told is not None:

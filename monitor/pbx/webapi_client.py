@@ -29,6 +29,7 @@ from monitor.model.wire import to_json
 from monitor.pbx import webapi_answers as answers
 from monitor.pbx.clock import PbxClock
 from monitor.pbx.measures import PbxMeasures
+from monitor.pbx.secret import Secret, text_of
 from monitor.pbx.transport import Answer, Transport, tls_context
 
 T = TypeVar("T")
@@ -53,7 +54,7 @@ class WebApiSettings:
 
     url: str
     """``https://pbx.example.com``, without a path."""
-    key: str = field(repr=False)
+    key: str | Secret = field(repr=False)
     ca_file: Path | None = None
     """Trust these certificates and no others."""
     verify: bool = True
@@ -210,14 +211,14 @@ class WebApiClient:
         return answers.is_callmon(body)
 
     def _path(self, command: str, *, callmon: bool) -> str:
-        return f"{_ROOT}/{command}" if callmon else f"{_ROOT}/{quote(self.settings.key, safe='')}/{command}"
+        return f"{_ROOT}/{command}" if callmon else f"{_ROOT}/{quote(text_of(self.settings.key), safe='')}/{command}"
 
     def _address(self, command: str, arguments: Mapping[str, str], *, callmon: bool) -> str:
         path = self._path(command, callmon=callmon)
         return f"{path}?{urlencode(arguments, quote_via=quote)}" if arguments else path
 
     def _credentials(self, *, callmon: bool) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.settings.key}"} if callmon else {}
+        return {"Authorization": f"Bearer {text_of(self.settings.key)}"} if callmon else {}
 
     def _learn(self, answer: Answer, asked: float) -> None:
         """Take the service's clock from its answer's date, which is cut to whole seconds."""

@@ -11,6 +11,7 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
+from monitor.errors import NOT_BOUND, cannot_listen
 from monitor.simulator.tls import CertificateFiles
 
 _SEND_BUFFER: Final = 64 * 1024
@@ -73,7 +74,7 @@ class Listener:
         self._app = app
 
     async def start(self) -> None:
-        """Listen; returns when clients can come in. Nothing happens if it listens already. Raises OSError."""
+        """Listen; returns when clients can come in. Nothing happens if it listens already. Raises ConfigError."""
         if self._task is not None:
             return
         if self._app is None:
@@ -125,9 +126,9 @@ class Listener:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
             bound.bind((self.host, self.port))
-        except OSError:
+        except NOT_BOUND as error:
             bound.close()
-            raise
+            raise cannot_listen("Cannot listen on", self.host, self.port, error) from error
         self.port = bound.getsockname()[1]
         return bound
 

@@ -106,6 +106,10 @@ class Page:
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         await self._command("Emulation.setDeviceMetricsOverride", **metrics)
 
+    async def trust_anybody(self) -> None:
+        """Take any certificate from here on."""
+        await self._command("Security.setIgnoreCertificateErrors", ignore=True)
+
     async def go(self, address: str) -> None:
         """Go to an address."""
         await self._command("Page.navigate", url=address)

@@ -1,7 +1,9 @@
 // The stream client's logic without a browser: values in, values out.
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:http";
 import { test } from "node:test";
-import { advice, Replica, retryRange, ServerClock } from "../../gateway/static/callmon.js";
+import { advice, Replica, retryRange, ServerClock, StreamClient } from "../../gateway/static/callmon.js";
 
 const snapshot = (seq, calls, more = false) => ({ type: "snapshot", epoch: "e", seq, state: { calls }, more });
 const change = (from, seq, upsert = {}, remove = [], epoch = "e") => ({
@@ -97,4 +99,41 @@ test("the clock believes the fastest ping", () => {
   clock.add(2000, 2020, 7110);
   clock.add(3000, 3600, 8000);
   assert.equal(clock.offset, 5100);
+});
+
+/** How the connection stands when it has a reason, at a server that answers so; with no server if `status` is null. */
+async function trouble(status, body = "<html>", headers = {}) {
+  const server = createServer((_, response) => response.writeHead(status, headers).end(body));
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const { port } = server.address();
+  if (status === null) await new Promise((resolve) => server.close(resolve));
+  const client = new StreamClient({ url: `http://127.0.0.1:${port}/webapi/stream`, key: "s3cr3t", topics: ["calls"] });
+  const found = await new Promise((resolve) => {
+    client.addEventListener("connection", ({ detail }) => detail.reason && resolve(detail));
+    client.connect();
+  });
+  client.close();
+  server.close();
+  return { ...found, reason: found.reason.replace(`127.0.0.1:${port}`, "HOST") };
+}
+
+test("why there is no connection is said at once, on the console too, and what waiting cannot mend ends it", async (t) => {
+  const warned = t.mock.method(console, "warn", () => {});
+  const own = (code, message) => JSON.stringify({ result: false, error: { code, message } });
+  const cases = [
+    [[null], "waiting", "HOST cannot be reached: it is down, or this browser does not trust its certificate."],
+    [[502], "waiting", "HOST answers 502: it is not a gateway, but perhaps a proxy before one."],
+    [[403], "refused", "HOST is not a gateway of callmon: it answers 403."],
+    [[200], "refused", "HOST is not a gateway of callmon: it answers 200."],
+    [[401, own("key_unknown", "This key is not known.")], "refused", "This key is not known."],
+    [[429, own("too_many_requests", "Too many."), { "Retry-After": "7" }], "waiting", "Too many."],
+  ];
+  for (const [answer, status, reason] of cases) {
+    const found = await trouble(...answer);
+    assert.deepEqual([found.status, found.reason], [status, reason]);
+    assert.match(warned.mock.calls.at(-1).arguments[0], status === "refused" ? /^callmon: .*\.$/ : /Trying again\.$/);
+    assert.ok(!found.reason.includes("s3cr3t"));
+    if (answer[0] === 429) assert.ok(found.retryIn >= 7 && found.retryIn <= 14);
+  }
+  assert.equal(warned.mock.callCount(), cases.length);
 });

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from urllib.parse import urlsplit
 
 from monitor.model.instants import from_unix
-from tests.browser.chromium import Page
+from tests.browser.chromium import WITHIN, Page
 from tests.browser.world import CALLER, World
 from tests.system.stack import KEY
+from tests.wrong_services import http, listening
 
 SECONDS = "(t => t.split(':').reduce((sum, part) => 60 * sum + Number(part), 0))"
 WAITING = "document.querySelector('[data-item=\"queue:800\"] .figure .value')?.innerText"
@@ -181,6 +184,28 @@ async def test_another_key_may_be_put_into_the_address_of_an_open_page(page: Pag
     assert await page.run("location.hash") == ""
 
 
+async def test_a_key_in_an_address_takes_no_kept_keys_place_before_somebody_says_so(page: Page, world: World) -> None:
+    kept = "localStorage.getItem('callmon.key')"
+    await page.go(world.wall("view=queues"))
+    await page.until("document.querySelector('.fresh.live')")
+    for again in (False, True):
+        if again:  # in the open page, then in one that is opened with it
+            await page.go("about:blank")
+            await page.go(world.wall("view=queues", key="of-somebody-else"))
+        else:
+            await page.run("location.hash = 'key=of-somebody-else'")
+        await page.shows("Use another display key?", "[role=alertdialog]")
+        assert await page.run(kept) == KEY
+        await page.run("document.querySelector('.keep').click()")
+        await page.until("document.querySelector('.fresh.live')")
+        assert await page.run(kept) == KEY
+    await page.run("location.hash = 'key=of-somebody-else'")
+    await page.shows("Use another display key?")
+    await page.run("document.querySelector('.take').click()")
+    await page.shows("This display key does not hold")
+    assert await page.run(kept) == "of-somebody-else"
+
+
 async def test_a_filtered_screen_counts_the_whole_licence(page: Page, world: World) -> None:
     await page.go(world.wall("view=lines,calls&queues=801"))
     for number in range(3):
@@ -324,7 +349,7 @@ async def test_the_page_asks_no_other_server(page: Page, world: World) -> None:
 
 async def test_the_start_page_says_what_is_connected_and_shows_the_stream(page: Page, world: World) -> None:
     await page.go(f"{world.address}/")
-    await page.shows("connected, followed by the monitor", "#pbxs")
+    await page.shows("ready; with a key it says more", "#pbxs")
     assert "pbx.example.com" not in await page.text("#pbxs"), "which PBX that is, is not everybody's business"
     await page.run(f"document.querySelector('input[name=key]').value = '{KEY}'")
     await page.run("document.querySelector('input[name=queue]').value = '800'")
@@ -334,5 +359,25 @@ async def test_the_start_page_says_what_is_connected_and_shows_the_stream(page: 
     world.queued("800")
     await page.shows(CALLER, "#frames")
     assert "+15559999999" not in await page.text("#frames")
+    await page.shows("connected, followed by the monitor", "#pbxs")
     await page.shows("· pbx.example.com · 3CX 20.", "#pbxs")
     assert not page.complaints
+
+
+async def test_what_a_proxy_says_for_a_while_does_not_end_the_wall(page: Page, world: World) -> None:
+    asked = asyncio.Event()
+    other = http("404 Not Found")
+
+    async def not_found(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await other(reader, writer)
+        asked.set()
+
+    await page.go(world.wall("view=calls"))
+    await page.until("document.querySelector('.fresh.live')")
+    await world.stop_gateway()
+    async with listening(not_found, port=urlsplit(world.address).port or 0), asyncio.timeout(WITHIN):
+        await asked.wait()
+    await world.start_gateway()
+    await page.until("document.querySelector('.fresh.live')")
+    world.queued()
+    await page.shows(CALLER, "table.calls")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +17,7 @@ from monitor.config import MonitorSettings
 from tests.deploy.commands import parsed
 from tests.deploy.test_image import ROOT
 from tests.deploy.test_systemd import REQUESTS_END
+from tests.proxies import caddy
 
 DEPLOY = ROOT / "deploy"
 EXAMPLE = DEPLOY / "callmon.example.toml"
@@ -90,8 +90,13 @@ def test_the_proxy_reaches_every_gateway_at_its_port_and_is_believed(monkeypatch
         _, loaded = settings(service, monkeypatch)
         assert (loaded.gateway.host, str(loaded.gateway.port)) == ("0.0.0.0", proxied[name])
         assert set(service["networks"]) & set(SERVICES["proxy"]["networks"])
-        assert loaded.gateway.forwarded_allow_ips != "127.0.0.1"
+        assert loaded.gateway.forwarded_allow_ips in SERVICES, "by name: no address of a private network is believed"
         assert seconds(service["stop_grace_period"]) >= loaded.gateway.stream.drain + REQUESTS_END + 10
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_no_service_may_take_all_memory(name: str) -> None:
+    assert SERVICES[name]["mem_limit"].endswith(("m", "g"))
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -140,11 +145,12 @@ def test_the_proxy_asks_whether_gateways_live_and_keeps_no_addresses() -> None:
     assert "health_uri /healthz" in lines
     assert not [line for line in lines if line.startswith("log")]
     assert "flush_interval -1" in lines
+    assert 'header @named Strict-Transport-Security "max-age=31536000"' in lines
 
 
-@pytest.mark.skipif(shutil.which("caddy") is None, reason="caddy is not installed: the Caddyfile is not validated")
+@pytest.mark.skipif(caddy() is None, reason="There is no caddy on this machine: the Caddyfile is not validated.")
 def test_caddy_understands_its_file(tmp_path: Path) -> None:
     environment = os.environ | {"HOME": str(tmp_path), "CALLMON_GATEWAYS": "127.0.0.1:1 127.0.0.1:2"}
-    command = ["caddy", "validate", "--adapter", "caddyfile", "--config", str(DEPLOY / "caddy" / "Caddyfile")]
+    command = [caddy() or "", "validate", "--adapter", "caddyfile", "--config", str(DEPLOY / "caddy" / "Caddyfile")]
     said = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert said.returncode == 0, said.stderr

@@ -1,13 +1,18 @@
-"""The Debian package: built, unpacked in a root of its own, and what is in it run from there."""
+"""The Debian package: built, unpacked in a root of its own, and what is in it run from there; its version."""
 
 from __future__ import annotations
 
+import gzip
+import io
 import os
 import re
 import shutil
+import stat
 import subprocess
 import sys
+import tarfile
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -37,7 +42,8 @@ def root(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def built(out: Path, base: Path) -> Path:
     environment = os.environ | {"PYTHON": sys.executable, "BASE": str(base), "COMPRESS": "-Zgzip -z1"}
     command = [DEBIAN / "build.sh", out]
-    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    # A builder whose umask lets everybody write: nothing of that may be in the package.
+    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, umask=0)
     assert said.returncode == 0, said.stderr
     return Path(said.stdout.strip())
 
@@ -50,8 +56,10 @@ def field(package: Path, name: str) -> str:
 
 def test_it_bears_the_programs_version_and_wants_the_python_it_is_for(package: Path) -> None:
     major, minor = sys.version_info[:2]
-    assert field(package, "Version") == version("callmon")
-    assert f"python3 (>= {major}.{minor}), python3 (<< {major}.{minor + 1})" in field(package, "Depends")
+    assert re.match(rf"{re.escape(version('callmon'))}(?![\d.])", field(package, "Version"))
+    wanted = f"python3 (>= {major}.{minor}), python3 (<< {major}.{minor + 1})"
+    assert field(package, "Pre-Depends") == wanted, "else dpkg replaces what works by what cannot run"
+    assert re.search(r"\bca-certificates\b", field(package, "Depends")), "else no PBX's certificate is trusted"
     assert "@" not in field(package, "Depends") + field(package, "Installed-Size") + field(package, "Architecture")
 
 
@@ -102,6 +110,39 @@ def test_units_examples_and_scripts_are_where_they_are_looked_for(root: Path) ->
     assert {(root / "etc/callmon" / name).stat().st_mode & 0o777 for name in ("pbx", "redis")} == {0o700}
 
 
+def test_documents_and_what_others_read_are_in_it(root: Path) -> None:
+    documents = root / "usr/share/doc/callmon"
+    for document in (*ROOT.glob("deploy/*.md"), ROOT / "SECURITY.md", ROOT / "CHANGELOG.md"):
+        assert (documents / document.name).read_bytes() == document.read_bytes()
+    assert {"README.md", "wallboard.md", "recording.md"} <= {path.name for path in documents.iterdir()}
+    for folder in ("prometheus", "grafana", "redis"):
+        files = {path.name: path.read_bytes() for path in (ROOT / "deploy" / folder).iterdir()}
+        assert files
+        assert files == {path.name: path.read_bytes() for path in (root / "usr/share/callmon" / folder).iterdir()}
+
+
+def test_manual_page_and_completions_are_where_they_are_looked_for(root: Path) -> None:
+    share = root / "usr/share"
+    assert b"callmon key revoke" in gzip.decompress((share / "man/man1/callmon.1.gz").read_bytes())
+    for path, says in (
+        ("bash-completion/completions/callmon", "complete -o"),
+        ("zsh/vendor-completions/_callmon", "#compdef callmon\n"),
+        ("fish/vendor_completions.d/callmon.fish", "complete -c callmon"),
+    ):
+        assert says in (share / path).read_text(encoding="utf-8")
+
+
+def test_nobody_but_the_owner_may_write_to_any_file_of_it(package: Path) -> None:
+    packed = subprocess.run(["dpkg-deb", "--fsys-tarfile", package], capture_output=True, check=True).stdout
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        members = archive.getmembers()
+    assert len(members) > 1000
+    assert [each.name for each in members if not each.issym() and each.mode & (stat.S_IWGRP | stat.S_IWOTH)] == []
+    assert {(each.uname, each.gname) for each in members} == {("root", "root")}
+    private = [each.name for each in members if each.mode & 0o044 != 0o044]
+    assert sorted(private) == ["./etc/callmon/pbx", "./etc/callmon/redis"], "the service's user reads all else"
+
+
 def test_nothing_of_the_building_machine_is_in_it(root: Path) -> None:
     owned = [*(root / "usr").rglob("*"), *(root / "opt").glob("callmon/bin/*"), *(root / "opt").rglob("callmon-*/*")]
     texts = {path: path.read_bytes() for path in owned if path.is_file() and not path.is_symlink()}
@@ -113,6 +154,34 @@ def test_installing_starts_and_enables_nothing(script: str) -> None:
     text = (DEBIAN / script).read_text()
     assert subprocess.run(["sh", "-n", DEBIAN / script], check=False).returncode == 0
     assert not any(f"systemctl {word}" in text for word in ("enable", "start", "restart"))
+
+
+def test_an_upgrade_leaves_nothing_stale_and_names_what_still_runs(tmp_path: Path) -> None:
+    packages = tmp_path / "opt/callmon/lib/python3/site-packages"
+    for name in ("kept", "gone"):  # dpkg has taken the sources of the one that is gone, and does not know the rest
+        (packages / name / "__pycache__").mkdir(parents=True)
+        (packages / name / "__pycache__" / "stale.pyc").touch()
+    (packages / "kept" / "module.py").write_text("x = 1", encoding="utf-8")
+    (tmp_path / "run/systemd/system").mkdir(parents=True)
+    programs = tmp_path / "opt/callmon/bin"
+    programs.mkdir()
+    (programs / "python3").symlink_to(sys.executable)
+    for name, script in (
+        ("systemd-sysusers", "exit 0"),
+        ("install", "exit 0"),  # it needs root
+        ("systemctl", 'case "$*" in "--quiet is-active callmon-monitor") exit 3 ;; esac'),
+    ):
+        (programs / name).write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+        (programs / name).chmod(0o755)
+    text = re.sub(r"(?<=\s)/(?=opt/|run/)", f"{tmp_path}/", (DEBIAN / "postinst").read_text(encoding="utf-8"))
+    command = ["sh", "-c", text, "postinst", "configure", "0.1.0"]
+    environment = {"PATH": f"{programs}:/usr/bin:/bin"}
+    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (said.returncode, said.stderr) == (0, "")
+    assert "version 0.1.0 is still running; restart callmon-gateway here" in said.stdout
+    assert [path.name for path in packages.iterdir()] == ["kept"]
+    (compiled,) = (packages / "kept" / "__pycache__").iterdir()
+    assert compiled.name.startswith("module.")
 
 
 def test_a_package_whose_files_nobody_knows_is_refused(tmp_path: Path) -> None:
@@ -134,6 +203,22 @@ def test_a_package_whose_files_nobody_knows_is_refused(tmp_path: Path) -> None:
     assert said.stderr == "old is installed without a list of its files: remove .venv, and run deploy/venv.sh\n"
 
 
+def test_the_modes_of_the_environments_files_do_not_come_in(tmp_path: Path) -> None:
+    """As pip gives them where everybody of a group may write: umask 002, as plain users of Debian have."""
+    for name, metadata in (("callmon", "Version: 1\nRequires-Dist: other"), ("other", "Version: 2")):
+        folder = tmp_path / f"{name}-{metadata[9]}.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\n{metadata}\n", encoding="utf-8")
+        (folder / "RECORD").write_text("other.py,,\n", encoding="utf-8")
+    (tmp_path / "other.py").touch()
+    (tmp_path / "other.py").chmod(0o777)
+    lock = tmp_path / "requirements.lock"
+    lock.write_text("other==2\n", encoding="utf-8")
+    command = [sys.executable, str(DEBIAN / "collect.py"), str(lock), str(tmp_path / "site"), "3.11.2"]
+    subprocess.run(command, check=True, env=os.environ | {"PYTHONPATH": str(tmp_path)})
+    assert (tmp_path / "site" / "other.py").stat().st_mode & 0o777 == 0o644
+
+
 def test_a_python_for_which_something_is_missing_is_refused(tmp_path: Path) -> None:
     """redis-py wants one package more before Python 3.11.3."""
     old = tmp_path / f"python3.{sys.version_info[1]}"
@@ -143,3 +228,103 @@ def test_a_python_for_which_something_is_missing_is_refused(tmp_path: Path) -> N
         pytest.skip("this Python is itself older than 3.11.3")
     with pytest.raises(AssertionError, match=r"Python 3\.11\.2 needs async-timeout, which is not installed"):
         built(tmp_path, old)
+
+
+# the version
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A git repository with a commit."""
+    git(tmp_path, "init", "--quiet")
+    commit(tmp_path)
+    return tmp_path
+
+
+def git(tree: Path, *arguments: str, at: str | None = None) -> None:
+    who = ("-c", "user.name=Tester", "-c", "user.email=tester@example.com", "-c", "commit.gpgsign=false")
+    environment = os.environ | ({} if at is None else {"GIT_COMMITTER_DATE": at})
+    subprocess.run(["git", "-C", tree, *who, *arguments], check=True, capture_output=True, env=environment)
+
+
+def commit(tree: Path) -> None:
+    with (tree / "file").open("a", encoding="utf-8") as file:
+        file.write("more\n")
+    git(tree, "add", "file")
+    git(tree, "commit", "--quiet", "--message", "More")
+
+
+def numbered(program: str, tree: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([DEBIAN / "version.sh", program, tree], capture_output=True, text=True, check=False)
+
+
+def version_of(program: str, tree: Path) -> str:
+    said = numbered(program, tree)
+    assert (said.returncode, said.stderr) == (0, "")
+    return said.stdout.strip()
+
+
+def test_what_is_built_later_upgrades_what_was_built_earlier(tree: Path) -> None:
+    built = ["0.1.0"]  # the packages before there were releases all bore this
+    for _ in range(11):  # past the tenth, where text and numbers are sorted differently
+        built.append(version_of("0.2.0", tree))
+        commit(tree)
+    (tree / "file").write_text("changed", encoding="utf-8")
+    built.append(version_of("0.2.0", tree))
+    git(tree, "commit", "--quiet", "--all", "--message", "Release")
+    git(tree, "tag", "v0.2.0")
+    built.append(version_of("0.2.0", tree))
+    assert built[-1] == "0.2.0"
+    (tree / "file").write_text("changed again", encoding="utf-8")
+    built.append(version_of("0.2.0", tree))
+    for _ in range(2):
+        commit(tree)
+        built.append(version_of("0.2.0", tree))
+    built += [version_of("0.2.1", tree), "0.2.1"]
+    for earlier, later in pairwise(built):
+        compared = subprocess.run(["dpkg", "--compare-versions", later, "gt", earlier], check=False)
+        assert compared.returncode == 0, (earlier, later)
+
+
+def test_a_release_that_is_not_among_its_forebears_leaves_it_before_the_release(tree: Path) -> None:
+    git(tree, "checkout", "--quiet", "-b", "ahead")
+    commit(tree)
+    git(tree, "tag", "v0.2.0")
+    git(tree, "checkout", "--quiet", "-")
+    assert version_of("0.2.0", tree).startswith("0.2.0~1.")
+
+
+def test_a_commit_that_was_amended_upgrades_what_it_was_before(tree: Path) -> None:
+    amend = ("commit", "--quiet", "--amend", "--no-edit")
+    git(tree, *amend, at="2001-02-03T04:05:06+0000")
+    before = version_of("0.2.0", tree)
+    git(tree, *amend, at="2001-02-03T01:05:07-0300")  # a second later, though the clock on that wall shows less
+    after = version_of("0.2.0", tree)
+    assert (before[:23], after[:23]) == ("0.2.0~1.20010203040506.", "0.2.0~1.20010203040507.")
+
+
+def test_a_shallow_clone_is_refused_as_its_commits_cannot_be_counted(tree: Path, tmp_path: Path) -> None:
+    commit(tree)
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "--quiet", "--depth=1", f"file://{tree}", clone], check=True)
+    said = numbered("0.2.0", clone)
+    assert (said.returncode, said.stdout) == (1, "")
+    assert "git fetch --unshallow --tags" in said.stderr
+
+
+def test_without_a_repository_it_is_called_as_a_release_and_that_is_said(tmp_path: Path) -> None:
+    said = numbered("0.2.0", tmp_path)
+    assert (said.returncode, said.stdout) == (0, "0.2.0\n")
+    assert "no git repository" in said.stderr
+
+
+def test_a_repository_without_git_is_refused(tree: Path, tmp_path: Path) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    shell = shutil.which("sh")
+    assert shell is not None
+    command = [shell, str(DEBIAN / "version.sh"), "0.2.0", str(tree)]
+    environment = {"PATH": str(programs)}
+    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (said.returncode, said.stdout) == (1, "")
+    assert said.stderr == "version.sh: git is needed to number the package: apt-get install git\n"

@@ -136,3 +136,23 @@ def test_pods_are_restricted(workload: dict[str, Any]) -> None:
     assert own["capabilities"] == {"drop": ["ALL"]}
     assert pod(workload)["automountServiceAccountToken"] is False
     assert "/tmp" in [mount["mountPath"] for mount in container(workload)["volumeMounts"]]
+
+
+@workloads
+def test_no_pod_may_take_all_memory_and_none_is_reached_by_everybody(workload: dict[str, Any]) -> None:
+    assert container(workload)["resources"]["limits"]["memory"] == "1Gi"
+    policy = OBJECTS["NetworkPolicy", workload["metadata"]["name"]]["spec"]
+    assert policy["podSelector"]["matchLabels"] == workload["spec"]["template"]["metadata"]["labels"]
+    assert "Ingress" in policy["policyTypes"]
+    reached = [source for rule in policy.get("ingress", []) for source in rule["from"]]
+    assert len(reached) == (1 if workload is GATEWAY else 0)
+    assert all(source["namespaceSelector"]["matchLabels"] for source in reached)
+
+
+def test_proxies_are_believed_by_a_name_that_is_theirs_alone(settings_file: Path) -> None:
+    (service,) = yaml.safe_load_all((MANIFESTS / "ingress-nginx" / "service.yaml").read_text(encoding="utf-8"))
+    name, namespace = service["metadata"]["name"], service["metadata"]["namespace"]
+    assert GatewaySettings.load(settings_file).gateway.forwarded_allow_ips == f"{name}.{namespace}.svc.cluster.local"
+    assert service["spec"]["clusterIP"] == "None", "else it resolves to an address that is no pod's"
+    (source,) = OBJECTS["NetworkPolicy", "callmon-gateway"]["spec"]["ingress"][0]["from"]
+    assert source["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": namespace}

@@ -95,4 +95,4 @@ async def test_who_may_do_all_is_told_so_and_whether_a_monitor_runs(bus: Secured
 async def test_a_wrong_password_is_one_thing_wrong(bus: SecuredBus) -> None:
     (finding,) = await found(bus, "monitor", "monitor")
     assert finding.what == "Redis"
-    assert "the password is not its user's" in finding.wrong
+    assert "it does not accept the user and the password in url" in finding.wrong

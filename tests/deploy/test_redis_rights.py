@@ -14,15 +14,18 @@ from websockets.asyncio.client import connect
 
 from gateway import run as gateway_run
 from gateway.auth import ApiKey, KeyTable, digest_of
+from gateway.cli.heartbeat import tell
 from gateway.cli.rights import lacks
 from gateway.config import GatewaySection
 from gateway.keychanges import KeyChanges
 from gateway.stored import leave_epoch, read_position
 from monitor.bus import connect as connect_to
+from monitor.model.instants import from_unix
 from monitor.model.keys import AccessKeys, Keys, RequestKeys
+from monitor.model.processes import Process
 from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
 from tests.bus import only, until_async
-from tests.deploy.secured import DEPLOY, SecuredBus, secured_bus
+from tests.deploy.secured import DEPLOY, PASSWORDS, SecuredBus, secured_bus
 from tests.system.stack import PBX, monitoring, subscriber, until
 
 ADMIN = "administrators-key"
@@ -55,6 +58,8 @@ async def test_the_whole_system_runs_with_these_rights_and_is_never_refused_anyt
         await _tickets_work(server.address, http)
         assert await lacks(bus.of("monitor"), "monitor", PBX) == await lacks(bus.of("gateway"), "gateway", PBX) == []
         await _an_older_epoch_is_left(bus)
+        for user in PASSWORDS:
+            await tell(bus.of(user), user, Process("gateway", user, 1, "1", from_unix(0), {}))
         await until(lambda: held.connected)
     assert await bus.refused() == []
 

@@ -28,10 +28,12 @@ from gateway.frames import Encoding
 from gateway.live import Live
 from gateway.pbxview import PbxView, open_view
 from gateway.punctual import PunctualProtocol
+from gateway.spending import Spending
 from gateway.tickets import Tickets
 from gateway.visibility import Limits
 from gateway.webapi import WebApi
 from gateway.wsprotocol import uvicorn_options
+from monitor.model.apikeys import Budgets
 from monitor.model.change import Change, Edit, Position
 from monitor.model.entities import BOOK_TOPICS, TOPICS, Entity, empty_state
 from monitor.model.instants import from_unix
@@ -159,24 +161,28 @@ async def serving(
     wrap: Callable[[ASGIApp], ASGIApp] = lambda app: app,
     clock: Callable[[], float] = time.time,
     port: int = 0,
+    budgets: Budgets | None = None,
     **options: Any,
 ) -> AsyncIterator[Served]:
-    """Everything started, and stopped again afterwards. ``options``: uvicorn's, in place of our own."""
+    """Everything started, and stopped again afterwards. ``budgets``: of each key; ``options``: uvicorn's, for ours."""
     redis = fakeredis.FakeAsyncRedis()
     view, empty = (open_view(name, redis, heartbeat=heartbeat, clock=clock) for name in ("main", "empty"))
     view.live.load(Position(f"{1:015d}-t", 0), START, empty_state(TOPICS))
     view.book.load(Position(f"{1:015d}-b", 0), START, empty_state(BOOK_TOPICS))
     keys = KeyTable(KEYS)
     tickets = Tickets({"main": redis, "empty": redis}, keys, clock)
-    live = Live({"main": view, "empty": empty}, keys, settings, clock, tickets)
+    spending = None if budgets is None else Spending({"main": redis, "empty": redis}, budgets)
+    live = Live({"main": view, "empty": empty}, keys, settings, clock, tickets, spending)
     listener = socket.create_server(("127.0.0.1", port))
     web_api = WebApi({"main": view, "empty": empty}, keys, "1.2.3", clock)
     app = wrap(Starlette(routes=[*live.routes(), Route("/webapi/{address:path}", web_api)]))
-    ours = {"http": PunctualProtocol, **uvicorn_options()}
+    manners = (settings or LiveSettings()).manners
+    ours = {"http": PunctualProtocol, **uvicorn_options(manners.messages_at_once, manners.messages_per_second)}
     server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, **{**ours, **options}))
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(server.serve(sockets=[listener]))
         hubs = [tasks.create_task(hub.run()) for hub in (view.hub, view.book_hub, view.watches)]
+        hubs += [] if spending is None else [tasks.create_task(spending.run())]
         try:
             yield Served(f"127.0.0.1:{listener.getsockname()[1]}", view, live, keys, redis)
         finally:

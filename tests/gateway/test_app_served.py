@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import fields
 from typing import Any
@@ -16,7 +17,9 @@ from hypothesis import strategies as st
 from starlette.types import Message
 from structlog.testing import capture_logs
 
+from gateway import given as given_module
 from gateway.app import create_app, kept_running
+from gateway.auth import digest_of
 from gateway.commands_table import COMMANDS
 from gateway.middleware import redacted
 from gateway.pbxview import PbxView
@@ -84,6 +87,49 @@ async def test_a_body_without_end_is_cut_off() -> None:
     async with served(view()) as (host, port), httpx.AsyncClient(base_url=f"http://{host}:{port}") as http:
         got = await http.post(f"/webapi/{FULL}/query", content=chunks(), headers={"Content-Type": "application/json"})
         assert (got.status_code, got.json()["error"]["code"]) == (413, "too_large")
+
+
+@contextlib.asynccontextmanager
+async def posting(host: str, port: int, body: bytes, *headers: str) -> AsyncIterator[asyncio.StreamReader]:
+    """A request whose body has only begun; the answer is read."""
+    reader, writer = await asyncio.open_connection(host, port)
+    lines = ["POST /webapi/pbx.calls.get HTTP/1.1", "Host: test", "Content-Length: 60000", *headers]
+    writer.write("\r\n".join([*lines, "Content-Type: application/json", "", ""]).encode() + body)
+    try:
+        yield reader
+    finally:
+        writer.transport.abort()
+
+
+async def test_a_key_that_does_not_hold_is_refused_before_the_body_is_read() -> None:
+    async with served(view()) as (host, port), asyncio.timeout(60):
+        for given in ("X-API-Key: a-wrong-key-0123", "Authorization: Bearer a-wrong-key-0123"):
+            async with posting(host, port, b"", given) as reader:
+                assert (await reader.readline()).startswith(b"HTTP/1.1 401 ")
+
+
+async def test_bodies_of_those_who_are_not_known_yet_hold_so_much_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(given_module, "MOST_UNKNOWN_BYTES", 100_000)
+    half = b'{"x": "'.ljust(40_000, b"x")
+    async with served(view()) as (host, port), asyncio.timeout(60):
+        async with posting(host, port, half), posting(host, port, half):
+            status = b""
+            while not status.startswith(b"HTTP/1.1 503 "):  # until the two have arrived there
+                async with posting(host, port, half) as reader, posting(host, port, half) as other:
+                    done, waiting = await asyncio.wait(
+                        [asyncio.create_task(one.readline()) for one in (reader, other)],
+                        return_when=asyncio.FIRST_COMPLETED,
+                    )
+                    status = done.pop().result()
+                    for task in waiting:
+                        task.cancel()
+            async with posting(host, port, b" " * 59_998 + b"{}", f"X-API-Key: {FULL}") as reader:
+                assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+        said = b""
+        while not said.startswith(b"HTTP/1.1 200 "):  # until they are gone
+            whole = f'{{"key": "{FULL}"}}'.encode()
+            async with posting(host, port, b" " * (60_000 - len(whole)) + whole) as reader:
+                said = await reader.readline()
 
 
 @pytest.mark.parametrize(
@@ -175,6 +221,21 @@ async def test_no_log_line_holds_a_key_or_a_query_string() -> None:
     assert {line["path"] for line in logged} >= {"/webapi/*/ext.info.get", "/webapi/*/*/*", "/webapi/pbx.calls.get"}
 
 
+async def test_refusals_of_unknown_keys_are_logged_with_address_and_digest_and_so_many_only() -> None:
+    wrong, begun = "a-wrong-key-0123", time.monotonic()
+    with capture_logs() as logged:
+        async with client() as http:
+            for _ in range(300):
+                assert (await http.get(f"/webapi/{wrong}/pbx.calls.get")).status_code == 401
+            passed = time.monotonic() - begun
+            assert (await http.get(f"/webapi/{FULL}/pbx.calls.get?x=")).status_code == 400
+    refused = [line for line in logged if line["status"] == 401]
+    assert 60 <= len(refused) <= 61 + passed
+    assert {(line["address"], line["refused_key"]) for line in refused} == {("127.0.0.1", digest_of(wrong)[:8])}
+    assert logged[-1]["status"] == 400, "whoever has a key is logged each time"
+    assert not any(wrong in str(line) for line in logged)
+
+
 def test_a_path_is_logged_without_what_might_be_a_key() -> None:
     assert redacted("/webapi/secret/pbx.calls.get") == "/webapi/*/pbx.calls.get"
     assert redacted("/webapi/secret/") == "/webapi/*/"
@@ -221,6 +282,26 @@ async def test_who_waits_for_a_position_under_a_key_that_is_revoked_meanwhile_is
         live.apply(Change(ahead, START, ()))
         pbx.milestones.moved()
         assert (await waiting).status_code == 401
+
+
+async def test_so_many_wait_for_a_position_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.changing.MIN_POSITION_WITHIN", 60.0)
+    monkeypatch.setattr("gateway.changing.MOST_WAITING", 2)
+    pbx = view()
+    at = pbx.live.position
+    assert at is not None
+    here, ahead = ({"Callmon-Min-Position": str(Position(at.epoch, at.seq + more))} for more in (0, 1))
+    transport = httpx.ASGITransport(app=create_app({"main": pbx}, keys(), clock=lambda: NOW))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
+        waiting = [asyncio.create_task(http.get(f"/webapi/{FULL}/pbx.calls.get", headers=ahead)) for _ in range(2)]
+        await until(lambda: pbx.milestones.waiting == 2)
+        refused = await http.get(f"/webapi/{FULL}/pbx.calls.get", headers=ahead)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (504, "position_not_reached")
+        assert (await http.get(f"/webapi/{FULL}/pbx.calls.get", headers=here)).status_code == 200
+        pbx.live.apply(Change(Position(at.epoch, at.seq + 1), START, ()))
+        pbx.milestones.moved()
+        assert [(await one).status_code for one in waiting] == [200, 200]
+    assert pbx.milestones.waiting == 0
 
 
 APP = create_app({"main": view()}, keys(), clock=lambda: NOW)

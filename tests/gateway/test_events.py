@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from websockets.exceptions import InvalidStatus
 
+from gateway import longpoll
 from gateway.admission import LiveSettings
 from gateway.auth import ApiKey, KeyTable
 from gateway.conversation import Manners
@@ -31,7 +32,7 @@ from monitor.model.apikeys import Budgets
 from monitor.model.entities import TOPICS
 from tests.gateway import entities
 from tests.gateway.histories import Follower, plain
-from tests.gateway.serving import KEYS, Served, closed, frame, serving
+from tests.gateway.serving import KEYS, Served, closed, frame, say, serving, subscribed
 
 READER = {"Authorization": "Bearer reader-key"}
 
@@ -170,6 +171,86 @@ async def test_limits_on_connections_count_events_too() -> None:
         await gone(served)
         async with events(served, "topics=calls") as stream:
             assert (await stream.next())[1]["type"] == "hello"
+
+
+EVENTS_ONLY = {"Accept": "text/event-stream"}
+
+
+async def come_back(client: httpx.AsyncClient, key: str = "reader-key", **headers: str) -> tuple[str, int]:
+    """Why an EventSource has to come back, and after how many milliseconds."""
+    given = EVENTS_ONLY | {"Authorization": f"Bearer {key}"} | headers
+    answer = await client.get("/events?topics=calls", headers=given)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert answer.headers["cache-control"] == "no-store"
+    why, retry, *rest = answer.text.split("\n")
+    assert (why[:2], retry[:7], rest) == (": ", "retry: ", ["", ""])
+    return why[2:], int(retry[7:])
+
+
+async def test_an_event_source_is_told_when_to_come_back() -> None:
+    async with serving(LiveSettings(connections_per_key=1)) as served, http(served) as client:
+        why, retry = await come_back(client, "early-key")
+        assert why == "503 no_state: No state of the PBX 'empty' is loaded yet."
+        assert 1000 <= retry <= 2000
+        async with events(served, "topics=calls") as stream:
+            await stream.next()
+            why, retry = await come_back(client)
+            assert why == "429 too_many_connections: There are too many connections."
+            assert 10_000 <= retry <= 20_000
+        await served.live.drain(0.0)
+        why, _ = await come_back(client)
+        assert why == "503 draining: This gateway is shutting down."
+        assert served.live.measures.refused == {"no_state": 1, "too_many_connections": 1, "draining": 1}
+
+
+async def test_without_keys_an_event_source_comes_back() -> None:
+    async with serving() as served, http(served) as client:
+        served.keys.expect("empty")
+        why, _ = await come_back(client, "a-key-that-may-come")
+        assert why.startswith("503 no_keys: ")
+
+
+@pytest.mark.parametrize(
+    ("accept", "status"),
+    [
+        ("text/event-stream", 200),
+        ("Text/Event-Stream;charset=utf-8", 200),
+        ("text/event-stream, text/plain;q=0.5", 200),
+        ("text/event-stream, application/json", 503),
+        ("text/event-stream, application/*;q=0.1", 503),
+        ("text/event-stream, */*", 503),
+        ("*/*", 503),
+        ("text/html", 503),
+        ("", 503),
+    ],
+)
+async def test_whoever_takes_json_gets_the_status(accept: str, status: int) -> None:
+    async with serving() as served, http(served) as client:
+        given = {"Authorization": "Bearer early-key", "Accept": accept}
+        answer = await client.get("/events?topics=calls", headers=given)
+        assert answer.status_code == status
+        if status == 503:
+            assert (answer.json()["error"]["code"], answer.headers["retry-after"]) == ("no_state", "1")
+
+
+@pytest.mark.parametrize(
+    ("query", "key", "status"),
+    [("topics=cals", "reader-key", 400), ("topics=calls", "no-such-key", 401), ("topics=calls", "dialler-key", 403)],
+)
+async def test_what_time_does_not_mend_closes_an_event_source(query: str, key: str, status: int) -> None:
+    async with serving() as served, http(served) as client:
+        answer = await client.get(f"/events?{query}", headers=EVENTS_ONLY | {"Authorization": f"Bearer {key}"})
+        assert answer.status_code == status
+
+
+async def test_a_ticket_is_not_spent_while_there_is_no_state() -> None:
+    async with serving() as served, http(served) as client:
+        early = {"Authorization": "Bearer early-key"}
+        ticket = (await client.post("/ticket", headers=early)).json()["ticket"]
+        for _ in range(2):
+            answer = await client.get(f"/events?topics=calls&ticket={ticket}")
+            assert (answer.status_code, answer.json()["error"]["code"]) == (503, "no_state")
 
 
 async def gone(served: Served) -> None:
@@ -359,6 +440,46 @@ async def test_a_long_poll_ends_with_304_when_the_time_is_up() -> None:
         etag = (await client.get(QUERY, headers=READER)).headers["etag"]
         answer = await client.get(QUERY, headers=READER | {"If-None-Match": etag, "Prefer": "wait=1"})
         assert (answer.status_code, answer.content) == (304, b"")
+
+
+async def test_one_keys_long_polls_leave_room_for_others_and_who_may_not_wait_is_not_told_that_he_did(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(longpoll, "MOST_PER_KEY", 2)
+    display = {"Authorization": "Bearer display-key"}
+    async with serving() as served, http(served) as client:
+        etag = (await client.get(QUERY, headers=READER)).headers["etag"]
+        waits = {"If-None-Match": etag, "Prefer": "wait=60"}
+        async with asyncio.TaskGroup() as tasks:
+            waiting = [tasks.create_task(client.get(QUERY, headers=READER | waits)) for _ in range(2)]
+            while len(served.view.watches) < 2:  # noqa: ASYNC110 - the server's own time
+                await asyncio.sleep(0.01)
+            answer = await client.get(QUERY, headers=READER | waits)
+            assert (answer.status_code, "preference-applied" in answer.headers) == (304, False)
+            waiting.append(tasks.create_task(client.get(QUERY, headers=display | waits)))
+            while len(served.view.watches) < 3:  # noqa: ASYNC110 - the server's own time
+                await asyncio.sleep(0.01)
+            served.put("calls", "1", entities.call(1))
+        assert [one.result().headers["preference-applied"] for one in waiting] == ["wait=60"] * 3
+        assert (len(served.view.watches), served.view.watches.polls) == (0, {})
+
+
+async def test_connections_and_further_subscriptions_are_counted_as_reads() -> None:
+    async with serving(budgets=Budgets(reads=4)) as served, http(served) as client:
+        async with events(served, "topics=calls") as stream, served.connect() as connection:
+            await stream.of("snapshot")
+            for _ in range(3):  # the first came with the connection
+                await subscribed(connection)
+            answer = await client.get("/events?topics=calls", headers=READER)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (429, "too_many_requests")
+            assert int(answer.headers["retry-after"]) > 0
+            with pytest.raises(InvalidStatus) as refused:
+                await served.connect().__aenter__()
+            assert refused.value.response.status_code == 429
+            await say(connection, {"type": "subscribe", "topics": ["calls"]})
+            assert await closed(connection) == (4101, "the key's budget of reads is spent")
+        async with served.connect("display-key") as other:
+            await subscribed(other)
 
 
 @pytest.mark.parametrize(

@@ -166,7 +166,9 @@ async def test_who_lags_further_than_the_log_reaches_loads_the_state(bus: Bus) -
         it.network.deaf_for = 60
         for number in range(60):
             await writer.publish(str(number))
-        await until(lambda: it.network.deaf_for == 0)
+        # On a slow machine the feed finds by itself that the store has moved on unheard.
+        await until(lambda: it.network.deaf_for == 0 or it.feed.measures.losses > 0)
+        it.network.deaf_for = 0
         await writer.publisher.heartbeat()
         await it.at(writer.publisher.position)
         assert it.replica.state == writer.state

@@ -181,3 +181,13 @@ def test_many_who_lag_differently_do_not_fill_the_memory() -> None:
 def test_there_are_no_frames_without_a_state() -> None:
     with pytest.raises(ValueError, match="no state yet"):
         FrameCache(Ledger(), Clock()).heartbeat("json", None)
+
+
+def test_a_change_from_so_far_back_that_a_snapshot_costs_less_is_left_to_a_snapshot() -> None:
+    ledger = busy_ledger(3)
+    frames = FrameCache(ledger, Clock())
+    numbers = [str(number) for number in range(100)]
+    for number in range(30):
+        ledger.put([("extensions", num, extension(num, (f"{number}",))) for num in numbers])
+    assert frames.change(ALL, "json", 0, 0) is None
+    assert frames.change(ALL, "json", 15, 15) is not None

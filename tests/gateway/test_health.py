@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import fakeredis
 import httpx
 import pytest
 
-from gateway.auth import KeyTable
+from gateway.auth import ApiKey, KeyTable, digest_of
 from gateway.health import readiness
 from gateway.live import Live
 from gateway.pbxview import PbxView
 from tests.gateway import entities
-from tests.gateway.world import client, view
+from tests.gateway.world import FULL, client, view
 from tests.system.stack import gateway
+
+KEY = {"Authorization": f"Bearer {FULL}"}
 
 
 async def test_the_process_is_alive_whatever_else_is_the_matter() -> None:
@@ -26,7 +29,7 @@ async def test_the_process_is_alive_whatever_else_is_the_matter() -> None:
 
 async def test_a_gateway_that_follows_a_connected_pbx_is_ready() -> None:
     async with client() as http:
-        got = await http.get("/readyz")
+        got = await http.get("/readyz", headers=KEY)
         assert (got.status_code, got.headers["cache-control"]) == (200, "no-store")
         assert got.json() == {
             "ready": True,
@@ -88,7 +91,7 @@ async def test_what_stands_in_the_way_is_named(harm: Callable[[PbxView], None], 
     pbx = view()
     harm(pbx)
     async with client(pbx) as http:
-        got = await http.get("/readyz")
+        got = await http.get("/readyz", headers=KEY)
         assert (got.status_code, got.json()["ready"]) == (503, False)
         main = got.json()["pbxs"]["main"]
         assert [name for name in ("bus", "snapshot", "monitor", "pbx") if not main[name]] == [field]
@@ -98,7 +101,7 @@ async def test_what_stands_in_the_way_is_named(harm: Callable[[PbxView], None], 
 
 async def test_before_there_is_a_state_nothing_is_ready() -> None:
     async with client(view(loaded=False)) as http:
-        got = await http.get("/readyz")
+        got = await http.get("/readyz", headers=KEY)
         assert got.status_code == 503
         main = got.json()["pbxs"]["main"]
         assert not any(main[name] for name in ("bus", "snapshot", "monitor", "pbx"))
@@ -108,7 +111,29 @@ async def test_before_there_is_a_state_nothing_is_ready() -> None:
 async def test_without_keys_nobody_could_be_answered() -> None:
     async with client(table=KeyTable(None)) as http:
         got = await http.get("/readyz")
-        assert (got.status_code, got.json()["keys"]) == (503, False)
+        assert (got.status_code, got.json()) == (503, {"ready": False, "draining": False})
+        assert (await http.get("/readyz", headers=KEY)).json() == {"ready": False, "draining": False}
+
+
+async def test_who_shows_no_key_is_told_nothing_but_whether_it_is_ready() -> None:
+    lost = view()
+    pbx_lost(lost)
+    for pbx, ready in ((view(), True), (lost, False)):
+        async with client(pbx) as http:
+            for method in ("GET", "HEAD"):
+                got = await http.request(method, "/readyz")
+                assert got.status_code == (200 if ready else 503)
+            assert (await http.get("/readyz")).json() == {"ready": ready, "draining": False}
+
+
+async def test_a_key_that_does_not_hold_is_refused_and_one_that_holds_is_told_of_its_own_pbx_alone() -> None:
+    elsewhere = ApiKey("other", digest_of("other-key-of-tests"), "other", frozenset({"control"}))
+    near = replace(elsewhere, name="near", digest=digest_of("near-key-of-tests"), networks=("192.0.2.0/24",))
+    async with client(table=KeyTable([elsewhere, near])) as http:
+        refused = await http.get("/readyz", headers={"X-API-Key": "no-key-of-ours"})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (401, "key_unknown")
+        assert (await http.get("/readyz?key=near-key-of-tests")).json()["error"]["code"] == "address_not_allowed"
+        assert (await http.get("/readyz?key=other-key-of-tests")).json()["pbxs"] == {}
 
 
 async def test_a_gateway_that_is_told_to_end_is_not_ready_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,10 @@ from typing import Any
 
 import httpx
 import pytest
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from gateway import shares
 from gateway.admission import LiveSettings
 from gateway.conversation import Manners
 from gateway.frames import Encoding
@@ -175,7 +177,8 @@ async def test_heartbeats_come_and_tell_of_silence_at_once() -> None:
     async with serving(heartbeat=0.2) as served, served.connect() as connection:
         await subscribed(connection, ["queues"])
         served.put("calls", "1", call(1))
-        beat = await frame(connection)
+        while (beat := await frame(connection))["seq"] == 0:  # one that was sent before
+            assert beat["type"] == "heartbeat"
         assert (beat["type"], beat["seq"], beat["stale_since"]) == ("heartbeat", 1, None)
     async with serving(heartbeat=60) as served, served.connect() as connection:
         await subscribed(connection)
@@ -269,6 +272,54 @@ async def test_a_subscription_in_the_address_counts_as_one_of_its_keys_messages(
         async with served.connect("display-key", "/webapi/stream?topics=calls") as other:
             assert await frame_of(other, "snapshot")
         assert len(served.live) <= 1
+
+
+async def test_the_filters_of_a_key_are_bounded_in_bytes_and_equal_ones_count_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shares, "MOST_FILTER_BYTES", 250_000)
+    large, other = ([f"{number}".rjust(50, end) for number in range(1_000)] for end in "ab")
+
+    def wanted(values: list[str]) -> dict[str, object]:
+        return {"type": "subscribe", "topics": ["extensions"], "filter": {"ext": values}}
+
+    async with serving() as served, served.connect() as third:
+        async with served.connect() as first, served.connect() as second:
+            for connection in (first, second):  # the same: it is held once
+                await say(connection, wanted(large))
+                await frame_of(connection, "snapshot")
+            assert len({id(track.view.filter) for track in served.view.hub.tracks}) == 1
+            await say(third, wanted(other))
+            assert (await frame_of(third, "error"))["code"] == "filters_too_large"
+            async with served.connect("display-key") as display:
+                await say(display, wanted(other))
+                await frame_of(display, "snapshot")
+            await say(first, wanted(["101"]))
+            await frame_of(first, "snapshot")
+        async with asyncio.timeout(60):
+            while len(served.live) > 1:  # noqa: ASYNC110 - the server's own time
+                await asyncio.sleep(0.01)
+        await say(third, wanted(other))
+        await frame_of(third, "snapshot")
+
+
+async def test_the_answers_that_a_key_watches_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving() as served, served.connect() as first, served.connect() as second:
+        served.put_all([("extensions", f"{number}", extension(f"{number}")) for number in range(100)])
+        served.put_all([("calls", f"{number}", call(number)) for number in range(20)])
+
+        async def watch(connection: ClientConnection, query: str) -> int:
+            await say(connection, {"type": "subscribe", "query": query})
+            return len(to_json((await frame_of(connection, "result"))["result"]))
+
+        sizes = [await watch(first, "pbx.callsinfo.get"), await watch(first, "all.ext.get")]
+        monkeypatch.setattr(shares, "MOST_ANSWER_BYTES", max(sizes) + 100)
+        await watch(second, "all.ext.get")  # the same: it is held already
+        await watch(second, "all.queue.get")
+        await say(second, {"type": "subscribe", "query": "pbx.callsinfo.get"})
+        assert (await frame_of(second, "error"))["code"] == "answers_too_large"
+        await watch(first, "all.queue.get")
+        await watch(second, "pbx.callsinfo.get")
 
 
 async def test_who_never_subscribes_is_sent_away() -> None:

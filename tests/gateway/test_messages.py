@@ -109,3 +109,12 @@ def test_any_address_is_a_subscription_or_refused(given_: list[tuple[str, str]])
         refused(error)
     else:
         assert (wanted is None) == (not given_)
+
+
+@pytest.mark.parametrize("more", [("topics", "calls"), ("query", "pbx.calls.get")])
+def test_an_address_of_more_parameters_than_any_needs_is_refused_before_they_are_compared(
+    more: tuple[str, str],
+) -> None:
+    given = [(f"a{number}", "") for number in range(64)]
+    with pytest.raises(BadMessage, match="more than 64"):
+        from_address([*given, more], Rights(("calls",), ("read",)))

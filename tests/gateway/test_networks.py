@@ -30,7 +30,8 @@ async def served(bus: FakeBus, proxies: str) -> AsyncIterator[httpx.AsyncClient]
     ):
 
         async def loaded() -> bool:
-            return bool((await http.get("/readyz")).json()["pbxs"]["pbx"]["snapshot"])
+            told = (await http.get("/readyz", headers={"X-API-Key": "local-key"})).json()
+            return bool(told.get("pbxs", {}).get("pbx", {}).get("snapshot"))
 
         await until_async(loaded)
         yield http

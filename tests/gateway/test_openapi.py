@@ -290,10 +290,12 @@ async def test_what_the_bare_address_and_the_health_addresses_answer_is_what_the
             (f"/webapi/{BARE}/", "/webapi/{key}/"),
             ("/healthz", "/healthz"),
             ("/readyz", "/readyz"),
+            (f"/readyz?key={FULL}", "/readyz"),
         ):
             await answers_as_documented(http, path, documented)
     async with client(view(loaded=False)) as http:
         await answers_as_documented(http, "/readyz", "/readyz")
+        await answers_as_documented(http, f"/readyz?key={FULL}", "/readyz")
 
 
 async def answers_as_documented(http: httpx.AsyncClient, path: str, documented: str) -> None:

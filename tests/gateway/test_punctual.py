@@ -15,7 +15,7 @@ from gateway import punctual
 from gateway import run as gateway_run
 from gateway.auth import ApiKey, KeyTable, digest_of
 from gateway.config import GatewaySection, StreamSection
-from gateway.punctual import LARGEST_HEAD, MOST_PIPELINED, PunctualProtocol
+from gateway.punctual import LARGEST_HEAD, MOST_HEADERS, MOST_PIPELINED, PunctualProtocol
 from monitor.lease import Lease
 from monitor.model.keys import Keys
 from monitor.publisher import Publisher
@@ -151,6 +151,49 @@ async def test_headers_larger_than_any_are_refused(port: int, monkeypatch: pytes
     async with asyncio.timeout(60):
         assert (await reader.readline()).startswith(b"HTTP/1.1 431 ")
         assert json.loads((await reader.read()).partition(b"\r\n\r\n")[2])["error"]["code"] == "bad_request"
+    writer.close()
+
+
+MANY = b"&".join(b"a%d" % number for number in range(5_000))
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "code"),
+    [
+        (
+            b"GET /webapi/" + KEY.encode() + b"/events?" + MANY + b" HTTP/1.1\r\nHost: test\r\n\r\n",
+            400,
+            "bad_parameter",
+        ),
+        (
+            b"GET /webapi/" + KEY.encode() + b"/stream?" + MANY + b" HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\n"
+            b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
+            *(400, "bad_parameter"),
+        ),
+        (WHOLE[:-2] + b"X: a\r\n" * MOST_HEADERS + b"\r\n", 431, "bad_request"),
+    ],
+    ids=["events", "stream", "headers"],
+)
+async def test_more_parameters_or_headers_than_any_request_needs_are_refused_before_they_are_looked_at(
+    port: int, asked: bytes, status: int, code: str
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(asked)
+    async with asyncio.timeout(60):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 %d " % status)
+        error = json.loads((await reader.read()).partition(b"\r\n\r\n")[2])["error"]
+    assert error["code"] == code
+    assert "more than" in error["message"]
+    writer.close()
+
+
+async def test_what_is_asked_ahead_is_bounded_in_bytes(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PunctualProtocol, "_within", LONG)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    endless = f"GET /webapi/{KEY}/events?topics=system HTTP/1.1\r\nHost: test\r\n\r\n"
+    large = WHOLE[:-2] + b"X: " + b"a" * (LARGEST_HEAD - 1_000) + b"\r\n\r\n"
+    writer.write(endless.encode() + large * 2)
+    assert await ended(reader)
     writer.close()
 
 

@@ -17,6 +17,7 @@ import pytest
 import uvicorn
 from starlette.types import Message, Receive, Scope, Send
 
+from gateway import repeats
 from gateway.app import create_app
 from gateway.auth import ApiKey, KeyTable, digest_of
 from gateway.commands_table import COMMANDS, Command
@@ -218,6 +219,32 @@ async def test_memory_is_bounded(desk: Desk) -> None:
     known.update({(number,): one for number in range(MOST)})
     await desk.get(QUERY + "?&")
     assert len(known) == 1
+
+
+@pytest.mark.parametrize("junk", ["scheme", "padding"])
+async def test_junk_in_headers_and_addresses_is_not_remembered(desk: Desk, junk: str) -> None:
+    await desk.get(QUERY)
+    for number in range(20):
+        long = f"{number}".rjust(20_000, "x")
+        if junk == "scheme":
+            await desk.get(QUERY, {"Authorization": f"Basic {long}"})
+        else:
+            padded = "&".join(["key=" + "".join(f"%{ord(char):02x}" for char in KEY)] * 30)
+            assert (await desk.get(f"{QUERY}?{padded}{'&' * number}")).status_code == 200
+    assert len(desk.apps[1]._known) == 1
+
+
+async def test_what_is_remembered_is_bounded_in_bytes(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repeats, "MOST_BYTES", 60_000)
+    known = desk.apps[1]._known
+    for number in range(60):
+        for _ in range(2):  # an answer is held from the second time on
+            assert (await desk.get(f"{QUERY}?{'&' * number}")).status_code == 200
+            assert (await desk.get(f"/webapi/{KEY}/ext.state.get?{'&' * number}num=101")).status_code == 200
+        desk.put("calls", str(number), entities.call(number))
+        bodies = {id(one.answer): len(one.answer.body) for one in known.values() if one.answer is not None}
+        assert sum(bodies.values()) + sum(sum(map(len, name)) + 2_048 for name in known) <= 60_000
+    assert known
 
 
 @asynccontextmanager

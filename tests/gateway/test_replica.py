@@ -125,3 +125,41 @@ def test_from_any_position_in_the_log_the_changes_since_lead_to_the_present(
 
 def _copied(state: State) -> State:
     return {topic: dict(entities) for topic, entities in state.items()}
+
+
+def test_the_log_is_bounded_in_bytes_and_the_oldest_go_first() -> None:
+    replica = Replica(KEYS, 100, 1_000)
+    replica.load(Position(EPOCH, 0), AT, empty_state(KEYS.topics))
+    for seq in range(1, 8):
+        replica.apply(change(seq), 300)
+    assert (replica.log_length, replica.log_bytes) == (3, 900)
+    assert replica.since(3) is None
+    assert [one.position.seq for one in replica.since(4) or ()] == [5, 6, 7]
+    replica.apply(change(8), 5_000)
+    assert (replica.log_length, replica.log_bytes) == (1, 5_000), "the newest stays, however large"
+    changes = [change(seq) for seq in range(1, 9)]
+    replica.load(Position(EPOCH, 8), AT, empty_state(KEYS.topics), changes, [400] * 8)
+    assert (replica.log_length, replica.log_bytes) == (2, 800)
+
+
+def test_the_log_holds_no_entity_twice() -> None:
+    replica = loaded()
+    one, two = Ivr("1", "one"), Ivr("1", "two")
+    edits = (
+        Edit("ivrs", "1", None, one),
+        Edit("ivrs", "1", Ivr("1", "one"), two),
+        Edit("ivrs", "1", Ivr("1", "two"), None),
+    )
+    for seq, edit in enumerate(edits, 1):
+        replica.apply(change(seq, edit))
+    log = replica.since(0)
+    assert log is not None
+    assert log[1].edits[0].before is one
+    assert log[2].edits[0].before is two
+    other = Replica(KEYS)
+    other.load(
+        Position(EPOCH, 3), AT, empty_state(KEYS.topics), [change(seq, edit) for seq, edit in enumerate(edits, 1)]
+    )
+    log = other.since(0)
+    assert log is not None
+    assert log[1].edits[0].before is one

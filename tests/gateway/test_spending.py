@@ -48,7 +48,8 @@ async def served(bus: Bus, key: ApiKey, **section: Any) -> AsyncIterator[httpx.A
     ):
 
         async def loaded() -> bool:
-            return bool((await http.get("/readyz")).json()["pbxs"]["pbx"]["snapshot"])
+            told = (await http.get("/readyz", headers={"X-API-Key": RAW})).json()
+            return bool(told.get("pbxs", {}).get("pbx", {}).get("snapshot"))
 
         await until_async(loaded)
         yield http

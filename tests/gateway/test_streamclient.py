@@ -14,6 +14,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from gateway.admission import LiveSettings
 from gateway.frames import Encoding
 from gateway.streamclient import StreamClient, StreamRefused, Update
+from gateway.streamconnect import Trouble
 from monitor.model.change import Position
 from monitor.model.entities import TOPICS
 from monitor.model.wire import from_json, to_json
@@ -248,8 +249,8 @@ def delays(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     found: list[float] = []
     delay = StreamClient._delay
 
-    def noted(client: StreamClient) -> float:
-        found.append(delay(client))
+    def noted(client: StreamClient, trouble: Trouble) -> float:
+        found.append(delay(client, trouble))
         return 0.0
 
     monkeypatch.setattr(StreamClient, "_delay", noted)

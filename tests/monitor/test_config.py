@@ -10,6 +10,7 @@ from monitor import settings as settings_module
 from monitor.config import MonitorSettings, PbxSection
 from monitor.errors import ConfigError
 from monitor.run import database, pbx_settings
+from monitor.settings import changed_names, with_changes
 
 PBX = """
 [[pbx]]
@@ -142,3 +143,27 @@ def test_a_database_that_cannot_be_used_is_refused_in_a_sentence(tmp_path: Path)
     wrong = load(tmp_path, PBX + CLIENT + DATABASE + 'password = "x"\nca_file = "/none.pem"\n')
     with pytest.raises(ConfigError, match="pbx main: database: ca_file cannot be read"):
         database(wrong)
+
+
+def whole(folder: Path, text: str) -> MonitorSettings:
+    file = folder / "callmon.toml"
+    file.write_text(text, encoding="utf-8")
+    return MonitorSettings.load(file)
+
+
+def test_what_differs_is_named_and_can_be_taken_over_piece_by_piece(tmp_path: Path) -> None:
+    other = PBX.replace("main", "other") + CLIENT
+    before = whole(tmp_path, '[log]\nlevel = "debug"\n[gateway]\nport = 1\n' + PBX + CLIENT + other)
+    changed = PBX + CLIENT.replace("hush", "shush") + "verify = false\n[pbx.figures]\nshort_abandon = 1\n"
+    after = whole(
+        tmp_path, "[monitor]\nlease = 9.0\n[gateway]\nport = 2\n" + changed + PBX.replace("main", "new") + CLIENT
+    )
+    names = changed_names(before, after)
+    assert set(names) == {
+        *("log.level", "monitor.lease", "pbx.new", "pbx.other"),
+        *("pbx.main.client_secret", "pbx.main.verify", "pbx.main.figures.short_abandon"),
+    }, "the gateway's settings are not the monitor's affair"
+    assert with_changes(before, after, ()) == before
+    some = with_changes(before, after, {"pbx.main.client_secret", "pbx.new", "log.level"})
+    assert set(changed_names(some, after)) == set(names) - {"pbx.main.client_secret", "pbx.new", "log.level"}
+    assert changed_names(with_changes(before, after, names), after) == ()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from redis.asyncio import Redis
 
@@ -13,7 +15,7 @@ from monitor.model import wire
 from monitor.model.change import Edit, Position
 from monitor.model.entities import Ivr, State, empty_state
 from monitor.model.keys import Keys
-from monitor.publisher import Publisher
+from monitor.publisher import LOG_BYTES, Publisher
 from tests.bus import Bus, copy, flush, next_announcement, restore
 from tests.faulty import FaultyRedis, Network
 
@@ -23,12 +25,25 @@ KEYS = Keys("pbx", "live")
 class Writer:
     """A publisher with its lease and its network."""
 
-    def __init__(self, bus: Bus, name: str = "first", clock: float = 1_000.0, log_length: int = 100) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        name: str = "first",
+        clock: float = 1_000.0,
+        log_length: int = 100,
+        log_bytes: int = LOG_BYTES,
+    ) -> None:
         self.network = Network()
         redis = FaultyRedis(bus.client(), self.network)
         self.now = clock
         self.lease = Lease(redis, KEYS, name, ttl=600)
-        self.publisher = Publisher(redis, KEYS, name, lease=self.lease, log_length=log_length, clock=lambda: self.now)
+        self.publisher = Publisher(
+            *(redis, KEYS, name),
+            lease=self.lease,
+            log_length=log_length,
+            log_bytes=log_bytes,
+            clock=lambda: self.now,
+        )
         self.value = 0
 
     async def start(self) -> Position:
@@ -78,7 +93,7 @@ async def test_a_publish_moves_state_log_and_position_by_one_and_is_announced(bu
     assert position == Position(epoch, 1)
     assert announced.position == position
     assert await names(redis) == ["1"]
-    stored, changes = await read_log(redis, KEYS, 0)
+    stored, changes, _ = await read_log(redis, KEYS, 0)
     assert stored is not None
     assert (stored.position, changes) == (position, (announced,))
     await writer.publisher.aclose()
@@ -89,8 +104,27 @@ async def test_the_log_is_kept_at_its_length(bus: Bus) -> None:
     await writer.start()
     for _ in range(7):
         await writer.publish()
-    _, changes = await read_log(bus.client(), KEYS, 0)
+    _, changes, _ = await read_log(bus.client(), KEYS, 0)
     assert [change.position.seq for change in changes] == [5, 6, 7]
+    await writer.publisher.aclose()
+
+
+async def test_the_log_is_bounded_in_bytes_too_and_begins_anew_with_an_epoch(bus: Bus) -> None:
+    writer = Writer(bus, log_bytes=10_000)
+    await writer.start()
+    for _ in range(12):
+        before = Ivr("1", str(writer.value))
+        writer.value += 1
+        after = Ivr("1", f"{writer.value}".rjust(1_500, "0"))
+        await writer.publisher.publish([Edit("ivrs", "1", before, after)])
+    _, changes, sizes = await read_log(bus.client(), KEYS, 0)
+    assert sum(sizes) <= 10_000 + max(sizes)
+    assert [change.position.seq for change in changes] == list(range(13 - len(changes), 13))
+    assert len(changes) >= 6
+    await writer.start()
+    await writer.publish()
+    _, changes, _ = await read_log(bus.client(), KEYS, 0)
+    assert [change.position.seq for change in changes] == [1]
     await writer.publisher.aclose()
 
 
@@ -190,6 +224,35 @@ async def test_an_emptied_store_is_lost_history(bus: Bus) -> None:
         await writer.publisher.heartbeat()
 
 
+@pytest.mark.parametrize(
+    "nonsense",
+    [{"seq": "x"}, {"seq": "-1"}, {"seq": "9" * 5_000}, {"epoch": "x"}, {"epoch": b"\xff", "seen": "zzz"}],
+    ids=["seq", "below zero", "too long", "epoch", "seen"],
+)
+async def test_nonsense_for_a_position_is_lost_history_and_a_new_epoch_puts_it_right(
+    bus: Bus, nonsense: dict[bytes | bytearray | memoryview[int] | str | int | float, Any]
+) -> None:
+    writer = Writer(bus)
+    await writer.start()
+    await bus.client().hset(KEYS.position, mapping=nonsense)
+    with pytest.raises(HistoryLost):
+        await writer.publish()
+    position = await writer.start()
+    stored = await read_position(bus.client(), KEYS)
+    assert stored is not None
+    assert stored.position == position
+    await writer.publish()
+    await writer.publisher.aclose()
+
+
+async def test_what_no_follower_can_have_seen_is_passed_over(bus: Bus) -> None:
+    writer = Writer(bus)
+    await writer.start()
+    await bus.client().hset(KEYS.position, "seen", "zzz")
+    await writer.publish()
+    await writer.publisher.aclose()
+
+
 async def test_a_store_that_went_back_is_lost_history(bus: Bus) -> None:
     writer = Writer(bus)
     await writer.start()
@@ -246,7 +309,7 @@ async def test_a_publish_that_arrives_late_after_its_repetition_does_nothing(bus
     await writer.publisher.settle()
     await writer.publish()
     await writer.network.deliver_late()
-    stored, changes = await read_log(bus.client(), KEYS, 0)
+    stored, changes, _ = await read_log(bus.client(), KEYS, 0)
     assert stored is not None
     assert (stored.position, len(changes)) == (Position(epoch, 2), 2)
     assert await names(bus.client()) == ["2"]

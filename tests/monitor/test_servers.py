@@ -54,7 +54,9 @@ def test_an_address_is_taken_apart(url: str, group: Group | None) -> None:
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("http://:secret@a", "http:// is unknown"),
+        ("http://:secret@a", "it begins with http://, which is unknown; write it as redis://127.0.0.1:6379/0"),
+        ("redis://:secret@a/callmon", "a number"),
+        (":secret@a:6379", "it does not begin with redis://; write it as redis://127.0.0.1:6379/0"),
         ("redis+sentinel://:secret@a", "the name that the Sentinels know"),
         ("redis+sentinel://:secret@a/m/x", "a number"),
         ("redis+sentinel://:secret@a/m?sentinel=1", "no option sentinel"),

@@ -24,7 +24,7 @@ from gateway.cli.top.details import Details, details
 from gateway.cli.top.follower import Follower
 from gateway.cli.top.rows import SHEETS, Sheet
 from gateway.cli.top.sheetview import SheetView
-from gateway.streamclient import Entities, StreamClient
+from gateway.streamclient import Entities, StreamClient, StreamRefused
 
 DRAWS: Final = 4
 _HELP: Final = (
@@ -43,7 +43,7 @@ class Top(App[int]):
     TITLE = "callmon"
     ENABLE_COMMAND_PALETTE = False
     CSS = """
-    #standing { height: 1; padding: 0 1; background: $panel; }
+    #standing { height: auto; max-height: 4; padding: 0 1; background: $panel; }
     #standing.stale { background: $warning; color: $text; }
     #standing.refused { background: $error; color: $text; }
     #summary { height: 1; padding: 0 1; }
@@ -124,10 +124,19 @@ class Top(App[int]):
     def _view(self) -> SheetView:
         return self.query_one(f"#{self._sheet.name}", TabPane).query_one(SheetView)
 
+    @property
+    def refused(self) -> StreamRefused | None:
+        """Return why nothing was ever shown, if that is so for good."""
+        return None if self._follower.begun else self._follower.refused
+
     def _changed(self) -> None:
         self._fresh = True
+        if self.refused is not None:
+            self.exit(1)
 
     def _draw_if_due(self) -> None:
+        if not self.query("#standing"):
+            return  # it ends, and its widgets are gone before its timers
         second = int(time.time())
         if self._fresh or second != self._second:
             self._draw()
@@ -145,7 +154,7 @@ class Top(App[int]):
         if self._held is not None:
             words = f"Paused; {self._follower.updates - self._held[2]} updates wait · {words}"
         line = self.query_one("#standing", Static)
-        line.update(Text(words, no_wrap=True, overflow="ellipsis"))
+        line.update(Text(words, no_wrap=standing.health == "live", overflow="ellipsis"))
         line.set_class(standing.health == "stale" or self._held is not None, "stale")
         line.set_class(standing.health == "refused", "refused")
         self.query_one(TabbedContent).set_class(standing.health != "live", "old")

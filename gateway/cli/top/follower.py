@@ -29,15 +29,19 @@ class Follower:
         self._client = client
         self._changed = changed
         self._offset: float | None = None
-        self._refused: StreamRefused | None = None
-        self._reconnects = 0
         self._heard = time.time()
+        self.refused: StreamRefused | None = None
         self.updates = 0
 
     @property
     def state(self) -> Entities:
         """What is held now; the client's own."""
         return self._client.state
+
+    @property
+    def begun(self) -> bool:
+        """Return whether there ever was a state."""
+        return self._client.position is not None
 
     @property
     def now(self) -> float:
@@ -51,19 +55,20 @@ class Follower:
                 offset = moment(update.server_time).timestamp() - time.time()
                 # A frame is never early: the greatest difference seen is the one least delayed.
                 self._offset = offset if self._offset is None else max(self._offset, offset)
-                self._reconnects, self._heard = self._client.reconnects, time.time()
+                self._heard = time.time()
                 self.updates += 1
                 self._changed()
         except StreamRefused as error:
-            self._refused = error
+            self.refused = error
             self._changed()
 
     def standing(self) -> Standing:
         """How things stand: the nearest break in the chain from the gateway to the PBX."""
-        if self._refused is not None:
-            return Standing("refused", f"The gateway sends no more: {self._refused.reason or self._refused}")
-        if self._client.reconnects > self._reconnects:
-            return Standing("stale", f"The gateway is not reached since {_clock(self._heard)}; trying again")
+        if self.refused is not None:
+            return Standing("refused", f"The gateway sends no more: {self.refused.reason or self.refused}")
+        connection = self._client.connection
+        if connection.status != "live":
+            return Standing("stale", self._away(connection.reason))
         if self._client.stale_since is not None:
             at = _clock(moment(self._client.stale_since).timestamp())
             return Standing("stale", f"Nothing is heard from the monitor since {at}; this is the last known state")
@@ -76,6 +81,13 @@ class Follower:
             lost = "PBX lost" if system["connection"] == "lost" else "Connecting to the PBX"
             return Standing("stale", f"{lost} since {at}{why}")
         return Standing("live", "Live")
+
+    def _away(self, reason: str) -> str:
+        """Return why the gateway is not there; nothing of the first moments, in which it is only asked."""
+        if not self.begun:
+            return f"{reason} Trying again; q quits" if reason else "Connecting to the gateway"
+        why = f": {reason} Trying again" if reason else "; trying again"
+        return f"The gateway is not reached since {_clock(self._heard)}{why}"
 
 
 def _clock(at: float) -> str:

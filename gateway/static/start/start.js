@@ -14,6 +14,7 @@ const KEY = "callmon.key"; // shared with the wallboard
 const at = (id) => document.getElementById(id);
 const form = at("watch");
 let client = null;
+let watched = ""; // the key with which the gateway is asked how it is
 let about = null; // a client that follows what the key's PBX is
 let frames = [];
 let drawn = false;
@@ -38,11 +39,9 @@ at("filter").append(
   ...FIELDS.map((field) => element("label", {}, field, element("input", { name: field, autocomplete: "off" }))),
 );
 const given = new URLSearchParams(location.hash.slice(1)).get("key"); // as the wallboard takes it
-if (given) {
-  history.replaceState(null, "", location.pathname + location.search);
-  remember(given);
-}
-form.key.value = remembered();
+if (given) history.replaceState(null, "", location.pathname + location.search);
+if (given && !remembered()) remember(given);
+form.key.value = given ?? remembered(); // a key that is kept gives way only when this one is used
 ask(form.key.value);
 
 form.addEventListener("submit", (event) => {
@@ -111,6 +110,7 @@ function shown(frame) {
 
 /** Follow what the PBX of that key says of itself. */
 function ask(key) {
+  watched = key;
   about?.close();
   about = key ? new StreamClient({ url: "webapi/stream", key, topics: ["system"] }) : null;
   for (const event of ["state", "change"]) about?.addEventListener(event, told);
@@ -133,14 +133,22 @@ function itself(name) {
 
 async function look() {
   try {
-    const answer = await fetch("readyz", { cache: "no-store" });
-    const { pbxs } = await answer.json();
-    const rows = Object.entries(pbxs).map(([name, health]) => row(name, health));
-    at("pbxs").replaceChildren(...(rows.length ? rows : [element("li", {}, "No PBX is served here.")]));
+    const headers = watched ? { Authorization: `Bearer ${watched}` } : {};
+    let answer = await fetch("readyz", { cache: "no-store", headers });
+    if ([400, 401, 403].includes(answer.status)) answer = await fetch("readyz", { cache: "no-store" });
+    const { ready, pbxs } = await answer.json();
+    const rows = Object.entries(pbxs ?? {}).map(([name, health]) => row(name, health));
+    at("pbxs").replaceChildren(...(rows.length ? rows : [short(ready)]));
   } catch {
     at("pbxs").replaceChildren(element("li", { className: "bad" }, "The gateway does not answer."));
   }
   setTimeout(look, 5_000);
+}
+
+/** What is told without a key that holds. */
+function short(ready) {
+  const state = ready ? "✓ ready" : "▲ not ready";
+  return element("li", { className: ready ? "good" : "bad" }, `${state}; with a key it says more`);
 }
 
 function row(name, { bus, monitor, pbx, staleSince, monitorName, connection, reason }) {

@@ -1,7 +1,16 @@
-/** Where the key comes from: the address's fragment, then this browser's memory, then whoever stands before it. */
+/**
+ * Where the key comes from: the address's fragment, then this browser's memory, then whoever stands before it.
+ *
+ * A key that is kept and holds gives way to one in an address only when somebody says so: a link that was sent here
+ * must not have this screen show another house.
+ */
 
+import { effect, signal } from "@preact/signals";
 import { html } from "./parts.js";
 import { connection, remember, remembered, watch, words } from "./store.js";
+
+/** A key in an address, other than the one that is kept, of which nobody has said yet whether to use it. */
+export const offered = signal(null);
 
 /** Take the key out of the address, keep it, and watch with it; also when another one is put there later. */
 export function enter() {
@@ -14,22 +23,48 @@ export function enter() {
 function take() {
   const given = new URLSearchParams(location.hash.slice(1)).get("key");
   if (location.hash) history.replaceState(null, "", location.pathname + location.search);
-  if (given) remember("key", given);
-  const key = given ?? remembered("key");
-  if (key) watch(key);
-  else connection.value = { status: "keyless", since: Date.now() };
+  const kept = remembered("key");
+  if (!given || !kept || given === kept) return use(given ?? kept);
+  if (!watched) use(kept);
+  offered.value = given;
+}
+
+let watched = null;
+
+function use(key) {
+  offered.value = null;
+  if (!key) connection.value = { status: "keyless", since: Date.now() };
+  else {
+    watched = key;
+    remember("key", key);
+    watch(key);
+  }
+}
+
+effect(() => {
+  if (offered.value && connection.value.status === "refused") use(offered.value); // the kept one is of no use
+});
+
+/** The page that asks which of two keys is to be used. */
+export function Asking() {
+  return html`<main class="access"><div role="alertdialog" aria-labelledby="another">
+    <h1 id="another">${words.keyAnother}</h1>
+    <p>${words.keyAnotherHint}</p>
+    <form onSubmit=${(event) => event.preventDefault()}>
+      <button type="button" class="keep" onClick=${() => (offered.value = null)}>${words.keyKeep}</button>
+      <button type="button" class="take" onClick=${() => use(offered.value)}>${words.keyTake}</button>
+    </form>
+  </div></main>`;
 }
 
 /** The page in place of the wall: why it does not watch, and how to go on. */
 export function Access() {
   const { status, code, reason } = connection.value;
   const wrong = [401, 4001].includes(code);
-  const use = (event) => {
+  const submit = (event) => {
     event.preventDefault();
     const key = new FormData(event.target).get("key").trim();
-    if (!key) return;
-    remember("key", key);
-    watch(key);
+    if (key) use(key);
   };
   return html`<main class="access"><div>
     <h1>${status === "keyless" ? words.keyWanted : words.refused}</h1>
@@ -39,7 +74,7 @@ export function Access() {
       ${reason ? html`<small>${reason} (${code})</small>` : null}</p>`
         : null
     }
-    <form onSubmit=${use}>
+    <form onSubmit=${submit}>
       <label>${words.keyLabel} <input name="key" type="password" autocomplete="off" required /></label>
       <button type="submit">${words.keyUse}</button>
     </form>

@@ -3,7 +3,7 @@
 import { useEffect, useRef } from "preact/hooks";
 import { Agents } from "./agents.js";
 import { Announcer } from "./announcer.js";
-import { Access } from "./access.js";
+import { Access, Asking, offered } from "./access.js";
 import { Calls, Missed } from "./calls.js";
 import { Details } from "./details.js";
 import { Lines } from "./lines.js";
@@ -38,6 +38,7 @@ const SHOWN = { queues: Queues, agents: Agents, calls: Calls, missed: Missed, li
 
 export function App() {
   const wanted = connection.value;
+  if (offered.value) return html`<${Asking} />`;
   if (wanted.status === "keyless" || wanted.status === "refused") return html`<${Access} />`;
   const stale = staleness.value;
   return html`<div class=${`wall ${settings.kiosk ? "kiosk" : ""} ${stale && stale.kind !== "connecting" ? "stale" : ""}`}>

@@ -15,8 +15,6 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 WITHIN = 60.0
 """Seconds: generous, as the machines are shared."""
-_PLAIN = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
-"""The environment, without what would hide that a line stays in a buffer."""
 LONGEST_LINE = 16 * 1024 * 1024
 """Bytes: a snapshot is a line."""
 
@@ -30,22 +28,28 @@ class Ended:
     err: str
 
 
-async def callmon(*arguments: str, cwd: Path = ROOT, **environment: str) -> Ended:
+async def callmon(*arguments: str, cwd: str = str(ROOT), **environment: str) -> Ended:
     """Run a command to its end. Whatever it says, it is no trace of a fault."""
-    process = await _started(*arguments, cwd=cwd, **environment)
+    process = await started(*arguments, cwd=cwd, **environment)
     async with asyncio.timeout(WITHIN):
         out, err = await process.communicate()
     assert b"Traceback" not in out + err, (out + err).decode()
     return Ended(process.returncode or 0, out.decode(), err.decode())
 
 
-async def _started(*arguments: str, cwd: Path, **environment: str) -> asyncio.subprocess.Process:
+def _plain() -> dict[str, str]:
+    """Return the environment without what would hide that a line stays in a buffer."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+
+
+async def started(*arguments: str, cwd: str = str(ROOT), **environment: str) -> asyncio.subprocess.Process:
+    """Start a command, its output in pipes."""
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "gateway", *arguments),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         cwd=cwd,
-        env=_PLAIN | {"COLUMNS": "200"} | environment,
+        env=_plain() | {"COLUMNS": "200"} | environment,
         limit=LONGEST_LINE,
     )
 
@@ -55,7 +59,7 @@ async def running(
     *arguments: str, until: str, **environment: str
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
     """Start a command that goes on; what it has printed up to a line with ``until``. Ctrl-C ends it."""
-    process = await _started(*arguments, cwd=ROOT, **environment)
+    process = await started(*arguments, **environment)
     assert process.stdout is not None
     printed = ""
     try:
@@ -66,12 +70,25 @@ async def running(
                 printed += line.decode()
         yield process, printed
     finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(WITHIN):
-            _, err = await process.communicate()
-        assert b"Traceback" not in err, err.decode()
-        assert process.returncode in (0, 130)
+        await _end(process)
+
+
+@asynccontextmanager
+async def ended_by_ctrl_c(process: asyncio.subprocess.Process) -> AsyncIterator[None]:
+    """Press Ctrl-C at the end."""
+    try:
+        yield
+    finally:
+        await _end(process)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.send_signal(signal.SIGINT)
+    async with asyncio.timeout(WITHIN):
+        _, err = await process.communicate()
+    assert b"Traceback" not in err, err.decode()
+    assert process.returncode in (0, 130)
 
 
 def free_port() -> int:

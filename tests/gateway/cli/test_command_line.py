@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import socket
 import sys
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -220,6 +221,11 @@ async def test_the_demos_lines_work_when_they_are_pasted() -> None:
         async with httpx.AsyncClient() as http, asyncio.timeout(WITHIN):
             while (await http.get(curl)).json().get("count", 0) == 0:  # noqa: ASYNC110 - likewise
                 await asyncio.sleep(0.1)
+            own = curl.partition("/webapi/")[0]
+            for origin, status in ((own, 200), ("http://elsewhere.example", 403)):  # its key is known to everybody
+                events = curl.replace("pbx.callsinfo.get", "events?topics=calls")
+                async with http.stream("GET", events, headers={"Origin": origin}) as answer:
+                    assert answer.status_code == status
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "websockets", frames),
             stdin=asyncio.subprocess.PIPE,
@@ -289,9 +295,41 @@ async def test_a_mistake_is_a_sentence(arguments: tuple[str, ...], says: str) ->
 async def test_a_misspelt_setting_is_found_and_the_right_one_named(tmp_path: Path) -> None:
     settings = tmp_path / "callmon.toml"
     settings.write_text('[redis]\nulr = "redis://127.0.0.1"\n', encoding="utf-8")
-    said = await callmon("monitor", "--config", str(settings))
-    assert said.code == 1
-    assert "did you mean url?" in said.err
+    for service in ("monitor", "gateway"):
+        with systemd(tmp_path) as told:
+            said = await callmon(service, "--config", str(settings), NOTIFY_SOCKET=str(told.getsockname()))
+            assert said.code == os.EX_CONFIG
+            assert "did you mean url?" in said.err
+            assert told.recv(4096).decode() == f"STATUS={settings}: redis.ulr is not a setting; did you mean url?"
+
+
+async def test_what_may_pass_by_itself_is_no_wrong_setting(tmp_path: Path) -> None:
+    """So systemd starts it again: exit code 1, not 78."""
+    with socket.create_server(("127.0.0.1", 0)) as taken, systemd(tmp_path) as told:
+        port = taken.getsockname()[1]
+        settings = tmp_path / "callmon.toml"
+        pbx = '[[pbx]]\nname = "main"\nurl = "http://127.0.0.1:1"\nclient_id = "c"\nclient_secret = "s"\n'
+        state = f'[monitor]\nstate_dir = "{settings}"\n'  # a file, where a directory is wanted
+        settings.write_text(f'[redis]\nurl = "redis://127.0.0.1:1"\n{state}{pbx}', encoding="utf-8")
+        address = str(told.getsockname())
+        for command, says in (
+            (("gateway", "--port", str(port)), f"Cannot listen on 127.0.0.1:{port}"),
+            (("monitor",), "state_dir: "),
+        ):
+            said = await callmon(*command, "--config", str(settings), NOTIFY_SOCKET=address)
+            assert (said.code, says in said.err) == (1, True), said.err
+            assert told.recv(4096).decode().partition(says)[0] in ("STATUS=", "STATUS=[monitor] ")
+
+
+@contextmanager
+def systemd(directory: Path) -> Iterator[socket.socket]:
+    """Where a service tells systemd how it is."""
+    path = directory / "notify"
+    path.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+        told.settimeout(WITHIN)
+        told.bind(str(path))
+        yield told
 
 
 async def test_a_port_that_is_taken_is_said_so() -> None:

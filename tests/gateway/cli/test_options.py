@@ -59,7 +59,9 @@ async def test_check_says_first_which_file_it_read_and_which_not(etc: Path) -> N
     unreachable = {"CALLMON_REDIS__URL": "redis://127.0.0.1:1"}
 
     async def first(*more: str) -> str:
-        return (await callmon("check", "--gateway", *more, cwd=etc.parent / "work", **unreachable)).out.splitlines()[0]
+        return (
+            await callmon("check", "--gateway", *more, cwd=str(etc.parent / "work"), **unreachable)
+        ).out.splitlines()[0]
 
     system, here = etc / "callmon.toml", etc.parent / "work" / "callmon.toml"
     taken = "; from the environment: CALLMON_REDIS__URL"

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import os
-import pty
 import re
-import struct
 import sys
-import termios
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
@@ -26,9 +20,10 @@ from gateway.streamclient import StreamClient
 from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
 from tests.browser.world import CALLER, World
 from tests.bus import fake_bus
+from tests.gateway.cli.console import ROOT
+from tests.gateway.cli.terminal import in_terminal
 from tests.system.stack import KEY, monitoring
 
-ROOT = Path(__file__).parents[3]
 WITHIN = 60.0
 
 
@@ -202,6 +197,12 @@ async def test_enter_shows_the_legs_and_says_when_it_is_over(world: World) -> No
         assert not isinstance(screen.app.screen, Over)
 
 
+async def test_a_tick_after_the_widgets_are_gone_draws_nothing(world: World) -> None:
+    async with top(world) as screen:
+        await screen.app.screen.remove_children()
+        await screen.pilot.pause(1.5)  # it draws each second
+
+
 async def test_what_is_wrong_is_said_and_mended_by_itself(world: World) -> None:
     async with top(world) as screen:
         world.queued()
@@ -258,40 +259,3 @@ async def test_without_a_terminal_it_names_what_is_meant_for_pipes() -> None:
     _, said = await process.communicate()
     assert process.returncode == 1
     assert said.decode().startswith("callmon: callmon top needs a terminal; for pipes there are callmon tail")
-
-
-async def in_terminal(*arguments: str, until: str = "", then: str = "") -> tuple[int, str]:
-    """Run it in a terminal of 100 x 30; when it has printed ``until``, press ``then``.
-
-    Gives its exit code and what it printed.
-    """
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
-    environment = os.environ | {"TERM": "xterm-256color"}
-    command = (sys.executable, "-m", "gateway", *arguments)
-    process = await asyncio.create_subprocess_exec(
-        *command, cwd=ROOT, env=environment, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
-    )
-    os.close(theirs)
-    printed = bytearray()
-    asyncio.get_running_loop().add_reader(ours, _read, ours, printed)
-    try:
-        async with asyncio.timeout(WITHIN):
-            while until and until not in printed.decode(errors="replace"):  # noqa: ASYNC110 - what a terminal is sent
-                await asyncio.sleep(0.05)
-            if then:
-                os.write(ours, then.encode())
-            code = await process.wait()
-    finally:
-        asyncio.get_running_loop().remove_reader(ours)
-        if process.returncode is None:
-            process.kill()
-        os.close(ours)
-    return code, printed.decode(errors="replace")
-
-
-def _read(descriptor: int, printed: bytearray) -> None:
-    try:
-        printed.extend(os.read(descriptor, 65_536))
-    except OSError:  # the other side is closed
-        asyncio.get_running_loop().remove_reader(descriptor)

@@ -69,7 +69,7 @@ async def test_a_web_server_that_wants_https_is_not_taken_for_wrong_credentials(
     body = b"<center>The plain HTTP request was sent to HTTPS port</center>"
     head = f"HTTP/1.1 400 Bad Request\r\nContent-Type: text/html\r\nContent-Length: {len(body)}\r\n\r\n"
     async with listening(head.encode() + body) as port:
-        assert await refusal(f"http://127.0.0.1:{port}") == "The PBX wants https: see url."
+        assert await refusal(f"http://127.0.0.1:{port}") == "The PBX wants https: write https:// in url."
 
 
 def test_a_name_that_nobody_knows() -> None:

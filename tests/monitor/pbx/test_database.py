@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from monitor.errors import CommandRefused, PbxUnreachable
 from monitor.pbx.database import Database, DatabaseSettings
+from monitor.pbx.secret import Secret, text_of
 from tests import pbx_database
 from tests.postgres import Postgres, postgres
 
@@ -70,6 +71,15 @@ async def inventory(admin: asyncpg.Connection) -> list[tuple[object, ...]]:
     )
     assert rest is not None
     return [*map(tuple, relations), *counts, *map(tuple, sequences), tuple(rest)]
+
+
+async def test_the_next_connection_takes_a_password_that_was_exchanged(settings: DatabaseSettings) -> None:
+    password = Secret("the old one")
+    database = Database(replace(settings, password=password))
+    with pytest.raises(CommandRefused):
+        await database.check()
+    password.exchange(text_of(settings.password))
+    assert "may only read" in await database.check()
 
 
 async def code_of(database: Database, sql: str, count: int = 0) -> str:

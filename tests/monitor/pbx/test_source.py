@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
 from monitor.pbx.facts import (
     ActiveCallsRead,
@@ -390,3 +392,18 @@ async def test_a_source_can_be_ended_in_the_moment_of_a_failure(pbx: ScriptedPbx
     for _ in range(10):
         async with following(settings_for(pbx.url)) as (_, facts):
             await facts.until(ConnectionChanged, lambda fact: "502" in fact.reason)
+
+
+async def test_a_pbx_that_was_never_reached_is_warned_of_and_one_that_is_still_read_is_not(pbx: ScriptedPbx) -> None:
+    def connection(lines: list[EventDict]) -> list[tuple[str, bool]]:
+        told = [line for line in lines if line["event"] == "connection"]
+        return [(line["log_level"], "cannot be reached" in line["reason"]) for line in told]
+
+    with capture_logs() as lines:
+        async with following(settings_for(pbx.url)) as (_, facts):
+            await facts.connected()
+    assert "warning" not in {level for level, _ in connection(lines)}
+    with capture_logs() as lines:
+        async with following(settings_for("http://127.0.0.1:1")) as (_, facts):
+            await facts.until(ConnectionChanged, lambda fact: "cannot be reached" in fact.reason)
+    assert ("warning", True) in connection(lines)

@@ -25,7 +25,8 @@ class Pbx:
         self.pbx_clock_ahead = 0.0
         self.error: Exception | None = None
         self.gate: asyncio.Event | None = None
-        self.owner = TokenOwner(self.grant, may_mint, lambda: self.now, random.Random(1))
+        self.secret = "the first"
+        self.owner = TokenOwner(self.grant, may_mint, lambda: self.now, random.Random(1), secret=lambda: self.secret)
 
     async def grant(self) -> Granted:
         if self.gate is not None:
@@ -177,6 +178,28 @@ async def test_a_wrong_secret_is_not_tried_over_and_over() -> None:
             await pbx.owner.get()
         pbx.now += 1.0
     assert pbx.minted < 40
+
+
+async def test_another_secret_is_tried_at_once() -> None:
+    pbx = Pbx()
+    pbx.error = TokenRefused("wrong secret")
+    for _ in range(5):
+        with pytest.raises(TokenRefused):
+            await pbx.owner.get()
+    assert pbx.minted == 1
+    pbx.error, pbx.secret = None, "the second"
+    assert await pbx.owner.get()
+
+
+async def test_another_secret_hurries_nobody_whom_the_pbx_asked_to_wait() -> None:
+    pbx = Pbx()
+    pbx.error = PbxUnreachable("later", retry_after=60)
+    with pytest.raises(PbxUnreachable):
+        await pbx.owner.get()
+    pbx.secret = "the second"
+    with pytest.raises(PbxUnreachable):
+        await pbx.owner.get()
+    assert pbx.minted == 1
 
 
 async def test_an_error_raised_many_times_does_not_grow() -> None:

@@ -7,12 +7,15 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 
 from monitor.errors import OutcomeUnknown, PbxRefused, PbxUnreachable, TokenRefused
 from monitor.pbx.client import PbxClient
-from monitor.pbx.transport import Transport
+from monitor.pbx.measures import PbxMeasures
+from monitor.pbx.transport import Answer, Transport, tls_context
+from monitor.simulator.tls import make_certificate
 from tests.monitor.pbx.scripted import ScriptedPbx, scripted_pbx, settings_for
 
 Reply = Callable[[asyncio.StreamWriter], Awaitable[None]]
@@ -212,3 +215,42 @@ async def test_a_refused_write_says_what_is_blamed_and_not_what_was_sent(pbx: Sc
         await client.post("/xapi/v1/Users", {"AuthPassword": SECRET})
     assert (caught.value.code, caught.value.target) == ("WARNINGS.INVALID", "AuthPassword")
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("verify", [True, False])
+async def test_until_when_the_certificate_holds_is_known_of_an_answer_that_comes_all_at_once(
+    tmp_path: Path, verify: bool
+) -> None:
+    async def at_once(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")  # one record
+
+    files, server, measures = make_certificate(tmp_path), Server(at_once), PbxMeasures()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(files.certificate, files.key)
+    async with await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=context) as listening:
+        url = f"https://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        transport = Transport(url, tls_context(url, files.ca_file, verify=verify), 60.0, 60.0, 4, measures)
+        try:
+            assert (await transport.read("GET", "/")).status == 200
+            assert (measures.certificate_ends is not None) == verify
+        finally:
+            await transport.close()
+
+
+@pytest.mark.parametrize(
+    ("location", "says"),
+    [
+        (
+            "https://pbx.example.com:5001/login?next=%2f",
+            "write https://pbx.example.com:5001 as url, if that is its own",
+        ),
+        ("https://user:hunter2@pbx.example.com/", "write https://pbx.example.com as url"),
+        ("/login", "is url its own address?"),
+        ("https://[::1", "is url its own address?"),
+        ("https://a b/", "is url its own address?"),
+    ],
+)
+def test_where_a_pbx_sends_us_is_told(location: str, says: str) -> None:
+    said = str(Answer("GET /x", 302, {"Location": location}, b"").refusal())
+    assert says in said
+    assert SECRET not in said

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from monitor.errors import CommandRefused, PbxUnreachable
+from monitor.errors import CommandRefused, PbxRefused, PbxUnreachable
 from monitor.mirror import Mirror
 from monitor.model import entities as e
 from monitor.pbx.clock import PbxClock
+from monitor.pbx.secret import Secret
 from monitor.pbx.told import ToldFact
 from monitor.pbx.webapi import ServedDatabase, WebApiSource
 from monitor.pbx.webapi_client import WebApiClient, WebApiSettings
@@ -264,3 +265,16 @@ async def test_the_key_stands_in_the_path_where_the_service_is_no_callmon(servic
         await client.close()
     assert "Authorization" in service.headers[0], "first it is tried as a callmon takes it"
     assert "Authorization" not in service.headers[-1]
+
+
+async def test_the_next_request_takes_a_key_that_was_exchanged() -> None:
+    async with documented() as service:
+        key = Secret("another")
+        client = WebApiClient(WebApiSettings(service.url, key), PbxClock())
+        try:
+            with pytest.raises(PbxRefused):
+                await client.who()
+            key.exchange(KEY)
+            assert await client.who()
+        finally:
+            await client.close()

@@ -1,0 +1,127 @@
+"""Every client over TLS, behind a real proxy: Caddy with the file that we deploy and a certificate of its making."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from gateway.streamclient import StreamClient, StreamUnreachable
+from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
+from tests.browser import chromium
+from tests.browser.world import CALLER, World
+from tests.bus import fake_bus
+from tests.gateway.cli.console import WITHIN, callmon, free_port, running
+from tests.gateway.cli.terminal import in_terminal
+from tests.proxies import NO_CADDY, Front, behind_caddy, caddy
+from tests.system.stack import KEY, monitoring
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def front(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Front]:
+    """A PBX with one call that waits, monitor, gateway, and Caddy before it."""
+    program = caddy()
+    if program is None:
+        pytest.skip(NO_CADDY)
+    async with AsyncExitStack() as stack:
+        bus = await stack.enter_async_context(fake_bus())
+        settings = SimulatorSettings(extensions=12, queues=2, traffic=False)
+        pbx = await stack.enter_async_context(SimulatedPbx(settings))
+        world = await stack.enter_async_context(World(pbx, bus, monitoring(pbx, bus.client(), watchdog=5.0)))
+        world.queued()
+        folder = tmp_path_factory.mktemp("caddy")
+        yield await stack.enter_async_context(behind_caddy(program, world.address, free_port(), folder))
+
+
+def trusting(front: Front) -> httpx.AsyncClient:
+    context = ssl.create_default_context(cafile=front.ca_file)
+    return httpx.AsyncClient(base_url=f"{front.address}/webapi/{KEY}", verify=context, timeout=WITHIN, trust_env=False)
+
+
+async def test_snapshot_and_tail_with_a_ca_file(front: Front) -> None:
+    where = ("--url", front.address, "--key", KEY)
+    said = await callmon("snapshot", *where, "--ca-file", str(front.ca_file), "--timeout", "60")
+    assert said.code == 0, said.err
+    assert CALLER in json.dumps(json.loads(said.out)["state"]["calls"])
+    async with running("tail", *where, until="snapshot at", CALLMON_CA_FILE=str(front.ca_file)) as (_, printed):
+        assert "1 calls" in printed
+
+
+async def test_a_certificate_that_is_not_trusted_ends_it_unless_it_may_be_anybodys(front: Front) -> None:
+    where = ("--url", f"{front.address}/webapi", "--key", KEY)
+    said = await callmon("snapshot", *where)
+    assert (said.code, said.out) == (1, "")
+    assert said.err.startswith(f"callmon: The certificate of {front.address} is not trusted ("), said.err
+    assert "--ca-file" in said.err
+    said = await callmon("snapshot", *where, "--insecure", "--timeout", "60")
+    assert (said.code, CALLER in said.out) == (0, True), said.err
+    with pytest.raises(StreamUnreachable, match="is not trusted"):
+        await anext(aiter(StreamClient(stream(front), KEY, ["calls"])))
+
+
+async def test_top_in_a_terminal(front: Front) -> None:
+    given = ("--url", front.address, "--key", KEY, "--ca-file", str(front.ca_file))
+    code, printed = await in_terminal("top", *given, until=CALLER, then="q")
+    assert (code, "Traceback" in printed) == (0, False), printed
+
+
+async def test_stream_client(front: Front) -> None:
+    async with StreamClient(stream(front), KEY, ["calls"], ca_file=front.ca_file) as client, asyncio.timeout(WITHIN):
+        assert CALLER in json.dumps((await anext(aiter(client))).state)
+
+
+async def test_server_sent_events_and_the_long_poll(front: Front) -> None:
+    async with trusting(front) as http:
+        async with http.stream("GET", "/events?topics=calls") as events, asyncio.timeout(WITHIN):
+            assert events.headers["content-type"].startswith("text/event-stream")
+            async for line in events.aiter_lines():
+                if line.startswith("data: ") and json.loads(line[6:])["type"] == "snapshot":
+                    assert CALLER in line
+                    break
+        known = (await http.get("/pbx.calls.get")).headers["etag"]
+        waited = await http.get("/pbx.calls.get", headers={"If-None-Match": known, "Prefer": "wait=1"})
+        assert (waited.status_code, waited.headers["preference-applied"]) == (304, "wait=1")
+
+
+async def test_an_event_source_comes_back_while_no_gateway_answers(tmp_path: Path) -> None:
+    program = caddy()
+    if program is None:
+        pytest.skip(NO_CADDY)
+    async with (
+        behind_caddy(program, f"http://127.0.0.1:{free_port()}", free_port(), tmp_path) as nobody,
+        trusting(nobody) as http,
+    ):
+        as_event_source = http.get("/events?topics=calls", headers={"Accept": "text/event-stream"})
+        for_anybody = http.get("/events?topics=calls")
+        events, status = await asyncio.gather(as_event_source, for_anybody)
+    assert (events.status_code, events.headers["content-type"]) == (200, "text/event-stream")
+    assert events.text == ": no gateway answers\nretry: 3000\n\n"
+    assert status.status_code == 503
+
+
+async def test_the_wallboard_in_a_browser(front: Front) -> None:
+    program = chromium.binary()
+    if program is None:
+        pytest.skip("There is no Chromium on this machine (Debian: apt install chromium), so no page was looked at.")
+    with chromium.running(program) as profile:
+        async with chromium.opened(profile) as page:
+            await page.trust_anybody()
+            await page.go(f"{front.address}/wall?view=calls&lang=en#key={KEY}")
+            await page.shows(CALLER, "table.calls")
+            sockets = [address for address in page.requested if address.startswith(("ws:", "wss:"))]
+            assert sockets
+            assert all(address.startswith(front.address.replace("https", "wss")) for address in sockets)
+            assert not page.complaints
+
+
+def stream(front: Front) -> str:
+    return front.address.replace("https", "wss") + "/webapi/stream"

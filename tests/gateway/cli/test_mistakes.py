@@ -1,0 +1,384 @@
+"""Mistakes of administrators who are new to it, made on purpose: each gets a sentence that says what would be right."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import importlib
+import os
+import socket
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from structlog.testing import capture_logs
+
+from gateway.cli import _run, check_pbx, check_state
+from gateway.config import GatewaySection, GatewaySettings
+from gateway.pbxview import open_view
+from gateway.run import _bind
+from monitor.config import MonitorSettings, PbxSection
+from monitor.errors import CallmonError, ConfigError
+from monitor.exposition import exposed, new_registry
+from monitor.model.store_failures import explain
+from monitor.run import database, pbx_settings
+from monitor.servers import Servers
+from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
+from monitor.store import Store
+from tests.bus import RealBus, until
+from tests.gateway.cli.console import free_port
+
+audit: Any = importlib.import_module("gateway.cli.audit")  # the package's own names of them are the commands
+record: Any = importlib.import_module("gateway.cli.record")
+workers: Any = importlib.import_module("gateway.cli.workers")
+PBX = '[[pbx]]\nname = "main"\nurl = "https://pbx.example.com:5001"\nclient_id = "callmon"\nclient_secret = "hunter2"\n'
+
+
+def settings_file(folder: Path, text: str | bytes) -> Path:
+    file = folder / "callmon.toml"
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return file
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (PBX.replace("[[pbx]]", "[pbx]"), "[pbx] has one pair of brackets too few; write [[pbx]], once for each"),
+        ('[[redis]]\nurl = "redis://127.0.0.1"\n', "[[redis]] has one pair of brackets too many; write [redis], once"),
+        (
+            PBX + '[database]\nuser = "x"\n',
+            "[database] is no section of its own; write [pbx.database], after its [[pbx]]",
+        ),
+        (PBX + "[figures]\n", "[figures] is no section of its own; write [pbx.figures], after its [[pbx]]"),
+        ('[pbx.database]\nuser = "x"\n' + PBX, "[pbx.database] and [pbx.figures] stand after their [[pbx]]"),
+        (PBX.replace('"https://pbx.example.com:5001"', "https://pbx"), "text stands in quotation marks"),
+        ('[monitor]\nstate_dir = "C:\\callmon"\n', r"write \\ for \, or the whole text in '…'"),
+        (PBX.encode("utf-16"), "it is no text in UTF-8; save it as that"),
+        (
+            PBX.replace('"main"', '"Main Office"'),
+            'write small letters, digits, "-" and "_", at most 32, such as "main"',
+        ),
+        ('[redis]\nhost = "x"\n', "user and password stand in url: redis://user:password@host:port/0"),
+        (PBX.replace("https://", ""), "must be the PBX's address alone, such as https://pbx.example.com:5001"),
+        (PBX.replace("5001", "5001/webclient"), "must be the PBX's address alone"),
+        (PBX.replace("https://", "https://admin:hunter2@"), "must be the PBX's address alone"),
+        (PBX.replace("5001", "5001#/login"), "must be the PBX's address alone"),
+        (PBX.replace("5001", "0"), "must be the PBX's address alone"),
+    ],
+    ids=lambda value: value[-40:] if isinstance(value, str) else "utf-16",
+)
+def test_settings_that_are_written_wrongly(tmp_path: Path, text: str | bytes, says: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        MonitorSettings.load(settings_file(tmp_path, text))
+    assert says in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_sections_of_the_gateway_that_are_written_wrongly(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"\[stream\] is no section of its own; write \[gateway.stream\]$"):
+        GatewaySettings.load(settings_file(tmp_path, "[stream]\n"))
+    with pytest.raises(ConfigError, match=r"\[keys\] has one pair of brackets too few; write \[\[keys\]\]"):
+        GatewaySettings.load(settings_file(tmp_path, '[keys]\nname = "x"\n'))
+
+
+def test_what_editors_of_windows_write_is_read(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes("\ufeffhunter2\r\n".encode())
+    text = PBX.replace('client_secret = "hunter2"', f'client_secret_file = "{secret}"')
+    assert MonitorSettings.load(settings_file(tmp_path, "\ufeff" + text)).pbx[0].secret() == "hunter2"
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"\n", "is empty: {file}; it must hold the secret alone"),
+        (b"callmon\nhunter2\n", "has several lines: {file}; it must hold the secret alone"),
+        (b"\xff\xfehunter2", "is no text: {file}; it must hold the secret alone"),
+        (None, "cannot be read: No such file or directory: {file}"),
+    ],
+    ids=["empty", "lines", "binary", "absent"],
+)
+def test_a_secrets_file_that_holds_none(tmp_path: Path, content: bytes | None, says: str) -> None:
+    file = tmp_path / "secret"
+    if content is not None:
+        file.write_bytes(content)
+    section = {"name": "main", "url": "https://pbx", "client_id": "callmon", "client_secret_file": file}
+    with pytest.raises(ConfigError) as caught:
+        pbx_settings(PbxSection.model_validate(section))
+    assert str(caught.value) == f"pbx main: client_secret_file {says.format(file=file)}"
+    sql = {"user": "callmon", "password_file": file}
+    with pytest.raises(ConfigError) as caught:
+        database(PbxSection.model_validate(section | {"database": sql}))
+    assert str(caught.value) == f"pbx main: password_file {says.format(file=file)}"
+
+
+# another service at the PBX's address
+
+PAGE = b"<!DOCTYPE html><html><body>Welcome</body></html>"
+
+
+@asynccontextmanager
+async def answering(status: str, body: bytes, *headers: str) -> AsyncIterator[str]:
+    """A service that has the same answer for everybody; its address."""
+    head = "\r\n".join((f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close", *headers, "", ""))
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(head.encode() + body)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as listening:
+        yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+
+
+async def found(url: str, **more: object) -> str:
+    given = more or {"client_id": "callmon", "client_secret": "hunter2"}
+    section = PbxSection.model_validate({"name": "main", "url": url, **given})
+    said = "\n".join([str(finding) async for finding in check_pbx.look_at(section, None)])
+    assert "hunter2" not in said
+    return said
+
+
+OTHER = (
+    "What answers at {url} is no 3CX of version 20: it knows no POST /connect/token ({status}). See url: host and port"
+)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "header", "says"),
+    [
+        ("200 OK", PAGE, "Content-Type: text/html", OTHER),
+        ("404 Not Found", PAGE, "Content-Type: text/html", OTHER),
+        ("404 Not Found", b"", "X-Of: an older 3CX", OTHER),
+        ("405 Not Allowed", PAGE, "Content-Type: text/html", OTHER),
+        ("401 Unauthorized", PAGE, 'WWW-Authenticate: Basic realm="phone"', OTHER),
+        ("400 Bad Request", PAGE, "Content-Type: text/html", OTHER),
+        ("403 Forbidden", PAGE, "Server: a firewall", OTHER),
+        ("501 Not Implemented", PAGE, "Server: another vendor", OTHER),
+        ("400 Bad Request", b"sent to HTTPS port", "Server: nginx", "The PBX wants https: write https:// in url."),
+        ("200 OK", b"{}", "Content-Type: application/json", "holds none: is it a 3CX? See url."),
+        (
+            "301 Moved",
+            PAGE,
+            "Location: https://pbx.example.com/x",
+            "write https://pbx.example.com as url, if that is its",
+        ),
+        ("502 Bad Gateway", PAGE, "Server: nginx", "The PBX answered 502 to POST /connect/token."),
+        (
+            "401 Unauthorized",
+            b'{"error": "invalid_client"}',
+            "Server: nginx",
+            "does not accept the API client 'callmon'",
+        ),
+        ("400 Bad Request", b"", "Server: nginx", "does not accept the API client 'callmon' with this secret"),
+    ],
+)
+async def test_what_is_no_pbx_is_told_from_a_wrong_secret(status: str, body: bytes, header: str, says: str) -> None:
+    async with answering(status, body, header) as url:
+        said = await found(url)
+    assert says.format(url=url, status=status[:3]) in said
+
+
+async def test_a_page_where_the_documented_interface_should_be() -> None:
+    async with answering("200 OK", PAGE) as url:
+        said = await found(url, key="hunter2")
+    assert "What answers GET /webapi/all.ext.get is not a PBX (a web page); see url." in said
+
+
+async def test_tls_where_none_is() -> None:
+    async with SimulatedPbx(SimulatorSettings(traffic=False)) as pbx:
+        said = await found(pbx.url.replace("http:", "https:"))
+    assert "speaks no TLS that we know" in said
+    assert "whether it is http:// there" in said
+
+
+# the monitor's directory
+
+
+def torn(file: Path) -> None:
+    asyncio.run(made(file))
+    whole = file.read_bytes()
+    file.write_bytes(whole[:4096] + bytes(len(whole) - 4096))
+
+
+def newer(file: Path) -> None:
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+
+
+async def made(file: Path) -> None:
+    store = Store(file)
+    await store.open()
+    await store.close()
+
+
+DAMAGED = "cannot be used, it is damaged ({}); stop the monitor and put a backup in its place"
+STATES: dict[str, tuple[Callable[[Path], object], str, str]] = {
+    "garbage": (lambda file: file.write_bytes(b"garbage" * 1000), *2 * (DAMAGED.format("file is not a database"),)),
+    "newer": (newer, *2 * ("was written by a newer callmon (schema ",)),
+    "empty": (Path.touch, *2 * ("is empty: no monitor has run here with this state_dir",)),
+    "directory": (Path.mkdir, *2 * ("is a directory, and should be a file; move it away",)),
+    "torn": (torn, DAMAGED.format("*** in database main *** Page"), "is damaged"),
+    "whole": (lambda file: asyncio.run(made(file)), "", ""),
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_file_of_the_monitor_that_cannot_be_used(
+    tmp_path: Path, state: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make, says, audit_says = STATES[state]
+    file = tmp_path / "state" / "callmon.db"
+    file.parent.mkdir()
+    make(file)
+    finding = asyncio.run(check_state.look_at(file.parent))
+    assert finding.wrong.startswith(f"{file} {says.rpartition(' (***')[0] or says}" if says else "")
+    assert says or finding.detail == f"{file.parent} can be written to; callmon.db is whole"
+    settings = settings_file(tmp_path, f'[monitor]\nstate_dir = "{file.parent}"\n{PBX}')
+    if not audit_says:
+        asyncio.run(audit.run(settings, 5))
+        assert "Nothing has been changed yet." in capsys.readouterr().out
+        return
+    with pytest.raises(CallmonError) as caught:
+        asyncio.run(audit.run(settings, 5))
+    assert str(caught.value).startswith(f"{file} ")
+    assert audit_says in str(caught.value)
+
+
+async def test_a_directory_that_the_monitor_will_make_is_not_wrong(tmp_path: Path) -> None:
+    finding = await check_state.look_at(tmp_path / "deep" / "state")
+    assert finding.detail == (
+        f"{tmp_path}/deep/state is not there yet; the monitor makes it, if its user may write to {tmp_path}"
+    )
+    (tmp_path / "file").touch()
+    finding = await check_state.look_at(tmp_path / "file" / "state")
+    assert (
+        finding.wrong == f"{tmp_path}/file/state cannot be made: {tmp_path}/file is no directory; state_dir names one"
+    )
+    finding = await check_state.look_at(tmp_path / "file")
+    assert finding.wrong == f"{tmp_path}/file cannot be written to: Not a directory; state_dir names a directory"
+
+
+async def test_a_disk_that_is_nearly_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check_state, "_ENOUGH", 2**62)
+    assert "MB left on its disk; make room there" in (await check_state.look_at(tmp_path)).wrong
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+async def test_a_file_that_a_monitor_run_by_hand_has_left(tmp_path: Path) -> None:
+    await made(tmp_path / "callmon.db")
+    os.chown(tmp_path, 65_534, 65_534)
+    finding = await check_state.look_at(tmp_path)
+    assert f"chown --reference={tmp_path} {tmp_path}/callmon.db*" in finding.wrong
+
+
+def test_a_file_of_another_user() -> None:
+    assert explain(PermissionError(13, "Permission denied")).startswith(
+        "is not for this user; run this with sudo, or give"
+    )
+
+
+def test_an_audit_log_that_was_never_begun(tmp_path: Path) -> None:
+    settings = settings_file(tmp_path, f'[monitor]\nstate_dir = "{tmp_path}/none"\n{PBX}')
+    with pytest.raises(ConfigError, match="is not there: no monitor has run here with this state_dir"):
+        asyncio.run(audit.run(settings, 5))
+    assert not (tmp_path / "none").exists(), "who only reads makes nothing"
+
+
+# addresses to listen on
+
+
+async def listen(what: str, host: str, port: int) -> None:
+    if what == "gateway":
+        settings = GatewaySection(host=host, port=port)
+        _bind(settings.host, settings.port, shared=False).close()
+    elif what == "workers":
+        workers._check_free(host, port)
+    elif what == "metrics":
+        async with exposed(new_registry("gateway"), host, port):
+            pass
+    else:
+        async with SimulatedPbx(SimulatorSettings(host=host, port=port, traffic=False)):
+            pass
+
+
+@pytest.mark.parametrize("what", ["gateway", "workers", "metrics", "simulate"])
+async def test_an_address_that_cannot_be_listened_on(what: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(
+            ConfigError, match=rf" on 127.0.0.1:{port}: another program listens there already; end that"
+        ):
+            await listen(what, "127.0.0.1", port)
+    for host in ("callmon.invalid", "http://0.0.0.0", "a" * 70 + ".b"):
+        with pytest.raises(ConfigError, match="nobody knows that name; choose an address of this host, such as 127"):
+            await listen(what, host, free_port())
+    with pytest.raises(ConfigError, match=r" on 192.0.2.1:\d+: this host has no such address; choose one of its own"):
+        await listen(what, "192.0.2.1", free_port())
+
+
+# a recording of nothing
+
+
+async def test_a_recording_of_a_pbx_that_was_never_connected_is_no_success(
+    valkey: RealBus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = PBX.replace("https://pbx.example.com:5001", f"http://127.0.0.1:{free_port()}")
+    settings = settings_file(tmp_path, f'[redis]\nurl = "{valkey.url}"\n{text}')
+    assert await record.run(settings, tmp_path / "x.jsonl", "", 0.02, "", None, unmasked=False) == 1
+    assert "The PBX was never connected: nothing of its calls is in it; see callmon check." in capsys.readouterr().out
+
+
+# disks
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "callmon: No space left on device\n"),
+        (OSError(errno.EROFS, "Read-only file system", "/x"), "callmon: /x: Read-only file system\n"),
+        (PermissionError(errno.EACCES, "Permission denied", "/x/y"), "callmon: /x/y: Permission denied\n"),
+    ],
+    ids=["full", "read-only", "rights"],
+)
+def test_a_disk_that_takes_nothing(error: OSError, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    async def work() -> None:
+        raise error
+
+    with pytest.raises(typer.Exit) as ended:
+        _run(work())
+    assert ended.value.exit_code == 1
+    assert capsys.readouterr().err == says
+
+
+def test_a_failure_that_is_no_disks_keeps_its_trace() -> None:
+    async def work() -> None:
+        raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+
+    with pytest.raises((ExceptionGroup, ConnectionResetError)):
+        _run(work())
+
+
+# Redis
+
+
+async def test_a_redis_that_is_away_is_warned_of_once() -> None:
+    servers = Servers(f"redis://127.0.0.1:{free_port()}")
+    with capture_logs() as lines:
+        commander = open_view("main", servers.of("main")).commander
+        task = asyncio.create_task(commander.run())
+        try:
+            await until(lambda: commander._doorbell._failures > 2)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await servers.aclose()
+    (warning,) = [line for line in lines if line["log_level"] == "warning"]
+    assert warning["reason"].startswith("Redis: nothing listens at 127.0.0.1:")
