@@ -33,6 +33,7 @@ from monitor.model.processes import Part, Process, decode_process
 from monitor.model.version import VERSION
 from monitor.model.wire import Malformed, decode_entity, to_json
 from monitor.servers import Servers
+from monitor.settings import no_pbx
 
 _LOOK_AGAIN_S: Final = SILENCE_S + 0.5
 _FAILURES: Final = (RedisError, OSError, TimeoutError)
@@ -46,7 +47,7 @@ async def run(config: Path | None, *, as_json: bool) -> int:
     try:
         settings = GatewaySettings.load(config)
         if not settings.pbx_names:
-            raise ConfigError("There is no [[pbx]] section: nothing to tell of.")
+            raise ConfigError(f"{no_pbx(config)}: nothing to tell of.")
         servers = Servers(settings.redis.url, settings.redis.ca_file)
     except ConfigError as error:
         print(f"callmon: {error}", file=sys.stderr)

@@ -92,7 +92,8 @@ def _connection(pbx: Pbx, now: float) -> str:
         return "not allowed for this user"
     if not pbx.connection:
         return "nothing is known"
-    told = [f"{pbx.connection} since {_since(pbx.connection_since, now)}"]
+    last = "when last heard: " if pbx.silent else ""
+    told = [f"{last}{pbx.connection} since {_since(pbx.connection_since, now)}"]
     told += [pbx.reason.removesuffix(".")] if pbx.reason else []
     told += [f"version {pbx.version}"] if pbx.version else []
     told += [pbx.fqdn] if pbx.fqdn else []

@@ -263,7 +263,7 @@ def test_who_may_not_read_the_password_of_redis_is_told_so_and_redis_is_not_blam
             given = environment | {"CALLMON_HOME": "/nowhere"} | more
             return subprocess.run(command, capture_output=True, text=True, env=given, check=False, user=user)
 
-        for command in ("check", "key list", "record x", "monitor"):
+        for command in ("check", "key list", "record x", "monitor", "status"):
             said = run(*command.split())
             assert said.stderr == (
                 f"callmon: {redis}/monitor.url is not for this user; run this with sudo: sudo callmon {command}\n"

@@ -232,6 +232,12 @@ async def test_one_thing_after_the_other_breaks(site: Site) -> None:
     said = "\n".join(words(found, time.time()))
     assert f"{PBX}: no monitor leads" in said
     assert "nothing is heard from a monitor since 20" in said
+    assert "when last heard: connected since 20" in said
+    # one that is started anew and whose secret is refused: on Redis is what was before it
+    site.pbx.directory.secrets[site.pbx.client_id] = "another"
+    await site.start("first", "monitor")
+    found = await site.becomes(lambda found: any("not reached the PBX yet" in said for said in found.troubles))
+    assert any("first leads and has not reached the PBX yet: sudo callmon check says why" in _ for _ in found.troubles)
     # Redis
     site.bus.kill()
     gone = await site.asked("monitor")
