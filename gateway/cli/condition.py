@@ -168,7 +168,7 @@ class Condition(Struct, frozen=True, rename="camel"):
     def unknown(self) -> Iterator[str]:
         """What cannot be told, in sentences: with any of it nobody can say that all is live."""
         if not self.redis.reachable:
-            yield f"Redis does not answer: {self.redis.reason}"
+            yield f"Redis: {self.redis.reason}"
             return
         for pbx in self.pbxs:
             for what in sorted({"position", "state"} & set(pbx.not_allowed)):

@@ -39,7 +39,7 @@ def _row(title: str, text: str) -> str:
 
 def _server(server: Server) -> str:
     if not server.reachable:
-        return f"{server.address}: does not answer"
+        return f"{server.address}: cannot be asked"
     kind = f"{server.kind} {server.version}" if server.kind else "answers"
     text = f"{server.address}: {kind}, round trip {server.round_trip_ms} ms"
     if server.memory_bytes is not None:
