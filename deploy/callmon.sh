@@ -27,7 +27,7 @@ for option; do
     before=$option
 done
 # callmon status is content with the gateway's, where the monitor's is not.
-if [ "${1-}" = status ] && [ ! -r "$redis" ]; then redis=${redis%/*}/gateway.url; fi
+if [ "${1-}" = status ] && [ ! -r "$redis" ] && [ -r "${redis%/*}/gateway.url" ]; then redis=${redis%/*}/gateway.url; fi
 if [ "$(readlink -f -- "$config")" != "$(readlink -f -- "$system")" ]; then redis=; fi
 if [ -z "${CALLMON_REDIS__URL:-}" ] && [ -r "$redis" ]; then
     CALLMON_REDIS__URL=$(cat -- "$redis")
@@ -35,7 +35,7 @@ if [ -z "${CALLMON_REDIS__URL:-}" ] && [ -r "$redis" ]; then
 fi
 # Without its password Redis would be blamed. Other settings than those in /etc have a url of their own.
 if [ -z "${CALLMON_REDIS__URL:-}" ] && [ "${CALLMON_CONFIG:-$config}" = "$config" ]; then
-    case " $* " in *" -c"* | *" --config"*) ;; " check "* | " key "* | " record "* | " monitor "* | " gateway "*)
+    case " $* " in *" -c"* | *" --config"*) ;; " check "* | " status "* | " key "* | " record "* | " monitor "* | " gateway "*)
         if [ -e "$redis" ] || { [ -d "${redis%/*}" ] && [ ! -x "${redis%/*}" ]; }; then
             echo "callmon: $redis is not for this user; run this with sudo: sudo callmon $*" >&2
             exit 1

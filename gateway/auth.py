@@ -56,7 +56,7 @@ class ApiKey:
             came = None
         mapped = getattr(came, "ipv4_mapped", None)
         if came is None or not any((mapped or came) in ip_network(network) for network in self.networks):
-            raise AddressRefused("This key may not be used from this address.")
+            raise AddressRefused(f"This key may not be used from this address, {address}.")
 
     @property
     def visibility(self) -> Visibility:

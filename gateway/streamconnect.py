@@ -59,6 +59,8 @@ _OTHER_NAME: Final = frozenset((62, 64))
 _NO_TLS: Final = frozenset(("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST"))
 """What OpenSSL says when the first bytes are none of TLS; which of them depends on its version."""
 _LONGEST_QUOTE: Final = 60
+_CADDY_WANTS_TLS: Final = "HTTP/1.0 400 Bad Request"
+"""The status line by which programs in Go, Caddy among them, answer clear text on a port with TLS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +159,11 @@ class Target:
                 hint = "" if self._secure else f" If TLS is spoken there, the address is {self._address('https')}."
                 return Trouble(f"{self.where} closes the connection without an answer.{hint}")
             case InvalidMessage():
-                said = str(error.__cause__ or error)[-_LONGEST_QUOTE:]
-                return self._other_service(f"its answer is not HTTP ({said})")
+                said = str(error.__cause__ or error)
+                if not self._secure and said.endswith(_CADDY_WANTS_TLS):
+                    return Trouble(f"{self.where} wants TLS: the address is {self._address('https')}.", final=True)
+                cut = f"…{said[-_LONGEST_QUOTE:]}" if len(said) > _LONGEST_QUOTE else said
+                return self._other_service(f"its answer is not HTTP ({cut})")
             case InvalidHandshake():
                 return self._other_service(f"it opens no WebSocket as it should ({error})")
             case _:

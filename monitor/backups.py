@@ -173,7 +173,7 @@ def _must_be_unused(store: Path) -> None:
 
 
 def _opened(file: Path, how: str, timeout: float = _PATIENCE_S) -> sqlite3.Connection:
-    return sqlite3.connect(f"{file.absolute().as_uri()}?{how}", timeout, isolation_level=None, uri=True)
+    return sqlite3.connect(f"{file.absolute().as_uri()}?{how}", timeout=timeout, isolation_level=None, uri=True)
 
 
 def _must_be_readable(file: Path, advice: str) -> None:

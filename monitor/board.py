@@ -185,7 +185,8 @@ class Board:
     def connect(self, fact: ConnectionChanged) -> tuple[Edit, ...]:
         """Take how the connection is; ``since`` stays while it only changes its reason or its source."""
         before = self.connection
-        at = before.at if fact.connection == before.connection else fact.at
+        same = fact.connection == before.connection and before.at > 0  # 0: before the first fact
+        at = before.at if same else fact.at
         self.connection = ConnectionChanged(fact.connection, fact.reason, at, fact.source or before.source)
         return self.draw_system()
 

@@ -143,6 +143,18 @@ class PbxSection(Section):
         """Whether it is reached through the documented interface."""
         return self.source == "webapi" or (self.source == "auto" and not (self.key is None and self.key_file is None))
 
+    @property
+    def secret_files(self) -> list[Path]:
+        """The files with secrets that are named here."""
+        password = None if self.database is None else self.database.password_file
+        return [file for file in (self.client_secret_file, self.key_file, password) if file is not None]
+
+    @property
+    def files(self) -> list[Path]:
+        """All files that are named here."""
+        authorities = (self.ca_file, None if self.database is None else self.database.ca_file)
+        return [*self.secret_files, *(file for file in authorities if file is not None)]
+
     def secret(self) -> str:
         """The API client's secret, or the key. Raises as :func:`~monitor.settings.secret_in`."""
         given, file = (self.key, self.key_file) if self.webapi else (self.client_secret, self.client_secret_file)

@@ -43,15 +43,39 @@ CREDENTIALS = Path("/run/credentials/callmon-monitor.service")
 def secret_in(file: Path) -> str:
     """What a file holds. Raises OSError, and ValueError if that is nothing, no text or several lines.
 
-    A credential of callmon-monitor.service is there while that runs, and only then. To an administrator at a shell, who
-    checks before the first start or records while the monitor is stopped, it is read where the unit has it from.
+    A credential of callmon-monitor.service is there while that runs, and is of the time when that began. To an
+    administrator at a shell it is read where the unit has it from, so that what was changed there is what is tried.
     """
-    try:
+    source = _source_of(file)
+    if source is None:
         return _one_line_of(file)
+    if os.environ.get("CREDENTIALS_DIRECTORY") == str(CREDENTIALS):  # the unit itself
+        try:
+            return _one_line_of(file)
+        except FileNotFoundError:
+            raise ValueError(f"is not there: {file}; put the secret into {source} and restart the unit") from None
+    try:
+        return _one_line_of(source)
     except FileNotFoundError:
-        if file.parent != CREDENTIALS or not file.name.startswith("pbx_"):
+        if not _is_there(file):
             raise
-        return _one_line_of(_etc() / "pbx" / file.name.removeprefix("pbx_"))
+        return _one_line_of(file)
+
+
+def outdated(file: Path) -> bool:
+    """Tell whether callmon-monitor.service runs with another secret than stands where it has it from."""
+    source = _source_of(file)
+    try:
+        return source is not None and _one_line_of(source) != _one_line_of(file)
+    except (OSError, ValueError):
+        return False  # it does not run, or that is said elsewhere
+
+
+def _source_of(file: Path) -> Path | None:
+    """Return the file of which systemd makes this credential; None if it is none."""
+    if file.parent != CREDENTIALS or not file.name.startswith("pbx_"):
+        return None
+    return _etc() / "pbx" / file.name.removeprefix("pbx_")
 
 
 def not_read(error: OSError | ValueError) -> str:
@@ -88,6 +112,14 @@ def found_files() -> list[Path]:
     """
     there = (path.absolute() for path in places() if _is_there(path))
     return list(dict.fromkeys(there))
+
+
+def no_pbx(config: Path | None) -> str:
+    """Return that the settings have no PBX, and where they come from. ``config``: the file that was read, if any."""
+    if config is not None:
+        return f"There is no [[pbx]] section in {config}"
+    looked = " nor ".join(str(path.absolute()) for path in places())
+    return f"There is no [[pbx]] section, as no settings file was found: neither {looked}"
 
 
 def _etc() -> Path:
@@ -251,7 +283,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # editors of Windows begin it with a mark
     except OSError as error:
-        hint = "; run this with sudo, or name another file with --config" if isinstance(error, PermissionError) else ""
+        hint = "; let this user read it (chmod a+r), or use sudo" if isinstance(error, PermissionError) else ""
         raise ConfigError(f"{path}: cannot be read: {error.strerror}{hint}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not TOML: it is no text in UTF-8; save it as that") from error

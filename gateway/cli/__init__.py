@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator
@@ -299,7 +300,10 @@ def _outcome(
             lines = str(error).split("\n") if isinstance(error, ConfigError) else [str(error)]
             say(f"callmon: {lines[0]}", *lines[1:], error=True)
     except* OSError as group:  # a file or a disk that no command has a sentence of its own for
-        for error in _leaves(group):
+        gone = _nobody_reads(group)
+        if gone:
+            code = 128 + signal.SIGPIPE
+        for error in () if gone else _leaves(group):
             if not isinstance(error, OSError) or (error.filename is None and error.errno not in _OF_DISKS):
                 raise
             say(f"callmon: {f'{error.filename}: ' if error.filename else ''}{error.strerror}", error=True)
@@ -308,6 +312,21 @@ def _outcome(
 
 
 app.add_typer(keys.commands(_run), name="key")
+
+
+def _nobody_reads(group: BaseExceptionGroup[BaseException]) -> bool:
+    """Tell whether the reader of standard output has gone, as ``head`` goes; nothing more is written to it then."""
+    if not any(isinstance(error, BrokenPipeError) for error in _leaves(group)):
+        return False
+    output = sys.__stdout__.fileno() if sys.__stdout__ is not None else 1
+    poll = select.poll()
+    poll.register(output, 0)
+    if not poll.poll(0):  # the broken connection is another one
+        return False
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, output)  # what is left in the buffer would fail again at the end
+    os.close(null)
+    return True
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-from gateway.cli import check_pbx, check_redis, check_state
+from gateway.cli import check_files, check_pbx, check_redis, check_state
 from gateway.cli.finding import Finding
 from gateway.cli.peers import Ask
 from gateway.cli.terminal import say
 from gateway.config import GatewaySettings
 from monitor.config import MonitorSettings
 from monitor.servers import Servers
-from monitor.settings import found_files, places
+from monitor.settings import found_files, outdated, places
 
 
 async def run(config: Path | None, fix: Ask | None = None, *, gateway: bool = False) -> int:
@@ -23,7 +23,9 @@ async def run(config: Path | None, fix: Ask | None = None, *, gateway: bool = Fa
     """
     settings = (GatewaySettings if gateway else MonitorSettings).load(config)
     say(str(_settings(config, settings.from_environment())))
-    findings = _of_gateway(settings) if isinstance(settings, GatewaySettings) else _of_monitor(settings, config, fix)
+    findings = (
+        _of_gateway(settings, config) if isinstance(settings, GatewaySettings) else _of_monitor(settings, config, fix)
+    )
     wrong = 0
     async for finding in findings:
         wrong += bool(finding.wrong)
@@ -32,7 +34,9 @@ async def run(config: Path | None, fix: Ask | None = None, *, gateway: bool = Fa
     return 1 if wrong else 0
 
 
-async def _of_gateway(settings: GatewaySettings) -> AsyncIterator[Finding]:
+async def _of_gateway(settings: GatewaySettings, config: Path | None) -> AsyncIterator[Finding]:
+    async for finding in check_files.look_at(config, settings.redis.ca_file):
+        yield finding
     if not settings.pbx_names:
         yield _no_pbx()
     yield _keys(settings)
@@ -45,6 +49,10 @@ async def _of_gateway(settings: GatewaySettings) -> AsyncIterator[Finding]:
 
 
 async def _of_monitor(settings: MonitorSettings, config: Path | None, fix: Ask | None) -> AsyncIterator[Finding]:
+    async for finding in check_files.look_at(
+        config, settings.redis.ca_file, *(file for section in settings.pbx for file in section.files)
+    ):
+        yield finding
     if not settings.pbx:
         yield _no_pbx()
     yield _keys(GatewaySettings.load(config))
@@ -56,6 +64,12 @@ async def _of_monitor(settings: MonitorSettings, config: Path | None, fix: Ask |
     finally:
         await servers.aclose()
     for section in settings.pbx:
+        if any(outdated(file) for file in section.secret_files):
+            yield Finding(
+                f"secrets of {section.name}",
+                wrong="they were changed after callmon-monitor had started, which goes on with those before; "
+                "sudo systemctl restart callmon-monitor",
+            )
         async for finding in check_pbx.look_at(section, fix):
             yield finding
 

@@ -90,10 +90,11 @@ class Pbx(Struct, frozen=True, rename="camel"):
         if "position" in self.not_allowed:
             return
         if self.position is None:
-            yield f"{self.name}: no monitor has written a state yet."
+            yield f"{self.name}: no monitor has written a state yet.{self._never_reached}"
             return
         if self.silent:
-            yield f"{self.name}: nothing is heard from a monitor since {self.heartbeat}; what is shown is of before."
+            since = f"{self.name}: nothing is heard from a monitor since {self.heartbeat}; what is shown is of before."
+            yield f"{since}{self._never_reached}"
         if self.book_position is None:
             yield f"{self.name}: no address book has been read yet."
         for one in self.standbys:
@@ -102,6 +103,16 @@ class Pbx(Struct, frozen=True, rename="camel"):
         if self.connection != "connected" and "state" not in self.not_allowed:
             why = f": {self.reason}" if self.reason else "."
             yield f"{self.name}: the PBX is {self.connection or 'not connected'} since {self.connection_since}{why}"
+
+    @property
+    def _never_reached(self) -> str:
+        """Say why a monitor that leads may have written nothing: it begins once it has reached the PBX."""
+        leader = self.leader
+        if leader is None or leader.silent or leader.leading_since is None:
+            return ""
+        if self.heartbeat is not None and self.heartbeat >= leader.leading_since:
+            return ""
+        return f" {leader.name} leads and has not reached the PBX yet: sudo callmon check says why."
 
 
 class Gateway(Struct, frozen=True, rename="camel"):
@@ -157,7 +168,7 @@ class Condition(Struct, frozen=True, rename="camel"):
     def unknown(self) -> Iterator[str]:
         """What cannot be told, in sentences: with any of it nobody can say that all is live."""
         if not self.redis.reachable:
-            yield f"Redis does not answer: {self.redis.reason}"
+            yield f"Redis: {self.redis.reason}"
             return
         for pbx in self.pbxs:
             for what in sorted({"position", "state"} & set(pbx.not_allowed)):

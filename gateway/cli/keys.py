@@ -26,6 +26,7 @@ from monitor.errors import ConfigError
 from monitor.model.apikeys import Budgets
 from monitor.model.instants import instant
 from monitor.servers import Servers
+from monitor.settings import no_pbx
 
 Pbx = Annotated[str, typer.Option(help="Name of the PBX that it is for; needed if there are several.")]
 Budget = Annotated[
@@ -122,8 +123,10 @@ async def _list(config: Path | None, pbx: str) -> None:
 async def _with(config: Path | None, pbx: str, work: Callable[[KeyChanges], Awaitable[T]]) -> T:
     settings = GatewaySettings.load(config)
     names = settings.pbx_names
+    if not pbx and not names:
+        raise ConfigError(f"{no_pbx(config)}: name the PBX with --pbx.")
     if not pbx and len(names) != 1:
-        raise ConfigError(f"Name the PBX with --pbx; known are: {', '.join(names) or 'none'}.")
+        raise ConfigError(f"Name the PBX with --pbx; known are: {', '.join(names)}.")
     if pbx and names and pbx not in names:
         raise ConfigError(f"There is no PBX {pbx!r}; known are: {', '.join(names)}.")
     servers = Servers(settings.redis.url, settings.redis.ca_file)

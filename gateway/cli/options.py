@@ -22,6 +22,7 @@ Config = Annotated[
         "-c",
         envvar="CALLMON_CONFIG",
         callback=_found,
+        readable=False,  # who reads it says what is wrong in a sentence, and ends as for wrong settings
         show_default=False,
         help="Settings file. Not given: /etc/callmon/callmon.toml, else ./callmon.toml.",
     ),

@@ -27,7 +27,7 @@ from monitor.errors import ConfigError
 from monitor.model.keys import SITE
 from monitor.run import Watched
 from monitor.servers import Servers
-from monitor.settings import found_files
+from monitor.settings import found_files, no_pbx
 from monitor.simulator import pbx as simulated
 from monitor.simulator.switches import positions
 
@@ -38,6 +38,8 @@ async def monitor(config: Path | None) -> None:
     """Until cancelled. Raises ConfigError."""
     settings = MonitorSettings.load(config)
     logs.configure(settings.log.level, settings.log.format)
+    if not settings.pbx:
+        raise ConfigError(f"{no_pbx(config)}: nothing to watch.")
     with logs.ProgramLog("monitor", **_settings(config)) as log:
         log.start()
         reload = MonitorReload(settings, lambda: MonitorSettings.load(config))
@@ -82,7 +84,7 @@ async def gateway(config: Path | None, port: int | None, workers: int = 1) -> No
     if own:
         _log.info("own commands are served", commands=sorted(own))
     if not settings.pbx_names:
-        raise ConfigError("There is no [[pbx]] section: nothing to serve.")
+        raise ConfigError(f"{no_pbx(config)}: nothing to serve.")
     worker = WORKER in os.environ
     reload = GatewayReload(settings, lambda: _gateway_settings(config, port), quiet=worker)
     section = settings.gateway

@@ -34,7 +34,7 @@ from monitor.recording import format as recordings
 from monitor.recording.masking import Mask
 from monitor.recording.writer import Recorder
 from monitor.servers import Servers
-from monitor.settings import not_read, secret_in
+from monitor.settings import no_pbx, not_read, secret_in
 from monitor.tracker import Tracker
 
 _TICK: Final = 1.0
@@ -88,7 +88,7 @@ async def run(
     """Record until the time is up or it is cancelled; prints what was done. Raises ConfigError."""
     settings = MonitorSettings.load(config)
     logs.configure("warning", "human")
-    section = _section(settings, pbx)
+    section = _section(settings, config, pbx)
     other = bool(client_id)
     if not other:
         await _nobody_follows(settings, section)
@@ -139,8 +139,10 @@ def header(settings: PbxSettings, *, masked: bool) -> recordings.Header:
     return recordings.Header(time.time(), settings.source, masked, pace)
 
 
-def _section(settings: MonitorSettings, pbx: str) -> PbxSection:
+def _section(settings: MonitorSettings, config: Path | None, pbx: str) -> PbxSection:
     names = [section.name for section in settings.pbx]
+    if not names:
+        raise ConfigError(f"{no_pbx(config)}: nothing to record.")
     if not pbx and len(names) != 1:
         raise ConfigError(f"Name the PBX with --pbx; known are: {', '.join(names) or 'none'}.")
     section = next((section for section in settings.pbx if section.name == (pbx or names[0])), None)

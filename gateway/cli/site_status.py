@@ -30,9 +30,11 @@ from monitor.model.entities import SYSTEM_ID, System
 from monitor.model.instants import instant, moment
 from monitor.model.keys import PROCESSES, SITE, Keys, process_key
 from monitor.model.processes import Part, Process, decode_process
+from monitor.model.redis_failures import explain
 from monitor.model.version import VERSION
 from monitor.model.wire import Malformed, decode_entity, to_json
 from monitor.servers import Servers
+from monitor.settings import no_pbx
 
 _LOOK_AGAIN_S: Final = SILENCE_S + 0.5
 _FAILURES: Final = (RedisError, OSError, TimeoutError)
@@ -46,7 +48,7 @@ async def run(config: Path | None, *, as_json: bool) -> int:
     try:
         settings = GatewaySettings.load(config)
         if not settings.pbx_names:
-            raise ConfigError("There is no [[pbx]] section: nothing to tell of.")
+            raise ConfigError(f"{no_pbx(config)}: nothing to tell of.")
         servers = Servers(settings.redis.url, settings.redis.ca_file)
     except ConfigError as error:
         print(f"callmon: {error}", file=sys.stderr)
@@ -70,7 +72,7 @@ async def look(servers: Servers, url: str, pbxs: Sequence[str], settings_file: s
         seen = await _processes(servers.of(SITE))
         looks = await _looks(servers, pbxs)
     except _FAILURES as error:
-        down = Server(_shown(url), reachable=False, reason=f"{str(error).removesuffix('.')}.")
+        down = Server(_shown(url), reachable=False, reason=f"{explain(error)}.")
         return Condition(VERSION, settings_file, down)
     found = tuple(_pbx(one, seen or ()) for one in looks)
     gateways = None if seen is None else tuple(_gateway(one) for one in seen if one.process.program == "gateway")

@@ -39,7 +39,7 @@ def _row(title: str, text: str) -> str:
 
 def _server(server: Server) -> str:
     if not server.reachable:
-        return f"{server.address}: does not answer"
+        return f"{server.address}: cannot be asked"
     kind = f"{server.kind} {server.version}" if server.kind else "answers"
     text = f"{server.address}: {kind}, round trip {server.round_trip_ms} ms"
     if server.memory_bytes is not None:
@@ -92,7 +92,8 @@ def _connection(pbx: Pbx, now: float) -> str:
         return "not allowed for this user"
     if not pbx.connection:
         return "nothing is known"
-    told = [f"{pbx.connection} since {_since(pbx.connection_since, now)}"]
+    last = "when last heard: " if pbx.silent else ""
+    told = [f"{last}{pbx.connection} since {_since(pbx.connection_since, now)}"]
     told += [pbx.reason.removesuffix(".")] if pbx.reason else []
     told += [f"version {pbx.version}"] if pbx.version else []
     told += [pbx.fqdn] if pbx.fqdn else []

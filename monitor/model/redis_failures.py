@@ -17,7 +17,10 @@ _WHERE: Final = re.compile(r"connecting to ((?:unix:)?/\S+?|\S+?:\d+)(?=[.:]*(?:
 _KNOWN: Final = (
     (
         r"Authentication required|NOAUTH",
-        "it wants a password and none was given; write redis://user:password@host:port/0 as url in [redis]",
+        (
+            "it wants a password and none was given; write redis://user:password@host:port/0 as url in [redis], "
+            "or with the Debian package into /etc/callmon/redis/monitor.url and gateway.url"
+        ),
     ),
     (
         r"invalid username-password|WRONGPASS|invalid password",

@@ -273,7 +273,7 @@ def tls_context(url: str, ca_file: Path | None, *, verify: bool) -> ssl.SSLConte
     try:
         context = ssl.create_default_context(cafile=ca_file)
     except OSError as error:
-        sudo = "; run this with sudo, or let its user read it" if isinstance(error, PermissionError) else ""
+        sudo = "; let this user read it (chmod a+r), or use sudo" if isinstance(error, PermissionError) else ""
         raise ConfigError(f"ca_file {ca_file} cannot be used: {error.strerror or error}{sudo}") from error
     if not verify:
         context.check_hostname = False

@@ -23,7 +23,7 @@ from tests.gateway.cli.console import free_port
 from tests.gateway.entities import call
 from tests.gateway.serving import Served, serving
 from tests.proxies import connect_proxy
-from tests.wrong_services import Answer, banner, hangs_up, http, listening, silence
+from tests.wrong_services import Answer, banner, hangs_up, http, listening, says, silence
 
 WITHIN = 60.0
 
@@ -88,6 +88,11 @@ async def first_trouble(url: str, key: str = "key", **options: object) -> Connec
         (http("302 Found", "Location: /maintenance"), "waiting", "sends us on to http://127.0.0.1:"),
         (http("101 Switching Protocols", "Upgrade: other"), "refused", "it opens no WebSocket as it should"),
         (banner, "refused", "its answer is not HTTP (invalid HTTP status line: SSH-2.0-OpenSSH_10.0p2"),
+        (
+            says("HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server."),
+            "refused",
+            "wants TLS: the address is https://127.0.0.1",
+        ),
         (hangs_up, "waiting", "closes the connection"),
     ],
 )

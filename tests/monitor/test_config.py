@@ -105,7 +105,31 @@ def test_a_credential_of_a_unit_that_does_not_run_is_read_where_the_unit_has_it_
     assert section.secret() == "kept"
     credential.parent.mkdir()
     credential.write_text("shown\n", encoding="utf-8")
-    assert section.secret() == "shown"
+    assert section.secret() == "kept", "what the next start takes is what an administrator tries"
+    assert settings_module.outdated(credential)
+    credential.write_text("kept\n", encoding="utf-8")
+    assert not settings_module.outdated(credential)
+    kept.unlink()
+    assert section.secret() == "kept"
+    assert not settings_module.outdated(credential)
+
+
+def test_the_unit_itself_reads_the_credential_that_it_was_started_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    credential, kept = tmp_path / "callmon-monitor.service" / "pbx_main.secret", tmp_path / "pbx" / "main.secret"
+    monkeypatch.setattr(settings_module, "CREDENTIALS", credential.parent)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credential.parent))
+    monkeypatch.setenv("CALLMON_ETC", str(tmp_path))
+    for file, secret in ((kept, "new"), (credential, "old")):
+        file.parent.mkdir()
+        file.write_text(secret, encoding="utf-8")
+    section = load(tmp_path, PBX + f'client_id = "callmon"\nclient_secret_file = "{credential}"\n')
+    assert section.secret() == "old"
+    credential.unlink()
+    says = f"client_secret_file is not there: {credential}; put the secret into {kept} and restart the unit"
+    with pytest.raises(ConfigError, match=says):
+        pbx_settings(section)
 
 
 DATABASE = '[pbx.database]\nuser = "callmon"\n'

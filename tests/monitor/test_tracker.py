@@ -8,6 +8,7 @@ import pytest
 
 from monitor.board import ENDED_KEPT
 from monitor.model.entities import Contact
+from monitor.model.instants import from_unix
 from monitor.pbx.facts import ConnectionChanged, ContactsRead, ParticipantSeen
 from monitor.tracker import Tracker
 from tests.monitor.pbx_facts import NOON, Told, directory, participant
@@ -314,6 +315,13 @@ def test_calls_survive_a_lost_connection_and_end_unknown_if_they_are_gone_after_
     pbx.rows((9, "10000 skyetel (+491702)", "105 Ext 105", "Routing"))
     assert pbx.calls == {"9"}
     assert [(ended.call_id, ended.outcome) for ended in pbx.ended] == [(8, "unknown")]
+
+
+def test_a_pbx_that_was_never_reached_is_so_since_that_was_told() -> None:
+    tracker = Tracker("monitor-1", {})
+    for at in (NOON, NOON + 9):
+        tracker.apply(ConnectionChanged("connecting", "refused", at))
+    assert tracker.state["system"]["pbx"].since == from_unix(NOON)  # type: ignore[union-attr]  # System
 
 
 def test_a_restarted_pbx_that_reuses_an_id_does_not_continue_the_old_call(pbx: Told) -> None:

@@ -6,8 +6,11 @@ import asyncio
 import errno
 import importlib
 import os
+import signal
 import socket
 import sqlite3
+import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -17,7 +20,7 @@ import pytest
 import typer
 from structlog.testing import capture_logs
 
-from gateway.cli import _run, check_pbx, check_state
+from gateway.cli import _run, check_files, check_pbx, check_state
 from gateway.config import GatewaySection, GatewaySettings
 from gateway.pbxview import open_view
 from gateway.run import _bind
@@ -30,7 +33,7 @@ from monitor.servers import Servers
 from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
 from monitor.store import Store
 from tests.bus import RealBus, until
-from tests.gateway.cli.console import free_port
+from tests.gateway.cli.console import callmon, free_port
 
 audit: Any = importlib.import_module("gateway.cli.audit")  # the package's own names of them are the commands
 record: Any = importlib.import_module("gateway.cli.record")
@@ -364,6 +367,67 @@ def test_a_failure_that_is_no_disks_keeps_its_trace() -> None:
 
     with pytest.raises((ExceptionGroup, ConnectionResetError)):
         _run(work())
+
+
+@pytest.mark.parametrize("command", ["check", "key list", "status"])
+async def test_settings_without_a_pbx_are_named(command: str, tmp_path: Path) -> None:
+    said = await callmon(*command.split(), cwd=str(tmp_path), CALLMON_ETC=str(tmp_path), CALLMON_CONFIG="")
+    assert said.code
+    assert f"neither {tmp_path}/callmon.toml" in said.out + said.err
+    empty = settings_file(tmp_path, "")
+    said = await callmon(*command.split(), "--config", str(empty))
+    assert said.code
+    assert str(empty) in said.out + said.err
+
+
+async def test_settings_that_may_not_be_read_are_wrong_settings_and_no_wrong_option(tmp_path: Path) -> None:
+    folder = tmp_path / "callmon.toml"
+    folder.mkdir()
+    said = await callmon("gateway", "--config", str(folder))
+    assert (said.code, said.err) == (os.EX_CONFIG, f"callmon: {folder}: cannot be read: Is a directory\n")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can tell what another user may read")
+async def test_a_file_that_the_services_user_may_not_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="callmon-files-") as made:  # pytest's own are closed to other users
+        folder = Path(made)
+        settings, authority = folder / "callmon.toml", folder / "ca.pem"
+        monkeypatch.setenv("CALLMON_ETC", made)
+        monkeypatch.setattr(check_files, "SERVICES_USER", "nobody")
+        settings.touch(mode=0o600)
+        authority.touch()
+
+        async def said(config: Path) -> list[str]:
+            return [str(finding) async for finding in check_files.look_at(config, authority, folder / "none", None)]
+
+        folder.chmod(0o755)  # noqa: ASYNC240 - a temporary directory
+        (only,) = await said(settings)
+        assert only.startswith(f"WRONG files: {settings} cannot be read by the user nobody, as whom the services run")
+        settings.chmod(0o644)
+        assert await said(settings) == []
+        folder.chmod(0o700)  # noqa: ASYNC240 - a temporary directory
+        assert len(await said(settings)) == 2
+        assert await said(tmp_path / "mine.toml") == [], "who runs with settings of his own is unknown"
+
+
+@pytest.mark.parametrize("command", ["check", "status", "simulate --port 0"])
+async def test_a_reader_that_goes_ends_it_without_a_trace(command: str, tmp_path: Path) -> None:
+    """As ``callmon tail | head`` does."""
+    settings = settings_file(tmp_path, f'[redis]\nurl = "redis://127.0.0.1:{free_port()}"\n{PBX}')
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway", *command.split()),
+        stdout=writer,
+        stderr=asyncio.subprocess.PIPE,
+        env=os.environ | {"CALLMON_CONFIG": str(settings)},
+    )
+    os.close(writer)
+    _, err = await process.communicate()
+    assert process.returncode == 128 + signal.SIGPIPE
+    assert b"Traceback" not in err, err.decode()
 
 
 # Redis

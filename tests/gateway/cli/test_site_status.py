@@ -232,11 +232,18 @@ async def test_one_thing_after_the_other_breaks(site: Site) -> None:
     said = "\n".join(words(found, time.time()))
     assert f"{PBX}: no monitor leads" in said
     assert "nothing is heard from a monitor since 20" in said
+    assert "when last heard: connected since 20" in said
+    # one that is started anew and whose secret is refused: on Redis is what was before it
+    site.pbx.directory.secrets[site.pbx.client_id] = "another"
+    await site.start("first", "monitor")
+    found = await site.becomes(lambda found: any("not reached the PBX yet" in said for said in found.troubles))
+    assert any("first leads and has not reached the PBX yet: sudo callmon check says why" in _ for _ in found.troubles)
     # Redis
     site.bus.kill()
     gone = await site.asked("monitor")
     assert gone.code == 2
-    assert "does not answer" in gone.out
+    assert "cannot be asked" in gone.out
+    assert "Redis: nothing listens at 127.0.0.1:" in gone.out
     assert "It cannot be told" in gone.out
     assert not any(password in gone.out for password in PASSWORDS.values())
 
