@@ -26,6 +26,7 @@ from gateway.errors import (
     CommandFailed,
     NoState,
     NotAvailable,
+    NotRecorded,
     OutcomeUnknown,
     PbxAway,
     PositionNotReached,
@@ -37,7 +38,7 @@ from gateway.permitted import check_limits
 from gateway.queries.asked import Asked
 from monitor.model.change import Position
 from monitor.model.keys import Space
-from monitor.model.requests import Failure, Once, Outcome
+from monitor.model.requests import NOT_RECORDED, Failure, Once, Outcome
 from monitor.model.wire import to_json
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ def _refusal(failure: Failure) -> Refused:
         case "bad":
             return CommandFailed(400, failure.code, failure.message)
         case "unavailable":
-            return PbxAway(failure.message)
+            return NotRecorded(failure.message) if failure.code == NOT_RECORDED else PbxAway(failure.message)
         case "too late":
             return TooLate(failure.message)
         case "unknown":

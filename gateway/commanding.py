@@ -1,8 +1,9 @@
 """Commands on their way to the leading monitor and back; see :mod:`monitor.model.requests`.
 
 - Nobody listens, or nobody claims the request within a second: it is refused here, in the same way in which it would
-  be claimed, so that nobody carries it out any more.
-- Claimed, but no outcome in time: nobody knows. It is never repeated by us.
+  be claimed, so that nobody carries it out any more. No monitor is heard: ``no_monitor``. One is: ``busy``.
+- Claimed, but no outcome in time, or the request has vanished from Redis, where it may have been claimed before: nobody
+  knows. It is never repeated by us.
 - Done: the answer waits until this gateway's replica contains what was changed, and, for at most a second, until the
   other gateways' do. Whoever is told of a success reads it in his next query.
 """
@@ -19,7 +20,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, WatchError
 
 from gateway.doorbell import Doorbell, Waiting
-from gateway.errors import BusAway, IdempotencyKeyReused, NoMonitor, OutcomeUnknown
+from gateway.errors import BusAway, IdempotencyKeyReused, MonitorBusy, NoMonitor, NotReady, OutcomeUnknown
 from gateway.milestones import Milestones
 from monitor.model.keys import RequestKeys
 from monitor.model.requests import OPEN, REFUSED, Once, Outcome, Request, decode_outcome, encode
@@ -87,7 +88,7 @@ class Commander:
         """Have the command carried out; its outcome, be it a failure.
 
         ``key``: the name of the caller's key; ``client``: his address; ``trace``: for both sides' logs. Raises
-        NoMonitor and BusAway (it was not done), OutcomeUnknown, IdempotencyKeyReused.
+        NoMonitor, MonitorBusy and BusAway (it was not done), OutcomeUnknown, IdempotencyKeyReused.
         """
         request = Request(secrets.token_hex(16), self._doorbell.name, command, arguments, key, client, once, trace)
         self._log.debug("command sent", command=command, trace=trace)
@@ -127,7 +128,7 @@ class Commander:
                 except _LOST as error:
                     raise _unknown() from error
             if not heard:
-                await self._refuse(request)
+                await self._refuse(request, NoMonitor("No monitor of this PBX is at work; nothing was done."))
             return request.id
         raise BusAway("Redis was too busy to take the request; nothing was done.")
 
@@ -142,10 +143,10 @@ class Commander:
         known = await pipe.exists(self._keys.request(id_), self._keys.result(id_))
         return id_ if known else None
 
-    async def _refuse(self, request: Request) -> None:
-        """Take the request back, so that nobody carries it out. Raises NoMonitor if that succeeded.
+    async def _refuse(self, request: Request, refusal: NotReady) -> None:
+        """Take the request back, so that nobody carries it out. Raises ``refusal`` if that succeeded.
 
-        Returns if somebody has claimed it. Raises OutcomeUnknown if Redis does not say.
+        Returns if somebody has claimed it. Raises OutcomeUnknown if Redis does not say, or has lost the request.
         """
         key = self._keys.request(request.id)
         try:
@@ -153,7 +154,9 @@ class Commander:
                 async with self._redis.pipeline(transaction=True) as pipe:
                     await pipe.watch(key)
                     state = await pipe.get(key)
-                    if state not in (None, OPEN.encode()):
+                    if state is None:  # Redis was emptied: it may have been claimed before
+                        raise _unknown()
+                    if state != OPEN.encode():
                         return
                     pipe.multi()  # type: ignore[no-untyped-call]  # as redis-py has it
                     pipe.execute_command("SET", key, REFUSED, "EX", _REFUSAL_KEPT)
@@ -163,7 +166,7 @@ class Commander:
                         await pipe.execute()
                     except WatchError:
                         continue
-                raise NoMonitor("No monitor of this PBX is at work; nothing was done.")
+                raise refusal
         except _LOST as error:
             raise _unknown() from error
         raise _unknown()
@@ -183,8 +186,8 @@ class Commander:
                 return outcome
             if loop.time() >= began + FINISH_WITHIN:
                 raise _unknown()
-            if not waiting.claimed and loop.time() >= began + CLAIM_WITHIN:
-                waiting.claimed = await self._is_claimed(id_, request)
+            if not waiting.claimed and (waiting.busy or loop.time() >= began + CLAIM_WITHIN):
+                waiting.claimed = await self._is_claimed(id_, request, busy=waiting.busy)
 
     async def _look(self, id_: str) -> Outcome | None:
         try:
@@ -195,13 +198,13 @@ class Commander:
         except _LOST:
             return None  # it may come back in time
 
-    async def _is_claimed(self, id_: str, request: Request) -> bool:
-        """Nobody has rung for the claim within a second: see who has the request, and refuse our own if nobody has.
+    async def _is_claimed(self, id_: str, request: Request, *, busy: bool = False) -> bool:
+        """Nobody has rung for the claim in time: see who has the request, and refuse our own if nobody has.
 
-        Raises NoMonitor if nobody has it and nobody will.
+        Raises NoMonitor or MonitorBusy if nobody has it and nobody will.
         """
         if id_ == request.id:
-            await self._refuse(request)
+            await self._refuse(request, self._unclaimed(busy))
             return True
         try:
             state = await self._get(self._keys.request(id_))
@@ -210,8 +213,14 @@ class Commander:
         if state is None:  # it may have been claimed by a monitor that ended in the midst of it
             raise _unknown()
         if state == REFUSED.encode():
-            raise NoMonitor("No monitor of this PBX was at work; nothing was done. Try again.")
+            raise self._unclaimed(busy)
         return state != OPEN.encode()
+
+    def _unclaimed(self, busy: bool) -> NotReady:
+        """Return the refusal of a request that no monitor has taken on. ``busy``: one has said why."""
+        if busy or self._milestones.monitor_heard:
+            return MonitorBusy("The monitor is too busy to take this on; nothing was done. Try again.")
+        return NoMonitor("No monitor of this PBX is heard; nothing was done. Try again.")
 
     async def _get(self, key: str) -> bytes | None:
         value: Any = await self._redis.get(key)

@@ -23,7 +23,7 @@ from gateway.stored import heed_cancellation
 from monitor.model.change import Position
 from monitor.model.keys import RequestKeys
 from monitor.model.redis_failures import explain
-from monitor.model.requests import Claimed, Done, Reach, Reached, decode_reach, decode_ring, encode
+from monitor.model.requests import Busy, Claimed, Done, Reach, Reached, Ring, decode_reach, decode_ring, encode
 from monitor.model.wire import Malformed
 
 OTHERS_WITHIN = 1.0
@@ -43,6 +43,7 @@ class Waiting:
     bell: asyncio.Event = field(default_factory=asyncio.Event)
     claimed: bool = False
     done: bool = False
+    busy: bool = False
     reached: int = 0
 
     async def rung(self, seconds: float) -> bool:
@@ -148,7 +149,7 @@ class Doorbell:
         except Malformed as error:
             self._log.warning("a message cannot be read", reason=str(error))
 
-    def _rung(self, ring: Claimed | Done | Reached) -> None:
+    def _rung(self, ring: Ring) -> None:
         waiting = self._waiting.get(ring.id)
         if waiting is None:
             return
@@ -157,6 +158,8 @@ class Doorbell:
                 waiting.claimed = True
             case Done():
                 waiting.claimed = waiting.done = True
+            case Busy():
+                waiting.busy = True
             case Reached():
                 waiting.reached += 1
             case _:

@@ -24,7 +24,8 @@
         ├── NoKeys               the key table is not loaded: nothing is said of any key
         ├── NoState              no state of the PBX is loaded
         ├── Overloaded           too much is under way; with the key in a header this one would pass
-        └── BusAway              ├── NoMonitor          └── PbxAway
+        ├── BusAway              ├── NoMonitor          ├── MonitorBusy
+        └── PbxAway              └── NotRecorded
 
 A close code's range tells a subscriber whether to come back: 40xx not unchanged, 41xx later.
 """
@@ -238,6 +239,14 @@ class NoMonitor(NotReady):
     """No monitor of this PBX is at work; nothing was done."""
 
 
+class MonitorBusy(NotReady):
+    """The monitor has too much to do to take the command on; nothing was done."""
+
+
+class NotRecorded(NotReady):
+    """The monitor cannot keep its record of commands, as when its disk is full; nothing was done."""
+
+
 class PbxAway(NotReady):
     """The monitor cannot reach the PBX; nothing was done."""
 
@@ -282,6 +291,8 @@ _TABLE: dict[type[Refused], Shown] = {
     PositionNotReached: Shown(504, "position_not_reached", 4000),
     BusAway: Shown(503, "bus_unreachable", 4103),
     NoMonitor: Shown(503, "no_monitor", 4103),
+    MonitorBusy: Shown(503, "busy", 4103),
+    NotRecorded: Shown(503, "not_recorded", 4103),
     PbxAway: Shown(503, "pbx_unreachable", 4103),
     TooManyRequests: Shown(429, "too_many_requests", 4101),
     FiltersTooLarge: Shown(429, "filters_too_large", 4100),

@@ -1,7 +1,11 @@
 """Redis → key table: the keys that were made by command, one PBX's; see :mod:`monitor.keyring`.
 
-The table is read when it is rung for and every second besides, as a doorbell may fail. One that is not whole (Redis was
-emptied) is not followed: the last one stands. Whoever's key is gone or changed is told, so that his streams end.
+Rules:
+
+- The table is read when it is rung for and every half second besides, as a doorbell may fail.
+- One that is not whole (Redis was emptied) is not followed: the last one stands.
+- A key ends when a newer change of it says so: it was revoked, or is another. Whoever has it is told, and his streams
+  end. A key that merely vanished, or is found as it was before, was lost by Redis and not revoked: it holds on.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from redis.exceptions import RedisError
 
 from gateway.auth import ApiKey, KeyTable, from_stored
 from gateway.stored import heed_cancellation
-from monitor.model.apikeys import decode_key
+from monitor.model.apikeys import StoredKey, decode_key, newest
 from monitor.model.keys import AccessKeys
 from monitor.model.redis_failures import explain
 from monitor.model.wire import Malformed
@@ -35,8 +39,10 @@ class KeyFeed:
         self._keys = AccessKeys(pbx)
         self._table = table
         self._on_gone = on_gone
+        self._stored: dict[str, StoredKey] = {}
         self._held: dict[str, ApiKey] = {}
         self._failing = False
+        self._lost = 0
         table.expect(pbx)
 
     async def run(self) -> None:
@@ -67,15 +73,19 @@ class KeyFeed:
             ready, rows = await pipe.execute()
         if not ready:
             return
-        keys: dict[str, ApiKey] = {}
         for data in rows.values():
             try:
                 stored = decode_key(data)
             except Malformed as error:
                 _log.warning("a key cannot be read", pbx=self._pbx, reason=str(error))
                 continue
-            if not stored.revoked:
-                keys[stored.name] = from_stored(stored, self._pbx)
+            self._stored[stored.name] = newest(stored, self._stored.get(stored.name))
+        lost = len(self._stored) - len(rows)
+        if lost > self._lost:
+            _log.warning("api_keys_vanished", pbx=self._pbx, keys=lost)
+        self._lost = lost
+        current = (stored for stored in self._stored.values() if not stored.revoked)
+        keys = {stored.name: from_stored(stored, self._pbx) for stored in current}
         before, self._held = self._held, keys
         self._table.learn(self._pbx, keys.values())
         for name, key in before.items():

@@ -25,6 +25,11 @@ class Milestones:
         """Whether each replica is at its position or further on; a newer epoch is further on. None is anywhere."""
         return _reached(self._live, live) and _reached(self._book, book)
 
+    @property
+    def monitor_heard(self) -> bool:
+        """Return whether the monitor's heartbeat came lately."""
+        return self._live.position is not None and self._live.stale_since is None
+
     def moved(self) -> None:
         """A replica has moved."""
         for future, (live, book) in self._waiting.items():

@@ -18,10 +18,8 @@ from pathlib import Path
 from typing import Final
 
 from monitor.errors import StoreFailed
-from monitor.store import SCHEMA, locked, too_new
+from monitor.store import SCHEMA, audit_table, locked, too_new
 
-_TABLES: Final = frozenset({"once", "audit", "keys"})
-"""Those that every version has."""
 _BESIDE: Final = ("-wal", "-shm", "-journal")
 """What SQLite may keep beside its file."""
 _MAGIC: Final = b"SQLite format 3\0"
@@ -116,10 +114,11 @@ def _check_whole(connection: sqlite3.Connection, file: Path) -> Contents:
         raise StoreFailed(f"{file} is damaged: {said}.")
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     (schema,) = connection.execute("PRAGMA user_version").fetchone()
-    if not schema or not tables >= _TABLES:
+    if not schema or not tables >= {"keys", audit_table(connection)}:
         raise StoreFailed(f"{file} is no store of callmon's.")
     (keys,) = connection.execute("SELECT count(*) FROM keys").fetchone()
-    (audits,) = connection.execute("SELECT count(*) FROM audit").fetchone()
+    query = f"SELECT count(*) FROM {audit_table(connection)} WHERE command != ''"  # noqa: S608 - one of two names
+    (audits,) = connection.execute(query).fetchone()
     return Contents(schema, keys, audits)
 
 

@@ -145,10 +145,10 @@ async def commit_while(redis: Redis, key: str, value: str, commands: Sequence[Co
     return False
 
 
-async def send(redis: Redis, commands: Iterable[Command]) -> None:
-    """Send ``commands`` in one round trip, not as a transaction. Raises BusUnreachable."""
+async def send(redis: Redis, commands: Iterable[Command], *, whole: bool = False) -> None:
+    """Send ``commands`` in one round trip; ``whole``: as a transaction. Raises BusUnreachable."""
     with translated():
-        async with redis.pipeline(transaction=False) as pipe:
+        async with redis.pipeline(transaction=whole) as pipe:
             _queue(pipe, commands)
             await pipe.execute()
 

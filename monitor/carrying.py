@@ -1,4 +1,4 @@
-"""Carrying out what was claimed: each in its turn, and under one Idempotency-Key once.
+"""Carrying out what was claimed, each in its turn.
 
 makecall may take as long as a phone rings, so several go on side by side; all else that changes something is done one
 after the other, as 3CX's lists are replaced whole. What cannot be begun in time is refused, and said so.
@@ -7,18 +7,16 @@ after the other, as 3CX's lists are replaced whole. What cannot be begun in time
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 import structlog
 
-from monitor.audit import AuditEntry
-from monitor.errors import CommandRefused, OutcomeUnknown, PbxError, StoreFailed
+from monitor.errors import CommandRefused, OutcomeUnknown, PbxError
 from monitor.model.change import Position
-from monitor.model.requests import Failure, Outcome, Request, encode
-from monitor.outcomes import as_known, failed, undone
+from monitor.model.requests import Failure, Outcome, Request
+from monitor.outcomes import failed
 
 CALLS_AT_ONCE = 16
 QUERIES_AT_ONCE = 4
@@ -33,49 +31,12 @@ Written: TypeAlias = Callable[[str], Awaitable[tuple[Position | None, Position |
 """Command → positions (live, book) that contain what it changed, once they are in the store."""
 
 
-class Records(Protocol):
-    """What must outlive Redis; see :mod:`monitor.store`. All raise StoreFailed."""
-
-    async def begin(self, digest: str, fingerprint: str, at: float) -> Known | None:
-        """Note that a request under this Idempotency-Key is being carried out; what is known if it was before."""
-        ...
-
-    async def finish(self, digest: str, outcome: bytes) -> None:
-        """Note its outcome."""
-        ...
-
-    async def abandon(self, digest: str) -> None:
-        """Nothing was done: forget it."""
-        ...
-
-    async def audit(self, entry: AuditEntry) -> None:
-        """Keep an entry of the audit log."""
-        ...
-
-
-class Known(Protocol):
-    """What the records know of an Idempotency-Key. ``outcome``: None if it was begun and never finished."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Of what was asked."""
-        ...
-
-    @property
-    def outcome(self) -> bytes | None:
-        """As it was stored."""
-        ...
-
-
 class Carrying:
     """Carries out one PBX's commands. ``sure``: whether we lead for certain; nothing is begun while we do not."""
 
-    def __init__(
-        self, pbx: str, execute: Execute, written: Written, records: Records, sure: Callable[[], bool]
-    ) -> None:
+    def __init__(self, pbx: str, execute: Execute, written: Written, sure: Callable[[], bool]) -> None:
         self._execute = execute
         self._written = written
-        self._records = records
         self._sure = sure
         self._one_by_one = asyncio.Lock()
         self._calls = asyncio.Semaphore(CALLS_AT_ONCE)
@@ -83,29 +44,7 @@ class Carrying:
         self._log = _log.bind(pbx=pbx)
 
     async def outcome(self, request: Request, deadline: float) -> Outcome:
-        """What becomes of it; ``deadline``: the event loop's time until which it may be begun."""
-        once = request.once
-        if once is None:
-            return await self._carried_out(request, deadline)
-        try:
-            known = await self._records.begin(once.digest, once.fingerprint, time.time())
-        except StoreFailed as error:
-            self._log.error("no record can be kept of Idempotency-Keys", reason=str(error))
-            text = "It was not done: the monitor could not keep a record of the Idempotency-Key."
-            return failed(request, Failure("unavailable", "pbx_unreachable", text))
-        if known is not None:
-            return as_known(request, known.fingerprint, known.outcome)
-        outcome = await self._carried_out(request, deadline)
-        try:
-            if undone(outcome):
-                await self._records.abandon(once.digest)
-            elif outcome.failure is None or outcome.failure.kind != "unknown":
-                await self._records.finish(once.digest, encode(outcome))
-        except StoreFailed as error:
-            self._log.error("the outcome under an Idempotency-Key is not kept", reason=str(error))
-        return outcome
-
-    async def _carried_out(self, request: Request, deadline: float) -> Outcome:
+        """Carry it out; what became of it. ``deadline``: the event loop's time until which it may be begun."""
         try:
             async with self._turn(request.command, deadline):
                 reply = dict(await self._execute(request.command, request.arguments))

@@ -1,4 +1,4 @@
-"""``/metrics``: a registry served to Prometheus, on a socket of its own, in the running event loop.
+"""``/metrics`` and ``/readyz``: a registry served to Prometheus, on a socket of its own, in the running event loop.
 
 In the loop, as what is read there belongs to it; a thread would look at tables that change under its eyes.
 
@@ -13,18 +13,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 
 import uvicorn
 from prometheus_client import CollectorRegistry, GCCollector, Info, ProcessCollector, make_asgi_app
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from monitor.errors import NOT_BOUND, cannot_listen
 from monitor.model.version import VERSION
 
 PATH = "/metrics"
+READY_PATH = "/readyz"
 
 
 def new_registry(program: str) -> CollectorRegistry:
@@ -38,16 +39,19 @@ def new_registry(program: str) -> CollectorRegistry:
 
 
 @asynccontextmanager
-async def exposed(registry: CollectorRegistry, host: str, port: int) -> AsyncIterator[str]:
+async def exposed(
+    registry: CollectorRegistry, host: str, port: int, troubles: Mapping[str, str] | None = None
+) -> AsyncIterator[str]:
     """Serve the registry while the context is entered; its address. ``port`` 0: any free one.
 
+    ``troubles``: by name, what keeps the program from its whole work; shown at ``/readyz``. None: that is not served.
     Raises StartFailed if the address cannot be listened on.
     """
     bound = _bind(host, port)
     host, port = bound.getsockname()[:2]
     server = _Server(
         uvicorn.Config(
-            _only_metrics(make_asgi_app(registry)),
+            _only_metrics(make_asgi_app(registry), troubles),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -72,12 +76,17 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _only_metrics(app: ASGIApp) -> ASGIApp:
+def _only_metrics(app: ASGIApp, troubles: Mapping[str, str] | None) -> ASGIApp:
+    paths = (PATH,) if troubles is None else (PATH, READY_PATH)
+
     async def served(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] != PATH:
-            await PlainTextResponse(f"There is nothing here but {PATH}.\n", 404)(scope, receive, send)
+        if scope["path"] not in paths:
+            await PlainTextResponse(f"There is nothing here but {' and '.join(paths)}.\n", 404)(scope, receive, send)
         elif scope["method"] not in ("GET", "HEAD"):
             await PlainTextResponse("GET it.\n", 405, {"Allow": "GET, HEAD"})(scope, receive, send)
+        elif scope["path"] == READY_PATH:
+            state = {"ready": not troubles, "troubles": dict(troubles or {})}
+            await JSONResponse(state, 503 if troubles else 200)(scope, receive, send)
         else:
             await app(scope, receive, send)
 

@@ -1,7 +1,8 @@
 """What is counted of the day, kept for the next monitor: in Redis for another one, in the own file for a restart.
 
-Whoever begins takes the newer of the two. Only the leader writes to Redis, in a transaction that its lease guards: one
-who was stopped past his lease and woke up has counted less than his successor.
+Whoever begins takes the newer of the two. Who stands by takes what Redis holds into its own memory, every few seconds,
+and into its file: Redis may be lost together with the leader. Only the leader writes to Redis, in a transaction that
+its lease guards: one who was stopped past his lease and woke up has counted less than his successor.
 """
 
 from __future__ import annotations
@@ -50,11 +51,36 @@ class Keeping:
         self._keys = Keys(pbx, "live")
         self._writer = writer
         self._shelf = shelf
+        self._mirrored: bytes | None = None
+        self._times = 0
 
     async def read(self) -> Saved | None:
         """The newest that was kept; None if nothing was, or nothing can be read."""
-        kept = [saved for data in (await self._from_redis(), await self._from_file()) if (saved := self._decoded(data))]
+        found = (await self._from_redis(), await self._from_file(), self._mirrored)
+        kept = [saved for data in found if (saved := self._decoded(data))]
         return max(kept, key=lambda saved: saved.at, default=None)
+
+    async def mirror(self) -> None:
+        """Take over what Redis holds, if that is the newest. Raises BusUnreachable, StoreFailed."""
+        with translated():
+            found = await self._redis.get(self._keys.figures)
+        data = found if isinstance(found, bytes) else None
+        saved, held = self._decoded(data), self._decoded(self._mirrored)
+        if data is None or saved is None or (held is not None and saved.at <= held.at):
+            return
+        self._mirrored = data
+        self._times += 1
+        if self._shelf is not None and self._times % _TO_FILE == 1:
+            kept = self._decoded(await self._from_file())
+            if kept is None or kept.at < saved.at:
+                await self._shelf.keep_figures(self._pbx, data)
+
+    async def shelve(self) -> None:
+        """Put what was taken over into the file, if that is the newest: it stands by no more."""
+        saved = await self.read() if self._mirrored is not None else None
+        if saved is not None and self._shelf is not None:
+            with suppress(StoreFailed):
+                await self._shelf.keep_figures(self._pbx, encode(saved))
 
     async def run(self, counted: Callable[[], Saved | None]) -> None:
         """Keep what is counted until cancelled, and once more then."""

@@ -1,52 +1,57 @@
-"""The API keys of one PBX: kept in the leading monitor's file, mirrored on Redis for the gateways.
+"""The API keys of one PBX: kept in every monitor's file, mirrored on Redis for the gateways.
 
-A change is made on Redis, by ``callmon key``, and rung for; the leader takes it into its file. What its file knows
-better (Redis was emptied, or rolled back) it puts there again. The newest change of a key wins in both directions.
-``kept`` tells who looks which changes stand in the file, and ``ready`` that the table on Redis is whole: gateways judge
-nobody by one that is not.
+Rules:
+
+- A change is made on Redis, by ``callmon key``, and rung for; each monitor takes it into its file. What a file knows
+  better (Redis was emptied, or rolled back) its monitor puts there again, whether it leads or not. The newest change of
+  a key wins in both directions, and a revocation is a change.
+- ``kept`` tells who looks which changes stand in the leader's file.
+- ``ready`` says that the table is whole: gateways judge nobody by one that is not. The leader alone says so, and only
+  if it can know: its file was level with a whole table before, or no other monitor ever led, or somebody has filled
+  the table. An empty table is never called whole by a monitor that came after another.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any
 
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import WatchError
 
+from monitor.batch import Command
 from monitor.bus import heed_cancellation, translated
 from monitor.errors import BusUnreachable, StoreFailed
-from monitor.model.apikeys import StoredKey, decode_key, encode_key
+from monitor.model.apikeys import StoredKey, decode_key, encode_key, newest
 from monitor.model.keys import AccessKeys
 from monitor.model.wire import Malformed
+from monitor.store import Store
 
 EVERY = 1.0
 """Seconds between two comparisons, at most."""
+_NOTE = "keys"
+_WHOLE = "whole"
+"""Noted in the file once it was level with a table that is whole."""
 
 _log = structlog.get_logger(__name__)
 
 
-class KeyStore(Protocol):
-    """Where keys are kept; see :mod:`monitor.store`. Both raise StoreFailed."""
-
-    async def stored_keys(self, pbx: str) -> dict[str, StoredKey]:
-        """All keys by name, revoked ones included."""
-        ...
-
-    async def keep_key(self, pbx: str, key: StoredKey) -> None:
-        """Keep a key, unless a newer change of it is kept."""
-        ...
-
-
 class Keyring:
-    """Run it only while leading."""
+    """Run it only while leading; :meth:`mirror` is for who stands by.
 
-    def __init__(self, redis: Redis, pbx: str, store: KeyStore) -> None:
+    ``others``: whether another monitor is known to have led before this one.
+    """
+
+    def __init__(self, redis: Redis, pbx: str, store: Store, others: Callable[[], bool] = lambda: False) -> None:
         self._redis = redis
         self._pbx = pbx
         self._keys = AccessKeys(pbx)
         self._store = store
+        self._others = others
+        self._unsure = self._noted = False
         self._log = _log.bind(pbx=pbx)
 
     async def run(self) -> None:
@@ -69,33 +74,70 @@ class Keyring:
                     await pubsub.get_message(timeout=EVERY)
 
     async def compare(self) -> None:
-        """Bring file and Redis to the same, once. Raises BusUnreachable, StoreFailed."""
-        mine = await self._store.stored_keys(self._pbx)
+        """Bring file and Redis to the same, once, as who leads. Raises BusUnreachable, StoreFailed."""
         with translated():
             async with self._redis.pipeline(transaction=True) as pipe:
-                await pipe.watch(self._keys.table)
-                theirs = self._read(_bytes(await pipe.hgetall(self._keys.table)))
+                mine, theirs, ready = await self._taken(pipe)
                 kept = _bytes(await pipe.hgetall(self._keys.kept))
-                ready = await pipe.exists(self._keys.ready)
-                for name, key in theirs.items():
-                    if name not in mine or key.changed_at > mine[name].changed_at:
-                        await self._store.keep_key(self._pbx, key)
-                        mine[name] = key
                 newer = [key for name, key in mine.items() if theirs.get(name) != key]
                 marks = {name: repr(key.changed_at) for name, key in mine.items()}
-                if ready and not newer and marks == {k.decode(): v.decode() for k, v in kept.items()}:
+                marked = marks == {k.decode(): v.decode() for k, v in kept.items()}
+                whole = await self._may_call_whole(ready=ready, filled=bool(theirs))
+                if ready == whole and not newer and marked:
+                    await self._note(whole)
                     return
-                pipe.multi()  # type: ignore[no-untyped-call]  # as redis-py has it
-                for key in newer:
-                    pipe.execute_command("HSET", self._keys.table, key.name, encode_key(key))
-                for name, mark in marks.items():
-                    pipe.execute_command("HSET", self._keys.kept, name, mark)
-                pipe.execute_command("SET", self._keys.ready, "1")
-                pipe.execute_command("PUBLISH", self._keys.channel, "kept")
-                try:
-                    await pipe.execute()
-                except WatchError:
-                    return  # it was changed meanwhile, and rung for again
+                commands: list[Command] = [("HSET", self._keys.table, key.name, encode_key(key)) for key in newer]
+                commands += [("HSET", self._keys.kept, name, mark) for name, mark in marks.items()]
+                if whole:
+                    commands.append(("SET", self._keys.ready, "1"))
+                await self._commit(pipe, [*commands, ("PUBLISH", self._keys.channel, "kept")])
+        await self._note(whole)
+
+    async def mirror(self) -> None:
+        """Bring file and Redis to the same, once, as who stands by. Raises BusUnreachable, StoreFailed."""
+        with translated():
+            async with self._redis.pipeline(transaction=True) as pipe:
+                mine, theirs, ready = await self._taken(pipe)
+                await self._note(ready)
+                newer = [key for name, key in mine.items() if theirs.get(name) != key]
+                if newer:
+                    commands: list[Command] = [("HSET", self._keys.table, key.name, encode_key(key)) for key in newer]
+                    await self._commit(pipe, [*commands, ("PUBLISH", self._keys.channel, "changed")])
+
+    async def _taken(self, pipe: Any) -> tuple[dict[str, StoredKey], dict[str, StoredKey], bool]:
+        """Take what Redis knows better into the file: keys by name here and there, and whether that table is whole."""
+        mine = await self._store.stored_keys(self._pbx)
+        await pipe.watch(self._keys.table)
+        theirs = self._read(_bytes(await pipe.hgetall(self._keys.table)))
+        ready = bool(await pipe.exists(self._keys.ready))
+        for name, key in theirs.items():
+            if newest(key, mine.get(name)) != mine.get(name):
+                await self._store.keep_key(self._pbx, key)
+                mine[name] = key
+        return mine, theirs, ready
+
+    async def _may_call_whole(self, *, ready: bool, filled: bool) -> bool:
+        whole = ready or filled or not self._others() or await self._store.note(self._pbx, _NOTE) == _WHOLE
+        if not whole and not self._unsure:
+            self._log.error(
+                "api_keys_unknown",
+                reason="Redis was emptied and this monitor never held the keys: start the other one, or make new keys",
+            )
+        self._unsure = not whole
+        return whole
+
+    async def _note(self, whole: bool) -> None:
+        """Note that the file is level with a whole table, if it is; once is enough."""
+        if whole and not self._noted:
+            await self._store.keep_note(self._pbx, _NOTE, _WHOLE)
+            self._noted = True
+
+    async def _commit(self, pipe: Any, commands: Iterable[Command]) -> None:
+        pipe.multi()
+        for command in commands:
+            pipe.execute_command(*command)
+        with suppress(WatchError):  # it was changed meanwhile, and rung for again
+            await pipe.execute()
 
     def _read(self, table: dict[bytes, bytes]) -> dict[str, StoredKey]:
         keys: dict[str, StoredKey] = {}

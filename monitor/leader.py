@@ -11,6 +11,7 @@ import structlog
 
 from monitor.bequest import Bequest
 from monitor.counting import Counting
+from monitor.ended_calls import EndedCalls
 from monitor.errors import CommandRefused
 from monitor.keeping import Keeping
 from monitor.keyring import Keyring
@@ -120,7 +121,7 @@ class Leader(Generic[FactT]):
             return None, None
         return await self._live.written(), await self._book.written() if command.startswith("contact.") else None
 
-    async def run(self, requests: Requests, keyring: Keyring | None, keeping: Keeping) -> None:
+    async def run(self, requests: Requests, keyring: Keyring | None, keeping: Keeping, ended: EndedCalls) -> None:
         """Until cancelled; raises an ExceptionGroup with Fenced when somebody else has the lease."""
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -132,6 +133,7 @@ class Leader(Generic[FactT]):
                 tasks.create_task(self._source.run())
                 tasks.create_task(self._tick())
                 tasks.create_task(keeping.run(lambda: self._tracker.saved))
+                tasks.create_task(ended.run(lambda: self._tracker.state))
                 tasks.create_task(self._bequest.run())
         finally:
             await self._source.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Literal, TypeAlias
 
 from redis.asyncio import Redis
 
@@ -16,6 +17,10 @@ from monitor.bus import Guard, text, translated
 from monitor.model.keys import Keys
 
 _BOOTTIME = getattr(time, "CLOCK_BOOTTIME", None)
+
+
+Contest: TypeAlias = Literal["ours", "another's", "left"]
+"""What came of a contest. ``left``: it is free, but Redis is empty, and it was left to who led before."""
 
 
 def uptime() -> float:
@@ -33,6 +38,8 @@ class Lease:
         self.uptime = uptime
         self._redis = redis
         self._key = keys.lease
+        self._position = keys.position
+        self.ttl = ttl
         self._ttl_ms = int(ttl * 1000)
         self._sure_for = ttl * 2 / 3
         self._granted_at: float | None = None
@@ -56,17 +63,26 @@ class Lease:
 
     async def acquire(self) -> bool:
         """Take it if it is free, renew it if it is ours; whether we have it now. Raises BusUnreachable."""
+        return await self.contest() == "ours"
+
+    async def contest(self, *, patient: bool = False) -> Contest:
+        """Take it if it is free, renew it if it is ours. ``patient``: leave it while nothing is written on Redis.
+
+        Raises BusUnreachable.
+        """
         while True:
             asked_at = self.uptime()
-            guard = await Guard.watch(self._redis, self._key)
+            guard = await Guard.watch(self._redis, self._key, self._position)
             try:
                 holder = await guard.get(self._key)
                 if holder not in (None, self.name):
                     self.lost()
-                    return False
+                    return "another's"
+                if patient and holder is None and await guard.fields(self._position, "epoch") == [None]:
+                    return "left"
                 if await guard.commit([self.renewal]):
                     self.granted(asked_at)
-                    return True
+                    return "ours"
             finally:
                 await guard.release()
 

@@ -71,5 +71,9 @@ class Measures:
     """Times that this monitor took the lead."""
     fenced: int = 0
     """Times that it stepped down because another one has the lease."""
+    standbys: int = 0
+    """Monitors that stand by, as the leader sees them."""
+    standbys_level: int = 0
+    """Of these, those that hold all that must outlive a leader."""
     contests_failed: int = 0
     """Looks at the lease that Redis did not answer."""

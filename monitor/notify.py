@@ -35,7 +35,12 @@ def ready(status: str) -> None:
 
 def failed(reason: str) -> None:
     """Show in ``systemctl status`` why this process ends."""
-    _tell("STATUS=" + " ".join(reason.split())[:_LONGEST_STATUS])
+    status(reason)
+
+
+def status(text: str) -> None:
+    """Tell how it is, a few words for ``systemctl status``."""
+    _tell("STATUS=" + " ".join(text.split())[:_LONGEST_STATUS])
 
 
 async def looked_after(work: Coroutine[Any, Any, None]) -> None:

@@ -4,34 +4,35 @@ A request is claimed before anything is done: in a transaction that watches the 
 only if lease and stored epoch are ours. So a leader that was stopped and woken cannot carry out what another has, and
 nobody carries out what a gateway has refused.
 
-How it is carried out is :mod:`monitor.carrying`'s affair. An outcome that could not be stored is not invented anew: the
-gateway says that it is unknown.
+How it is carried out is :mod:`monitor.carrying`'s affair, what is written down of it :mod:`monitor.command_journal`'s:
+the beginning before the PBX is asked, the end before the caller is told. An outcome that could not be stored is not
+invented anew: the gateway says that it is unknown.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
-from monitor.audit import AuditEntry, masked
-from monitor.batch import Command
 from monitor.bus import Guard, heed_cancellation, send, translated
-from monitor.carrying import Carrying, Execute, Records, Written
+from monitor.carrying import Carrying, Execute, Written
+from monitor.command_journal import CommandJournal
 from monitor.errors import BusUnreachable, StoreFailed
 from monitor.lease import Lease
 from monitor.measures import CommandMeasures
 from monitor.model.change import Position
 from monitor.model.keys import Keys, RequestKeys
 from monitor.model.requests import (
+    NOT_RECORDED,
     OPEN,
+    Busy,
     Claimed,
-    Done,
     Failure,
     Outcome,
     Request,
@@ -39,13 +40,11 @@ from monitor.model.requests import (
     encode,
 )
 from monitor.model.wire import Malformed
-from monitor.outcomes import failed, result_of, undone
+from monitor.outcomes import as_known, failed, result_of
+from monitor.replicated_records import CommandRecord
 
 MOST_IN_HAND = 64
 """Requests; more are left to be refused by their gateways."""
-RESULT_KEPT = 120
-"""Seconds for which an outcome stands; one of a request with an Idempotency-Key: :data:`ONCE_KEPT`."""
-ONCE_KEPT = 86_400
 _ATTEMPTS = 20
 _POLL = 1.0
 _BACKOFF_CAP = 1.0
@@ -55,10 +54,14 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Office:
-    """In whose name requests are carried out: the lease, and the position that was written last."""
+    """In whose name requests are carried out: the lease, and the position that was written last.
+
+    ``level``: whether all is known that earlier leaders did; nothing is done before.
+    """
 
     lease: Lease
     position: Callable[[], Position | None]
+    level: Callable[[], bool] = lambda: True
 
 
 class Requests:
@@ -71,21 +74,22 @@ class Requests:
         office: Office,
         execute: Execute,
         written: Written,
-        records: Records,
-        measures: CommandMeasures | None = None,
+        journal: CommandJournal,
+        measures: CommandMeasures,
     ) -> None:
-        self._measures = CommandMeasures() if measures is None else measures
+        self._measures = measures
         self._redis = redis
         self._pbx = pbx
         self._keys = RequestKeys(pbx)
         self._live = Keys(pbx, "live")
         self._office = office
-        self._carrying = Carrying(pbx, execute, written, records, office.lease.sure)
-        self._records = records
+        self._carrying = Carrying(pbx, execute, written, office.lease.sure)
+        self._journal = journal
         self.listening = False
         """Whether requests are heard."""
         self._failures = 0
         self._in_hand: set[str] = set()
+        self._declining = 0
         self._log = _log.bind(pbx=pbx)
 
     @property
@@ -96,6 +100,7 @@ class Requests:
     async def run(self) -> None:
         """Until cancelled. What is in hand then is given up; its gateway says that the outcome is unknown."""
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._journal.run(self._office.level))
             while True:
                 heed_cancellation()
                 try:
@@ -131,9 +136,21 @@ class Requests:
             self._log.warning(
                 "too many requests in hand: one is left alone", command=request.command, trace=request.trace
             )
+            if self._declining < MOST_IN_HAND:
+                self._declining += 1
+                tasks.create_task(self._decline(request))
         elif request.id not in self._in_hand:
             self._in_hand.add(request.id)
             tasks.create_task(self._see_to(request))
+
+    async def _decline(self, request: Request) -> None:
+        """Tell the gateway that this request is left to it; a bell that is lost costs it a second."""
+        try:
+            await send(self._redis, [("PUBLISH", self._keys.replies(request.gateway), encode(Busy(request.id)))])
+        except BusUnreachable as error:
+            self._log.debug("a gateway could not be told", reason=str(error))
+        finally:
+            self._declining -= 1
 
     async def _see_to(self, request: Request) -> None:
         self._measures.in_hand += 1
@@ -153,23 +170,30 @@ class Requests:
 
     async def _claim_and_do(self, request: Request) -> None:
         loop = asyncio.get_running_loop()
-        seconds = await self._claim(request)
+        begun = self._journal.begun(request)
+        seconds = None
+        try:
+            seconds = await self._claim(request, begun)
+        finally:
+            if seconds is None:
+                self._journal.left(begun)
         if seconds is None:
             self._measures.left_alone += 1
             self._log.debug("a request is left alone", command=request.command, trace=request.trace)
             return
         began = loop.time()
         outcome = failed(request, Failure("unknown", "outcome_unknown", "The monitor was stopped in the midst of it."))
+        record = begun
         try:
-            outcome = await self._carrying.outcome(request, began + seconds)
+            outcome, record = await self._carry_out(request, begun, began + seconds)
             self._measures.done(request.command, result_of(outcome), loop.time() - began)
         finally:  # what may have been done is kept, even where nobody can be told of it
-            await self._keep(request, outcome, loop.time() - began)
-        await self._store(request, outcome)  # last: an answer means that the audit log has it
+            record = await self._finish(request, record, outcome, loop.time() - began)
+        await self._journal.tell(record, outcome)
 
     # the claim
 
-    async def _claim(self, request: Request) -> float | None:
+    async def _claim(self, request: Request, begun: CommandRecord) -> float | None:
         """Make the request ours; the seconds left for it. None if it is not to be had. Raises BusUnreachable."""
         key, lease = self._keys.request(request.id), self._office.lease
         for _ in range(_ATTEMPTS):
@@ -183,8 +207,9 @@ class Requests:
                 if holder != lease.name or epoch != mine.epoch or state != OPEN or not left:
                     return None
                 claim = [
-                    ("SET", key, lease.name, "EX", RESULT_KEPT),
+                    ("SET", key, lease.name, "EX", self._journal.kept(begun)),
                     ("PUBLISH", self._keys.replies(request.gateway), encode(Claimed(request.id))),
+                    self._journal.logged(begun),
                 ]
                 if await guard.commit(claim):
                     return left
@@ -194,44 +219,33 @@ class Requests:
 
     # the outcome
 
-    async def _store(self, request: Request, outcome: Outcome) -> None:
-        kept = RESULT_KEPT if request.once is None else ONCE_KEPT
-        stored: list[Command] = [
-            ("SET", self._keys.result(request.id), encode(outcome), "EX", kept),
-            ("PUBLISH", self._keys.replies(request.gateway), encode(Done(request.id))),
-        ]
-        if request.once is not None and undone(outcome):
-            stored.append(("DEL", self._keys.once(request.once.digest)))  # the next one under this key is a new attempt
+    async def _carry_out(
+        self, request: Request, begun: CommandRecord, deadline: float
+    ) -> tuple[Outcome, CommandRecord]:
+        """Carry it out, unless that cannot be written down or was done before; its outcome, and its record so far."""
         try:
-            await send(self._redis, stored)
-        except BusUnreachable:
-            await asyncio.sleep(0.2)
-            await send(self._redis, stored)  # a connection that had died; storing it twice does no harm
+            if not self._office.level():
+                raise StoreFailed("what other monitors did is not read yet")
+            known = await self._journal.begin(begun)
+        except StoreFailed as error:
+            self._log.error("command_not_recorded", command=request.command, reason=str(error))
+            text = "It was not done: the monitor cannot keep its record of commands now. Its log says why."
+            return failed(request, Failure("unavailable", NOT_RECORDED, text)), begun
+        if known is not None:
+            return as_known(request, known.fingerprint, known.outcome), replace(begun, digest=None)
+        return await self._carrying.outcome(request, deadline), begun
 
-    async def _keep(self, request: Request, outcome: Outcome, seconds: float) -> None:
-        entry = AuditEntry(
-            at=time.time(),
-            pbx=self._pbx,
-            key=request.key,
-            client=request.client,
-            command=request.command,
-            arguments=masked(request.arguments),
-            result=result_of(outcome),
-        )
+    async def _finish(self, request: Request, record: CommandRecord, outcome: Outcome, seconds: float) -> CommandRecord:
+        record = await self._journal.finish(record, outcome)
         self._log.info(
             "command",
-            key=entry.key,
-            client=entry.client,
-            command=entry.command,
-            arguments=entry.arguments,
-            result=entry.result,
+            key=record.key,
+            client=record.client,
+            command=record.command,
+            arguments=record.arguments,
+            result=record.result,
             position=None if outcome.live is None else str(outcome.live),
             ms=round(seconds * 1000, 1),
             trace=request.trace,
         )
-        try:
-            await self._records.audit(entry)
-            self._measures.audited += 1
-        except StoreFailed as error:
-            self._measures.unaudited += 1
-            self._log.error("the audit log is not kept", reason=str(error))
+        return record

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from prometheus_client import CollectorRegistry
+import structlog
+from prometheus_client import CollectorRegistry, Gauge
 from redis.asyncio import Redis
 
+from monitor.bus import heed_cancellation
 from monitor.config import MonitorSettings, PbxSection
-from monitor.errors import ConfigError
+from monitor.errors import ConfigError, StoreFailed
 from monitor.measures import Measures
 from monitor.metrics.collector import MonitorCollector
 from monitor.mirror import Mirror
@@ -31,6 +34,10 @@ from monitor.tracker import Tracker
 
 STORE = "callmon.db"
 """The file in ``state_dir``."""
+PROBE_EVERY_S = 5.0
+"""Between two looks whether the file can be written."""
+
+_log = structlog.get_logger(__name__)
 
 
 async def run(
@@ -38,11 +45,13 @@ async def run(
     redis_of: Callable[[str], Redis],
     started: Callable[[Sequence[Watched]], None] = lambda _: None,
     registry: CollectorRegistry | None = None,
+    trouble: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Watch all PBXs of the settings until cancelled; on the way out each lease is given back.
 
     ``redis_of`` gives the client for a PBX's keys. ``started`` is told what is watched, once nothing of the settings
-    stands in the way any more. ``registry``: is given what is measured. Raises ConfigError if there is no PBX
+    stands in the way any more. ``registry``: is given what is measured. ``trouble``: told in a sentence that what must
+    outlive Redis cannot be written, and with an empty one that it can again. Raises ConfigError if there is no PBX
     to watch, or a secret or the ``state_dir`` cannot be used.
     """
     if not settings.pbx:
@@ -54,12 +63,17 @@ async def run(
         watched = [watch(section, settings, redis_of(section.name), store) for section in settings.pbx]
         if registry is not None:
             registry.register(MonitorCollector([one.service for one in watched]))
+            writable = Gauge(
+                "callmon_monitor_store_writable", "Whether what must outlive Redis can be written.", registry=registry
+            )
+            writable.set_function(lambda: float(not store.trouble))
         async with asyncio.TaskGroup() as tasks:
             for section in settings.pbx:
                 if (offered := database(section)) is not None:
                     tasks.create_task(greet(offered, section.name))
             for one in watched:
                 tasks.create_task(one.service.run())
+            tasks.create_task(_probe(store, trouble))
             started(watched)
     finally:
         await store.close()
@@ -72,6 +86,23 @@ class Watched:
     service: Service[Fact] | Service[ToldFact]
     secret: Secret
     password: Secret | None
+
+
+async def _probe(store: Store, trouble: Callable[[str], None]) -> None:
+    """See again and again whether the file can be written, and tell when that changes."""
+    told = False
+    while True:
+        heed_cancellation()
+        with suppress(StoreFailed):
+            await store.probe()
+        if told != bool(store.trouble):
+            told = bool(store.trouble)
+            if told:
+                _log.error("store_not_writable", reason=store.trouble, commands="refused until it is")
+            else:
+                _log.info("store_writable")
+            trouble(f"commands are refused: {store.trouble}" if told else "")
+        await asyncio.sleep(PROBE_EVERY_S)
 
 
 def watch(section: PbxSection, settings: MonitorSettings, redis: Redis, store: Store) -> Watched:

@@ -1,8 +1,14 @@
 """One PBX: who leads, and what is wired up for it; with :mod:`monitor.leader` the only place where all of it meets.
 
-Contest the lease; while it is ours follow the PBX and write what the tracker makes of it; when somebody else has it,
-stop following and contest again. A Redis that is away stops nothing: the state is kept and the source goes on, though
-it mints no token once the lease is not sure any more.
+Rules:
+
+- Contest the lease; while it is ours follow the PBX and write what the tracker makes of it; when somebody else has it,
+  stop following, mirror what must outlive him, and contest again.
+- A Redis that is away stops nothing: the state is kept and the source goes on, though it mints no token once the lease
+  is not sure any more.
+- A Redis that came back empty belongs to who led last, as he alone knows all that happened meanwhile: he contests at
+  once, all others a lease's time later. Who led last is noted in the file, so that it outlives a restart too.
+- Before anything is done as a leader, all that earlier leaders wrote down is read; see :mod:`monitor.record_sync`.
 """
 
 from __future__ import annotations
@@ -21,27 +27,35 @@ from redis.asyncio import Redis
 from monitor import heritage
 from monitor.bequest import Bequest
 from monitor.bus import heed_cancellation
-from monitor.carrying import Records
+from monitor.command_journal import CommandJournal
 from monitor.counting import Counting, TrackerLike
-from monitor.errors import BusError, BusUnreachable, Fenced
+from monitor.ended_calls import EndedCalls
+from monitor.errors import BusError, BusUnreachable, Fenced, StoreFailed
 from monitor.keeping import Keeping, Shelf
-from monitor.keyring import Keyring, KeyStore
+from monitor.keyring import Keyring
 from monitor.leader import DatabaseLike, Leader, SourceLike
 from monitor.lease import Lease
 from monitor.measures import Measures
-from monitor.model.entities import State
+from monitor.model.entities import State, empty_state
 from monitor.model.keys import Keys
 from monitor.pbx.facts import Fact
 from monitor.pbx.told import ToldFact
 from monitor.publisher import LOG_BYTES, Publisher
+from monitor.record_sync import RecordSync
 from monitor.requests import Office, Requests
+from monitor.standby_mirror import StandbyMirror
 from monitor.stats.statistics import Statistics
 from monitor.stats.terms import Terms
+from monitor.store import Store
 from monitor.writer import HEARTBEAT
 
 CONTEST_EVERY = 0.25
 """Seconds between two looks at a lease that somebody else has; a released one is taken over as soon."""
 _RELEASE_WITHIN = 1.0
+_BACKOFF_CAP_S = 2.0
+_LED_LAST = "led last"
+_OTHERS = "others"
+"""Names of notes in the file: who led last, and whether another monitor ever did."""
 
 _log = structlog.get_logger(__name__)
 
@@ -56,7 +70,8 @@ class Service(Generic[FactT]):
     """Watches one PBX. ``name``: this monitor's; ``pbx``: the PBX's, as in every key.
 
     ``redis`` is asked for connections as needed: one for each space's publisher and one for the lease. ``database``:
-    None if SQL is not offered. ``key_store``: None if no API keys are kept. ``terms``: by which the day is counted;
+    None if SQL is not offered. ``records``: what must outlive Redis; ``key_store``: the same, None if no API keys are
+    kept. ``terms``: by which the day is counted;
     ``shelf``: where that is kept besides Redis. ``measures``: what is counted, those of the source's included.
     """
 
@@ -68,9 +83,9 @@ class Service(Generic[FactT]):
         tracker_factory: Callable[[], TrackerLike[FactT]],
         source_factory: Callable[[Callable[[FactT], None], MayMint], SourceLike],
         *,
-        records: Records,
+        records: Store,
         database: DatabaseLike | None = None,
-        key_store: KeyStore | None = None,
+        key_store: Store | None = None,
         terms: Terms | None = None,
         shelf: Shelf | None = None,
         heartbeat: float = HEARTBEAT,
@@ -100,7 +115,17 @@ class Service(Generic[FactT]):
         self._keeping = Keeping(redis, pbx, self.lease.name, shelf)
         self._requests: Requests | None = None
         self._leader: Leader[FactT] | None = None
-        self._keyring = None if key_store is None else Keyring(redis, pbx, key_store)
+        self._led_last: bool | None = None
+        self._others = False
+        self._empty_since: float | None = None
+        self._keyring = None if key_store is None else Keyring(redis, pbx, key_store, lambda: self._others)
+        self._ended = EndedCalls(redis, pbx, records)
+        self._mirror = StandbyMirror(pbx, self._keyring, self._keeping, self._ended)
+        self._sync = RecordSync(
+            *(redis, pbx, self.lease.name, records, self.measures),
+            leading=lambda: self.leading,
+            in_step=lambda: self.leading or self._mirror.level,
+        )
 
     @property
     def leading(self) -> bool:
@@ -124,42 +149,101 @@ class Service(Generic[FactT]):
 
     async def run(self) -> None:
         """Until cancelled; then the lease is given back, so that a standby takes over at once."""
+        await self._recall()
+        await self._sync.catch_up()  # all that the log holds, so that little is left to read once the lease is ours
+        syncing = asyncio.create_task(self._sync.run())
         try:
             while True:
-                await self._contest()
+                await self._stand_by()
                 heed_cancellation()
                 await self._lead()
         finally:
+            syncing.cancel()
+            await asyncio.gather(syncing, return_exceptions=True)
             await self._give_back()
+
+    async def _recall(self) -> None:
+        """Read in the file who led last, and whether another monitor ever did."""
+        try:
+            led_last = await self._records.note(self.pbx, _LED_LAST)
+            self._led_last = None if led_last is None else led_last == "this one"
+            self._others = await self._records.note(self.pbx, _OTHERS) is not None
+        except StoreFailed as error:
+            self._log.warning("notes_not_read", reason=str(error))
+
+    async def _remember(self, *, ours: bool) -> None:
+        """Note who leads, if that is news."""
+        if self._led_last == ours:
+            return
+        self._led_last, self._others = ours, self._others or not ours
+        try:
+            await self._records.keep_note(self.pbx, _LED_LAST, "this one" if ours else "another")
+            if self._others:
+                await self._records.keep_note(self.pbx, _OTHERS, "seen")
+        except StoreFailed as error:
+            self._log.warning("notes_not_kept", reason=str(error))
+
+    async def _stand_by(self) -> None:
+        """Mirror what must outlive the leader until the lease is ours."""
+        mirroring = asyncio.create_task(self._mirror.run())
+        try:
+            await self._contest()
+        finally:
+            mirroring.cancel()
+            await asyncio.gather(mirroring, return_exceptions=True)
+        await self._remember(ours=True)
 
     async def _contest(self) -> None:
         failures = 0
+        # As long as who led last may need to find out that Redis is back: his lease's time, and his back-off.
+        patience = self.lease.ttl + _BACKOFF_CAP_S + random.uniform(0.0, 1.0)  # noqa: S311
         while True:
             heed_cancellation()
             delay = CONTEST_EVERY
             try:
-                if await self.lease.acquire():
+                if await self._try(patience):
                     return
                 failures = 0
             except BusUnreachable as error:
                 failures += 1
+                self._empty_since = None
                 self.measures.contests_failed += 1
-                delay = min(2.0, 0.1 * 2 ** min(failures, 10))
+                delay = min(_BACKOFF_CAP_S, 0.1 * 2 ** min(failures, 10))
                 self._log.warning("bus unreachable", reason=str(error), failures=failures)
             await asyncio.sleep(random.uniform(0.0, delay))  # noqa: S311
+
+    async def _try(self, patience: float) -> bool:
+        """Contest the lease once; whether it is ours. ``patience``: seconds for which an empty Redis is left alone."""
+        now = self.lease.uptime()
+        waited = self._empty_since is not None and now >= self._empty_since + patience
+        contest = await self.lease.contest(patient=self._led_last is False and not waited)
+        if contest == "left":
+            if self._empty_since is None:
+                self._empty_since = now
+                self._log.warning("redis_empty", reason="the lease is left to the monitor that led last, for a while")
+            return False
+        self._empty_since = None
+        if contest == "another's":
+            await self._remember(ours=False)
+        return contest == "ours"
 
     async def _lead(self) -> None:
         self._log.info("leading", writer=self.lease.name)
         self.leading_since = time.time()
         self.measures.terms += 1
+        await self._sync.catch_up()
         counted = await self._keeping.read()
         tracker = Counting(self._tracker_factory(), Statistics(self._terms, counted))
         bequest = Bequest(self._redis, self.pbx, self.lease.name)
+        ended = await self._ended.read()
         try:
             left = (*await bequest.read(), *await heritage.read_book(self._redis, self._book_keys))
-            tracker.remember(await heritage.read(self._redis, self._live_keys, time.time()), left)
+            state = await heritage.read(self._redis, self._live_keys, time.time())
         except BusUnreachable as error:
+            left, state = (), empty_state(self._live_keys.topics)
             self._log.warning("nothing taken over from an earlier monitor", reason=str(error))
+        state["ended"] = ended | state["ended"]
+        tracker.remember(state, left)
         heed_cancellation()
         leader = self._leader = Leader(
             self.pbx,
@@ -172,19 +256,20 @@ class Service(Generic[FactT]):
             self.measures,
             bequest,
         )
-        office = Office(self.lease, leader.position)
+        office = Office(self.lease, leader.position, lambda: self._sync.level)
+        journal = CommandJournal(self._redis, self.pbx, self._records, self.measures.commands)
         requests = self._requests = Requests(
             self._redis,
             self.pbx,
             office,
             partial(leader.execute, self._database),
             leader.written,
-            self._records,
+            journal,
             self.measures.commands,
         )
         try:
             # A task of its own: Python 3.11's TaskGroup may leave its parent marked as cancelled.
-            await asyncio.create_task(leader.run(requests, self._keyring, self._keeping))
+            await asyncio.create_task(leader.run(requests, self._keyring, self._keeping, self._ended))
         except* Fenced as fenced:
             self.measures.fenced += 1
             self._log.warning("stepping down", reason=str(fenced.exceptions[0]))

@@ -312,7 +312,7 @@ def _mistake(settings: type[BaseModel], detail: ErrorDetails, name: str) -> str:
         known = _fields_at(settings, detail["loc"][:-1])
         near = get_close_matches(str(detail["loc"][-1]), known, 1, 0.5)
         right = f"did you mean {near[0]}?" if near else "known here: " + ", ".join(sorted(known))
-        if name.startswith("redis."):
+        if name.startswith("redis.") and not near:
             right += "; host, port, user and password stand in url: redis://user:password@host:port/0"
         if section := _right_heading(settings, name):
             return f"[{name}] is no section of its own; write {section}"

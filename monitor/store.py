@@ -1,7 +1,12 @@
-"""What must outlive Redis, in one SQLite file of this monitor: API keys, Idempotency-Keys, the audit log, the figures.
+"""What must outlive Redis, in one SQLite file of this monitor: API keys, commands, the figures, calls that ended.
 
-SQLite runs in a thread of its own, one statement after another. Every method commits before it returns. Without a file
-the same is kept in memory, for as long as the process runs.
+Rules:
+
+- Every monitor's file holds all of it at all times, whether it leads or stands by; see :mod:`monitor.standby_mirror`.
+- What is kept is merged with what was there, so that it may come twice, late and from several sides.
+- SQLite runs in a thread of its own, one statement after another. Every method commits before it returns, or raises
+  StoreFailed, and then nothing of it is kept.
+- Without a file the same is kept in memory, for as long as the process runs.
 """
 
 from __future__ import annotations
@@ -10,23 +15,29 @@ import asyncio
 import fcntl
 import os
 import sqlite3
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
+
+from msgspec import structs
 
 from monitor.audit import AuditEntry
 from monitor.errors import ConfigError, StartFailed, StoreFailed
-from monitor.model.apikeys import StoredKey, decode_key, encode_key
+from monitor.model.apikeys import StoredKey, decode_key, encode_key, newest
 from monitor.model.store_failures import explain
 from monitor.model.version import VERSION
 from monitor.model.wire import Malformed
+from monitor.replicated_records import CommandRecord, Stage, merged
 
 ONCE_KEPT: Final = 86_400.0
 """Seconds for which an Idempotency-Key is remembered."""
 AUDIT_KEPT: Final = 100_000
 """Entries of the audit log."""
+ENDED_KEPT: Final = 3_000
+"""Calls that ended, of a PBX."""
 _PURGE_EVERY: Final = 500
 """Written entries between two clearings."""
 
@@ -43,30 +54,52 @@ _MIGRATIONS: Final = (
     );
     """,
     "CREATE TABLE figures (pbx TEXT PRIMARY KEY, saved BLOB NOT NULL);",
+    """
+    CREATE TABLE commands (
+        request TEXT PRIMARY KEY, pbx TEXT NOT NULL, at REAL NOT NULL, gateway TEXT NOT NULL, key TEXT NOT NULL,
+        client TEXT NOT NULL, command TEXT NOT NULL, arguments TEXT NOT NULL, result TEXT NOT NULL,
+        stage INTEGER NOT NULL, digest TEXT, fingerprint TEXT NOT NULL, outcome BLOB
+    );
+    CREATE INDEX commands_digest ON commands (digest) WHERE digest IS NOT NULL;
+    CREATE INDEX commands_at ON commands (at);
+    CREATE INDEX commands_begun ON commands (at) WHERE stage = 0;
+    INSERT INTO commands
+        SELECT 'audit-' || id, pbx, at, '', key, client, command, arguments, result, 3, NULL, '', NULL
+        FROM audit ORDER BY id;
+    INSERT INTO commands
+        SELECT 'once-' || digest, '', at, '', '', '', '', '', '', iif(outcome IS NULL, 1, 3), digest, fingerprint,
+        outcome FROM once;
+    DROP TABLE audit;
+    DROP TABLE once;
+    CREATE TABLE ended (
+        pbx TEXT NOT NULL, id TEXT NOT NULL, ended_at TEXT NOT NULL, call BLOB NOT NULL, PRIMARY KEY (pbx, id)
+    );
+    CREATE TABLE notes (pbx TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (pbx, name));
+    """,
 )
 """What leads from each version of the file (``user_version``) to the next. There is no way back."""
+_COMMANDS_SINCE: Final = 3
+"""The first schema that holds the audit log and Idempotency-Keys as records of commands."""
 SCHEMA: Final = len(_MIGRATIONS)
 """The newest version of the file that is understood."""
+_COLUMNS: Final = ", ".join(CommandRecord.__struct_fields__)
+_SELECT: Final = f"SELECT {_COLUMNS} FROM commands"  # noqa: S608 - the columns are ours
+_PLACES: Final = ", ".join("?" for _ in CommandRecord.__struct_fields__)
+_CHANGES: Final = ", ".join(f"{name} = excluded.{name}" for name in CommandRecord.__struct_fields__)
+_UPSERT: Final = (
+    f"INSERT INTO commands ({_COLUMNS}) VALUES ({_PLACES}) "  # noqa: S608 - likewise
+    f"ON CONFLICT (request) DO UPDATE SET {_CHANGES}"
+)
 
 ResultT = TypeVar("ResultT")
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of an Idempotency-Key. ``outcome``: None if its request was begun and never finished."""
+    """What is known of an Idempotency-Key. ``outcome``: None if its request was begun and its end is not known."""
 
     fingerprint: str
     outcome: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class KeyRow:
-    """A stored key. ``changed_at``: POSIX seconds; the newest of several wins. ``record``: the key in msgpack."""
-
-    pbx: str
-    name: str
-    changed_at: float
-    record: bytes
 
 
 def locked(folder: Path, *, alone: bool) -> int:
@@ -94,6 +127,12 @@ def too_new(version: int) -> str:
     )
 
 
+def audit_table(db: sqlite3.Connection) -> str:
+    """Return the table with the audit log: who only reads may meet a file of an older schema."""
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    return "audit" if version < _COMMANDS_SINCE else "commands"
+
+
 class Store:
     """The file at ``path``; None: memory. Open it with :meth:`open`, and close it. All else raises StoreFailed.
 
@@ -107,6 +146,8 @@ class Store:
         self._connection: sqlite3.Connection | None = None
         self._lock: int | None = None
         self._written = 0
+        self.trouble = ""
+        """Why the last writing failed; empty if it did not."""
 
     async def open(self) -> None:
         """Open or make the file. Raises ConfigError if that cannot be."""
@@ -122,81 +163,133 @@ class Store:
         await self._do(self._close)
         self._thread.shutdown()
 
-    # Idempotency-Keys
+    # commands: the audit log, and Idempotency-Keys
 
-    async def begin(self, digest: str, fingerprint: str, at: float) -> Known | None:
-        """Note that a request under this key is begun; what is known if one was begun within a day before."""
+    async def begin(self, record: CommandRecord) -> Known | None:
+        """Note that a command is begun, before the PBX is asked.
+
+        If another command was begun under the same Idempotency-Key within a day and was not left undone, return what is
+        known of that; this one is then noted as one without a key, and is not to be carried out.
+        """
 
         def begin(db: sqlite3.Connection) -> Known | None:
-            db.execute("DELETE FROM once WHERE at < ?", (at - ONCE_KEPT,))
-            row = db.execute("SELECT fingerprint, outcome FROM once WHERE digest = ?", (digest,)).fetchone()
-            if row is None:
-                db.execute("INSERT INTO once (digest, fingerprint, at) VALUES (?, ?, ?)", (digest, fingerprint, at))
+            self._purge(db, record.at)
+            row = None
+            if record.digest is not None:
+                row = db.execute(
+                    "SELECT fingerprint, outcome FROM commands WHERE digest = ? AND request != ? AND at >= ? "
+                    "AND stage != ? ORDER BY stage DESC, at DESC LIMIT 1",
+                    (record.digest, record.request, record.at - ONCE_KEPT, Stage.UNDONE),
+                ).fetchone()
+            _merge(db, record if row is None else structs.replace(record, digest=None))
             return None if row is None else Known(*row)
 
-        return await self._with(begin)
+        return await self._write(begin)
 
-    async def finish(self, digest: str, outcome: bytes) -> None:
-        """Note the outcome of the request under this key."""
-        await self._with(lambda db: db.execute("UPDATE once SET outcome = ? WHERE digest = ?", (outcome, digest)))
+    async def merge(self, records: Iterable[CommandRecord]) -> None:
+        """Keep each record, unless what is kept of its command is further; see :mod:`monitor.replicated_records`."""
+        records = tuple(records)
 
-    async def abandon(self, digest: str) -> None:
-        """Nothing was done under this key: forget it."""
-        await self._with(lambda db: db.execute("DELETE FROM once WHERE digest = ?", (digest,)))
+        def merge(db: sqlite3.Connection) -> None:
+            self._purge(db, time.time())
+            for record in records:
+                _merge(db, record)
 
-    # the audit log
+        await self._write(merge)
 
-    async def audit(self, entry: AuditEntry) -> None:
-        """Keep an entry; the oldest go when there are more than :data:`AUDIT_KEPT`."""
-        self._written += 1
-        purge = self._written % _PURGE_EVERY == 1
+    async def commands(self, pbx: str, most: int) -> list[CommandRecord]:
+        """Return the newest records of a PBX, newest first."""
+        query = f"{_SELECT} WHERE pbx = ? ORDER BY at DESC LIMIT ?"
+        rows = await self._with(lambda db: db.execute(query, (pbx, most)).fetchall())
+        return [CommandRecord(*row) for row in rows]
 
-        def keep(db: sqlite3.Connection) -> None:
-            columns = (entry.at, entry.pbx, entry.key, entry.client, entry.command, entry.arguments, entry.result)
-            db.execute(
-                "INSERT INTO audit (at, pbx, key, client, command, arguments, result) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                columns,
-            )
-            if purge:
-                db.execute("DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit) - ?", (AUDIT_KEPT,))
-
-        await self._with(keep)
+    async def begun(self, pbx: str) -> list[CommandRecord]:
+        """Return the records of commands whose end is not known, oldest first; some, if there are very many."""
+        query = f"{_SELECT} WHERE stage = 0 AND pbx = ? ORDER BY at LIMIT 1000"
+        rows = await self._with(lambda db: db.execute(query, (pbx,)).fetchall())
+        return [CommandRecord(*row) for row in rows]
 
     async def audits(self, limit: int) -> list[AuditEntry]:
-        """The newest entries, newest first."""
-        query = "SELECT at, pbx, key, client, command, arguments, result FROM audit ORDER BY id DESC LIMIT ?"
-        rows = await self._with(lambda db: db.execute(query, (limit,)).fetchall())
-        return [AuditEntry(*row) for row in rows]
+        """Return the newest entries of the audit log of all PBXs, newest first."""
+        columns = "at, pbx, key, client, command, arguments, result"
+
+        def newest(db: sqlite3.Connection) -> list[tuple[Any, ...]]:
+            table = audit_table(db)
+            query = f"SELECT {columns} FROM {table} WHERE command != '' ORDER BY at DESC, rowid DESC LIMIT ?"  # noqa: S608
+            return db.execute(query, (limit,)).fetchall()
+
+        return [AuditEntry(*row) for row in await self._with(newest)]
+
+    def _purge(self, db: sqlite3.Connection, now: float) -> None:
+        """Now and then drop what is too old, and not younger than a day under an Idempotency-Key."""
+        self._written += 1
+        if self._written % _PURGE_EVERY == 1:
+            db.execute(
+                "DELETE FROM commands WHERE rowid <= (SELECT max(rowid) FROM commands) - ? "
+                "AND (digest IS NULL OR at < ?)",
+                (AUDIT_KEPT, now - ONCE_KEPT),
+            )
 
     # keys
 
     async def stored_keys(self, pbx: str) -> dict[str, StoredKey]:
         """All keys of a PBX by name, revoked ones included; what another version wrote and cannot be read is not."""
-        found: dict[str, StoredKey] = {}
-        for row in await self.keys(pbx):
-            try:
-                found[row.name] = decode_key(row.record)
-            except Malformed:
-                continue
-        return found
+        query = "SELECT record FROM keys WHERE pbx = ?"
+        rows = await self._with(lambda db: db.execute(query, (pbx,)).fetchall())
+        keys = (_key(row) for row in rows)
+        return {key.name: key for key in keys if key is not None}
 
     async def keep_key(self, pbx: str, key: StoredKey) -> None:
         """Keep a key, unless a newer change of it is kept."""
-        await self.put_key(KeyRow(pbx, key.name, key.changed_at, encode_key(key)))
 
-    async def keys(self, pbx: str) -> list[KeyRow]:
-        """All keys of a PBX, revoked ones included."""
-        query = "SELECT pbx, name, changed_at, record FROM keys WHERE pbx = ?"
-        rows = await self._with(lambda db: db.execute(query, (pbx,)).fetchall())
-        return [KeyRow(*row) for row in rows]
+        def keep(db: sqlite3.Connection) -> None:
+            row = db.execute("SELECT record FROM keys WHERE pbx = ? AND name = ?", (pbx, key.name)).fetchone()
+            if newest(key, None if row is None else _key(row)) == key:
+                values = (pbx, key.name, key.changed_at, encode_key(key))
+                db.execute("REPLACE INTO keys (pbx, name, changed_at, record) VALUES (?, ?, ?, ?)", values)
 
-    async def put_key(self, row: KeyRow) -> None:
-        """Keep a key, unless a newer change of it is here."""
-        query = (
-            "INSERT INTO keys (pbx, name, changed_at, record) VALUES (?, ?, ?, ?) ON CONFLICT (pbx, name) DO UPDATE "
-            "SET changed_at = excluded.changed_at, record = excluded.record WHERE excluded.changed_at > changed_at"
-        )
-        await self._with(lambda db: db.execute(query, (row.pbx, row.name, row.changed_at, row.record)))
+        await self._write(keep)
+
+    # ended calls
+
+    async def ended(self, pbx: str) -> dict[str, bytes]:
+        """Return the calls that ended, by id, as they are on Redis."""
+        query = "SELECT id, call FROM ended WHERE pbx = ?"
+        return dict(await self._with(lambda db: db.execute(query, (pbx,)).fetchall()))
+
+    async def keep_ended(self, pbx: str, calls: Mapping[str, tuple[str, bytes]], *, only: bool) -> None:
+        """Keep these calls: id → when it ended, and the call. ``only``: others that are kept go if they are not here.
+
+        At most ENDED_KEPT stay, the newest.
+        """
+        rows = [(pbx, id_, ended_at, call) for id_, (ended_at, call) in calls.items()]
+
+        def keep(db: sqlite3.Connection) -> None:
+            held = dict(db.execute("SELECT id, call FROM ended WHERE pbx = ?", (pbx,)).fetchall())
+            new = [row for row in rows if held.get(row[1]) != row[3]]
+            db.executemany("REPLACE INTO ended VALUES (?, ?, ?, ?)", new)
+            if only:
+                gone = [(pbx, id_) for id_ in held if id_ not in calls]
+                db.executemany("DELETE FROM ended WHERE pbx = ? AND id = ?", gone)
+            db.execute(
+                "DELETE FROM ended WHERE pbx = ?1 AND rowid IN "
+                "(SELECT rowid FROM ended WHERE pbx = ?1 ORDER BY ended_at DESC LIMIT -1 OFFSET ?2)",
+                (pbx, ENDED_KEPT),
+            )
+
+        await self._write(keep)
+
+    # notes
+
+    async def note(self, pbx: str, name: str) -> str | None:
+        """Return what was noted under this name; None if nothing was."""
+        query = "SELECT value FROM notes WHERE pbx = ? AND name = ?"
+        row = await self._with(lambda db: db.execute(query, (pbx, name)).fetchone())
+        return None if row is None else str(row[0])
+
+    async def keep_note(self, pbx: str, name: str, value: str) -> None:
+        """Note it in place of what was noted before."""
+        await self._write(lambda db: db.execute("REPLACE INTO notes VALUES (?, ?, ?)", (pbx, name, value)))
 
     # figures of the day
 
@@ -208,9 +301,27 @@ class Store:
 
     async def keep_figures(self, pbx: str, data: bytes) -> None:
         """Keep it in place of what was kept before."""
-        await self._with(lambda db: db.execute("REPLACE INTO figures (pbx, saved) VALUES (?, ?)", (pbx, data)))
+        await self._write(lambda db: db.execute("REPLACE INTO figures (pbx, saved) VALUES (?, ?)", (pbx, data)))
 
     # within
+
+    async def probe(self) -> None:
+        """Write something, to see whether that goes. Raises StoreFailed if it does not."""
+        await self.keep_note("", "probe", str(time.time()))
+
+    async def _write(self, work: Callable[[sqlite3.Connection], ResultT]) -> ResultT:
+        def write(db: sqlite3.Connection) -> tuple[ResultT, bool]:
+            before = db.total_changes
+            return work(db), db.total_changes != before
+
+        try:
+            result, written = await self._with(write)
+        except StoreFailed as error:
+            self.trouble = str(error)
+            raise
+        if written:  # where nothing had to be written, nothing is learned of the disk
+            self.trouble = ""
+        return result
 
     async def _with(self, work: Callable[[sqlite3.Connection], ResultT]) -> ResultT:
         def transaction() -> ResultT:
@@ -263,3 +374,18 @@ class Store:
             connection.close()
         if lock is not None:
             os.close(lock)
+
+
+def _merge(db: sqlite3.Connection, record: CommandRecord) -> None:
+    row = db.execute(f"{_SELECT} WHERE request = ?", (record.request,)).fetchone()
+    held = None if row is None else CommandRecord(*row)
+    if held is not None and merged(held, record) == held:
+        return
+    db.execute(_UPSERT, structs.astuple(record))
+
+
+def _key(row: tuple[bytes]) -> StoredKey | None:
+    try:
+        return decode_key(row[0])
+    except Malformed:
+        return None

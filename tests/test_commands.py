@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 from redis.asyncio import Redis
 
 from gateway.commanding import Commander
-from gateway.errors import BusAway, IdempotencyKeyReused, NoMonitor, OutcomeUnknown
+from gateway.errors import BusAway, IdempotencyKeyReused, MonitorBusy, NoMonitor, OutcomeUnknown
 from gateway.pbxview import PbxView, open_view
-from monitor.audit import AuditEntry
 from monitor.bus import connect
 from monitor.errors import CommandRefused, PbxUnreachable
 from monitor.errors import OutcomeUnknown as NobodyKnows
 from monitor.model.entities import Ivr
 from monitor.model.keys import RequestKeys
 from monitor.model.requests import OPEN, Failure, Once, Outcome, Request, encode
-from tests.bus import Bus, RealBus, flush, until
+from monitor.replicated_records import CommandRecord
+from tests.bus import Bus, RealBus, flush, until, until_async
 from tests.monitor.terms import Process, running
 
 KEYS = RequestKeys("pbx")
@@ -94,9 +95,58 @@ async def test_a_request_that_nobody_claims_is_refused_and_its_late_claim_fails(
     async with both(bus) as (monitor, view):
         monitor.service.lease.lost()  # it no longer knows whether it leads, and leaves the request alone
         monitor.network.deaf_for = 1_000
-        with pytest.raises(NoMonitor):
+        with pytest.raises((MonitorBusy, NoMonitor)):
             await carry_out(view.commander)
         assert monitor.source.done == []
+
+
+async def test_a_monitor_that_is_heard_and_does_not_claim_is_busy_and_one_not_heard_is_none(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitor.requests.MOST_IN_HAND", 0)
+    async with both(bus) as (monitor, view):
+        with pytest.raises(MonitorBusy, match="nothing was done") as busy:
+            await carry_out(view.commander)
+        assert busy.value.headers["Retry-After"]
+        monkeypatch.setattr("monitor.requests.Requests._take", lambda *_: None)  # it hears nothing
+        monkeypatch.setattr("gateway.replica.Replica.heard", lambda *_: None)
+        view.live.silent("2026-01-01T00:00:00.000Z")
+        with pytest.raises(NoMonitor, match="nothing was done"):
+            await carry_out(view.commander)
+        assert monitor.source.done == []
+
+
+async def test_a_monitor_with_its_hands_full_says_so_at_once(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monitor.requests.MOST_IN_HAND", 1)
+    monkeypatch.setattr("gateway.commanding.CLAIM_WITHIN", 1_000.0)  # it is not the waiting that ends it
+    async with both(bus) as (monitor, view):
+        monitor.source.hand.clear()
+        first = asyncio.create_task(carry_out(view.commander))
+        await until(lambda: len(monitor.source.done) == 1)
+        with pytest.raises(MonitorBusy):
+            await carry_out(view.commander)
+        monitor.source.hand.set()
+        assert (await first).reply == {"count": 1}
+        assert len(monitor.source.done) == 1
+
+
+async def test_a_request_that_vanished_from_redis_is_not_called_undone(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.commanding.CLAIM_WITHIN", 1_000.0)
+    monkeypatch.setattr("monitor.requests.Requests._take", lambda *_: None)
+    async with both(bus) as (_, view):
+        asking = asyncio.create_task(carry_out(view.commander))
+        redis = bus.client()
+
+        async def there() -> bool:
+            return bool(await redis.keys(KEYS.request("*").replace("{", "?").replace("}", "?")))
+
+        await until_async(there)
+        await flush(bus)
+        monkeypatch.setattr("gateway.commanding.CLAIM_WITHIN", 0.0)
+        with pytest.raises(OutcomeUnknown):
+            await asking
 
 
 async def test_a_request_whose_time_is_over_is_not_carried_out(bus: Bus) -> None:
@@ -200,8 +250,9 @@ async def test_a_monitor_that_ends_with_a_command_in_hand_leaves_it_unknown_and_
         await stack.aclose()
         async with running(bus, "two") as standby:
             await until(lambda: heard(standby))
-            with pytest.raises(OutcomeUnknown):
-                await asking
+            failure = (await asking).failure
+            assert failure is not None
+            assert failure.kind == "unknown", "the new leader settles what the old one left open, and says so"
             assert standby.source.done == []
         assert [entry.result for entry in monitor.records.entries] == ["outcome_unknown"]
 
@@ -248,16 +299,17 @@ async def test_what_was_done_is_in_the_audit_log_though_redis_is_gone_before_its
 async def test_the_audit_log_has_it_before_anybody_is_told(bus: Bus) -> None:
     told: list[int] = []
     async with both(bus) as (monitor, view):
-        redis, audit = bus.client(), monitor.records.audit
+        redis, merge = bus.client(), monitor.records.merge
 
-        async def keep(entry: AuditEntry) -> None:
+        async def keep(records: Iterable[CommandRecord]) -> None:
             told.append(len(await redis.keys(KEYS.result("*"))))
-            await audit(entry)
+            await merge(records)
 
-        monitor.records.audit = keep  # type: ignore[method-assign]
+        monitor.records.merge = keep  # type: ignore[method-assign]
         await carry_out(view.commander)
         assert len(monitor.records.entries) == 1
-    assert told == [0]
+    assert told
+    assert set(told) == {0}
 
 
 async def test_a_fault_in_one_command_is_told_and_costs_no_other(bus: Bus) -> None:
@@ -303,6 +355,14 @@ async def test_an_idempotency_key_is_not_taken_for_another_request(bus: Bus) -> 
         assert len(monitor.source.done) == 1
 
 
+def record(request: str) -> CommandRecord:
+    """A command that is begun, under ONCE."""
+    digest, fingerprint = ONCE.digest, ONCE.fingerprint
+    return CommandRecord(
+        request, "pbx", time.time(), "gone", "tester", "", "ext.del", "", digest=digest, fingerprint=fingerprint
+    )
+
+
 async def forgotten(bus: Bus, view: PbxView) -> None:
     """Redis is emptied, and the monitor has written everything anew."""
     before = view.live.position
@@ -325,7 +385,7 @@ async def test_the_monitors_records_keep_the_promise_when_redis_has_forgotten(bu
 
 async def test_what_was_begun_and_never_finished_is_not_begun_again(bus: Bus) -> None:
     async with both(bus) as (monitor, view):
-        await monitor.records.begin(ONCE.digest, ONCE.fingerprint, 0.0)
+        await monitor.records.begin(record("0" * 32))
         outcome = await carry_out(view.commander, once=ONCE)
         assert outcome.failure is not None
         assert outcome.failure.kind == "unknown"

@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from gateway.commanding import Commander
-from gateway.errors import NoMonitor, OutcomeUnknown
+from gateway.errors import MonitorBusy, NoMonitor, OutcomeUnknown
 from monitor.lease import Lease
 from monitor.model.keys import Keys
 from tests.bus import RealBus, until_async
@@ -42,10 +42,10 @@ async def monitors(bus: RealBus, count: int) -> AsyncIterator[list[Process]]:
             await process.wait()
 
 
-async def started(bus: RealBus) -> Process:
-    """A monitor process that runs."""
+async def started(bus: RealBus, *arguments: str) -> Process:
+    """A monitor process that runs. ``arguments``: further ones of :mod:`tests.monitor.leading`."""
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.monitor.leading", bus.url, stdout=asyncio.subprocess.DEVNULL
+        sys.executable, "-m", "tests.monitor.leading", bus.url, *arguments, stdout=asyncio.subprocess.DEVNULL
     )
 
 
@@ -67,7 +67,7 @@ async def outcome(commander: Commander, num: str) -> str:
     """What the caller is told."""
     try:
         answered = await commander.carry_out("makecall", {"num": num}, "tester", "")
-    except NoMonitor:
+    except (NoMonitor, MonitorBusy):
         return "refused"
     except OutcomeUnknown:
         return "unknown"

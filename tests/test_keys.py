@@ -10,17 +10,20 @@ from pathlib import Path
 
 import httpx
 import pytest
+from redis.asyncio import Redis
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from gateway import run as gateway_run
-from gateway.auth import ApiKey, KeyTable, digest_of
+from gateway.auth import ApiKey, KeyTable, digest_of, to_stored
 from gateway.config import GatewaySection
 from gateway.errors import AddressRefused
 from gateway.keychanges import KeyChanges
 from gateway.visibility import Limits
 from monitor.errors import ConfigError
 from monitor.keyring import Keyring
+from monitor.model.apikeys import decode_key, encode_key
+from monitor.model.keys import AccessKeys
 from monitor.store import Store
 from tests.bus import Bus, RealBus, flush, only, until_async
 from tests.monitor.terms import running
@@ -113,6 +116,82 @@ async def test_a_redis_that_was_emptied_forgets_no_key_and_revives_none(bus: Bus
         await until_async(there_again)
         await becomes(http, 200)
         assert await status(http, "a-key-that-is-gone") == 401
+
+
+async def test_a_key_that_vanishes_from_a_whole_table_holds_on_and_so_do_its_streams(valkey: RealBus) -> None:
+    changes, redis, names = KeyChanges(valkey.client(), "pbx"), valkey.client(), AccessKeys("pbx")
+    async with running(valkey) as monitor, served(valkey) as http:
+        async with keeping(valkey):
+            await changes.make(WALL)
+            await becomes(http, 200)
+        address = str(http.base_url).replace("http", "ws", 1)
+        async with connect(f"{address}/webapi/{RAW}/stream?topics=ivrs") as stream:
+            await stream.recv()
+            await redis.hdel(names.table, "wall")  # and the table is called whole
+            other = replace(WALL, name="other", digest=digest_of("another"))
+            await redis.hset(names.table, "other", encode_key(to_stored(other, 1.0)))
+            await becomes(http, 200, "another")  # what stands there now has been read
+            assert await status(http) == 200
+            await stream.recv()  # what came before
+            monitor.source.call()
+            await stream.recv()
+            await redis.hset(names.table, "wall", encode_key(to_stored(WALL, 4e9, revoked=True)))
+            with pytest.raises(ConnectionClosed):
+                await _read_to_the_end(stream)
+
+
+async def test_an_older_grant_that_comes_back_revives_no_revoked_key_at_a_gateway(bus: Bus) -> None:
+    redis, names = bus.client(), AccessKeys("pbx")
+    other = replace(WALL, name="other", digest=digest_of("another"))
+    async with running(bus), served(bus) as http:
+        await redis.hset(names.table, "wall", encode_key(to_stored(WALL, 2.0, revoked=True)))
+        await redis.set(names.ready, "1")
+        await becomes(http, 401)
+        await redis.hset(names.table, "wall", encode_key(to_stored(WALL, 1.0)))
+        await redis.hset(names.table, "other", encode_key(to_stored(other, 1.0)))
+        await becomes(http, 200, "another")  # what stands there now has been read
+        assert await status(http) == 401
+
+
+async def revoked(redis: Redis) -> bool:
+    """Whether the key is revoked, by the table on Redis."""
+    data = await redis.hget(AccessKeys("pbx").table, "wall")
+    assert isinstance(data, bytes)
+    return decode_key(data).revoked
+
+
+async def test_who_stands_by_takes_keys_over_puts_back_what_it_knows_better_and_calls_nothing_whole(
+    bus: Bus, tmp_path: Path
+) -> None:
+    redis, names, store = bus.client(), AccessKeys("pbx"), Store(tmp_path / "standby.db")
+    await store.open()
+    standby = Keyring(redis, "pbx", store)
+    await redis.hset(names.table, "wall", encode_key(to_stored(WALL, 1.0)))
+    await standby.mirror()
+    assert await store.stored_keys("pbx") == {"wall": to_stored(WALL, 1.0)}
+    await store.keep_key("pbx", to_stored(WALL, 2.0, revoked=True))
+    await standby.mirror()
+    assert await revoked(redis)
+    await flush(bus)
+    await standby.mirror()
+    assert await revoked(redis)
+    assert not await redis.exists(names.ready)
+    await store.close()
+
+
+async def test_a_leader_that_came_after_another_calls_no_empty_table_whole_until_it_held_one(bus: Bus) -> None:
+    redis, names, store = bus.client(), AccessKeys("pbx"), Store(None)
+    await store.open()
+    keyring = Keyring(redis, "pbx", store, others=lambda: True)
+    await keyring.compare()
+    assert not await redis.exists(names.ready)
+    await redis.hset(names.table, "wall", encode_key(to_stored(WALL, 1.0)))  # somebody has filled it
+    await keyring.compare()
+    assert await redis.exists(names.ready)
+    await flush(bus)
+    await keyring.compare()
+    assert await redis.exists(names.ready), "now it knows"
+    await store.close()
 
 
 async def test_keys_survive_in_the_monitors_file(bus: Bus, tmp_path: Path) -> None:

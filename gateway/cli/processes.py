@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -49,18 +49,25 @@ async def monitor(config: Path | None) -> None:
 async def _monitor(settings: MonitorSettings, reload: MonitorReload) -> None:
     redis = Servers(settings.redis.url, settings.redis.ca_file)
     metrics = settings.metrics
+    watching = "watching " + ", ".join(section.name for section in settings.pbx)
+    troubles: dict[str, str] = {}
 
     def started(watched: Sequence[Watched]) -> None:
         reload.watches(watched)
         told.of_monitor(watched)
-        notify.ready("watching " + ", ".join(one.service.pbx for one in watched))
+        notify.ready(watching)
+
+    def trouble(text: str) -> None:
+        notify.status(f"{watching}; {text}" if text else watching)
+        troubles.clear()
+        troubles.update({"store": text} if text else {})
 
     try:
         async with (
-            _metrics("monitor", metrics.host, metrics.monitor_port) as registry,
+            _metrics("monitor", metrics.host, metrics.monitor_port, troubles) as registry,
             heartbeat(redis.of(SITE), "monitor", settings.monitor.name) as told,
         ):
-            work = monitor_run.run(settings, redis.of, started, registry)
+            work = monitor_run.run(settings, redis.of, started, registry, trouble)
             await notify.looked_after(work)
     finally:
         await redis.aclose()
@@ -143,13 +150,15 @@ def _gateway_settings(config: Path | None, port: int | None) -> GatewaySettings:
 
 
 @asynccontextmanager
-async def _metrics(program: str, host: str, port: int | None) -> AsyncIterator[CollectorRegistry | None]:
+async def _metrics(
+    program: str, host: str, port: int | None, troubles: Mapping[str, str] | None = None
+) -> AsyncIterator[CollectorRegistry | None]:
     """Serve metrics on this port; None: nothing is measured. Raises ConfigError."""
     if port is None:
         yield None
         return
     registry = exposition.new_registry(program)
-    async with exposition.exposed(registry, host, port) as address:
+    async with exposition.exposed(registry, host, port, troubles) as address:
         _log.info("metrics", address=address)
         yield registry
 

@@ -26,12 +26,16 @@ MONITOR: Final = (
     INFO,
     "+watch +get +set +del %RW~callmon:{*}:lease %RW~callmon:{*}:figures %RW~callmon:{*}:directory",
     (
-        "+watch +hmget +hgetall +hset +hdel +hlen +xadd +unlink +rename +persist +expire"
+        "+watch +hmget +hgetall +hkeys +hset +hdel +hlen +xadd +unlink +rename +persist +expire"
         " %R~callmon:{*}:lease %RW~callmon:{*}:live:* %RW~callmon:{*}:book:*"
     ),
     "+watch +get +set +pttl %RW~callmon:{*}:request:* %R~callmon:{*}:lease",
     "+set %W~callmon:{*}:result:*",
     "+del %W~callmon:{*}:once:*",
+    (
+        "+get +set +xrange +xadd +xtrim +hgetall +hset +hdel"
+        " %RW~callmon:{*}:records %RW~callmon:{*}:records:generation %RW~callmon:{*}:records:mirrored"
+    ),
     (
         "+watch +hget +hgetall +hset +exists +set"
         " %RW~callmon:{*}:keys %RW~callmon:{*}:keys:kept %RW~callmon:{*}:keys:ready"
@@ -60,7 +64,7 @@ ALONE: Final = frozenset((BOTH, INFO))
 """These stand in no parentheses."""
 
 _READS: Final = frozenset(
-    ("WATCH", "GET", "HGET", "HMGET", "HGETALL", "HLEN", "EXISTS", "PTTL", "SMEMBERS", "XRANGE", "XREVRANGE")
+    ("WATCH", "GET", "HGET", "HMGET", "HGETALL", "HKEYS", "HLEN", "EXISTS", "PTTL", "SMEMBERS", "XRANGE", "XREVRANGE")
 )
 _REST: Final = {
     "SET": ("1",),
@@ -71,6 +75,7 @@ _REST: Final = {
     "SADD": ("1",),
     "SREM": ("1",),
     "XADD": ("*", "1", "1"),
+    "XTRIM": ("MAXLEN", "1"),
     "EXPIRE": ("1",),
     "PEXPIRE": ("1",),
     "INCRBY": ("0",),

@@ -80,12 +80,21 @@ def _leadership(watching: Iterable[Watching]) -> Iterator[Metric]:
     fenced = CounterMetricFamily(
         "callmon_monitor_fenced", "Times that it stepped down, as another one has the lease.", labels=["pbx"]
     )
+    standbys = GaugeMetricFamily(
+        "callmon_monitor_standbys",
+        "Monitors that stand by, as the leader sees them; in step: they hold all that must outlive it.",
+        labels=["pbx", "state"],
+    )
     for one in watching:
+        if one.leading:
+            level = one.measures.standbys_level
+            standbys.add_metric([one.pbx, "in_step"], level)
+            standbys.add_metric([one.pbx, "behind"], one.measures.standbys - level)
         leads.add_metric([one.pbx], float(one.leading))
         sure.add_metric([one.pbx], float(one.lease.sure()))
         terms.add_metric([one.pbx], one.measures.terms)
         fenced.add_metric([one.pbx], one.measures.fenced)
-    yield from (leads, sure, terms, fenced)
+    yield from (leads, sure, terms, fenced, standbys)
 
 
 def _publishing(watching: Iterable[Watching]) -> Iterator[Metric]:

@@ -53,8 +53,19 @@ class StoredKey(Struct, frozen=True):
     budgets: Budgets = USUAL
 
 
+_LATEST_S = 1e11
+"""POSIX seconds; no clock shows more."""
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(StoredKey)
+
+
+def newest(key: StoredKey, other: StoredKey | None) -> StoredKey:
+    """Return the newer change of a key. Of two at the same time the revoked one is, whichever comes first."""
+    return key if other is None else max(key, other, key=_rank)
+
+
+def _rank(key: StoredKey) -> tuple[float, bool, bytes]:
+    return key.changed_at, key.revoked, _encoder.encode(key)
 
 
 def encode_key(key: StoredKey) -> bytes:
@@ -65,6 +76,9 @@ def encode_key(key: StoredKey) -> bytes:
 def decode_key(data: bytes) -> StoredKey:
     """Raises Malformed."""
     try:
-        return _decoder.decode(data)
+        key = _decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Malformed(f"not a key: {error}") from error
+    if not 0 <= key.changed_at <= _LATEST_S:
+        raise Malformed(f"a key that was changed at {key.changed_at}")
+    return key

@@ -21,6 +21,10 @@ is a history of its own: ``live`` (calls, extensions, queues …) and ``book`` (
 ``callmon:{pbx}:keys:kept``               hash    API key's name → its change that stands in the monitor's file
 ``callmon:{pbx}:keys:ready``              string  there if the table of keys is whole
 ``callmon:{pbx}:keys:changed``            channel doorbell: a key was changed, or is kept
+``callmon:{pbx}:records``                 stream  commands' records for the other monitors, field ``record``
+``callmon:{pbx}:records:generation``      string  another one whenever the stream was begun anew
+``callmon:{pbx}:records:mirrored``        hash    monitor → how far it has read the stream, and a count that moves
+``callmon:{pbx}:ticket:<digest>``         string  the key for which a ticket stands, with expiry
 ``callmon:{pbx}:spent:<kind>:<digest>``   string  requests that an API key made in this minute, with expiry
 ``callmon:{site}:processes``              set     ids of the monitors and gateways that run, with expiry
 ``callmon:{site}:process:<id>``           string  what one of them told of itself last, msgpack, with expiry
@@ -122,6 +126,28 @@ class RequestKeys:
     def replies(self, gateway: str) -> str:
         """A gateway's doorbell."""
         return f"callmon:{{{self.pbx}}}:replies:{gateway}"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordKeys:
+    """The names for the records of one PBX's commands, by which monitors know what others did."""
+
+    pbx: str
+
+    @property
+    def log(self) -> str:
+        """The records, a bounded stream."""
+        return f"callmon:{{{self.pbx}}}:records"
+
+    @property
+    def generation(self) -> str:
+        """Tells this stream from one before it."""
+        return f"callmon:{{{self.pbx}}}:records:generation"
+
+    @property
+    def mirrored(self) -> str:
+        """How far each monitor has read."""
+        return f"callmon:{{{self.pbx}}}:records:mirrored"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,9 @@ from monitor.model.wire import Malformed
 OPEN = "open"
 REFUSED = "refused"
 
+NOT_RECORDED = "not_recorded"
+"""Code of a failure of the kind ``unavailable``: the monitor could not keep a record, and nothing was done."""
+
 FailureKind: TypeAlias = Literal["missing", "conflict", "bad", "unavailable", "too late", "unknown"]
 """``missing``, ``conflict``, ``bad``: the PBX's or the command's own refusal. ``unavailable``: the PBX cannot be
 reached and nothing was done. ``too late``: nothing was done. ``unknown``: it may have been done or not."""
@@ -80,6 +83,12 @@ class Done(Struct, frozen=True, array_like=True, tag="done"):
     id: str
 
 
+class Busy(Struct, frozen=True, array_like=True, tag="busy"):
+    """Rung by the monitor: it has too much in hand and leaves this one to be refused by its gateway."""
+
+    id: str
+
+
 class Reached(Struct, frozen=True, array_like=True, tag="reached"):
     """Rung by another gateway: it is where :class:`Reach` asked for."""
 
@@ -95,14 +104,14 @@ class Reach(Struct, frozen=True, array_like=True):
     book: Position | None
 
 
-Ring: TypeAlias = Claimed | Done | Reached
+Ring: TypeAlias = Claimed | Done | Busy | Reached
 
 MessageT = TypeVar("MessageT")
 
 _encoder = msgspec.msgpack.Encoder()
 _request = msgspec.msgpack.Decoder(Request)
 _outcome = msgspec.msgpack.Decoder(Outcome)
-_ring: msgspec.msgpack.Decoder[Ring] = msgspec.msgpack.Decoder(Claimed | Done | Reached)
+_ring: msgspec.msgpack.Decoder[Ring] = msgspec.msgpack.Decoder(Claimed | Done | Busy | Reached)
 _reach = msgspec.msgpack.Decoder(Reach)
 
 

@@ -94,7 +94,7 @@ async def test_the_pages_around_it(page: Page, world: World) -> None:
     await page.until("document.querySelector('input')")
     assert await _found(page) == [], "it asks for a key"
     await page.go(f"{world.address}/")
-    await page.shows("connected")
+    await page.shows("ready; with a key it says more")
     assert await _found(page) == []
     await page.go(f"{world.address}/docs")
     await page.until("document.querySelector('.opblock-tag')")

@@ -349,7 +349,7 @@ async def test_the_page_asks_no_other_server(page: Page, world: World) -> None:
 
 async def test_the_start_page_says_what_is_connected_and_shows_the_stream(page: Page, world: World) -> None:
     await page.go(f"{world.address}/")
-    await page.shows("connected, followed by the monitor", "#pbxs")
+    await page.shows("ready; with a key it says more", "#pbxs")
     assert "pbx.example.com" not in await page.text("#pbxs"), "which PBX that is, is not everybody's business"
     await page.run(f"document.querySelector('input[name=key]').value = '{KEY}'")
     await page.run("document.querySelector('input[name=queue]').value = '800'")
@@ -359,6 +359,7 @@ async def test_the_start_page_says_what_is_connected_and_shows_the_stream(page: 
     world.queued("800")
     await page.shows(CALLER, "#frames")
     assert "+15559999999" not in await page.text("#frames")
+    await page.shows("connected, followed by the monitor", "#pbxs")
     await page.shows("· pbx.example.com · 3CX 20.", "#pbxs")
     assert not page.complaints
 

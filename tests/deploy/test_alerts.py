@@ -33,6 +33,8 @@ QUIET = {
     'callmon_gateway_snapshots_total{pbx="main", reason="log", instance="a:9775"}': "3x240",
     'callmon_gateway_outcomes_unknown_total{instance="a:9775"}': "2x240",
     'callmon_monitor_audit_entries_total{result="lost", instance="a:9765"}': "0x240",
+    'callmon_monitor_standbys{pbx="main", state="behind", instance="a:9765"}': "0x240",
+    'callmon_monitor_store_writable{instance="a:9765"}': "1x240",
     'callmon_pbx_certificate_expiry_timestamp_seconds{pbx="main", instance="a:9765"}': "8640000x240",
     'callmon_pbx_clock_offset_seconds{pbx="main", instance="a:9765"}': "-0.4x240",
 }
@@ -52,6 +54,8 @@ TROUBLE: dict[str, dict[str, str]] = {
     "CallmonLogTooShort": {'callmon_gateway_snapshots_total{pbx="main", reason="log", instance="a:9775"}': "0+1x240"},
     "CallmonOutcomeUnknown": {'callmon_gateway_outcomes_unknown_total{instance="a:9775"}': "2x200 3x40"},
     "CallmonAuditLost": {'callmon_monitor_audit_entries_total{result="lost", instance="a:9765"}': "0x200 1x40"},
+    "CallmonStoreNotWritable": {'callmon_monitor_store_writable{instance="a:9765"}': "0x240"},
+    "CallmonStandbyBehind": {'callmon_monitor_standbys{pbx="main", state="behind", instance="a:9765"}': "1x240"},
     "CallmonCertificateEnds": {
         'callmon_pbx_certificate_expiry_timestamp_seconds{pbx="main", instance="a:9765"}': "1000000x240"
     },

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
-from monitor.audit import AuditEntry
 from monitor.model import change as model
 from monitor.model.change import Edit
 from monitor.model.entities import BOOK_TOPICS, TOPICS, Ivr, State, empty_state
 from monitor.pbx.facts import ActiveCallsRead, ConnectionChanged, ContactsRead, Fact
 from monitor.pbx.facts_wire import Left
+from monitor.replicated_records import CommandRecord, Stage
 from monitor.service import Emit, MayMint
+from monitor.store import ResultT, Store
 
 
 class CountingTracker:
@@ -54,34 +55,27 @@ class CountingTracker:
         return (edit,)
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What is known of an Idempotency-Key."""
+class NoteBook(Store):
+    """What must outlive Redis, in memory, and the commands whose end it was told. Opened when it is first used."""
 
-    fingerprint: str
-    outcome: bytes | None = None
+    def __init__(self, path: Path | None = None) -> None:
+        super().__init__(path)
+        self.entries: list[CommandRecord] = []
+        self._opening = asyncio.Lock()
 
+    async def merge(self, records: Iterable[CommandRecord]) -> None:
+        records = tuple(records)
+        await super().merge(records)
+        known = {(entry.request, entry.stage) for entry in self.entries}
+        ended = (record for record in records if record.stage != Stage.BEGUN)
+        self.entries += [record for record in ended if (record.request, record.stage) not in known]
 
-class NoteBook:
-    """Records in memory."""
-
-    def __init__(self) -> None:
-        self.known: dict[str, Record] = {}
-        self.entries: list[AuditEntry] = []
-
-    async def begin(self, digest: str, fingerprint: str, at: float) -> Record | None:
-        known = self.known.get(digest)
-        self.known.setdefault(digest, Record(fingerprint))
-        return known
-
-    async def finish(self, digest: str, outcome: bytes) -> None:
-        self.known[digest] = Record(self.known[digest].fingerprint, outcome)
-
-    async def abandon(self, digest: str) -> None:
-        del self.known[digest]
-
-    async def audit(self, entry: AuditEntry) -> None:
-        self.entries.append(entry)
+    async def _do(self, work: Callable[[], ResultT]) -> ResultT:
+        if work not in (self._open, self._close):
+            async with self._opening:
+                if self._connection is None:
+                    await super()._do(self._open)
+        return await super()._do(work)
 
 
 class HandSource:

@@ -1,6 +1,8 @@
 """A monitor process for tests to stop or kill: it leads, and its log says so, and when it steps down.
 
-What it carries out stands in the Redis list ``carried out``, as it would at a PBX, whatever becomes of the answer.
+What it carries out stands in the Redis list ``carried out``, as it would at a PBX, whatever becomes of the answer. A
+second argument is the ``state_dir`` of what must outlive Redis; a third is the address of the Redis that is the PBX,
+where a key ``slow`` makes it slow; a fourth the lease's time.
 """
 
 from __future__ import annotations
@@ -10,10 +12,12 @@ import os
 import random
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from redis.asyncio import Redis
 
 from monitor.bus import connect, send
+from monitor.run import STORE
 from monitor.service import Emit, MayMint, Service
 from tests.monitor.hands import CountingTracker, HandSource, NoteBook
 
@@ -31,21 +35,29 @@ class ReadySource(HandSource):
 
     async def execute(self, command: str, arguments: Mapping[str, str]) -> Mapping[str, object]:
         await send(self._deeds, [("RPUSH", "carried out", arguments["num"])])
+        while await self._deeds.exists("slow"):  # noqa: ASYNC110 - it is another process's
+            await asyncio.sleep(0.02)
         await asyncio.sleep(random.uniform(0.0, 0.02))
         return await super().execute(command, arguments)
 
 
-async def main(url: str) -> None:
-    async with connect(url) as redis, connect(url) as deeds:
+async def main(url: str, state_dir: str = "", pbx: str = "", lease: str = "1.0") -> None:
+    store = NoteBook(Path(state_dir) / STORE if state_dir else None)
+    async with connect(url) as redis, connect(pbx or url) as deeds:
 
         def source(emit: Emit, may_mint: MayMint) -> ReadySource:
             return ReadySource(emit, may_mint, deeds)
 
         service = Service(
-            str(os.getpid()), "pbx", redis, CountingTracker, source, records=NoteBook(), heartbeat=0.1, lease_ttl=1.0
+            *(str(os.getpid()), "pbx", redis, CountingTracker, source),
+            records=store,
+            key_store=store,
+            shelf=store,
+            heartbeat=0.1,
+            lease_ttl=float(lease),
         )
         await service.run()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    asyncio.run(main(*sys.argv[1:]))

@@ -59,3 +59,4 @@ async def running(bus: Bus, name: str = "one", *, connected: bool = True, ttl: f
         task.cancel()
         _, still_running = await asyncio.wait([task], timeout=60)
         assert not still_running
+        await process.records.close()

@@ -16,8 +16,8 @@ import pytest
 from monitor import store as store_module
 from monitor.backups import Contents, back_up, restore
 from monitor.errors import StoreFailed
-from monitor.store import SCHEMA, KeyRow
-from tests.monitor.test_store import entry, opened
+from monitor.store import SCHEMA
+from tests.monitor.test_store import key, opened, record
 
 STAMP = "20261128T101500Z"
 
@@ -37,12 +37,12 @@ def db(state_dir: Path) -> Path:
 async def write(db: Path, *commands: str) -> None:
     async with opened(db) as store:
         for command in commands:
-            await store.audit(entry(command))
+            await store.begin(record(command))
 
 
 async def commands(db: Path) -> list[str]:
     async with opened(db) as store:
-        return [kept.command for kept in await store.audits(100)]
+        return [kept.command.removeprefix("command.") for kept in await store.audits(100)]
 
 
 def everything(folder: Path) -> dict[str, bytes]:
@@ -65,7 +65,7 @@ def mode(path: Path) -> int:
 def held_by_another_process(db: Path) -> Iterator[None]:
     """As a monitor before 0.2 holds it: with no lock on the directory, but a connection of SQLite's."""
     program = (
-        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT * FROM audit').fetchall(); "
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT * FROM keys').fetchall(); "
         "print(1); sys.stdin.read()"
     )
     command = [sys.executable, "-uc", program, str(db)]
@@ -79,10 +79,10 @@ def held_by_another_process(db: Path) -> Iterator[None]:
 async def test_a_store_is_backed_up_while_it_is_written(db: Path, tmp_path: Path) -> None:
     file = tmp_path / "backup.db"
     async with opened(db) as store:
-        await store.audit(entry("before"))
-        await store.put_key(KeyRow("main", "wall", 1.0, b"record"))
+        await store.begin(record("before"))
+        await store.keep_key("main", key("wall", 1.0))
         assert back_up(db, file) == Contents(SCHEMA, 1, 1)
-        await store.audit(entry("after"))
+        await store.begin(record("after"))
     assert set(everything(tmp_path)) == {"backup.db"}, "nothing is beside it"
     assert mode(file) == 0o600
     assert await commands(file) == ["before"]
@@ -144,7 +144,7 @@ async def test_what_root_restores_belongs_to_the_monitors_user(db: Path, tmp_pat
 async def test_nothing_is_restored_while_a_monitor_holds_the_store(db: Path, tmp_path: Path) -> None:
     await write(tmp_path / "backup.db", "one")
     async with opened(db) as store:
-        await store.audit(entry("two"))
+        await store.begin(record("two"))
         with pytest.raises(StoreFailed, match=r"callmon\.db is in use, .*: stop that first"):
             restore(tmp_path / "backup.db", db, STAMP)
     assert await commands(db) == ["two"]

@@ -63,3 +63,14 @@ async def test_a_lease_that_is_not_renewed_runs_out(bus: Bus) -> None:
     await until_async(second.acquire)
     assert not await first.acquire()
     assert not first.sure()
+
+
+async def test_a_patient_contender_leaves_an_empty_redis_and_no_other(bus: Bus) -> None:
+    redis = bus.client()
+    first, second = Lease(redis, KEYS, "first"), Lease(redis, KEYS, "second")
+    assert await second.contest(patient=True) == "left"
+    assert await first.contest() == "ours"
+    assert await second.contest(patient=True) == "another's"
+    await redis.hset(KEYS.position, mapping={"epoch": "1-a", "seq": 0})
+    await first.release()
+    assert await second.contest(patient=True) == "ours", "something is written there: its writer is gone"

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import platform
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
 
 import pytest
+import structlog
 
 from monitor import logs
 from monitor.errors import ConfigError
@@ -44,6 +47,17 @@ def test_no_value_of_a_variable_is_logged_with_a_failure(form: str) -> None:
     assert said.count("no answer") == 2
     assert said.count("ask") >= 2, "where it was is told"
     assert "a-key" not in said
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    """Let no other test meet the logging that one of these sets up."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 def program(capsys: pytest.CaptureFixture[str], error: BaseException | None, **facts: object) -> list[dict[str, Any]]:

@@ -212,11 +212,12 @@ async def test_a_monitor_that_cannot_run_never_says_that_it_is_ready(tmp_path: P
     with systemd(str(tmp_path / "notify")) as looking:
         async with callmon("monitor", "--config", str(file), NOTIFY_SOCKET=looking.address) as process:
             async with asyncio.timeout(WITHIN):
-                assert await process.wait() == 1
+                assert await process.wait() == 78, "the settings are wrong"
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as last:
                 last.sendto(b"LAST=1", looking.address)
             await looking.hear("LAST=1")
-    assert looking.heard == ["LAST=1"]
+    assert [line for line in looking.heard if "READY" in line] == []
+    assert looking.heard[0].startswith("STATUS=pbx main: client_secret_file cannot be read")
 
 
 @pytest.mark.parametrize("workers", [1, 2])

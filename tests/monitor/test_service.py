@@ -23,10 +23,11 @@ LIVE, BOOK = Keys("pbx", "live"), Keys("pbx", "book")
 @asynccontextmanager
 async def stopped_leader(
     bus: RealBus,
+    *arguments: str,
 ) -> AsyncIterator[tuple[asyncio.StreamReader, Callable[[], None], Callable[[], None]]]:
     """A leader in a process of its own, and how to stop and wake it."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.monitor.leading", bus.url, stdout=asyncio.subprocess.PIPE
+        sys.executable, "-m", "tests.monitor.leading", bus.url, *arguments, stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
     try:
@@ -239,3 +240,37 @@ async def _book_is(bus: Bus, contacts: dict[str, Contact]) -> bool:
 
 async def _book_has(bus: Bus, size: int) -> bool:
     return await bus.client().hlen(BOOK.state("contacts")) == size
+
+
+async def test_an_emptied_redis_is_left_to_the_monitor_that_led_though_the_standby_sees_it_first(
+    valkey: RealBus,
+) -> None:
+    async with (
+        stopped_leader(valkey, "", "", "60.0") as (_, stop, wake),
+        running(valkey, "standby", connected=False, ttl=60.0) as standby,
+    ):
+        service, lease = standby.service, Lease(valkey.client(), LIVE, "nobody")
+        await until(lambda: service._led_last is False)
+        led = await lease.holder()
+        stop()
+        await flush(valkey)
+        await until(lambda: service._empty_since is not None)
+        wake()
+
+        async def leads_again() -> bool:
+            return await lease.holder() == led
+
+        await until_async(leads_again)
+        assert not service.leading
+
+
+async def test_a_monitor_that_led_last_or_knows_of_no_other_takes_an_empty_redis_at_once(bus: Bus) -> None:
+    async with running(bus, "one", ttl=1_000.0) as first:  # who had to wait here would wait for ever
+        await until(lambda: first.service.leading)
+        await flush(bus)
+        await until_async(lambda: written(bus))
+        assert len(first.sources) == 1
+
+
+async def written(bus: Bus) -> bool:
+    return await read_position(bus.client(), LIVE) is not None

@@ -8,13 +8,17 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec import structs
 
 from monitor import store as module
 from monitor.audit import AuditEntry, masked
-from monitor.errors import ConfigError
-from monitor.store import KeyRow, Known, Store
+from monitor.errors import ConfigError, StoreFailed
+from monitor.model.apikeys import StoredKey
+from monitor.replicated_records import CommandRecord, Stage
+from monitor.store import Known, Store
 
 
 @asynccontextmanager
@@ -27,26 +31,39 @@ async def opened(path: Path | None) -> AsyncIterator[Store]:
         await store.close()
 
 
-def entry(command: str) -> AuditEntry:
-    return AuditEntry(1.5, "main", "tester", "10.0.0.1", command, "num='101'", "success")
+def record(request: str, digest: str | None = None, **changes: Any) -> CommandRecord:
+    """A command that is begun."""
+    begun = CommandRecord(
+        *(request, "main", 1.0, "gateway", "tester", "10.0.0.1", f"command.{request}", "num='101'"),
+        digest=digest,
+        fingerprint="f" if digest else "",
+    )
+    return structs.replace(begun, **changes)
 
 
 async def test_an_idempotency_key_is_known_from_its_beginning_with_its_outcome_from_its_end(tmp_path: Path) -> None:
     async with opened(tmp_path / "callmon.db") as store:
-        assert await store.begin("d", "f", 1.0) is None
-        assert await store.begin("d", "other", 2.0) == Known("f", None)
-        await store.finish("d", b"done")
+        assert await store.begin(record("1", "d")) is None
+        assert await store.begin(record("1", "d")) is None, "the same request"
+        assert await store.begin(record("2", "d", fingerprint="other")) == Known("f", None)
+        await store.merge([record("1", "d", stage=Stage.DONE, outcome=b"done")])
     async with opened(tmp_path / "callmon.db") as store:
-        assert await store.begin("d", "f", 3.0) == Known("f", b"done")
+        assert await store.begin(record("3", "d")) == Known("f", b"done")
 
 
-async def test_an_abandoned_key_and_one_of_yesterday_are_new_again(tmp_path: Path) -> None:
+async def test_an_undone_attempt_and_one_of_yesterday_leave_the_key_free(tmp_path: Path) -> None:
     async with opened(tmp_path / "callmon.db") as store:
-        await store.begin("abandoned", "f", 1.0)
-        await store.abandon("abandoned")
-        assert await store.begin("abandoned", "f", 2.0) is None
-        assert await store.begin("old", "f", 1.0) is None
-        assert await store.begin("old", "f", 86_402.0) is None
+        await store.begin(record("1", "undone"))
+        await store.merge([record("1", "undone", stage=Stage.UNDONE)])
+        assert await store.begin(record("2", "undone")) is None
+        assert await store.begin(record("3", "old")) is None
+        assert await store.begin(record("4", "old", at=86_402.0)) is None
+
+
+async def test_of_several_attempts_under_one_key_the_one_that_was_done_counts(tmp_path: Path) -> None:
+    async with opened(tmp_path / "callmon.db") as store:
+        await store.merge([record("2", "d", stage=Stage.DONE, outcome=b"done"), record("1", "d", at=2.0)])
+        assert await store.begin(record("3", "d", at=3.0)) == Known("f", b"done")
 
 
 async def test_the_audit_log_tells_the_newest_first_and_is_bounded(
@@ -55,29 +72,94 @@ async def test_the_audit_log_tells_the_newest_first_and_is_bounded(
     monkeypatch.setattr(module, "AUDIT_KEPT", 3)
     monkeypatch.setattr(module, "_PURGE_EVERY", 2)
     async with opened(tmp_path / "callmon.db") as store:
-        for number in range(7):
-            await store.audit(entry(f"command.{number}"))
+        await store.begin(record("0", "d"))
+        for number in range(1, 8):
+            await store.begin(record(str(number), at=float(number)))
         kept = await store.audits(100)
-        assert [held.command for held in kept] == ["command.6", "command.5", "command.4"]
-        assert kept[0] == entry("command.6")
+        assert [held.command for held in kept][:3] == ["command.7", "command.6", "command.5"]
+        assert not {"command.1", "command.2"} & {held.command for held in kept}, "the oldest"
+        assert kept[-1].command == "command.0", "an Idempotency-Key stands for it"
+        assert kept[0] == AuditEntry(7.0, "main", "tester", "10.0.0.1", "command.7", "num='101'", "begun")
         assert len(await store.audits(1)) == 1
+
+
+async def test_a_command_is_one_entry_from_its_beginning_to_its_end(tmp_path: Path) -> None:
+    async with opened(tmp_path / "callmon.db") as store:
+        await store.begin(record("1"))
+        assert [held.request for held in await store.begun("main")] == ["1"]
+        await store.merge([record("1", stage=Stage.DONE, result="success")])
+        await store.merge([record("1")])
+        assert [held.result for held in await store.audits(10)] == ["success"]
+        assert await store.begun("main") == []
+
+
+def key(name: str, changed_at: float, *, revoked: bool = False) -> StoredKey:
+    return StoredKey(name, "a" * 64, ("read",), changed_at, revoked=revoked)
 
 
 async def test_the_newest_change_of_a_key_wins_and_a_revoked_one_stays_revoked(tmp_path: Path) -> None:
     async with opened(tmp_path / "callmon.db") as store:
-        await store.put_key(KeyRow("main", "wall", 2.0, b"new"))
-        await store.put_key(KeyRow("main", "wall", 1.0, b"old"))
-        await store.put_key(KeyRow("branch", "wall", 1.0, b"other"))
-        assert await store.keys("main") == [KeyRow("main", "wall", 2.0, b"new")]
-        await store.put_key(KeyRow("main", "wall", 3.0, b"revoked"))
-        await store.put_key(KeyRow("main", "wall", 2.5, b"late"))
-        assert await store.keys("main") == [KeyRow("main", "wall", 3.0, b"revoked")]
+        await store.keep_key("main", key("wall", 2.0))
+        await store.keep_key("main", key("wall", 1.0))
+        await store.keep_key("branch", key("wall", 1.0))
+        assert await store.stored_keys("main") == {"wall": key("wall", 2.0)}
+        await store.keep_key("main", key("wall", 3.0, revoked=True))
+        for late in (2.5, 3.0):
+            await store.keep_key("main", key("wall", late))
+        assert await store.stored_keys("main") == {"wall": key("wall", 3.0, revoked=True)}
+
+
+async def test_calls_that_ended_are_added_or_replaced_and_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ENDED_KEPT", 3)
+    async with opened(tmp_path / "callmon.db") as store:
+        await store.keep_ended("main", {"1": ("t1", b"1"), "2": ("t2", b"2")}, only=False)
+        await store.keep_ended("main", {"3": ("t3", b"3"), "4": ("t4", b"4")}, only=False)
+        await store.keep_ended("branch", {"1": ("t1", b"1")}, only=True)
+        assert await store.ended("main") == {"2": b"2", "3": b"3", "4": b"4"}
+        await store.keep_ended("main", {"4": ("t4", b"four")}, only=True)
+        assert await store.ended("main") == {"4": b"four"}
 
 
 async def test_without_a_file_it_is_kept_in_memory() -> None:
     async with opened(None) as store:
-        await store.begin("d", "f", 1.0)
-        assert await store.begin("d", "f", 1.0) == Known("f", None)
+        await store.begin(record("1", "d"))
+        assert await store.begin(record("2", "d")) == Known("f", None)
+
+
+async def test_a_file_of_the_version_before_is_taken_over(tmp_path: Path) -> None:
+    old = sqlite3.connect(tmp_path / "callmon.db")
+    for script in module._MIGRATIONS[:2]:
+        old.executescript(script)
+    old.execute("PRAGMA user_version = 2")
+    values = (5.0, "main", "tester", "10.0.0.1", "ext.del", "num='101'", "success")
+    old.execute("INSERT INTO audit VALUES (1, ?, ?, ?, ?, ?, ?, ?)", values)
+    old.execute("INSERT INTO once VALUES ('d', 'f', 5.0, ?)", (b"done",))
+    old.commit()
+    old.close()
+    async with opened(tmp_path / "callmon.db") as store:
+        assert await store.audits(10) == [AuditEntry(*values)]
+        assert await store.begin(record("1", "d", at=6.0)) == Known("f", b"done")
+
+
+async def test_what_cannot_be_written_is_said_so_and_goes_again_when_there_is_room(tmp_path: Path) -> None:
+    async with opened(tmp_path / "callmon.db") as store:
+        await store.begin(record("1", "d"))
+        await store._with(lambda db: db.execute(f"PRAGMA max_page_count = {_pages(db)}"))
+        with pytest.raises(StoreFailed, match="full"):
+            await store.merge([record(str(number), arguments="x" * 5_000) for number in range(2, 100)])
+        assert await store.commands("main", 10) == [record("1", "d")], "all of it or nothing"
+        assert "full" in store.trouble
+        assert await store.begun("main"), "it can be read"
+        await store._with(lambda db: db.execute("PRAGMA max_page_count = 1000000"))
+        await store.probe()
+        assert store.trouble == ""
+
+
+def _pages(db: sqlite3.Connection) -> int:
+    (pages,) = db.execute("PRAGMA page_count").fetchone()
+    return int(pages)
 
 
 async def test_a_place_that_cannot_be_used_and_a_newer_file_are_said_so(tmp_path: Path) -> None:
@@ -132,7 +214,7 @@ async def test_a_store_that_is_just_being_restored_is_not_opened(tmp_path: Path)
         await Store(tmp_path / "callmon.db").open()
     os.close(lock)
     async with opened(tmp_path / "callmon.db") as store, opened(tmp_path / "callmon.db") as reader:
-        await store.audit(entry("command"))
+        await store.begin(record("1"))
         assert len(await reader.audits(1)) == 1
 
 

@@ -121,7 +121,7 @@ async def test_values_pass_unchanged_through_redis(http: httpx.AsyncClient) -> N
 async def test_many_at_once_are_all_answered(http: httpx.AsyncClient) -> None:
     async def answered(number: int) -> object:
         while (answer := await ask(http, f"select {number} as n, pg_sleep(0.05)")).status_code in (503, 504):
-            assert answer.json()["error"]["code"] in ("too_late", "no_monitor"), "nothing was done, on a slow machine"
+            assert answer.json()["error"]["code"] in ("too_late", "no_monitor", "busy"), "nothing was done"
         assert answer.status_code == 200, answer.text
         return answer.json()["rows"][0]["n"]
 

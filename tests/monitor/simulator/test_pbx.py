@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 import websockets
 
+from monitor.errors import StartFailed
 from monitor.simulator.pbx import SimulatedPbx, simulate
 from monitor.simulator.switches import Switches, positions
 from tests.monitor.simulator.api_client import PATIENCE, QUIET, phones, running
@@ -92,7 +93,7 @@ async def test_two_run_side_by_side_and_a_port_in_use_is_an_error() -> None:
         assert one.pbx.url != two.pbx.url
         assert one.pbx.client_secret != two.pbx.client_secret
         port = int(one.pbx.url.rpartition(":")[2])
-        with pytest.raises(OSError, match="in use"):
+        with pytest.raises(StartFailed, match="another program listens there already"):
             async with SimulatedPbx(replace(QUIET, port=port)):
                 pass
         assert (await one.get("/callcontrol")).status == 200

@@ -1,0 +1,102 @@
+"""The calls that ended, kept in every monitor's file besides Redis, where they are entities like others.
+
+The leader's file holds what it shows. Who stands by adds what Redis shows and takes nothing away, as Redis may have
+been emptied; what is too much of it goes when it leads and shows it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import structlog
+from redis.asyncio import Redis
+
+from monitor.bus import heed_cancellation, text, translated
+from monitor.errors import StoreFailed
+from monitor.model.entities import EndedCall, Entity, State, table
+from monitor.model.keys import Keys
+from monitor.model.wire import Malformed, decode_entity, encode_entity
+from monitor.store import Store
+
+EVERY_S: Final = 5.0
+"""Between two writings to the file."""
+_TOPIC: Final = "ended"
+_AT_ONCE: Final = 200
+
+_log = structlog.get_logger(__name__)
+
+
+class EndedCalls:
+    """Of one PBX."""
+
+    def __init__(self, redis: Redis, pbx: str, store: Store) -> None:
+        self._redis = redis
+        self._pbx = pbx
+        self._key = Keys(pbx, "live").state(_TOPIC)
+        self._store = store
+        self._held: set[str] = set()
+
+    async def read(self) -> dict[str, Entity]:
+        """Return the calls in the file, by id; nothing if it cannot be read."""
+        try:
+            found = await self._store.ended(self._pbx)
+        except StoreFailed as error:
+            _log.warning("ended_calls_not_read", pbx=self._pbx, reason=str(error))
+            return {}
+        calls: dict[str, Entity] = {}
+        for id_, data in found.items():
+            if (call := _decoded(data)) is not None:
+                calls[id_] = call
+        return calls
+
+    async def mirror(self) -> None:
+        """Add what Redis shows to the file. Raises BusUnreachable, StoreFailed."""
+        with translated():
+            ids: list[Any] = await self._redis.hkeys(self._key)
+            new = [id_ for id_ in ids if (text(id_) or "") not in self._held]
+            for at in range(0, len(new), _AT_ONCE):
+                some = new[at : at + _AT_ONCE]
+                found = zip(some, await self._redis.hmget(self._key, some), strict=True)
+                calls = {text(id_) or "": call for id_, data in found if (call := _decoded(data)) is not None}
+                await self._store.keep_ended(self._pbx, _rows(calls), only=False)
+                self._held.update(text(id_) or "" for id_ in some)
+        if len(self._held) > 2 * len(ids) + _AT_ONCE:  # ids of days ago
+            self._held = {text(id_) or "" for id_ in ids}
+
+    async def run(self, state: Callable[[], State]) -> None:
+        """Keep what is shown, until cancelled and once more then; ``state``: the live topics."""
+        shown: dict[str, EndedCall] = {}
+        try:
+            while True:
+                heed_cancellation()
+                await asyncio.sleep(EVERY_S)
+                shown = await self._keep(table(state(), _TOPIC, EndedCall), shown)
+        finally:
+            self._held.clear()
+            await self._keep(table(state(), _TOPIC, EndedCall), shown)
+
+    async def _keep(self, calls: Mapping[str, EndedCall], before: dict[str, EndedCall]) -> dict[str, EndedCall]:
+        """Keep these if they are not the same as before; those that are kept now."""
+        now = dict(calls)
+        if now == before:
+            return before
+        try:
+            await self._store.keep_ended(self._pbx, _rows(now), only=True)
+        except StoreFailed as error:
+            _log.warning("ended_calls_not_kept", pbx=self._pbx, reason=str(error))
+            return before
+        return now
+
+
+def _rows(calls: Mapping[str, EndedCall]) -> dict[str, tuple[str, bytes]]:
+    return {id_: (call.ended_at, encode_entity(call)) for id_, call in calls.items()}
+
+
+def _decoded(data: Any) -> EndedCall | None:
+    try:
+        call = decode_entity(_TOPIC, data) if isinstance(data, bytes) else None
+    except (Malformed, UnicodeDecodeError):
+        return None
+    return call if isinstance(call, EndedCall) else None

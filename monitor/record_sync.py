@@ -1,0 +1,250 @@
+"""The log of commands' records on Redis, by which every monitor's file comes to hold what the others wrote down.
+
+Rules:
+
+- Each monitor, leading or not, reads the log all the time from where it has been, and merges what it finds into its
+  file; see :mod:`monitor.replicated_records`. It may be read twice: that changes nothing.
+- A log with another ``generation`` is one begun anew, as after Redis was emptied. It is read from its beginning, and
+  whatever the monitor's own file holds of late and the log does not is put there, by every monitor for itself.
+- The log is bounded in bytes; the leader cuts it. A monitor that was away for longer than the log reaches back lacks
+  the oldest records of that time, and nothing else.
+- Each monitor says on Redis how far it is. The leader counts those that are in step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import structlog
+from redis.asyncio import Redis
+
+from monitor.batch import Command
+from monitor.bus import heed_cancellation, send, text, translated
+from monitor.errors import BusUnreachable, StoreFailed
+from monitor.lease import uptime
+from monitor.measures import Measures
+from monitor.model.keys import RecordKeys
+from monitor.model.wire import Malformed
+from monitor.replicated_records import CommandRecord, decode_record, encode_record
+from monitor.store import Store
+
+EVERY_S: Final = 0.25
+"""Between two readings."""
+_LEADING_EVERY_S: Final = 1.0
+_AGAIN_MS: Final = 60_000
+"""Of the log, which are read again after Redis was not reached."""
+LOG_BYTES: Final = 8 * 1024 * 1024
+"""Of records; the leader cuts what is more."""
+OFFERED: Final = 10_000
+"""Records that one monitor puts into a log begun anew, at most, and at most half of the log's bytes."""
+_AT_ONCE: Final = 200
+_SAY_EVERY_S: Final = 1.0
+_SILENT_S: Final = 5.0
+"""After which a monitor that says nothing does not count as standing by."""
+_FORGOTTEN_S: Final = 60.0
+_LAG: Final = 3
+"""Sayings by which a monitor in step may be behind."""
+
+_Id = tuple[int, int]
+
+_log = structlog.get_logger(__name__)
+
+
+class RecordSync:
+    """One PBX's. ``name``: this monitor's, unlike any other's. ``leading``: whether it leads now.
+
+    ``in_step``: whether all else that is mirrored is level too, as far as this monitor knows.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        pbx: str,
+        name: str,
+        store: Store,
+        measures: Measures,
+        *,
+        leading: Callable[[], bool],
+        in_step: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._redis = redis
+        self._pbx = pbx
+        self._keys = RecordKeys(pbx)
+        self._name = name
+        self._store = store
+        self._measures = measures
+        self._leading = leading
+        self._in_step = in_step
+        self.level = False
+        """Whether the file holds all that the log held at some time since :meth:`catch_up` began."""
+        self._lock = asyncio.Lock()
+        self._generation = ""
+        self._position: _Id = (0, 0)
+        self._sizes: deque[tuple[_Id, int]] = deque()
+        self._bytes = 0
+        self._found: dict[str, int] | None = None
+        self._beat = 0
+        self._said_at = 0.0
+        self._others: dict[str, tuple[str, float]] = {}
+        self._earlier: deque[_Id] = deque([(0, 0)], maxlen=_LAG)
+        self._failing = ""
+        self._log = _log.bind(pbx=pbx)
+
+    async def run(self) -> None:
+        """Read, merge and say so, until cancelled."""
+        while True:
+            heed_cancellation()
+            try:
+                await self.step()
+                if uptime() >= self._said_at + _SAY_EVERY_S:
+                    await self._say()
+                self._failing = ""
+            except (BusUnreachable, StoreFailed) as error:
+                if str(error) != self._failing:
+                    self._log.warning("records_not_mirrored", reason=str(error))
+                self._failing = str(error)
+                # Another server may answer next, which lacks the newest and gives out their ids once more.
+                self._position = (max(0, self._position[0] - _AGAIN_MS), 0)
+            except Exception:  # whatever it is, the next reading may do better, and this must not stop
+                self._log.exception("record_sync_failed")
+            await asyncio.sleep(_LEADING_EVERY_S if self._leading() else EVERY_S)
+
+    async def catch_up(self) -> None:
+        """Bring the file to where the log is now, before anything is done as a leader. :attr:`level`: if it went."""
+        self.level = False
+        try:
+            await self.step()
+        except (BusUnreachable, StoreFailed) as error:
+            self._log.warning("records_not_mirrored", reason=str(error))
+
+    async def step(self) -> None:
+        """Read to the log's end, and put there what it lacks. Raises BusUnreachable, StoreFailed."""
+        async with self._lock:
+            while await self._read():
+                heed_cancellation()
+            if self._found is not None:
+                await self._offer(self._found)
+                self._found = None
+            self.level = True
+            await self._cut()
+
+    async def _read(self) -> bool:
+        """Read some of the log; whether there may be more."""
+        with translated():
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.execute_command("GET", self._keys.generation)
+                after = f"({self._position[0]}-{self._position[1]}" if self._position != (0, 0) else "-"
+                pipe.execute_command("XRANGE", self._keys.log, after, "+", "COUNT", _AT_ONCE)
+                generation, entries = await pipe.execute()
+        generation = text(generation) or ""
+        if not generation:
+            with translated():
+                await self._redis.set(self._keys.generation, secrets.token_hex(8), nx=True)
+            return True
+        if generation != self._generation:
+            self._generation, self._position, self._found = generation, (0, 0), {}
+            self._sizes.clear()
+            self._bytes = 0
+            return True
+        await self._merge(entries)
+        return len(entries) == _AT_ONCE
+
+    async def _merge(self, entries: Sequence[tuple[Any, dict[Any, Any]]]) -> None:
+        if not entries:
+            return
+        records: list[CommandRecord] = []
+        for id_, fields in entries:
+            data = fields.get(b"record", b"")
+            try:
+                record = decode_record(data)
+                if record.pbx == self._pbx:
+                    records.append(record)
+            except Malformed as error:
+                self._log.warning("record_not_readable", id=text(id_), reason=str(error))
+        await self._store.merge(records)
+        if self._found is not None:
+            for record in records:
+                self._found[record.request] = max(record.stage, self._found.get(record.request, 0))
+        for id_, fields in entries:  # only what is in the file has been read
+            size = len(fields.get(b"record", b""))
+            self._position = _parsed(id_)
+            if not self._sizes or self._position > self._sizes[-1][0]:
+                self._sizes.append((self._position, size))
+                self._bytes += size
+
+    async def _offer(self, found: dict[str, int]) -> None:
+        room, offered = LOG_BYTES // 2, []
+        for record in await self._store.commands(self._pbx, OFFERED):  # the newest first
+            if record.stage > found.get(record.request, -1):
+                data = encode_record(record)
+                room -= len(data)
+                if room < 0:
+                    break
+                offered.append(data)
+        offered.reverse()
+        for at in range(0, len(offered), _AT_ONCE):
+            some = offered[at : at + _AT_ONCE]
+            await send(self._redis, [("XADD", self._keys.log, "*", "record", data) for data in some])
+        if offered:
+            self._log.info("records_offered", records=len(offered))
+
+    async def _cut(self) -> None:
+        """Cut the log, if this monitor leads; what is cut is forgotten here by all."""
+        if self._bytes <= LOG_BYTES:
+            return
+        while self._bytes > LOG_BYTES * 9 // 10:
+            _, size = self._sizes.popleft()
+            self._bytes -= size
+        if self._leading() and self._sizes:
+            (ms, number), _ = self._sizes[0]
+            await send(self._redis, [("XTRIM", self._keys.log, "MINID", "=", f"{ms}-{number}")])
+
+    async def _say(self) -> None:
+        """Say how far this monitor is; the leader sees how far the others are. Raises BusUnreachable."""
+        self._beat += 1
+        state = "level" if self.level and self._in_step() else "behind"
+        said = f"{self._generation} {self._position[0]}-{self._position[1]} {state} {self._beat}"
+        commands: list[Command] = [("HSET", self._keys.mirrored, self._name, said)]
+        if self._leading():
+            with translated():
+                table = await self._redis.hgetall(self._keys.mirrored)
+            gone = self._count({text(name) or "": text(value) or "" for name, value in table.items()})
+            commands += [("HDEL", self._keys.mirrored, name) for name in gone]
+        await send(self._redis, commands)
+        self._said_at = uptime()
+
+    def _count(self, table: dict[str, str]) -> list[str]:
+        """Count who stands by, and who of them is in step; the names of those that are long silent."""
+        now = uptime()
+        self._others = {
+            name: (said, self._others[name][1] if name in self._others and self._others[name][0] == said else now)
+            for name, said in table.items()
+            if name != self._name
+        }
+        alive = [said for said, at in self._others.values() if now < at + _SILENT_S]
+        wanted = self._earlier[0]
+        level = sum(_is_level(said, self._generation, wanted) for said in alive)
+        if (len(alive), level) != (self._measures.standbys, self._measures.standbys_level):
+            self._log.info("standbys", standing_by=len(alive), in_step=level)
+        self._measures.standbys, self._measures.standbys_level = len(alive), level
+        self._earlier.append(self._position)
+        return [name for name, (_, at) in self._others.items() if now >= at + _FORGOTTEN_S]
+
+
+def _is_level(said: str, generation: str, wanted: _Id) -> bool:
+    theirs, _, rest = said.partition(" ")
+    position, _, rest = rest.partition(" ")
+    try:
+        return theirs == generation and rest.startswith("level ") and _parsed(position) >= wanted
+    except ValueError:
+        return False
+
+
+def _parsed(id_: bytes | str) -> _Id:
+    """Return an entry's id as numbers. Raises ValueError."""
+    ms, _, number = (text(id_) or "").partition("-")
+    return int(ms), int(number)

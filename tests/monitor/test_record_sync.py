@@ -1,0 +1,138 @@
+"""The log of records on Redis: read, offered anew when it was lost, cut, and how far each monitor is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from msgspec import structs
+
+from monitor import record_sync as module
+from monitor.measures import Measures
+from monitor.model.keys import RecordKeys
+from monitor.record_sync import RecordSync
+from monitor.replicated_records import CommandRecord, Stage, encode_record
+from monitor.store import Store
+from tests.bus import Bus, flush
+
+KEYS = RecordKeys("pbx")
+
+
+class Side:
+    """A monitor's file and its way to the log."""
+
+    def __init__(self, bus: Bus, name: str, *, leading: bool = False) -> None:
+        self.redis = bus.client()
+        self.store = Store(None)
+        self.measures = Measures()
+        self.sync = RecordSync(self.redis, "pbx", name, self.store, self.measures, leading=lambda: leading)
+
+    async def write(self, *records: CommandRecord) -> None:
+        """As a leader does it: in the file, and in the log."""
+        await self.store.merge(records)
+        for record in records:
+            await self.redis.xadd(KEYS.log, {"record": encode_record(record)})
+
+    async def known(self) -> dict[str, int]:
+        return {record.request: record.stage for record in await self.store.commands("pbx", 1_000)}
+
+
+@asynccontextmanager
+async def two(bus: Bus) -> AsyncIterator[tuple[Side, Side]]:
+    sides = Side(bus, "leader", leading=True), Side(bus, "standby")
+    for side in sides:
+        await side.store.open()
+    yield sides
+    for side in sides:
+        await side.store.close()
+
+
+async def caught_up(side: Side) -> bool:
+    await side.sync.catch_up()
+    return side.sync.level
+
+
+def record(request: str, stage: Stage = Stage.BEGUN, arguments: str = "") -> CommandRecord:
+    return CommandRecord(request, "pbx", time.time(), "gateway", "key", "", "ext.del", arguments, stage=stage)
+
+
+async def test_what_one_monitor_writes_stands_in_the_others_file(bus: Bus) -> None:
+    async with two(bus) as (leader, standby):
+        await leader.write(*(record(str(number)) for number in range(450)))
+        assert await caught_up(standby)
+        assert len(await standby.known()) == 450
+        await leader.write(record("7", Stage.DONE), record("new"))
+        await standby.sync.step()
+        known = await standby.known()
+        assert (known["7"], known["8"], known["new"]) == (Stage.DONE, Stage.BEGUN, Stage.BEGUN)
+
+
+async def test_a_log_that_was_lost_is_filled_anew_from_every_file(bus: Bus) -> None:
+    async with two(bus) as (leader, standby):
+        await leader.sync.step()
+        await leader.write(record("1", Stage.DONE))
+        await standby.sync.step()
+        await standby.store.merge([record("2", Stage.UNKNOWN)])  # of a time when it led, and wrote no more to Redis
+        await flush(bus)
+        for side in (standby, leader, standby):
+            await side.sync.step()
+        assert await leader.known() == await standby.known() == {"1": Stage.DONE, "2": Stage.UNKNOWN}
+        length = await leader.redis.xlen(KEYS.log)
+        for side in (standby, leader):
+            await side.sync.step()
+        assert await leader.redis.xlen(KEYS.log) == length, "it is offered once"
+
+
+async def test_what_cannot_be_read_is_left_out_and_costs_no_other(bus: Bus) -> None:
+    async with two(bus) as (leader, standby):
+        await leader.write(record("1"))
+        await leader.redis.xadd(KEYS.log, {"record": b"nonsense"})
+        await leader.redis.xadd(KEYS.log, {"other": b"fields"})
+        await leader.write(structs.replace(record("of another PBX"), pbx="branch"), record("2"))
+        await standby.sync.step()
+        assert set(await standby.known()) == {"1", "2"}
+
+
+async def test_the_log_is_bounded_in_bytes_and_the_leader_cuts_it(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOG_BYTES", 100_000)
+    async with two(bus) as (leader, standby):
+        for number in range(100):
+            await leader.write(record(str(number), arguments="x" * 2_000))
+        await standby.sync.step()
+        assert await leader.redis.xlen(KEYS.log) == 100, "a standby cuts nothing"
+        await leader.sync.step()
+        assert 30 < await leader.redis.xlen(KEYS.log) < 50
+        assert len(await standby.known()) == 100
+        await leader.write(record("last"))
+        await standby.sync.step()
+        assert "last" in await standby.known()
+
+
+async def test_the_leader_counts_who_stands_by_and_who_is_in_step(bus: Bus) -> None:
+    async with two(bus) as (leader, standby):
+        for side in (standby, leader):
+            await side.sync.step()
+            await side.sync._say()
+        assert (leader.measures.standbys, leader.measures.standbys_level) == (1, 1)
+        await leader.write(record("1"))
+        for _ in range(module._LAG + 1):  # the standby reads no more
+            await leader.sync.step()
+            await standby.sync._say()
+            await leader.sync._say()
+        assert (leader.measures.standbys, leader.measures.standbys_level) == (1, 0)
+        await standby.sync.step()
+        await standby.sync._say()
+        await leader.sync._say()
+        assert (leader.measures.standbys, leader.measures.standbys_level) == (1, 1)
+
+
+async def test_a_file_that_takes_nothing_is_not_level_and_reads_it_again_later(bus: Bus) -> None:
+    async with two(bus) as (leader, standby):
+        await leader.write(record("1"))
+        await standby.store._with(lambda db: db.execute("PRAGMA query_only = 1"))
+        assert not await caught_up(standby)
+        await standby.store._with(lambda db: db.execute("PRAGMA query_only = 0"))
+        assert await caught_up(standby)
+        assert await standby.known() == {"1": Stage.BEGUN}

@@ -1,0 +1,166 @@
+"""What must outlive Redis and a leader, with whole monitors: figures, calls that ended, keys, open streams."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import socket
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import httpx
+from redis.asyncio import Redis
+
+from gateway.auth import ApiKey, digest_of
+from gateway.keychanges import KeyChanges
+from gateway.streamclient import StreamClient
+from monitor.errors import BusUnreachable
+from monitor.lease import Lease
+from monitor.model.keys import Keys
+from monitor.run import STORE
+from monitor.simulator.pbx import SimulatedPbx
+from monitor.stats.saved import decode
+from tests.bus import RealBus, until_async
+from tests.system.processes import Running, Site, spawn
+from tests.system.stack import PBX, Subscriber, running, until
+
+MADE = "a-key-made-by-command"
+WALL = ApiKey("wall", digest_of(MADE), PBX, frozenset({"read"}))
+
+
+def settings_in(directory: Path, place: Site, more: str) -> Path:
+    """The site's settings, with this directory for what must last. ``more``: further settings."""
+    directory.mkdir()
+    settings = directory / "callmon.toml"
+    text = place.settings.read_text(encoding="utf-8")
+    settings.write_text(text.replace("[monitor]", f'[monitor]\nstate_dir = "{directory}"', 1) + more, encoding="utf-8")
+    return settings
+
+
+async def start(place: Site, directory: Path, more: str = "") -> Running:
+    """A monitor with this directory for what must last."""
+    process = await spawn("monitor", "--config", str(settings_in(directory, place, more)))
+    place.running.append(process)
+    return process
+
+
+async def leads(redis: Redis, before: str = "") -> str:
+    """Wait until a monitor leads, other than ``before``; its name in the lease."""
+    lease, found = Lease(redis, Keys(PBX, "live"), "nobody"), ""
+
+    async def held() -> bool:
+        nonlocal found
+        found = await lease.holder() or ""
+        return found not in ("", before)
+
+    await until_async(held)
+    return found
+
+
+def rows(file: Path, query: str) -> list[Any]:
+    """The first column of what stands in a monitor's file, read from beside it."""
+    try:
+        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as db:
+            return [row[0] for row in db.execute(query)]
+    except sqlite3.OperationalError:  # not made yet
+        return []
+
+
+async def test_ended_calls_figures_keys_and_streams_outlive_redis_and_the_leader_together(
+    pbx: SimulatedPbx, valkey: RealBus, place: Site, tmp_path: Path
+) -> None:
+    first = await start(place, tmp_path / "a")
+    led = await leads(valkey.client())
+    await start(place, tmp_path / "b")
+    await place.start("gateway", "--port", str(place.port))
+    survivor = tmp_path / "b" / STORE
+    await made(KeyChanges(valkey.client(), PBX))
+    async with StreamClient(place.address.replace("http", "ws", 1) + "/webapi/stream", MADE, STREAMED) as client:
+        held = Subscriber(client)
+        refused: list[str] = []
+        async with running(asyncio.create_task(listened(held, refused))):
+            await until(lambda: len(rows(survivor, "SELECT id FROM ended")) >= 10)
+            await until(lambda: rows(survivor, "SELECT name FROM keys") == ["wall"] and bool(figures(held)))
+            await until(lambda: counted(survivor) > 0)
+            ended, calls = set(rows(survivor, "SELECT id FROM ended")), counted(survivor)
+            epoch = held.epoch
+            valkey.kill()
+            await first.kill()
+            valkey.forget()
+            await valkey.start()
+            await leads(valkey.client(), led)
+            await until(lambda: held.epoch > epoch and bool(figures(held)) and not held.stale)
+            assert ended <= held.state["ended"].keys()
+            assert figures(held)["calls"] >= calls
+            assert not refused, "its stream was not ended for good"
+    async with httpx.AsyncClient() as http:
+        assert (await http.get(f"{place.address}/webapi/{MADE}/pbx.calls.get")).status_code == 200
+
+
+STREAMED = ("ended", "pbxstats", "system")
+
+
+async def listened(held: Subscriber, refused: list[str]) -> None:
+    """Take in updates; keeps what ends the stream for good."""
+    try:
+        await held.listen()
+    except Exception as error:
+        refused.append(repr(error))
+
+
+def figures(held: Subscriber) -> dict[str, Any]:
+    return held.state.get("pbxstats", {}).get("pbx") or {}
+
+
+def counted(file: Path) -> int:
+    """Calls of the day that are over, by a monitor's file."""
+    saved = [decode(data) for data in rows(file, "SELECT saved FROM figures")]
+    good = sum(tally.calls for one in saved for tally in one.tallies.traffic.values())
+    return good + sum(len(one.held.closed) for one in saved)
+
+
+async def made(changes: KeyChanges) -> None:
+    async def make() -> bool:
+        try:
+            return await changes.make(WALL)
+        except BusUnreachable:
+            return False
+
+    await until_async(make)
+
+
+async def test_a_monitor_whose_disk_is_full_says_so_and_mends_itself(
+    valkey: RealBus, place: Site, tmp_path: Path
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monitor = await start(place, tmp_path / "a", f"\n[metrics]\nmonitor_port = {port}\n")
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+
+        async def says(status: int) -> dict[str, Any]:
+            found: dict[str, Any] = {}
+
+            async def said() -> bool:
+                try:
+                    answer = await http.get("/readyz")
+                except httpx.TransportError:
+                    return False
+                found.update(json.loads(answer.content))
+                return answer.status_code == status
+
+            await until_async(said)
+            return found
+
+        assert await says(200) == {"ready": True, "troubles": {}}
+        await leads(valkey.client())
+        soft, hard = resource.prlimit(monitor.process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(monitor.process.pid, resource.RLIMIT_FSIZE, (0, hard))  # no file grows
+        found = await says(503)
+        assert "commands are refused" in found["troubles"]["store"]
+        assert "callmon_monitor_store_writable 0.0" in (await http.get("/metrics")).text
+        resource.prlimit(monitor.process.pid, resource.RLIMIT_FSIZE, (soft, hard))
+        assert await says(200) == {"ready": True, "troubles": {}}
