@@ -115,10 +115,15 @@ class Mixture:
         await asyncio.gather(*(self._send_new(self._contact()) for _ in range(2)))
         for call in (talk, waits):
             await self.phones.hang_up(call)
-        self.certain += [spanning, talk, waits]
+        self._certain(spanning, talk, waits)
         await keys
         await self._gone(talk, waits)
         return spanning
+
+    def _certain(self, *calls: Call) -> None:
+        self.certain += calls
+        for call in calls:
+            call.certain = True
 
     async def _faults(self, dice: random.Random) -> None:
         hands = Hands.at(self.site, self.clients.losses, self._leads)
@@ -241,7 +246,7 @@ class Mixture:
         await self.phones.hang_up(rejected, "104")
         for call in (waits, spanning):
             await self.phones.hang_up(call)
-        self.certain += [rejected, waits]
+        self._certain(rejected, waits)
         return finals
 
     async def _seen(self, *calls: Call) -> None:
@@ -267,6 +272,7 @@ class Mixture:
         """Wait until callmon tells what was counted; what it tells otherwise when the time is over."""
         times = await self._carried_out()
         found = await _settled(lambda: self._differences(before), self.patience)
+        counted.note_listed(self.phones.calls, (await self._told("pbx.ended.get"))["ended"])
         found += await _settled(lambda: self._audits(times), self.patience)
         for command in self.commands:
             final = finals.get(command.mark)
@@ -282,7 +288,9 @@ class Mixture:
                 times[mark] += 1
                 await self.phones.drop(call_id)
                 now = time.monotonic()
-                self.uncertain.append(Call(_PROGRAMS_PHONE, mark, now, call_id, None, now, "unanswered"))
+                made = Call(_PROGRAMS_PHONE, mark, now, call_id, None, now, "unanswered")
+                self.uncertain.append(made)
+                self.phones.calls.append(made)
         return times
 
     async def _differences(self, before: dict[str, int]) -> list[Violation]:
@@ -300,12 +308,8 @@ class Mixture:
     async def _ended_differs(self) -> list[Violation]:
         _, told = await self.clients.get("pbx.ended.get")
         found = []
-        programs = {command.mark for command in self.commands}
-        for call in self.phones.calls + [call for call in self.uncertain if call.callee in programs]:
-            if call.ending is None:
-                continue
-            certain = call not in self.uncertain
-            if text := counted.ended_differs(call, told["ended"], certain=certain):
+        for call in self.phones.calls:
+            if call.ending is not None and (text := counted.ended_differs(call, told["ended"])):
                 documented = self.clients.losses.cover(call.ended, FIGURES_COPIED_WITHIN_S)
                 found.append(Violation("ended calls", text, documented))
         return found

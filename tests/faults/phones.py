@@ -32,6 +32,10 @@ class Call:
     answered: float | None = None
     ended: float | None = None
     ending: Ending | None = None
+    certain: bool = False
+    """Whether it went by while all was well."""
+    listed: str = ""
+    """Its outcome in the list of ended calls, once that was looked at."""
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults import ledger
-from tests.faults.counted import bounds_of, ended_differs
+from tests.faults.counted import bounds_of, ended_differs, note_listed
 from tests.faults.faults import Fault
 from tests.faults.ledger import Command, Key, Losses, Reply
 from tests.faults.phones import Call
@@ -115,8 +115,14 @@ def test_calls_are_counted_exactly_while_all_is_well_and_once_at_most_otherwise(
             found = ledger.judge_figures({}, {"pbx calls": grown}, {"pbx calls": bounds["pbx calls"]}, documented=False)
             assert any(found) is (grown in wrong)
     row = {"callID": 7, "outcome": "unknown"}
-    assert ended_differs(call, [row], certain=True)
-    assert not ended_differs(call, [row], certain=False)
-    assert ended_differs(call, [], certain=True)
-    assert ended_differs(call, [row, row], certain=False)
-    assert ended_differs(call, [{**row, "outcome": "missed"}], certain=False)
+    assert not ended_differs(call, [row])
+    assert not ended_differs(call, [])
+    assert ended_differs(call, [row, row])
+    assert ended_differs(call, [{**row, "outcome": "missed"}])
+    note_listed([call], [row])
+    assert not ended_differs(call, [row])
+    assert ended_differs(call, [{**row, "outcome": "answered"}])
+    assert ended_differs(call, [])
+    call.listed, call.certain = "", True
+    assert ended_differs(call, [row])
+    assert ended_differs(call, [])
