@@ -8,7 +8,6 @@ import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -129,19 +128,19 @@ class Mixture:
         hands = Hands.at(self.site, self.clients.losses, self._leads)
         begun = time.monotonic()
         doing = [asyncio.create_task(hands.do(fault, begun)) for fault in self.faults]
-        bustle = asyncio.create_task(self._bustle(dice))
+        healed = asyncio.Event()
+        bustle = asyncio.create_task(self._bustle(dice, healed))  # not cancelled: a call half made would be nobody's
         try:
             await asyncio.gather(*doing)
         finally:
-            bustle.cancel()
-            with suppress(asyncio.CancelledError):
-                await bustle
+            healed.set()
+            await bustle
 
     def _leads(self) -> str:
         self._leader = self.clients.system.get("monitor") or self._leader
         return self._leader
 
-    async def _bustle(self, dice: random.Random) -> None:
+    async def _bustle(self, dice: random.Random, healed: asyncio.Event) -> None:
         """People and programs go on while things break."""
         open_calls: dict[tuple[str, str], Call] = {}
         steps: list[Callable[[], Awaitable[None]]] = [
@@ -153,7 +152,7 @@ class Mixture:
         ]
         keys = [lambda: self._later(self._new_key()), lambda: self._later(self._revoke(dice))]
         try:
-            while True:
+            while not healed.is_set():
                 await asyncio.sleep(dice.uniform(0.1, 0.5))
                 if keys and dice.random() < 0.15:
                     await keys.pop(dice.randrange(len(keys)))()
@@ -274,6 +273,7 @@ class Mixture:
         found = await _settled(lambda: self._differences(before), self.patience)
         counted.note_listed(self.phones.calls, (await self._told("pbx.ended.get"))["ended"])
         found += await _settled(lambda: self._audits(times), self.patience)
+        found += await _settled(self._list_differs, self.patience)
         for command in self.commands:
             final = finals.get(command.mark)
             found += judge_command(command, times[command.mark], self.clients.losses, final=final)
@@ -321,6 +321,16 @@ class Mixture:
             if key.holds is not None and (status == 200) is not key.holds:
                 found.append(Violation("key at the end", f"{key.name} is answered {status}, holds: {key.holds}"))
         return found
+
+    async def _list_differs(self) -> list[Violation]:
+        """What ``callmon key list`` says otherwise."""
+        code, said = await self.site.callmon("key", "list")
+        listed = {line.split()[0] for line in said.splitlines()[1:] if line.strip()}
+        if code != 0:
+            return [Violation("key list", said[-200:])]
+        keys = self.clients.keys.values()
+        wrong = [key.name for key in keys if key.holds is not None and (key.name in listed) is not key.holds]
+        return [Violation("key list", f"{', '.join(wrong)}: listed otherwise than made and revoked")] if wrong else []
 
     async def _audits(self, times: Counter[str]) -> list[Violation]:
         found: list[Violation] = []
