@@ -95,15 +95,15 @@ async def played(
 
 
 @asynccontextmanager
-async def at_a_site(directory: Path) -> AsyncIterator[tuple[Site, Clients, Phones]]:
-    """A site with some keys, streams and people, when all of it is well."""
+async def at_a_site(directory: Path, keys: int = _FIRST_KEYS) -> AsyncIterator[tuple[Site, Clients, Phones]]:
+    """A site with so many keys, streams and people, when all of it is well."""
     timeout = aiohttp.ClientTimeout(total=20)
     connector = aiohttp.TCPConnector(limit=0)
     async with site(directory) as place, aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
         phones = Phones(session, place.pbx_address)
         await phones.log_in(*place.operator)
         clients = Clients(place, session, master=MASTER)
-        await _first_keys(clients)
+        await _first_keys(clients, keys)
         probing = asyncio.create_task(clients.probe())
         try:
             yield place, clients, phones
@@ -114,13 +114,13 @@ async def at_a_site(directory: Path) -> AsyncIterator[tuple[Site, Clients, Phone
             await clients.close()
 
 
-async def _first_keys(clients: Clients) -> None:
+async def _first_keys(clients: Clients, keys: int) -> None:
     async with asyncio.timeout(UP_WITHIN_S):
         master = None
         while master is None or not master.kept:
             master = await clients.make_key(MASTER, _SCOPES)
         clients.watch(master)
-        for key in await asyncio.gather(*(clients.make_key(f"first{n}") for n in range(_FIRST_KEYS))):
+        for key in await asyncio.gather(*(clients.make_key(f"first{n}") for n in range(keys))):
             if key is not None:
                 clients.watch(key)
         while clients.system.get("connection") != "connected":  # noqa: ASYNC110  # it comes by a stream
