@@ -71,16 +71,15 @@ def _perhaps(call: Call) -> list[str]:
 def ended_differs(call: Call, told: Iterable[Mapping[str, Any]]) -> str:
     """What is wrong with how the list of ended calls tells of a call; empty: nothing."""
     rows = [row for row in told if row["callID"] == call.call_id]
-    story = f"call {call.call_id} {call.caller} → {call.callee}, {call.ending}"
     if len(rows) > 1:
-        return f"{story}: stands in the list {len(rows)} times"
+        return f"{call}: stands in the list {len(rows)} times"
     if not rows:
-        return f"{story}: does not stand in the list" if call.certain or call.listed else ""
+        return f"{call}: does not stand in the list" if call.certain or call.listed else ""
     outcome = rows[0]["outcome"]
     if call.listed and outcome != call.listed:
-        return f"{story}: told as {outcome}, and before as {call.listed}"
+        return f"{call}: told as {outcome}, and before as {call.listed}"
     allowed = {call.ending} if call.certain else {call.ending, "unknown"}
-    return "" if outcome in allowed else f"{story}: told as {outcome}"
+    return "" if outcome in allowed else f"{call}: told as {outcome}"
 
 
 def note_listed(calls: Iterable[Call], told: Iterable[Mapping[str, Any]]) -> None:

@@ -5,10 +5,10 @@ What they do and see is what really happened; callmon is compared with it.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import aiohttp
@@ -36,6 +36,11 @@ class Call:
     """Whether it went by while all was well."""
     listed: str = ""
     """Its outcome in the list of ended calls, once that was looked at."""
+
+    def __str__(self) -> str:
+        moments = (("began", self.began), ("answered", self.answered), ("ended", self.ended))
+        told = ", ".join(f"{what} {clock(at)}" for what, at in moments if at is not None)
+        return f"call {self.call_id} {self.caller} → {self.callee}, {self.ending} ({told})"
 
 
 @dataclass(slots=True)
@@ -123,6 +128,6 @@ class Phones:
             return await answer.json() if text else None
 
 
-async def pause(seconds: float) -> None:
-    """Let people do nothing for so long."""
-    await asyncio.sleep(seconds)
+def clock(monotonic: float) -> str:
+    """The time of day, UTC as in the logs, of an instant of the monotonic clock."""
+    return datetime.fromtimestamp(time.time() - time.monotonic() + monotonic, UTC).strftime("%H:%M:%S.%f")[:-3]

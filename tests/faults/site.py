@@ -23,6 +23,8 @@ ROOT = Path(__file__).parents[2]
 LEASE_S = 2.0
 UP_WITHIN_S = 60.0
 _DISK = "16m"
+_LATENCY = "100ms"
+"""So slow is the PBX, so that faults find commands in hand."""
 _SECRET = "outside-observer"
 
 
@@ -200,7 +202,7 @@ def free_port() -> int:
 def _simulated(port: int) -> list[str]:
     options = {"port": port, "extensions": 6, "queues": 1, "contacts": 0, "seed": SEED, "client-secret": _SECRET}
     given = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-    return [sys.executable, "-m", "gateway", "simulate", "--no-traffic", *given]
+    return [sys.executable, "-m", "gateway", "simulate", "--no-traffic", "--latency", _LATENCY, *given]
 
 
 async def _monitor(
