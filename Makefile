@@ -7,7 +7,7 @@ WORKERS ?= 4
 # CHROMIUM=install: install Debian's Chromium, as root or by sudo, before the tests that need it.
 CHROMIUM ?=
 
-.PHONY: help demo test test-pythons lint typecheck unit fuzz bench bench-quick soak audit sbom lock clean
+.PHONY: help demo test test-pythons lint typecheck unit fuzz bench bench-quick soak soak-monitors audit sbom lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -56,6 +56,9 @@ bench-quick: .venv/dev.stamp ## the five main ratios in under 45 seconds, as JSO
 
 soak: .venv/dev.stamp ## an hour of rush-hour traffic with thousands of subscribers, and what ARGS adds (--faults)
 	@$(BIN)/python -m tests.soak --minutes 60 --write tests/soak/README.md $(ARGS)
+
+soak-monitors: .venv/dev.stamp ## 200 random mixtures of faults with two monitors, judged by an outside observer
+	@$(BIN)/python -m tests.faults $(ARGS)
 
 .venv/audit.stamp: requirements-audit.lock .venv/run.stamp
 	@$(BIN)/python -m venv .venv/audit

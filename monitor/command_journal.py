@@ -39,6 +39,8 @@ RESULT_KEPT: Final = 120
 LATER_S: Final = 2.0
 """Seconds between two attempts to write down what could not be."""
 _LATER_KEPT: Final = 1_000
+REPEATED: Final = "repeated"
+"""What the audit log shows of a request under a known Idempotency-Key: the first answer was given, nothing was done."""
 
 _log = structlog.get_logger(__name__)
 
@@ -94,7 +96,7 @@ class CommandJournal:
         """Write down the command's end; its record now."""
         stage = stage_of(outcome)
         done = encode(outcome) if stage is Stage.DONE and record.digest is not None else None
-        record = structs.replace(record, result=result_of(outcome), stage=stage, outcome=done)
+        record = structs.replace(record, result=_result(record, outcome), stage=stage, outcome=done)
         try:
             await self._store.merge([record])
             self._measures.audited += 1
@@ -156,6 +158,13 @@ class CommandJournal:
         self._log.warning("command_settled", command=ended.command, key=ended.key, result=ended.result)
         result, *rest = self._told(ended, outcome)
         await send(self._redis, [(*result, "NX"), *rest], whole=True)
+
+
+def _result(record: CommandRecord, outcome: Outcome) -> str:
+    """Return the audit log's word. What was done under an earlier request is no second success."""
+    known = record.fingerprint and record.digest is None
+    result = result_of(outcome)
+    return REPEATED if known and result == "success" else result
 
 
 def stage_of(outcome: Outcome) -> Stage:

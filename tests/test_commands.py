@@ -407,6 +407,8 @@ async def test_the_monitors_records_keep_the_promise_when_redis_has_forgotten(bu
         again = await carry_out(view.commander, once=ONCE)
         assert again.reply == first.reply
         assert len(monitor.source.done) == 1
+        results = [entry.result for entry in monitor.records.entries]
+        assert sorted(results) == ["repeated", "success"], "one success in the audit log for what was done once"
         await forgotten(bus, view)
         other = await carry_out(view.commander, once=Once(ONCE.digest, "e" * 64))
         assert other.failure is not None

@@ -1,0 +1,124 @@
+"""A little of what ``make soak-monitors`` plays 200 times, and whether its observer would see what must not be."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.faults import ledger
+from tests.faults.counted import bounds_of, ended_differs, note_listed
+from tests.faults.faults import Fault
+from tests.faults.ledger import Command, Key, Losses, Reply
+from tests.faults.phones import Call
+from tests.faults.running import at_a_site, played
+
+HARNESS = Path(__file__).parents[1] / "faults"
+QUICK = [Fault("kill", "Redis emptied", 0.2, 0.5, "FLUSHALL"), Fault("kill", "leader", 2.0, 1.0)]
+
+
+@pytest.mark.timeout(400)
+async def test_a_mixture_of_faults_leaves_what_an_outside_observer_counted(tmp_path: Path) -> None:
+    async with at_a_site(tmp_path, keys=1) as (place, clients, phones):
+        outcome = await played(place, clients, phones, "quick", QUICK, 30.0)
+        assert not outcome.violations, "\n".join(map(str, outcome.violations))
+        assert outcome.commands > 2
+        assert outcome.calls > 4
+
+
+def test_the_observer_shares_no_code_with_what_it_watches() -> None:
+    for path in HARNESS.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            roots = {name.partition(".")[0] for name in names}
+            assert not roots & {"monitor", "gateway"}, f"{path} imports {names}"
+            assert all(name.startswith("tests.faults") for name in names if name.startswith("tests")), path
+
+
+def _command(*replies: Reply) -> Command:
+    return Command("M1", "contact.new", {}, 0.0, list(replies))
+
+
+DONE, REFUSED, UNKNOWN = (
+    Reply(1.0, "done", 200, "", "1"),
+    Reply(1.0, "refused", 503, "busy"),
+    Reply(1.0, "unknown", 0, ""),
+)
+
+
+@pytest.mark.parametrize(
+    ("command", "times", "final", "right"),
+    [
+        (_command(DONE), 1, DONE, True),
+        (_command(DONE, DONE), 2, DONE, False),
+        (_command(DONE), 0, DONE, False),
+        (_command(REFUSED), 1, REFUSED, False),
+        (_command(REFUSED), 0, REFUSED, True),
+        (_command(UNKNOWN), 1, UNKNOWN, True),
+        (_command(UNKNOWN), 0, UNKNOWN, True),
+        (_command(DONE), 1, UNKNOWN, False),
+        (_command(DONE, Reply(2.0, "done", 200, "", "2")), 1, DONE, False),
+    ],
+)
+def test_a_command_is_judged_by_what_was_told_and_done(
+    command: Command, times: int, final: Reply, *, right: bool
+) -> None:
+    assert right is not any(ledger.judge_command(command, times, Losses(), final=final))
+
+
+@pytest.mark.parametrize(
+    ("command", "times", "results", "right"),
+    [
+        (_command(DONE), 1, ["success"], True),
+        (_command(DONE), 1, [], False),
+        (_command(DONE), 1, ["outcome_unknown"], False),
+        (_command(UNKNOWN), 1, ["outcome_unknown"], True),
+        (_command(UNKNOWN), 1, ["busy"], False),
+        (_command(UNKNOWN), 0, ["success"], False),
+        (_command(UNKNOWN), 0, ["begun"], False),
+        (_command(REFUSED), 0, [], True),
+    ],
+)
+def test_an_audit_log_is_judged_by_what_was_done(
+    command: Command, times: int, results: list[str], *, right: bool
+) -> None:
+    assert right is not any(ledger.judge_audit(command, times, results, "a", Losses()))
+
+
+def test_a_revoked_key_that_is_taken_and_a_key_that_is_refused_are_seen() -> None:
+    held = Key("k", "raw", "read", made=0.0, kept=True)
+    ended = Key("k", "raw", "read", made=0.0, kept=True, revoking=1.0, revoked=2.0)
+    assert ledger.judge_probe(held, 9.0, 200, "", Losses()) is None
+    assert ledger.judge_probe(held, 9.0, 503, "no_keys", Losses()) is None
+    assert ledger.judge_probe(held, 9.0, 401, "key_unknown", Losses()) is not None
+    assert ledger.judge_probe(ended, 9.0, 401, "key_unknown", Losses()) is None
+    found = ledger.judge_probe(ended, 9.0, 200, "", Losses())
+    assert found is not None
+    assert not found.documented
+    lost = ledger.judge_probe(ended, 9.0, 200, "", Losses([2.5]))
+    assert lost is not None
+    assert lost.documented
+
+
+def test_calls_are_counted_exactly_while_all_is_well_and_once_at_most_otherwise() -> None:
+    call = Call("102", "104", 0.0, 7, 1.0, 2.0, "answered")
+    names = ["pbx calls", "ext 104 unknown", "queue offered"]
+    certain, uncertain = bounds_of([call], [], names), bounds_of([], [call], names)
+    for bounds, right, wrong in ((certain, {1}, {0, 2}), (uncertain, {0, 1}, {2, -1})):
+        for grown in right | wrong:
+            found = ledger.judge_figures({}, {"pbx calls": grown}, {"pbx calls": bounds["pbx calls"]}, documented=False)
+            assert any(found) is (grown in wrong)
+    row = {"callID": 7, "outcome": "unknown"}
+    assert not ended_differs(call, [row])
+    assert not ended_differs(call, [])
+    assert ended_differs(call, [row, row])
+    assert ended_differs(call, [{**row, "outcome": "missed"}])
+    note_listed([call], [row])
+    assert not ended_differs(call, [row])
+    assert ended_differs(call, [{**row, "outcome": "answered"}])
+    assert ended_differs(call, [])
+    call.listed, call.certain = "", True
+    assert ended_differs(call, [row])
+    assert ended_differs(call, [])
