@@ -185,7 +185,8 @@ _SAID: Final[dict[str, Schema]] = {
                 "properties": {"epoch": {"type": "string"}, "seq": {"type": "integer", "minimum": 0}},
                 "required": ["epoch", "seq"],
                 "description": "The position that the client holds of this very view: the change from there comes, if "
-                "the gateway's log reaches back, else a snapshot.",
+                "the gateway's log reaches back, else a snapshot. With `query`: the position of the answer that the "
+                "client has. A gateway that is behind it sends nothing older.",
             },
             "merge": {
                 "type": "boolean",
@@ -203,7 +204,7 @@ _SAID: Final[dict[str, Schema]] = {
             {"required": ["topics"], "not": {"required": ["params"]}},
             {
                 "required": ["query"],
-                "not": {"anyOf": [{"required": [name]} for name in ("filter", "since", "merge")]},
+                "not": {"anyOf": [{"required": [name]} for name in ("filter", "merge")]},
             },
         ],
         "additionalProperties": False,

@@ -126,7 +126,9 @@ client's position < `seq`; then `seq` is the position. With `seq` ≤ the positi
 or `from` > the position, the client subscribes again. A `since` from so far back that a snapshot costs less is \
 answered by one. Entities come whole. On a slow connection several changes come \
 as one: the last state of every entity arrives, those between may not. A `heartbeat` moves the position as well; its \
-`stale_since` says since when the gateway has heard nothing from the monitor.
+`stale_since` says since when the gateway has heard nothing from the monitor. Nobody is sent back: a client that says \
+with `since` that it holds more than this gateway (which is cut off, or late) gets nothing older, and while the \
+gateway is stale a `heartbeat` at the client's own position.
 
 ## Bounds
 

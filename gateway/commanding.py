@@ -11,17 +11,19 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError, WatchError
+from redis.exceptions import RedisError, ResponseError, WatchError
 
 from gateway.doorbell import Doorbell, Waiting
 from gateway.errors import BusAway, IdempotencyKeyReused, MonitorBusy, NoMonitor, NotReady, OutcomeUnknown
 from gateway.milestones import Milestones
+from gateway.stored import rejected
 from monitor.model.keys import RequestKeys
 from monitor.model.requests import OPEN, REFUSED, Once, Outcome, Request, decode_outcome, encode
 from monitor.model.wire import Malformed
@@ -39,6 +41,7 @@ ONCE_KEPT = 86_400
 _LOOK_EVERY = 0.5
 _REFUSAL_KEPT = 120
 _ATTEMPTS = 10
+_ID = re.compile("[0-9a-f]{32}")
 _LOST = (RedisError, OSError, TimeoutError)
 
 _log = structlog.get_logger(__name__)
@@ -133,10 +136,19 @@ class Commander:
         raise BusAway("Redis was too busy to take the request; nothing was done.")
 
     async def _older(self, pipe: Any, once: Once) -> str | None:
-        stored = await pipe.get(self._keys.once(once.digest))
+        place = self._keys.once(once.digest)
+        try:
+            stored = await pipe.get(place)
+        except ResponseError as error:
+            if "WRONGTYPE" not in str(error):
+                raise
+            stored = b""
         if stored is None:
             return None
-        id_, _, fingerprint = stored.decode().partition(" ")
+        id_, _, fingerprint = stored.decode(errors="replace").partition(" ")
+        if not _ID.fullmatch(id_) or not fingerprint:
+            rejected(place, "not a request under an Idempotency-Key; it is overwritten")
+            return None  # the monitor keeps a record of his own, so nothing is done twice
         if fingerprint != once.fingerprint:
             raise IdempotencyKeyReused("This Idempotency-Key was used for another request; each needs its own.")
         # Nothing known of it any more: the monitor, who keeps a record of his own, is asked under a new id.

@@ -9,6 +9,8 @@ Pub/sub is the doorbell and the fast path, the log is the truth:
   possible gap.
 - A store that is behind us is not followed: the state is kept and grows stale until a writer has put that right. If it
   is at an older epoch its writer may not know ours, so the name is left there for him.
+- An epoch years ahead of the clock of a monitor that is heard in an older one was begun by none: what we hold of it is
+  dropped, and the monitor followed. Else one wrong value on Redis would be believed for ever.
 - Silence is not health. After three seconds without a word the position is read: moved on, then this subscription is
   wedged and torn down; not moved, then the monitor is silent. Every few seconds it is compared as well.
 - Redis away: the state is kept and grows stale; come back with full-jitter back-off, for ever.
@@ -30,9 +32,18 @@ from redis.exceptions import RedisError
 
 from gateway.measures import FeedMeasures
 from gateway.replica import Gap, Replica
-from gateway.stored import StoredPosition, heed_cancellation, leave_epoch, read_log, read_position, read_state
-from monitor.model.change import Change, Position
-from monitor.model.instants import from_unix
+from gateway.stored import (
+    StoredPosition,
+    check_topics,
+    heed_cancellation,
+    leave_epoch,
+    read_log,
+    read_position,
+    read_state,
+    rejected,
+)
+from monitor.model.change import Change, Position, is_ahead
+from monitor.model.instants import from_unix, moment
 from monitor.model.keys import Keys
 from monitor.model.redis_failures import explain
 from monitor.model.wire import Announcement, Heartbeat, Malformed, decode_announcement
@@ -170,6 +181,7 @@ class Feed:
                 await asyncio.gather(looking.reading, return_exceptions=True)
 
     async def _take(self, message: Announcement, size: int) -> None:
+        self._doubt(message)
         mine = self._replica.position
         match message:
             case Change():
@@ -184,8 +196,22 @@ class Feed:
         if fresh:
             self._hear(message.at)
 
+    def _doubt(self, message: Announcement) -> None:
+        """Drop what we hold if it is of an epoch that the monitor which speaks now does not believe, as his own."""
+        mine = self._replica.position
+        if mine is None or message.position.epoch >= mine.epoch:
+            return
+        clock = moment(message.at).timestamp() * 1000
+        if is_ahead(mine.epoch, clock) and not is_ahead(message.position.epoch, clock):
+            rejected(self._keys.position, f"{mine} is years ahead of the monitor, who is at {message.position}")
+            self._replica.drop()
+
     def _applied(self, change: Change, size: int) -> bool:
-        """Take in a change of so many bytes; whether it was news. Raises Gap."""
+        """Take in a change of so many bytes; whether it was news.
+
+        Raises Gap, and Malformed if it is not of this space.
+        """
+        check_topics(change, self._keys)
         news = self._replica.apply(change, size)
         if news:
             self.measures.changes += 1

@@ -142,9 +142,9 @@ class FrameCache:
         self._snapshots: OrderedDict[tuple[View, Encoding], tuple[float, Parts]] = OrderedDict()
         self._snapshots_size = 0
 
-    def heartbeat(self, encoding: Encoding, stale_since: str | None) -> Message:
-        """A heartbeat at the position now."""
-        now = self._position()
+    def heartbeat(self, encoding: Encoding, stale_since: str | None, at: Position | None = None) -> Message:
+        """A heartbeat at the position now, or ``at`` that of one who is ahead of us."""
+        now = self._position() if at is None else at
         return encode(HeartbeatFrame(now.epoch, now.seq, from_unix(self._clock()), stale_since), encoding)
 
     def change(

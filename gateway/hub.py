@@ -6,6 +6,10 @@ view's connections that can take it at once. Others are woken, and each takes wh
 to now when its connection can take it: the change (merged, if there were several), a snapshot if there is no such
 change, nothing if its view did not change. So a slow client is simply further behind, and what it costs does not grow.
 
+Nobody is sent back: who says that it holds more than we do (it comes from another gateway, and we are cut off from the
+bus, or late) gets nothing older, but a heartbeat at its own position while we are stale. Only once the monitor was
+heard twice since, and is not there yet, its word counts for nothing.
+
 Heartbeats move the positions of those whose view did not change; whoever is behind gets the change first. They are
 spread over the heartbeat's time, so that thousands are not written to in one go. When the bus falls silent or comes
 back, everyone is told at once.
@@ -35,6 +39,7 @@ class Hub:
     """The subscribers of one space. Everything but :meth:`run` is synchronous.
 
     ``stale_since`` tells since when the monitor has not been heard, None while it is. ``clock``: POSIX seconds.
+    ``heard`` tells when the monitor was heard last, by its own clock; None: whenever it is not stale.
     """
 
     def __init__(
@@ -43,8 +48,10 @@ class Hub:
         stale_since: Callable[[], str | None],
         clock: Callable[[], float],
         heartbeat: float = 5.0,
+        heard: Callable[[], str | None] | None = None,
     ) -> None:
         self.heartbeat = heartbeat
+        self._heard = heard
         self._tally = Tally(history, clock)
         self.measures = self._tally.measures
         self._history = history
@@ -237,7 +244,7 @@ class Hub:
         """The change from where the client says that it is; nothing while it is ahead of us, unless that lasts."""
         told = subscriber.position
         if told is not None and told > now and subscriber.patience:
-            return ()
+            return self._held_back(subscriber, told)
         subscriber.resuming = False
         if told is None or told.epoch != now.epoch or told.seq > now.seq:
             return self._snapshot(subscriber, now, 0, "epoch")
@@ -257,7 +264,8 @@ class Hub:
     def _snapshot(self, subscriber: Subscriber, now: Position, at_least: int, why: str) -> tuple[Message, ...]:
         if at_least > now.seq:  # the client knows more than this gateway, or says so
             if subscriber.patience:
-                return ()
+                told = subscriber.position
+                return () if told is None else self._held_back(subscriber, told)
             at_least = now.seq
         parts = self._frames.snapshot(subscriber.view, subscriber.encoding, at_least)
         self.measures.snapshot(why, [size(message) for message in parts.messages])
@@ -266,11 +274,29 @@ class Hub:
         subscriber.heartbeat_due = subscriber.heartbeat_due or self._stale_since() is not None
         return parts.messages
 
+    def _held_back(self, subscriber: Subscriber, told: Position) -> tuple[Message, ...]:
+        """Nothing for one who is ahead of us, but that we are stale, if we are."""
+        stale_since = self._stale_since()
+        if stale_since is None or not subscriber.heartbeat_due:
+            return ()
+        subscriber.heartbeat_due = False
+        beat = self._frames.heartbeat(subscriber.encoding, stale_since, told)
+        self.measures.beat(size(beat))
+        return (beat,)
+
+    def _lose_patience(self, subscriber: Subscriber) -> None:
+        """The monitor was heard again since the last time, and did not bring us to where this one says that it is."""
+        heard = None if self._heard is None else self._heard()
+        if self._stale_since() is None and (heard is None or heard != subscriber.heard):
+            subscriber.heard = heard
+            subscriber.patience = max(0, subscriber.patience - 1)
+
     def _beat(self, subscribers: set[Subscriber]) -> None:
         frames: dict[Encoding, bytes] = {}
         for subscriber in subscribers:
             subscriber.heartbeat_due = True
-            subscriber.patience = max(0, subscriber.patience - 1)
+            if subscriber.resuming or subscriber.snapshot_due:
+                self._lose_patience(subscriber)
             if not self._beat_directly(subscriber, frames):
                 subscriber.wake()
 
@@ -304,6 +330,7 @@ class Hub:
         if subscriber.resuming:
             subscriber.position = since
         subscriber.patience = PATIENCE
+        subscriber.heard = None if self._heard is None else self._heard()
         subscriber.wake()
 
     def _exit(self, subscriber: Subscriber) -> None:

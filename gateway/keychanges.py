@@ -12,9 +12,10 @@ from redis.exceptions import RedisError, WatchError
 
 from gateway.auth import ApiKey, from_stored, to_stored
 from monitor.errors import BusUnreachable, ConfigError
-from monitor.model.apikeys import StoredKey, decode_key, encode_key
+from monitor.model.apikeys import StoredKey, encode_key, of_table
 from monitor.model.keys import AccessKeys
 from monitor.model.redis_failures import explain
+from monitor.model.wire import Malformed
 
 KEPT_WITHIN = 5.0
 """Seconds for a monitor to take a change into its file."""
@@ -22,6 +23,14 @@ _ATTEMPTS = 10
 
 Change: TypeAlias = Callable[[StoredKey | None, float], StoredKey]
 """The key as it is held, and when this is: the key as it is to be."""
+
+
+def _readable(name: bytes | str, data: bytes) -> StoredKey | None:
+    """The key; None if it cannot be read, which the monitor puts right within a second."""
+    try:
+        return of_table(name, data)
+    except Malformed:
+        return None
 
 
 class KeyChanges:
@@ -43,8 +52,8 @@ class KeyChanges:
             raise BusUnreachable(f"Redis: {explain(error)}.") from error
         if not ready:
             raise ConfigError(f"No monitor of {self._pbx} has put its keys on Redis yet: start one and try again.")
-        stored = sorted((decode_key(data) for data in rows.values()), key=lambda key: key.name)
-        return [from_stored(key, self._pbx) for key in stored if not key.revoked]
+        stored = [key for name, data in rows.items() if (key := _readable(name, data)) is not None]
+        return [from_stored(key, self._pbx) for key in sorted(stored, key=lambda key: key.name) if not key.revoked]
 
     async def make(self, key: ApiKey) -> bool:
         """Put the key there; whether a monitor keeps it. Raises ConfigError if its name is taken."""
@@ -72,7 +81,7 @@ class KeyChanges:
                 async with self._redis.pipeline(transaction=True) as pipe:
                     await pipe.watch(self._keys.table)
                     data = await pipe.hget(self._keys.table, name)
-                    held = None if data is None else decode_key(data if isinstance(data, bytes) else data.encode())
+                    held = None if data is None else _readable(name, data if isinstance(data, bytes) else data.encode())
                     at = max(time.time(), 0.0 if held is None else held.changed_at + 0.001)
                     after = change(held, at)
                     pipe.multi()  # type: ignore[no-untyped-call]  # as redis-py has it

@@ -11,6 +11,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
 
 import structlog
@@ -18,8 +19,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from gateway.auth import ApiKey, KeyTable, from_stored
-from gateway.stored import heed_cancellation
-from monitor.model.apikeys import StoredKey, decode_key, newest
+from gateway.stored import heed_cancellation, rejected
+from monitor.model.apikeys import StoredKey, newest, of_table
 from monitor.model.keys import AccessKeys
 from monitor.model.redis_failures import explain
 from monitor.model.wire import Malformed
@@ -42,6 +43,7 @@ class KeyFeed:
         self._stored: dict[str, StoredKey] = {}
         self._held: dict[str, ApiKey] = {}
         self._failing = False
+        self._told = ""
         self._lost = 0
         table.expect(pbx)
 
@@ -55,7 +57,7 @@ class KeyFeed:
                 if not self._failing:
                     _log.warning("keys are not followed", pbx=self._pbx, reason=f"Redis: {explain(error)}")
                 self._failing = True
-                await asyncio.sleep(EVERY)
+                await asyncio.sleep(random.uniform(0.5, 1.5) * EVERY)  # noqa: S311 - not all PBXs' at the same moment
 
     async def _follow(self) -> None:
         async with self._redis.pubsub() as pubsub:
@@ -73,14 +75,14 @@ class KeyFeed:
             ready, rows = await pipe.execute()
         if not ready:
             return
-        for data in rows.values():
+        for name, data in rows.items():
             try:
-                stored = decode_key(data)
+                stored = of_table(name, data)
             except Malformed as error:
-                _log.warning("a key cannot be read", pbx=self._pbx, reason=str(error))
+                self._tell(str(error))
                 continue
             self._stored[stored.name] = newest(stored, self._stored.get(stored.name))
-        lost = len(self._stored) - len(rows)
+        lost = sum(name.encode() not in rows for name in self._stored)
         if lost > self._lost:
             _log.warning("api_keys_vanished", pbx=self._pbx, keys=lost)
         self._lost = lost
@@ -91,3 +93,9 @@ class KeyFeed:
         for name, key in before.items():
             if keys.get(name) != key:
                 self._on_gone(name)
+
+    def _tell(self, reason: str) -> None:
+        """Once, and not with every reading."""
+        if reason != self._told:
+            self._told = reason
+            rejected(self._keys.table, reason)

@@ -6,7 +6,7 @@ A subscription may also stand in an address, where lists are written with commas
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
 from gateway.commands_table import Command, command_named
@@ -14,7 +14,7 @@ from gateway.errors import Refused, shown
 from gateway.filters import FIELDS as FILTER_FIELDS
 from gateway.filters import BadFilter, EntityFilter, filter_of
 from gateway.parameters import MOST_GIVEN, Arguments
-from monitor.model.change import Position
+from monitor.model.change import Position, is_epoch
 from monitor.model.entities import BOOK_TOPICS, TOPICS
 from monitor.model.wire import Malformed, from_json, from_msgpack
 
@@ -47,10 +47,11 @@ class Subscribe:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Watch the answer of a documented query."""
+    """Watch the answer of a documented query. ``since``: the position of the answer that the client has."""
 
     command: Command
     arguments: Arguments
+    since: Position | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class Ping:
 ClientMessage: TypeAlias = Subscribe | Watch | Ping
 
 _FIELDS = {"subscribe": {"type", "topics", "filter", "since", "merge", "query", "params"}, "ping": {"type", "at"}}
-_SUBSCRIPTION: Final = ("topics", "filter", "since", "merge")
+_SUBSCRIPTION: Final = ("topics", "filter", "merge")
 _WATCH: Final = ("query", "params")
 _LONGEST_ECHO = 64
 _NUMBER_BITS = 63
@@ -152,13 +153,14 @@ def _refuse_twice(names: Iterable[str]) -> None:
 def _subscribe(message: Mapping[str, Any], rights: Rights) -> Subscribe | Watch:
     if "query" in message:
         if any(name in message for name in _SUBSCRIPTION):
-            raise BadMessage("query goes with params alone: one subscription watches topics or a query.")
+            raise BadMessage("query goes with params and since alone: one subscription watches topics or a query.")
         params = message.get("params", {})
         if not isinstance(params, dict) or not all(isinstance(name, str) for name in params):
             raise BadMessage("params is an object of the query's parameters.")
         if len(params) > MOST_GIVEN:
             raise BadMessage(f"params has more than {MOST_GIVEN} parameters.")
-        return _watch(message["query"], ((name, _text(name, value)) for name, value in params.items()), rights)
+        watch = _watch(message["query"], ((name, _text(name, value)) for name, value in params.items()), rights)
+        return replace(watch, since=_position(message.get("since")))
     if "params" in message:
         raise BadMessage("params goes with query.")
     topics = _topics(message.get("topics"), rights.topics)
@@ -198,11 +200,12 @@ def _filter(given: object) -> EntityFilter | None:
 
 
 def _position(since: object) -> Position | None:
+    """The client's position; None if it cannot be one of ours, which is answered like none."""
     match since:
         case None:
             return None
         case {"epoch": str(epoch), "seq": int(seq)} if not isinstance(seq, bool) and 0 <= seq < 2**63:
-            return Position(epoch, seq)
+            return Position(epoch, seq) if is_epoch(epoch) else None
         case _:
             raise BadMessage("since is a position: epoch and seq.")
 

@@ -56,6 +56,7 @@ class PbxView:
             lambda: self.live.stale_since,
             time.time,
             self.hub.heartbeat,
+            lambda: self.live.at,
         )
 
     def replica_of(self, space: Space) -> Replica:
@@ -108,8 +109,8 @@ def open_view(
     """
     live_keys, book_keys = Keys(name, "live"), Keys(name, "book")
     live, book = Replica(live_keys, log_length, log_bytes), Replica(book_keys, log_length, log_bytes)
-    hub = Hub(live, lambda: live.stale_since, clock, heartbeat)
-    book_hub = Hub(book, lambda: book.stale_since, clock, heartbeat)
+    hub = Hub(live, lambda: live.stale_since, clock, heartbeat, lambda: live.at)
+    book_hub = Hub(book, lambda: book.stale_since, clock, heartbeat, lambda: book.at)
 
     milestones = Milestones(live, book)
     log = _log.bind(pbx=name)

@@ -124,7 +124,7 @@ class Place:
             raise NoState("There is no state of this yet.")
         self.leave()
         question = Question(wanted.command, wanted.arguments, self._visibility)
-        self._watching = self._pbx.watches.watch(question, self._encoding, self._wake)
+        self._watching = self._pbx.watches.watch(question, self._encoding, self._wake, wanted.since)
         watched = self._watching.watched
         if self._share is not None and watched.answer is not None and len(watched.watchers) == 1:
             try:

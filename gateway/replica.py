@@ -28,7 +28,7 @@ class Gap(Exception):
 
 
 class Replica:
-    """The state at :attr:`position`. It never goes back, except to what is newer: a later epoch.
+    """The state at :attr:`position`. It never goes back, except to what is newer, a later epoch, or after :meth:`drop`.
 
     ``state`` is replaced by :meth:`load` and changed in place by :meth:`apply`: read it without awaiting in between.
     """
@@ -70,6 +70,13 @@ class Replica:
             change = log[number]
             self._keep(_sharing(change, lambda edit: known.get((edit.topic, edit.id))), sizes[number] if sizes else 0)
             known.update(((edit.topic, edit.id), edit.after) for edit in change.edits)
+
+    def drop(self) -> None:
+        """Be without a state: what was held is not believed any more, and whatever is loaded next holds."""
+        self.position, self.at = None, None
+        self._log.clear()
+        self._sizes.clear()
+        self.log_bytes = 0
 
     def apply(self, change: Change, size: int = 0) -> bool:
         """Take in the next change; False if it is not newer than what is here. Raises Gap if others are missing.

@@ -14,16 +14,17 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from gateway.auth import ApiKey
 from gateway.budgets import WINDOW, Left, Reads, kind_of
 from gateway.commands_table import Command
 from gateway.errors import BusAway, TooManyRequests
-from gateway.stored import heed_cancellation
+from gateway.stored import heed_cancellation, rejected
 from monitor.model.apikeys import Budgets, Kind
 from monitor.model.keys import AccessKeys
 from monitor.model.redis_failures import explain
@@ -32,6 +33,8 @@ PATIENCE = 0.25
 """Seconds for which a read that has used up its lease waits for the next one."""
 _MOST_REMEMBERED = 10_000
 _WINDOW_MS = WINDOW * 1000
+_NO_COUNTER = ("WRONGTYPE", "not an integer", "would overflow")
+"""How Redis says that it cannot count on in what stands there."""
 
 _log = structlog.get_logger(__name__)
 
@@ -188,16 +191,39 @@ class Spending:
                 pipe.execute_command("SET", name, 0, "PX", _WINDOW_MS, "NX")
                 pipe.execute_command("INCRBY", name, number)
                 pipe.execute_command("PTTL", name)
-            replies = await pipe.execute()
-            for name, ms in zip(names, replies[2::3], strict=True):
-                if ms == -1:  # it ended between SET and INCRBY, which made one that would live for ever
-                    pipe.execute_command("PEXPIRE", name, _WINDOW_MS)
+            replies = await pipe.execute(raise_on_error=False)
+            counts = [_Count.of(*found) for found in zip(names, replies[1::3], replies[2::3], strict=True)]
+            for count in counts:
+                if count.wrong:  # written by nobody of us: counted anew from the next request on
+                    rejected(count.name, count.wrong)
+                    pipe.execute_command("UNLINK", count.name)
+                elif not 0 <= count.ms <= _WINDOW_MS:  # it ended between SET and INCRBY, or would live for ever
+                    pipe.execute_command("PEXPIRE", count.name, _WINDOW_MS)
             if pipe.command_stack:
                 await pipe.execute()
-        return [
-            (counted, ms / 1000 if ms >= 0 else float(WINDOW))
-            for counted, ms in zip(replies[1::3], replies[2::3], strict=True)
-        ]
+        return [(count.counted, count.ms / 1000 if 0 <= count.ms <= _WINDOW_MS else float(WINDOW)) for count in counts]
+
+
+@dataclass(frozen=True, slots=True)
+class _Count:
+    """A counter as it was found. ``wrong``: why it cannot be one of ours; then nothing is counted."""
+
+    name: str
+    counted: int
+    ms: int
+    wrong: str = ""
+
+    @classmethod
+    def of(cls, name: str, counted: Any, ms: Any) -> _Count:
+        """Judge what Redis answered. Raises what else than a wrong value went wrong."""
+        for error in (counted, ms):
+            if isinstance(error, ResponseError) and any(sign in str(error) for sign in _NO_COUNTER):
+                return cls(name, 0, _WINDOW_MS, str(error))
+            if isinstance(error, Exception):
+                raise error
+        if counted < 0:
+            return cls(name, 0, _WINDOW_MS, f"it is at {counted}")
+        return cls(name, counted, ms)
 
 
 def _whole(seconds: float) -> int:

@@ -25,7 +25,7 @@ from gateway.messages import Subscribe, Watch
 from gateway.pbxview import PbxView
 from gateway.punctual import TRANSPORT
 from gateway.wsprotocol import keep_buffers_small, waiting_in
-from monitor.model.change import Position
+from monitor.model.change import Position, is_epoch
 from monitor.model.wire import Malformed, from_json
 
 _RETRY = (500, 3_000)
@@ -53,7 +53,7 @@ class EventStream(Conversation):
     ) -> None:
         super().__init__(pbx, guest, "json", manners, clock)
         since = _position(last_event_id)
-        self._first = replace(first, since=since) if isinstance(first, Subscribe) and since is not None else first
+        self._first = first if since is None else replace(first, since=since)
 
     async def run(self, receive: Receive, send: Send, transport: asyncio.Transport | None = None) -> None:
         """Send until the client goes or is sent away. Who is sent away is told when to come back.
@@ -152,7 +152,7 @@ def _event(message: Message, at: Position | None = None) -> str:
 def _position(last_event_id: str | None) -> Position | None:
     """The position that an event's id is; None for anything else, which is answered by a snapshot."""
     epoch, _, seq = (last_event_id or "").rpartition("/")
-    if not epoch or len(seq) > _LONGEST_DIGITS or not (seq.isascii() and seq.isdecimal()):
+    if not is_epoch(epoch) or len(seq) > _LONGEST_DIGITS or not (seq.isascii() and seq.isdecimal()):
         return None
     return Position(epoch, int(seq))
 

@@ -298,7 +298,10 @@ class StreamClient:
         return self._update("change", frame, upsert, remove)
 
     async def _beat(self, connection: ClientConnection, frame: dict[str, Any]) -> Update | None:
-        if self.position is None or self._awaiting:
+        if self.position is None:
+            return None
+        if self._awaiting:  # perhaps of a gateway that is behind us, and knows that it is stale
+            self.stale_since = frame["stale_since"]
             return None
         position = _position(frame)
         if position.epoch != self.position.epoch or position < self.position:

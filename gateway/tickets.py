@@ -80,7 +80,9 @@ class Tickets:
             raise BusAway("The ticket cannot be looked up: Redis is not to be reached.") from error
         if digest is None:
             raise KeyUnknown(f"This ticket was used already, or is older than {VALID} seconds: ask for a new one.")
-        text = digest.decode() if isinstance(digest, bytes) else str(digest)
+        text = digest.decode(errors="replace") if isinstance(digest, bytes) else str(digest)
+        if not text.isascii():  # written by nobody of us
+            raise KeyUnknown("This ticket stands for no key.")
         return self._keys.of_digest(text, from_unix(self._clock()))
 
     def routes(self) -> list[BaseRoute]:

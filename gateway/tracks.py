@@ -11,6 +11,7 @@ from gateway.views import History, View
 from monitor.model.change import Position
 
 PATIENCE: Final = 2
+"""So many times the monitor is heard before one who says that it is ahead of us is not believed."""
 _TOUCHES_KEPT: Final = 4096
 _LOOKED_AT: Final = 64
 """So many changes of the log are looked at for the first that touches a view, and so on."""
@@ -39,7 +40,7 @@ class Subscriber:
     """
 
     __slots__ = (
-        *("at", "encoding", "heartbeat_due", "line", "merge", "patience", "position", "resuming"),
+        *("at", "encoding", "heard", "heartbeat_due", "line", "merge", "patience", "position", "resuming"),
         *("slot", "snapshot_due", "view", "wake"),
     )
 
@@ -59,8 +60,10 @@ class Subscriber:
         self.resuming = False
         """Whether a change from ``position`` is due, be it empty."""
         self.heartbeat_due = False
+        self.heard: str | None = None
+        """When the monitor had been heard, the last time that patience was lost."""
         self.patience = PATIENCE
-        """Heartbeats for which a client that knows more than this gateway is left waiting."""
+        """Heartbeats of the monitor for which a client that knows more than this gateway is left waiting."""
 
     @property
     def in_step(self) -> bool:

@@ -20,6 +20,7 @@ from gateway.commands_table import Command
 from gateway.errors import INTERNAL, Refused, shown
 from gateway.frames import Encoding, ErrorFrame, HeartbeatFrame, Message, ResultFrame, encode
 from gateway.parameters import Arguments
+from gateway.tracks import PATIENCE
 from gateway.visibility import Visibility
 from monitor.model.change import Position
 from monitor.model.instants import from_unix
@@ -49,7 +50,11 @@ class Question:
 
 @dataclass(slots=True, eq=False)
 class Watcher:
-    """One client's place. ``position``: that of the state for which the answer told last held."""
+    """One client's place. ``position``: that of the state for which the answer told last held.
+
+    ``since``: the position of an answer that its client has from elsewhere; None once we are there. It is told nothing
+    older, as in the hub.
+    """
 
     watched: Watched
     encoding: Encoding
@@ -57,6 +62,9 @@ class Watcher:
     told: int = 0
     position: Position | None = None
     heartbeat_due: bool = False
+    since: Position | None = None
+    patience: int = PATIENCE
+    heard: str | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -77,7 +85,7 @@ class Watches:
     """All watched queries of a PBX. Everything but :meth:`run` is synchronous.
 
     ``ask``: answers a question from the replica; raises Refused. ``position``: where the state is that a command is
-    answered from. ``stale_since`` and ``clock`` as for the hub.
+    answered from. ``stale_since``, ``clock`` and ``heard`` as for the hub.
     """
 
     def __init__(
@@ -87,8 +95,10 @@ class Watches:
         stale_since: Callable[[], str | None],
         clock: Callable[[], float],
         heartbeat: float = 5.0,
+        heard: Callable[[], str | None] | None = None,
     ) -> None:
         self.heartbeat = heartbeat
+        self._heard = heard
         self.closing = False
         """Whether everybody is being sent away."""
         self._ask = ask
@@ -105,13 +115,19 @@ class Watches:
     def __len__(self) -> int:
         return self._watchers
 
-    def watch(self, question: Question, encoding: Encoding, wake: Callable[[], None]) -> Watcher:
-        """A new watcher, to whom the answer now is due. The caller must :meth:`leave`."""
+    def watch(
+        self, question: Question, encoding: Encoding, wake: Callable[[], None], since: Position | None = None
+    ) -> Watcher:
+        """A new watcher, to whom the answer now is due. The caller must :meth:`leave`.
+
+        ``since``: the position of the answer that its client has already, perhaps from another gateway.
+        """
         watched = self._watched.get(question)
         if watched is None:
             watched = self._watched[question] = Watched(question)
         self._bring_up(watched)
-        watcher = Watcher(watched, encoding, wake, heartbeat_due=self._stale_since() is not None)
+        watcher = Watcher(watched, encoding, wake, heartbeat_due=self._stale_since() is not None, since=since)
+        watcher.heard = None if self._heard is None else self._heard()
         watched.watchers.add(watcher)
         self._watchers += 1
         wake()
@@ -143,6 +159,9 @@ class Watches:
         watched = watcher.watched
         if watched.position is None:
             return ()
+        if watcher.since is not None and watched.position < watcher.since and watcher.patience:
+            return self._held_back(watcher, watcher.since)
+        watcher.since = None
         if watcher.told != watched.version:
             watcher.told, watcher.position = watched.version, watched.position
             return (self._message(watched, watcher.encoding),)
@@ -191,16 +210,33 @@ class Watches:
             self._told_stale = self._stale_since()
             self._beat()
 
+    def _held_back(self, watcher: Watcher, since: Position) -> tuple[Message, ...]:
+        """Nothing for one who is ahead of us, but that we are stale, if we are."""
+        stale_since = self._stale_since()
+        if stale_since is None or not watcher.heartbeat_due:
+            return ()
+        watcher.heartbeat_due = False
+        return (encode(HeartbeatFrame(since.epoch, since.seq, self._now(), stale_since), watcher.encoding),)
+
+    def _lose_patience(self, watcher: Watcher) -> None:
+        heard = None if self._heard is None else self._heard()
+        if self._stale_since() is None and (heard is None or heard != watcher.heard):
+            watcher.heard = heard
+            watcher.patience = max(0, watcher.patience - 1)
+
     def _beat(self) -> None:
         for watched in self._watched.values():
             for watcher in watched.watchers:
                 watcher.heartbeat_due = True
+                if watcher.since is not None:
+                    self._lose_patience(watcher)
                 watcher.wake()
 
     def _bring_up(self, watched: Watched) -> None:
-        """To now; whoever watches is woken if the answer is another."""
-        if self._evaluate(watched):
-            for watcher in watched.watchers:
+        """To now; whoever watches is woken if the answer is another, or was held back for him."""
+        changed = self._evaluate(watched)
+        for watcher in watched.watchers:
+            if changed or watcher.since is not None:
                 watcher.wake()
 
     def _evaluate(self, watched: Watched) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Literal, TypeAlias
 
 from monitor.errors import Fenced, HistoryLost
 from monitor.model import wire
-from monitor.model.change import Change, Edit, Position
+from monitor.model.change import Change, Edit, Position, is_ahead, is_epoch, is_seq
 from monitor.model.keys import Keys
 
 Command: TypeAlias = tuple[str | bytes | int, ...]
@@ -18,9 +17,6 @@ Command: TypeAlias = tuple[str | bytes | int, ...]
 
 ANNOUNCED_WHOLE = 64 * 1024
 """Bytes. The announcement of a larger change says its position only: pub/sub buffers are for small things."""
-
-_EPOCH = re.compile(r"[0-9]{1,18}-")
-_SEQ = re.compile(r"[0-9]{1,18}")
 
 Verdict: TypeAlias = Literal["go on", "done already"]
 
@@ -37,15 +33,19 @@ class Stored:
     def parse(
         cls, epoch: str | None, seq: str | None, id_: str | None = None, seen: str | None = None
     ) -> Stored | None:
-        """None if the store holds no position. Nonsense is none: others write on this Redis too."""
-        if not _EPOCH.match(epoch or "") or not _SEQ.fullmatch(seq or ""):
+        """None if the store holds no position, or nonsense, as nobody of us can have written."""
+        if not epoch or seq is None or not is_epoch(epoch) or not is_seq(seq):
             return None
-        return cls(Position(str(epoch), int(seq or 0)), id_ or "", seen if seen and _EPOCH.match(seen) else "")
+        return cls(Position(epoch, int(seq)), id_ or "", seen if seen and is_epoch(seen) else "")
 
     @property
     def newest_epoch(self) -> str:
-        """The newest epoch that the store knows of."""
+        """The newest epoch that the store knows of, be it believed or not."""
         return max(self.position.epoch, self.seen)
+
+    def newest_believed(self, unix_ms: float) -> str:
+        """The same without what is too far ahead of this clock; empty if nothing is left."""
+        return max((epoch for epoch in (self.position.epoch, self.seen) if not is_ahead(epoch, unix_ms)), default="")
 
 
 class Log:

@@ -43,6 +43,7 @@ _LINGER = 5.0
 """Seconds that a leg may be missing between two reads and still be the same."""
 _OUTSIDE = frozenset({"externalline", "unknown"})
 _MACHINES = frozenset({"ivr", "specialmenu", "parking", "fax", "routepoint"})
+_PAST_RINGING = frozenset({"Talking", "Transferring"})
 _STATES: dict[str, e.CallState] = {
     "Initiating": "Initiating",
     "Routing": "Routing",
@@ -66,6 +67,9 @@ def observe(call: CallRecord, roster: Roster, visible: frozenset[str], at: float
     call.sides = sides(call, roster, visible, caller, callees)
     _answer(call, at)
     remember(call, at)
+    if call.new:
+        talked = state(call) in _PAST_RINGING and not (call.stage or call.machine or call.recorded)
+        call.answer_unseen = talked and call.answered_at is None
     call.new = False
 
 
@@ -137,10 +141,13 @@ def owner(call: CallRecord) -> Side | None:
 
 
 def outcome(call: CallRecord, *, looking: bool) -> e.Outcome:
-    """Tell how the call ended. ``looking``: whether the PBX was being watched at its end."""
+    """Tell how the call ended. ``looking``: whether the PBX was being watched at its end.
+
+    A call that was past its ringing when it was first seen may have been answered before: nobody knows.
+    """
     if call.answered_at is not None:
         return "answered"
-    if not looking:
+    if not looking or call.answer_unseen:
         return "unknown"
     if call.stage:
         return "abandoned"

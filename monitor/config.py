@@ -106,6 +106,9 @@ class PbxSection(Section):
     """Seconds between two readings of all extensions' states, for ``webapi``."""
     contacts_interval: Seconds = 600.0
     request_timeout: Seconds = 10.0
+    silence: Seconds = 4.5
+    """Seconds without a word from the PBX, though it is asked every second, after which it is told as lost. Where calls
+    are only read, ``poll_idle`` may pass before it is asked."""
     database: DatabaseSection | None = None
     figures: FiguresSection = Field(default_factory=FiguresSection)
 

@@ -12,12 +12,13 @@ from typing import Any, Final
 
 import structlog
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
-from monitor.bus import heed_cancellation, text, translated
+from monitor.bus import heed_cancellation, is_wrong_type, rejected, text, translated
 from monitor.errors import StoreFailed
 from monitor.model.entities import EndedCall, Entity, State, table
 from monitor.model.keys import Keys
-from monitor.model.wire import Malformed, decode_entity, encode_entity
+from monitor.model.wire import Malformed, check_entity, decode_entity, encode_entity
 from monitor.store import Store
 
 EVERY_S: Final = 5.0
@@ -47,19 +48,28 @@ class EndedCalls:
             return {}
         calls: dict[str, Entity] = {}
         for id_, data in found.items():
-            if (call := _decoded(data)) is not None:
+            if (call := _decoded(id_, data)) is not None:
                 calls[id_] = call
         return calls
 
     async def mirror(self) -> None:
         """Add what Redis shows to the file. Raises BusUnreachable, StoreFailed."""
         with translated():
-            ids: list[Any] = await self._redis.hkeys(self._key)
+            try:
+                ids: list[Any] = await self._redis.hkeys(self._key)
+            except ResponseError as error:
+                if not is_wrong_type(error):
+                    raise
+                rejected(self._key, str(error))
+                return  # who leads writes it anew
             new = [id_ for id_ in ids if (text(id_) or "") not in self._held]
             for at in range(0, len(new), _AT_ONCE):
                 some = new[at : at + _AT_ONCE]
                 found = zip(some, await self._redis.hmget(self._key, some), strict=True)
-                calls = {text(id_) or "": call for id_, data in found if (call := _decoded(data)) is not None}
+                read = ((text(id_) or "", data) for id_, data in found)
+                calls = {id_: call for id_, data in read if (call := _decoded(id_, data)) is not None}
+                if len(calls) < len(some):
+                    rejected(self._key, f"{len(some) - len(calls)} ended calls that cannot be read")
                 await self._store.keep_ended(self._pbx, _rows(calls), only=False)
                 self._held.update(text(id_) or "" for id_ in some)
         if len(self._held) > 2 * len(ids) + _AT_ONCE:  # ids of days ago
@@ -94,9 +104,13 @@ def _rows(calls: Mapping[str, EndedCall]) -> dict[str, tuple[str, bytes]]:
     return {id_: (call.ended_at, encode_entity(call)) for id_, call in calls.items()}
 
 
-def _decoded(data: Any) -> EndedCall | None:
+def _decoded(id_: str, data: Any) -> EndedCall | None:
+    """Return the call; None if it cannot be read, is another one's, or is not there any more."""
     try:
         call = decode_entity(_TOPIC, data) if isinstance(data, bytes) else None
+        if not isinstance(call, EndedCall):
+            return None
+        check_entity(id_, call)
     except (Malformed, UnicodeDecodeError):
         return None
-    return call if isinstance(call, EndedCall) else None
+    return call

@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
-from monitor.bus import translated
+from monitor.bus import is_wrong_type, rejected, translated
+from monitor.errors import BusUnreachable
 from monitor.model import entities as e
 from monitor.model.instants import moment
 from monitor.model.keys import Keys
-from monitor.model.wire import Malformed, decode_entity
+from monitor.model.redis_failures import explain
+from monitor.model.wire import Malformed, check_entity, decode_entity
 from monitor.pbx.facts import ContactsRead
 
 MOST_CONTACTS: Final = 50_000
@@ -32,21 +35,26 @@ async def read(redis: Redis, keys: Keys, now: float) -> e.State:
             pipe.execute_command("HMGET", keys.position, "at")
             for topic in _TOPICS:
                 pipe.execute_command("HGETALL", keys.state(topic))
-            (at,), *tables = await pipe.execute()
+            read, *tables = await pipe.execute(raise_on_error=False)
+    at = _unless_rejected(keys.position, read, [None])[0]
     state = e.empty_state(keys.topics)
     for topic, table in zip(_TOPICS, tables, strict=True):
         if topic != "extensions" or _is_recent(at, now):
-            state[topic] = _entities(topic, table)
+            state[topic] = _entities(topic, _unless_rejected(keys.state(topic), table, {}))
     return state
 
 
 async def read_book(redis: Redis, keys: Keys) -> tuple[ContactsRead, ...]:
     """The stored address book, by which callers are named; nothing if it is empty or large. Raises BusUnreachable."""
     with translated():
-        size = await redis.hlen(keys.state("contacts"))
-        if not 0 < size <= MOST_CONTACTS:
+        try:
+            size = await redis.hlen(keys.state("contacts"))
+            if not 0 < size <= MOST_CONTACTS:
+                return ()
+            table = await redis.hgetall(keys.state("contacts"))
+        except ResponseError as error:
+            _unless_rejected(keys.state("contacts"), error, None)
             return ()
-        table = await redis.hgetall(keys.state("contacts"))
     found = _entities("contacts", table).values()
     return (ContactsRead(tuple(contact for contact in found if isinstance(contact, e.Contact))),)
 
@@ -59,11 +67,25 @@ def _is_recent(at: object, now: float) -> bool:
         return False
 
 
+def _unless_rejected(key: str, read: Any, otherwise: Any) -> Any:
+    """Return what was read; ``otherwise`` where a key holds something of another kind. Raises BusUnreachable."""
+    if not isinstance(read, Exception):
+        return read
+    if not is_wrong_type(read):
+        raise BusUnreachable(f"Redis: {explain(read)}") from read
+    rejected(key, str(read))
+    return otherwise
+
+
 def _entities(topic: str, table: Mapping[Any, Any]) -> dict[str, e.Entity]:
-    held = {}
+    held, left_out = {}, 0
     for id_, data in table.items():
         try:
-            held[id_.decode()] = decode_entity(topic, data)
+            entity = decode_entity(topic, data)
+            check_entity(id_.decode(), entity)
+            held[id_.decode()] = entity
         except (Malformed, UnicodeDecodeError):
-            continue  # written by another version
+            left_out += 1
+    if left_out:  # written by another version, or by nobody of ours
+        rejected(topic, f"{left_out} entities that cannot be read")
     return held

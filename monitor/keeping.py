@@ -8,6 +8,7 @@ its lease guards: one who was stopped past his lease and woke up has counted les
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
@@ -19,7 +20,7 @@ from monitor.bus import commit_while, heed_cancellation, translated
 from monitor.errors import BusUnreachable, StoreFailed
 from monitor.model.keys import Keys
 from monitor.model.wire import Malformed
-from monitor.stats.saved import Saved, decode, encode
+from monitor.stats.saved import Saved, check_time, decode, encode
 
 KEEP_EVERY = 5.0
 """Seconds between two writings to Redis."""
@@ -130,8 +131,12 @@ class Keeping:
             return None
 
     def _decoded(self, data: bytes | None) -> Saved | None:
+        if data is None:
+            return None
         try:
-            return None if data is None else decode(data)
+            saved = decode(data)
+            check_time(saved, time.time())
         except Malformed as error:
             _log.warning("figures that were kept cannot be read", pbx=self._pbx, reason=str(error))
             return None
+        return saved

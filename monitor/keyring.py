@@ -14,18 +14,19 @@ Rules:
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import WatchError
+from redis.exceptions import ResponseError, WatchError
 
 from monitor.batch import Command
-from monitor.bus import heed_cancellation, translated
+from monitor.bus import heed_cancellation, is_wrong_type, rejected, text, translated
 from monitor.errors import BusUnreachable, StoreFailed
-from monitor.model.apikeys import StoredKey, decode_key, encode_key, newest
+from monitor.model.apikeys import StoredKey, encode_key, newest, of_table
 from monitor.model.keys import AccessKeys
 from monitor.model.wire import Malformed
 from monitor.store import Store
@@ -35,6 +36,8 @@ EVERY = 1.0
 _NOTE = "keys"
 _WHOLE = "whole"
 """Noted in the file once it was level with a table that is whole."""
+
+_MOST_TOLD = 1_000
 
 _log = structlog.get_logger(__name__)
 
@@ -53,6 +56,9 @@ class Keyring:
         self._others = others
         self._unsure = self._noted = False
         self._log = _log.bind(pbx=pbx)
+        self._wrong: set[str] = set()
+        """Of our tables those that are none."""
+        self._told: set[str] = set()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -62,7 +68,7 @@ class Keyring:
                 await self._follow()
             except (BusUnreachable, StoreFailed) as error:
                 self._log.warning("keys are not followed", reason=str(error))
-                await asyncio.sleep(EVERY)
+                await asyncio.sleep(random.uniform(0.5, 1.5) * EVERY)  # noqa: S311 - not all PBXs' at the same moment
 
     async def _follow(self) -> None:
         with translated():
@@ -78,15 +84,16 @@ class Keyring:
         with translated():
             async with self._redis.pipeline(transaction=True) as pipe:
                 mine, theirs, ready = await self._taken(pipe)
-                kept = _bytes(await pipe.hgetall(self._keys.kept))
+                kept = await self._hash(pipe, self._keys.kept)
                 newer = [key for name, key in mine.items() if theirs.get(name) != key]
                 marks = {name: repr(key.changed_at) for name, key in mine.items()}
-                marked = marks == {k.decode(): v.decode() for k, v in kept.items()}
+                held = {text(name): text(mark) for name, mark in kept.items()}
+                marked = all(held.get(name) == mark for name, mark in marks.items())
                 whole = await self._may_call_whole(ready=ready, filled=bool(theirs))
-                if ready == whole and not newer and marked:
+                if ready == whole and not newer and marked and not self._wrong:
                     await self._note(whole)
                     return
-                commands: list[Command] = [("HSET", self._keys.table, key.name, encode_key(key)) for key in newer]
+                commands = self._putting(newer, self._wrong)
                 commands += [("HSET", self._keys.kept, name, mark) for name, mark in marks.items()]
                 if whole:
                     commands.append(("SET", self._keys.ready, "1"))
@@ -101,14 +108,14 @@ class Keyring:
                 await self._note(ready)
                 newer = [key for name, key in mine.items() if theirs.get(name) != key]
                 if newer:
-                    commands: list[Command] = [("HSET", self._keys.table, key.name, encode_key(key)) for key in newer]
+                    commands = self._putting(newer, self._wrong & {self._keys.table})
                     await self._commit(pipe, [*commands, ("PUBLISH", self._keys.channel, "changed")])
 
     async def _taken(self, pipe: Any) -> tuple[dict[str, StoredKey], dict[str, StoredKey], bool]:
         """Take what Redis knows better into the file: keys by name here and there, and whether that table is whole."""
         mine = await self._store.stored_keys(self._pbx)
         await pipe.watch(self._keys.table)
-        theirs = self._read(_bytes(await pipe.hgetall(self._keys.table)))
+        theirs = self._read(await self._hash(pipe, self._keys.table))
         ready = bool(await pipe.exists(self._keys.ready))
         for name, key in theirs.items():
             if newest(key, mine.get(name)) != mine.get(name):
@@ -132,6 +139,11 @@ class Keyring:
             await self._store.keep_note(self._pbx, _NOTE, _WHOLE)
             self._noted = True
 
+    def _putting(self, keys: Iterable[StoredKey], wrong: Iterable[str]) -> list[Command]:
+        """Return the commands that put keys into the table. ``wrong``: tables to begin anew, as they are none."""
+        commands: list[Command] = [("UNLINK", table) for table in sorted(wrong)]
+        return commands + [("HSET", self._keys.table, key.name, encode_key(key)) for key in keys]
+
     async def _commit(self, pipe: Any, commands: Iterable[Command]) -> None:
         pipe.multi()
         for command in commands:
@@ -141,15 +153,31 @@ class Keyring:
 
     def _read(self, table: dict[bytes, bytes]) -> dict[str, StoredKey]:
         keys: dict[str, StoredKey] = {}
-        for data in table.values():
+        for name, data in table.items():
             try:
-                key = decode_key(data)
+                key = of_table(name, data)
             except Malformed as error:
-                self._log.warning("a key on Redis cannot be read", reason=str(error))
+                self._tell(f"{text(name)!r}: {error}")
             else:
                 keys[key.name] = key
         return keys
 
+    async def _hash(self, pipe: Any, name: str) -> dict[bytes, bytes]:
+        """Return a hash; nothing where there is something of another kind, which is then written over."""
+        self._wrong.discard(name)
+        try:
+            return dict(await pipe.hgetall(name))
+        except ResponseError as error:
+            if not is_wrong_type(error):
+                raise
+            self._wrong.add(name)
+            self._tell(str(error))
+            return {}
 
-def _bytes(table: Any) -> dict[bytes, bytes]:
-    return dict(table)
+    def _tell(self, reason: str) -> None:
+        """Once of each thing that is wrong."""
+        if reason not in self._told:
+            if len(self._told) >= _MOST_TOLD:
+                self._told.clear()
+            self._told.add(reason)
+            rejected(self._keys.table, reason)

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from redis.asyncio import Redis
 
 from monitor.batch import Command
-from monitor.bus import Guard, text, translated
+from monitor.bus import Guard, rejected, text, translated
 from monitor.model.keys import Keys
 
+_LONGEST_S: Final = 600.0
+"""Ten times what the settings allow."""
 _BOOTTIME = getattr(time, "CLOCK_BOOTTIME", None)
 
 
@@ -75,7 +77,7 @@ class Lease:
             guard = await Guard.watch(self._redis, self._key, self._position)
             try:
                 holder = await guard.get(self._key)
-                if holder not in (None, self.name):
+                if holder not in (None, self.name) and not await self._is_nobodys(guard):
                     self.lost()
                     return "another's"
                 if patient and holder is None and await guard.fields(self._position, "epoch") == [None]:
@@ -85,6 +87,14 @@ class Lease:
                     return "ours"
             finally:
                 await guard.release()
+
+    async def _is_nobodys(self, guard: Guard) -> bool:
+        """Whether the lease would hold for ever, or as good as: no monitor wrote that, and nobody would ever lead."""
+        seconds = await guard.expiry(self._key)
+        if 0 <= seconds <= _LONGEST_S:
+            return False
+        rejected(self._key, "a lease that does not expire; it is taken over")
+        return True
 
     async def release(self) -> None:
         """Give it back if it is ours, so that a standby takes over at once. Raises BusUnreachable."""

@@ -71,6 +71,8 @@ class CallRecord:
     answered_at: float | None = None
     found_answered: bool = False
     """Nobody saw it being answered: it was already, when it was first observed or first read in a row."""
+    answer_unseen: bool = False
+    """When first observed it was being handed on, or talked to nobody that is known: it may have been answered."""
     queue: str = ""
     queued_at: float | None = None
     machine: str = ""

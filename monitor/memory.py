@@ -32,6 +32,7 @@ def is_same(record: CallRecord, call: e.Call) -> bool:
 def take_over(record: CallRecord, call: e.Call) -> None:
     """Give the record what the stored call knows beyond what the PBX says."""
     record.started_at = min(record.started_at, moment(call.started_at).timestamp())
+    record.answer_unseen = False
     if call.answered_at is not None:
         record.answered_at, record.found_answered = moment(call.answered_at).timestamp(), False
         record.accepted = True

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from redis.asyncio import Redis
 
 from monitor.batch import Batch, Command, Log, Stored, announcement, encode, judge
-from monitor.bus import Guard, text, translated
+from monitor.bus import Guard, rejected
 from monitor.errors import BusUnreachable, Fenced, HistoryLost
 from monitor.lease import Lease
 from monitor.model.change import Change, Edit, Position, epoch_name
@@ -59,6 +59,7 @@ class Publisher:
         self._watched = (keys.position,) if lease is None else (keys.position, keys.lease)
         self._written: tuple[Position, str] | None = None
         self._newest_epoch = ""
+        self._rejected = ""
         self._under_way: Batch | None = None
         self._armed: tuple[Guard, Stored | None] | None = None
 
@@ -79,9 +80,11 @@ class Publisher:
 
     async def stored(self) -> Position | None:
         """The position in the store, whoever wrote it. Raises BusUnreachable."""
-        with translated():
-            epoch, seq = await self._redis.hmget(self._keys.position, ["epoch", "seq"])
-        stored = Stored.parse(text(epoch), text(seq))
+        guard = await Guard.watch(self._redis, self._keys.position)
+        try:
+            stored = await self._read(guard)
+        finally:
+            await guard.release()
         return None if stored is None else stored.position
 
     async def start_epoch(self, state: State) -> Position:
@@ -195,7 +198,17 @@ class Publisher:
             raise
 
     async def _read(self, guard: Guard) -> Stored | None:
-        return Stored.parse(*await guard.fields(self._keys.position, "epoch", "seq", "id", "seen"))
+        epoch, seq, id_, seen = await guard.fields(self._keys.position, "epoch", "seq", "id", "seen")
+        stored = Stored.parse(epoch, seq, id_, seen)
+        if (stored is None and (epoch or seq)) or (stored is not None and seen and not stored.seen):
+            self._reject(f"epoch {epoch!r}, seq {seq!r}, seen {seen!r}")
+        return stored
+
+    def _reject(self, what: str) -> None:
+        """Tell once of each wrong position; a new epoch overwrites it."""
+        if what != self._rejected:
+            self._rejected = what
+            rejected(self._keys.position, f"not a position of ours: {what}")
 
     async def _arm(self) -> None:
         try:
@@ -204,14 +217,20 @@ class Publisher:
             self._armed = None  # the next publish will find out and say so
 
     async def _check_lease(self, guard: Guard, stored: Stored | None) -> None:
-        if stored is not None and stored.newest_epoch > stored.position.epoch:
-            self._newest_epoch = max(self._newest_epoch, stored.newest_epoch)
-            raise HistoryLost(f"a follower is at the newer epoch {stored.newest_epoch}")
+        if stored is not None and stored.seen > stored.position.epoch:
+            # A new epoch wipes what was seen. One that is not believed is named to followers by our heartbeat's time.
+            if stored.newest_believed(self._unix_ms()) > stored.position.epoch:
+                self._newest_epoch = max(self._newest_epoch, stored.seen)
+                raise HistoryLost(f"a follower is at the newer epoch {stored.seen}")
+            self._reject(f"seen {stored.seen!r} is too far ahead of our clock")
         if self._lease is not None:
             holder = await guard.get(self._keys.lease)
             if holder not in (None, self._writer):
                 self._lease.lost()
                 raise Fenced(f"{holder} holds the lease")
+
+    def _unix_ms(self) -> float:
+        return self._clock() * 1000
 
     def _uptime(self) -> float:
         return 0.0 if self._lease is None else self._lease.uptime()
@@ -229,8 +248,10 @@ class Publisher:
             raise Fenced("the lease is not ours")
         if not await staged.intact(guard):
             raise BusUnreachable("the store lost what had just been written")
-        self._newest_epoch = max(self._newest_epoch, "" if stored is None else stored.newest_epoch)
-        self._newest_epoch = epoch_name(int(self._clock() * 1000), self._newest_epoch or None, token)
+        newest = "" if stored is None else stored.newest_believed(self._unix_ms())
+        if stored is not None and newest != stored.newest_epoch:
+            self._reject(f"the epoch {stored.newest_epoch!r} is too far ahead of our clock")
+        self._newest_epoch = epoch_name(int(self._unix_ms()), max(self._newest_epoch, newest) or None, token)
         position, at = Position(self._newest_epoch, 0), from_unix(self._clock())
         asked_at = self._uptime()
         if not await guard.commit(self._start_commands(staged, position, token, at)):

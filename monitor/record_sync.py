@@ -8,25 +8,31 @@ Rules:
   whatever the monitor's own file holds of late and the log does not is put there, by every monitor for itself.
 - The log is bounded in bytes; the leader cuts it. A monitor that was away for longer than the log reaches back lacks
   the oldest records of that time, and nothing else.
+- A log that is none, or whose newest entry is years ahead, was written by somebody else, and takes no entries any more.
+  Whoever meets it begins a new one. A record that cannot be read is left out; its neighbours are taken.
 - Each monitor says on Redis how far it is. The leader counts those that are in step.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import structlog
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from monitor.batch import Command
-from monitor.bus import heed_cancellation, send, text, translated
+from monitor.bus import heed_cancellation, is_wrong_type, rejected, send, text, translated
 from monitor.errors import BusUnreachable, StoreFailed
 from monitor.lease import uptime
 from monitor.measures import Measures
+from monitor.model.change import BELIEVED_AHEAD_MS
 from monitor.model.keys import RecordKeys
 from monitor.model.wire import Malformed
 from monitor.replicated_records import CommandRecord, decode_record, encode_record
@@ -49,6 +55,7 @@ _FORGOTTEN_S: Final = 60.0
 _LAG: Final = 3
 """Sayings by which a monitor in step may be behind."""
 
+_GENERATION: Final = re.compile(r"[0-9a-f]{16}")
 _Id = tuple[int, int]
 
 _log = structlog.get_logger(__name__)
@@ -139,12 +146,15 @@ class RecordSync:
                 pipe.execute_command("GET", self._keys.generation)
                 after = f"({self._position[0]}-{self._position[1]}" if self._position != (0, 0) else "-"
                 pipe.execute_command("XRANGE", self._keys.log, after, "+", "COUNT", _AT_ONCE)
-                generation, entries = await pipe.execute()
-        generation = text(generation) or ""
-        if not generation:
-            with translated():
+                found, entries = await pipe.execute(raise_on_error=False)
+            if (wrong := _wrong(found, entries)) is not None:
+                rejected(self._keys.log, wrong)
+                await self._begin_anew()
+                return True
+            if found is None:
                 await self._redis.set(self._keys.generation, secrets.token_hex(8), nx=True)
-            return True
+                return True
+        generation = text(found) or ""
         if generation != self._generation:
             self._generation, self._position, self._found = generation, (0, 0), {}
             self._sizes.clear()
@@ -152,6 +162,14 @@ class RecordSync:
             return True
         await self._merge(entries)
         return len(entries) == _AT_ONCE
+
+    async def _begin_anew(self) -> None:
+        """Put an empty log in the place of what is none; every monitor puts there what it holds of late."""
+        commands: list[Command] = [
+            ("UNLINK", self._keys.log),
+            ("SET", self._keys.generation, secrets.token_hex(8)),
+        ]
+        await send(self._redis, commands, whole=True)
 
     async def _merge(self, entries: Sequence[tuple[Any, dict[Any, Any]]]) -> None:
         if not entries:
@@ -161,10 +179,12 @@ class RecordSync:
             data = fields.get(b"record", b"")
             try:
                 record = decode_record(data)
+                if record.at * 1000 > time.time() * 1000 + BELIEVED_AHEAD_MS:
+                    raise Malformed(f"a command's record of the time {record.at}")
                 if record.pbx == self._pbx:
                     records.append(record)
             except Malformed as error:
-                self._log.warning("record_not_readable", id=text(id_), reason=str(error))
+                rejected(self._keys.log, f"entry {text(id_)}: {error}")
         await self._store.merge(records)
         if self._found is not None:
             for record in records:
@@ -210,12 +230,23 @@ class RecordSync:
         said = f"{self._generation} {self._position[0]}-{self._position[1]} {state} {self._beat}"
         commands: list[Command] = [("HSET", self._keys.mirrored, self._name, said)]
         if self._leading():
-            with translated():
-                table = await self._redis.hgetall(self._keys.mirrored)
+            table = await self._mirrored()
             gone = self._count({text(name) or "": text(value) or "" for name, value in table.items()})
             commands += [("HDEL", self._keys.mirrored, name) for name in gone]
         await send(self._redis, commands)
         self._said_at = uptime()
+
+    async def _mirrored(self) -> dict[Any, Any]:
+        """Return what all monitors say; nothing of what is no table, which is taken away."""
+        with translated():
+            try:
+                return dict(await self._redis.hgetall(self._keys.mirrored))
+            except ResponseError as error:
+                if not is_wrong_type(error):
+                    raise
+                rejected(self._keys.mirrored, str(error))
+        await send(self._redis, [("UNLINK", self._keys.mirrored)])
+        return {}
 
     def _count(self, table: dict[str, str]) -> list[str]:
         """Count who stands by, and who of them is in step; the names of those that are long silent."""
@@ -242,6 +273,20 @@ def _is_level(said: str, generation: str, wanted: _Id) -> bool:
         return theirs == generation and rest.startswith("level ") and _parsed(position) >= wanted
     except ValueError:
         return False
+
+
+def _wrong(generation: Any, entries: Any) -> str | None:
+    """Return what shows that somebody else wrote the log; None if nothing does. Raises other errors of Redis."""
+    for read in (generation, entries):
+        if isinstance(read, Exception):
+            if not is_wrong_type(read):
+                raise read
+            return str(read)
+    if generation is not None and not _GENERATION.fullmatch(text(generation) or ""):
+        return f"a generation that is none: {generation[:50]!r}"
+    if entries and _parsed(entries[-1][0])[0] > time.time() * 1000 + BELIEVED_AHEAD_MS:
+        return f"an entry of the time {text(entries[-1][0])}"
+    return None
 
 
 def _parsed(id_: bytes | str) -> _Id:

@@ -23,7 +23,7 @@ from redis.asyncio import Redis
 from monitor.bus import Guard, heed_cancellation, send, translated
 from monitor.carrying import Carrying, Execute, Written
 from monitor.command_journal import CommandJournal
-from monitor.errors import BusUnreachable, StoreFailed
+from monitor.errors import BusError, BusUnreachable, StoreFailed
 from monitor.lease import Lease
 from monitor.measures import CommandMeasures
 from monitor.model.change import Position
@@ -163,7 +163,7 @@ class Requests:
             # Whatever is logged on the way to its end bears its trace.
             with structlog.contextvars.bound_contextvars(trace=request.trace):
                 await self._claim_and_do(request)
-        except BusUnreachable as error:
+        except BusError as error:
             self._measures.unreachable += 1
             text = "a request's claim or outcome was lost"
             self._log.warning(text, command=request.command, trace=request.trace, reason=str(error))

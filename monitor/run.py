@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import urlsplit
 
 import structlog
@@ -36,6 +38,10 @@ STORE = "callmon.db"
 """The file in ``state_dir``."""
 PROBE_EVERY_S = 5.0
 """Between two looks whether the file can be written."""
+RESTART_CAP_S: Final = 30.0
+"""Between two starts of a PBX's part that fails again and again."""
+_RESTART_BASE_S: Final = 0.5
+_SOUND_AFTER_S: Final = 60.0
 
 _log = structlog.get_logger(__name__)
 
@@ -72,11 +78,43 @@ async def run(
                 if (offered := database(section)) is not None:
                     tasks.create_task(greet(offered, section.name))
             for one in watched:
-                tasks.create_task(one.service.run())
+                tasks.create_task(keep_running(one.service))
             tasks.create_task(_probe(store, trouble))
             started(watched)
     finally:
         await store.close()
+
+
+async def keep_running(service: Service[Fact] | Service[ToldFact]) -> None:
+    """Run one PBX's service until cancelled. A fault in it is told, and restarts it alone, with back-off.
+
+    The log has the trace once: the same fault again is one line. After a minute without any the next is a new one.
+    """
+    loop = asyncio.get_running_loop()
+    failures, known = 0, ""
+    while True:
+        heed_cancellation()
+        began = loop.time()
+        try:
+            await service.run()
+            fault: Exception = RuntimeError("it ended, though it never should")
+        except Exception as error:
+            fault = error
+        if loop.time() - began >= _SOUND_AFTER_S:
+            failures, known = 0, ""
+        failures += 1
+        delay = random.uniform(0.5, 1.0) * min(RESTART_CAP_S, _RESTART_BASE_S * 2 ** min(failures, 10))  # noqa: S311
+        told = repr(fault)
+        _log.error(
+            "pbx_failure",
+            pbx=service.pbx,
+            reason=told,
+            failures=failures,
+            restart_in=round(delay, 1),
+            exc_info=fault if told != known else None,
+        )
+        known = told
+        await asyncio.sleep(delay)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +215,7 @@ def pbx_settings(section: PbxSection, secret: Secret | None = None) -> PbxSettin
         directory_interval=section.directory_interval,
         contacts_interval=section.contacts_interval,
         request_timeout=section.request_timeout,
+        silence=section.silence,
     )
 
 
@@ -193,6 +232,7 @@ def webapi_settings(section: PbxSection, secret: Secret | None = None) -> WebApi
         directory_interval=section.directory_interval,
         contacts_interval=section.contacts_interval,
         request_timeout=section.request_timeout,
+        silence=section.silence,
     )
 
 

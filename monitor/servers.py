@@ -24,7 +24,7 @@ from redis.crc import key_slot
 from redis.exceptions import AskError, ClusterDownError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from monitor.bus import connect, options
+from monitor.bus import connect, harden, make_room, options
 from monitor.errors import ConfigError
 from monitor.model.keys import Keys
 from monitor.model.redis_failures import explain, in_short, no_master
@@ -110,6 +110,7 @@ class Servers:
     def __init__(self, url: str, ca_file: Path | None = None) -> None:
         self._group = group = Group.parse(url)
         self._clients: dict[str, Redis] = {}
+        self._names: set[str] = set()
         self._sentinel: Sentinel | None = None
         self._options = options(ca_file if url.startswith("rediss") else None)
         if group is None:
@@ -118,11 +119,14 @@ class Servers:
             self._clients[""] = self._master(group)
 
     def of(self, pbx: str) -> Redis:
-        """The client for all keys of a PBX."""
+        """The client for all keys of a PBX. One that serves several has room for all that were asked for."""
+        self._names.add(pbx)
         if self._group is None or self._group.kind == "sentinel":
+            make_room(self._clients[""].connection_pool, len(self._names))
             return self._clients[""]
         if pbx not in self._clients:
-            self._clients[pbx] = Redis.from_pool(_NodePool(self._group, pbx, self._options))
+            self._clients[pbx] = client = Redis.from_pool(_NodePool(self._group, pbx, self._options))
+            make_room(client.connection_pool, 1)
         return self._clients[pbx]
 
     async def aclose(self) -> None:
@@ -136,7 +140,10 @@ class Servers:
         theirs = {"username": group.sentinel_username, "password": group.sentinel_password}
         self._sentinel = _Sentinels(group.hosts, sentinel_kwargs=given | theirs)  # type: ignore[no-untyped-call]
         ours: dict[str, Any] = {"username": group.username, "password": group.password, "db": group.db}
-        return cast("Redis", self._sentinel.master_for(group.master, **given, **ours))
+        master = cast("Redis", self._sentinel.master_for(group.master, **given, **ours))
+        for client in (master, *self._sentinel.sentinels):
+            harden(client.connection_pool)
+        return master
 
 
 def _no_scheme(scheme: str) -> str:
@@ -204,6 +211,8 @@ class _NodePool(ConnectionPool):
         self._nodes = [
             (host, Redis(host=host, port=port, ssl=group.tls, **login, **options)) for host, port in group.hosts
         ]
+        for pool in (self, *(node.connection_pool for _, node in self._nodes)):
+            harden(pool)
         self._slot = key_slot(Keys(pbx, "live").position.encode())
         self._found: Address | None = None
         self._looking = asyncio.Lock()

@@ -38,12 +38,14 @@ from monitor.lease import Lease
 from monitor.measures import Measures
 from monitor.model.entities import State, empty_state
 from monitor.model.keys import Keys
-from monitor.pbx.facts import Fact
+from monitor.pbx.facts import ContactsRead, Fact
+from monitor.pbx.facts_wire import Left
 from monitor.pbx.told import ToldFact
 from monitor.publisher import LOG_BYTES, Publisher
 from monitor.record_sync import RecordSync
 from monitor.requests import Office, Requests
 from monitor.standby_mirror import StandbyMirror
+from monitor.stats.saved import Saved
 from monitor.stats.statistics import Statistics
 from monitor.stats.terms import Terms
 from monitor.store import Store
@@ -231,43 +233,33 @@ class Service(Generic[FactT]):
         self._log.info("leading", writer=self.lease.name)
         self.leading_since = time.time()
         self.measures.terms += 1
-        await self._sync.catch_up()
-        counted = await self._keeping.read()
-        tracker = Counting(self._tracker_factory(), Statistics(self._terms, counted))
-        bequest = Bequest(self._redis, self.pbx, self.lease.name)
-        ended = await self._ended.read()
         try:
-            left = (*await bequest.read(), *await heritage.read_book(self._redis, self._book_keys))
-            state = await heritage.read(self._redis, self._live_keys, time.time())
-        except BusUnreachable as error:
-            left, state = (), empty_state(self._live_keys.topics)
-            self._log.warning("nothing taken over from an earlier monitor", reason=str(error))
-        state["ended"] = ended | state["ended"]
-        tracker.remember(state, left)
-        heed_cancellation()
-        leader = self._leader = Leader(
-            self.pbx,
-            tracker,
-            self._source_factory,
-            self.lease,
-            self._publisher(self._live_keys, self.lease),
-            self._publisher(self._book_keys, None),
-            self._heartbeat,
-            self.measures,
-            bequest,
-        )
-        office = Office(self.lease, leader.position, lambda: self._sync.level)
-        journal = CommandJournal(self._redis, self.pbx, self._records, self.measures.commands)
-        requests = self._requests = Requests(
-            self._redis,
-            self.pbx,
-            office,
-            partial(leader.execute, self._database),
-            leader.written,
-            journal,
-            self.measures.commands,
-        )
-        try:
+            await self._sync.catch_up()
+            bequest = Bequest(self._redis, self.pbx, self.lease.name)
+            tracker = await self._taken_over(bequest)
+            heed_cancellation()
+            leader = self._leader = Leader(
+                self.pbx,
+                tracker,
+                self._source_factory,
+                self.lease,
+                self._publisher(self._live_keys, self.lease),
+                self._publisher(self._book_keys, None),
+                self._heartbeat,
+                self.measures,
+                bequest,
+            )
+            office = Office(self.lease, leader.position, lambda: self._sync.level)
+            journal = CommandJournal(self._redis, self.pbx, self._records, self.measures.commands)
+            requests = self._requests = Requests(
+                self._redis,
+                self.pbx,
+                office,
+                partial(leader.execute, self._database),
+                leader.written,
+                journal,
+                self.measures.commands,
+            )
             # A task of its own: Python 3.11's TaskGroup may leave its parent marked as cancelled.
             await asyncio.create_task(leader.run(requests, self._keyring, self._keeping, self._ended))
         except* Fenced as fenced:
@@ -276,6 +268,41 @@ class Service(Generic[FactT]):
         finally:
             self.leading_since, self._requests, self._leader = None, None, None
             self.lease.lost()
+
+    async def _taken_over(self, bequest: Bequest) -> Counting[FactT]:
+        """Return a tracker that knows what an earlier monitor left; less where that leads to a fault."""
+        statistics = self._counted(await self._keeping.read())
+        ended = await self._ended.read()
+        for left_behind in (self._left_behind, self._nothing_left):
+            tracker = Counting(self._tracker_factory(), statistics)
+            try:
+                state, left = await left_behind(bequest)
+                state["ended"] = ended | state["ended"]
+                tracker.remember(state, left)
+            except Exception:  # what stands on Redis or in the file is no reason not to watch; it is written over soon
+                self._log.exception("takeover_failure")
+            else:
+                return tracker
+        return Counting(self._tracker_factory(), statistics)
+
+    async def _left_behind(self, bequest: Bequest) -> tuple[State, tuple[Left | ContactsRead, ...]]:
+        """Return the state and the facts that an earlier monitor left on Redis."""
+        try:
+            left = (*await bequest.read(), *await heritage.read_book(self._redis, self._book_keys))
+            return await heritage.read(self._redis, self._live_keys, time.time()), left
+        except BusUnreachable as error:
+            self._log.warning("nothing taken over from an earlier monitor", reason=str(error))
+            return await self._nothing_left(bequest)
+
+    async def _nothing_left(self, _: Bequest) -> tuple[State, tuple[Left | ContactsRead, ...]]:
+        return empty_state(self._live_keys.topics), ()
+
+    def _counted(self, saved: Saved | None) -> Statistics:
+        try:
+            return Statistics(self._terms, saved)
+        except Exception:
+            self._log.exception("takeover_failure")
+            return Statistics(self._terms)
 
     def _publisher(self, keys: Keys, lease: Lease | None) -> Publisher:
         return Publisher(

@@ -22,7 +22,7 @@ from redis.exceptions import NoPermissionError, RedisError
 
 from gateway.app import kept_running
 from gateway.run import Gateway
-from monitor.bus import heed_cancellation, text
+from monitor.bus import heed_cancellation, is_wrong_type, rejected, text
 from monitor.model.instants import from_unix
 from monitor.model.keys import PROCESSES, process_key
 from monitor.model.processes import Part, Process, encode_process
@@ -82,8 +82,12 @@ class Heartbeat:
             if not self._refused:
                 _log.warning("status_not_told", reason=str(error), remedy="the users' file of this version on Redis")
             self._refused = True
-        except _FAILURES:
-            return  # others say that Redis is away
+        except _FAILURES as error:
+            if is_wrong_type(error):  # what expires never, as each process would renew it
+                rejected(PROCESSES, str(error))
+                with suppress(*_FAILURES):
+                    await self._redis.delete(PROCESSES)
+            # of all else others say that Redis is away
 
     def _process(self, pbxs: dict[str, Part], address: str = "", worker: int | None = None) -> Process:
         version = VERSION

@@ -33,11 +33,11 @@ MONITOR: Final = (
     "+set %W~callmon:{*}:result:*",
     "+del %W~callmon:{*}:once:*",
     (
-        "+get +set +xrange +xadd +xtrim +hgetall +hset +hdel"
+        "+get +set +xrange +xadd +xtrim +hgetall +hset +hdel +unlink"
         " %RW~callmon:{*}:records %RW~callmon:{*}:records:generation %RW~callmon:{*}:records:mirrored"
     ),
     (
-        "+watch +hget +hgetall +hset +exists +set"
+        "+watch +hget +hgetall +hset +unlink +exists +set"
         " %RW~callmon:{*}:keys %RW~callmon:{*}:keys:kept %RW~callmon:{*}:keys:ready"
     ),
     "+publish &callmon:{*}:live &callmon:{*}:book &callmon:{*}:replies:* &callmon:{*}:keys:changed",
@@ -51,7 +51,7 @@ GATEWAY: Final = (
     "+watch +get +set +del +exists %RW~callmon:{*}:request:* %RW~callmon:{*}:once:* %R~callmon:{*}:result:*",
     "+exists +hgetall %R~callmon:{*}:keys %R~callmon:{*}:keys:ready",
     "+set +getdel %RW~callmon:{*}:ticket:*",
-    "+set +incrby +pttl +pexpire %RW~callmon:{*}:spent:*",
+    "+set +incrby +pttl +pexpire +unlink %RW~callmon:{*}:spent:*",
     "+publish &callmon:{*}:requests &callmon:{*}:reached &callmon:{*}:replies:*",
     (
         "+subscribe +unsubscribe"

@@ -187,12 +187,14 @@ export class StreamClient extends EventTarget {
   subscribe({ topics, filter, query, params }) {
     this.#wanted = query ? { query, params } : { topics, filter };
     this.#replica = new Replica();
+    this.#answeredAt = null;
     if (this.#socket?.readyState === 1) this.#subscribe({ resume: false, sameConnection: true });
   }
 
   #url;
   #key;
   #wanted;
+  #answeredAt = null; // position of the last result
   #replica = new Replica();
   #socket = null;
   #run = null;
@@ -332,6 +334,7 @@ export class StreamClient extends EventTarget {
         return this.#tell("fault", { code: frame.code, message: frame.message });
       case "result":
         this.#live();
+        this.#answeredAt = { epoch: frame.epoch, seq: frame.seq };
         return this.#tell("result", { result: frame.result });
       default:
         return this.#apply(frame);
@@ -353,7 +356,7 @@ export class StreamClient extends EventTarget {
   }
 
   #subscribe(how) {
-    const since = "query" in this.#wanted ? null : this.#replica.subscribed(how);
+    const since = "query" in this.#wanted ? this.#answeredAt : this.#replica.subscribed(how);
     this.#socket.send(JSON.stringify({ type: "subscribe", ...this.#wanted, ...(since && { since }) }));
   }
 

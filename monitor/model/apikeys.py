@@ -5,12 +5,17 @@ The newest change of a key wins, wherever it is found; a revoked key stays as a 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from ipaddress import ip_network
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta, Struct
 
+from monitor.model.instants import is_instant
 from monitor.model.wire import Malformed
+
+LATEST_CHANGE: Final = 1e11
+"""POSIX seconds. Beyond, floating point could not tell the next change from this one."""
 
 Kind: TypeAlias = Literal["reads", "commands", "makecall", "query"]
 """The kinds of request, each with a budget of its own. ``commands``: those that change something, ``makecall`` apart;
@@ -53,8 +58,6 @@ class StoredKey(Struct, frozen=True):
     budgets: Budgets = USUAL
 
 
-_LATEST_S = 1e11
-"""POSIX seconds; no clock shows more."""
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(StoredKey)
 
@@ -77,8 +80,21 @@ def decode_key(data: bytes) -> StoredKey:
     """Raises Malformed."""
     try:
         key = _decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        for network in key.networks:
+            ip_network(network)
+    except (msgspec.MsgspecError, ValueError) as error:
         raise Malformed(f"not a key: {error}") from error
-    if not 0 <= key.changed_at <= _LATEST_S:
-        raise Malformed(f"a key that was changed at {key.changed_at}")
+    # With a greater time no later change would be later; NaN is never equal to itself.
+    if not 0 <= key.changed_at <= LATEST_CHANGE:
+        raise Malformed(f"not a key: changed_at is {key.changed_at}")
+    if key.expires is not None and not is_instant(key.expires):
+        raise Malformed(f"not a key: expires is {key.expires[:100]!r}, which is no instant")
+    return key
+
+
+def of_table(name: bytes | str, data: bytes) -> StoredKey:
+    """The key that stands under this name. Raises Malformed, also if it is another one's."""
+    key = decode_key(data)
+    if key.name.encode() != (name if isinstance(name, bytes) else name.encode()):
+        raise Malformed(f"not the key of this name, but that of {key.name[:100]!r}")
     return key

@@ -13,7 +13,8 @@ CallState: TypeAlias = Literal["Unknown", "Initiating", "Routing", "Talking", "T
 Outcome: TypeAlias = Literal["answered", "missed", "abandoned", "unanswered", "unknown"]
 """How a call ended. ``answered``: two people (or a person and an outside number) talked. ``abandoned``: the caller
 left while waiting in a queue or at an IVR. ``missed``: it rang at a phone here and nobody took it. ``unanswered``:
-a call from here that the other side did not take. ``unknown``: it ended while nobody was looking."""
+a call from here that the other side did not take. ``unknown``: it ended while nobody was looking, or was past its
+ringing already when a monitor without history first saw it."""
 
 
 class Leg(Struct, frozen=True, rename="camel"):

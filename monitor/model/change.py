@@ -7,11 +7,21 @@ before and after, so that any reader can tell whether something left its view.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from typing import Final
 
 from msgspec import Struct
 
 from monitor.model.entities import Entity, State
+
+BELIEVED_AHEAD_MS: Final = 10 * 365 * 86_400_000
+"""Ten years. By so much an epoch may be ahead of a clock: it may have been begun by one that was wrong."""
+LARGEST_SEQ: Final = 2**53 - 1
+"""What clients that know no integers can still count to."""
+_DIGITS: Final = 15
+_LONGEST_SEQ: Final = 16
+_EPOCH: Final = re.compile(r"[0-9]{15}-[!-~]{1,64}")
 
 
 class Position(Struct, frozen=True, order=True):
@@ -47,11 +57,33 @@ class Change(Struct, frozen=True):
     """POSIX seconds on the monitor's clock: when the first of what it tells was heard of; 0 if that is not known."""
 
 
+def is_epoch(text: str) -> bool:
+    """Whether it is the name of an epoch, as :func:`epoch_name` makes it. Others would be ordered wrongly."""
+    return _EPOCH.fullmatch(text) is not None
+
+
+def is_seq(text: str) -> bool:
+    """Whether it is a number of a change, in plain digits."""
+    return text.isascii() and text.isdecimal() and len(text) <= _LONGEST_SEQ and int(text) <= LARGEST_SEQ
+
+
+def is_ahead(epoch: str, unix_ms: float) -> bool:
+    """Whether an epoch is so far ahead of a clock that no writer by this clock can have seen it begin.
+
+    Somebody else wrote it, or a writer whose clock was wrong by years. Believed, it would be for ever: with the largest
+    of all there is no newer one.
+    """
+    return not is_epoch(epoch) or int(epoch[:_DIGITS]) > unix_ms + BELIEVED_AHEAD_MS
+
+
 def epoch_name(unix_ms: int, newest_seen: str | None, suffix: str) -> str:
-    """The name of a new epoch: the wall clock in ms, but at least the newest epoch seen + 1, then a random suffix."""
-    if newest_seen is not None:
-        unix_ms = max(unix_ms, int(newest_seen.split("-", 1)[0]) + 1)
-    return f"{unix_ms:015d}-{suffix}"
+    """The name of a new epoch: the wall clock in ms, but at least the newest epoch seen + 1, then a random suffix.
+
+    One that is too far ahead is not believed: see :func:`is_ahead`.
+    """
+    if newest_seen is not None and not is_ahead(newest_seen, unix_ms):
+        unix_ms = max(unix_ms, int(newest_seen[:_DIGITS]) + 1)
+    return f"{unix_ms:0{_DIGITS}d}-{suffix}"
 
 
 def merge(edits: Iterable[Edit]) -> tuple[Edit, ...]:

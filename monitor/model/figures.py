@@ -47,7 +47,7 @@ class QueueStats(Struct, frozen=True, rename="camel"):
     diverted: int
     """Left the queue for another destination, unanswered."""
     unknown: int
-    """Nobody saw how their wait ended."""
+    """Nobody saw how their wait ended: the monitor or its PBX was away, and nothing tells of an answer."""
     waiting: int
     """Came in today and wait now."""
     service_level: float | None

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Final
+
+_FIRST_YEAR: Final = 1970
+_LAST_YEAR: Final = 9998
 
 
 def instant(moment: datetime) -> str:
@@ -26,6 +30,14 @@ def moment(text: str) -> datetime:
     if parsed.tzinfo is None:
         raise ValueError(f"{text!r} names no time zone")
     return parsed
+
+
+def is_instant(text: str) -> bool:
+    """Whether it names a moment that everybody can reckon with: :func:`moment` reads it, and no calendar ends soon."""
+    try:
+        return _FIRST_YEAR <= moment(text).year <= _LAST_YEAR
+    except ValueError:
+        return False
 
 
 def from_unix(seconds: float) -> str:

@@ -12,8 +12,20 @@ import msgpack
 import msgspec
 from msgspec import Raw, Struct
 
-from monitor.model.change import Change, Edit, Position
-from monitor.model.entities import BOOK_TOPICS, TOPICS, Entity
+from monitor.model.change import LARGEST_SEQ, Change, Edit, Position, is_epoch
+from monitor.model.entities import (
+    BOOK_TOPICS,
+    TOPICS,
+    Call,
+    Contact,
+    EndedCall,
+    Entity,
+    Extension,
+    Ivr,
+    Queue,
+    RingGroup,
+)
+from monitor.model.instants import is_instant
 
 _encoder = msgspec.msgpack.Encoder()
 _json_encoder = msgspec.json.Encoder()
@@ -59,6 +71,7 @@ class Heartbeat(Struct, frozen=True, array_like=True, tag="position"):
 
 Announcement: TypeAlias = Change | Heartbeat
 
+_INSTANTS = {"started_at", "answered_at", "ended_at", "queued_at", "since", "presence_since"}
 _NIL = _encoder.encode(None)
 _announcement_decoder = msgspec.msgpack.Decoder(_WireChange | Heartbeat)
 
@@ -74,6 +87,33 @@ def decode_entity(topic: str, data: bytes | Raw) -> Entity:
         return _entity_decoders[topic].decode(data)
     except (KeyError, msgspec.MsgspecError) as error:
         raise Malformed(f"not an entity of topic {topic}: {error}") from error
+
+
+def check_entity(id_: str, entity: Entity) -> None:
+    """Raise Malformed if the entity is not that of this id, or an instant of it is none."""
+    own = _id_of(entity)
+    if own is not None and own != id_:
+        raise Malformed(f"{own[:100]!r} stands where {id_[:100]!r} belongs")
+    legs = (*entity.legs, *entity.talk_to, *entity.routing_to) if isinstance(entity, Call) else ()
+    for part in (entity, *legs):
+        for field in _INSTANTS & set(part.__struct_fields__):
+            instant = getattr(part, field)
+            if instant is not None and not is_instant(instant):
+                raise Malformed(f"{field} is {instant[:100]!r}, which is no instant")
+
+
+def _id_of(entity: Entity) -> str | None:
+    match entity:
+        case EndedCall():
+            return entity.id
+        case Call():
+            return str(entity.call_id)
+        case Contact():
+            return str(entity.id)
+        case Extension() | Queue() | RingGroup() | Ivr():
+            return entity.num
+        case _:
+            return None
 
 
 def encode_change(change: Change) -> bytes:
@@ -94,6 +134,8 @@ def decode_announcement(data: bytes) -> Announcement:
         message = _announcement_decoder.decode(data)
     except msgspec.MsgspecError as error:
         raise Malformed(f"not an announcement: {error}") from error
+    if not is_epoch(message.epoch) or not 0 <= message.seq <= LARGEST_SEQ or not is_instant(message.at):
+        raise Malformed("not an announcement: its position or its instant is none")
     if isinstance(message, Heartbeat):
         return message
     edits = tuple(Edit(e.topic, e.id, _entity(e.topic, e.before), _entity(e.topic, e.after)) for e in message.edits)

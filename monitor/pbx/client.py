@@ -53,10 +53,10 @@ class PbxSettings:
     verify: bool = True
     request_timeout: float = 10.0
     connect_timeout: float = 5.0
-    ping_interval: float = 5.0
+    ping_interval: float = 1.0
     """Between pings on the event socket."""
-    ping_timeout: float = 10.0
-    """Without a pong after which the socket counts as dead."""
+    silence: float = 4.5
+    """Without a word from the PBX, asked by pings or reads, after which it counts as lost."""
     source: Source = "auto"
     poll_interval: float = 0.5
     """Between ActiveCalls reads while calls change."""
@@ -112,6 +112,11 @@ class PbxClient:
             self.tape,
         )
         self.tokens = TokenOwner(self._grant, may_mint, clock, measures=self.measures, secret=self._secret)
+
+    @property
+    def heard_at(self) -> float:
+        """When the last answer to a request came, on the monotonic clock."""
+        return self._transport.heard_at
 
     async def close(self) -> None:
         """Close all connections. May be called again."""

@@ -9,8 +9,10 @@ events until something ends it. Events that come while the full state is being r
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Final, NoReturn, assert_never
 
 import structlog
@@ -24,6 +26,7 @@ from monitor.pbx.client import CALL_CONTROL, PbxClient, refusal
 from monitor.pbx.clock import PbxClock
 from monitor.pbx.events import DnChanged, Event, Irrelevant, Removed, Upserted, parse_event
 from monitor.pbx.participants import ParticipantFact, Participants
+from monitor.pbx.silence import watch_silence
 from monitor.pbx.together import together
 
 _PATH: Final = f"{CALL_CONTROL}/ws"
@@ -54,6 +57,7 @@ class Listener:
         self._token: str | None = None
         self._participants: Participants | None = None
         self._event_bytes = 0
+        self._heard_at = 0.0
 
     @property
     def lag(self) -> int:
@@ -84,6 +88,7 @@ class Listener:
         socket = await self._connect(token)
         settings, measures = self._client.settings, self._client.measures
         measures.sockets["opened"] += 1
+        self._heard_at = time.monotonic()
         self._client.tape.opened()
         self._event_bytes = 0
 
@@ -95,7 +100,11 @@ class Listener:
         try:
             on_open()
             await together(
-                self._participants.run(), self._watch(self._participants), self._follow(socket, self._participants)
+                self._participants.run(),
+                self._watch(self._participants),
+                self._follow(socket, self._participants),
+                self._ping(socket),
+                watch_silence(settings.silence, lambda: self._heard_at, partial(self._silent, socket)),
             )
         finally:
             self._participants = None
@@ -114,8 +123,7 @@ class Listener:
                 proxy=None,
                 compression=None,
                 open_timeout=settings.request_timeout,
-                ping_interval=settings.ping_interval,
-                ping_timeout=settings.ping_timeout,
+                ping_interval=None,  # ours, as that library's would wait for the close after it has given up
                 close_timeout=_CLOSE_WITHIN,
                 max_size=_MAX_MESSAGE_BYTES,
                 max_queue=_FRAMES_READ_AHEAD,
@@ -143,6 +151,24 @@ class Listener:
             await asyncio.sleep(self._client.settings.watchdog_interval)
             participants.want_full()
 
+    async def _ping(self, socket: ClientConnection) -> NoReturn:
+        """Ask for a sign of life now and then. Any event is one too."""
+        while True:
+            await asyncio.sleep(self._client.settings.ping_interval)
+            try:
+                pong = asyncio.ensure_future(await socket.ping())
+            except ConnectionClosed as closed:
+                raise PbxUnreachable(_why(closed)) from closed
+            pong.add_done_callback(self._pong)
+
+    def _pong(self, pong: asyncio.Future[float]) -> None:
+        if not pong.cancelled() and pong.exception() is None:
+            self._heard_at = time.monotonic()
+
+    def _silent(self, socket: ClientConnection) -> None:
+        socket.transport.abort()  # who hears nothing takes no farewell either
+        raise PbxUnreachable(f"The event socket is silent: nothing was heard in {self._client.settings.silence:g} s.")
+
     async def _follow(self, socket: ClientConnection, participants: Participants) -> NoReturn:
         garbled = 0
         try:
@@ -152,6 +178,7 @@ class Listener:
                 self._event_bytes += len(message)
                 if self._event_bytes > MAX_EVENT_BYTES:
                     raise PbxGarbled(f"The PBX sent more than {MAX_EVENT_BYTES} bytes of events at once.")
+                self._heard_at = time.monotonic()
                 self._client.tape.heard(message)
                 try:
                     event = parse_event(message)
@@ -165,7 +192,7 @@ class Listener:
                     self._apply(event, heard, participants)
         except ConnectionClosed as closed:
             self._client.tape.closed(*((None, "") if closed.rcvd is None else (closed.rcvd.code, closed.rcvd.reason)))
-            raise PbxUnreachable(_why(closed, self._client.settings.ping_timeout)) from closed
+            raise PbxUnreachable(_why(closed)) from closed
 
     def _apply(self, event: Event, heard: float, participants: Participants) -> None:
         self._client.measures.events[_KINDS[type(event)]] += 1
@@ -195,12 +222,10 @@ async def _close(socket: ClientConnection) -> None:
         await socket.close()
 
 
-def _why(closed: ConnectionClosed, ping_timeout: float) -> str:
+def _why(closed: ConnectionClosed) -> str:
     if closed.rcvd is not None:
         reason = f", {closed.rcvd.reason}" if closed.rcvd.reason else ""
         return f"The PBX closed the event socket ({closed.rcvd.code}{reason})."
-    if closed.sent is not None and "ping" in closed.sent.reason:
-        return f"The event socket is silent: no answer to a ping in {ping_timeout:g} s."
     if closed.sent is not None and closed.sent.code == CloseCode.MESSAGE_TOO_BIG:
         return f"The PBX sent an event larger than {_MAX_MESSAGE_BYTES} bytes; it is not taken."
     return "The event socket was cut."

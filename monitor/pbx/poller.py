@@ -8,6 +8,7 @@ slow or asks for time is not hurried by pokes either.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -31,6 +32,8 @@ class Poller:
         self._pace = Pace(client.settings.poll_interval, client.settings.poll_idle)
         self._rows: tuple[ActiveCall, ...] = ()
         self._looking: list[asyncio.Future[None]] = []
+        self.asked_at: float | None = None
+        """Since when an answer is waited for, on the monotonic clock; None while none is."""
 
     def poke(self) -> None:
         """Read soon."""
@@ -63,7 +66,11 @@ class Poller:
     async def _read(self) -> None:
         self._began = asked = self._clock.now()
         looking = list(self._looking)
-        answer = await self._client.active_calls()
+        self.asked_at = time.monotonic()
+        try:
+            answer = await self._client.active_calls()
+        finally:
+            self.asked_at = None
         self._ended = self._clock.now()
         if answer.server_now is not None:
             self._clock.learn(answer.server_now, asked, self._ended)

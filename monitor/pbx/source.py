@@ -28,6 +28,7 @@ from monitor.pbx.listener import Listener
 from monitor.pbx.logins import Logins
 from monitor.pbx.measures import PbxMeasures
 from monitor.pbx.poller import Poller
+from monitor.pbx.silence import watch_silence
 from monitor.pbx.tape import Tape
 from monitor.pbx.together import together
 
@@ -109,6 +110,7 @@ class PbxSource:
             await together(
                 *([] if self._settings.source == "activecalls" else [self._follow_participants()]),
                 self._follow_rows(),
+                watch_silence(self._settings.silence, self._rows_awaited_since, self._rows_silent),
                 self._follow_directory(),
                 self._follow_contacts(),
                 self._logins.run(self._connected),
@@ -193,6 +195,19 @@ class PbxSource:
                     self._tell()
                 pause = backoff.pause(error)
             await self._pause(pause)
+
+    def _rows_awaited_since(self) -> float | None:
+        """Since when rows are waited for without any word, where nothing else tells of calls."""
+        alone = self._settings.source == "activecalls" or self._state.call_control.condition is Condition.REFUSED
+        asked = self._poller.asked_at
+        if asked is None or not alone or self._state.active_calls.condition is not Condition.LIVE:
+            return None
+        return max(asked, self._client.heard_at)
+
+    def _rows_silent(self) -> None:
+        reason = f"The PBX has said nothing in {self._settings.silence:g} s, though it was asked for the calls."
+        self._state.active_calls.is_now(Condition.DOWN, reason)
+        self._tell()
 
     def _rows_read(self) -> None:
         self._measures.reads["active_calls"] += 1

@@ -125,6 +125,8 @@ class Transport:
             # As each handshake ends: an answer that is read whole has given its connection back already.
             tls.sslobject_class = _observed(self._measures)  # may be set on an instance, as documented
         self._timeout, self._connect_timeout = request_timeout, connect_timeout
+        self.heard_at = 0.0
+        """When the last answer came, on the monotonic clock."""
         self._reading: aiohttp.ClientSession | None = None
         self._writing: aiohttp.ClientSession | None = None
         self._held_bytes = 0
@@ -209,8 +211,10 @@ class Transport:
             raise sending.failure(f"the PBX {self._why(error)} ({shown})") from error
 
     async def _answer(self, shown: str, sent: Sent, response: aiohttp.ClientResponse, largest: int) -> Answer:
+        self.heard_at = time.monotonic()
         answer = Answer(shown, response.status, response.headers, await self._body(response, largest))
-        self._measures.request(shown, response.status, time.monotonic() - sent.at)
+        self.heard_at = time.monotonic()
+        self._measures.request(shown, response.status, self.heard_at - sent.at)
         self._tape.answered(sent, answer.status, answer.headers, answer.body)
         return answer
 

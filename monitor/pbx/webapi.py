@@ -25,6 +25,7 @@ from monitor.pbx.clock import PbxClock
 from monitor.pbx.facts import ConnectionChanged, ContactChanged, ContactsRead, DirectoryRead, QueueLoginsRead
 from monitor.pbx.failures import Backoff
 from monitor.pbx.measures import PbxMeasures
+from monitor.pbx.silence import watch_silence
 from monitor.pbx.together import all_together, together
 from monitor.pbx.told import BusyTold, ToldFact
 from monitor.pbx.webapi_calls import CallsFollower
@@ -83,6 +84,7 @@ class WebApiSource:
             await together(
                 self._calls.run(),
                 self._calls.run_ended(),
+                watch_silence(self._settings.silence, self._awaited_since, self._silent),
                 self._retry("lists", self._read_lists),
                 self._retry("states", self._read_states),
                 self._retry("contacts", self._read_contacts),
@@ -257,6 +259,13 @@ class WebApiSource:
     def _failed(self, error: PbxError) -> None:
         if self._told[0] != "connected" or self._calls.failures >= _PATIENCE:
             self._tell("lost" if self._told[0] in ("connected", "lost") else "connecting", str(error))
+
+    def _awaited_since(self) -> float | None:
+        asked = self._calls.asked_at
+        return None if asked is None or self._told[0] != "connected" else max(asked, self._client.heard_at)
+
+    def _silent(self) -> None:
+        self._tell("lost", f"The service has said nothing in {self._settings.silence:g} s, though it was asked.")
 
     def _judge(self) -> None:
         """Tell that it is connected once calls and directory have been read, unless the service itself is not."""

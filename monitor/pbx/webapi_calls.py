@@ -7,6 +7,7 @@ again at once. The pace is that of :mod:`monitor.pbx.pace`.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Final, NoReturn
 
@@ -47,6 +48,8 @@ class CallsFollower:
         self._looking: list[asyncio.Future[None]] = []
         self._told: CallsTold | None = None
         self._ended_wanted = asyncio.Event()
+        self.asked_at: float | None = None
+        """Since when an answer is waited for, on the monotonic clock; None while none is."""
         self.failures = 0
         """Reads in a row that failed."""
 
@@ -114,10 +117,14 @@ class CallsFollower:
             await asyncio.sleep(_ENDED_EVERY)
 
     async def _fitting(self) -> CallsTold:
-        for _ in range(_TORN):
-            calls, fits = await self._reader.calls()
-            if fits:
-                break
+        self.asked_at = time.monotonic()
+        try:
+            for _ in range(_TORN):
+                calls, fits = await self._reader.calls()
+                if fits:
+                    break
+        finally:
+            self.asked_at = None
         return calls
 
     def _take(self, calls: CallsTold, took: float) -> None:

@@ -60,6 +60,8 @@ class WebApiSettings:
     verify: bool = True
     request_timeout: float = 10.0
     connect_timeout: float = 5.0
+    silence: float = 4.5
+    """Without a word from the service, while calls are being read, after which it counts as lost."""
     poll_interval: float = 0.5
     """Between reads of the calls while they change."""
     poll_idle: float = 2.0
@@ -95,6 +97,11 @@ class WebApiClient:
         self._callmon: bool | None = None
         self._finding_out = asyncio.Lock()
         self._not_before = 0.0
+
+    @property
+    def heard_at(self) -> float:
+        """When the last answer came, on the monotonic clock."""
+        return self._transport.heard_at
 
     async def close(self) -> None:
         """Close all connections. May be called again."""

@@ -59,8 +59,8 @@ def opened(call: e.Call, at: int) -> Account:
     return observed(Account(call.call_id, started, "", (), kind, visits=visits.passed(call, started)), call, at)
 
 
-def observed(account: Account, call: e.Call, at: int) -> Account:
-    """The account after the call has come to look like this. ``at``: now."""
+def observed(account: Account, call: e.Call, at: int, *, unwatched: bool = False) -> Account:
+    """The account after the call has come to look like this. ``at``: now. ``unwatched``: nobody watched before."""
     answered = account.answered if call.answered_at is None else unix_ms(call.answered_at)
     if account.answered is not None and answered is not None and answered != account.answered:
         account = _answer_moved(account, account.answered, answered)
@@ -68,7 +68,7 @@ def observed(account: Account, call: e.Call, at: int) -> Account:
     began = turns.talk_began(account.turns, taken)
     if began is None and account.answered is None:
         began = answered
-    waited = visits.observed(account.visits, call, began, at)
+    waited = visits.observed(account.visits, call, began, at, unwatched=unwatched)
     if waited != account.visits and waited[-1].end == "answered":
         taken = turns.came_through(taken, account.turns, waited[-1].queue)
     return replace(

@@ -21,6 +21,7 @@ from monitor.stats import account as of_call
 from monitor.stats.account import Account
 from monitor.stats.places import Place, Places
 from monitor.stats.times import unix_ms
+from monitor.stats.visits import SOON
 
 _UNSURE = 10_000
 """Milliseconds after a lost PBX came back in sight within which nobody can say when a call ended."""
@@ -76,7 +77,7 @@ class Accounts:
                 self._ended(edit.after, taken_back, at, watched_since)
         for edit in edits:
             if edit.topic == "calls":
-                self._edited(edit, at)
+                self._edited(edit, at, unwatched=watched_since is None or at - watched_since <= SOON)
 
     def reread(self, calls: Iterable[e.Call], ended: Iterable[e.EndedCall], at: int) -> None:
         """Take in all calls that go on and those that are known to have ended; who is not among them is gone."""
@@ -86,7 +87,7 @@ class Accounts:
         for call in calls:
             present.add(call.call_id)
             if self._last.get(call.call_id) != call:
-                self._shown(call, at)
+                self._shown(call, at, unwatched=call.call_id not in self._last)
         for call_id in [call_id for call_id in self.held.open if call_id not in present]:
             self._vanish(call_id, at)
 
@@ -118,14 +119,14 @@ class Accounts:
 
     # calls that go on
 
-    def _edited(self, edit: Edit, at: int) -> None:
+    def _edited(self, edit: Edit, at: int, *, unwatched: bool) -> None:
         call_id = int(edit.id)
         if not self._is_next(edit, call_id):
             return
         if not isinstance(edit.after, e.Call):
             self._vanish(call_id, at)
             return
-        self._shown(edit.after, at)
+        self._shown(edit.after, at, unwatched=unwatched)
         if call_id in self._last:
             self._taken.setdefault(call_id, set()).add(hash(edit))
 
@@ -136,7 +137,7 @@ class Accounts:
             return True
         return edit.before == last and hash(edit) not in self._taken.get(call_id, ())
 
-    def _shown(self, call: e.Call, at: int) -> None:
+    def _shown(self, call: e.Call, at: int, *, unwatched: bool) -> None:
         account = self.held.open.get(call.call_id)
         if account is not None and call.call_id not in self._last and not of_call.is_same(account, call):
             self._vanish(call.call_id, at)
@@ -145,7 +146,7 @@ class Accounts:
             account = self._found_again(call)
         if account is None and self._is_over(call.call_id, unix_ms(call.started_at)):
             return
-        now = of_call.opened(call, at) if account is None else of_call.observed(account, call, at)
+        now = of_call.opened(call, at) if account is None else of_call.observed(account, call, at, unwatched=unwatched)
         self.held.open[call.call_id] = now
         self._last[call.call_id] = call
         self.places.show(str(call.call_id), now)

@@ -1,9 +1,10 @@
 """A call's visits to queues. Pure; times are POSIX milliseconds.
 
 A visit begins when the caller comes into a queue. It ends *answered* when somebody begins to talk with him, *diverted*
-when he is led elsewhere, *abandoned* when the call ends, *unknown* when it ended unseen. What the sources tell one
-after the other may be one event: who is back in the same queue, talks or is gone within two seconds of having left it
-has not been diverted.
+when he is led elsewhere, *abandoned* when the call ends, *unknown* when it ended unseen: also when he is found to have
+left the queue after a time in which nobody watched, and talks to nobody, as he may have talked in between. What the
+sources tell one after the other may be one event: who is back in the same queue, talks or is gone within two seconds of
+having left it has not been diverted.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from monitor.stats.times import unix_ms
 
 End: TypeAlias = Literal["waiting", "answered", "abandoned", "diverted", "unknown"]
 
+_LEFT = frozenset({"diverted", "unknown"})
+"""Of a caller who has left a queue, nobody having been seen to answer."""
 SOON = 2_000
 """Milliseconds within which one event may be told in parts."""
 
@@ -42,14 +45,18 @@ class Visit(Struct, frozen=True):
 Visits: TypeAlias = tuple[Visit, ...]
 
 
-def observed(visits: Visits, call: e.Call, talk: int | None, at: int) -> Visits:
-    """The visits after the call has come to look like this. ``talk``: when talk began, if it now did; ``at``: now."""
-    if visits and visits[-1].end == "diverted" and talk is not None:
+def observed(visits: Visits, call: e.Call, talk: int | None, at: int, *, unwatched: bool = False) -> Visits:
+    """The visits after the call has come to look like this. ``talk``: when talk began, if it now did; ``at``: now.
+
+    ``unwatched``: nobody watched for a time before.
+    """
+    if visits and visits[-1].end in _LEFT and talk is not None:
         visits = _answered_after_all(visits, talk)
+    left: End = "unknown" if unwatched else "diverted"
     if call.queue:
         since = at if call.queued_at is None else unix_ms(call.queued_at)
-        return _waits(visits, call.queue, since, talk)
-    return _left(visits, talk, at)
+        return _waits(visits, call.queue, since, talk, left)
+    return _left(visits, talk, at, left)
 
 
 def concluded(visits: Visits, word: e.EndedCall, answered: int | None, ended: int, *, seen: bool) -> Visits:
@@ -108,24 +115,24 @@ def _passed(queues: Sequence[str], caller: str, started: int) -> Visits:
     return tuple(Visit(queue, started, started, "diverted", False) for queue in queues if queue != caller)
 
 
-def _waits(visits: Visits, queue: str, since: int, talk: int | None) -> Visits:
+def _waits(visits: Visits, queue: str, since: int, talk: int | None, left: End) -> Visits:
     last = visits[-1] if visits else None
     if last is not None and last.queue == queue and last.end == "waiting":
         return visits
     if any(visit.queue == queue and visit.since == since for visit in visits):
         return visits
-    if last is not None and last.queue == queue and last.end == "diverted" and _soon(last, since):
+    if last is not None and last.queue == queue and last.end in _LEFT and _soon(last, since):
         return _with_last(visits, until=None, end="waiting")
-    return (*_left(visits, talk, since), Visit(queue, since))
+    return (*_left(visits, talk, since, left), Visit(queue, since))
 
 
-def _left(visits: Visits, talk: int | None, at: int) -> Visits:
+def _left(visits: Visits, talk: int | None, at: int, end: End) -> Visits:
     if not visits or visits[-1].end != "waiting":
         return visits
     since = visits[-1].since
     if talk is not None:
         return _with_last(visits, until=max(talk, since), end="answered")
-    return _with_last(visits, until=max(at, since), end="diverted")
+    return _with_last(visits, until=max(at, since), end=end)
 
 
 def _answered_after_all(visits: Visits, talk: int) -> Visits:

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import fakeredis
@@ -35,6 +36,7 @@ from gateway.wsprotocol import uvicorn_options
 from monitor.model.apikeys import Budgets
 from monitor.model.change import Change, Edit, Position
 from monitor.model.entities import BOOK_TOPICS, TOPICS, Entity, empty_state
+from monitor.model.instants import from_unix
 from monitor.model.wire import to_json, to_msgpack
 from tests.gateway.entities import START
 from tests.gateway.histories import Follower, decoded
@@ -87,6 +89,12 @@ class Served:
         state = {topic: dict(entities) for topic, entities in self.view.live.state.items()}
         self.view.live.load(Position(f"{self.epochs:015d}-t", 0), START, state)
         self._moved()
+
+    async def be_heard(self) -> None:
+        """The monitor's heartbeats, until cancelled."""
+        for second in count():
+            self.view.live.heard(from_unix(second))
+            await asyncio.sleep(0.02)
 
     def _moved(self) -> None:
         self.view.hub.changed()

@@ -16,7 +16,7 @@ from gateway.hub import Hub
 from gateway.tracks import Subscriber
 from gateway.views import View
 from gateway.visibility import EVERYTHING, Limits, Visibility
-from monitor.model.change import Change
+from monitor.model.change import Change, Position
 from monitor.model.entities import TOPICS
 from tests.gateway.entities import START, call, extension, queue
 from tests.gateway.histories import Follower, Ledger, Put, decoded, plain, puts, views
@@ -514,3 +514,46 @@ def test_what_one_who_counts_has_missed_is_not_gone_through_anew_for_each_change
         taken += 1
     assert taken == 500
     assert gone_through < 500 * 100
+
+
+def _ahead(world: World, **options: Any) -> tuple[Subscriber, Follower]:
+    """A client that comes from another gateway, five positions further on than this one."""
+    now = world.ledger.position
+    assert now is not None
+    held = Position(now.epoch, now.seq + 5)
+    place = (world.hub.subscribe(ALL, "json", lambda: None, held, **options), Follower())
+    place[1].position = held
+    return place
+
+
+def test_who_holds_more_than_a_gateway_that_is_cut_off_is_never_sent_back_and_told_that_it_is_stale() -> None:
+    world = started()
+    world.put(("calls", "1", call(1)))
+    place = _ahead(world)
+    world.stale_since = START
+    for _ in range(10):
+        world.beat()
+        (beat,) = [decoded(message) for message in world.hub.take(place[0])]
+        assert (beat["type"], beat["stale_since"]) == ("heartbeat", START)
+        assert Position(beat["epoch"], beat["seq"]) == place[1].position
+        assert world.hub.take(place[0]) == ()
+    world.stale_since = None
+    for number in range(7):
+        world.put(("calls", "2", call(2, (str(number),))))
+    (change,) = [decoded(message) for message in world.hub.take(place[0])]
+    assert (change["type"], change["from"]) == ("change", 6)
+
+
+def test_who_says_that_he_is_ahead_is_waited_for_until_the_monitor_was_heard_twice() -> None:
+    world = started()
+    heard = ["2026-01-01T00:00:00.000Z"]
+    world.hub._heard = lambda: heard[-1]
+    place = _ahead(world)
+    for _ in range(10):  # heartbeats of ours say nothing about the monitor
+        world.beat()
+        assert world.hub.take(place[0]) == ()
+    for at in ("2026-01-01T00:00:01.000Z", "2026-01-01T00:00:02.000Z"):
+        heard.append(at)
+        assert world.hub.take(place[0]) == ()
+        world.beat()
+    assert [decoded(message)["type"] for message in world.hub.take(place[0])] == ["snapshot"]

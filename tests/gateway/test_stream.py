@@ -14,8 +14,10 @@ from gateway.visibility import EVERYTHING
 from gateway.watching import Question
 from monitor.model.change import Position
 from tests.gateway import entities
+from tests.gateway.entities import START
 from tests.gateway.histories import decoded
 from tests.gateway.serving import Served, closed, frame, frame_of, say, serving, without_denials
+from tests.system.stack import running
 
 CALLS = {"type": "subscribe", "topics": ["calls"]}
 
@@ -142,8 +144,27 @@ async def test_who_knows_more_than_this_gateway_waits_until_it_has_caught_up() -
         assert set(change["upsert"]["calls"]) == {"3"}
 
 
-async def test_who_claims_what_never_comes_gets_a_snapshot_in_the_end() -> None:
+async def test_a_watched_query_s_answer_is_never_older_than_the_one_that_the_client_has() -> None:
     async with serving(heartbeat=0.1) as served, served.connect() as connection:
+        await frame(connection)
+        ahead = Position(served.position.epoch, served.position.seq + 1)
+        served.view.live.silent(START)
+        await say(connection, {"type": "subscribe", "query": "pbx.ac.get", "since": position(ahead)})
+        for _ in range(5):
+            beat = await frame(connection)
+            assert (beat["type"], beat["stale_since"]) == ("heartbeat", START)
+            assert Position(beat["epoch"], beat["seq"]) == ahead
+        served.put("calls", "1", entities.call(1))
+        result = await frame_of(connection, "result")
+        assert Position(result["epoch"], result["seq"]) == ahead
+
+
+async def test_who_claims_what_never_comes_gets_a_snapshot_in_the_end() -> None:
+    async with (
+        serving(heartbeat=0.1) as served,
+        served.connect() as connection,
+        running(asyncio.create_task(served.be_heard())),
+    ):
         await frame(connection)
         await subscribe(connection, since={"epoch": served.position.epoch, "seq": 10**15})
         assert (await frame(connection))["type"] == "snapshot"
@@ -151,7 +172,11 @@ async def test_who_claims_what_never_comes_gets_a_snapshot_in_the_end() -> None:
 
 @pytest.mark.parametrize("later", [{}, {"filter": {"ext": ["101"]}}, {"since": {"epoch": f"{1:015d}-t", "seq": 0}}])
 async def test_who_claimed_what_never_comes_and_asks_anew_gets_a_snapshot_in_the_end(later: dict[str, Any]) -> None:
-    async with serving(heartbeat=0.1) as served, served.connect() as connection:
+    async with (
+        serving(heartbeat=0.1) as served,
+        served.connect() as connection,
+        running(asyncio.create_task(served.be_heard())),
+    ):
         await frame(connection)
         await subscribe(connection, since={"epoch": served.position.epoch, "seq": 10**15})
         await subscribe(connection, **later)

@@ -60,7 +60,7 @@ def test_a_follower_s_epoch_counts_among_the_newest_known() -> None:
 
 def test_a_batch_writes_state_log_position_and_announcement_in_this_order() -> None:
     edits = (Edit("ivrs", "1", None, Ivr("1", "one")), Edit("ivrs", "2", Ivr("2", "two"), None))
-    change = Change(Position("e-a", 3), "2026-01-01T00:00:00.000Z", edits)
+    change = Change(Position("000000000000001-a", 3), "2026-01-01T00:00:00.000Z", edits)
     commands = encode(KEYS, change, "id", 100).commands
     assert [command[:2] for command in commands] == [
         ("HSET", KEYS.state("ivrs")),
@@ -74,9 +74,9 @@ def test_a_batch_writes_state_log_position_and_announcement_in_this_order() -> N
 
 def test_a_change_over_64_kib_is_announced_by_its_position_only() -> None:
     edits = tuple(Edit("ivrs", str(i), None, Ivr(str(i), "x" * 1000)) for i in range(70))
-    change = Change(Position("e-a", 3), "2026-01-01T00:00:00.000Z", edits)
+    change = Change(Position("000000000000001-a", 3), "2026-01-01T00:00:00.000Z", edits)
     commands = encode(KEYS, change, "id", 100).commands
-    assert wire.decode_announcement(_bytes(commands[-1])) == wire.Heartbeat("e-a", 3, change.at)
+    assert wire.decode_announcement(_bytes(commands[-1])) == wire.Heartbeat("000000000000001-a", 3, change.at)
     assert any(command[0] == "XADD" and wire.decode_change(_bytes(command)) == change for command in commands)
 
 

@@ -176,6 +176,30 @@ def test_a_caller_who_leaves_in_the_ivr_has_abandoned(pbx: Told) -> None:
     assert pbx.ended[0].outcome == "abandoned"
 
 
+def test_a_call_that_was_being_handed_on_when_it_was_first_seen_ends_nobody_knows_how() -> None:
+    pbx = Told(source="activecalls")
+    pbx.rows((8, CALLER, "101 Ext", "Transferring"))
+    pbx.rows()
+    assert pbx.ended[0].outcome == "unknown"
+
+
+def test_a_call_first_seen_past_its_ringing_that_is_then_answered_was_answered() -> None:
+    pbx = Told(source="activecalls")
+    pbx.rows((8, CALLER, "101 Ext", "Transferring"))
+    pbx.rows((8, CALLER, "101 Ext", "Talking"))
+    pbx.rows()
+    assert pbx.ended[0].outcome == "answered"
+
+
+def test_a_call_that_an_earlier_monitor_saw_handed_on_unanswered_was_missed() -> None:
+    before = Told(source="activecalls")
+    before.rows((8, CALLER, "101 Ext", "Routing"))
+    pbx = Told(source="activecalls", memories=before.tracker.state)
+    pbx.rows((8, CALLER, "101 Ext", "Transferring"))
+    pbx.rows()
+    assert pbx.ended[0].outcome == "missed"
+
+
 def test_voicemail_is_no_answer(pbx: Told) -> None:
     pbx.see("100", 1, 7, "Dialing", "101")
     pbx.see("101", 2, 7, "Ringing", "100", 2)

@@ -158,6 +158,52 @@ def test_a_call_that_is_gone_after_a_restart_ended_nobody_knows_when(pbx: Counti
     assert (pbx.pbx.calls, pbx.pbx.inbound.talks.count) == (2, 0)
 
 
+def _answered_and_handed_on(scene: Scene) -> None:
+    """While nobody watches, somebody takes the caller of a queue and hands him on: no reading tells of the answer."""
+    scene.ring(1, "101")
+    scene.answer(1, "101")
+    scene.lines[1].answered = None
+    scene.menu(1)
+
+
+def test_a_wait_that_was_answered_while_no_monitor_watched_ended_nobody_knows_how(pbx: Counting) -> None:
+    pbx.tell(*pbx.scene.arrive(1))
+    pbx.tell(*pbx.scene.wait(1, "800"))
+    pbx.scene.at += 60
+    _answered_and_handed_on(pbx.scene)
+    pbx.restart()
+    found = pbx.queue()
+    assert (found.offered, found.unknown, found.diverted, found.waiting) == (1, 1, 0, 0)
+    assert found.service_level is None
+
+
+def test_a_wait_that_was_answered_while_the_pbx_was_out_of_sight_ended_nobody_knows_how(pbx: Counting) -> None:
+    pbx.tell(*pbx.scene.arrive(1))
+    pbx.tell(*pbx.scene.wait(1, "800"))
+    pbx.tell(Edit("system", "pbx", None, system("lost")))
+    pbx.scene.at += 60
+    _answered_and_handed_on(pbx.scene)
+    pbx.tell(Edit("calls", "1", pbx.statistics._accounts._last[1], pbx.scene.state["calls"]["1"]))
+    pbx.tell(Edit("system", "pbx", None, system("connected")))
+    found = pbx.queue()
+    assert (found.offered, found.unknown, found.diverted, found.waiting) == (1, 1, 0, 0)
+    pbx.pass_time(60)
+    pbx.tell(*pbx.scene.wait(1, "801"))
+    pbx.pass_time(60)
+    pbx.tell(*pbx.scene.menu(1))  # and what is seen is told as before
+    assert (pbx.queue("801").offered, pbx.queue("801").diverted, pbx.queue("801").unknown) == (1, 1, 0)
+
+
+def test_a_wait_whose_caller_is_found_in_talk_after_a_restart_was_answered(pbx: Counting) -> None:
+    pbx.tell(*pbx.scene.arrive(1))
+    pbx.tell(*pbx.scene.wait(1, "800"))
+    pbx.scene.at += 60
+    pbx.scene.ring(1, "101")
+    pbx.scene.answer(1, "101")
+    pbx.restart()
+    assert (pbx.queue().answered, pbx.queue().unknown, pbx.queue().diverted) == (1, 0, 0)
+
+
 def test_a_call_that_was_only_thought_to_be_gone_goes_on(pbx: Counting) -> None:
     pbx.tell(*pbx.scene.arrive(1))
     pbx.tell(*pbx.scene.wait(1, "800"))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from monitor.model.change import Change, Edit, Position
 from monitor.model.figures import ExtensionStats, Figure, PbxStats, QueueStats, Traffic
+from monitor.model.instants import from_unix
 from monitor.model.wire import decode_change, encode_change
 from monitor.stats.statistics import Statistics
 from monitor.stats.terms import Terms
@@ -100,7 +101,7 @@ def test_edits_that_were_written_and_read_again_count_the_same(steps: list[Step]
     once, _ = counted(steps)
     scene, read = Scene(), Statistics(Terms())
     for seq, edits in enumerate(played(scene, steps)):
-        change = Change(Position("1-a", seq), "", edits)
+        change = Change(Position("000000000000001-a", seq), from_unix(scene.at), edits)
         read.take(decode_change(encode_change(change)).edits, scene.at)
         read.tick(scene.at)
     assert all_figures(read) == all_figures(once)

@@ -1,0 +1,31 @@
+"""Telling when the PBX has said nothing for too long, though it was asked. Times are seconds on the monotonic clock."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+_LATE_S: Final = 0.5
+"""By so much later than planned we stood still ourselves, and what came meanwhile has yet to be read."""
+_LOOKS: Final = 20
+"""Looks within the longest silence."""
+
+
+async def watch_silence(longest: float, since: Callable[[], float | None], tell: Callable[[], None]) -> None:
+    """Call ``tell`` again and again while there is silence; what it raises ends this.
+
+    ``since``: from when on an answer has been waited for in vain; None while none is waited for.
+    """
+    not_before = 0.0
+    while True:
+        now = time.monotonic()
+        began = since()
+        left = longest if began is None else max(began, not_before) + longest - now
+        if left <= 0:
+            tell()
+        pause = max(min(left, longest / _LOOKS), 0.01)
+        await asyncio.sleep(pause)
+        if time.monotonic() - now > pause + _LATE_S:
+            not_before = time.monotonic()

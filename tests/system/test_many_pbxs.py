@@ -1,0 +1,93 @@
+"""One monitor and one gateway with many PBXs on one Redis, also when it is killed again and again."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+import uvloop
+
+from gateway import run as gateway_run
+from gateway.auth import ApiKey, KeyTable, digest_of
+from gateway.config import GatewaySection
+from monitor.model.entities import System
+from monitor.pbx.facts import Fact
+from monitor.servers import Servers
+from monitor.service import Service
+from monitor.store import Store
+from tests.bus import RealBus, real_bus, until, until_async
+from tests.gateway.entities import START
+from tests.monitor.hands import CountingTracker, HandSource
+from tests.monitor.test_run import kept, kill_again_and_again
+
+MANY = 60
+_SYSTEM = System("connected", START, "", "20", "pbx", None, "activecalls", "m", "", 0)
+
+
+def test_redis_killed_again_and_again_under_20_pbxs_ends_none_of_them() -> None:
+    """On uvloop, as the process runs: there a write to a connection that just died raises a bare RuntimeError."""
+
+    async def scene() -> None:
+        async with real_bus() as bus:
+            assert await kill_again_and_again(bus, pbxs=20, kills=4) == []
+
+    uvloop.run(scene())
+
+
+async def test_60_pbxs_have_connections_enough_at_a_monitor_and_a_gateway(valkey: RealBus) -> None:
+    servers, at_gateway = Servers(valkey.url), Servers(valkey.url)
+    names = [f"pbx{number}" for number in range(MANY)]
+    key = ApiKey("test", digest_of("a-key"), names[0], frozenset({"read"}))
+    store = Store(None)
+    await store.open()
+    services = [_service(name, servers, store) for name in names]
+    serving = gateway_run.serving(names, KeyTable([key]), GatewaySection(port=0), at_gateway.of)
+    try:
+        async with kept(services), serving as server, httpx.AsyncClient(base_url=server.address) as http:
+            await until(lambda: all(service.hears_requests for service in services))
+
+            async def ready() -> bool:
+                return (await http.get("/readyz")).status_code == 200
+
+            await until_async(ready)
+            await valkey.drop_subscribers()  # and all come back at once
+            await until_async(ready)
+            assert [service.measures.live.unreachable for service in services] == [0] * MANY
+            for redis in (servers.of(names[0]), at_gateway.of(names[0])):
+                pool = redis.connection_pool
+                assert len(pool._in_use_connections) >= 4 * MANY
+                assert len(pool._in_use_connections) + len(pool._available_connections) <= 9 * MANY
+    finally:
+        await store.close()
+        await servers.aclose()
+        await at_gateway.aclose()
+
+
+def _service(name: str, servers: Servers, store: Store) -> Service[Fact]:
+    return Service(
+        "m", name, servers.of(name), _Tracker, _Quiet, records=store, key_store=store, shelf=store, lease_ttl=30.0
+    )
+
+
+class _Quiet(HandSource):
+    """Connected as soon as it runs."""
+
+    async def run(self) -> None:
+        self.connect()
+        await super().run()
+
+
+class _Tracker(CountingTracker):
+    """Tells that its PBX is connected, for the gateway to be ready."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state["system"]["pbx"] = _SYSTEM
+
+
+@pytest.mark.soak
+def test_redis_killed_50_times_under_20_pbxs_ends_none_of_them() -> None:
+    async def scene() -> None:
+        async with real_bus() as bus:
+            assert await kill_again_and_again(bus, pbxs=20, kills=50) == []
+
+    uvloop.run(scene())

@@ -1,0 +1,380 @@
+"""Whatever stands on Redis in the place of ours: no reader ends by it, and what is ours is written again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from redis.asyncio import Redis
+
+from gateway.auth import ApiKey, KeyTable, digest_of
+from gateway.commanding import Commander
+from gateway.errors import KeyUnknown
+from gateway.keychanges import KeyChanges
+from gateway.keyfeed import KeyFeed
+from gateway.milestones import Milestones
+from gateway.replica import Replica
+from gateway.spending import Spending
+from gateway.stored import read_position, read_state
+from gateway.tickets import Tickets
+from monitor import heritage
+from monitor.batch import Stored
+from monitor.bequest import Bequest
+from monitor.keeping import Keeping
+from monitor.keyring import Keyring
+from monitor.lease import Lease
+from monitor.model.apikeys import Budgets, StoredKey, encode_key
+from monitor.model.change import epoch_name, is_epoch
+from monitor.model.entities import Call, EndedCall
+from monitor.model.keys import AccessKeys, Keys, RequestKeys
+from monitor.model.requests import Once
+from monitor.model.wire import Malformed, check_entity, encode_entity, to_msgpack
+from monitor.pbx import facts_wire
+from monitor.stats import saved as figures
+from monitor.stats.day import Day, day_of
+from monitor.stats.statistics import Statistics
+from monitor.stats.terms import Terms
+from monitor.store import Store
+from tests.bus import RealBus, until, until_async
+from tests.gateway import entities
+from tests.gateway.test_feed import following, writing
+from tests.gateway.test_garbage_on_the_bus import GARBAGE
+from tests.monitor.terms import running
+
+LIVE, BOOK, ACCESS = Keys("pbx", "live"), Keys("pbx", "book"), AccessKeys("pbx")
+ABSURD = "999999999999999-zzzz"
+
+POSITIONS: list[Any] = [
+    {"seen": "zzzz"},
+    {"seen": ABSURD},
+    {"epoch": ABSURD},
+    {"epoch": "zzzz", "seq": "zzzz"},
+    {"epoch": b"\xff\xfe", "seq": b"\xff"},
+    {"epoch": ""},
+    {"seq": "-1"},
+    {"seq": "99999999999999999999999999"},
+    {"seq": "NaN"},
+    {"seq": "1e3"},
+    {"seq": "١"},
+    {"id": b"\xff", "at": "yesterday"},
+    {"at": "9" * 10_000},
+]
+
+
+@asynccontextmanager
+async def written_over(bus: RealBus, redis: Redis, keys: Keys, wrong: Any) -> AsyncIterator[None]:
+    """A monitor and a gateway's feed at work; then the position is ``wrong``, or of another kind for None."""
+    async with running(bus) as one, following(bus) as it:
+        await until(lambda: it.replica.position is not None)
+        if wrong is None:
+            await redis.delete(keys.position)
+            await redis.rpush(keys.position, "zzzz")
+        else:
+            await redis.hset(keys.position, mapping=wrong)
+        yield
+        for _ in range(2):  # what comes after is written and followed, again and again
+            one.source.call()
+            name = str(one.trackers[-1].count)
+            await until(lambda name=name: _ivr(it.replica) == name)  # type: ignore[misc]
+        assert one.service.measures.terms == 1
+        assert it.replica.stale_since is None
+
+
+def _ivr(replica: Replica) -> str | None:
+    found = replica.state["ivrs"].get("1")
+    return getattr(found, "name", None)
+
+
+@pytest.mark.parametrize("wrong", [None, *POSITIONS], ids=lambda value: repr(value)[:40])
+async def test_a_wrong_position_is_written_over_and_followed_past(
+    valkey: RealBus, wrong: dict[str, Any] | None
+) -> None:
+    async with written_over(valkey, valkey.client(), LIVE, wrong):
+        pass
+
+
+async def test_an_absurd_epoch_that_a_gateway_believed_is_dropped_once_a_monitor_is_heard(valkey: RealBus) -> None:
+    redis = valkey.client()
+    async with writing(valkey) as writer, following(valkey) as it:
+        await it.at(await writer.start())
+        await redis.hset(LIVE.position, "epoch", ABSURD)
+        await until(lambda: it.replica.position is not None and it.replica.position.epoch == ABSURD)
+        position = await writer.start()  # by his own clock: ABSURD + 1 would be older than ABSURD
+        assert position.epoch < ABSURD
+        await it.at(position)
+        await it.at(await writer.publish("good"))
+
+
+@pytest.mark.parametrize("kind", ["for ever", "another kind", "for years"])
+async def test_a_lease_that_nobody_of_us_wrote_keeps_nobody_from_leading(valkey: RealBus, kind: str) -> None:
+    redis = valkey.client()
+    if kind == "another kind":
+        await redis.rpush(LIVE.lease, "zzzz")
+    else:
+        await redis.set(LIVE.lease, b"\xff", ex=None if kind == "for ever" else 10**9)
+    assert await Lease(redis, LIVE, "one").acquire()
+    assert not await Lease(redis, LIVE, "two").acquire()
+
+
+@pytest.mark.parametrize("place", ["log", "state"])
+async def test_a_key_of_another_kind_in_the_place_of_log_or_state_is_replaced(valkey: RealBus, place: str) -> None:
+    redis = valkey.client()
+    key = LIVE.log if place == "log" else LIVE.state("ivrs")
+    async with running(valkey) as one:
+        await until_async(lambda: _stored(redis))
+        await redis.delete(key)
+        await redis.set(key, "zzzz")
+        assert await read_state(redis, LIVE) is not None, "the rest is read"
+        for _ in range(2):
+            one.source.call()
+            await until_async(lambda: _type_is_ours(redis, key))
+        read = await read_state(redis, LIVE)
+        assert read is not None
+        assert read.state["ivrs"]
+
+
+async def test_a_log_whose_newest_entry_is_not_ours_is_begun_anew(valkey: RealBus) -> None:
+    redis = valkey.client()
+    async with running(valkey) as one:
+        await until_async(lambda: _stored(redis))
+        await redis.xadd(LIVE.log, {"change": b"zzzz"}, id="18446744073709551615-1")
+        one.source.call()
+        await until_async(lambda: _log_ends_well(redis))
+
+
+async def _stored(redis: Redis) -> bool:
+    read = await read_state(redis, LIVE)
+    return read is not None and bool(read.state["ivrs"])
+
+
+async def _type_is_ours(redis: Redis, key: str) -> bool:
+    return await redis.type(key) in (b"hash", b"stream", b"none") and await _stored(redis)
+
+
+async def _log_ends_well(redis: Redis) -> bool:
+    newest: Any = await redis.xrevrange(LIVE.log, count=1)
+    return not newest or not newest[0][0].startswith(b"18446744073709551615")
+
+
+async def test_entities_that_cannot_be_read_are_left_out_and_their_neighbours_read(valkey: RealBus) -> None:
+    redis = valkey.client()
+    good = entities.call(1)
+    async with writing(valkey) as writer:
+        await writer.start()
+        table: Any = {"1": encode_entity(good), "2": b"zzzz", "x": encode_entity(good), b"\xff": encode_entity(good)}
+        await redis.hset(LIVE.state("calls"), mapping=table)
+        await redis.set(LIVE.state("ended"), "zzzz")
+        read = await read_state(redis, LIVE)
+        assert read is not None
+        assert set(read.state["calls"]) == {"1", "x"}
+        taken = await heritage.read(redis, LIVE, time.time())
+        assert set(taken["calls"]) == {"1"}
+    await redis.set(BOOK.state("contacts"), "zzzz")
+    assert await heritage.read_book(redis, BOOK) == ()
+
+
+@pytest.mark.parametrize("value", [b"zzzz", None])
+async def test_directory_and_figures_that_cannot_be_read_are_none(valkey: RealBus, value: bytes | None) -> None:
+    redis = valkey.client()
+    for key in (LIVE.directory, LIVE.figures):
+        await (redis.rpush(key, "zzzz") if value is None else redis.set(key, value))
+    assert await Bequest(redis, "pbx", "one").read() == ()
+    assert await Keeping(redis, "pbx", "one").read() is None
+
+
+def _saved(**changes: Any) -> figures.Saved:
+    now = round(time.time() * 1000)
+    found = figures.Saved(at=now, day=day_of(now, "UTC"), counted_since=now)
+    for name, value in changes.items():
+        setattr(found, name, value)
+    return found
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"at": 10**15},
+        {"at": -1},
+        {"peak": 2**60},
+        {"day": Day("2026-01-01", "Nowhere/Land", 1, 86_400_001)},
+        {"day": Day("2026-01-01", "UTC", 86_400_001, 1)},
+        {"day": Day("2026-01-01", "UTC", 1, 10**14)},
+    ],
+)
+async def test_figures_that_nobody_can_have_counted_are_none(valkey: RealBus, changes: dict[str, Any]) -> None:
+    redis = valkey.client()
+    keeping = Keeping(redis, "pbx", "one")
+    await redis.set(LIVE.figures, figures.encode(_saved()))
+    assert await keeping.read() is not None
+    await redis.set(LIVE.figures, figures.encode(_saved(**changes)))
+    assert await keeping.read() is None
+
+
+async def test_figures_of_tomorrow_do_not_win_over_the_file_s(valkey: RealBus) -> None:
+    redis, store = valkey.client(), Store(None)
+    await store.open()
+    try:
+        await store.keep_figures("pbx", figures.encode(_saved(peak=7)))
+        ahead = round((time.time() + 3 * 86_400) * 1000)
+        await redis.set(LIVE.figures, figures.encode(_saved(at=ahead, day=day_of(ahead, "UTC"))))
+        read = await Keeping(redis, "pbx", "one", store).read()
+        assert read is not None
+        assert read.peak == 7
+    finally:
+        await store.close()
+
+
+def _key(**changes: Any) -> dict[str, Any]:
+    return {"name": "wall", "digest": "a" * 64, "scopes": ["read"], "changed_at": 1.0} | changes
+
+
+WRONG_KEYS = [
+    _key(changed_at=float("nan")),
+    _key(changed_at=float("inf")),
+    _key(changed_at=-1.0),
+    _key(changed_at=1e300),
+    _key(networks=["zzzz"]),
+    _key(expires="tomorrow"),
+    _key(expires="9999-12-31T23:59:59-23:59"),
+    _key(name="another"),
+    _key(scopes=7),
+]
+
+
+@pytest.mark.parametrize("wrong", [None, b"zzzz", *map(to_msgpack, WRONG_KEYS)], ids=lambda value: repr(value)[:60])
+async def test_a_wrong_key_is_left_out_by_gateways_and_written_over_by_the_monitor(
+    valkey: RealBus, wrong: bytes | None
+) -> None:
+    redis, store, table = valkey.client(), Store(None), KeyTable([])
+    good = StoredKey("wall", "a" * 64, ("read",), 5.0)
+    gone: list[str] = []
+    feed = KeyFeed(redis, "pbx", table, gone.append)
+    await store.open()
+    try:
+        await store.keep_key("pbx", good)
+        keyring = Keyring(redis, "pbx", store)
+        await keyring.compare()
+        if wrong is None:
+            for key in (ACCESS.table, ACCESS.kept):
+                await redis.delete(key)
+                await redis.set(key, "zzzz")
+        else:
+            await redis.hset(ACCESS.table, "wall", wrong)
+            await redis.hset(ACCESS.table, b"\xff", wrong)
+            await redis.hset(ACCESS.kept, b"\xff", b"\xff")
+            await feed._read()
+            assert "wall" not in feed._held
+            assert await KeyChanges(redis, "pbx").all() == []
+        await keyring.compare()
+        assert await redis.hget(ACCESS.table, "wall") == encode_key(good)
+        assert await redis.hget(ACCESS.kept, "wall") == b"5.0"
+        await feed._read()
+        assert feed._held["wall"].digest == good.digest
+    finally:
+        await store.close()
+
+
+@pytest.mark.parametrize("value", [b"zzzz", b"-1000000", b"9223372036854775807", b"1e5", b"\xff", None, b"3"])
+async def test_a_wrong_counter_neither_locks_a_key_out_nor_frees_it_for_longer_than_a_window(
+    valkey: RealBus, value: bytes | None
+) -> None:
+    redis = valkey.client()
+    key = ApiKey("reader", digest_of("k"), "pbx", frozenset({"read"}))
+    spending = Spending({"pbx": redis}, Budgets(5, 5, 5, 5))
+    name = ACCESS.spent("commands", key.digest)
+    await (redis.rpush(name, "zzzz") if value is None else redis.set(name, value))
+    ((counted, seconds),) = await spending._count(redis, [(name, 1)])
+    assert 0 <= counted <= 5
+    assert 0 < seconds <= 60
+    ((counted, _),) = await spending._count(redis, [(name, 1)])
+    assert 1 <= counted <= 5
+    assert 0 < await redis.pttl(name) <= 60_000
+
+
+async def test_a_wrong_ticket_is_no_ticket(valkey: RealBus) -> None:
+    redis, table = valkey.client(), KeyTable([ApiKey("reader", digest_of("k"), "pbx", frozenset({"read"}))])
+    tickets = Tickets({"pbx": redis}, table, time.time)
+    ticket = await tickets.issue(table.of_digest(digest_of("k"), "2026-01-01T00:00:00.000Z"))
+    (name,) = await redis.keys("*ticket*")
+    await redis.set(name, b"\xff\xfe")
+    with pytest.raises(KeyUnknown):
+        await tickets.take(ticket)
+
+
+@pytest.mark.parametrize("value", [b"zzzz", b"\xff\xfe zzzz", b"", None])
+async def test_a_wrong_record_of_an_idempotency_key_is_written_over(valkey: RealBus, value: bytes | None) -> None:
+    redis = valkey.client()
+    once = Once("d" * 64, "f")
+    name = RequestKeys("pbx").once(once.digest)
+    await (redis.rpush(name, "zzzz") if value is None else redis.set(name, value))
+    commander = Commander(redis, "pbx", Milestones(Replica(LIVE), Replica(BOOK)))
+    async with redis.pipeline(transaction=True) as pipe:
+        await pipe.watch(name)
+        assert await commander._older(pipe, once) is None
+
+
+@given(epoch=st.text(max_size=20) | st.just(ABSURD), seq=st.text(max_size=20) | st.integers().map(str), seen=st.text())
+@settings(max_examples=100)
+def test_any_texts_are_a_position_or_none(epoch: str, seq: str, seen: str) -> None:
+    stored = Stored.parse(epoch, seq, None, seen)
+    newest = None if stored is None else stored.newest_believed(1_800_000_000_000)
+    name = epoch_name(1_800_000_000_000, newest or None, "a")
+    assert is_epoch(name)
+    assert newest is None or name > newest
+    assert name > epoch_name(1_799_999_999_999, None, "a")
+
+
+@given(data=GARBAGE)
+@settings(max_examples=100)
+def test_any_bytes_are_figures_or_a_directory_or_malformed(data: bytes) -> None:
+    for decode in (figures.decode, facts_wire.decode):
+        try:
+            decode(data)
+        except Malformed:
+            continue
+
+
+@given(at=st.integers(-(2**63), 2**63 - 1), start=st.integers(-(2**63), 2**63 - 1), peak=st.integers(-5, 2**63 - 1))
+@settings(max_examples=50)
+def test_figures_that_are_read_can_be_counted_on(at: int, start: int, peak: int) -> None:
+    data = figures.encode(figures.Saved(at=at, day=Day("x", "UTC", start, start + 86_400_000), peak=peak))
+    try:
+        found = figures.decode(data)
+    except (Malformed, OverflowError):
+        return
+    statistics = Statistics(Terms(), found)
+    statistics.take((), 1_800_000_000.0)
+    statistics.tick(1_800_000_001.0)
+
+
+@given(instant=st.text(max_size=30), id_=st.text(max_size=5))
+@settings(max_examples=100)
+def test_a_call_with_a_wrong_instant_or_id_is_malformed(instant: str, id_: str) -> None:
+    call: Call = entities.call(1)
+    check_entity("1", call)
+    wrong = Call(**{name: getattr(call, name) for name in call.__struct_fields__} | {"started_at": instant})
+    with pytest.raises(Malformed):
+        check_entity(id_ + "x", call)
+    with pytest.raises(Malformed):
+        check_entity("1", wrong)
+
+
+def test_an_ended_call_stands_under_its_own_id() -> None:
+    ended = EndedCall(1, "Inbound", "", "", entities.START, None, entities.START, "missed", "", "", "", "")
+    check_entity(ended.id, ended)
+    with pytest.raises(Malformed):
+        check_entity("1", ended)
+
+
+async def test_a_position_that_is_none_is_as_if_there_were_none(valkey: RealBus) -> None:
+    redis = valkey.client()
+    for wrong in POSITIONS[3:6]:
+        await redis.delete(LIVE.position)
+        position: Any = {"epoch": "000000000000001-a", "seq": 1, "at": entities.START} | wrong
+        await redis.hset(LIVE.position, mapping=position)
+        assert await read_position(redis, LIVE) is None
