@@ -21,6 +21,8 @@ from gateway.parameters import MOST_GIVEN, quoted
 
 LARGEST_BODY = 64 * 1024
 """Bytes. The longest thing that a command takes is an SQL query."""
+MOST_LISTED = 1_000
+"""Values in a list of a JSON body: more than any parameter's text holds."""
 MOST_UNKNOWN_BYTES = 16 * 1024 * 1024
 """Of all bodies together that are read before it is known who sends them."""
 _PATIENCE = 16 * LARGEST_BODY
@@ -175,6 +177,8 @@ def _text(name: str, value: Any) -> str:
 
 
 def _items(name: str, values: list[Any]) -> Iterator[str]:
+    if len(values) > MOST_LISTED:
+        raise BadParameter(f"{quoted(name)} is a list of {len(values)} values; it takes {MOST_LISTED} at most.")
     for value in values:
         if isinstance(value, list):
             raise BadParameter(f"{quoted(name)} must not hold lists within its list.")

@@ -85,6 +85,7 @@ class Database:
         Raises CommandRefused for what the database refuses, takes too long or is too large, PbxUnreachable.
         """
         settings, bounds = self._settings, asyncio.timeout(self._settings.timeout + _LATER)
+        sql = sql.strip().removesuffix(";")  # here: what is looked at must be what is sent
         async with self._connected() as connection:
             try:
                 async with bounds:
@@ -112,7 +113,7 @@ class Database:
         until = asyncio.get_running_loop().time() + self._settings.timeout
         await self._limit(connection, until)
         await connection.execute("BEGIN READ ONLY")
-        await connection.fetch(f"DECLARE answer NO SCROLL CURSOR FOR\n{sql.strip().removesuffix(';')}")
+        await connection.fetch(f"DECLARE answer NO SCROLL CURSOR FOR\n{sql}")
         rows: list[dict[str, Any]] = []
         size = 0
         while len(rows) < count:

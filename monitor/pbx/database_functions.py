@@ -6,7 +6,8 @@ a statement may call what is not volatile, and the few volatile functions that a
 owner's rights (SECURITY DEFINER), and none that makes a document of whole tables.
 
 The names are found by PostgreSQL's rules for tokens (its documentation, "Lexical Structure"), in one pass.
-``(0.1).pg_sleep`` is a call too.
+``(0.1).pg_sleep`` is a call too. A text goes on in the next line's quotes, with the rules of its first part:
+``e'a'``, line break, ``'\\''`` is one text.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ SELECT DISTINCT proname::text FROM pg_catalog.pg_proc
 WHERE proname = ANY ($1::text[]) AND (provolatile = 'v' OR prosecdef)
 """
 _SPACE: Final = " \t\n\r\f\v"
+_LONGEST_NAME: Final = 63
+"""Bytes of a name; PostgreSQL takes no notice of more."""
+_SMALL: Final = {ord(letter): letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+"""As PostgreSQL makes letters small: these alone."""
 _LINE_END: Final = re.compile(r"[\r\n]")
 _COMMENT_MARK: Final = re.compile(r"/\*|\*/")
 _WORD: Final = re.compile(r"[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]*")
@@ -55,6 +60,10 @@ async def forbidden(connection: Asked, sql: str) -> list[str]:
 
 def called_in(sql: str) -> set[str]:
     """Return all names that may be those of functions: before a parenthesis, or behind a dot."""
+    return {name.encode()[:_LONGEST_NAME].decode(errors="ignore") for name in _called_in(sql)}
+
+
+def _called_in(sql: str) -> set[str]:
     names: set[str] = set()
     before = last = ""
     for piece in tokens(sql):
@@ -103,7 +112,7 @@ def _token(sql: str, at: int, char: str) -> tuple[str, int]:
         end = sql.find(tag[0], tag.end())
         return "'", len(sql) if end < 0 else end + len(tag[0])
     if word := _WORD.match(sql, at):
-        name, end = word[0].lower(), word.end()
+        name, end = word[0].translate(_SMALL), word.end()
         if name == "e" and sql.startswith("'", end):
             return "'", _behind_quoted(sql, end, "'", escapes=True)
         if name == "u" and sql.startswith('&"', end):
@@ -114,6 +123,28 @@ def _token(sql: str, at: int, char: str) -> tuple[str, int]:
 
 
 def _behind_quoted(sql: str, at: int, quote: str, *, escapes: bool = False) -> int:
+    """Return where the quoted piece ends that begins here, with all lines in which it goes on."""
+    at = _behind_quote(sql, at, quote, escapes)
+    while escapes and (more := _next_part(sql, at)) is not None:
+        at = _behind_quote(sql, more, quote, escapes)
+    return at
+
+
+def _next_part(sql: str, at: int) -> int | None:
+    """Return where a text that ended here goes on: at a quote in a later line, behind space and ``--`` alone."""
+    lines = False
+    while at < len(sql):
+        if sql[at] in _SPACE:
+            lines = lines or sql[at] in "\r\n"
+            at += 1
+        elif sql.startswith("--", at):
+            at = end.start() if (end := _LINE_END.search(sql, at)) else len(sql)
+        else:
+            return at if lines and sql[at] == "'" else None
+    return None
+
+
+def _behind_quote(sql: str, at: int, quote: str, escapes: bool) -> int:
     at += 1
     while at < len(sql):
         if escapes and sql[at] == "\\":

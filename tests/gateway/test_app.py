@@ -300,6 +300,12 @@ async def test_what_json_may_not_hold_is_named(http: httpx.AsyncClient, value: o
     assert message(got) == f"'enabled' = {came} came, but it takes text, a whole number, or a list of these."
 
 
+async def test_a_list_in_json_is_counted_before_it_is_looked_at(http: httpx.AsyncClient) -> None:
+    body = {"num": 800, "agents": [*range(1000), None]}
+    got = await http.post(f"/webapi/{FULL}/queue.agents.set", json=body)
+    assert message(got) == "'agents' is a list of 1001 values; it takes 1000 at most."
+
+
 async def test_json_may_begin_with_a_byte_order_mark_as_windows_writes_it(http: httpx.AsyncClient) -> None:
     headers = {"Content-Type": "application/json"}
     got = await http.post(f"/webapi/{FULL}/contact.get", content=b'\xef\xbb\xbf{"id": 12}', headers=headers)

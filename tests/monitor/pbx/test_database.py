@@ -10,6 +10,7 @@ import signal
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 import asyncpg
@@ -18,6 +19,7 @@ import pytest_asyncio
 
 from monitor.errors import CommandRefused, PbxUnreachable
 from monitor.pbx.database import Database, DatabaseSettings
+from monitor.pbx.database_functions import called_in
 from monitor.pbx.secret import Secret, text_of
 from tests import pbx_database
 from tests.postgres import Postgres, postgres
@@ -278,6 +280,10 @@ SIDE_EFFECTS = [
             "'\\', pg_notify('anything', 'x'), '--'": "pg_notify",
             "1 --\r, pg_notify('anything', 'x')": "pg_notify",
             "1 from pg_notify('anything', 'x')": "pg_notify",
+            "e'a'\n'\\'', pg_notify('anything', 'x'), '--'": "pg_notify",
+            "e'a' -- a text goes on\r\t-- in a later line\n '\\'', pg_notify('anything', 'x'), '--'": "pg_notify",
+            "(5::bigint).pg_advisory_lock_shared\u00a0": "pg_advisory_lock_shared",
+            f"{'n' * 63}_and_more()": "n" * 63,
         }.items()
     ),
 ]
@@ -293,6 +299,7 @@ async def test_functions_with_side_effects_have_none(
         "CREATE OR REPLACE FUNCTION reads_as_its_owner() RETURNS text LANGUAGE sql STABLE SECURITY DEFINER "
         "AS 'select rolpassword from pg_authid limit 1'"
     )
+    await admin.execute(f"CREATE OR REPLACE FUNCTION {'n' * 63}() {body}")
     before = await inventory(admin)
     with pytest.raises(CommandRefused, match=re.escape(says)):
         await database.answer(sql, 0)
@@ -315,6 +322,28 @@ async def test_functions_with_side_effects_have_none(
 )
 async def test_what_only_looks_like_a_call_or_computes_is_answered(database: Database, sql: str) -> None:
     assert (await database.answer(sql, 0))["count"] == 1
+
+
+PIECES = (
+    *("'", "''", "e'", "E'", "u&'", "b'", "n'", '"', 'u&"', "\\", "\\'", "$$", "$a$", "$1", "/*", "*/", "--", "//*"),
+    *("\n", "\r", " ", "\t", "a", "e", "1", "0x", "1e", "_", ",", "||", "-", "*", "zz_called()", "é", "\u00a0"),
+)
+
+
+async def test_what_the_server_takes_for_a_call_is_found(admin: asyncpg.Connection) -> None:
+    """Pieces in any order, parsed by the server, which knows no ``zz_called``: it must have been found before."""
+    chance, reached = Random(11), 0
+    while reached < 300:
+        sql = f"select {''.join(chance.choices(PIECES, k=chance.randint(1, 9)))}, zz_called()"
+        sql += chance.choice(("", "--'", " -- $$", "/* ' */", ", ''", ", e'\\''"))
+        try:
+            await admin.prepare(sql)
+        except asyncpg.UndefinedFunctionError as error:
+            if "function zz_called() does not exist" in str(error):
+                reached += 1
+                assert "zz_called" in called_in(sql), sql
+        except (asyncpg.PostgresError, asyncpg.InterfaceError):
+            continue
 
 
 async def test_a_sort_is_given_little_memory(database: Database) -> None:
