@@ -1,4 +1,4 @@
-"""Which functions a statement calls, and which of them it may not.
+r"""Which functions a statement calls, and which of them it may not.
 
 PostgreSQL lets everybody call functions that write a message into the log of changes, take locks, read or send what
 they please, or run other statements. All of these are VOLATILE in its catalogue, as what only computes need not be. So
