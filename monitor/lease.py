@@ -93,7 +93,8 @@ class Lease:
         seconds = await guard.expiry(self._key)
         if 0 <= seconds <= _LONGEST_S:
             return False
-        rejected(self._key, "a lease that does not expire; it is taken over")
+        if await guard.get(self._key) is not None:  # else it was over just now
+            rejected(self._key, "a lease that does not expire; it is taken over")
         return True
 
     async def release(self) -> None:

@@ -139,10 +139,10 @@ Misfortune = Callable[[RealBus], Awaitable[None]]
 async def test_what_a_killed_leader_had_in_hand_is_known_as_unknown_and_never_done_again(
     pair: Pair, misfortune: Misfortune
 ) -> None:
-    victim = await pair.leader()
-    survivor = pair.other(victim)
     async with gateway(pair.bus.client()) as view:
         await asked(view.commander, "first")  # so that it is known to lead
+        victim = await pair.leader()
+        survivor = pair.other(victim)
         await pair.pbx.client().set("slow", "1")
         asking = [asyncio.create_task(asked(view.commander, num, once)) for num, once in (("1", ONCE), ("2", None))]
 
@@ -269,9 +269,9 @@ async def exists(bus: RealBus, key: str) -> bool:
 
 
 async def test_a_command_that_cannot_be_written_down_is_not_done_and_goes_again_when_there_is_room(pair: Pair) -> None:
-    led = await pair.leader()
     async with gateway(pair.bus.client()) as view:
         await asked(view.commander, "first")
+        led = await pair.leader()
         soft, hard = resource.prlimit(led.pid, resource.RLIMIT_FSIZE)
         resource.prlimit(led.pid, resource.RLIMIT_FSIZE, (0, hard))  # no file grows, as on a disk that is full
         for number in range(10):

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
 from gateway.auth import ApiKey, KeyTable, digest_of
 from gateway.commanding import Commander
@@ -25,6 +26,7 @@ from gateway.tickets import Tickets
 from monitor import heritage
 from monitor.batch import Stored
 from monitor.bequest import Bequest
+from monitor.ended_calls import EndedCalls
 from monitor.keeping import Keeping
 from monitor.keyring import Keyring
 from monitor.lease import Lease
@@ -275,6 +277,57 @@ async def test_a_wrong_key_is_left_out_by_gateways_and_written_over_by_the_monit
         assert await redis.hget(ACCESS.kept, "wall") == b"5.0"
         await feed._read()
         assert feed._held["wall"].digest == good.digest
+    finally:
+        await store.close()
+
+
+async def test_a_standby_puts_its_keys_in_the_place_of_a_table_that_is_none(valkey: RealBus) -> None:
+    redis, store = valkey.client(), Store(None)
+    good = StoredKey("wall", "a" * 64, ("read",), 5.0)
+    await store.open()
+    try:
+        await store.keep_key("pbx", good)
+        await redis.set(ACCESS.table, "zzzz")
+        await Keyring(redis, "pbx", store).mirror()
+        assert await redis.hget(ACCESS.table, "wall") == encode_key(good)
+    finally:
+        await store.close()
+
+
+async def test_a_mark_that_nobody_of_us_made_is_told_of_no_second_time(valkey: RealBus) -> None:
+    redis, store = valkey.client(), Store(None)
+    await store.open()
+    try:
+        keyring = Keyring(redis, "pbx", store)
+        await redis.hset(ACCESS.kept, b"\xff", b"\xff")
+        await keyring.compare()
+        async with redis.pubsub() as pubsub:
+            await pubsub.subscribe(ACCESS.channel)
+            assert await pubsub.get_message(timeout=5.0) is not None, "subscribed"
+            await keyring.compare()
+            await redis.publish(ACCESS.channel, "end")
+            message = await pubsub.get_message(timeout=5.0)
+            assert message is not None
+            assert message["data"] == b"end", "nothing was to be done"
+    finally:
+        await store.close()
+
+
+async def test_wrong_ended_calls_are_not_taken_into_a_standbys_file(valkey: RealBus) -> None:
+    redis, store, key = valkey.client(), Store(None), LIVE.state("ended")
+    good = entities.ended(1)
+    await store.open()
+    try:
+        ended = EndedCalls(redis, "pbx", store)
+        await redis.set(key, "zzzz")
+        await ended.mirror()
+        await redis.delete(key)
+        for id_, data in ((good.id, encode_entity(good)), ("2", encode_entity(good)), (b"\xff", b"zzzz")):
+            await redis.hset(key, id_, data)
+        with capture_logs() as logs:
+            await ended.mirror()
+        assert await ended.read() == {good.id: good}
+        assert [entry["event"] for entry in logs] == ["redis_value_rejected"]
     finally:
         await store.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from msgspec import structs
@@ -15,7 +16,7 @@ from monitor.model.keys import RecordKeys
 from monitor.record_sync import RecordSync
 from monitor.replicated_records import CommandRecord, Stage, encode_record
 from monitor.store import Store
-from tests.bus import Bus, flush
+from tests.bus import Bus, RealBus, flush
 
 KEYS = RecordKeys("pbx")
 
@@ -136,3 +137,58 @@ async def test_a_file_that_takes_nothing_is_not_level_and_reads_it_again_later(b
         await standby.store._with(lambda db: db.execute("PRAGMA query_only = 0"))
         assert await caught_up(standby)
         assert await standby.known() == {"1": Stage.BEGUN}
+
+
+@pytest.mark.parametrize("wrong", ["log", "generation", "mirrored"])
+async def test_a_key_of_another_kind_is_replaced_and_the_records_are_put_there_again(
+    valkey: RealBus, wrong: str
+) -> None:
+    async with two(valkey) as (leader, standby):
+        await leader.sync.step()
+        await leader.write(record("1", Stage.DONE))
+        redis: Any = leader.redis
+        key = getattr(KEYS, wrong)
+        await redis.delete(key)
+        await redis.sadd(key, "zzzz")
+        for side in (standby, leader, standby):
+            await side.sync.step()
+        await leader.sync._say()
+        await standby.sync._say()
+        assert await standby.known() == {"1": Stage.DONE}
+        await leader.write(record("2"))
+        await standby.sync.step()
+        assert set(await standby.known()) == {"1", "2"}
+        assert set(await redis.hgetall(KEYS.mirrored)) >= {b"standby"}
+
+
+@pytest.mark.parametrize("generation", [b"", b"zzzz", b"\xff", b"0" * 10_000])
+async def test_a_generation_that_is_none_begins_a_new_log(bus: Bus, generation: bytes) -> None:
+    async with two(bus) as (leader, standby):
+        await leader.write(record("1"))
+        await leader.redis.set(KEYS.generation, generation)
+        await leader.sync.step()
+        assert len(await leader.redis.get(KEYS.generation) or b"") == 16
+        assert await caught_up(standby)
+        assert set(await standby.known()) == {"1"}
+
+
+async def test_a_log_that_takes_no_entries_any_more_is_begun_anew(valkey: RealBus) -> None:
+    async with two(valkey) as (leader, standby):
+        redis: Any = leader.redis
+        await leader.sync.step()
+        await leader.write(record("1"))
+        await redis.xadd(KEYS.log, {"zzzz": "zzzz"}, id="18446744073709551615-18446744073709551615")
+        for side in (standby, leader, standby):
+            await side.sync.step()
+        await leader.write(record("2"))
+        await standby.sync.step()
+        assert set(await standby.known()) == {"1", "2"}
+
+
+async def test_a_record_from_years_ahead_is_left_out(bus: Bus) -> None:
+    async with two(bus) as (leader, standby):
+        ahead = structs.replace(record("1"), at=9e10)
+        await leader.redis.xadd(KEYS.log, {"record": encode_record(ahead)})
+        await leader.write(record("2"))
+        await standby.sync.step()
+        assert set(await standby.known()) == {"2"}

@@ -339,6 +339,19 @@ async def test_who_lives_takes_the_dead_from_the_list_and_himself_at_his_end(bus
     ]
 
 
+async def test_a_list_that_is_none_is_replaced(valkey: RealBus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeat, "EVERY", 0.01)
+    redis = valkey.client()
+    await redis.set(PROCESSES, "zzzz")
+    async with heartbeat.heartbeat(redis, "monitor", "one") as one:
+        one.of_monitor([])
+
+        async def is_list() -> bool:
+            return bool(await redis.type(PROCESSES) == b"set")
+
+        await until_async(is_list)
+
+
 async def _listed(bus: Bus, count: int) -> bool:
     return await bus.client().scard(PROCESSES) == count
 
