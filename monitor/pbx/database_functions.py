@@ -1,4 +1,4 @@
-"""Which functions a statement calls, and which of them it may not.
+r"""Which functions a statement calls, and which of them it may not.
 
 PostgreSQL lets everybody call functions that write a message into the log of changes, take locks, read or send what
 they please, or run other statements. All of these are VOLATILE in its catalogue, as what only computes need not be. So
@@ -7,7 +7,7 @@ owner's rights (SECURITY DEFINER), and none that makes a document of whole table
 
 The names are found by PostgreSQL's rules for tokens (its documentation, "Lexical Structure"), in one pass.
 ``(0.1).pg_sleep`` is a call too. A text goes on in the next line's quotes, with the rules of its first part:
-``e'a'``, line break, ``'\\''`` is one text.
+``e'a'``, line break, ``'\''`` is one text.
 """
 
 from __future__ import annotations
