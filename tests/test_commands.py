@@ -134,8 +134,8 @@ async def test_a_flood_of_messages_lets_others_have_their_turn_and_does_not_fill
         with capture_logs() as logs:
             pipe = bus.client().pipeline(transaction=False)
             for _ in range(300):
-                pipe.publish(KEYS.requests, b"junk")
-                pipe.publish(KEYS.reached, b"junk")
+                pipe.execute_command("PUBLISH", KEYS.requests, b"junk")
+                pipe.execute_command("PUBLISH", KEYS.reached, b"junk")
             await pipe.execute()
             await until(lambda: all(len(heard) >= 300 for heard in heard_in.values()))
         other.cancel()
