@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from gateway.milestones import Milestones
+from gateway.rations import Ration
 from gateway.stored import heed_cancellation
 from monitor.model.change import Position
 from monitor.model.keys import RequestKeys
@@ -72,6 +74,7 @@ class Doorbell:
         self._failures = 0
         self._waiting: dict[str, Waiting] = {}
         self._asked: set[asyncio.Task[None]] = set()
+        self._ration = Ration(time.monotonic())
         self._log = _log.bind(pbx=pbx)
 
     @property
@@ -137,6 +140,7 @@ class Doorbell:
                     self.listening, self._failures = True, 0
                     if message is not None and message["type"] == "message":
                         self._hear(message["channel"].decode() == replies, message["data"])
+                        await asyncio.sleep(0)  # what came at once is read without a wait: others have their turn
             finally:
                 self.listening = False
 
@@ -147,7 +151,9 @@ class Doorbell:
             else:
                 self._asked_for(decode_reach(data))
         except Malformed as error:
-            self._log.warning("a message cannot be read", reason=str(error))
+            left_out = self._ration.take(time.monotonic())
+            if left_out is not None:
+                self._log.warning("a message cannot be read", reason=str(error), left_out=left_out)
 
     def _rung(self, ring: Ring) -> None:
         waiting = self._waiting.get(ring.id)

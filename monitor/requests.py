@@ -50,6 +50,8 @@ MOST_QUERIES_IN_HAND = 16
 _ATTEMPTS = 20
 _POLL = 1.0
 _BACKOFF_CAP = 1.0
+_WARN_EVERY_S = 1.0
+"""Seconds between two warnings about what gateways send: nobody fills the log with it."""
 
 _log = structlog.get_logger(__name__)
 
@@ -92,6 +94,8 @@ class Requests:
         self._failures = 0
         self._in_hand: set[str] = set()
         self._declining = 0
+        self._quiet_until = 0.0
+        self._left_out = 0
         self._queries_in_hand: set[str] = set()
         self._log = _log.bind(pbx=pbx)
 
@@ -125,6 +129,7 @@ class Requests:
                         self.listening, self._failures = True, 0
                         if message is not None and message["type"] == "message":
                             self._take(message["data"], tasks)
+                            await asyncio.sleep(0)  # what came at once is read without a wait: others have their turn
                 finally:
                     self.listening = False
 
@@ -132,21 +137,28 @@ class Requests:
         try:
             request = decode_request(data)
         except Malformed as error:
-            self._log.warning("a request cannot be read", reason=str(error))
+            self._warn("a request cannot be read", reason=str(error))
             return
         query = request.command == "query"
         in_hand, most = (self._queries_in_hand, MOST_QUERIES_IN_HAND) if query else (self._in_hand, MOST_IN_HAND)
         if len(in_hand) >= most:
             self._measures.left_alone += 1
-            self._log.warning(
-                "too many requests in hand: one is left alone", command=request.command, trace=request.trace
-            )
+            self._warn("too many requests in hand: one is left alone", command=request.command, trace=request.trace)
             if self._declining < MOST_IN_HAND:
                 self._declining += 1
                 tasks.create_task(self._decline(request))
         elif request.id not in in_hand:
             in_hand.add(request.id)
             tasks.create_task(self._see_to(request, in_hand))
+
+    def _warn(self, event: str, **more: object) -> None:
+        """Log a warning, but not many in a second; the next one says how many were left out."""
+        now = asyncio.get_running_loop().time()
+        if now < self._quiet_until:
+            self._left_out += 1
+            return
+        left_out, self._left_out, self._quiet_until = self._left_out, 0, now + _WARN_EVERY_S
+        self._log.warning(event, **more, **({"left_out": left_out} if left_out else {}))
 
     async def _decline(self, request: Request) -> None:
         """Tell the gateway that this request is left to it; a bell that is lost costs it a second."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
 from gateway.commanding import Commander
+from gateway.doorbell import Doorbell
 from gateway.errors import BusAway, IdempotencyKeyReused, MonitorBusy, NoMonitor, OutcomeUnknown
 from gateway.pbxview import PbxView, open_view
 from monitor.bus import connect
@@ -20,6 +23,7 @@ from monitor.model.entities import Ivr
 from monitor.model.keys import RequestKeys
 from monitor.model.requests import OPEN, Failure, Once, Outcome, Request, encode
 from monitor.replicated_records import CommandRecord
+from monitor.requests import Requests
 from tests.bus import Bus, RealBus, flush, until, until_async
 from tests.monitor.terms import Process, running
 
@@ -100,6 +104,44 @@ async def test_eighty_sleeping_statements_keep_no_command_from_being_done(bus: B
         for sleeper in sleepers:
             sleeper.cancel()
         await asyncio.gather(*sleepers, return_exceptions=True)
+
+
+async def test_a_flood_of_messages_lets_others_have_their_turn_and_does_not_fill_the_log(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = 0
+    heard_in: dict[type, list[int]] = {Requests: [], Doorbell: []}
+
+    async def turning() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    def noting(party: type, method: str) -> None:
+        through = getattr(party, method)
+
+        def noted(self: object, *arguments: object) -> None:
+            heard_in[party].append(turns)
+            through(self, *arguments)
+
+        monkeypatch.setattr(party, method, noted)
+
+    noting(Requests, "_take")
+    noting(Doorbell, "_hear")
+    async with both(bus):
+        other = asyncio.create_task(turning())
+        with capture_logs() as logs:
+            pipe = bus.client().pipeline(transaction=False)
+            for _ in range(300):
+                pipe.execute_command("PUBLISH", KEYS.requests, b"junk")
+                pipe.execute_command("PUBLISH", KEYS.reached, b"junk")
+            await pipe.execute()
+            await until(lambda: all(len(heard) >= 300 for heard in heard_in.values()))
+        other.cancel()
+    for heard in heard_in.values():
+        assert max(Counter(heard).values()) == 1, "no two in one turn of the loop"
+    assert sum("cannot be read" in entry["event"] for entry in logs) < 120
 
 
 async def test_a_write_through_one_gateway_is_read_through_the_other_at_once_a_thousand_times(bus: Bus) -> None:

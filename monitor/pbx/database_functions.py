@@ -7,7 +7,7 @@ owner's rights (SECURITY DEFINER), and none that makes a document of whole table
 
 The names are found by PostgreSQL's rules for tokens (its documentation, "Lexical Structure"), in one pass.
 ``(0.1).pg_sleep`` is a call too. A text goes on in the next line's quotes, with the rules of its first part:
-``e'a'``, line break, ``'\\''`` is one text.
+``e'a'``, line break, ``'\''`` is one text.
 """
 
 from __future__ import annotations

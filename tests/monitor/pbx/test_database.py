@@ -328,13 +328,17 @@ PIECES = (
     *("'", "''", "e'", "E'", "u&'", "b'", "n'", '"', 'u&"', "\\", "\\'", "$$", "$a$", "$1", "/*", "*/", "--", "//*"),
     *("\n", "\r", " ", "\t", "a", "e", "1", "0x", "1e", "_", ",", "||", "-", "*", "zz_called()", "é", "\u00a0"),
 )
+TEXT_PIECES = ("'", "\n", "\\'", "--\n", ", zz_called()", ", ", "\\", " ")
 
 
 async def test_what_the_server_takes_for_a_call_is_found(admin: asyncpg.Connection) -> None:
     """Pieces in any order, parsed by the server, which knows no ``zz_called``: it must have been found before."""
     chance, reached = Random(11), 0
     while reached < 300:
-        sql = f"select {''.join(chance.choices(PIECES, k=chance.randint(1, 9)))}, zz_called()"
+        pieces = chance.choices(PIECES, k=chance.randint(1, 9))
+        if chance.random() < 0.5:
+            pieces = ["e'", *chance.choices(TEXT_PIECES, k=chance.randint(1, 9))]
+        sql = f"select {''.join(pieces)}, zz_called()"
         sql += chance.choice(("", "--'", " -- $$", "/* ' */", ", ''", ", e'\\''"))
         try:
             await admin.prepare(sql)
