@@ -6,7 +6,8 @@ Rules:
   written down is not done, and its caller is told so.
 - Its end is in the file before the caller is told. A file that takes it no more, as a disk that became full meanwhile,
   gets it as soon as it can; Redis has it at once.
-- Its end and its outcome come to Redis in one transaction: whoever was told it, the other monitors know it too.
+- Its end and its outcome come to Redis in one transaction: whoever was told it, the other monitors know it too. Where
+  Redis does not answer then, it gets both when it does.
 - Who begins to lead settles what its predecessors left open: the outcome is unknown, for as long as the Idempotency-Key
   holds, and whoever waits is told. A predecessor who was only slow may still say better.
 """
@@ -57,6 +58,7 @@ class CommandJournal:
         self._measures = measures
         self._in_hand: set[str] = set()
         self._later: deque[CommandRecord] = deque(maxlen=_LATER_KEPT)
+        self._untold: deque[tuple[CommandRecord, Outcome]] = deque(maxlen=_LATER_KEPT)
         self._log = _log.bind(pbx=pbx)
 
     def begun(self, request: Request) -> CommandRecord:
@@ -116,7 +118,11 @@ class CommandJournal:
             await send(self._redis, told, whole=True)
         except BusUnreachable:
             await asyncio.sleep(0.2)
-            await send(self._redis, told, whole=True)  # a connection that had died; storing it twice does no harm
+            try:
+                await send(self._redis, told, whole=True)  # a connection that had died; storing it twice does no harm
+            except BusUnreachable:
+                self._untold.append((record, outcome))  # or the other monitors would never hear of its end
+                raise
 
     def _told(self, record: CommandRecord, outcome: Outcome) -> list[Command]:
         commands: list[Command] = [
@@ -129,7 +135,7 @@ class CommandJournal:
         return commands
 
     async def run(self, level: Callable[[], bool]) -> None:
-        """Settle what is open, and write down later what could not be, until cancelled.
+        """Settle what is open, and write down and tell later what could not be, until cancelled.
 
         ``level``: whether all is known that earlier leaders did; nothing is settled before.
         """
@@ -139,6 +145,9 @@ class CommandJournal:
                 while self._later:
                     await self._store.merge([self._later[0]])
                     self._in_hand.discard(self._later.popleft().request)
+                while self._untold:
+                    await send(self._redis, self._told(*self._untold[0]), whole=True)
+                    self._untold.popleft()
                 if level():
                     await self._settle()
             except (BusUnreachable, StoreFailed) as error:

@@ -175,6 +175,8 @@ class Mixture:
                     await dice.choice(steps)()
         finally:
             for call in open_calls.values():
+                if call.answered is not None:
+                    await asyncio.sleep(call.answered + _SHORTEST_TALK_S - time.monotonic())
                 await self.phones.hang_up(call)
 
     async def _later(self, work: Awaitable[Any]) -> None:

@@ -138,7 +138,7 @@ class Site:
     operator: tuple[str, str] = ("", "")
     full_disks: bool = True
 
-    async def callmon(self, *arguments: str, settings: Path | None = None, within: float = 20.0) -> tuple[int, str]:
+    async def callmon(self, *arguments: str, settings: Path | None = None, within: float = 60.0) -> tuple[int, str]:
         """Run ``callmon`` with these arguments; exit code, and what it said. -1: not within so many seconds."""
         command = [sys.executable, "-m", "gateway", *arguments, "--config", str(settings or self.settings)]
         made = await asyncio.create_subprocess_exec(

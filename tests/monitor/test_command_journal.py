@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
 from monitor import command_journal as module
 from monitor.command_journal import CommandJournal
+from monitor.errors import BusUnreachable
 from monitor.measures import CommandMeasures
+from monitor.model.keys import RecordKeys
 from monitor.model.requests import NOT_RECORDED, Failure, Outcome, Request
 from monitor.replicated_records import Stage, decode_record, encode_record
 from monitor.store import Store
-from tests.bus import Bus, until, until_async
+from tests.bus import Bus, RealBus, patient, until, until_async
 
 
 @asynccontextmanager
@@ -85,6 +88,26 @@ async def test_what_an_earlier_leader_left_open_is_settled_and_what_is_in_hand_i
         (known,) = [record for record in await store.commands("pbx", 100) if record.request == "left"]
         assert (known.result, known.stage) == ("success", Stage.DONE)
         assert "1234" not in known.arguments
+
+
+async def test_an_end_that_redis_does_not_take_is_told_when_it_answers_again(
+    valkey: RealBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LATER_S", 0.01)
+    async with journal(valkey) as (held, _):
+        record, outcome = held.begun(request("1")), Outcome("1", {"result": True})
+        await held.begin(record)
+        valkey.kill()
+        record = await held.finish(record, outcome)
+        with pytest.raises(BusUnreachable):
+            await held.tell(record, outcome)
+        await valkey.start()
+
+        async def told() -> bool:
+            entries: Any = await patient(valkey).xrange(RecordKeys("pbx").log)
+            return [decode_record(fields[b"record"]).stage for _, fields in entries] == [Stage.DONE]
+
+        await until_async(told)
 
 
 async def test_a_record_of_whatever_a_gateway_sends_can_be_read_by_the_others(bus: Bus) -> None:
