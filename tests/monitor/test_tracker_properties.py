@@ -107,8 +107,9 @@ def test_after_a_full_read_and_an_answer_the_calls_are_those_that_they_list(
     for id_ in pbx.calls:
         call = pbx.call(int(id_))
         dns = [leg.dn_num for leg in call.legs]
-        legs = {(leg.dn_num, leg.external_party if leg.dn_type == "externalline" else "") for leg in call.legs}
-        assert len(legs) == len(dns), "a call has one leg a DN, and on a trunk one a number"
+        legs = [(leg.dn_num, leg.external_party if leg.dn_type == "externalline" else None) for leg in call.legs]
+        told_apart = [(dn, party) for dn, party in legs if party != ""]  # nobody knows whose a hidden number is
+        assert len(set(told_apart)) == len(told_apart), "a call has one leg a DN, and on a trunk one a number"
         assert call.owner is None or call.owner in call.legs
         assert {leg.dn_num for leg in (*call.talk_to, *call.routing_to)} <= set(dns)
         assert call.answered_at is None or call.answered_at >= call.started_at[:4]
