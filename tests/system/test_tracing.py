@@ -110,8 +110,10 @@ async def test_one_id_is_found_in_both_logs_for_a_command_and_for_a_change(tmp_p
     ("old", "new"),
     [
         (
-            lambda: decode_change(msgspec.msgpack.encode(["change", "1-a", 3, "2026-03-04T08:15:30.250Z", []])),
-            Change(Position("1-a", 3), "2026-03-04T08:15:30.250Z", ()),
+            lambda: decode_change(
+                msgspec.msgpack.encode(["change", "001772612130250-0000000a", 3, "2026-03-04T08:15:30.250Z", []])
+            ),
+            Change(Position("001772612130250-0000000a", 3), "2026-03-04T08:15:30.250Z", ()),
         ),
         (
             lambda: decode_request(msgspec.msgpack.encode(["id", "gw", "makecall", {}, "key", "::1", None])),
@@ -125,5 +127,7 @@ def test_what_a_version_before_ids_has_written_is_read(old: Callable[[], object]
 
 
 def test_a_change_keeps_its_id_and_when_it_was_heard_of() -> None:
-    change = Change(Position("1-a", 3), "2026-03-04T08:15:30.250Z", (), "0123abcd", 1_772_612_130.25)
+    change = Change(
+        Position("001772612130250-0000000a", 3), "2026-03-04T08:15:30.250Z", (), "0123abcd", 1_772_612_130.25
+    )
     assert decode_change(encode_change(change)) == change
