@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,10 +43,10 @@ class Reporter:
     def __call__(self, connection: Connection) -> None:
         """Take in how the connection stands."""
         if connection.status == "live" and self._said:
-            print("callmon: The gateway is reached.", file=sys.stderr, flush=True)
+            say("callmon: The gateway is reached.", error=True)
             self._said = ""
         elif connection.status in ("connecting", "waiting") and connection.reason not in ("", self._said):
-            print(f"callmon: {connection.reason} Trying again.", file=sys.stderr, flush=True)
+            say(f"callmon: {connection.reason} Trying again.", error=True)
             self._said = connection.reason
 
 

@@ -102,7 +102,7 @@ async def run(
         nonlocal connected
         if isinstance(fact, ConnectionChanged):
             connected = connected or fact.connection == "connected"
-            print(f"{fact.connection}{f': {fact.reason}' if fact.reason else ''}", flush=True)
+            say(f"{fact.connection}{f': {fact.reason}' if fact.reason else ''}")
 
     recorder = Recorder(recordings.create(file), header(to, masked=not unmasked), mask)
     say(f"Recording {section.name} for {minutes:g} minutes into {file}; Ctrl-C ends it earlier.")

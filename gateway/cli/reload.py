@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, Generic, TypeVar
 
 import structlog
 
+from gateway.cli.terminal import say
 from gateway.config import GatewaySettings
 from gateway.run import Gateway
 from monitor import logs
@@ -56,9 +56,7 @@ def on_sighup(answer: Callable[[], object]) -> None:
 
 def nothing_to_reload() -> None:
     """Say so, where no settings file is used."""
-    print(
-        "callmon: SIGHUP: there is no settings file to read again; all goes on as before.", file=sys.stderr, flush=True
-    )
+    say("callmon: SIGHUP: there is no settings file to read again; all goes on as before.", error=True)
 
 
 class Reload(Generic[SettingsT]):

@@ -7,7 +7,6 @@ again: if it has moved meanwhile, it is the clocks that differ.
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from redis.exceptions import NoPermissionError, RedisError
 from gateway.cli.condition import SILENCE_S, Condition, Gateway, Pbx, Seen, Server
 from gateway.cli.heartbeat import EXPIRY_MS
 from gateway.cli.status_words import words
+from gateway.cli.terminal import say, say_text
 from gateway.config import GatewaySettings
 from monitor.bus import text
 from monitor.errors import ConfigError
@@ -51,7 +51,7 @@ async def run(config: Path | None, *, as_json: bool) -> int:
             raise ConfigError(f"{no_pbx(config)}: nothing to tell of.")
         servers = Servers(settings.redis.url, settings.redis.ca_file)
     except ConfigError as error:
-        print(f"callmon: {error}", file=sys.stderr)
+        say(*f"callmon: {error}".split("\n"), error=True)
         return _UNKNOWN
     try:
         found = await look(servers, settings.redis.url, settings.pbx_names, None if config is None else str(config))
@@ -59,9 +59,9 @@ async def run(config: Path | None, *, as_json: bool) -> int:
         await servers.aclose()
     if as_json:
         more = {"exitStatus": found.code, "troubles": [*found.troubles], "unknown": [*found.unknown]}
-        print(to_json(msgspec.to_builtins(found) | more).decode())
+        say_text(to_json(msgspec.to_builtins(found) | more).decode())
     else:
-        print("\n".join(words(found, time.time())))
+        say(*words(found, time.time()))
     return found.code
 
 
