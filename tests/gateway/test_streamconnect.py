@@ -255,6 +255,7 @@ async def test_once_connected_only_the_gateways_own_word_ends_it(monkeypatch: py
                 await asyncio.sleep(0.01)
         assert not following.done()
         async with serving(port=port) as served:
+            served.start_epoch()  # as another gateway's monitor would; nobody is sent back in the same one
             await following
             await live_again(served, client)
             served.live.revoke("reader")
