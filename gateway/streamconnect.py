@@ -339,7 +339,7 @@ def stream_url(address: str) -> str:
     if webapi and rest.strip("/") not in ("", "stream", "events"):
         raise ConfigError(f"A gateway's address ends before /webapi: {example}. The key goes with --key.")
     if not webapi:
-        path = re.sub("/(wall|docs)?/*$", "", path)
+        path = path.rstrip("/").removesuffix("/wall").removesuffix("/docs").rstrip("/")
     scheme = "wss" if parts.scheme in ("https", "wss") else "ws"
     return f"{scheme}://{parts.netloc}{path}/webapi/stream"
 

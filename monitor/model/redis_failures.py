@@ -12,94 +12,106 @@ from typing import Final
 
 _LONGEST: Final = 200
 """Characters that are shown of a text which is not known here."""
-_WHERE: Final = re.compile(r"connecting to ((?:unix:)?/\S+?|\S+?:\d+)(?=[.:]*(?:\s|$))")
+_WHERE: Final = re.compile(r"connecting to (\S+)")
 
 _KNOWN: Final = (
     (
-        r"Authentication required|NOAUTH",
+        re.compile(r"Authentication required|NOAUTH"),
         (
             "it wants a password and none was given; write redis://user:password@host:port/0 as url in [redis], "
             "or with the Debian package into /etc/callmon/redis/monitor.url and gateway.url"
         ),
     ),
     (
-        r"invalid username-password|WRONGPASS|invalid password",
+        re.compile(r"invalid username-password|WRONGPASS|invalid password"),
         (
             "it does not accept the user and the password in url; see Redis' users' file, "
             "which make-acl.sh writes of the files *.password, and which Redis reads when it starts"
         ),
     ),
     (
-        r"without any password configured|no password is set",
+        re.compile(r"without any password configured|no password is set"),
         "it wants no password, and url has one; take it out of url, or set one at Redis",
     ),
-    (r"DB index is out of range|invalid DB index", "it has no database of that number; url should end in /0"),
     (
-        r"SELECT is not allowed in cluster mode|^MOVED |^\d+ \S+:\d+$",
+        re.compile(r"DB index is out of range|invalid DB index"),
+        "it has no database of that number; url should end in /0",
+    ),
+    (
+        re.compile(r"SELECT is not allowed in cluster mode|^MOVED |^\d+ \S+$"),
         "it is a node of a Cluster, which holds other keys; write redis+cluster://host:port,host:port as url",
     ),
-    (r"cluster support disabled", "it is no Cluster; write redis://host:port/0 as url"),
+    (re.compile(r"cluster support disabled"), "it is no Cluster; write redis://host:port/0 as url"),
     (
-        r"unknown command '?`?SENTINEL",
+        re.compile(r"unknown command '?`?SENTINEL"),
         "it is no Sentinel; url names the Sentinels (port 26379) or, with redis://, the server itself",
     ),
     (
-        r"unknown command '?`?(MULTI|WATCH|SET|GET|EXISTS|HGETALL|INFO)\b",
+        re.compile(r"unknown command '?`?(MULTI|WATCH|SET|GET|EXISTS|HGETALL|INFO)\b"),
         "it is a Sentinel or another server than Redis; for Sentinels write redis+sentinel://host:26379/mymaster",
     ),
     (
-        r"NOPERM|No permissions|has no permissions",
+        re.compile(r"NOPERM|No permissions|has no permissions"),
         "its user may not do that ({said}); callmon check names each right missing",
     ),
-    (r"READONLY|read only replica", "it is a replica; name the master in url, or its Sentinels"),
-    (r"LOADING|loading the dataset", "it is still loading its data; wait until it has"),
-    (r"MASTERDOWN|Link with MASTER is down", "it is a replica without its master; see that one"),
-    (r"CLUSTERDOWN|cluster is down|Hash slot not served", "its Cluster is not whole; see redis-cli cluster info there"),
-    (r"maxmemory|OOM", "its memory is full ({said}); see maxmemory there"),
-    (r"MISCONF", "it cannot write to its disk, and takes no changes until it can ({said}); see its log"),
-    (r"max number of clients", "it has too many clients; see maxclients there"),
-    (r"protected mode", "it is in protected mode, for its own host alone; give it users (deploy/redis) and an address"),
+    (re.compile(r"READONLY|read only replica"), "it is a replica; name the master in url, or its Sentinels"),
+    (re.compile(r"LOADING|loading the dataset"), "it is still loading its data; wait until it has"),
+    (re.compile(r"MASTERDOWN|Link with MASTER is down"), "it is a replica without its master; see that one"),
     (
-        r"CERTIFICATE_VERIFY_FAILED.*(Hostname mismatch|IP address mismatch)",
+        re.compile(r"CLUSTERDOWN|cluster is down|Hash slot not served"),
+        "its Cluster is not whole; see redis-cli cluster info there",
+    ),
+    (re.compile(r"maxmemory|OOM"), "its memory is full ({said}); see maxmemory there"),
+    (re.compile(r"MISCONF"), "it cannot write to its disk, and takes no changes until it can ({said}); see its log"),
+    (re.compile(r"max number of clients"), "it has too many clients; see maxclients there"),
+    (
+        re.compile(r"protected mode"),
+        "it is in protected mode, for its own host alone; give it users (deploy/redis) and an address",
+    ),
+    (
+        re.compile(r"Hostname mismatch|IP address mismatch"),
         "its certificate is another name's; url must have the name that the certificate has",
     ),
     (
-        r"CERTIFICATE_VERIFY_FAILED.*expired",
+        re.compile(r"certificate has expired"),
         "its certificate is no longer valid; renew it, or see this host's clock",
     ),
-    (r"CERTIFICATE_VERIFY_FAILED", "its certificate is not trusted; see ca_file in [redis]"),
-    (r"certificate required|CERTIFICATE_REQUIRED", "it wants a certificate of its clients; callmon has none to show"),
+    (re.compile(r"CERTIFICATE_VERIFY_FAILED"), "its certificate is not trusted; see ca_file in [redis]"),
     (
-        r"WRONG_VERSION_NUMBER|RECORD_LAYER|record layer|wrong version number|SSL",
+        re.compile(r"certificate required|CERTIFICATE_REQUIRED"),
+        "it wants a certificate of its clients; callmon has none to show",
+    ),
+    (
+        re.compile(r"WRONG_VERSION_NUMBER|RECORD_LAYER|record layer|wrong version number|SSL"),
         "what listens{at} speaks no TLS that we know; write redis:// for rediss://, or see the port in url",
     ),
-    (r"Protocol Error|InvalidResponse", "what listens{at} is not Redis; see the port in url in [redis]"),
+    (re.compile(r"Protocol Error|InvalidResponse"), "what listens{at} is not Redis; see the port in url in [redis]"),
     (
-        r"Connection closed|closed by server|Connection reset|Connection lost|Error 104|Error 32",
+        re.compile(r"Connection closed|closed by server|Connection reset|Connection lost|Error 104|Error 32"),
         "it hangs up without an answer{of}; does it want TLS (rediss:// in url), or is it another server?",
     ),
     (
-        r"Connection refused|Connect call failed|Error 111|Error 61\b",
+        re.compile(r"Connection refused|Connect call failed|Error 111|Error 61\b"),
         "nothing listens{at}; see url in [redis], and whether Redis runs and binds that address",
     ),
     (
-        r"not known|name resolution|No address associated|getaddrinfo|label empty|label too long",
+        re.compile(r"not known|name resolution|No address associated|getaddrinfo|label empty|label too long"),
         "nobody knows that name{of}; see url in [redis], and this host's DNS",
     ),
     (
-        r"Timeout connecting",
+        re.compile(r"Timeout connecting"),
         "no connection comes about in time; see the address in url, whether TLS begins there, network and firewalls",
     ),
     (
-        r"No route|unreachable|Error 113|Error 101",
+        re.compile(r"No route|unreachable|Error 113|Error 101"),
         "there is no way to it{of}; see the address in url, network and firewalls",
     ),
     (
-        r"Error 2 connecting to (unix:)?/",
+        re.compile(r"Error 2 connecting to (unix:)?/"),
         "there is no such socket{of}; see url, and unixsocket at Redis",
     ),
     (
-        r"Error 13 connecting to (unix:)?/",
+        re.compile(r"Error 13 connecting to (unix:)?/"),
         "this user may not use the socket{of}; see unixsocketperm at Redis, or add the user to its group",
     ),
 )
@@ -133,9 +145,10 @@ def explain(error: BaseException) -> str:
 
 def _known(said: str) -> str:
     for words, sentence in _KNOWN:
-        if re.search(words, said):
+        if words.search(said):
             found = _WHERE.search(said)
-            at, of = (f" at {found[1]}", f" ({found[1]})") if found is not None else (" there", "")
+            where = "" if found is None else found[1].rstrip(".:")
+            at, of = (f" at {where}", f" ({where})") if "/" in where or ":" in where else (" there", "")
             return sentence.format(at=at, of=of, said=_short(said))
     return ""
 
@@ -149,22 +162,32 @@ def in_short(error: BaseException) -> str:
     """Return what one of several servers does wrong, in a few words."""
     words = f"{type(error).__name__} {error}"
     for pattern, reason in (
-        (r"Authentication required|NOAUTH", "wants a password (sentinel_password in url)"),
-        (r"username-password|WRONGPASS|password", "does not accept the password (sentinel_password in url)"),
-        (r"refused|Connect call failed|Error 111", "does not listen"),
-        (r"not known|name resolution|No address", "is a name that nobody knows"),
-        (r"CERTIFICATE", "has a certificate that is not trusted"),
-        (r"SSL|record layer", "speaks no TLS"),
-        (r"unknown command", "is no Sentinel"),
-        (r"imeout", "does not answer"),
-        (r"closed|reset|lost", "hangs up"),
+        (re.compile(r"Authentication required|NOAUTH"), "wants a password (sentinel_password in url)"),
+        (
+            re.compile(r"username-password|WRONGPASS|password"),
+            "does not accept the password (sentinel_password in url)",
+        ),
+        (re.compile(r"refused|Connect call failed|Error 111"), "does not listen"),
+        (re.compile(r"not known|name resolution|No address"), "is a name that nobody knows"),
+        (re.compile(r"CERTIFICATE"), "has a certificate that is not trusted"),
+        (re.compile(r"SSL|record layer"), "speaks no TLS"),
+        (re.compile(r"unknown command"), "is no Sentinel"),
+        (re.compile(r"imeout"), "does not answer"),
+        (re.compile(r"closed|reset|lost"), "hangs up"),
     ):
-        if re.search(pattern, words):
+        if pattern.search(words):
             return reason
     return "cannot be asked"
 
 
 def _short(said: str) -> str:
     """Return the text in one line, without what looks like an object or a login."""
-    line = " ".join(re.sub(r"<[^<>]*>|\S*://\S*@", "…", said).split()).rstrip(".")
+    words = re.sub(r"<[^<>]*>", "…", said).split()
+    line = " ".join(map(_without_login, words)).rstrip(".")
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]} …"
+
+
+def _without_login(word: str) -> str:
+    """Return an address without scheme, user and password; any other word as it is."""
+    _, _, rest = word.partition("://")
+    return f"…{rest.rpartition('@')[2]}" if "@" in rest else word

@@ -214,6 +214,7 @@ async def test_one_thing_after_the_other_breaks(site: Site) -> None:
     assert trouble.startswith(f"{PBX}: the PBX is ")
     assert "does not accept the API client" in trouble
     site.pbx.directory.secrets[site.pbx.client_id] = site.pbx.client_secret
+    await site.becomes(lambda found: found.code == 0)
     # the other one, orderly
     await site.end("right", signal.SIGTERM)
     assert (await site.look()).gateways == ()
