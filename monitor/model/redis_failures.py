@@ -38,7 +38,7 @@ _KNOWN: Final = (
         "it has no database of that number; url should end in /0",
     ),
     (
-        re.compile(r"SELECT is not allowed in cluster mode|^MOVED |^\d+ \S+$"),
+        re.compile(r"SELECT is not allowed in cluster mode|^MOVED |^\d{1,5} \S"),
         "it is a node of a Cluster, which holds other keys; write redis+cluster://host:port,host:port as url",
     ),
     (re.compile(r"cluster support disabled"), "it is no Cluster; write redis://host:port/0 as url"),
