@@ -14,6 +14,9 @@ _LONGEST: Final = 200
 """Characters that are shown of a text which is not known here."""
 _WHERE: Final = re.compile(r"connecting to (\S+)")
 
+_OF_CLUSTER: Final = (
+    "it is a node of a Cluster, which holds other keys; write redis+cluster://host:port,host:port as url"
+)
 _KNOWN: Final = (
     (
         re.compile(r"Authentication required|NOAUTH"),
@@ -37,10 +40,8 @@ _KNOWN: Final = (
         re.compile(r"DB index is out of range|invalid DB index"),
         "it has no database of that number; url should end in /0",
     ),
-    (
-        re.compile(r"SELECT is not allowed in cluster mode|^MOVED |^\d{1,5} \S"),
-        "it is a node of a Cluster, which holds other keys; write redis+cluster://host:port,host:port as url",
-    ),
+    (re.compile(r"SELECT is not allowed in cluster mode|^MOVED "), _OF_CLUSTER),
+    (re.compile(r"^\d+ \S"), _OF_CLUSTER),  # the client's words for MOVED: slot and node alone
     (re.compile(r"cluster support disabled"), "it is no Cluster; write redis://host:port/0 as url"),
     (
         re.compile(r"unknown command '?`?SENTINEL"),
