@@ -131,7 +131,7 @@ class RealBus:
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self._directory)]
         options += ["--unixsocket", str(self.path)]
         self._spawn([binary, *options])
-        await until_async(lambda: _answers(self.port))
+        await until_async(lambda: listens(self.port))
 
     def _spawn(self, command: list[str]) -> None:
         with (self._directory / "server.log").open("ab") as log:
@@ -221,7 +221,8 @@ async def next_announcement(pubsub: PubSub, seconds: float = 5.0) -> Announcemen
                 return decode_announcement(message["data"])
 
 
-async def _answers(port: int) -> bool:
+async def listens(port: int) -> bool:
+    """Return whether something on this machine takes connections at the port."""
     try:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
     except OSError:

@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.bus import listens
+
 CADDYFILE = Path(__file__).parents[1] / "deploy" / "caddy" / "Caddyfile"
 WITHIN = 60.0
 """Seconds: generous, as the machines are shared."""
@@ -57,7 +59,7 @@ async def behind_caddy(program: str, gateway: str, port: int, folder: Path) -> A
     leaf = folder / "certificates" / "local" / "localhost" / "localhost.crt"
     try:
         async with asyncio.timeout(WITHIN):
-            while not (ca_file.exists() and leaf.exists() and await _listens(port)):
+            while not (ca_file.exists() and leaf.exists() and await listens(port)):
                 assert process.returncode is None, (folder / "log").read_text(encoding="utf-8")
                 await asyncio.sleep(0.05)
         yield Front(address, ca_file)
@@ -65,16 +67,6 @@ async def behind_caddy(program: str, gateway: str, port: int, folder: Path) -> A
         if process.returncode is None:
             process.kill()
         await process.wait()
-
-
-async def _listens(port: int) -> bool:
-    try:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-    except OSError:
-        return False
-    writer.close()
-    await writer.wait_closed()
-    return True
 
 
 @dataclass
