@@ -43,6 +43,7 @@ _LINGER = 5.0
 """Seconds that a leg may be missing between two reads and still be the same."""
 _OUTSIDE = frozenset({"externalline", "unknown"})
 _MACHINES = frozenset({"ivr", "specialmenu", "parking", "fax", "routepoint"})
+_ACCEPTING = _MACHINES | {"queue"}
 _PAST_RINGING = frozenset({"Talking", "Transferring"})
 _STATES: dict[str, e.CallState] = {
     "Initiating": "Initiating",
@@ -222,6 +223,9 @@ def _routed(call: CallRecord, roster: Roster) -> tuple[str, bool, str] | None:
 def _stage(call: CallRecord, roster: Roster, callees: tuple[PartyText, ...], at: float) -> None:
     """Find out whether the caller waits in a queue or listens to a machine."""
     held = call.queue
+    if call.row is not None and not call.fresh and call.row.status == "Talking":
+        # An event has overtaken this row, but whom a queue or a machine had accepted by then stays accepted.
+        call.accepted = call.accepted or any(roster.kind(party.dn) in _ACCEPTING for party in callees)
     if call.fresh and call.row is not None:
         _stage_of_row(call, roster, callees, call.row.status)
     elif call.answered_at is None and not call.queue:

@@ -171,6 +171,17 @@ def test_an_ivr_accepts_the_caller_and_routes_him_on(pbx: Told) -> None:
     assert pbx.call(8).answered_at is None
 
 
+@pytest.mark.parametrize("host", ["700 Main", "800 Sales"])
+def test_an_acceptance_that_an_event_overtakes_on_its_way_counts(pbx: Told, host: str) -> None:
+    pbx.rows((8, CALLER, "", "Initiating"))
+    asked = pbx.now
+    pbx.see("104", 3, 8, "Ringing", "10000:+491701", 4)
+    pbx.rows((8, CALLER, host, "Talking"), asked=asked)
+    assert pbx.legs(8)["10000"][0] == "Connected"
+    pbx.rows((8, CALLER, "104 Ext 104", "Routing"))
+    assert pbx.legs(8)["10000"][0] == "Connected"
+
+
 def test_a_caller_who_leaves_in_the_ivr_has_abandoned(pbx: Told) -> None:
     pbx.rows((8, CALLER, "700 Main", "Talking"))
     pbx.rows()
