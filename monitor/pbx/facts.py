@@ -293,3 +293,6 @@ Fact: TypeAlias = (
     | ActiveCallsRead
     | ConnectionChanged
 )
+
+HandoverFact: TypeAlias = DirectoryRead | QueueLoginsRead
+"""A fact that holds until the PBX says otherwise: a monitor hands it over to the next one."""

@@ -9,8 +9,7 @@ from pathlib import Path
 from monitor.model import change as model
 from monitor.model.change import Edit
 from monitor.model.entities import BOOK_TOPICS, TOPICS, Ivr, State, empty_state
-from monitor.pbx.facts import ActiveCallsRead, ConnectionChanged, ContactsRead, Fact
-from monitor.pbx.facts_wire import Left
+from monitor.pbx.facts import ActiveCallsRead, ConnectionChanged, ContactsRead, Fact, HandoverFact
 from monitor.replicated_records import CommandRecord, Stage
 from monitor.service import Emit, MayMint
 from monitor.store import ResultT, Store
@@ -43,7 +42,7 @@ class CountingTracker:
             case _:
                 return ()
 
-    def remember(self, state: State, facts: Iterable[Left | ContactsRead] = ()) -> None:
+    def remember(self, state: State, facts: Iterable[HandoverFact | ContactsRead] = ()) -> None:
         """It makes up its own state."""
 
     def tick(self, at: float) -> tuple[Edit, ...]:
