@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -75,6 +76,11 @@ class NoteBook(Store):
                 if self._connection is None:
                     await super()._do(self._open)
         return await super()._do(work)
+
+    def _open(self) -> None:
+        super()._open()
+        assert self._connection is not None
+        weakref.finalize(self, self._connection.close)  # nobody closes it: it goes with the test that made it
 
 
 class HandSource:
