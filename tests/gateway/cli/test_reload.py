@@ -20,7 +20,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from gateway.auth import digest_of
-from gateway.cli.reload import MonitorReload
+from gateway.cli.monitor_process import MonitorReload
 from monitor.config import DatabaseSection, MonitorSettings, PbxSection
 from monitor.run import Watched, watch
 from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
