@@ -204,10 +204,11 @@ async def send(redis: Redis, commands: Iterable[RedisCommand], *, whole: bool = 
 
 
 def heed_cancellation() -> None:
-    """Raise CancelledError if this task was cancelled and the word was lost; call it once a turn of an endless loop.
+    """Raise CancelledError if this task was cancelled and the word was lost; call it each turn of an endless loop.
 
     Python 3.11's ``wait_for``, on which the Redis client stands, swallows a cancellation that comes in the very moment
-    in which its wait is over (python/cpython#86296); the task would then run on for ever.
+    in which its wait is over (python/cpython#86296); the task would then run on for ever. A loop that pauses calls it
+    before the pause, or its end waits for that.
     """
     task = asyncio.current_task()
     if task is not None and task.cancelling():

@@ -151,6 +151,7 @@ class CommandJournal:
                     await self._settle()
             except (BusUnreachable, StoreFailed) as error:
                 self._log.debug("records_wait", reason=str(error))
+            heed_cancellation()
             await asyncio.sleep(LATER_S)
 
     async def _settle(self) -> None:

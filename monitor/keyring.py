@@ -76,6 +76,7 @@ class Keyring:
                 while True:
                     heed_cancellation()
                     await self.compare()
+                    heed_cancellation()
                     await pubsub.get_message(timeout=EVERY)
 
     async def compare(self) -> None:

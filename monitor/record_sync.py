@@ -117,6 +117,7 @@ class RecordSync:
                 self._position = (max(0, self._position[0] - _AGAIN_MS), 0)
             except Exception:  # whatever it is, the next reading may do better, and this must not stop
                 self._log.exception("record_sync_failed")
+            heed_cancellation()
             await asyncio.sleep(_LEADING_EVERY_S if self._leading() else EVERY_S)
 
     async def catch_up(self) -> None:
