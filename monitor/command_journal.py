@@ -5,7 +5,7 @@ Rules:
 - A command is on Redis, in the transaction of its claim, and in the file before the PBX is asked. What cannot be
   written down is not done, and its caller is told so.
 - Its end is in the file before the caller is told. A file that takes it no more, as a disk that became full meanwhile,
-  gets it as soon as it can; Redis has it at once.
+  gets it as soon as it can; Redis has it at once, and once more if it was emptied meanwhile.
 - Its end and its outcome come to Redis in one transaction: whoever was told it, the other monitors know it too. Where
   Redis does not answer then, it gets both when it does.
 - Who begins to lead settles what its predecessors left open: the outcome is unknown, for as long as the Idempotency-Key
@@ -60,6 +60,10 @@ class CommandJournal:
         self._later: deque[CommandRecord] = deque(maxlen=_LATER_KEPT)
         self._untold: deque[tuple[CommandRecord, Outcome]] = deque(maxlen=_LATER_KEPT)
         self._log = _log.bind(pbx=pbx)
+
+    def unkept(self) -> tuple[CommandRecord, ...]:
+        """Return the records of ends that the file has not taken yet."""
+        return tuple(self._later)
 
     def begun(self, request: Request) -> CommandRecord:
         """Return the record of a request that is about to be claimed; :meth:`finish` or :meth:`left` must follow."""
@@ -142,12 +146,12 @@ class CommandJournal:
         while True:
             heed_cancellation()
             try:
+                while self._untold:  # first: a file that takes nothing must keep nobody from being told
+                    await send(self._redis, self._told(*self._untold[0]), whole=True)
+                    self._untold.popleft()
                 while self._later:
                     await self._store.merge([self._later[0]])
                     self._in_hand.discard(self._later.popleft().request)
-                while self._untold:
-                    await send(self._redis, self._told(*self._untold[0]), whole=True)
-                    self._untold.popleft()
                 if level():
                     await self._settle()
             except (BusUnreachable, StoreFailed) as error:

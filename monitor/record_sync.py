@@ -6,6 +6,8 @@ Rules:
   file; see :mod:`monitor.replicated_records`. It may be read twice: that changes nothing.
 - A log with another ``generation`` is one begun anew, as after Redis was emptied. It is read from its beginning, and
   whatever the monitor's own file holds of late and the log does not is put there, by every monitor for itself.
+- A file that takes nothing, as on a full disk, is no reason not to put there what the monitor knows: it may be the
+  only one that knows a command's end.
 - The log is bounded in bytes; the leader cuts it. A monitor that was away for longer than the log reaches back lacks
   the oldest records of that time, and nothing else.
 - A log that is none, or whose newest entry is years ahead, was written by somebody else, and takes no entries any more.
@@ -64,7 +66,8 @@ _log = structlog.get_logger(__name__)
 class RecordSync:
     """One PBX's. ``name``: this monitor's, unlike any other's. ``leading``: whether it leads now.
 
-    ``in_step``: whether all else that is mirrored is level too, as far as this monitor knows.
+    ``in_step``: whether all else that is mirrored is level too, as far as this monitor knows. ``unkept``: records of
+    this monitor's own that its file has not taken yet.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class RecordSync:
         *,
         leading: Callable[[], bool],
         in_step: Callable[[], bool] = lambda: True,
+        unkept: Callable[[], Sequence[CommandRecord]] = tuple,
     ) -> None:
         self._redis = redis
         self._pbx = pbx
@@ -86,6 +90,7 @@ class RecordSync:
         self._measures = measures
         self._leading = leading
         self._in_step = in_step
+        self._unkept = unkept
         self.level = False
         """Whether the file holds all that the log held at some time since :meth:`catch_up` began."""
         self._lock = asyncio.Lock()
@@ -131,13 +136,21 @@ class RecordSync:
     async def step(self) -> None:
         """Read to the log's end, and put there what it lacks. Raises BusUnreachable, StoreFailed."""
         async with self._lock:
-            while await self._read():
-                heed_cancellation()
-            if self._found is not None:
-                await self._offer(self._found)
-                self._found = None
+            try:
+                while await self._read():
+                    heed_cancellation()
+            except StoreFailed:
+                await self._offer_once()
+                raise
+            await self._offer_once()
             self.level = True
             await self._cut()
+
+    async def _offer_once(self) -> None:
+        """Put into a log begun anew what it lacks, unless that was done."""
+        if self._found is not None:
+            await self._offer(self._found)
+            self._found = None
 
     async def _read(self) -> bool:
         """Read some of the log; whether there may be more."""
@@ -185,10 +198,10 @@ class RecordSync:
                     records.append(record)
             except Malformed as error:
                 rejected(self._keys.log, f"entry {text(id_)}: {error}")
-        await self._store.merge(records)
         if self._found is not None:
             for record in records:
                 self._found[record.request] = max(record.stage, self._found.get(record.request, 0))
+        await self._store.merge(records)
         for id_, fields in entries:  # only what is in the file has been read
             size = len(fields.get(b"record", b""))
             self._position = _parsed(id_)
@@ -198,7 +211,8 @@ class RecordSync:
 
     async def _offer(self, found: dict[str, int]) -> None:
         room, offered = LOG_BYTES // 2, []
-        for record in await self._store.commands(self._pbx, OFFERED):  # the newest first
+        # The newest first, and before them what stands in no file: nobody else may know it.
+        for record in (*self._unkept(), *await self._store.commands(self._pbx, OFFERED)):
             if record.stage > found.get(record.request, -1):
                 data = encode_record(record)
                 room -= len(data)

@@ -11,8 +11,11 @@ import pytest
 from msgspec import structs
 
 from monitor import record_sync as module
-from monitor.measures import Measures
+from monitor.command_journal import CommandJournal
+from monitor.errors import StoreFailed
+from monitor.measures import CommandMeasures, Measures
 from monitor.model.keys import RecordKeys
+from monitor.model.requests import Outcome, Request
 from monitor.record_sync import RecordSync
 from monitor.replicated_records import CommandRecord, Stage, encode_record
 from monitor.store import Store
@@ -137,6 +140,28 @@ async def test_a_file_that_takes_nothing_is_not_level_and_reads_it_again_later(b
         await standby.store._with(lambda db: db.execute("PRAGMA query_only = 0"))
         assert await caught_up(standby)
         assert await standby.known() == {"1": Stage.BEGUN}
+
+
+async def test_a_file_that_takes_nothing_keeps_no_end_from_a_log_that_was_lost(bus: Bus) -> None:
+    """The disk became full while a command was in hand; its end was on Redis alone, which was emptied."""
+    async with two(bus) as (leader, standby):
+        journal = CommandJournal(bus.client(), "pbx", leader.store, CommandMeasures())
+        leader.sync._unkept = journal.unkept
+        begun = journal.begun(Request("1", "gateway", "ext.del", {"num": "101"}, "tester", "10.0.0.1"))
+        await leader.write(begun, record("2", Stage.DONE))
+        await leader.sync.step()
+        await standby.sync.step()
+        await leader.store._with(lambda db: db.execute("PRAGMA query_only = 1"))
+        await journal.finish(begun, Outcome("1", {"result": True}))
+        await flush(bus)
+        await standby.store.merge([record("3")])  # so that the leader finds what its file does not take
+        await standby.sync.step()
+        for _ in range(2):
+            with pytest.raises(StoreFailed):
+                await leader.sync.step()
+        assert await leader.redis.xlen(KEYS.log) == 4, "it is offered once"
+        await standby.sync.step()
+        assert (await standby.known())["1"] == Stage.DONE
 
 
 @pytest.mark.parametrize("wrong", ["log", "generation", "mirrored"])
