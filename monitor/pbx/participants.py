@@ -10,6 +10,7 @@ Rules:
   ``kept``: of it the full read says nothing, and a read of its own does.
 - When too many wait, a full read takes the place of them all. A read that fails is made good by a full read too. A full
   read that fails again and again ends the session.
+- Of a participant that is gone it is told how many of its events no read has shown: something may have passed unseen.
 - 404 means gone. The Remove event that should come with it confirms that; if it does not come, a full read looks again.
 """
 
@@ -99,6 +100,8 @@ class Participants:
         """Of the full read in flight; None while there is none."""
         self._full_wanted = asyncio.Event()
         self._full_wanted.set()
+        self._unread: dict[Key, int] = {}
+        """Events of each participant whose effect no read has shown yet."""
         self._unconfirmed: dict[Key, float] = {}
         self._confirming: asyncio.TimerHandle | None = None
 
@@ -118,8 +121,11 @@ class Participants:
         reading = self._in_flight.get(key)
         if participant is not None:
             self._forget(key)
+            self._unread.pop(key, None)
             self._emit(ParticipantSeen(participant, heard, self._clock.at(heard)))
-        elif reading is not None:
+            return
+        self._unread[key] = self._unread.get(key, 0) + 1
+        if reading is not None:
             reading.again = heard
         else:
             self._waiting[key] = heard
@@ -131,7 +137,7 @@ class Participants:
         self._keep(key)
         self._forget(key)
         self._unconfirmed.pop(key, None)
-        self._emit(ParticipantGone(dn, participant_id, heard, self._clock.at(heard)))
+        self._gone(key, heard)
 
     def want_full(self) -> None:
         """Read everything soon."""
@@ -190,6 +196,7 @@ class Participants:
         if state.garbled:
             _log.warning("participants that cannot be understood are left out", count=state.garbled)
         ids = frozenset(participant_id for _, participant_id in kept)
+        self._unread = {key: many for key, many in self._unread.items() if key in kept}
         self._emit(ParticipantsRead(state.participants, state.dns, asked, self._clock.at(asked), ids))
         self._on_full()
         self._start()
@@ -222,11 +229,14 @@ class Participants:
     def _answered(self, key: Key, reading: _Reading, participant: Participant | None) -> None:
         if reading.void:
             return
-        at = self._clock.at(reading.heard)
         if participant is not None:
-            self._emit(ParticipantSeen(participant, reading.heard, at))
+            if reading.again is None:
+                self._unread.pop(key, None)
+            else:
+                self._unread[key] = 1  # or more; this answer may be older
+            self._emit(ParticipantSeen(participant, reading.heard, self._clock.at(reading.heard)))
         elif reading.again is None:
-            self._emit(ParticipantGone(*key, reading.heard, at))
+            self._gone(key, reading.heard)
             self._doubt(key)
 
     def _failed(self, key: Key, reading: _Reading, error: PbxError) -> None:
@@ -234,8 +244,11 @@ class Participants:
             return
         _log.info("participant not read", dn=key[0], participant=key[1], reason=str(error))
         if isinstance(error, PbxRefused) and reading.again is None:
-            self._emit(ParticipantGone(*key, reading.heard, self._clock.at(reading.heard)))
+            self._gone(key, reading.heard)
         self._full_wanted.set()
+
+    def _gone(self, key: Key, heard: float) -> None:
+        self._emit(ParticipantGone(*key, heard, self._clock.at(heard), self._unread.pop(key, 0)))
 
     def _keep(self, key: Key) -> None:
         if self._kept is not None:
