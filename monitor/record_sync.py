@@ -6,6 +6,9 @@ Rules:
   file; see :mod:`monitor.replicated_records`. It may be read twice: that changes nothing.
 - A log with another ``generation`` is one begun anew, as after Redis was emptied. It is read from its beginning, and
   whatever the monitor's own file holds of late and the log does not is put there, by every monitor for itself.
+- After Redis was not reached some of the log is read once more, and what the file holds of that time and the log does
+  not is put there: a server that was killed may come back without what it had taken last. If it comes back without
+  more than that, its log is read from its beginning, as a new one.
 - A file that takes nothing, as on a full disk, is no reason not to put there what the monitor knows: it may be the
   only one that knows a command's end.
 - The log is bounded in bytes; the leader cuts it. A monitor that was away for longer than the log reaches back lacks
@@ -98,7 +101,12 @@ class RecordSync:
         self._position: _Id = (0, 0)
         self._sizes: deque[tuple[_Id, int]] = deque()
         self._bytes = 0
+        self._newest: _Id = (0, 0)
+        """The newest entry of this generation that was ever read."""
         self._found: dict[str, int] | None = None
+        """Stages of what the log holds, while it is being found out what it lacks."""
+        self._found_since = 0.0
+        """POSIX seconds; of records from before it is not known whether the log holds them."""
         self._beat = 0
         self._said_at = 0.0
         self._others: dict[str, tuple[str, float]] = {}
@@ -119,8 +127,6 @@ class RecordSync:
                 if str(error) != self._failing:
                     self._log.warning("records_not_mirrored", reason=str(error))
                 self._failing = str(error)
-                # Another server may answer next, which lacks the newest and gives out their ids once more.
-                self._position = (max(0, self._position[0] - _AGAIN_MS), 0)
             except Exception:  # whatever it is, the next reading may do better, and this must not stop
                 self._log.exception("record_sync_failed")
             await asyncio.sleep(_LEADING_EVERY_S if self._leading() else EVERY_S)
@@ -137,14 +143,37 @@ class RecordSync:
         """Read to the log's end, and put there what it lacks. Raises BusUnreachable, StoreFailed."""
         async with self._lock:
             try:
-                while await self._read():
-                    heed_cancellation()
+                await self._read_all()
+                await self._offer_once()
+                self.level = True
+                await self._cut()
             except StoreFailed:
                 await self._offer_once()
                 raise
-            await self._offer_once()
-            self.level = True
-            await self._cut()
+            except BusUnreachable:
+                self._look_back()
+                raise
+
+    async def _read_all(self) -> None:
+        while await self._read():
+            heed_cancellation()
+        if self._position < self._newest:
+            self._log.warning("records_rolled_back", reason="Redis came back without some that it had taken")
+            self._read_anew()
+            while await self._read():
+                heed_cancellation()
+
+    def _look_back(self) -> None:
+        """Read some of the log once more: another server may answer next, which lacks the newest entries."""
+        if self._found is None:
+            self._position = (max(0, self._position[0] - _AGAIN_MS), 0)
+            self._found, self._found_since = {}, (self._position[0] - _AGAIN_MS) / 1000
+
+    def _read_anew(self) -> None:
+        self._position = self._newest = (0, 0)
+        self._found, self._found_since = {}, 0.0
+        self._sizes.clear()
+        self._bytes = 0
 
     async def _offer_once(self) -> None:
         """Put into a log begun anew what it lacks, unless that was done."""
@@ -169,9 +198,8 @@ class RecordSync:
                 return True
         generation = text(found) or ""
         if generation != self._generation:
-            self._generation, self._position, self._found = generation, (0, 0), {}
-            self._sizes.clear()
-            self._bytes = 0
+            self._generation = generation
+            self._read_anew()
             return True
         await self._merge(entries)
         return len(entries) == _AT_ONCE
@@ -208,12 +236,13 @@ class RecordSync:
             if not self._sizes or self._position > self._sizes[-1][0]:
                 self._sizes.append((self._position, size))
                 self._bytes += size
+        self._newest = max(self._newest, self._position)
 
     async def _offer(self, found: dict[str, int]) -> None:
         room, offered = LOG_BYTES // 2, []
         # The newest first, and before them what stands in no file: nobody else may know it.
         for record in (*self._unkept(), *await self._store.commands(self._pbx, OFFERED)):
-            if record.stage > found.get(record.request, -1):
+            if record.at >= self._found_since and record.stage > found.get(record.request, -1):
                 data = encode_record(record)
                 room -= len(data)
                 if room < 0:

@@ -12,14 +12,14 @@ from msgspec import structs
 
 from monitor import record_sync as module
 from monitor.command_journal import CommandJournal
-from monitor.errors import StoreFailed
+from monitor.errors import BusUnreachable, StoreFailed
 from monitor.measures import CommandMeasures, Measures
 from monitor.model.keys import RecordKeys
 from monitor.model.requests import Outcome, Request
 from monitor.record_sync import RecordSync
 from monitor.replicated_records import CommandRecord, Stage, encode_record
 from monitor.store import Store
-from tests.bus import Bus, RealBus, flush
+from tests.bus import Bus, RealBus, flush, patient
 
 KEYS = RecordKeys("pbx")
 
@@ -162,6 +162,50 @@ async def test_a_file_that_takes_nothing_keeps_no_end_from_a_log_that_was_lost(b
         assert await leader.redis.xlen(KEYS.log) == 4, "it is offered once"
         await standby.sync.step()
         assert (await standby.known())["1"] == Stage.DONE
+
+
+async def _restarted(valkey: RealBus, sides: tuple[Side, Side]) -> None:
+    """Kill Redis, and start it with what it saved last; both find out."""
+    valkey.kill()
+    for side in sides:
+        with pytest.raises(BusUnreachable):
+            await side.sync.step()
+    await valkey.start()
+
+
+async def test_a_redis_that_comes_back_without_what_it_took_last_gets_it_again(valkey: RealBus) -> None:
+    async with two(valkey) as sides:
+        leader, standby = sides
+        await leader.write(record("1"))
+        for side in sides:
+            await side.sync.step()
+        await leader.redis.save()
+        await leader.write(record("1", Stage.DONE))  # nobody has read it when Redis is killed
+        await _restarted(valkey, sides)
+        for side in sides:
+            await side.sync.step()
+        await standby.sync.step()
+        assert await standby.known() == {"1": Stage.DONE}
+        assert await patient(valkey).xlen(KEYS.log) == 2, "what the log holds is not put there again"
+
+
+async def test_a_redis_that_comes_back_from_long_ago_gets_all_again(
+    valkey: RealBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_AGAIN_MS", 1)
+    async with two(valkey) as sides:
+        leader, standby = sides
+        early = [structs.replace(record(str(number)), at=time.time() - 900) for number in range(3)]
+        await leader.write(early[0])
+        for side in sides:
+            await side.sync.step()
+        await leader.redis.save()
+        await leader.write(*early[1:])
+        await leader.sync.step()  # the standby has not read them
+        await _restarted(valkey, sides)
+        for side in (*sides, standby):
+            await side.sync.step()
+        assert set(await standby.known()) == {"0", "1", "2"}
 
 
 @pytest.mark.parametrize("wrong", ["log", "generation", "mirrored"])
