@@ -275,7 +275,7 @@ class RecordSync:
         if self._leading():
             table = await self._mirrored()
             gone = self._count({text(name) or "": text(value) or "" for name, value in table.items()})
-            commands += [("HDEL", self._keys.mirrored, name) for name in gone]
+            commands += [("HDEL", self._keys.mirrored, name) for name in gone[:_AT_ONCE]]
         await send(self._redis, commands)
         self._said_at = uptime()
 
