@@ -20,13 +20,21 @@ from gateway.admission import LiveSettings
 from gateway.auth import ApiKey, KeyTable, digest_of
 from gateway.commands_table import RESERVED, Scope
 from gateway.conversation import Manners
+from gateway.parameters import quoted
 from gateway.replica import LOG_BYTES, LOG_LENGTH
-from gateway.visibility import NO_LIMITS, Limits
+from gateway.visibility import NO_LIMITS, Limits, is_number
 from monitor.model.apikeys import Budgets
 from monitor.model.instants import instant
 from monitor.settings import FileSettings, Section
 
-_Numbers = frozenset[Annotated[str, Field(min_length=1, max_length=64)]]
+
+def _number(value: str) -> str:
+    if not is_number(value):
+        raise ValueError(f"{quoted(value)} is no number of an extension, a queue or a ring group, such as 800")
+    return value
+
+
+_Numbers = frozenset[Annotated[str, AfterValidator(_number)]]
 
 
 _Budget = Annotated[int, Field(ge=0, le=1_000_000_000)]
