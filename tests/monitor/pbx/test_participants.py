@@ -182,6 +182,19 @@ async def test_of_one_who_is_gone_it_is_told_how_many_events_no_read_has_shown()
         assert [(fact.participant_id, fact.unread) for fact in gone] == [(1, 0), (2, 2), (3, 1)]
 
 
+async def test_events_of_the_same_moment_tell_of_one_thing() -> None:
+    async with scene() as it:
+        for participant_id in (1, 2):
+            it.event(participant_id, 1.0)
+        await settle()
+        await it.answer(1, leg(1, "Ringing"))
+        it.event(1, 3.0)  # with its removal
+        it.event(2, 1.01)  # twice, as events often come
+        for participant_id in (1, 2):
+            it.of.removed("100", participant_id, 3.01)
+        assert [fact.unread for fact in it.facts if isinstance(fact, ParticipantGone)] == [0, 1]
+
+
 async def test_an_event_that_came_during_a_read_counts_as_unread_until_it_was_read() -> None:
     async with scene() as it:
         it.event(1, 1.0)
