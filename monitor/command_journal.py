@@ -58,12 +58,23 @@ class CommandJournal:
         self._measures = measures
         self._in_hand: set[str] = set()
         self._later: deque[CommandRecord] = deque(maxlen=_LATER_KEPT)
+        self._unseen: dict[str, CommandRecord] = {}
         self._untold: deque[tuple[CommandRecord, Outcome]] = deque(maxlen=_LATER_KEPT)
         self._log = _log.bind(pbx=pbx)
 
     def unkept(self) -> tuple[CommandRecord, ...]:
         """Return the records of ends that the file has not taken yet."""
         return tuple(self._later)
+
+    def told(self) -> tuple[CommandRecord, ...]:
+        """Return the records of ends that were put on Redis, and were not seen in the log since."""
+        return tuple(self._unseen.values())
+
+    def seen(self, record: CommandRecord) -> None:
+        """The record stands in the log."""
+        held = self._unseen.get(record.request)
+        if held is not None and record.stage >= held.stage:
+            del self._unseen[record.request]
 
     def begun(self, request: Request) -> CommandRecord:
         """Return the record of a request that is about to be claimed; :meth:`finish` or :meth:`left` must follow."""
@@ -117,6 +128,8 @@ class CommandJournal:
 
     async def tell(self, record: CommandRecord, outcome: Outcome) -> None:
         """Put the outcome and the record's end on Redis, and ring for them. Raises BusUnreachable."""
+        if len(self._unseen) < _LATER_KEPT:
+            self._unseen[record.request] = record  # before it is sent, as it may be read before the answer is here
         told = self._told(record, outcome)
         try:
             await send(self._redis, told, whole=True)

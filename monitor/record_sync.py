@@ -8,7 +8,8 @@ Rules:
   whatever the monitor's own file holds of late and the log does not is put there, by every monitor for itself.
 - After Redis was not reached some of the log is read once more, and what the file holds of that time and the log does
   not is put there: a server that was killed may come back without what it had taken last. If it comes back without
-  more than that, its log is read from its beginning, as a new one.
+  more than that, its log is read from its beginning, as a new one. What this monitor told and does not find in the log
+  is told again.
 - A file that takes nothing, as on a full disk, is no reason not to put there what the monitor knows: it may be the
   only one that knows a command's end.
 - The log is bounded in bytes; the leader cuts it. A monitor that was away for longer than the log reaches back lacks
@@ -70,7 +71,8 @@ class RecordSync:
     """One PBX's. ``name``: this monitor's, unlike any other's. ``leading``: whether it leads now.
 
     ``in_step``: whether all else that is mirrored is level too, as far as this monitor knows. ``unkept``: records of
-    this monitor's own that its file has not taken yet.
+    this monitor's own that its file has not taken yet. ``told``: those that it put there and has not ``seen`` in the
+    log.
     """
 
     def __init__(
@@ -84,6 +86,8 @@ class RecordSync:
         leading: Callable[[], bool],
         in_step: Callable[[], bool] = lambda: True,
         unkept: Callable[[], Sequence[CommandRecord]] = tuple,
+        told: Callable[[], Sequence[CommandRecord]] = tuple,
+        seen: Callable[[CommandRecord], None] = lambda record: None,
     ) -> None:
         self._redis = redis
         self._pbx = pbx
@@ -94,6 +98,8 @@ class RecordSync:
         self._leading = leading
         self._in_step = in_step
         self._unkept = unkept
+        self._told = told
+        self._seen = seen
         self.level = False
         """Whether the file holds all that the log held at some time since :meth:`catch_up` began."""
         self._lock = asyncio.Lock()
@@ -155,6 +161,7 @@ class RecordSync:
                 raise
 
     async def _read_all(self) -> None:
+        told = self._told()
         while await self._read():
             heed_cancellation()
         if self._position < self._newest:
@@ -162,6 +169,8 @@ class RecordSync:
             self._read_anew()
             while await self._read():
                 heed_cancellation()
+        if lost := [record for record in told if record in self._told()]:
+            await send(self._redis, [("XADD", self._keys.log, "*", "record", encode_record(one)) for one in lost])
 
     def _look_back(self) -> None:
         """Read some of the log once more: another server may answer next, which lacks the newest entries."""
@@ -186,8 +195,8 @@ class RecordSync:
         with translated():
             async with self._redis.pipeline(transaction=True) as pipe:
                 pipe.execute_command("GET", self._keys.generation)
-                after = f"({self._position[0]}-{self._position[1]}" if self._position != (0, 0) else "-"
-                pipe.execute_command("XRANGE", self._keys.log, after, "+", "COUNT", _AT_ONCE)
+                start = f"{self._position[0]}-{self._position[1]}" if self._position != (0, 0) else "-"
+                pipe.execute_command("XRANGE", self._keys.log, start, "+", "COUNT", _AT_ONCE)
                 found, entries = await pipe.execute(raise_on_error=False)
             if (wrong := _wrong(found, entries)) is not None:
                 rejected(self._keys.log, wrong)
@@ -201,8 +210,15 @@ class RecordSync:
             self._generation = generation
             self._read_anew()
             return True
+        full = len(entries) == _AT_ONCE
+        if entries and _parsed(entries[0][0]) == self._position:
+            entries = entries[1:]
+        elif self._position == self._newest != (0, 0):  # the newest is never cut: it was taken back
+            self._log.warning("records_rolled_back", reason="Redis has lost some that it had taken")
+            self._read_anew()
+            return True
         await self._merge(entries)
-        return len(entries) == _AT_ONCE
+        return full
 
     async def _begin_anew(self) -> None:
         """Put an empty log in the place of what is none; every monitor puts there what it holds of late."""
@@ -215,17 +231,7 @@ class RecordSync:
     async def _merge(self, entries: Sequence[tuple[Any, dict[Any, Any]]]) -> None:
         if not entries:
             return
-        records: list[CommandRecord] = []
-        for id_, fields in entries:
-            data = fields.get(b"record", b"")
-            try:
-                record = decode_record(data)
-                if record.at * 1000 > time.time() * 1000 + BELIEVED_AHEAD_MS:
-                    raise Malformed(f"a command's record of the time {record.at}")
-                if record.pbx == self._pbx:
-                    records.append(record)
-            except Malformed as error:
-                rejected(self._keys.log, f"entry {text(id_)}: {error}")
+        records = self._readable(entries)
         if self._found is not None:
             for record in records:
                 self._found[record.request] = max(record.stage, self._found.get(record.request, 0))
@@ -237,6 +243,21 @@ class RecordSync:
                 self._sizes.append((self._position, size))
                 self._bytes += size
         self._newest = max(self._newest, self._position)
+
+    def _readable(self, entries: Sequence[tuple[Any, dict[Any, Any]]]) -> list[CommandRecord]:
+        """Return the records of this PBX's commands; what cannot be read is left out."""
+        records: list[CommandRecord] = []
+        for id_, fields in entries:
+            try:
+                record = decode_record(fields.get(b"record", b""))
+                self._seen(record)
+                if record.at * 1000 > time.time() * 1000 + BELIEVED_AHEAD_MS:
+                    raise Malformed(f"a command's record of the time {record.at}")
+                if record.pbx == self._pbx:
+                    records.append(record)
+            except Malformed as error:
+                rejected(self._keys.log, f"entry {text(id_)}: {error}")
+        return records
 
     async def _offer(self, found: dict[str, int]) -> None:
         room, offered = LOG_BYTES // 2, []

@@ -129,6 +129,8 @@ class Service(Generic[FactT]):
             leading=lambda: self.leading,
             in_step=lambda: self.leading or self._mirror.level,
             unkept=self._journal.unkept,
+            told=self._journal.told,
+            seen=self._journal.seen,
         )
 
     @property

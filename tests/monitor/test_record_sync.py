@@ -19,7 +19,7 @@ from monitor.model.requests import Outcome, Request
 from monitor.record_sync import RecordSync
 from monitor.replicated_records import CommandRecord, Stage, encode_record
 from monitor.store import Store
-from tests.bus import Bus, RealBus, flush, patient
+from tests.bus import Bus, RealBus, copy, flush, patient, restore
 
 KEYS = RecordKeys("pbx")
 
@@ -206,6 +206,39 @@ async def test_a_redis_that_comes_back_from_long_ago_gets_all_again(
         for side in (*sides, standby):
             await side.sync.step()
         assert set(await standby.known()) == {"0", "1", "2"}
+
+
+async def test_an_end_that_redis_took_and_lost_unnoticed_is_told_again(bus: Bus) -> None:
+    async with two(bus) as (leader, standby):
+        journal = CommandJournal(bus.client(), "pbx", leader.store, CommandMeasures())
+        leader.sync._told, leader.sync._seen = journal.told, journal.seen
+        await leader.write(begun := journal.begun(Request("1", "gateway", "ext.del", {"num": "101"}, "tester", "")))
+        for side in (leader, standby):
+            await side.sync.step()
+        saved = await copy(bus)
+        outcome = Outcome("1", {"result": True})
+        await journal.tell(await journal.finish(begun, outcome), outcome)
+        await restore(bus, saved)
+        for side in (leader, leader, standby):
+            await side.sync.step()
+        assert (await standby.known())["1"] == Stage.DONE
+        assert journal.told() == ()
+        assert await leader.redis.xlen(KEYS.log) == 2
+
+
+async def test_entries_that_were_taken_back_unnoticed_are_put_there_again(bus: Bus) -> None:
+    async with two(bus) as (leader, standby):
+        await leader.write(record("1"))
+        for side in (leader, standby):
+            await side.sync.step()
+        saved = await copy(bus)
+        await leader.write(record("2"))
+        await leader.sync.step()
+        await restore(bus, saved)
+        for side in (leader, standby):
+            await side.sync.step()
+        assert set(await standby.known()) == {"1", "2"}
+        assert await leader.redis.xlen(KEYS.log) == 2
 
 
 @pytest.mark.parametrize("wrong", ["log", "generation", "mirrored"])
