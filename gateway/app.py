@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute, Route
 from gateway.answers import fault, refuse
 from gateway.auth import KeyTable
 from gateway.commands_table import COMMANDS
-from gateway.docs import documents
+from gateway.docs import Handouts, documents
 from gateway.errors import Refused, UnknownCommand, WrongMethod
 from gateway.health import alive_response, asker, readiness, readiness_response
 from gateway.measures import RequestMeasures
@@ -62,6 +62,7 @@ def create_app(
 
     Its lifespan runs the feeds and hubs of all PBXs; without it the views stay as they are.
     """
+    handouts = Handouts()
     web_api = WebApi(pbxs, keys, VERSION, clock, spending, measures)
 
     async def healthz(request: Request) -> Response:
@@ -77,10 +78,10 @@ def create_app(
 
     app = Starlette(
         routes=[
-            *pages(VERSION),
+            *pages(VERSION, handouts),
             Route("/healthz", healthz),
             Route("/readyz", readyz),
-            *documents(COMMANDS.values(), VERSION),
+            *documents(COMMANDS.values(), VERSION, handouts),
             *streams,
             Route("/webapi", web_api),
             Route("/webapi/{address:path}", web_api),

@@ -18,9 +18,10 @@ from pydantic import (
 
 from gateway.auth import ApiKey, KeyTable, digest_of
 from gateway.commands_table import RESERVED
+from gateway.parameters import quoted
 from gateway.replica import LOG_BYTES, LOG_LENGTH
 from gateway.scopes import Scope
-from gateway.visibility import NO_LIMITS, Limits
+from gateway.visibility import NO_LIMITS, Limits, is_number
 from monitor.model.apikeys import Budgets
 from monitor.model.instants import instant
 from monitor.settings import FileSettings, Section
@@ -28,7 +29,14 @@ from monitor.settings import FileSettings, Section
 if TYPE_CHECKING:
     from gateway.admission import LiveSettings
 
-_Numbers = frozenset[Annotated[str, Field(min_length=1, max_length=64)]]
+
+def _number(value: str) -> str:
+    if not is_number(value):
+        raise ValueError(f"{quoted(value)} is no number of an extension, a queue or a ring group, such as 800")
+    return value
+
+
+_Numbers = frozenset[Annotated[str, AfterValidator(_number)]]
 
 
 _Budget = Annotated[int, Field(ge=0, le=1_000_000_000)]

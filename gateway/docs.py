@@ -4,13 +4,16 @@ The page is Swagger UI as its makers release it, from files that come with the g
 elsewhere and send requests to the gateway alone; a key that is typed in stays in its memory.
 
 A document is made when it is first asked for, compressed once, and kept. Its address with its present tag in it may be
-kept by clients for ever; without, they ask each time whether it has changed.
+kept by clients for ever; without, they ask each time whether it has changed. They need no key, so one address is sent
+so many bytes of them, and then so many a second.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gzip
+import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -23,10 +26,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from gateway.answers import matches
+from gateway.addresses import held_by
+from gateway.answers import matches, refuse
 from gateway.asyncapi import asyncapi
 from gateway.commands_table import Command
+from gateway.errors import TooManyRequests
 from gateway.openapi import openapi
+from gateway.rations import TokenBucket
 from monitor.model.wire import to_json
 
 _STATIC: Final = Path(__file__).parent / "static"
@@ -43,6 +49,12 @@ _POLICY: Final = (
 _FOR_EVER: Final = "public, max-age=31536000, immutable"
 _ASK_FIRST: Final = "no-cache"
 
+BYTES_AT_ONCE: Final = 64 * 1024 * 1024
+"""Of documents, for one address: each of them twenty times, uncompressed."""
+BYTES_PER_SECOND: Final = 1024 * 1024
+_MOST_REMEMBERED: Final = 10_000
+_RETRY_AFTER_S: Final = 10
+
 ADDRESSES: Final = ("docs", "openapi.json", "asyncapi.json", *(part for file in _FILES for part in file.split("/")))
 """The parts of these addresses, none of them secret."""
 
@@ -58,30 +70,62 @@ class Document:
     policy: str | None = None
 
 
-def documents(commands: Iterable[Command], version: str) -> list[BaseRoute]:
+class Handouts:
+    """Counts the bytes of documents that each address is sent. This host itself may have any number.
+
+    ``clock``: seconds, one that nobody sets. At most 10,000 addresses are remembered, the latest.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._allowances: OrderedDict[str, TokenBucket] = OrderedDict()
+
+    def count(self, host: str, size: int) -> None:
+        """Count what is about to be sent. Raises TooManyRequests: it was not counted."""
+        holder, now = held_by(host), self._clock()
+        if holder is None:
+            return
+        allowance = self._allowances.setdefault(holder, TokenBucket(BYTES_AT_ONCE, BYTES_PER_SECOND, now))
+        self._allowances.move_to_end(holder)
+        if len(self._allowances) > _MOST_REMEMBERED:
+            self._allowances.popitem(last=False)
+        if not allowance.take(now, size):
+            raise TooManyRequests(
+                "Too much of the pages and documents was sent to this address; keep what you have, by its ETag.",
+                {"Retry-After": str(_RETRY_AFTER_S)},
+            )
+
+
+def documents(commands: Iterable[Command], version: str, handouts: Handouts) -> list[BaseRoute]:
     """The routes of everything that documents these commands and the stream. ``version``: callmon's."""
     table = tuple(commands)
-    files = {name: Kept(partial(_file, name)) for name in _FILES}
+    files = {name: Kept(partial(_file, name), handouts) for name in _FILES}
     kept = {
-        "/openapi.json": Kept(lambda: document_of(to_json(openapi(table, version)), "application/json")),
-        "/asyncapi.json": Kept(lambda: document_of(to_json(asyncapi(version)), "application/json")),
-        "/docs": Kept(lambda: document_of(_page(version).encode(), "text/html", _POLICY)),
+        "/openapi.json": Kept(lambda: document_of(to_json(openapi(table, version)), "application/json"), handouts),
+        "/asyncapi.json": Kept(lambda: document_of(to_json(asyncapi(version)), "application/json"), handouts),
+        "/docs": Kept(lambda: document_of(_page(version).encode(), "text/html", _POLICY), handouts),
     } | {f"/static/{name}": file for name, file in files.items()}
     return [Route(path, document.answer) for path, document in kept.items()]
 
 
 class Kept:
-    """A document that is made when it is first asked for, beside the event loop."""
+    """A document that is made when it is first asked for, beside the event loop. ``handouts``: counts it."""
 
-    def __init__(self, make: Callable[[], Document]) -> None:
+    def __init__(self, make: Callable[[], Document], handouts: Handouts) -> None:
         self._make = make
+        self._handouts = handouts
         self._made: Document | None = None
 
     async def answer(self, request: Request) -> Response:
         """The response to a GET or HEAD: 304 if the client has it already."""
         if self._made is None:
             self._made = await asyncio.to_thread(self._make)
-        return _response(self._made, request)
+        response = _response(self._made, request)
+        try:
+            self._handouts.count("" if request.client is None else request.client.host, len(response.body))
+        except TooManyRequests as error:
+            return refuse(error, request.method)
+        return response
 
 
 def _response(document: Document, request: Request) -> Response:

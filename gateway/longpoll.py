@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from starlette.requests import ClientDisconnect, Request
@@ -38,11 +39,19 @@ def may_wait(view: PbxView, digest: str) -> bool:
 
 
 async def other(
-    request: Request, view: PbxView, question: Question, answer: Answer, known: str, seconds: int, digest: str
+    request: Request,
+    view: PbxView,
+    question: Question,
+    answer: Answer,
+    known: str,
+    seconds: int,
+    digest: str,
+    turn: Callable[[], Awaitable[None]],
 ) -> Answer:
     """Wait until the answer is none of the ``known`` tags any more; the last one when the time is up.
 
-    ``digest``: of the key. Raises what the query comes to refuse, and starlette's ClientDisconnect.
+    ``digest``: of the key; ``turn``: waits until its requests may go on. Raises what the query comes to refuse, and
+    starlette's ClientDisconnect.
     """
     polls = view.watches.polls
     moved = asyncio.Event()
@@ -53,11 +62,13 @@ async def other(
         async with asyncio.timeout(seconds):
             while matches(known, answer.etag) and not view.watches.closing:
                 await moved.wait()
+                await turn()
                 moved.clear()
                 if gone.done():
                     raise ClientDisconnect
                 answer = view.ask(question)
     except TimeoutError:
+        await turn()
         return answer
     finally:
         view.watches.leave(watcher)

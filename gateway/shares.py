@@ -6,11 +6,14 @@
   else has, or the change from a position of long ago. A key may have some of it at once, and a share of the time in the
   long run; who is over waits, and is told the newest then. Whoever it is for, one such piece is made at a time, and
   everything else has its turn before the next.
+- Requests: so many of a key are begun, or go on after a long poll, between two looks at what others have sent. The rest
+  waits in line, so that a thousand of one key hold up nobody else's.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Final
 
@@ -30,6 +33,47 @@ _PIECE_S: Final = 0.001
 """Work that takes less is not counted: a frame that many get is made once for all of them."""
 _TURN_S: Final = 0.005
 """Seconds of work after which everything else has its turn."""
+
+REQUESTS_A_TURN: Final = 4
+"""Of one key; so many take a few milliseconds."""
+
+
+class Turns:
+    """Has the requests of each key begun in their order, a few at a time, and those of all keys side by side."""
+
+    def __init__(self) -> None:
+        self._taken: Counter[str] = Counter()
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+        self._renewing = False
+
+    async def turn(self, digest: str) -> None:
+        """Wait until a request of the key with this digest has its turn: none, unless many came together."""
+        self._renew_soon()
+        if digest not in self._waiting and self._taken[digest] < REQUESTS_A_TURN:
+            self._taken[digest] += 1
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(digest, deque()).append(turn)
+        await turn
+
+    def _renew_soon(self) -> None:
+        if not self._renewing:
+            self._renewing = True
+            asyncio.get_running_loop().call_soon(self._renew)  # the event loop looks at its sockets before
+
+    def _renew(self) -> None:
+        self._renewing = False
+        self._taken.clear()
+        for digest, waiting in list(self._waiting.items()):
+            while waiting and self._taken[digest] < REQUESTS_A_TURN:
+                turn = waiting.popleft()
+                if not turn.done():  # else its client is gone
+                    turn.set_result(None)
+                    self._taken[digest] += 1
+            if not waiting:
+                del self._waiting[digest]
+        if self._taken:
+            self._renew_soon()
 
 
 class Pace:

@@ -17,7 +17,7 @@ limited key never learns an extension, queue or group by being told that a visib
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import Final, TypeVar, cast
 
 import msgspec
 
@@ -56,6 +56,14 @@ class Limits:
     def any(self) -> bool:
         """Whether there is any limit."""
         return not (self.extensions is None and self.queues is None and self.groups is None)
+
+
+LONGEST_NUMBER: Final = 64
+
+
+def is_number(text: str) -> bool:
+    """Tell whether an extension, a queue or a ring group can have this number: digits and nothing else."""
+    return text.isascii() and text.isdigit() and len(text) <= LONGEST_NUMBER
 
 
 NO_LIMITS = Limits()

@@ -19,7 +19,7 @@ from typing import Final
 from starlette.routing import BaseRoute, Route
 
 from gateway.commands_table import COMMANDS, Command
-from gateway.docs import Document, Kept, document_of
+from gateway.docs import Document, Handouts, Kept, document_of
 
 _STATIC: Final = Path(__file__).parent / "static"
 _TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".woff2": "font/woff2"}
@@ -40,12 +40,13 @@ _POLICY: Final = (
 )
 
 
-def pages(version: str) -> list[BaseRoute]:
-    """The routes of the pages and of their files. ``version``: callmon's."""
-    files = {name: Kept(partial(_file, name)) for name in _files()}
+def pages(version: str, handouts: Handouts) -> list[BaseRoute]:
+    """The routes of the pages and of their files. ``version``: callmon's; ``handouts``: counts what is sent."""
+    files = {name: Kept(partial(_file, name), handouts) for name in _files()}
+    words = {"version": escape(version), "commands": _rows(COMMANDS.values())}
     kept = {
-        "/": Kept(lambda: _page("start", {"version": escape(version), "commands": _rows(COMMANDS.values())})),
-        "/wall": Kept(lambda: _page("wall")),
+        "/": Kept(lambda: _page("start", words), handouts),
+        "/wall": Kept(lambda: _page("wall"), handouts),
     } | {f"/static/{name}": file for name, file in files.items()}
     return [Route(path, document.answer) for path, document in kept.items()]
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ from gateway.measures import RequestMeasures
 from gateway.parameters import check
 from gateway.permitted import goes_beyond
 from gateway.queries.calls import what_this_is
+from gateway.shares import Turns
 from gateway.spending import Spending
 from gateway.watching import Question
 from monitor.model.instants import from_unix
@@ -96,6 +98,7 @@ class WebApi:
         self._measures = RequestMeasures() if measures is None else measures
         self._spending = spending
         self._bodies = Bodies()
+        self._turns = Turns()
         self._pbxs = pbxs
         self._keys = keys
         self._version = version
@@ -125,10 +128,16 @@ class WebApi:
         await response(scope, receive, send)
 
     async def _response(self, request: Request) -> Response:
-        came = await given(request, self._judged(request))
+        judged = self._judged(request)
+        bodies = self._bodies if request.method == "POST" and judged is None else None
+        turn = partial(self._turns.turn, "" if judged is None else judged.digest)
+        came = await given(request, bodies, turn)
         address = address_of(_tail(request), came.keys)
         keys = (address.key, *came.keys)
         key = self._authenticated(request, keys)
+        if request.method != "POST":
+            await self._turns.turn(key.digest)
+            self._check_still(key, keys)
         request.scope[KEY_NAME] = key.name
         key.admit(request.client.host if request.client is not None else "")
         view = self._pbxs.get(key.pbx)
@@ -158,8 +167,8 @@ class WebApi:
             self._check_still(key, keys)
         return await self._query(request, view, key, Question(command, arguments, key.visibility), keys)
 
-    def _judged(self, request: Request) -> Bodies | None:
-        """Where its body is counted; None if it has none, or a key that holds stands outside of it.
+    def _judged(self, request: Request) -> ApiKey | None:
+        """The key that stands outside of a body, if it holds; None if there is none, or no body.
 
         Raises KeyRefused's kinds, for a key outside of it.
         """
@@ -169,10 +178,7 @@ class WebApi:
         parts = _tail(request).split("/", 2)
         if len(parts) == 2 and parts[1]:
             outside = (parts[0], *outside)
-        if not outside:
-            return self._bodies
-        self._authenticated(request, outside)
-        return None
+        return self._authenticated(request, outside) if outside else None
 
     def _authenticated(self, request: Request, keys: tuple[str | None, ...]) -> ApiKey:
         try:
@@ -195,7 +201,8 @@ class WebApi:
         seconds = longpoll.wanted(request) if known is not None else None
         if known is not None and seconds and matches(known, answer.etag) and longpoll.may_wait(view, key.digest):
             request.scope[_WAITED] = True
-            answer = await longpoll.other(request, view, question, answer, known, seconds, key.digest)
+            turn = partial(self._turns.turn, key.digest)
+            answer = await longpoll.other(request, view, question, answer, known, seconds, key.digest, turn)
             applied = seconds
             self._check_still(key, keys)
         stale_since = view.stale_since(question.command.space)

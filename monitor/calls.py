@@ -25,7 +25,11 @@ originator whom the call has reached: an extension, voicemail, a conference; a q
 *Times.* startedAt is the earliest time that anything says of the call: the first event, or the row's. answeredAt is the
 moment of the event with which two people (extension, outside line, conference) were connected; for a call that nobody
 saw being answered, the row's LastChangeStatus, if it was not the same with another callee: from a queue to somebody the
-word may stay Talking. Both are kept. 3CX gives participants no time stamps.
+word may stay Talking. Both are kept. 3CX gives participants no time stamps. A row that says of a caller whom no queue
+and no machine had that he talks to a person proves the answer, even if an event has overtaken that row on its way.
+
+*Outcome.* Who was not answered was missed, or gave up. If a leg that rang changed and was gone before it could be read,
+or the call was past its ringing when it was first seen, it may have been answered: nobody knows.
 
 *DID.* The PBX's own word (``party_did``) if it gives one, else a configured one, else the trunk's only inbound rule.
 """
@@ -66,7 +70,7 @@ def observe(call: CallRecord, roster: Roster, visible: frozenset[str], at: float
     _originator(call, roster, caller)
     _stage(call, roster, callees, at)
     call.sides = sides(call, roster, visible, caller, callees)
-    _answer(call, at)
+    _answer(call, roster, callees, at)
     remember(call, at)
     if call.new:
         talked = state(call) in _PAST_RINGING and not (call.stage or call.machine or call.recorded)
@@ -89,6 +93,7 @@ def remember(call: CallRecord, at: float) -> None:
     if call.sides:
         kinds = {side.kind for side in call.sides}
         call.recorded = call.recorded or "specialmenu" in kinds
+        call.hosted = call.hosted or bool(kinds & _ACCEPTING)
         call.stage = "queue" if call.queue else "ivr" if "ivr" in kinds else ""
         now = direction(call)
         if call.lasting is None or not now.startswith("From"):
@@ -144,7 +149,7 @@ def owner(call: CallRecord) -> Side | None:
 def outcome(call: CallRecord, *, looking: bool) -> e.Outcome:
     """Tell how the call ended. ``looking``: whether the PBX was being watched at its end.
 
-    A call that was past its ringing when it was first seen may have been answered before: nobody knows.
+    A call of which nobody saw whether it was answered ended nobody knows how.
     """
     if call.answered_at is not None:
         return "answered"
@@ -225,7 +230,8 @@ def _stage(call: CallRecord, roster: Roster, callees: tuple[PartyText, ...], at:
     held = call.queue
     if call.row is not None and not call.fresh and call.row.status == "Talking":
         # An event has overtaken this row, but whom a queue or a machine had accepted by then stays accepted.
-        call.accepted = call.accepted or any(roster.kind(party.dn) in _ACCEPTING for party in callees)
+        call.hosted = call.hosted or any(roster.kind(party.dn) in _ACCEPTING for party in callees)
+        call.accepted = call.accepted or call.hosted
     if call.fresh and call.row is not None:
         _stage_of_row(call, roster, callees, call.row.status)
     elif call.answered_at is None and not call.queue:
@@ -259,6 +265,7 @@ def _stage_of_row(call: CallRecord, roster: Roster, callees: tuple[PartyText, ..
     elif dns and (word in ("Talking", "Rerouting") or not dns.keys() <= agents):
         call.queue = ""
     call.machine = next((dn for dn, kind in dns.items() if kind in _MACHINES), "")
+    call.hosted = call.hosted or bool(queue or call.machine)
     call.groups.update(dn for dn, kind in dns.items() if kind == "ringgroup")
     call.accepted = call.accepted or word in ("Talking", "Transferring")
 
@@ -293,15 +300,31 @@ def _left_queue(call: CallRecord, roster: Roster) -> bool:
     )
 
 
-def _answer(call: CallRecord, at: float) -> None:
+def _answer(call: CallRecord, roster: Roster, callees: tuple[PartyText, ...], at: float) -> None:
     """Note when the call was answered: with the event, or as the row tells if it was found answered already."""
     told = call.talking_since
     if call.answered_at is None:
-        if sum(side.kind in PEOPLE and side.status == "Connected" for side in call.sides) < 2:
+        if sum(side.kind in PEOPLE and side.status == "Connected" for side in call.sides) > 1:
+            call.answered_at, call.found_answered = at, call.new or not call.participants
+        elif _answered_by_row(call, roster, callees):
+            changed = call.row.last_change_status if call.row is not None else None
+            call.answered_at, call.found_answered = at if changed is None else min(changed, at), False
+        else:
             return
-        call.answered_at, call.found_answered = at, call.new or not call.participants
     if call.found_answered and told is not None:
         call.answered_at, call.found_answered = min(call.answered_at, told), False
+
+
+def _answered_by_row(call: CallRecord, roster: Roster, callees: tuple[PartyText, ...]) -> bool:
+    """Tell whether the row proves the answer though no leg shows it, as it is over or not read yet.
+
+    A queue or a machine that accepted the caller leaves the word at Talking while the next phone rings.
+    """
+    if call.row is None or call.row.status != "Talking":
+        return False
+    if call.hosted or call.queues:
+        return False
+    return bool(callees) and all(roster.kind(party.dn) in PEOPLE for party in callees)
 
 
 def _reach(call: CallRecord, side: Side) -> None:

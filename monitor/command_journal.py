@@ -5,7 +5,7 @@ Rules:
 - A command is on Redis, in the transaction of its claim, and in the file before the PBX is asked. What cannot be
   written down is not done, and its caller is told so.
 - Its end is in the file before the caller is told. A file that takes it no more, as a disk that became full meanwhile,
-  gets it as soon as it can; Redis has it at once.
+  gets it as soon as it can; Redis has it at once, and once more if it was emptied meanwhile.
 - Its end and its outcome come to Redis in one transaction: whoever was told it, the other monitors know it too. Where
   Redis does not answer then, it gets both when it does.
 - Who begins to lead settles what its predecessors left open: the outcome is unknown, for as long as the Idempotency-Key
@@ -57,8 +57,23 @@ class CommandJournal:
         self._measures = measures
         self._in_hand: set[str] = set()
         self._later: deque[CommandRecord] = deque(maxlen=_LATER_KEPT)
+        self._unseen: dict[str, CommandRecord] = {}
         self._untold: deque[tuple[CommandRecord, Outcome]] = deque(maxlen=_LATER_KEPT)
         self._log = _log.bind(pbx=pbx)
+
+    def unkept(self) -> tuple[CommandRecord, ...]:
+        """Return the records of ends that the file has not taken yet."""
+        return tuple(self._later)
+
+    def told(self) -> tuple[CommandRecord, ...]:
+        """Return the records of ends that were put on Redis, and were not seen in the log since."""
+        return tuple(self._unseen.values())
+
+    def seen(self, record: CommandRecord) -> None:
+        """The record stands in the log."""
+        held = self._unseen.get(record.request)
+        if held is not None and record.stage >= held.stage:
+            del self._unseen[record.request]
 
     def begun(self, request: Request) -> CommandRecord:
         """Return the record of a request that is about to be claimed; :meth:`finish` or :meth:`left` must follow."""
@@ -112,6 +127,8 @@ class CommandJournal:
 
     async def tell(self, record: CommandRecord, outcome: Outcome) -> None:
         """Put the outcome and the record's end on Redis, and ring for them. Raises BusUnreachable."""
+        if len(self._unseen) < _LATER_KEPT:
+            self._unseen[record.request] = record  # before it is sent, as it may be read before the answer is here
         told = self._told(record, outcome)
         try:
             await send(self._redis, told, whole=True)
@@ -141,12 +158,12 @@ class CommandJournal:
         while True:
             heed_cancellation()
             try:
+                while self._untold:  # first: a file that takes nothing must keep nobody from being told
+                    await send(self._redis, self._told(*self._untold[0]), whole=True)
+                    self._untold.popleft()
                 while self._later:
                     await self._store.merge([self._later[0]])
                     self._in_hand.discard(self._later.popleft().request)
-                while self._untold:
-                    await send(self._redis, self._told(*self._untold[0]), whole=True)
-                    self._untold.popleft()
                 if level():
                     await self._settle()
             except (BusUnreachable, StoreFailed) as error:

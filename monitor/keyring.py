@@ -37,6 +37,8 @@ _WHOLE = "whole"
 """Noted in the file once it was level with a table that is whole."""
 
 _MOST_TOLD = 1_000
+_MOST_UNREADABLE = 1_000
+"""Fields that are no keys, above which a table is begun anew. Fewer stay: a newer version may have written them."""
 
 _log = structlog.get_logger(__name__)
 
@@ -58,6 +60,8 @@ class Keyring:
         self._wrong: set[str] = set()
         """Of our tables those that are none."""
         self._told: set[str] = set()
+        self._crowded = False
+        """Whether the table holds more that cannot be read than any other version may have written."""
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -85,15 +89,18 @@ class Keyring:
             async with self._redis.pipeline(transaction=True) as pipe:
                 mine, theirs, ready = await self._taken(pipe)
                 kept = await self._hash(pipe, self._keys.kept)
-                newer = [key for name, key in mine.items() if theirs.get(name) != key]
+                newer = [key for name, key in mine.items() if self._crowded or theirs.get(name) != key]
                 marks = {name: repr(key.changed_at) for name, key in mine.items()}
+                if len(kept) > len(marks) + _MOST_UNREADABLE:
+                    self._wrong.add(self._keys.kept)
                 held = {text(name): text(mark) for name, mark in kept.items()}
                 marked = all(held.get(name) == mark for name, mark in marks.items())
                 whole = await self._may_call_whole(ready=ready, filled=bool(theirs))
-                if ready == whole and not newer and marked and not self._wrong:
+                if ready == whole and not newer and marked and not (self._wrong or self._crowded):
                     await self._note(whole)
                     return
-                commands = self._putting(newer, self._wrong)
+                wrong = self._wrong | {self._keys.table} if self._crowded else self._wrong
+                commands = self._putting(newer, wrong)
                 commands += [("HSET", self._keys.kept, name, mark) for name, mark in marks.items()]
                 if whole:
                     commands.append(("SET", self._keys.ready, "1"))
@@ -153,13 +160,17 @@ class Keyring:
 
     def _read(self, table: dict[bytes, bytes]) -> dict[str, StoredKey]:
         keys: dict[str, StoredKey] = {}
+        unreadable = 0
         for name, data in table.items():
             try:
                 key = of_table(name, data)
             except Malformed as error:
-                self._tell(f"{text(name)!r}: {error}")
+                unreadable += 1
+                if unreadable <= _MOST_UNREADABLE:
+                    self._tell(f"{text(name)!r}: {error}")
             else:
                 keys[key.name] = key
+        self._crowded = unreadable > _MOST_UNREADABLE
         return keys
 
     async def _hash(self, pipe: Any, name: str) -> dict[bytes, bytes]:

@@ -61,7 +61,25 @@ class Ledger:
 
     def gone(self, fact: ParticipantGone) -> set[int]:
         """Take out a participant; one that is not known is ignored."""
+        held = self.participant(fact.dn, fact.participant_id)
+        if held is not None and fact.unread and self._may_have_answered(held):
+            self.records[held.call_id].answer_unseen = True
         return self._take_out((fact.dn, fact.participant_id), fact.heard, fact.at)
+
+    def participant(self, dn: str, participant_id: int) -> Participant | None:
+        """Return a participant as it was read last; None if it is not known."""
+        call_id = self._home.get((dn, participant_id))
+        return None if call_id is None else self.records[call_id].participants[dn, participant_id]
+
+    def _may_have_answered(self, held: Participant) -> bool:
+        """Tell whether what was not read of a participant may have been an answer.
+
+        A phone that rang may have been picked up. Whom somebody dialled tells it by a leg of his own, if that is shown.
+        """
+        if held.status == "Ringing":
+            return True
+        outside = held.party_dn_type in ("Wexternalline", "Wextension") and held.party_dn not in self.visible
+        return held.status == "Dialing" and outside
 
     def full_read(self, fact: ParticipantsRead) -> set[int]:
         """Bring all participants in line with a full read, but for those with events newer than the question."""

@@ -64,6 +64,8 @@ class CallRecord:
     caller_number: str = ""
     accepted: bool = False
     """The caller is connected to somebody or something; a phone that rings now does not undo it."""
+    hosted: bool = False
+    """A queue or a machine accepted the caller at some time."""
     recorded: bool = False
     """Voicemail took it at some time."""
     new: bool = True
@@ -72,7 +74,8 @@ class CallRecord:
     found_answered: bool = False
     """Nobody saw it being answered: it was already, when it was first observed or first read in a row."""
     answer_unseen: bool = False
-    """When first observed it was being handed on, or talked to nobody that is known: it may have been answered."""
+    """It may have been answered: it was being handed on, or talked to nobody that is known, when first observed, or a
+    leg that rang changed and was gone before that was read."""
     queue: str = ""
     queued_at: float | None = None
     machine: str = ""

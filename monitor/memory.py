@@ -51,6 +51,7 @@ def take_over(record: CallRecord, call: e.Call) -> None:
         record.external = call.direction in ("FromExternal", "Inbound", "External")
         record.caller_number = owner.external_party if owner.dn_type == "externalline" else owner.dn_num
         record.accepted = record.accepted or owner.status == "Connected"
+        record.hosted = record.hosted or (owner.status == "Connected" and call.answered_at is None)
     for leg in reversed(call.legs):  # of two legs on a trunk the first is the one that is known by its DN
         if leg.since is not None:
             record.since[leg.dn_num] = (leg.status, moment(leg.since).timestamp())

@@ -26,6 +26,7 @@ from monitor.model.entities import State
 from monitor.model.instants import from_unix
 from monitor.model.keys import Keys, RedisCommand
 from monitor.staging import StagedState, stage
+from monitor.stray_fields import StrayFields
 
 LOG_BYTES = 64 * 1024 * 1024
 """Bytes of the changes kept in the log, unless the settings say otherwise."""
@@ -62,6 +63,7 @@ class Publisher:
         self._rejected = ""
         self._under_way: Batch | None = None
         self._armed: tuple[Guard, Stored | None] | None = None
+        self._strays = StrayFields(redis, keys)
 
     @property
     def keys(self) -> Keys:
@@ -150,6 +152,21 @@ class Publisher:
             self._lease.granted(asked_at)
         await self._arm()
         return position
+
+    async def clean(self, state: Callable[[], State | None]) -> bool:
+        """Remove some of the fields that no monitor wrote; whether there are more.
+
+        ``state``: what the store holds now; None while it holds something else, and then nothing is removed. Raises
+        like :meth:`publish`, and leaves nothing undecided.
+        """
+        held = state()
+        if held is not None and not self._strays.more:
+            await self._strays.look(held)
+            held = state()
+        if held is not None and (commands := self._strays.removal(held)):
+            await self._attempt(commands)
+            await self._arm()
+        return self._strays.more
 
     async def aclose(self) -> None:
         """Give back the connection."""

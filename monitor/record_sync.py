@@ -6,6 +6,12 @@ Rules:
   file; see :mod:`monitor.replicated_records`. It may be read twice: that changes nothing.
 - A log with another ``generation`` is one begun anew, as after Redis was emptied. It is read from its beginning, and
   whatever the monitor's own file holds of late and the log does not is put there, by every monitor for itself.
+- After Redis was not reached some of the log is read once more, and what the file holds of that time and the log does
+  not is put there: a server that was killed may come back without what it had taken last. If it comes back without
+  more than that, its log is read from its beginning, as a new one. What this monitor told and does not find in the log
+  is told again.
+- A file that takes nothing, as on a full disk, is no reason not to put there what the monitor knows: it may be the
+  only one that knows a command's end.
 - The log is bounded in bytes; the leader cuts it. A monitor that was away for longer than the log reaches back lacks
   the oldest records of that time, and nothing else.
 - A log that is none, or whose newest entry is years ahead, was written by somebody else, and takes no entries any more.
@@ -63,7 +69,9 @@ _log = structlog.get_logger(__name__)
 class RecordSync:
     """One PBX's. ``name``: this monitor's, unlike any other's. ``leading``: whether it leads now.
 
-    ``in_step``: whether all else that is mirrored is level too, as far as this monitor knows.
+    ``in_step``: whether all else that is mirrored is level too, as far as this monitor knows. ``unkept``: records of
+    this monitor's own that its file has not taken yet. ``told``: those that it put there and has not ``seen`` in the
+    log.
     """
 
     def __init__(
@@ -76,6 +84,9 @@ class RecordSync:
         *,
         leading: Callable[[], bool],
         in_step: Callable[[], bool] = lambda: True,
+        unkept: Callable[[], Sequence[CommandRecord]] = tuple,
+        told: Callable[[], Sequence[CommandRecord]] = tuple,
+        seen: Callable[[CommandRecord], None] = lambda record: None,
     ) -> None:
         self._redis = redis
         self._pbx = pbx
@@ -85,6 +96,9 @@ class RecordSync:
         self._measures = measures
         self._leading = leading
         self._in_step = in_step
+        self._unkept = unkept
+        self._told = told
+        self._seen = seen
         self.level = False
         """Whether the file holds all that the log held at some time since :meth:`catch_up` began."""
         self._lock = asyncio.Lock()
@@ -92,7 +106,12 @@ class RecordSync:
         self._position: _Id = (0, 0)
         self._sizes: deque[tuple[_Id, int]] = deque()
         self._bytes = 0
+        self._newest: _Id = (0, 0)
+        """The newest entry of this generation that was ever read."""
         self._found: dict[str, int] | None = None
+        """Stages of what the log holds, while it is being found out what it lacks."""
+        self._found_since = 0.0
+        """POSIX seconds; of records from before it is not known whether the log holds them."""
         self._beat = 0
         self._said_at = 0.0
         self._others: dict[str, tuple[str, float]] = {}
@@ -113,8 +132,6 @@ class RecordSync:
                 if str(error) != self._failing:
                     self._log.warning("records_not_mirrored", reason=str(error))
                 self._failing = str(error)
-                # Another server may answer next, which lacks the newest and gives out their ids once more.
-                self._position = (max(0, self._position[0] - _AGAIN_MS), 0)
             except Exception:  # whatever it is, the next reading may do better, and this must not stop
                 self._log.exception("record_sync_failed")
             heed_cancellation()
@@ -131,21 +148,55 @@ class RecordSync:
     async def step(self) -> None:
         """Read to the log's end, and put there what it lacks. Raises BusUnreachable, StoreFailed."""
         async with self._lock:
+            try:
+                await self._read_all()
+                await self._offer_once()
+                self.level = True
+                await self._cut()
+            except StoreFailed:
+                await self._offer_once()
+                raise
+            except BusUnreachable:
+                self._look_back()
+                raise
+
+    async def _read_all(self) -> None:
+        told = self._told()
+        while await self._read():
+            heed_cancellation()
+        if self._position < self._newest:
+            self._log.warning("records_rolled_back", reason="Redis came back without some that it had taken")
+            self._read_anew()
             while await self._read():
                 heed_cancellation()
-            if self._found is not None:
-                await self._offer(self._found)
-                self._found = None
-            self.level = True
-            await self._cut()
+        if lost := [record for record in told if record in self._told()]:
+            await send(self._redis, [("XADD", self._keys.log, "*", "record", encode_record(one)) for one in lost])
+
+    def _look_back(self) -> None:
+        """Read some of the log once more: another server may answer next, which lacks the newest entries."""
+        if self._found is None:
+            self._position = (max(0, self._position[0] - _AGAIN_MS), 0)
+            self._found, self._found_since = {}, (self._position[0] - _AGAIN_MS) / 1000
+
+    def _read_anew(self) -> None:
+        self._position = self._newest = (0, 0)
+        self._found, self._found_since = {}, 0.0
+        self._sizes.clear()
+        self._bytes = 0
+
+    async def _offer_once(self) -> None:
+        """Put into a log begun anew what it lacks, unless that was done."""
+        if self._found is not None:
+            await self._offer(self._found)
+            self._found = None
 
     async def _read(self) -> bool:
         """Read some of the log; whether there may be more."""
         with translated():
             async with self._redis.pipeline(transaction=True) as pipe:
                 pipe.execute_command("GET", self._keys.generation)
-                after = f"({self._position[0]}-{self._position[1]}" if self._position != (0, 0) else "-"
-                pipe.execute_command("XRANGE", self._keys.log, after, "+", "COUNT", _AT_ONCE)
+                start = f"{self._position[0]}-{self._position[1]}" if self._position != (0, 0) else "-"
+                pipe.execute_command("XRANGE", self._keys.log, start, "+", "COUNT", _AT_ONCE)
                 found, entries = await pipe.execute(raise_on_error=False)
             if (wrong := _wrong(found, entries)) is not None:
                 rejected(self._keys.log, wrong)
@@ -156,12 +207,18 @@ class RecordSync:
                 return True
         generation = text(found) or ""
         if generation != self._generation:
-            self._generation, self._position, self._found = generation, (0, 0), {}
-            self._sizes.clear()
-            self._bytes = 0
+            self._generation = generation
+            self._read_anew()
+            return True
+        full = len(entries) == _AT_ONCE
+        if entries and _parsed(entries[0][0]) == self._position:
+            entries = entries[1:]
+        elif self._position == self._newest != (0, 0):  # the newest is never cut: it was taken back
+            self._log.warning("records_rolled_back", reason="Redis has lost some that it had taken")
+            self._read_anew()
             return True
         await self._merge(entries)
-        return len(entries) == _AT_ONCE
+        return full
 
     async def _begin_anew(self) -> None:
         """Put an empty log in the place of what is none; every monitor puts there what it holds of late."""
@@ -174,32 +231,39 @@ class RecordSync:
     async def _merge(self, entries: Sequence[tuple[Any, dict[Any, Any]]]) -> None:
         if not entries:
             return
-        records: list[CommandRecord] = []
-        for id_, fields in entries:
-            data = fields.get(b"record", b"")
-            try:
-                record = decode_record(data)
-                if record.at * 1000 > time.time() * 1000 + BELIEVED_AHEAD_MS:
-                    raise Malformed(f"a command's record of the time {record.at}")
-                if record.pbx == self._pbx:
-                    records.append(record)
-            except Malformed as error:
-                rejected(self._keys.log, f"entry {text(id_)}: {error}")
-        await self._store.merge(records)
+        records = self._readable(entries)
         if self._found is not None:
             for record in records:
                 self._found[record.request] = max(record.stage, self._found.get(record.request, 0))
+        await self._store.merge(records)
         for id_, fields in entries:  # only what is in the file has been read
             size = len(fields.get(b"record", b""))
             self._position = _parsed(id_)
             if not self._sizes or self._position > self._sizes[-1][0]:
                 self._sizes.append((self._position, size))
                 self._bytes += size
+        self._newest = max(self._newest, self._position)
+
+    def _readable(self, entries: Sequence[tuple[Any, dict[Any, Any]]]) -> list[CommandRecord]:
+        """Return the records of this PBX's commands; what cannot be read is left out."""
+        records: list[CommandRecord] = []
+        for id_, fields in entries:
+            try:
+                record = decode_record(fields.get(b"record", b""))
+                self._seen(record)
+                if record.at * 1000 > time.time() * 1000 + BELIEVED_AHEAD_MS:
+                    raise Malformed(f"a command's record of the time {record.at}")
+                if record.pbx == self._pbx:
+                    records.append(record)
+            except Malformed as error:
+                rejected(self._keys.log, f"entry {text(id_)}: {error}")
+        return records
 
     async def _offer(self, found: dict[str, int]) -> None:
         room, offered = LOG_BYTES // 2, []
-        for record in await self._store.commands(self._pbx, OFFERED):  # the newest first
-            if record.stage > found.get(record.request, -1):
+        # The newest first, and before them what stands in no file: nobody else may know it.
+        for record in (*self._unkept(), *await self._store.commands(self._pbx, OFFERED)):
+            if record.at >= self._found_since and record.stage > found.get(record.request, -1):
                 data = encode_record(record)
                 room -= len(data)
                 if room < 0:
@@ -232,7 +296,7 @@ class RecordSync:
         if self._leading():
             table = await self._mirrored()
             gone = self._count({text(name) or "": text(value) or "" for name, value in table.items()})
-            commands += [("HDEL", self._keys.mirrored, name) for name in gone]
+            commands += [("HDEL", self._keys.mirrored, name) for name in gone[:_AT_ONCE]]
         await send(self._redis, commands)
         self._said_at = uptime()
 

@@ -122,10 +122,14 @@ class Service(Generic[FactT]):
         self._keyring = None if key_store is None else Keyring(redis, pbx, key_store, lambda: self._others)
         self._ended = EndedCalls(redis, pbx, records)
         self._mirror = StandbyMirror(pbx, self._keyring, self._keeping, self._ended)
+        self._journal = CommandJournal(redis, pbx, records, self.measures.commands)
         self._sync = RecordSync(
             *(redis, pbx, self.lease.name, records, self.measures),
             leading=lambda: self.leading,
             in_step=lambda: self.leading or self._mirror.level,
+            unkept=self._journal.unkept,
+            told=self._journal.told,
+            seen=self._journal.seen,
         )
 
     @property
@@ -249,14 +253,13 @@ class Service(Generic[FactT]):
                 bequest,
             )
             office = Office(self.lease, leader.position, lambda: self._sync.level)
-            journal = CommandJournal(self._redis, self.pbx, self._records, self.measures.commands)
             requests = self._requests = Requests(
                 self._redis,
                 self.pbx,
                 office,
                 partial(leader.execute, self._database),
                 leader.written,
-                journal,
+                self._journal,
                 self.measures.commands,
             )
             # A task of its own: Python 3.11's TaskGroup may leave its parent marked as cancelled.

@@ -15,6 +15,7 @@ from monitor import calls, drawing, memory
 from monitor.ledger import Ledger
 from monitor.legs import CallRecord
 from monitor.model.change import Edit
+from monitor.partytext import parse_several
 from monitor.pbx.facts import (
     ActiveCallsRead,
     ConnectionChanged,
@@ -64,6 +65,7 @@ class Tracker(Showing):
                 self._learn((fact.participant,))
                 return self._update(self._ledger.seen(fact), fact.at)
             case ParticipantGone():
+                self._note_unseen(fact)
                 return self._update(self._ledger.gone(fact), fact.at)
             case ParticipantsRead():
                 return self._participants_read(fact)
@@ -89,6 +91,15 @@ class Tracker(Showing):
         return (*self._update(over, at, over), *self._bury(at), *self._board.forget(at))
 
     # facts
+
+    def _note_unseen(self, fact: ParticipantGone) -> None:
+        """Note that a leg which was never read, and of which more than its beginning was told, may have answered."""
+        if fact.unread < 2 or self._ledger.participant(fact.dn, fact.participant_id) is not None:
+            return
+        for record in self._ledger.records.values():
+            callees = parse_several(record.row.callee, self._board.roster.kind) if record.row else ()
+            if record.reached == fact.dn or any(party.dn == fact.dn for party in callees):
+                record.answer_unseen = True
 
     def _participants_read(self, fact: ParticipantsRead) -> tuple[Edit, ...]:
         self._read.add("callcontrol")

@@ -4,6 +4,7 @@
   store stays there, and its followers call it stale; into an empty store even an incomplete state is written at once.
 - Edits waiting: they go out as one change; what comes meanwhile gathers for the next. Very many go as a new epoch.
 - Every second a heartbeat, whatever else is written.
+- While nothing waits: now and then remove what stands among our fields and no monitor wrote.
 - Redis away: keep the state, come back with full-jitter back-off; what was under way is settled first.
 - History lost: a new epoch. Fenced: contest the lease once more; a new epoch if it is ours, else step down.
 """
@@ -28,6 +29,7 @@ from monitor.model.change import Edit, Position
 from monitor.model.entities import State
 from monitor.pending import Pending
 from monitor.publisher import Publisher
+from monitor.stray_fields import EVERY_S as CLEAN_EVERY_S
 
 HEARTBEAT = 1.0
 """Seconds."""
@@ -83,7 +85,7 @@ class SpaceWriter:
         self._sent: _Sent | None = None
         self._log = _log.bind(pbx=publisher.keys.pbx, space=publisher.keys.space)
         self._wake = asyncio.Event()
-        self._beat_at = 0.0
+        self._beat_at = self._clean_at = 0.0
         self._failures = 0
         self._waiting: list[asyncio.Future[Position]] = []
 
@@ -158,7 +160,7 @@ class SpaceWriter:
         if self._failures:
             self._log.info("bus back", failures=self._failures)
             self._failures = 0
-        return max(0.0, self._beat_at - asyncio.get_running_loop().time())
+        return max(0.0, min(self._beat_at, self._clean_at) - asyncio.get_running_loop().time())
 
     async def _write(self) -> None:
         self._wake.clear()
@@ -177,6 +179,13 @@ class SpaceWriter:
                 await self._start_epoch()
             elif self._gathered is not None:
                 await self._publish(self._gathered)
+        if now >= self._clean_at and self._held() is not None:
+            more = await self._publisher.clean(self._held)
+            self._clean_at = now + (self._heartbeat / 10 if more else CLEAN_EVERY_S)
+
+    def _held(self) -> State | None:
+        """Return the state if the store holds all of it; None if changes wait to be written."""
+        return self._state() if self._gathered is None and self._publisher.position is not None else None
 
     async def _publish(self, gathered: _Gathered) -> None:
         edits, self._gathered = self._pending.take(), None

@@ -294,6 +294,28 @@ async def test_a_standby_puts_its_keys_in_the_place_of_a_table_that_is_none(valk
         await store.close()
 
 
+async def test_a_table_of_keys_that_is_full_of_junk_is_begun_anew_with_all_keys(valkey: RealBus) -> None:
+    redis, store = valkey.client(), Store(None)
+    await store.open()
+    try:
+        keyring, mine = Keyring(redis, "pbx", store), StoredKey("wall", digest_of("raw"), ("read",), 5.0)
+        await store.keep_key("pbx", mine)
+        await keyring.compare()
+        theirs = StoredKey("desk", digest_of("desk"), ("read",), 6.0)
+        await redis.hset(ACCESS.table, "desk", encode_key(theirs))  # no monitor has seen it yet
+        for key in (ACCESS.table, ACCESS.kept):
+            await redis.hset(key, mapping={f"junk{number}": "x" for number in range(1_500)})
+        for _ in range(2):
+            await keyring.compare()
+        assert await redis.hgetall(ACCESS.table) == {b"wall": encode_key(mine), b"desk": encode_key(theirs)}
+        assert set(await redis.hkeys(ACCESS.kept)) == {b"wall", b"desk"}
+        await redis.hset(ACCESS.table, "from a newer version", b"x")
+        await keyring.compare()
+        assert await redis.hlen(ACCESS.table) == 3, "a few that cannot be read stay"
+    finally:
+        await store.close()
+
+
 async def test_a_mark_that_nobody_of_us_made_is_told_of_no_second_time(valkey: RealBus) -> None:
     redis, store = valkey.client(), Store(None)
     await store.open()

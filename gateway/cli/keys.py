@@ -69,7 +69,9 @@ def commands(run: Run) -> typer.Typer:
         _check_name(name)
         raw = new_key()
         expires = instant(datetime.now(UTC) + timedelta(days=days)) if days is not None else None
-        limits = Limits(_numbers(extensions), _numbers(queues), _numbers(groups))
+        limits = Limits(
+            _numbers("--extensions", extensions), _numbers("--queues", queues), _numbers("--groups", groups)
+        )
         budgets = Budgets(reads, commands, makecall, query)
         made = ApiKey(name, digest_of(raw), pbx, _scopes(scopes), expires, limits, _networks(networks), budgets)
         if print_block:
@@ -162,19 +164,36 @@ def _check_name(name: str) -> None:
 
 
 def _scopes(text: str) -> frozenset[Any]:
-    wanted = _numbers(text) or frozenset({"read"})
+    wanted = _parts("--scopes", text, "scopes such as read,control")
     unknown = sorted(wanted - set(SCOPES))
     if unknown:
         raise typer.BadParameter(f"{', '.join(unknown)}: not a scope; there are {', '.join(SCOPES)}")
-    return wanted
+    return wanted or frozenset({"read"})
 
 
 def _networks(text: str) -> tuple[str, ...]:
+    wanted = _parts("--networks", text, "networks such as 192.0.2.0/24")
     try:
-        return tuple(sorted(str(ip_network(part)) for part in _numbers(text) or ()))
+        return tuple(sorted(str(ip_network(part)) for part in wanted))
     except ValueError as error:
         raise typer.BadParameter(f"{error}; give networks such as 192.0.2.0/24") from error
 
 
-def _numbers(text: str) -> frozenset[str] | None:
-    return frozenset(part.strip() for part in text.split(",") if part.strip()) or None
+def _numbers(option: str, text: str) -> frozenset[str] | None:
+    """The numbers that are listed; None if the option was not given. Raises BadParameter."""
+    from gateway.parameters import quoted
+    from gateway.visibility import is_number
+
+    wanted = _parts(option, text, "numbers such as 800,801")
+    for part in sorted(wanted):
+        if not is_number(part):
+            raise typer.BadParameter(f"{option}: {quoted(part)} is no number; give numbers such as 800,801")
+    return wanted or None
+
+
+def _parts(option: str, text: str, such_as: str) -> frozenset[str]:
+    """What stands between the commas. An option with nothing in it would lift the limit that it is there for."""
+    parts = frozenset(part.strip() for part in text.split(",") if part.strip())
+    if text and not parts:
+        raise typer.BadParameter(f"{option} lists nothing; give {such_as}, or leave the option out")
+    return parts

@@ -239,12 +239,16 @@ class ParticipantSeen:
 
 @dataclass(frozen=True, slots=True)
 class ParticipantGone:
-    """A participant was removed, or was not found any more. ``heard``, ``at``: of the event."""
+    """A participant was removed, or was not found any more. ``heard``, ``at``: of the event.
+
+    ``unread``: events before that told of something new, of which no read shows what it was.
+    """
 
     dn: str
     participant_id: int
     heard: float
     at: float
+    unread: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ Rules:
   ``kept``: of it the full read says nothing, and a read of its own does.
 - When too many wait, a full read takes the place of them all. A read that fails is made good by a full read too. A full
   read that fails again and again ends the session.
+- Of a participant that is gone it is told how many of its events no read has shown: something may have passed unseen.
+  Events often come twice, and perhaps with the removal: those that came at the same moment tell of one thing.
 - 404 means gone. The Remove event that should come with it confirms that; if it does not come, a full read looks again.
 """
 
@@ -31,6 +33,9 @@ from monitor.pbx.together import first_error
 
 _ATTEMPTS: Final = 3
 _LONGEST_PAUSE: Final = 10.0
+_SAME_MOMENT_S: Final = 0.05
+_MOST_UNREAD: Final = 2
+"""Events that are remembered of a participant: more say nothing more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,8 @@ class Participants:
         """Of the full read in flight; None while there is none."""
         self._full_wanted = asyncio.Event()
         self._full_wanted.set()
+        self._unread: dict[Key, list[float]] = {}
+        """When events of each participant were heard whose effect no read has shown yet; the first two suffice."""
         self._unconfirmed: dict[Key, float] = {}
         self._confirming: asyncio.TimerHandle | None = None
 
@@ -118,8 +125,13 @@ class Participants:
         reading = self._in_flight.get(key)
         if participant is not None:
             self._forget(key)
+            self._unread.pop(key, None)
             self._emit(ParticipantSeen(participant, heard, self._clock.at(heard)))
-        elif reading is not None:
+            return
+        unread = self._unread.setdefault(key, [])
+        if len(unread) < _MOST_UNREAD and not (unread and heard - unread[-1] < _SAME_MOMENT_S):
+            unread.append(heard)
+        if reading is not None:
             reading.again = heard
         else:
             self._waiting[key] = heard
@@ -131,7 +143,10 @@ class Participants:
         self._keep(key)
         self._forget(key)
         self._unconfirmed.pop(key, None)
-        self._emit(ParticipantGone(dn, participant_id, heard, self._clock.at(heard)))
+        unread = self._unread.get(key)
+        if unread and heard - unread[-1] < _SAME_MOMENT_S:
+            unread.pop()
+        self._gone(key, heard)
 
     def want_full(self) -> None:
         """Read everything soon."""
@@ -190,6 +205,7 @@ class Participants:
         if state.garbled:
             _log.warning("participants that cannot be understood are left out", count=state.garbled)
         ids = frozenset(participant_id for _, participant_id in kept)
+        self._unread = {key: heard for key, heard in self._unread.items() if key in kept}
         self._emit(ParticipantsRead(state.participants, state.dns, asked, self._clock.at(asked), ids))
         self._on_full()
         self._start()
@@ -222,11 +238,14 @@ class Participants:
     def _answered(self, key: Key, reading: _Reading, participant: Participant | None) -> None:
         if reading.void:
             return
-        at = self._clock.at(reading.heard)
         if participant is not None:
-            self._emit(ParticipantSeen(participant, reading.heard, at))
+            if reading.again is None:
+                self._unread.pop(key, None)
+            else:
+                self._unread[key] = [reading.again]  # or more; this answer may be older
+            self._emit(ParticipantSeen(participant, reading.heard, self._clock.at(reading.heard)))
         elif reading.again is None:
-            self._emit(ParticipantGone(*key, reading.heard, at))
+            self._gone(key, reading.heard)
             self._doubt(key)
 
     def _failed(self, key: Key, reading: _Reading, error: PbxError) -> None:
@@ -234,8 +253,11 @@ class Participants:
             return
         _log.info("participant not read", dn=key[0], participant=key[1], reason=str(error))
         if isinstance(error, PbxRefused) and reading.again is None:
-            self._emit(ParticipantGone(*key, reading.heard, self._clock.at(reading.heard)))
+            self._gone(key, reading.heard)
         self._full_wanted.set()
+
+    def _gone(self, key: Key, heard: float) -> None:
+        self._emit(ParticipantGone(*key, heard, self._clock.at(heard), len(self._unread.pop(key, ()))))
 
     def _keep(self, key: Key) -> None:
         if self._kept is not None:

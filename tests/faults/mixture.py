@@ -37,8 +37,6 @@ _SCOPES = "read,contacts,control,admin"
 _EXTENSIONS = ("100", "101", "102", "104", "105")
 _PAIRS = (("102", "104"), ("105", QUEUE))
 _PROGRAMS_PHONE = "105"
-_SHORTEST_TALK_S = 1.5
-"""Events of the PBX say that something changed, not what: of a shorter talk nobody may come to read it in time."""
 _BURST = 3
 _SHORTLY_S = 0.3
 _KEYS_LISTED_AT = ("0", "5", "quick")
@@ -175,8 +173,6 @@ class Mixture:
                     await dice.choice(steps)()
         finally:
             for call in open_calls.values():
-                if call.answered is not None:
-                    await asyncio.sleep(call.answered + _SHORTEST_TALK_S - time.monotonic())
                 await self.phones.hang_up(call)
 
     async def _later(self, work: Awaitable[Any]) -> None:
@@ -191,7 +187,7 @@ class Mixture:
             self.uncertain.append(call)
         elif call.answered is None and pair[1] != QUEUE and dice.random() < 0.5:
             await self.phones.answer(call)
-        elif call.answered is None or time.monotonic() > call.answered + _SHORTEST_TALK_S:
+        else:
             del open_calls[pair]
             await self.phones.hang_up(call, dice.choice(("", "" if pair[1] == QUEUE else call.callee)))
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
+from gateway import given
 from gateway.auth import KeyTable
 from gateway.commands_table import COMMANDS
+from gateway.errors import Refused
 from tests.gateway.documented import ANSWERS
 from tests.gateway.world import BARE, EXPIRED, FULL, LIMITED, OTHER, READ, client, view
 
@@ -304,6 +307,30 @@ async def test_a_list_in_json_is_counted_before_it_is_looked_at(http: httpx.Asyn
     body = {"num": 800, "agents": [*range(1000), None]}
     got = await http.post(f"/webapi/{FULL}/queue.agents.set", json=body)
     assert message(got) == "'agents' is a list of 1001 values; it takes 1000 at most."
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ('{"num": [' + ",".join(["{}"] * 20_000) + "]}", "'num' is a list of 20000 values; it takes 1000 at most."),
+        ("{" + ",".join(f'"{number:x}":1' for number in range(6_000)) + "}", "more than 64 parameters"),
+        ('{"num": ' + "[" * 60_000, "not JSON"),
+    ],
+    ids=["objects", "names", "depth"],
+)
+async def test_json_of_more_than_any_command_takes_costs_little_and_is_refused(
+    http: httpx.AsyncClient, body: str, said: str
+) -> None:
+    assert len(body) <= given.LARGEST_BODY
+    with pytest.raises(Refused, match=said):
+        given._json(body.encode())
+    tracemalloc.start()
+    got = await http.post(f"/webapi/{FULL}/ext.update", content=body, headers={"Content-Type": "application/json"})
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert got.status_code == 400
+    assert said in message(got)
+    assert peak < 1_500_000, "no object of ours is made for each of theirs"
 
 
 async def test_json_may_begin_with_a_byte_order_mark_as_windows_writes_it(http: httpx.AsyncClient) -> None:

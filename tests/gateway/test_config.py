@@ -84,6 +84,15 @@ def test_everything_of_the_shared_file_is_read_that_the_gateway_needs(tmp_path: 
     assert key.limits == Limits(frozenset({"101"}), frozenset({"800"}), None)
 
 
+@pytest.mark.parametrize(("kind", "number"), [("queues", "abc"), ("extensions", "1O1"), ("groups", "")])
+def test_a_limit_that_no_number_can_meet_is_refused(tmp_path: Path, kind: str, number: str) -> None:
+    text = (
+        f'[[pbx]]\nname = "pbx"\n[[keys]]\nname = "wall"\ndigest = "{DIGEST}"\nlimits = {{ {kind} = ["{number}"] }}\n'
+    )
+    said = refusal(tmp_path, text)
+    assert f"'{number}' is no number of an extension, a queue or a ring group, such as 800" in said
+
+
 def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CALLMON_GATEWAY__PORT", "9100")
     monkeypatch.setenv("CALLMON_REDIS__URL", "redis://elsewhere")

@@ -7,10 +7,13 @@ import json
 import re
 from collections.abc import AsyncIterator
 from html.parser import HTMLParser
+from ipaddress import ip_address
 
 import httpx
 import pytest
+from starlette.applications import Starlette
 
+from gateway import docs
 from gateway.commands_table import COMMANDS
 from gateway.docs import ADDRESSES
 from gateway.middleware import redacted
@@ -162,3 +165,35 @@ def test_the_addresses_are_shown_in_the_log() -> None:
     for path in (*DOCUMENTS, "/static/swagger-ui/swagger-ui.css"):
         assert redacted(path) == path
     assert {"docs", "openapi.json"} <= set(ADDRESSES)
+
+
+async def test_one_address_is_sent_so_many_bytes_of_documents_and_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(docs, "BYTES_AT_ONCE", 1_000_000)
+    monkeypatch.setattr(docs, "BYTES_PER_SECOND", 100_000)
+    handouts = docs.Handouts(lambda: now)
+    app = Starlette(routes=docs.documents(COMMANDS.values(), "1.2.3", handouts))
+
+    async def ask(address: str, **headers: str) -> httpx.Response:
+        transport = httpx.ASGITransport(app, client=(address, 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+            return await http.get("/openapi.json", headers={"Accept-Encoding": "identity", **headers})
+
+    first = await ask("192.0.2.1")
+    assert 300_000 < len(first.content) < 500_000
+    assert (await ask("192.0.2.1")).status_code == 200
+    refused = await ask("192.0.2.1")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "too_many_requests")
+    assert int(refused.headers["retry-after"]) > 0
+    assert (await ask("192.0.2.1", **{"If-None-Match": first.headers["etag"]})).status_code == 304
+    assert (await ask("192.0.2.2")).status_code == 200
+    assert [(await ask("127.0.0.1")).status_code for _ in range(4)] == [200] * 4, "this host is not counted"
+    now += 10.0
+    assert (await ask("192.0.2.1")).status_code == 200
+
+
+def test_addresses_that_were_sent_documents_are_remembered_up_to_a_bound() -> None:
+    handouts = docs.Handouts()
+    for number in range(docs._MOST_REMEMBERED + 500):
+        handouts.count(str(ip_address(0x0B000000 + number)), 1)
+    assert len(handouts._allowances) == docs._MOST_REMEMBERED

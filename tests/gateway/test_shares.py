@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
+import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
 
-from gateway import shares
+from gateway import longpoll, shares
 from gateway.errors import FiltersTooLarge
 from gateway.filters import filter_of
 from gateway.hub import Hub
-from gateway.shares import Pace, Share
+from gateway.shares import REQUESTS_A_TURN, Pace, Share, Turns
 from gateway.tracks import Subscriber
-from tests.gateway.entities import extension
+from gateway.webapi import WebApi
+from tests.gateway.entities import call, extension
 from tests.gateway.serving import frame_of, say, serving
 
 
@@ -107,3 +112,52 @@ async def test_between_two_who_resume_from_far_back_everything_else_has_its_turn
         counting.cancel()
     assert len(taken_in) >= 20
     assert len(set(taken_in)) == len(taken_in), "no two of them in one turn of the loop"
+
+
+async def _after(turns: Turns, digest: str, order: list[str]) -> None:
+    await turns.turn(digest)
+    order.append(digest)
+
+
+async def test_many_requests_of_one_key_let_others_pass_and_keep_their_order() -> None:
+    turns, order = Turns(), list[str]()
+    async with asyncio.TaskGroup() as tasks:
+        many = [tasks.create_task(_after(turns, "many", order)) for _ in range(600)]
+        await asyncio.sleep(0)
+        for task in many[100:200]:  # their clients went away while they were in line
+            task.cancel()
+        tasks.create_task(_after(turns, "other", order))
+    assert order.index("other") <= 3 * REQUESTS_A_TURN
+    assert order.count("many") == 500
+    assert turns._waiting == {}
+    await asyncio.wait_for(turns.turn("many"), 5.0)
+
+
+async def test_600_long_polls_of_one_key_do_not_hold_up_another_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(longpoll, "MOST_PER_KEY", 600)
+    reader, other = {"Authorization": "Bearer reader-key"}, {"Authorization": "Bearer display-key"}
+    order: list[str] = []
+
+    async def ask(client: httpx.AsyncClient, headers: dict[str, str]) -> None:
+        await client.get("/webapi/pbx.calls.get", headers=headers)
+        order.append(headers["Authorization"])
+
+    async with serving() as served:
+        app = Starlette(
+            routes=[Route("/webapi/{address:path}", WebApi({"main": served.view}, served.keys, "1", time.time))]
+        )
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            etag = (await client.get("/webapi/pbx.calls.get", headers=reader)).headers["etag"]
+            waits = reader | {"If-None-Match": etag, "Prefer": "wait=60"}
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(600):
+                    tasks.create_task(ask(client, waits))
+                while served.view.watches.polls.total() < 600:  # noqa: ASYNC110 - they are on their way
+                    await asyncio.sleep(0)
+                served.put("calls", "1", call(1))
+                while not order:  # noqa: ASYNC110 - likewise
+                    await asyncio.sleep(0)
+                tasks.create_task(ask(client, other))
+    assert len(order) == 601
+    assert order.index(other["Authorization"]) < 300

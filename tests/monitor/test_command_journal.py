@@ -110,6 +110,27 @@ async def test_an_end_that_redis_does_not_take_is_told_when_it_answers_again(
         await until_async(told)
 
 
+async def test_a_full_disk_keeps_no_end_from_redis_that_answers_again(
+    valkey: RealBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LATER_S", 0.01)
+    async with journal(valkey) as (held, store):
+        record, outcome = held.begun(request("1")), Outcome("1", {"result": True})
+        await held.begin(record)
+        await full(store)
+        valkey.kill()
+        record = await held.finish(record, outcome)
+        with pytest.raises(BusUnreachable):
+            await held.tell(record, outcome)
+        await valkey.start()
+
+        async def told() -> bool:
+            return await patient(valkey).xlen(RecordKeys("pbx").log) == 1
+
+        await until_async(told)
+        assert held.unkept() == (record,)
+
+
 async def test_a_record_of_whatever_a_gateway_sends_can_be_read_by_the_others(bus: Bus) -> None:
     async with journal(bus) as (held, _):
         long = "x" * 70_000

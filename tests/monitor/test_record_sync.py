@@ -11,12 +11,15 @@ import pytest
 from msgspec import structs
 
 from monitor import record_sync as module
-from monitor.measures import Measures
+from monitor.command_journal import CommandJournal
+from monitor.errors import BusUnreachable, StoreFailed
+from monitor.measures import CommandMeasures, Measures
 from monitor.model.keys import RecordKeys
+from monitor.model.requests import Outcome, Request
 from monitor.record_sync import RecordSync
 from monitor.replicated_records import CommandRecord, Stage, encode_record
 from monitor.store import Store
-from tests.bus import Bus, RealBus, flush
+from tests.bus import Bus, RealBus, copy, flush, patient, restore
 
 KEYS = RecordKeys("pbx")
 
@@ -137,6 +140,105 @@ async def test_a_file_that_takes_nothing_is_not_level_and_reads_it_again_later(b
         await standby.store._with(lambda db: db.execute("PRAGMA query_only = 0"))
         assert await caught_up(standby)
         assert await standby.known() == {"1": Stage.BEGUN}
+
+
+async def test_a_file_that_takes_nothing_keeps_no_end_from_a_log_that_was_lost(bus: Bus) -> None:
+    """The disk became full while a command was in hand; its end was on Redis alone, which was emptied."""
+    async with two(bus) as (leader, standby):
+        journal = CommandJournal(bus.client(), "pbx", leader.store, CommandMeasures())
+        leader.sync._unkept = journal.unkept
+        begun = journal.begun(Request("1", "gateway", "ext.del", {"num": "101"}, "tester", "10.0.0.1"))
+        await leader.write(begun, record("2", Stage.DONE))
+        await leader.sync.step()
+        await standby.sync.step()
+        await leader.store._with(lambda db: db.execute("PRAGMA query_only = 1"))
+        await journal.finish(begun, Outcome("1", {"result": True}))
+        await flush(bus)
+        await standby.store.merge([record("3")])  # so that the leader finds what its file does not take
+        await standby.sync.step()
+        for _ in range(2):
+            with pytest.raises(StoreFailed):
+                await leader.sync.step()
+        assert await leader.redis.xlen(KEYS.log) == 4, "it is offered once"
+        await standby.sync.step()
+        assert (await standby.known())["1"] == Stage.DONE
+
+
+async def _restarted(valkey: RealBus, sides: tuple[Side, Side]) -> None:
+    """Kill Redis, and start it with what it saved last; both find out."""
+    valkey.kill()
+    for side in sides:
+        with pytest.raises(BusUnreachable):
+            await side.sync.step()
+    await valkey.start()
+
+
+async def test_a_redis_that_comes_back_without_what_it_took_last_gets_it_again(valkey: RealBus) -> None:
+    async with two(valkey) as sides:
+        leader, standby = sides
+        await leader.write(record("1"))
+        for side in sides:
+            await side.sync.step()
+        await leader.redis.save()
+        await leader.write(record("1", Stage.DONE))  # nobody has read it when Redis is killed
+        await _restarted(valkey, sides)
+        for side in sides:
+            await side.sync.step()
+        await standby.sync.step()
+        assert await standby.known() == {"1": Stage.DONE}
+        assert await patient(valkey).xlen(KEYS.log) == 2, "what the log holds is not put there again"
+
+
+async def test_a_redis_that_comes_back_from_long_ago_gets_all_again(
+    valkey: RealBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_AGAIN_MS", 1)
+    async with two(valkey) as sides:
+        leader, standby = sides
+        early = [structs.replace(record(str(number)), at=time.time() - 900) for number in range(3)]
+        await leader.write(early[0])
+        for side in sides:
+            await side.sync.step()
+        await leader.redis.save()
+        await leader.write(*early[1:])
+        await leader.sync.step()  # the standby has not read them
+        await _restarted(valkey, sides)
+        for side in (*sides, standby):
+            await side.sync.step()
+        assert set(await standby.known()) == {"0", "1", "2"}
+
+
+async def test_an_end_that_redis_took_and_lost_unnoticed_is_told_again(bus: Bus) -> None:
+    async with two(bus) as (leader, standby):
+        journal = CommandJournal(bus.client(), "pbx", leader.store, CommandMeasures())
+        leader.sync._told, leader.sync._seen = journal.told, journal.seen
+        await leader.write(begun := journal.begun(Request("1", "gateway", "ext.del", {"num": "101"}, "tester", "")))
+        for side in (leader, standby):
+            await side.sync.step()
+        saved = await copy(bus)
+        outcome = Outcome("1", {"result": True})
+        await journal.tell(await journal.finish(begun, outcome), outcome)
+        await restore(bus, saved)
+        for side in (leader, leader, standby):
+            await side.sync.step()
+        assert (await standby.known())["1"] == Stage.DONE
+        assert journal.told() == ()
+        assert await leader.redis.xlen(KEYS.log) == 2
+
+
+async def test_entries_that_were_taken_back_unnoticed_are_put_there_again(bus: Bus) -> None:
+    async with two(bus) as (leader, standby):
+        await leader.write(record("1"))
+        for side in (leader, standby):
+            await side.sync.step()
+        saved = await copy(bus)
+        await leader.write(record("2"))
+        await leader.sync.step()
+        await restore(bus, saved)
+        for side in (leader, standby):
+            await side.sync.step()
+        assert set(await standby.known()) == {"1", "2"}
+        assert await leader.redis.xlen(KEYS.log) == 2
 
 
 @pytest.mark.parametrize("wrong", ["log", "generation", "mirrored"])

@@ -67,6 +67,22 @@ async def stands(bus: Bus, name: str) -> Position:
     return found[0]
 
 
+async def test_a_leader_removes_what_nobody_of_us_wrote_and_goes_on(bus: Bus) -> None:
+    redis = bus.client()
+    async with running(bus) as one:
+        await stands(bus, "connected")
+        for key in (LIVE.position, LIVE.state("ivrs"), BOOK.position):
+            await redis.hset(key, mapping={f"junk{number}": "x" for number in range(1_500)})
+
+        async def clean() -> bool:
+            sizes = [await redis.hlen(key) for key in (LIVE.position, LIVE.state("ivrs"), BOOK.position)]
+            return max(sizes) <= 5
+
+        await until_async(clean)
+        one.source.call()
+        assert (await stands(bus, "1")).seq > 0
+
+
 async def test_a_leader_writes_what_its_tracker_makes_of_the_facts(bus: Bus) -> None:
     async with running(bus) as one:
         await stands(bus, "connected")

@@ -9,7 +9,7 @@ import pytest
 from monitor.board import ENDED_KEPT
 from monitor.model.entities import Contact
 from monitor.model.instants import from_unix
-from monitor.pbx.facts import ConnectionChanged, ContactsRead, ParticipantSeen
+from monitor.pbx.facts import ConnectionChanged, ContactsRead, ParticipantGone, ParticipantSeen
 from monitor.tracker import Tracker
 from tests.monitor.pbx_facts import NOON, Told, directory, participant
 
@@ -210,6 +210,65 @@ def test_a_call_that_an_earlier_monitor_saw_handed_on_unanswered_was_missed() ->
     pbx.rows((8, CALLER, "101 Ext", "Transferring"))
     pbx.rows()
     assert pbx.ended[0].outcome == "missed"
+
+
+@pytest.mark.parametrize(("unread", "outcome"), [(0, "missed"), (1, "unknown")])
+def test_a_phone_that_rang_and_changed_unread_may_have_been_answered(pbx: Told, unread: int, outcome: str) -> None:
+    pbx.see("100", 1, 7, "Dialing", "104")
+    pbx.see("104", 2, 7, "Ringing", "100", 2)
+    pbx.tell(ParticipantGone("104", 2, pbx.now, pbx.now, unread))
+    pbx.tell(ParticipantGone("100", 1, pbx.now, pbx.now, 1))  # the one who is called tells it, not this one
+    pbx.rows()
+    assert pbx.ended[0].outcome == outcome
+
+
+@pytest.mark.parametrize(("unread", "outcome"), [(1, "missed"), (2, "unknown")])
+def test_a_leg_that_was_never_read_may_have_answered_if_more_than_its_beginning_was_told(
+    pbx: Told, unread: int, outcome: str
+) -> None:
+    pbx.rows((8, CALLER, "104 Ext 104", "Routing"), (9, CALLER, "105 Ext 105", "Routing"))
+    pbx.see("100", 1, 7, "Dialing", "104")
+    pbx.gone("100", 1)
+    pbx.tell(ParticipantGone("104", 2, pbx.now, pbx.now, unread))
+    pbx.rows()
+    assert [ended.outcome for ended in pbx.ended] == [outcome, outcome, "missed"]
+
+
+@pytest.mark.parametrize(("unread", "outcome"), [(0, "unanswered"), (1, "unknown")])
+def test_of_a_call_to_outside_the_caller_s_leg_alone_tells_an_answer(pbx: Told, unread: int, outcome: str) -> None:
+    pbx.see("100", 1, 7, "Dialing", "10001:0123456789")
+    pbx.tell(ParticipantGone("100", 1, pbx.now, pbx.now, unread))
+    pbx.rows()
+    assert pbx.ended[0].outcome == outcome
+
+
+@pytest.mark.parametrize("rung", [True, False])
+def test_a_row_that_an_event_overtakes_proves_the_answer(pbx: Told, *, rung: bool) -> None:
+    pbx.rows((8, CALLER, "104 Ext 104", "Routing"))
+    if rung:
+        pbx.see("104", 3, 8, "Ringing", "10000:+491701", 4)
+    asked = pbx.now
+    pbx.see("104", 3, 8, "Ringing", "10000:+491701", 4)
+    pbx.gone("104", 3)
+    pbx.rows((8, CALLER, "104 Ext 104", "Talking"), asked=asked)
+    pbx.rows()
+    (ended,) = pbx.ended
+    assert (ended.outcome, ended.callee) == ("answered", "104")
+    assert ended.answered_at == from_unix(asked)
+
+
+@pytest.mark.parametrize(("host", "outcome"), [("800 Sales", "abandoned"), ("700 Main", "missed")])
+def test_a_row_whose_word_stays_talking_while_the_next_phone_rings_proves_nothing(
+    pbx: Told, host: str, outcome: str
+) -> None:
+    pbx.rows((8, CALLER, host, "Talking"))
+    pbx.see("101", 3, 8, "Ringing", "10000:+491701", 4)
+    asked = pbx.now
+    pbx.rows((8, CALLER, "101 Ext 101", "Talking"), asked=asked - 2)
+    pbx.gone("101", 3)
+    pbx.rows()
+    assert pbx.ended[0].answered_at is None
+    assert pbx.ended[0].outcome == outcome
 
 
 def test_voicemail_is_no_answer(pbx: Told) -> None:

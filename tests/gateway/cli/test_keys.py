@@ -115,3 +115,31 @@ def test_what_makes_no_sense_makes_no_key(words: list[str], why: str) -> None:
     refused = CliRunner().invoke(keys.commands(run), ["new", "--name", "wall", *words])
     assert refused.exit_code == 2
     assert why in re.sub(r"\s+", " ", refused.output.replace("│", ""))
+
+
+@pytest.mark.parametrize("option", ["--extensions", "--queues", "--groups"])
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("abc", "'abc' is no number; give numbers such as 800,801"),
+        ("800,8o1", "'8o1' is no number"),
+        ("800;801", "'800;801' is no number"),
+        ("٣", "is no number"),
+        (",", "lists nothing; give numbers such as 800,801, or leave the option out"),
+    ],
+)
+def test_a_key_is_limited_to_what_can_be_a_number(option: str, given: str, said: str) -> None:
+    words = ["new", "--name", "wall", "--pbx", "pbx", option, given, "--print-block"]
+    result = CliRunner(env={"COLUMNS": "300"}).invoke(keys.commands(run), words)
+    assert result.exit_code == 2
+    assert f"{option}" in result.output
+    assert said in result.output
+    assert "shown this once" not in result.output
+
+
+@pytest.mark.parametrize("option", ["--networks", "--scopes"])
+def test_an_option_that_lists_nothing_lifts_no_bound(option: str) -> None:
+    words = ["new", "--name", "wall", "--pbx", "pbx", option, " , ", "--print-block"]
+    result = CliRunner(env={"COLUMNS": "300"}).invoke(keys.commands(run), words)
+    assert result.exit_code == 2
+    assert f"{option} lists nothing" in result.output

@@ -166,6 +166,57 @@ async def test_remove_counts_at_once_and_voids_a_read_under_way() -> None:
         assert it.pbx.asked(1) == 1
 
 
+async def test_of_one_who_is_gone_it_is_told_how_many_events_no_read_has_shown() -> None:
+    async with scene() as it:
+        for participant_id in (1, 2, 3):
+            it.event(participant_id, 1.0)
+        await settle()
+        await it.answer(1, leg(1, "Ringing"))
+        it.event(2, 2.0)
+        await it.answer(3, leg(3, "Ringing"))
+        it.event(3, 2.0)
+        await settle()
+        for participant_id in (1, 2, 3):
+            it.of.removed("100", participant_id, 3.0)
+        gone = [fact for fact in it.facts if isinstance(fact, ParticipantGone)]
+        assert [(fact.participant_id, fact.unread) for fact in gone] == [(1, 0), (2, 2), (3, 1)]
+
+
+async def test_events_of_the_same_moment_tell_of_one_thing() -> None:
+    async with scene() as it:
+        for participant_id in (1, 2):
+            it.event(participant_id, 1.0)
+        await settle()
+        await it.answer(1, leg(1, "Ringing"))
+        it.event(1, 3.0)  # with its removal
+        it.event(2, 1.01)  # twice, as events often come
+        for participant_id in (1, 2):
+            it.of.removed("100", participant_id, 3.01)
+        assert [fact.unread for fact in it.facts if isinstance(fact, ParticipantGone)] == [0, 1]
+
+
+async def test_an_event_that_came_during_a_read_counts_as_unread_until_it_was_read() -> None:
+    async with scene() as it:
+        it.event(1, 1.0)
+        await settle()
+        it.event(1, 2.0)
+        await it.answer(1, leg(1, "Ringing"))
+        await settle()
+        await it.answer(1, None)
+        assert [fact.unread for fact in it.facts if isinstance(fact, ParticipantGone)] == [1]
+
+
+async def test_a_full_read_shows_what_those_had_to_tell_for_whom_it_stood() -> None:
+    async with scene(parallel=1, pace=Pace(full_read_above=1)) as it:
+        for participant_id in (1, 2, 3):
+            it.event(participant_id)
+        await it.full(leg(2, "Ringing"), leg(3, "Ringing"))
+        it.of.removed("100", 2, 3.0)
+        assert isinstance(it.facts[-1], ParticipantGone)
+        assert it.facts[-1].unread == 0
+        await it.answer(1, None)
+
+
 async def test_remove_takes_a_waiting_participant_from_the_line() -> None:
     async with scene(parallel=1) as it:
         it.event(1)
