@@ -168,6 +168,7 @@ class SpaceWriter:
         if self._publisher.position is None:
             await self._start()
             self._beat_at = now + self._heartbeat
+            self._clean_at = now + CLEAN_EVERY_S
             return
         if now >= self._beat_at:
             await self._publisher.heartbeat()
@@ -179,8 +180,8 @@ class SpaceWriter:
                 await self._start_epoch()
             elif self._gathered is not None:
                 await self._publish(self._gathered)
-        if now >= self._clean_at and self._held() is not None:
-            more = await self._publisher.clean(self._held)
+        if now >= self._clean_at:
+            more = self._held() is None or await self._publisher.clean(self._held)
             self._clean_at = now + (self._heartbeat / 10 if more else CLEAN_EVERY_S)
 
     def _held(self) -> State | None:

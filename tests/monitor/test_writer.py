@@ -1,0 +1,47 @@
+"""When a space is written, and when it is left alone."""
+
+from __future__ import annotations
+
+import asyncio
+
+from monitor.lease import Lease
+from monitor.model.entities import empty_state
+from monitor.model.keys import Keys
+from monitor.publisher import Publisher
+from monitor.writer import SpaceWriter
+from tests.bus import RealBus, until
+
+BOOK = Keys("pbx", "book")
+HEARTBEAT_S = 0.2
+
+
+class _Counting(Lease):
+    """Counts how often it was taken or renewed."""
+
+    acquired = 0
+
+    async def acquire(self) -> bool:
+        self.acquired += 1
+        return await super().acquire()
+
+
+async def test_a_space_whose_state_is_not_whole_is_left_alone_from_heartbeat_to_heartbeat(valkey: RealBus) -> None:
+    """Each look renews the lease: one right after the other would keep all other writers from theirs."""
+    redis = valkey.client()
+    before = Lease(redis, BOOK, "m/1", 30.0)
+    assert await before.acquire()
+    earlier = Publisher(redis, BOOK, "m/1", lease=before)
+    await earlier.start_epoch(empty_state(BOOK.topics))
+    await earlier.aclose()
+    await redis.delete(BOOK.lease)
+    lease = _Counting(redis, BOOK, "m/2", 30.0)
+    assert await lease.acquire()
+    publisher = Publisher(redis, BOOK, "m/2", lease=lease)
+    writer = SpaceWriter(publisher, lease, lambda: empty_state(BOOK.topics), lambda: False, HEARTBEAT_S)
+    began = asyncio.get_running_loop().time()
+    running = asyncio.create_task(writer.run())
+    await until(lambda: lease.acquired >= 6)
+    took = asyncio.get_running_loop().time() - began
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert took >= 4 * HEARTBEAT_S
