@@ -58,6 +58,7 @@ soak: .venv/dev.stamp ## an hour of rush-hour traffic with thousands of subscrib
 	@$(BIN)/python -m tests.soak --minutes 60 --write tests/soak/README.md $(ARGS)
 
 soak-monitors: .venv/dev.stamp ## 200 random mixtures of faults with two monitors, judged by an outside observer
+	@$(BIN)/python -m pytest -q -m soak
 	@$(BIN)/python -m tests.faults $(ARGS)
 
 .venv/audit.stamp: requirements-audit.lock .venv/run.stamp

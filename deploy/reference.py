@@ -3,7 +3,7 @@
 usage: reference.py man|bash|zsh|fish
        reference.py DIRECTORY           all of them, where Debian looks for them in /usr/share
 
-The completions are tables: the shell answers at once, while callmon itself needs a second to start. The manual page
+The completions are tables: the shell answers at once, while callmon itself needs a moment to start. The manual page
 takes what is not defined there from callmon.1.in beside this file.
 """
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 from starlette.applications import Starlette
@@ -25,6 +25,7 @@ from gateway.errors import Refused, UnknownCommand, WrongMethod
 from gateway.health import alive_response, asker, readiness, readiness_response
 from gateway.measures import RequestMeasures
 from gateway.middleware import Guarded, Logged
+from gateway.restarts import kept_running
 from gateway.spending import Spending
 from gateway.wall import pages
 from gateway.webapi import WebApi
@@ -33,9 +34,6 @@ from monitor.model.version import VERSION
 
 if TYPE_CHECKING:
     from gateway.pbxview import PbxView
-
-RESTART_AFTER = 1.0
-"""Seconds until something that must run and failed is started again."""
 
 EXPOSED = (
     *("ETag", "Retry-After", "RateLimit", "RateLimit-Policy", "Idempotent-Replayed"),
@@ -146,20 +144,3 @@ async def _running(pbxs: Mapping[str, PbxView]) -> AsyncIterator[None]:
         finally:
             for task in running:
                 task.cancel()
-
-
-async def kept_running(
-    name: str, run: Callable[[], Coroutine[Any, Any, None]], restart_after: float = RESTART_AFTER
-) -> None:
-    """Run what must never end, until cancelled. If it does end, say so loudly and start it again.
-
-    One PBX's fault must not take the others down, nor leave answers that grow old in silence: its state is stale
-    meanwhile, which answers and readiness say.
-    """
-    while True:
-        try:
-            await run()
-            _log.error("ended, though it never should", what=name, restart_in=restart_after)
-        except Exception:
-            _log.exception("failed", what=name, restart_in=restart_after)
-        await asyncio.sleep(restart_after)

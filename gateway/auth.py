@@ -15,16 +15,13 @@ from dataclasses import dataclass
 from hashlib import sha256
 from ipaddress import ip_address, ip_network
 from itertools import chain
-from typing import get_args
 
 from msgspec.structs import asdict
 
-from gateway.commands_table import RESERVED, Scope
+from gateway.commands_table import RESERVED
 from gateway.errors import AddressRefused, KeyAmbiguous, KeyExpired, KeyMissing, KeyUnknown, NoKeys, ScopeMissing
 from gateway.visibility import NO_LIMITS, Limits, Visibility
 from monitor.model.apikeys import USUAL, Budgets, StoredKey
-
-SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 _KEY_BYTES = 24
 _LONGEST_KEY = 256

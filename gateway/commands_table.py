@@ -9,15 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeAlias, get_args
+from typing import Any, Protocol, TypeAlias, get_args
 
 from gateway.errors import MissingParameter, UnknownCommand, UpgradeNeeded
 from gateway.parameters import Arguments, Parameter, check, nearest, quoted
 from gateway.queries import book, calls, directory, figures
 from gateway.queries.asked import Asked
+from gateway.scopes import Scope
 from monitor.model.keys import Space
 
-Scope: TypeAlias = Literal["read", "contacts", "control", "admin", "sql"]
 Query: TypeAlias = Callable[[Asked], object]
 """A function of the replica: what it gives is the reply, a Struct or anything else that JSON can hold."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
@@ -16,16 +16,18 @@ from pydantic import (
     model_validator,
 )
 
-from gateway.admission import LiveSettings
 from gateway.auth import ApiKey, KeyTable, digest_of
-from gateway.commands_table import RESERVED, Scope
-from gateway.conversation import Manners
+from gateway.commands_table import RESERVED
 from gateway.parameters import quoted
 from gateway.replica import LOG_BYTES, LOG_LENGTH
+from gateway.scopes import Scope
 from gateway.visibility import NO_LIMITS, Limits, is_number
 from monitor.model.apikeys import Budgets
 from monitor.model.instants import instant
 from monitor.settings import FileSettings, Section
+
+if TYPE_CHECKING:
+    from gateway.admission import LiveSettings
 
 
 def _number(value: str) -> str:
@@ -93,6 +95,9 @@ class StreamSection(Section):
 
     def settings(self) -> LiveSettings:
         """As the stream takes them."""
+        from gateway.admission import LiveSettings  # the server, which what only reads the settings does without
+        from gateway.conversation import Manners
+
         manners = Manners(
             messages_at_once=self.messages_at_once,
             messages_per_second=self.messages_per_second,

@@ -31,8 +31,8 @@ from gateway.answers import matches, refuse
 from gateway.asyncapi import asyncapi
 from gateway.commands_table import Command
 from gateway.errors import TooManyRequests
-from gateway.messages import Allowance
 from gateway.openapi import openapi
+from gateway.rations import TokenBucket
 from monitor.model.wire import to_json
 
 _STATIC: Final = Path(__file__).parent / "static"
@@ -78,14 +78,14 @@ class Handouts:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._allowances: OrderedDict[str, Allowance] = OrderedDict()
+        self._allowances: OrderedDict[str, TokenBucket] = OrderedDict()
 
     def count(self, host: str, size: int) -> None:
         """Count what is about to be sent. Raises TooManyRequests: it was not counted."""
         holder, now = held_by(host), self._clock()
         if holder is None:
             return
-        allowance = self._allowances.setdefault(holder, Allowance(BYTES_AT_ONCE, BYTES_PER_SECOND, now))
+        allowance = self._allowances.setdefault(holder, TokenBucket(BYTES_AT_ONCE, BYTES_PER_SECOND, now))
         self._allowances.move_to_end(holder)
         if len(self._allowances) > _MOST_REMEMBERED:
             self._allowances.popitem(last=False)

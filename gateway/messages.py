@@ -70,25 +70,6 @@ _LONGEST_ECHO = 64
 _NUMBER_BITS = 63
 
 
-class Allowance:
-    """How much a client may say: so many messages at once, and so many a second in the long run. Times in seconds."""
-
-    def __init__(self, at_once: int, per_second: float, now: float) -> None:
-        self._at_once = float(at_once)
-        self._per_second = per_second
-        self._left = self._at_once
-        self._at = now
-
-    def take(self, now: float, much: float = 1.0) -> bool:
-        """Whether one more message, or so ``much``, is allowed; if so it is counted."""
-        self._left = min(self._at_once, self._left + (now - self._at) * self._per_second)
-        self._at = now
-        if self._left < much:
-            return False
-        self._left -= much
-        return True
-
-
 @dataclass(frozen=True, slots=True)
 class Rights:
     """What the client's key may see: ``topics`` of the stream, and queries by ``scopes``."""

@@ -1,25 +1,42 @@
-"""Log lines that strangers can cause, so many at once and a minute, that nobody fills the log with them. Pure."""
+"""Bound how often something may happen: a token bucket, and log lines that strangers can cause. Pure."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from gateway.messages import Allowance
-
 AT_ONCE: Final = 60
 PER_SECOND: Final = 1.0
+
+
+class TokenBucket:
+    """Allow so much at once, and so much a second in the long run. Times in seconds, on a clock that nobody sets."""
+
+    def __init__(self, at_once: int, per_second: float, now: float) -> None:
+        self._at_once = float(at_once)
+        self._per_second = per_second
+        self._left = self._at_once
+        self._at = now
+
+    def take(self, now: float, much: float = 1.0) -> bool:
+        """Return whether ``much`` more is allowed; count it if so."""
+        self._left = min(self._at_once, self._left + (now - self._at) * self._per_second)
+        self._at = now
+        if self._left < much:
+            return False
+        self._left -= much
+        return True
 
 
 class Ration:
     """How many lines may still be written. Every ``now`` is in seconds, on a clock that nobody sets."""
 
     def __init__(self, now: float) -> None:
-        self._allowance = Allowance(AT_ONCE, PER_SECOND, now)
+        self._lines = TokenBucket(AT_ONCE, PER_SECOND, now)
         self._left_out = 0
 
     def take(self, now: float) -> int | None:
         """How many were left out since the last line; None: leave this one out too."""
-        if not self._allowance.take(now):
+        if not self._lines.take(now):
             self._left_out += 1
             return None
         left_out, self._left_out = self._left_out, 0

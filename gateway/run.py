@@ -14,7 +14,7 @@ import uvicorn
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
-from gateway.app import create_app, kept_running
+from gateway.app import create_app
 from gateway.auth import ApiKey, KeyTable
 from gateway.config import GatewaySection
 from gateway.forwarded import Forwarded, Proxies
@@ -25,6 +25,7 @@ from gateway.metrics.collector import GatewayCollector
 from gateway.pbxview import PbxView, open_view
 from gateway.punctual import Doors
 from gateway.repeats import AnswerProtocol, Repeats
+from gateway.restarts import kept_running
 from gateway.spending import Spending
 from gateway.tickets import Tickets
 from gateway.wsprotocol import uvicorn_options

@@ -15,8 +15,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from gateway.conversation import CLOSE_WITHIN, GONE, STALLED, Conversation, Farewell, Guest, Manners
 from gateway.errors import HoldsTooMuch, TooManyRequests, shown
 from gateway.frames import Encoding, ErrorFrame, Frame, Message, Pong, encode, size
-from gateway.messages import Allowance, BadMessage, Ping, Subscribe, Watch, parse
+from gateway.messages import BadMessage, Ping, Subscribe, Watch, parse
 from gateway.pbxview import PbxView
+from gateway.rations import TokenBucket
 from gateway.wsprotocol import EXTENSION, FLOODED, Socket
 
 _log = structlog.get_logger(__name__)
@@ -43,7 +44,7 @@ class Session(Conversation):
         self._websocket = websocket
         self._encoding: Encoding = encoding
         self._sending = asyncio.Lock()
-        self._allowance = Allowance(manners.messages_at_once, manners.messages_per_second, self._begun)
+        self._allowance = TokenBucket(manners.messages_at_once, manners.messages_per_second, self._begun)
         self._bad_messages = 0
         self._subscribed = False
 

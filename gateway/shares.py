@@ -19,7 +19,7 @@ from typing import Final
 
 from gateway.errors import AnswersTooLarge, FiltersTooLarge
 from gateway.filters import EntityFilter
-from gateway.messages import Allowance
+from gateway.rations import TokenBucket
 
 MOST_FILTER_BYTES: Final = 16 * 1024 * 1024
 """Of a key's filters, at a gateway: a hundred of the largest that there may be."""
@@ -99,7 +99,7 @@ class Share:
     """One key's. ``clock``: seconds, one that nobody sets."""
 
     def __init__(self, at_once: int, per_second: float, pace: Pace, clock: Callable[[], float]) -> None:
-        self.allowance = Allowance(at_once, per_second, clock())
+        self.allowance = TokenBucket(at_once, per_second, clock())
         self.filter_bytes = 0
         self.answer_bytes = 0
         self._filters: dict[EntityFilter, tuple[EntityFilter, int]] = {}

@@ -29,7 +29,7 @@ from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
-from gateway.messages import Allowance
+from gateway.rations import TokenBucket
 
 EXTENSION = "callmon.socket"
 SEND_BUFFER = 64 * 1024
@@ -331,8 +331,8 @@ class _Connection(ServerProtocol):
         self.flooded = False
         self._clock = clock
         now = clock()
-        self._frames = Allowance(FRAMES_A_MESSAGE * at_once, FRAMES_A_MESSAGE * per_second, now)
-        self._bytes = Allowance(
+        self._frames = TokenBucket(FRAMES_A_MESSAGE * at_once, FRAMES_A_MESSAGE * per_second, now)
+        self._bytes = TokenBucket(
             max(4 * MESSAGE_SIZE, BYTES_A_MESSAGE * at_once), max(MESSAGE_SIZE, BYTES_A_MESSAGE * per_second), now
         )
 

@@ -10,10 +10,7 @@ from typing import Literal, TypeAlias
 from monitor.errors import Fenced, HistoryLost
 from monitor.model import wire
 from monitor.model.change import Change, Edit, Position, is_ahead, is_epoch, is_seq
-from monitor.model.keys import Keys
-
-Command: TypeAlias = tuple[str | bytes | int, ...]
-"""A Redis command's words, as its documentation spells them."""
+from monitor.model.keys import Keys, RedisCommand
 
 ANNOUNCED_WHOLE = 64 * 1024
 """Bytes. The announcement of a larger change says its position only: pub/sub buffers are for small things."""
@@ -85,7 +82,7 @@ class Batch:
 
     id: str
     position: Position
-    commands: tuple[Command, ...]
+    commands: tuple[RedisCommand, ...]
     size: int
     """Bytes of its entry of the log."""
 
@@ -107,7 +104,7 @@ def encode(keys: Keys, change: Change, id_: str, log_length: int) -> Batch:
     )
 
 
-def announcement(keys: Keys, position: Position, at: str) -> Command:
+def announcement(keys: Keys, position: Position, at: str) -> RedisCommand:
     """The announcement that says only the position."""
     return ("PUBLISH", keys.channel, wire.encode_heartbeat(wire.Heartbeat(position.epoch, position.seq, at)))
 
@@ -129,7 +126,7 @@ def judge(stored: Stored | None, written: Position, written_id: str, under_way: 
     raise HistoryLost(f"the store is at {stored.position}, we wrote {written}")
 
 
-def _state_commands(keys: Keys, edits: Iterable[Edit]) -> Iterator[Command]:
+def _state_commands(keys: Keys, edits: Iterable[Edit]) -> Iterator[RedisCommand]:
     upserts: dict[str, list[str | bytes]] = {}
     removals: dict[str, list[str]] = {}
     for edit in edits:

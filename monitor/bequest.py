@@ -16,8 +16,8 @@ from monitor.bus import commit_while, heed_cancellation, translated
 from monitor.errors import BusUnreachable
 from monitor.model.keys import Keys
 from monitor.model.wire import Malformed
-from monitor.pbx.facts import DirectoryRead
-from monitor.pbx.facts_wire import Left, decode, encode
+from monitor.pbx.facts import DirectoryRead, HandoverFact
+from monitor.pbx.facts_wire import decode, encode
 
 _PAUSE: Final = 1.0
 """Seconds from one writing to the next, and from a failed one to its repetition."""
@@ -32,11 +32,11 @@ class Bequest:
         self._redis = redis
         self._keys = Keys(pbx, "live")
         self._writer = writer
-        self._newest: dict[type[Left], Left] = {}
+        self._newest: dict[type[HandoverFact], HandoverFact] = {}
         self._wake = asyncio.Event()
         self._log = _log.bind(pbx=pbx)
 
-    async def read(self) -> tuple[Left, ...]:
+    async def read(self) -> tuple[HandoverFact, ...]:
         """What the last leader left; nothing if that cannot be read."""
         try:
             with translated():
@@ -46,7 +46,7 @@ class Bequest:
             self._log.warning("no directory taken over from an earlier monitor", reason=str(error))
             return ()
 
-    def leave(self, fact: Left) -> None:
+    def leave(self, fact: HandoverFact) -> None:
         """Have a fact written soon, in place of the one before it of its kind. Nothing is before the directory."""
         self._newest[type(fact)] = fact
         if DirectoryRead in self._newest:

@@ -21,8 +21,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError, WatchError
 
-from monitor.batch import Command
 from monitor.errors import BusUnreachable, CallmonError, HistoryLost
+from monitor.model.keys import RedisCommand
 from monitor.model.redis_failures import explain
 
 _ATTEMPTS: Final = 5
@@ -151,7 +151,7 @@ class Guard:
             ms: int = await self._pipe.pttl(key)
         return ms / 1000
 
-    async def commit(self, commands: Iterable[Command]) -> bool:
+    async def commit(self, commands: Iterable[RedisCommand]) -> bool:
         """Send ``commands`` in one MULTI … EXEC. False: a watched key changed or the connection died; look again.
 
         Raises BusUnreachable if there was no answer: then it may have been done, now or a little later. Raises
@@ -178,7 +178,7 @@ class Guard:
         await _abandon(self._pipe)
 
 
-async def commit_while(redis: Redis, key: str, value: str, commands: Sequence[Command]) -> bool:
+async def commit_while(redis: Redis, key: str, value: str, commands: Sequence[RedisCommand]) -> bool:
     """Send ``commands`` in one transaction if ``key`` holds ``value`` then; whether that was so.
 
     The key may be written again with the same value meanwhile, as a lease is. Raises BusUnreachable.
@@ -195,7 +195,7 @@ async def commit_while(redis: Redis, key: str, value: str, commands: Sequence[Co
     return False
 
 
-async def send(redis: Redis, commands: Iterable[Command], *, whole: bool = False) -> None:
+async def send(redis: Redis, commands: Iterable[RedisCommand], *, whole: bool = False) -> None:
     """Send ``commands`` in one round trip; ``whole``: as a transaction. Raises BusUnreachable."""
     with translated():
         async with redis.pipeline(transaction=whole) as pipe:
@@ -204,10 +204,11 @@ async def send(redis: Redis, commands: Iterable[Command], *, whole: bool = False
 
 
 def heed_cancellation() -> None:
-    """Raise CancelledError if this task was cancelled and the word was lost; call it once a turn of an endless loop.
+    """Raise CancelledError if this task was cancelled and the word was lost; call it each turn of an endless loop.
 
     Python 3.11's ``wait_for``, on which the Redis client stands, swallows a cancellation that comes in the very moment
-    in which its wait is over (python/cpython#86296); the task would then run on for ever.
+    in which its wait is over (python/cpython#86296); the task would then run on for ever. A loop that pauses calls it
+    before the pause, or its end waits for that.
     """
     task = asyncio.current_task()
     if task is not None and task.cancelling():
@@ -278,7 +279,7 @@ def _as_connection_error() -> Iterator[None]:
         raise RedisConnectionError(f"the connection broke: {type(error).__name__}: {error}") from error
 
 
-def _queue(pipe: Pipeline, commands: Iterable[Command]) -> None:
+def _queue(pipe: Pipeline, commands: Iterable[RedisCommand]) -> None:
     for command in commands:
         pipe.execute_command(*command)
 

@@ -25,11 +25,10 @@ from msgspec import structs
 from redis.asyncio import Redis
 
 from monitor.audit import masked
-from monitor.batch import Command
 from monitor.bus import heed_cancellation, send
 from monitor.errors import BusUnreachable, StoreFailed
 from monitor.measures import CommandMeasures
-from monitor.model.keys import RecordKeys, RequestKeys
+from monitor.model.keys import RecordKeys, RedisCommand, RequestKeys
 from monitor.model.requests import NOT_RECORDED, Done, Failure, Outcome, Request, encode
 from monitor.outcomes import result_of, undone
 from monitor.replicated_records import MAX_TEXT, CommandRecord, Stage, encode_record
@@ -97,7 +96,7 @@ class CommandJournal:
         """The request was not claimed."""
         self._in_hand.discard(record.request)
 
-    def logged(self, record: CommandRecord) -> Command:
+    def logged(self, record: CommandRecord) -> RedisCommand:
         """Return the command that puts the record on Redis."""
         return ("XADD", self._keys.log, "*", "record", encode_record(record))
 
@@ -142,8 +141,8 @@ class CommandJournal:
                 self._untold.append((record, outcome))  # or the other monitors would never hear of its end
                 raise
 
-    def _told(self, record: CommandRecord, outcome: Outcome) -> list[Command]:
-        commands: list[Command] = [
+    def _told(self, record: CommandRecord, outcome: Outcome) -> list[RedisCommand]:
+        commands: list[RedisCommand] = [
             ("SET", self._requests.result(record.request), encode(outcome), "EX", self.kept(record)),
             ("PUBLISH", self._requests.replies(record.gateway), encode(Done(record.request))),
             self.logged(record),
@@ -168,6 +167,7 @@ class CommandJournal:
                     await self._settle()
             except (BusUnreachable, StoreFailed) as error:
                 self._log.debug("records_wait", reason=str(error))
+            heed_cancellation()
             await asyncio.sleep(LATER_S)
 
     async def _keep_later(self) -> None:

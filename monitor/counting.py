@@ -7,8 +7,7 @@ from typing import Generic, Protocol, TypeVar
 
 from monitor.model.change import Edit
 from monitor.model.entities import State
-from monitor.pbx.facts import ContactsRead, Fact
-from monitor.pbx.facts_wire import Left
+from monitor.pbx.facts import ContactsRead, Fact, HandoverFact
 from monitor.pbx.told import ToldFact
 from monitor.stats.clock import FiguresClock
 from monitor.stats.saved import Saved
@@ -40,7 +39,7 @@ class TrackerLike(Protocol[FactT_contra]):
         """Calls of which the sources contradict each other; emptied by whoever has the participants read again."""
         ...
 
-    def remember(self, state: State, facts: Iterable[Left | ContactsRead] = ()) -> None:
+    def remember(self, state: State, facts: Iterable[HandoverFact | ContactsRead] = ()) -> None:
         """Take over what is stored of calls, and ``facts`` that held, before the first fact."""
         ...
 
@@ -90,7 +89,7 @@ class Counting(Generic[FactT_contra]):
         """What is counted; None before anything is."""
         return self._statistics.saved if self._counts else None
 
-    def remember(self, state: State, facts: Iterable[Left | ContactsRead] = ()) -> None:
+    def remember(self, state: State, facts: Iterable[HandoverFact | ContactsRead] = ()) -> None:
         """Take over what is stored of calls, and ``facts`` that held, before the first fact."""
         self._tracker.remember(state, facts)
 

@@ -23,11 +23,10 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError, WatchError
 
-from monitor.batch import Command
 from monitor.bus import heed_cancellation, is_wrong_type, rejected, text, translated
 from monitor.errors import BusUnreachable, StoreFailed
 from monitor.model.apikeys import StoredKey, encode_key, newest, of_table
-from monitor.model.keys import AccessKeys
+from monitor.model.keys import AccessKeys, RedisCommand
 from monitor.model.wire import Malformed
 from monitor.store import Store
 
@@ -81,6 +80,7 @@ class Keyring:
                 while True:
                     heed_cancellation()
                     await self.compare()
+                    heed_cancellation()
                     await pubsub.get_message(timeout=EVERY)
 
     async def compare(self) -> None:
@@ -146,12 +146,12 @@ class Keyring:
             await self._store.keep_note(self._pbx, _NOTE, _WHOLE)
             self._noted = True
 
-    def _putting(self, keys: Iterable[StoredKey], wrong: Iterable[str]) -> list[Command]:
+    def _putting(self, keys: Iterable[StoredKey], wrong: Iterable[str]) -> list[RedisCommand]:
         """Return the commands that put keys into the table. ``wrong``: tables to begin anew, as they are none."""
-        commands: list[Command] = [("UNLINK", table) for table in sorted(wrong)]
+        commands: list[RedisCommand] = [("UNLINK", table) for table in sorted(wrong)]
         return commands + [("HSET", self._keys.table, key.name, encode_key(key)) for key in keys]
 
-    async def _commit(self, pipe: Any, commands: Iterable[Command]) -> None:
+    async def _commit(self, pipe: Any, commands: Iterable[RedisCommand]) -> None:
         pipe.multi()
         for command in commands:
             pipe.execute_command(*command)

@@ -19,8 +19,7 @@ from monitor.lease import Lease, uptime
 from monitor.measures import Measures
 from monitor.model.change import Edit, Position
 from monitor.model.entities import BOOK_TOPICS, State
-from monitor.pbx.facts import ContactsRead, Fact, ParticipantGone, ParticipantSeen
-from monitor.pbx.facts_wire import Left
+from monitor.pbx.facts import ContactsRead, Fact, HandoverFact, ParticipantGone, ParticipantSeen
 from monitor.pbx.told import ToldFact
 from monitor.publisher import Publisher
 from monitor.requests import Requests
@@ -145,7 +144,7 @@ class Leader(Generic[FactT]):
             self._book.changed(())
         else:
             self._pbx_clock = (fact.at, uptime())
-        if isinstance(fact, Left):
+        if isinstance(fact, HandoverFact):
             self._bequest.leave(fact)
 
     async def _tick(self) -> None:

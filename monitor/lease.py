@@ -12,9 +12,8 @@ from typing import Final, Literal, TypeAlias
 
 from redis.asyncio import Redis
 
-from monitor.batch import Command
 from monitor.bus import Guard, rejected, text, translated
-from monitor.model.keys import Keys
+from monitor.model.keys import Keys, RedisCommand
 
 _LONGEST_S: Final = 600.0
 """Ten times what the settings allow."""
@@ -51,7 +50,7 @@ class Lease:
         return self._granted_at is not None and self.uptime() < self._granted_at + self._sure_for
 
     @property
-    def renewal(self) -> Command:
+    def renewal(self) -> RedisCommand:
         """The command that takes or renews it; only for a transaction that watches it and has seen nobody else's."""
         return ("SET", self._key, self.name, "PX", self._ttl_ms)
 

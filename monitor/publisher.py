@@ -17,14 +17,14 @@ from collections.abc import Callable, Iterable, Sequence
 
 from redis.asyncio import Redis
 
-from monitor.batch import Batch, Command, Log, Stored, announcement, encode, judge
+from monitor.batch import Batch, Log, Stored, announcement, encode, judge
 from monitor.bus import Guard, rejected
 from monitor.errors import BusUnreachable, Fenced, HistoryLost
 from monitor.lease import Lease
 from monitor.model.change import Change, Edit, Position, epoch_name
 from monitor.model.entities import State
 from monitor.model.instants import from_unix
-from monitor.model.keys import Keys
+from monitor.model.keys import Keys, RedisCommand
 from monitor.staging import StagedState, stage
 from monitor.stray_fields import StrayFields
 
@@ -182,7 +182,7 @@ class Publisher:
     # One guarded transaction within our epoch.
 
     async def _attempt(
-        self, commands: Sequence[Command], under_way: str | None = None, *, check_lease: bool = False
+        self, commands: Sequence[RedisCommand], under_way: str | None = None, *, check_lease: bool = False
     ) -> float:
         """Commit if the store is where we left it; the uptime before it was sent (0 without a lease)."""
         try:
@@ -252,7 +252,7 @@ class Publisher:
     def _uptime(self) -> float:
         return 0.0 if self._lease is None else self._lease.uptime()
 
-    def _renewal(self) -> tuple[Command, ...]:
+    def _renewal(self) -> tuple[RedisCommand, ...]:
         return () if self._lease is None else (self._lease.renewal,)
 
     # A new epoch.
@@ -279,7 +279,7 @@ class Publisher:
             self._lease.granted(asked_at)
         return position
 
-    def _start_commands(self, staged: StagedState, position: Position, id_: str, at: str) -> tuple[Command, ...]:
+    def _start_commands(self, staged: StagedState, position: Position, id_: str, at: str) -> tuple[RedisCommand, ...]:
         return (
             *staged.put_in_place(),
             ("UNLINK", self._keys.log, self._keys.position),

@@ -33,13 +33,12 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from monitor.batch import Command
 from monitor.bus import heed_cancellation, is_wrong_type, rejected, send, text, translated
 from monitor.errors import BusUnreachable, StoreFailed
 from monitor.lease import uptime
 from monitor.measures import Measures
 from monitor.model.change import BELIEVED_AHEAD_MS
-from monitor.model.keys import RecordKeys
+from monitor.model.keys import RecordKeys, RedisCommand
 from monitor.model.wire import Malformed
 from monitor.replicated_records import CommandRecord, decode_record, encode_record
 from monitor.store import Store
@@ -135,6 +134,7 @@ class RecordSync:
                 self._failing = str(error)
             except Exception:  # whatever it is, the next reading may do better, and this must not stop
                 self._log.exception("record_sync_failed")
+            heed_cancellation()
             await asyncio.sleep(_LEADING_EVERY_S if self._leading() else EVERY_S)
 
     async def catch_up(self) -> None:
@@ -222,7 +222,7 @@ class RecordSync:
 
     async def _begin_anew(self) -> None:
         """Put an empty log in the place of what is none; every monitor puts there what it holds of late."""
-        commands: list[Command] = [
+        commands: list[RedisCommand] = [
             ("UNLINK", self._keys.log),
             ("SET", self._keys.generation, secrets.token_hex(8)),
         ]
@@ -292,7 +292,7 @@ class RecordSync:
         self._beat += 1
         state = "level" if self.level and self._in_step() else "behind"
         said = f"{self._generation} {self._position[0]}-{self._position[1]} {state} {self._beat}"
-        commands: list[Command] = [("HSET", self._keys.mirrored, self._name, said)]
+        commands: list[RedisCommand] = [("HSET", self._keys.mirrored, self._name, said)]
         if self._leading():
             table = await self._mirrored()
             gone = self._count({text(name) or "": text(value) or "" for name, value in table.items()})

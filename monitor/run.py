@@ -31,11 +31,9 @@ from monitor.pbx.webapi_client import WebApiSettings
 from monitor.service import Service
 from monitor.settings import not_read
 from monitor.stats.terms import Terms
-from monitor.store import Store
+from monitor.store import STORE, Store
 from monitor.tracker import Tracker
 
-STORE = "callmon.db"
-"""The file in ``state_dir``."""
 PROBE_EVERY_S = 5.0
 """Between two looks whether the file can be written."""
 RESTART_CAP_S: Final = 30.0

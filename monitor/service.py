@@ -38,8 +38,7 @@ from monitor.lease import Lease
 from monitor.measures import Measures
 from monitor.model.entities import State, empty_state
 from monitor.model.keys import Keys
-from monitor.pbx.facts import ContactsRead, Fact
-from monitor.pbx.facts_wire import Left
+from monitor.pbx.facts import ContactsRead, Fact, HandoverFact
 from monitor.pbx.told import ToldFact
 from monitor.publisher import LOG_BYTES, Publisher
 from monitor.record_sync import RecordSync
@@ -288,7 +287,7 @@ class Service(Generic[FactT]):
                 return tracker
         return Counting(self._tracker_factory(), statistics)
 
-    async def _left_behind(self, bequest: Bequest) -> tuple[State, tuple[Left | ContactsRead, ...]]:
+    async def _left_behind(self, bequest: Bequest) -> tuple[State, tuple[HandoverFact | ContactsRead, ...]]:
         """Return the state and the facts that an earlier monitor left on Redis."""
         try:
             left = (*await bequest.read(), *await heritage.read_book(self._redis, self._book_keys))
@@ -297,7 +296,7 @@ class Service(Generic[FactT]):
             self._log.warning("nothing taken over from an earlier monitor", reason=str(error))
             return await self._nothing_left(bequest)
 
-    async def _nothing_left(self, _: Bequest) -> tuple[State, tuple[Left | ContactsRead, ...]]:
+    async def _nothing_left(self, _: Bequest) -> tuple[State, tuple[HandoverFact | ContactsRead, ...]]:
         return empty_state(self._live_keys.topics), ()
 
     def _counted(self, saved: Saved | None) -> Statistics:

@@ -9,8 +9,7 @@ from monitor import memory
 from monitor.board import Board
 from monitor.model import entities as e
 from monitor.model.change import Edit, difference
-from monitor.pbx.facts import ContactsRead, DirectoryRead
-from monitor.pbx.facts_wire import Left
+from monitor.pbx.facts import ContactsRead, DirectoryRead, HandoverFact
 
 
 class Showing(ABC):
@@ -36,7 +35,7 @@ class Showing(ABC):
     def ready(self) -> bool:
         """Whether all has been read that a first full state needs."""
 
-    def remember(self, state: e.State, facts: Iterable[Left | ContactsRead] = ()) -> None:
+    def remember(self, state: e.State, facts: Iterable[HandoverFact | ContactsRead] = ()) -> None:
         """Take over what an earlier monitor stored, and ``facts`` that held, before the first fact."""
         self._board.remember(state["ended"], e.table(state, "extensions", e.Extension))
         for fact in facts:
@@ -44,7 +43,7 @@ class Showing(ABC):
         self._memories = {call.call_id: call for call in e.table(state, "calls", e.Call).values()}
 
     @abstractmethod
-    def apply(self, fact: Left | ContactsRead) -> tuple[Edit, ...]:
+    def apply(self, fact: HandoverFact | ContactsRead) -> tuple[Edit, ...]:
         """Take in a fact; give the edits that follow from it, already made in ``state`` (contacts: in ``book``)."""
 
     @abstractmethod

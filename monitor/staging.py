@@ -13,11 +13,10 @@ from itertools import islice
 
 from redis.asyncio import Redis
 
-from monitor.batch import Command
 from monitor.bus import Guard, send
 from monitor.model import wire
 from monitor.model.entities import Entity, State
-from monitor.model.keys import Keys
+from monitor.model.keys import Keys, RedisCommand
 
 _CHUNK = 500
 _KEPT_FOR = 120
@@ -37,9 +36,9 @@ class StagedState:
         """Whether all of it is still there; the guard must watch :attr:`names`. Raises BusUnreachable."""
         return all([await guard.size(name) == self.sizes[topic] for topic, name in self.names.items()])
 
-    def put_in_place(self) -> list[Command]:
+    def put_in_place(self) -> list[RedisCommand]:
         """The commands that replace the present state. The old one is freed in the background."""
-        commands: list[Command] = [("UNLINK", *(self.keys.state(topic) for topic in self.keys.topics))]
+        commands: list[RedisCommand] = [("UNLINK", *(self.keys.state(topic) for topic in self.keys.topics))]
         for topic, name in self.names.items():
             commands += [("RENAME", name, self.keys.state(topic)), ("PERSIST", self.keys.state(topic))]
         return commands

@@ -58,6 +58,7 @@ class StandbyMirror:
                 except Exception:  # whatever it is, the next reading may do better, and a standby must not stop
                     self._log.exception("mirror_failed")
                     self.level = False
+                heed_cancellation()  # a turn later the take-over would have waited a second
                 await asyncio.sleep(KEYS_EVERY_S)
         finally:
             await self._keeping.shelve()

@@ -32,6 +32,8 @@ from monitor.model.version import VERSION
 from monitor.model.wire import Malformed
 from monitor.replicated_records import CommandRecord, Stage, merged
 
+STORE: Final = "callmon.db"
+"""The file in ``state_dir``."""
 ONCE_KEPT: Final = 86_400.0
 """Seconds for which an Idempotency-Key is remembered."""
 AUDIT_DAYS: Final = 400

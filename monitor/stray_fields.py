@@ -17,10 +17,9 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from monitor.batch import Command
 from monitor.bus import is_wrong_type, rejected, text, translated
 from monitor.model.entities import State
-from monitor.model.keys import Keys
+from monitor.model.keys import Keys, RedisCommand
 
 EVERY_S: Final = 5.0
 """Seconds between two looks at all hashes of a space."""
@@ -60,7 +59,7 @@ class StrayFields:
                 elif not isinstance(size, Exception) and (names := await self._names(key)):
                     self._found[key] = names
 
-    def removal(self, state: State) -> list[Command]:
+    def removal(self, state: State) -> list[RedisCommand]:
         """Return the commands that remove the next of what was found and is still unknown."""
         for key in list(self._found):
             names = self._found[key]

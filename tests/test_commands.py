@@ -144,9 +144,9 @@ async def test_a_flood_of_messages_lets_others_have_their_turn_and_does_not_fill
     assert sum("cannot be read" in entry["event"] for entry in logs) < 120
 
 
-async def test_a_write_through_one_gateway_is_read_through_the_other_at_once_a_thousand_times(bus: Bus) -> None:
+async def test_a_write_through_one_gateway_is_read_through_the_other_at_once_hundreds_of_times(bus: Bus) -> None:
     async with both(bus) as (_, first), gateway(bus.client()) as second:
-        for number in range(1, 1_001):
+        for number in range(1, 301):
             await carry_out(first.commander)
             assert shown(second) == str(number)
 
@@ -529,7 +529,7 @@ async def late(bus: RealBus, seconds: float) -> AsyncIterator[str]:
 async def test_a_gateway_whose_redis_is_half_a_second_away_shows_a_write_to_who_asks_for_its_position(
     valkey: RealBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.commanding.CLAIM_WITHIN", 60.0)  # a thousand at once, whatever else the machine does
+    monkeypatch.setattr("gateway.commanding.CLAIM_WITHIN", 60.0)  # fifty at once, whatever else the machine does
     monkeypatch.setattr("gateway.commanding.START_WITHIN", 60.0)
     monkeypatch.setattr("monitor.carrying.WRITTEN_WITHIN", 60.0)
     async with (
@@ -546,4 +546,4 @@ async def test_a_gateway_whose_redis_is_half_a_second_away_shows_a_write_to_who_
                 assert await second.milestones.wait(outcome.live, outcome.book, 60.0), "a query would answer 504"
                 assert int(shown(second)) >= outcome.reply["count"]
 
-        await asyncio.gather(*(write_and_read(20) for _ in range(50)))
+        await asyncio.gather(*(write_and_read(5) for _ in range(50)))

@@ -27,7 +27,7 @@ from monitor.lease import Lease
 from monitor.model.change import Position
 from monitor.model.keys import AccessKeys, Keys, RequestKeys
 from monitor.model.requests import Once
-from monitor.run import STORE
+from monitor.store import STORE
 from tests.bus import RealBus, flush, real_bus, until, until_async
 from tests.test_commands import gateway
 from tests.test_commands_processes import Process, leader, started

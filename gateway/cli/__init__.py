@@ -1,4 +1,8 @@
-"""``callmon``: the command line, and the only place that puts monitor and gateway together."""
+"""``callmon``: the command line, and the only place that puts monitor and gateway together.
+
+Each command imports what it needs when it is run, as all of it takes more than a second. ``from gateway.cli.X import``
+is how: the package's own attribute of a module's name may be the command.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +21,9 @@ from typing import Annotated, Any
 import typer
 import uvloop
 
-from gateway.cli import audit as audited
-from gateway.cli import backup as backups
-from gateway.cli import check as checking
-from gateway.cli import demo as demonstration
-from gateway.cli import keys, look, processes, site_status
-from gateway.cli import record as recording
-from gateway.cli import top as terminal
+from gateway.cli import keys
 from gateway.cli.options import Config
 from gateway.cli.terminal import say
-from monitor import notify
 from monitor.errors import CallmonError, ConfigError, StartFailed
 from monitor.model.printable import printable
 from monitor.model.version import VERSION
@@ -86,11 +83,14 @@ def demo(
     ] = None,
 ) -> None:
     """Show live calls of a simulated PBX: everything in one process on loopback."""
-    opens = demonstration.has_screen() if browser is None else browser
+    from gateway.cli.demo import has_screen, run
+    from gateway.cli.demo import replay as play
+
+    opens = has_screen() if browser is None else browser
     if replay is not None:
-        _run(demonstration.replay(port, replay, speed, opens=opens))
+        _run(play(port, replay, speed, opens=opens))
         return
-    _run(demonstration.run(port, extensions, queues, rate, seed, control=control, opens=opens))
+    _run(run(port, extensions, queues, rate, seed, control=control, opens=opens))
 
 
 @app.command()
@@ -119,8 +119,10 @@ def simulate(
     client_secret: Annotated[str | None, typer.Option(help="Made up if not given.", show_default=False)] = None,
 ) -> None:
     """Run a simulated 3CX v20 alone; prints its address, a client id with its secret, and a login of a person."""
+    from gateway.cli.simulator_process import run
+
     _run(
-        processes.simulate(
+        run(
             host=host,
             port=port,
             extensions=extensions,
@@ -143,7 +145,9 @@ def simulate(
 @app.command()
 def monitor(config: Config = None) -> None:
     """Watch the PBXs of the settings file and publish what changes."""
-    _serve(processes.monitor(config))
+    from gateway.cli.monitor_process import run
+
+    _serve(run(config))
 
 
 @app.command()
@@ -153,7 +157,9 @@ def gateway(
     workers: Annotated[int, typer.Option(min=1, max=256, help="Processes that share the port.")] = 1,
 ) -> None:
     """Serve queries and the stream."""
-    _serve(processes.gateway(config, port, workers))
+    from gateway.cli.gateway_process import run
+
+    _serve(run(config, port, workers))
 
 
 @app.command()
@@ -166,6 +172,8 @@ def tail(
     insecure: Insecure = False,
 ) -> None:
     """Print changes as they happen."""
+    from gateway.cli import look
+
     _run(look.tail(look.Gateway(url, key, ca_file, insecure), topics, json))
 
 
@@ -177,8 +185,11 @@ def top(
     insecure: Insecure = False,
 ) -> None:
     """Show calls, queues and agents live in the terminal."""
+    from gateway.cli.look import Gateway
+    from gateway.cli.top import run
+
     # Textual starts tasks in a way that uvloop 0.23 does not know on Python 3.13: TypeError on eager_start.
-    _run(terminal.run(look.Gateway(url, key, ca_file, insecure)), asyncio.new_event_loop)
+    _run(run(Gateway(url, key, ca_file, insecure)), asyncio.new_event_loop)
 
 
 @app.command()
@@ -191,6 +202,8 @@ def snapshot(
     insecure: Insecure = False,
 ) -> None:
     """Print the state as JSON."""
+    from gateway.cli import look
+
     _run(look.snapshot(look.Gateway(url, key, ca_file, insecure), topics, timeout))
 
 
@@ -202,8 +215,10 @@ def check(
     gateway: Annotated[bool, typer.Option("--gateway", help="Only what a gateway needs: Redis, as its user.")] = False,
 ) -> None:
     """Try the settings against PBX and Redis, and say in words what is wrong."""
+    from gateway.cli.check import run
+
     asked = (lambda _: True) if yes else (lambda question: typer.confirm(printable(question)))
-    _run(checking.run(config, asked if fix else None, gateway=gateway))
+    _run(run(config, asked if fix else None, gateway=gateway))
 
 
 @app.command()
@@ -212,7 +227,9 @@ def status(
     json: Annotated[bool, typer.Option("--json", help="The same for programs.")] = False,
 ) -> None:
     """Tell how things are; 0: all is live, 1: something is stale or missing, 2: it cannot be told."""
-    _run(site_status.run(config, as_json=json))
+    from gateway.cli.site_status import run
+
+    _run(run(config, as_json=json))
 
 
 @app.command()
@@ -226,7 +243,9 @@ def record(
     unmasked: Annotated[bool, typer.Option("--unmasked", help="Keep names and outside numbers.")] = False,
 ) -> None:
     """Keep what a PBX sends in a file, names and outside numbers masked, for ``demo --replay`` and tests."""
-    _run(recording.run(config, file, pbx, minutes, client_id, client_secret_file, unmasked=unmasked))
+    from gateway.cli.record import run
+
+    _run(run(config, file, pbx, minutes, client_id, client_secret_file, unmasked=unmasked))
 
 
 @app.command()
@@ -235,7 +254,9 @@ def audit(
     last: Annotated[int, typer.Option(min=1, max=100_000, help="How many entries.")] = 50,
 ) -> None:
     """Print who changed what, from where, and what came of it."""
-    _run(audited.run(config, last))
+    from gateway.cli.audit import run
+
+    _run(run(config, last))
 
 
 @app.command()
@@ -244,7 +265,9 @@ def backup(
     config: Config = None,
 ) -> None:
     """Copy what the monitor of this machine keeps beside Redis, also while it runs: keys, the audit log, figures."""
-    _run(backups.back_up(config, file))
+    from gateway.cli.backup import back_up
+
+    _run(back_up(config, file))
 
 
 @app.command()
@@ -253,7 +276,9 @@ def restore(
     config: Config = None,
 ) -> None:
     """Put a backup in place, while the monitor does not run; the file before is kept beside it."""
-    _run(backups.restore(config, file))
+    from gateway.cli.backup import restore as put_back
+
+    _run(put_back(config, file))
 
 
 def main() -> None:
@@ -277,6 +302,8 @@ def _serve(work: Coroutine[Any, Any, int | None]) -> None:
     """Run a service; exit with EX_CONFIG if its settings are wrong, so that systemd does not start it again."""
     code, errors = _outcome(work)
     if errors:
+        from monitor import notify
+
         notify.failed("; ".join(map(str, errors)))
         wrong = any(isinstance(error, ConfigError) and not isinstance(error, StartFailed) for error in errors)
         code = os.EX_CONFIG if wrong else 1

@@ -9,8 +9,7 @@ from gateway.cli.tables import show
 from monitor.config import MonitorSettings
 from monitor.errors import ConfigError
 from monitor.model.instants import from_unix
-from monitor.run import STORE
-from monitor.store import Store
+from monitor.store import STORE, Store
 
 
 async def run(config: Path | None, last: int) -> None:

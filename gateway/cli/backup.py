@@ -9,7 +9,7 @@ from gateway.cli.terminal import say
 from monitor import backups
 from monitor.config import MonitorSettings
 from monitor.errors import ConfigError
-from monitor.run import STORE
+from monitor.store import STORE
 
 
 async def back_up(config: Path | None, file: Path) -> None:

@@ -13,8 +13,7 @@ from typing import Final
 
 from gateway.cli.finding import Finding
 from monitor.model.store_failures import damaged, explain
-from monitor.run import STORE
-from monitor.store import SCHEMA, too_new
+from monitor.store import SCHEMA, STORE, too_new
 
 _WHAT: Final = "state_dir"
 _ENOUGH: Final = 64 * 1024 * 1024

@@ -14,20 +14,22 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, RedisError
 
-from gateway.app import kept_running
-from gateway.run import Gateway
+from gateway.restarts import kept_running
 from monitor.bus import heed_cancellation, is_wrong_type, rejected, text
 from monitor.model.instants import from_unix
 from monitor.model.keys import PROCESSES, process_key
 from monitor.model.processes import Part, Process, encode_process
 from monitor.model.version import VERSION
-from monitor.run import Watched
+
+if TYPE_CHECKING:
+    from gateway.run import Gateway
+    from monitor.run import Watched
 
 EVERY: Final = 5.0
 """Seconds."""

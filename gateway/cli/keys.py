@@ -10,24 +10,18 @@ from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
-from msgspec.structs import asdict
 
-from gateway.auth import SCOPES, ApiKey, digest_of, new_key, toml_block
 from gateway.cli.options import Config
-from gateway.cli.tables import show
 from gateway.cli.terminal import say, say_text
-from gateway.config import GatewaySettings
-from gateway.keychanges import KeyChanges
-from gateway.parameters import quoted
-from gateway.visibility import Limits, is_number
+from gateway.scopes import SCOPES
 from monitor.errors import ConfigError
-from monitor.model.apikeys import Budgets
-from monitor.model.instants import instant
-from monitor.servers import Servers
-from monitor.settings import no_pbx
+
+if TYPE_CHECKING:
+    from gateway.auth import ApiKey
+    from gateway.keychanges import KeyChanges
 
 Pbx = Annotated[str, typer.Option(help="Name of the PBX that it is for; needed if there are several.")]
 Budget = Annotated[
@@ -67,6 +61,11 @@ def commands(run: Run) -> typer.Typer:
         config: Config = None,
     ) -> None:
         """Make a key; it is shown once."""
+        from gateway.auth import ApiKey, digest_of, new_key, toml_block
+        from gateway.visibility import Limits
+        from monitor.model.apikeys import Budgets
+        from monitor.model.instants import instant
+
         _check_name(name)
         raw = new_key()
         expires = instant(datetime.now(UTC) + timedelta(days=days)) if days is not None else None
@@ -97,6 +96,8 @@ def commands(run: Run) -> typer.Typer:
 
 
 async def _new(config: Path | None, key: ApiKey, raw: str) -> None:
+    from gateway.config import GatewaySettings
+
     if any(section.name == key.name for section in GatewaySettings.load(config).keys):
         raise ConfigError(f"There is a key {key.name!r} in the settings file already: choose another name.")
     kept = await _with(config, key.pbx, lambda keys: keys.make(key))
@@ -111,6 +112,10 @@ async def _revoke(config: Path | None, pbx: str, name: str) -> None:
 
 
 async def _list(config: Path | None, pbx: str) -> None:
+    from msgspec.structs import asdict
+
+    from gateway.cli.tables import show
+
     keys = await _with(config, pbx, lambda changes: changes.all())
     rows: list[tuple[str, ...]] = []
     for key in keys:
@@ -124,6 +129,11 @@ async def _list(config: Path | None, pbx: str) -> None:
 
 
 async def _with(config: Path | None, pbx: str, work: Callable[[KeyChanges], Awaitable[T]]) -> T:
+    from gateway.config import GatewaySettings
+    from gateway.keychanges import KeyChanges
+    from monitor.servers import Servers
+    from monitor.settings import no_pbx
+
     settings = GatewaySettings.load(config)
     names = settings.pbx_names
     if not pbx and not names:
@@ -171,6 +181,9 @@ def _networks(text: str) -> tuple[str, ...]:
 
 def _numbers(option: str, text: str) -> frozenset[str] | None:
     """The numbers that are listed; None if the option was not given. Raises BadParameter."""
+    from gateway.parameters import quoted
+    from gateway.visibility import is_number
+
     wanted = _parts(option, text, "numbers such as 800,801")
     for part in sorted(wanted):
         if not is_number(part):

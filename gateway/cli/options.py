@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
-from monitor import settings
-
 
 def _found(chosen: Path | None) -> Path | None:
     """Return the settings file that was chosen, else the first one that is found."""
-    return chosen if chosen is not None else next(iter(settings.found_files()), None)
+    if chosen is not None:
+        return chosen
+    from monitor.settings import found_files
+
+    return next(iter(found_files()), None)
 
 
 Config = Annotated[

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from monitor import logs
 from monitor.model.printable import printable
 
 
@@ -10,6 +9,8 @@ def say(*lines: str, error: bool = False) -> None:
     """Print each text as one line, at once; to standard error for an ``error``."""
     for line in lines or ("",):
         if error:
+            from monitor import logs  # structlog, which what ends well may do without
+
             logs.say(printable(line, keep="\t"))
         else:
             print(printable(line, keep="\t"), flush=True)

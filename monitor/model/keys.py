@@ -43,6 +43,9 @@ from typing import Literal, TypeAlias
 
 from monitor.model.entities import BOOK_TOPICS, TOPICS, Entity
 
+RedisCommand: TypeAlias = tuple[str | bytes | int, ...]
+"""A Redis command's words, as its documentation spells them."""
+
 Space: TypeAlias = Literal["live", "book"]
 
 SPACES: dict[Space, dict[str, type[Entity]]] = {"live": TOPICS, "book": BOOK_TOPICS}

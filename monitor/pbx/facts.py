@@ -297,3 +297,6 @@ Fact: TypeAlias = (
     | ActiveCallsRead
     | ConnectionChanged
 )
+
+HandoverFact: TypeAlias = DirectoryRead | QueueLoginsRead
+"""A fact that holds until the PBX says otherwise: a monitor hands it over to the next one."""

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Final, TypeAlias
+from typing import Final
 
 import msgspec
 
 from monitor.model.wire import Malformed
-from monitor.pbx.facts import DirectoryRead, QueueLoginsRead
+from monitor.pbx.facts import DirectoryRead, HandoverFact, QueueLoginsRead
 
 VERSION: Final = 1
 """One higher whenever a row's fields get another meaning; new fields with a default need no other."""
-
-Left: TypeAlias = DirectoryRead | QueueLoginsRead
-"""A fact that holds until the PBX says otherwise."""
 
 
 class _Wire(msgspec.Struct, frozen=True):
@@ -28,7 +25,7 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_Wire)
 
 
-def encode(facts: Iterable[Left]) -> bytes:
+def encode(facts: Iterable[HandoverFact]) -> bytes:
     """Some hundreds of bytes an extension. When it was read is left out: the same rows make the same bytes."""
     wire = _Wire(VERSION)
     for fact in facts:
@@ -39,7 +36,7 @@ def encode(facts: Iterable[Left]) -> bytes:
     return _encoder.encode(wire)
 
 
-def decode(data: bytes) -> tuple[Left, ...]:
+def decode(data: bytes) -> tuple[HandoverFact, ...]:
     """What :func:`encode` wrote, the directory first. Raises Malformed, also if another version wrote it."""
     try:
         wire = _decoder.decode(data)

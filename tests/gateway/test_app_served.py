@@ -18,11 +18,12 @@ from starlette.types import Message
 from structlog.testing import capture_logs
 
 from gateway import given as given_module
-from gateway.app import create_app, kept_running
+from gateway.app import create_app
 from gateway.auth import digest_of
 from gateway.commands_table import COMMANDS
 from gateway.middleware import redacted
 from gateway.pbxview import PbxView
+from gateway.restarts import kept_running
 from monitor.model.change import Change, Position
 from monitor.model.wire import from_json
 from tests.bus import until

@@ -73,7 +73,7 @@ async def examined(where: Path, config: str, paths: str, phases: str) -> str:
 
 async def run(where: Path, url: str, paths: str, phases: str) -> str:
     arguments = ["run", url, "--phases", phases, "--include-path-regex", paths]
-    arguments += ["--max-examples", "3", "--seed", "1", "--workers", "1", "--no-color"]
+    arguments += ["--max-examples", "1", "--seed", "1", "--workers", "1", "--no-color"]
     arguments += ["--suppress-health-check", "all", "--request-timeout", "60"]
     process = await asyncio.create_subprocess_exec(
         sys.executable,

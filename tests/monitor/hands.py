@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from monitor.model import change as model
 from monitor.model.change import Edit
 from monitor.model.entities import BOOK_TOPICS, TOPICS, Ivr, State, empty_state
-from monitor.pbx.facts import ActiveCallsRead, ConnectionChanged, ContactsRead, Fact
-from monitor.pbx.facts_wire import Left
+from monitor.pbx.facts import ActiveCallsRead, ConnectionChanged, ContactsRead, Fact, HandoverFact
 from monitor.replicated_records import CommandRecord, Stage
 from monitor.service import Emit, MayMint
 from monitor.store import ResultT, Store
@@ -43,7 +43,7 @@ class CountingTracker:
             case _:
                 return ()
 
-    def remember(self, state: State, facts: Iterable[Left | ContactsRead] = ()) -> None:
+    def remember(self, state: State, facts: Iterable[HandoverFact | ContactsRead] = ()) -> None:
         """It makes up its own state."""
 
     def tick(self, at: float) -> tuple[Edit, ...]:
@@ -76,6 +76,11 @@ class NoteBook(Store):
                 if self._connection is None:
                     await super()._do(self._open)
         return await super()._do(work)
+
+    def _open(self) -> None:
+        super()._open()
+        assert self._connection is not None
+        weakref.finalize(self, self._connection.close)  # nobody closes it: it goes with the test that made it
 
 
 class HandSource:

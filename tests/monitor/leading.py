@@ -17,8 +17,8 @@ from pathlib import Path
 from redis.asyncio import Redis
 
 from monitor.bus import connect, send
-from monitor.run import STORE
 from monitor.service import Emit, MayMint, Service
+from monitor.store import STORE
 from tests.monitor.hands import CountingTracker, HandSource, NoteBook
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from monitor.batch import Command, Stored, encode, judge
+from monitor.batch import Stored, encode, judge
 from monitor.errors import Fenced, HistoryLost
 from monitor.model import wire
 from monitor.model.change import Change, Edit, Position
 from monitor.model.entities import Ivr
-from monitor.model.keys import Keys
+from monitor.model.keys import Keys, RedisCommand
 
 KEYS = Keys("pbx", "live")
 OURS = Position("000000000000100-aaaa", 7)
@@ -80,7 +80,7 @@ def test_a_change_over_64_kib_is_announced_by_its_position_only() -> None:
     assert any(command[0] == "XADD" and wire.decode_change(_bytes(command)) == change for command in commands)
 
 
-def _bytes(command: Command) -> bytes:
+def _bytes(command: RedisCommand) -> bytes:
     word = command[-1]
     assert isinstance(word, bytes)
     return word

@@ -12,8 +12,8 @@ from monitor.bequest import Bequest
 from monitor.model.entities import TOPICS, Extension, empty_state
 from monitor.model.keys import Keys
 from monitor.model.wire import Malformed
-from monitor.pbx.facts import AgentRow, DirectoryRead, QueueLoginsRead, QueueRow, SystemRow, UserRow
-from monitor.pbx.facts_wire import Left, decode, encode
+from monitor.pbx.facts import AgentRow, DirectoryRead, HandoverFact, QueueLoginsRead, QueueRow, SystemRow, UserRow
+from monitor.pbx.facts_wire import decode, encode
 from monitor.tracker import Tracker
 from tests.bus import Bus, RealBus, until_async
 
@@ -30,7 +30,7 @@ def _often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_PAUSE", 0.01)
 
 
-def timeless(facts: tuple[Left, ...]) -> tuple[Left, ...]:
+def timeless(facts: tuple[HandoverFact, ...]) -> tuple[HandoverFact, ...]:
     return tuple(replace(fact, at=0.0) for fact in facts)
 
 

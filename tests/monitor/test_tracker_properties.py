@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.pbx.facts import (
@@ -92,7 +92,6 @@ _facts: st.SearchStrategy[Fact] = st.one_of(
 )
 
 
-@settings(max_examples=300)
 @given(st.lists(_facts, max_size=25), _reads, _rows)
 def test_after_a_full_read_and_an_answer_the_calls_are_those_that_they_list(
     history: list[Fact], read: ParticipantsRead, rows: tuple[ActiveCall, ...]
@@ -120,7 +119,6 @@ def test_after_a_full_read_and_an_answer_the_calls_are_those_that_they_list(
         assert call.answered_at is None or call.answered_at >= call.started_at[:4]
 
 
-@settings(max_examples=100)
 @given(st.lists(_facts, max_size=25))
 def test_when_nothing_is_left_everything_is_idle(history: list[Fact]) -> None:
     pbx = Told()

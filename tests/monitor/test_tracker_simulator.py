@@ -42,8 +42,10 @@ from monitor.tracker import Tracker
 from tests.system.compare import Known, differences, ended_differences
 
 CLIENT = "callmon"
-CALLS = 850
-"""A setting; ten thousand in all."""
+CALLS = 250
+"""A setting; three thousand in all."""
+MANY = 850
+"""With ``make soak-monitors``."""
 
 SETTINGS = {
     "defaults": Switches(),
@@ -68,19 +70,19 @@ ROWS_ALONE = {
     "callees joined": Switches(callees="joined", established="last"),
     "callees by target": Switches(callees="target"),
 }
-CALLS_BY_ROWS = 250
+CALLS_BY_ROWS = 120
 
 
 class Followed:
     """A simulated PBX and a tracker that is told of it, in a time of their own."""
 
-    def __init__(self, seed: int, switches: Switches, *, call_control: bool = True) -> None:
+    def __init__(self, seed: int, switches: Switches, calls: int = CALLS, *, call_control: bool = True) -> None:
         self.now = 1_700_000_000.0
         self.switches = switches
         self.client_id = CLIENT
         self.directory = make_directory(seed, 60, 4, 50, CLIENT, switches.monitored)
         self.switchboard = Switchboard(self.directory, switches, lambda: self.now)
-        self.traffic = Traffic(self.switchboard, self.directory, seed, rate=600, limit=CALLS)
+        self.traffic = Traffic(self.switchboard, self.directory, seed, rate=600, limit=calls)
         self.ended: dict[str, Any] = {}
         self.held = Tracker("monitor")
         self._visible = frozenset(self.directory.peers(CLIENT)) if call_control else frozenset()
@@ -183,9 +185,10 @@ def test_answers_that_overtake_each_other_lead_to_the_truth_as_well(seed: int) -
             assert differences(pbx, pbx.state, known) == []
 
 
+@pytest.mark.parametrize("calls", [CALLS, pytest.param(MANY, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("switches", SETTINGS.values(), ids=SETTINGS.keys())
-def test_the_tracker_holds_the_truth(switches: Switches) -> None:
-    pbx = Followed(7, switches)
+def test_the_tracker_holds_the_truth(switches: Switches, calls: int) -> None:
+    pbx = Followed(7, switches, calls)
     known = Known.of(pbx, tolerance=2.0)
     pauses = random.Random(1)
     for step in count():
@@ -193,12 +196,12 @@ def test_the_tracker_holds_the_truth(switches: Switches) -> None:
         pbx.poll()
         if step % 4 == 0:  # looking costs most of the time, and what is wrong does not pass by itself
             assert differences(pbx, pbx.state, known) == []
-        if pbx.traffic.stats.over >= CALLS:
+        if pbx.traffic.stats.over >= calls:
             break
     pbx.poll()
     assert pbx.held.state["calls"] == {}
     assert ended_differences(pbx, pbx.ended, known) == []
-    assert len(pbx.ended) >= CALLS * 0.9, "calls that came and went between two reads, and nothing else, may be missing"
+    assert len(pbx.ended) >= calls * 0.9, "calls that came and went between two reads, and nothing else, may be missing"
     kinds = {kind for kind, count in pbx.traffic.stats.kinds.items() if count}
     assert len(kinds) >= 12, f"too few kinds of calls to prove anything: {kinds}"
 

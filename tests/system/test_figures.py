@@ -17,7 +17,7 @@ from tests.system.processes import Site, site, watching
 from tests.system.stack import KEY, PBX, Subscriber, until
 
 WITHIN = 60.0
-CALLS = 36
+CALLS = 24
 ARRIVES = 1.5
 """Seconds within which what an answer told was surely counted, however busy the machine is."""
 

@@ -23,7 +23,7 @@ from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
 from tests.bus import Bus, fake_bus, only, until_async
 from tests.system.stack import KEY, PBX, Subscriber, gateway, monitoring, running, subscriber, until, watched
 
-CALLS = 150
+CALLS = 70
 SCOPES = frozenset({"read", "contacts", "control", "admin", "sql"})
 TOLERANCE = 2.0
 """Seconds by which what each of them saw by itself may be off."""

@@ -20,9 +20,9 @@ from gateway.streamclient import StreamClient
 from monitor.errors import BusUnreachable
 from monitor.lease import Lease
 from monitor.model.keys import Keys
-from monitor.run import STORE
 from monitor.simulator.pbx import SimulatedPbx
 from monitor.stats.saved import decode
+from monitor.store import STORE
 from tests.bus import RealBus, until_async
 from tests.system.processes import Running, Site, spawn
 from tests.system.stack import PBX, Subscriber, running, until

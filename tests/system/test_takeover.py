@@ -61,7 +61,7 @@ async def test_a_take_over_at_5000_extensions_does_not_wait_for_the_directory(
         assert any(after.get(number) == began for number, began in before.items()), "since when who is free is known"
         assert not seen.returned, "no call vanished for a while"
         assert seen.callers, "somebody of the address book was in a call all the time"
-        assert not seen.forgotten, "whose name was known is called by it still"
+        assert not seen.forgotten, "a name that was known is still shown"
         assert seen.extensions == {EXTENSIONS}, "nobody was shown a directory that was not whole"
         assert seen.names == {held.state["extensions"][first]["name"]}
 
@@ -90,7 +90,8 @@ class Seen:
         self.returned: set[str] = set()
         self._calls: set[str] = set()
         self._over: set[str] = set()
-        self.forgotten: set[tuple[str, str, str]] = set()
+        self.forgotten: dict[tuple[str, str, str], str] = {}
+        """The same for names that were shown and then were not, though Call Control was followed."""
         self._held, self._extension = held, extension
         held.on_update(self._take)
 
@@ -106,6 +107,6 @@ class Seen:
                 who = id_, leg["dnNum"], leg["externalParty"]
                 if leg["partyName"]:
                     self.callers[who] = leg["partyName"]
-                elif who in self.callers:
-                    self.forgotten.add(who)
+                elif who in self.callers and "callcontrol" in self._held.state["system"][PBX]["source"]:
+                    self.forgotten[who] = self.callers[who]
         self.names.add(str(table[self._extension]["name"]))

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.cli.processes import _settings
+from gateway.cli.processes import settings_told
 from monitor.model.version import VERSION
 from tests.gateway.cli.console import WITHIN
 
@@ -105,8 +105,8 @@ def test_a_second_settings_file_is_said_not_to_be_read(tmp_path: Path, monkeypat
     monkeypatch.setenv("CALLMON_ETC", str(system.parent))
     monkeypatch.chdir(tmp_path)
     here.touch()
-    assert _settings(here) == {"settings": str(here), "settings_not_read": None}
+    assert settings_told(here) == {"settings": str(here), "settings_not_read": None}
     system.touch()
-    assert _settings(system) == {"settings": str(system), "settings_not_read": str(here)}
-    assert _settings(here) == {"settings": str(here), "settings_not_read": None}, "it was chosen"
-    assert _settings(None)["settings"] == "none"
+    assert settings_told(system) == {"settings": str(system), "settings_not_read": str(here)}
+    assert settings_told(here) == {"settings": str(here), "settings_not_read": None}, "it was chosen"
+    assert settings_told(None)["settings"] == "none"

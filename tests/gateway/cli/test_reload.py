@@ -20,7 +20,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from gateway.auth import digest_of
-from gateway.cli.reload import MonitorReload
+from gateway.cli.monitor_process import MonitorReload
 from monitor.config import DatabaseSection, MonitorSettings, PbxSection
 from monitor.run import Watched, watch
 from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
@@ -181,14 +181,15 @@ async def test_workers_are_told_by_their_parent_and_none_of_them_ends(tmp_path: 
             await becomes(address, WALL, 200)
             await until(lambda: len(children(gateway.process)) == 2, WITHIN)
             workers = children(gateway.process)
-            said = await gateway.told(first.replace("[redis]", "[redis"), "settings_reload_failure")
-            assert said.count("settings_reload_failure") == 1
-            await becomes(address, WALL, 200)
             # The second worker may be starting still: it is told all the same.
             await gateway.told(gateway_settings(bus.url, port, KEY), "settings_reload")
             async with asyncio.timeout(WITHIN):  # each connection goes to whichever worker the kernel chooses
                 while {await answers(address, WALL) for _ in range(20)} != {401}:
                     pass
+            # One that is starting still would read the broken file, and end.
+            await until(lambda: gateway.said.count('"program_start"') == 3, WITHIN)
+            said = await gateway.told(first.replace("[redis]", "[redis"), "settings_reload_failure")
+            assert said.count("settings_reload_failure") == 1
             await becomes(address, KEY, 200)
             assert children(gateway.process) == workers
             assert gateway.said.count('"settings_reload"') == 1

@@ -21,8 +21,7 @@ from gateway.cli.top import follower
 from gateway.streamclient import Update
 from monitor.model.change import Position
 from monitor.model.printable import printable
-from monitor.run import STORE
-from monitor.store import Store
+from monitor.store import STORE, Store
 from tests.gateway.cli.console import ROOT
 from tests.monitor.test_store import record
 

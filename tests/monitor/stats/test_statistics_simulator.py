@@ -24,7 +24,7 @@ FOLLOWED = {
 }
 UNRECOGNISED = "rows alone, callees joined"
 """No row tells when a call began that has moved on, so another tracker does not know it again."""
-CALLS = 300
+CALLS = 180
 _MOMENT = 1.1
 """Seconds between two reads, at most."""
 

@@ -1,0 +1,143 @@
+"""``callmon gateway``: a gateway alone in its process, or several that share a port."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from gateway import own_commands
+from gateway import run as gateway_run
+from gateway.cli.heartbeat import heartbeat
+from gateway.cli.processes import metrics_served, settings_told
+from gateway.cli.reload import Reload, on_sighup
+from gateway.cli.workers import WORKER, Workers, as_worker
+from gateway.config import GatewaySection, GatewaySettings
+from gateway.run import Gateway
+from monitor import logs, notify
+from monitor.errors import ConfigError
+from monitor.model.keys import SITE
+from monitor.servers import Servers
+from monitor.settings import no_pbx
+
+_STREAM_LIMITS: Final = frozenset(
+    (
+        *("connections", "connections_per_key", "messages_at_once", "messages_per_second"),
+        *("messages_at_once_per_key", "messages_per_second_per_key", "silence", "oldest", "origins"),
+    )
+)
+
+_log = structlog.get_logger(__name__)
+
+
+async def run(config: Path | None, port: int | None, workers: int = 1) -> None:
+    """Until cancelled. ``workers``: processes that share the port. Raises ConfigError."""
+    own = own_commands.load()  # before the keys are read: none may equal a command
+    settings = _gateway_settings(config, port)
+    logs.configure(settings.log.level, settings.log.format)
+    if own:
+        _log.info("own commands are served", commands=sorted(own))
+    if not settings.pbx_names:
+        raise ConfigError(f"{no_pbx(config)}: nothing to serve.")
+    worker = WORKER in os.environ
+    reload = GatewayReload(settings, lambda: _gateway_settings(config, port), quiet=worker)
+    section = settings.gateway
+    if workers > 1:
+        arguments = [*(("--config", str(config)) if config is not None else ()), "--port", str(section.port)]
+        with logs.ProgramLog("gateway", **settings_told(config), workers=workers) as log:
+            log.start()
+            await _workers(workers, arguments, section, reload)
+        return
+    with logs.ProgramLog("gateway", **settings_told(config), worker=os.environ.get(WORKER)) as log:
+        await _gateway(settings, reload, log)
+
+
+async def _workers(workers: int, arguments: list[str], section: GatewaySection, reload: GatewayReload) -> None:
+    reload.begin()
+    held = Workers(workers, arguments, section.host, section.port, section.stream.drain)
+
+    def all_reload() -> None:
+        if reload():
+            held.reload()
+
+    on_sighup(all_reload)
+    await notify.looked_after(held.run())
+
+
+async def _gateway(settings: GatewaySettings, reload: GatewayReload, log: logs.ProgramLog) -> None:
+    on_sighup(reload)
+    worker = WORKER in os.environ
+    redis = Servers(settings.redis.url, settings.redis.ca_file)
+    metrics_port = settings.metrics.gateway_port
+    if metrics_port is not None:
+        metrics_port += int(os.environ.get(WORKER, "0"))
+
+    def started(server: Gateway) -> None:
+        reload.serves(server)
+        told.of_gateway(server, int(os.environ[WORKER]) if worker else None)
+        notify.ready(f"serving {server.address}")
+
+    try:
+        async with (
+            metrics_served("gateway", settings.metrics.host, metrics_port) as registry,
+            heartbeat(redis.of(SITE), "gateway") as told,
+        ):
+            serving = gateway_run.run(
+                settings.pbx_names,
+                settings.key_table(),
+                settings.gateway,
+                redis.of,
+                shared=worker,
+                bound=lambda address: log.start(address=address),
+                started=started,
+                registry=registry,
+            )
+            log.reason = "supervisor_gone" if worker else log.reason
+            await (as_worker(serving, reload) if worker else notify.looked_after(serving))
+    finally:
+        await redis.aclose()
+
+
+def _gateway_settings(config: Path | None, port: int | None) -> GatewaySettings:
+    """Read the settings. ``port``: in place of theirs. Raises ConfigError."""
+    settings = GatewaySettings.load(config)
+    if port is None:
+        return settings
+    return settings.model_copy(update={"gateway": settings.gateway.model_copy(update={"port": port})})
+
+
+class GatewayReload(Reload[GatewaySettings]):
+    """The gateway's: keys, budgets, the stream's limits, the log. Of several workers' parent: it serves nothing."""
+
+    _gateway: Gateway | None = None
+
+    def serves(self, gateway: Gateway) -> None:
+        """Begin, with what is to be changed."""
+        self._gateway = gateway
+        self.begin()
+
+    def _compare(self, before: GatewaySettings, after: GatewaySettings) -> tuple[Sequence[str], Collection[str]]:
+        names, changeable = super()._compare(before, after)
+        if not after.pbx_names:
+            raise ConfigError("There is no [[pbx]] section: nothing to serve.")
+        # A key for a PBX that is not served yet waits for it.
+        waiting = {f"keys.{key.name}" for key in after.keys if key.pbx not in before.pbx_names}
+        keys = {f"keys.{key.name}" for key in (*before.keys, *after.keys)} - waiting
+        return names, {*changeable, *(name for name in names if _is_limit(name) or _is_within(name, keys))}
+
+    def _apply(self, merged: GatewaySettings) -> None:
+        if self._gateway is not None:
+            self._gateway.change([section.api_key() for section in merged.keys], merged.gateway)
+
+
+def _is_limit(name: str) -> bool:
+    stream = name.removeprefix("gateway.stream.")
+    return name.startswith("gateway.budgets.") or (stream != name and stream in _STREAM_LIMITS)
+
+
+def _is_within(name: str, sections: Collection[str]) -> bool:
+    """Tell whether it is one of these sections, or stands in one."""
+    return any(name == section or name.startswith(f"{section}.") for section in sections)

@@ -1,0 +1,136 @@
+"""``callmon monitor``: a monitor alone in its process. Nothing of a gateway or of the simulator is imported for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+
+import structlog
+
+from gateway.cli.heartbeat import heartbeat
+from gateway.cli.processes import metrics_served, settings_told
+from gateway.cli.reload import Reload, on_sighup
+from monitor import logs, notify
+from monitor import run as monitor_run
+from monitor.config import MonitorSettings, PbxSection
+from monitor.errors import ConfigError
+from monitor.model.keys import SITE
+from monitor.pbx.secret import Secret
+from monitor.run import Watched, database, password_of, secret_of
+from monitor.servers import Servers
+from monitor.settings import no_pbx
+
+_log = structlog.get_logger(__name__)
+
+
+async def run(config: Path | None) -> None:
+    """Until cancelled. Raises ConfigError."""
+    settings = MonitorSettings.load(config)
+    logs.configure(settings.log.level, settings.log.format)
+    if not settings.pbx:
+        raise ConfigError(f"{no_pbx(config)}: nothing to watch.")
+    with logs.ProgramLog("monitor", **settings_told(config)) as log:
+        log.start()
+        reload = MonitorReload(settings, lambda: MonitorSettings.load(config))
+        on_sighup(reload)
+        if settings.monitor.state_dir is None:
+            _log.warning("no state_dir in [monitor]: the audit log and Idempotency-Keys are kept for this run only")
+        await _monitor(settings, reload)
+
+
+async def _monitor(settings: MonitorSettings, reload: MonitorReload) -> None:
+    redis = Servers(settings.redis.url, settings.redis.ca_file)
+    metrics = settings.metrics
+    watching = "watching " + ", ".join(section.name for section in settings.pbx)
+    troubles: dict[str, str] = {}
+
+    def started(watched: Sequence[Watched]) -> None:
+        reload.watches(watched)
+        told.of_monitor(watched)
+        notify.ready(watching)
+
+    def trouble(text: str) -> None:
+        notify.status(f"{watching}; {text}" if text else watching)
+        troubles.clear()
+        troubles.update({"store": text} if text else {})
+
+    try:
+        async with (
+            metrics_served("monitor", metrics.host, metrics.monitor_port, troubles) as registry,
+            heartbeat(redis.of(SITE), "monitor", settings.monitor.name) as told,
+        ):
+            work = monitor_run.run(settings, redis.of, started, registry, trouble)
+            await notify.looked_after(work)
+    finally:
+        await redis.aclose()
+
+
+class MonitorReload(Reload[MonitorSettings]):
+    """The monitor's: the secrets of its PBXs and their databases, and the log."""
+
+    def __init__(self, settings: MonitorSettings, load: Callable[[], MonitorSettings]) -> None:
+        super().__init__(settings, load)
+        self._watched: Mapping[str, Watched] = {}
+        self._renewed: list[tuple[Secret, str]] = []
+
+    def watches(self, watched: Sequence[Watched]) -> None:
+        """Begin, with what is to be changed."""
+        self._watched = {one.service.pbx: one for one in watched}
+        self.begin()
+
+    def _compare(self, before: MonitorSettings, after: MonitorSettings) -> tuple[Sequence[str], Collection[str]]:
+        names, changeable = super()._compare(before, after)
+        if not after.pbx:
+            raise ConfigError("There is no [[pbx]] section: nothing to watch.")
+        read = {section.name: (secret_of(section), password_of(section)) for section in after.pbx}
+        for section in after.pbx:
+            database(section)
+        held = {section.name: section for section in before.pbx}
+        self._renewed = []
+        renewed: set[str] = set()
+        for section in after.pbx:
+            if (old := held.get(section.name)) is not None:
+                secret, password = read[section.name]
+                renewed |= self._renew(old, section, secret, password)
+        in_files = [name for name in sorted(renewed) if name.endswith("_file") and name not in names]
+        return (*names, *in_files), {*changeable, *renewed}
+
+    def _renew(self, old: PbxSection, new: PbxSection, secret: str, password: str | None) -> set[str]:
+        """Remember the secrets that are to be exchanged; the names of the settings that this takes over.
+
+        A secret goes with who uses it where: it waits for a restart where that has changed too.
+        """
+        one, taken = self._watched[old.name], set[str]()
+        if _client(old) == _client(new):
+            given = ("key", "key_file") if new.webapi else ("client_secret", "client_secret_file")
+            taken |= _taken(f"pbx.{old.name}.", given, old, new, changed=secret != one.secret.text)
+            self._renewed.append((one.secret, secret))
+        if one.password is not None and password is not None and _role(old) == _role(new):
+            changed = password != one.password.text
+            given = ("password", "password_file")
+            taken |= _taken(f"pbx.{old.name}.database.", given, old.database, new.database, changed=changed)
+            self._renewed.append((one.password, password))
+        return taken
+
+    def _apply(self, merged: MonitorSettings) -> None:
+        for secret, text in self._renewed:
+            secret.exchange(text)
+
+
+def _client(section: PbxSection) -> tuple[object, ...]:
+    """Return who asks which PBX, and how."""
+    return section.url, section.client_id, section.source, section.webapi
+
+
+def _role(section: PbxSection) -> tuple[object, ...]:
+    """Return who asks which database."""
+    given = section.database
+    return () if given is None else (given.host or section.url, given.port, given.name, given.user)
+
+
+def _taken(prefix: str, fields: Sequence[str], old: object, new: object, *, changed: bool) -> set[str]:
+    """Return the names of those settings that differ, or whose file holds another text."""
+    differ = {field for field in fields if getattr(old, field) != getattr(new, field)}
+    if changed and not differ:
+        differ = {field for field in fields if field.endswith("_file")}
+    return {prefix + field for field in differ}

@@ -1,0 +1,35 @@
+"""``callmon simulate``: a simulated PBX alone in its process."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from gateway.cli.reload import nothing_to_reload, on_sighup
+from gateway.cli.terminal import say_text
+from monitor import logs
+from monitor.errors import ConfigError
+from monitor.simulator import pbx as simulated
+from monitor.simulator.switches import positions
+
+
+async def run(*, latency: str, switches: list[str], **settings: object) -> None:
+    """Until cancelled; prints what a client needs to know. Raises ConfigError."""
+    logs.configure("warning", "human")
+    on_sighup(nothing_to_reload)
+    made = simulated.SimulatorSettings(**settings)  # type: ignore[arg-type]  # the command's options bear its names
+    try:
+        chosen = positions(switches)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    made = replace(made, switches=replace(chosen, latency=_seconds(latency)))
+    with logs.ProgramLog("simulate") as log:
+        await simulated.simulate(made, say_text, lambda address: log.start(address=address))
+
+
+def _seconds(text: str) -> float:
+    """Seconds of ``50ms`` or ``0.2s``. Raises ConfigError."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s)", text.strip())
+    if found is None:
+        raise ConfigError(f"{text!r} is not a latency; write 50ms or 0.2s")
+    return float(found[1]) / (1000 if found[2] == "ms" else 1)

@@ -1,0 +1,31 @@
+"""Starts again what must never end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import structlog
+
+RESTART_AFTER = 1.0
+"""Seconds until something that must run and failed is started again."""
+
+_log = structlog.get_logger(__name__)
+
+
+async def kept_running(
+    name: str, run: Callable[[], Coroutine[Any, Any, None]], restart_after: float = RESTART_AFTER
+) -> None:
+    """Run what must never end, until cancelled. If it does end, say so loudly and start it again.
+
+    One PBX's fault must not take the others down, nor leave answers that grow old in silence: its state is stale
+    meanwhile, which answers and readiness say.
+    """
+    while True:
+        try:
+            await run()
+            _log.error("ended, though it never should", what=name, restart_in=restart_after)
+        except Exception:
+            _log.exception("failed", what=name, restart_in=restart_after)
+        await asyncio.sleep(restart_after)

@@ -1,0 +1,8 @@
+"""What an API key may be allowed. Pure, and light: the command line names them in its help."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias, get_args
+
+Scope: TypeAlias = Literal["read", "contacts", "control", "admin", "sql"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
