@@ -4,6 +4,8 @@
   be claimed, so that nobody carries it out any more. No monitor is heard: ``no_monitor``. One is: ``busy``.
 - Claimed, but no outcome in time, or the request has vanished from Redis, where it may have been claimed before: nobody
   knows. It is never repeated by us.
+- An older request under the same Idempotency-Key that nobody claims or takes back, as after its gateway died or Redis
+  was rolled back, is refused too. The monitor, which keeps a record of its own, is asked under a new id.
 - Done: the answer waits until this gateway's replica contains what was changed, and, for at most a second, until the
   other gateways' do. Whoever is told of a success reads it in his next query.
 """
@@ -96,8 +98,7 @@ class Commander:
         request = Request(secrets.token_hex(16), self._doorbell.name, command, arguments, key, client, once, trace)
         self._log.debug("command sent", command=command, trace=trace)
         with self._doorbell.waiting_for(request.id) as waiting:
-            id_ = await self._send(request)
-            outcome = await self._wait(id_, self._doorbell.join(id_, waiting), request)
+            id_, outcome = await self._ask(request, waiting)
         result = "success" if outcome.failure is None else outcome.failure.code
         position = None if outcome.live is None else str(outcome.live)
         self._log.debug("command answered", command=command, trace=trace, result=result, position=position)
@@ -106,6 +107,15 @@ class Commander:
         return Answered(outcome, id_ != request.id)
 
     # there
+
+    async def _ask(self, request: Request, waiting: Waiting) -> tuple[str, Outcome]:
+        """Send the request, or wait for an older one under the same Idempotency-Key; whose outcome it is, and that."""
+        for _ in range(_ATTEMPTS):
+            id_ = await self._send(request)
+            outcome = await self._wait(id_, self._doorbell.join(id_, waiting), request)
+            if outcome is not None:
+                return id_, outcome
+        raise MonitorBusy("Other requests under this Idempotency-Key were left undone again and again. Try again.")
 
     async def _send(self, request: Request) -> str:
         """Open the request and ring for it; the id to wait for: an older one's under the same Idempotency-Key."""
@@ -156,11 +166,16 @@ class Commander:
         return id_ if known else None
 
     async def _refuse(self, request: Request, refusal: NotReady) -> None:
-        """Take the request back, so that nobody carries it out. Raises ``refusal`` if that succeeded.
+        """Take the request back, so that nobody carries it out. Raises ``refusal`` if that succeeded, or was done.
 
         Returns if somebody has claimed it. Raises OutcomeUnknown if Redis does not say, or has lost the request.
         """
-        key = self._keys.request(request.id)
+        if await self._take_back(request.id, request.once):
+            raise refusal
+
+    async def _take_back(self, id_: str, once: Once | None) -> bool:
+        """Refuse this request if nobody has claimed it; whether it is refused. Raises OutcomeUnknown."""
+        key = self._keys.request(id_)
         try:
             for _ in range(_ATTEMPTS):
                 async with self._redis.pipeline(transaction=True) as pipe:
@@ -169,23 +184,24 @@ class Commander:
                     if state is None:  # Redis was emptied: it may have been claimed before
                         raise _unknown()
                     if state != OPEN.encode():
-                        return
+                        return bool(state == REFUSED.encode())
                     pipe.multi()  # type: ignore[no-untyped-call]  # as redis-py has it
                     pipe.execute_command("SET", key, REFUSED, "EX", _REFUSAL_KEPT)
-                    if request.once is not None:
-                        pipe.execute_command("DEL", self._keys.once(request.once.digest))
+                    if once is not None:
+                        pipe.execute_command("DEL", self._keys.once(once.digest))
                     try:
                         await pipe.execute()
                     except WatchError:
                         continue
-                raise refusal
+                return True
         except _LOST as error:
             raise _unknown() from error
         raise _unknown()
 
     # and back
 
-    async def _wait(self, id_: str, waiting: Waiting, request: Request) -> Outcome:
+    async def _wait(self, id_: str, waiting: Waiting, request: Request) -> Outcome | None:
+        """Return the outcome; None if it would be an older request's that is refused, as nobody claimed it."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         if id_ != request.id and (known := await self._look(id_)) is not None:
@@ -198,7 +214,10 @@ class Commander:
                 return outcome
             if loop.time() >= began + FINISH_WITHIN:
                 raise _unknown()
-            if not waiting.claimed and (waiting.busy or loop.time() >= began + CLAIM_WITHIN):
+            late = loop.time() >= began + CLAIM_WITHIN
+            if late and not waiting.claimed and id_ != request.id and await self._take_back(id_, request.once):
+                return None
+            if not waiting.claimed and (waiting.busy or late):
                 waiting.claimed = await self._is_claimed(id_, request, busy=waiting.busy)
 
     async def _look(self, id_: str) -> Outcome | None:

@@ -106,6 +106,7 @@ class CommandJournal:
 
     async def begin(self, record: CommandRecord) -> Known | None:
         """Write down that the command is begun; what is known if its Idempotency-Key was used. Raises StoreFailed."""
+        await self._keep_later()  # or what was done under the same key would be called unknown for a day
         return await self._store.begin(record)
 
     async def finish(self, record: CommandRecord, outcome: Outcome) -> CommandRecord:
@@ -161,15 +162,21 @@ class CommandJournal:
                 while self._untold:  # first: a file that takes nothing must keep nobody from being told
                     await send(self._redis, self._told(*self._untold[0]), whole=True)
                     self._untold.popleft()
-                while self._later:
-                    await self._store.merge([self._later[0]])
-                    self._in_hand.discard(self._later.popleft().request)
+                await self._keep_later()
                 if level():
                     await self._settle()
             except (BusUnreachable, StoreFailed) as error:
                 self._log.debug("records_wait", reason=str(error))
             heed_cancellation()
             await asyncio.sleep(LATER_S)
+
+    async def _keep_later(self) -> None:
+        """Write down the ends that the file did not take before. Raises StoreFailed."""
+        while self._later:
+            record = self._later[0]
+            await self._store.merge([record])
+            if self._later and self._later[0] is record:  # else another request has written it down meanwhile
+                self._in_hand.discard(self._later.popleft().request)
 
     async def _settle(self) -> None:
         """Settle the commands that earlier leaders left open. Raises BusUnreachable, StoreFailed."""

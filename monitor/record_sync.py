@@ -10,6 +10,8 @@ Rules:
   not is put there: a server that was killed may come back without what it had taken last. If it comes back without
   more than that, its log is read from its beginning, as a new one. What this monitor told and does not find in the log
   is told again.
+- Where Redis lost the record of a command's end, it lost the answer too. That is put there again with the record; where
+  the record does not hold it, the request is taken away: gateways then ask under a new id, and the leader answers.
 - A file that takes nothing, as on a full disk, is no reason not to put there what the monitor knows: it may be the
   only one that knows a command's end.
 - The log is bounded in bytes; the leader cuts it. A monitor that was away for longer than the log reaches back lacks
@@ -38,10 +40,10 @@ from monitor.errors import BusUnreachable, StoreFailed
 from monitor.lease import uptime
 from monitor.measures import Measures
 from monitor.model.change import BELIEVED_AHEAD_MS
-from monitor.model.keys import RecordKeys, RedisCommand
+from monitor.model.keys import RecordKeys, RedisCommand, RequestKeys
 from monitor.model.wire import Malformed
-from monitor.replicated_records import CommandRecord, decode_record, encode_record
-from monitor.store import Store
+from monitor.replicated_records import CommandRecord, Stage, decode_record, encode_record
+from monitor.store import ONCE_KEPT, Store
 
 EVERY_S: Final = 0.25
 """Between two readings."""
@@ -91,6 +93,7 @@ class RecordSync:
         self._redis = redis
         self._pbx = pbx
         self._keys = RecordKeys(pbx)
+        self._requests = RequestKeys(pbx)
         self._name = name
         self._store = store
         self._measures = measures
@@ -170,7 +173,7 @@ class RecordSync:
             while await self._read():
                 heed_cancellation()
         if lost := [record for record in told if record in self._told()]:
-            await send(self._redis, [("XADD", self._keys.log, "*", "record", encode_record(one)) for one in lost])
+            await self._put(lost)
 
     def _look_back(self) -> None:
         """Read some of the log once more: another server may answer next, which lacks the newest entries."""
@@ -260,21 +263,35 @@ class RecordSync:
         return records
 
     async def _offer(self, found: dict[str, int]) -> None:
-        room, offered = LOG_BYTES // 2, []
+        room, offered = LOG_BYTES // 2, list[CommandRecord]()
         # The newest first, and before them what stands in no file: nobody else may know it.
         for record in (*self._unkept(), *await self._store.commands(self._pbx, OFFERED)):
             if record.at >= self._found_since and record.stage > found.get(record.request, -1):
-                data = encode_record(record)
-                room -= len(data)
+                room -= len(encode_record(record))
                 if room < 0:
                     break
-                offered.append(data)
+                offered.append(record)
         offered.reverse()
         for at in range(0, len(offered), _AT_ONCE):
-            some = offered[at : at + _AT_ONCE]
-            await send(self._redis, [("XADD", self._keys.log, "*", "record", data) for data in some])
+            await self._put(offered[at : at + _AT_ONCE])
         if offered:
             self._log.info("records_offered", records=len(offered))
+
+    async def _put(self, records: Sequence[CommandRecord]) -> None:
+        """Put records there that Redis lacks, and what it lacks with them. Raises BusUnreachable."""
+        commands = [command for record in records for command in self._lacking(record, time.time())]
+        await send(self._redis, commands, whole=True)
+
+    def _lacking(self, record: CommandRecord, now: float) -> list[RedisCommand]:
+        commands: list[RedisCommand] = [("XADD", self._keys.log, "*", "record", encode_record(record))]
+        left = int(record.at + ONCE_KEPT - now)
+        if not record.fingerprint or record.stage == Stage.BEGUN or left <= 0:
+            return commands
+        if record.stage == Stage.DONE and record.outcome is not None:
+            commands.append(("SET", self._requests.result(record.request), record.outcome, "EX", left, "NX"))
+        else:  # gone in a moment, by the right to write alone; nobody may take it for open or refused meanwhile
+            commands.append(("SET", self._requests.request(record.request), "ended", "PX", 1, "XX"))
+        return commands
 
     async def _cut(self) -> None:
         """Cut the log, if this monitor leads; what is cut is forgotten here by all."""

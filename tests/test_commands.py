@@ -12,7 +12,7 @@ import pytest
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
-from gateway.commanding import Commander
+from gateway.commanding import FINISH_WITHIN, Commander
 from gateway.doorbell import Doorbell
 from gateway.errors import BusAway, IdempotencyKeyReused, MonitorBusy, NoMonitor, OutcomeUnknown
 from gateway.pbxview import PbxView, open_view
@@ -21,10 +21,10 @@ from monitor.errors import CommandRefused, PbxUnreachable
 from monitor.errors import OutcomeUnknown as NobodyKnows
 from monitor.model.entities import Ivr
 from monitor.model.keys import RequestKeys
-from monitor.model.requests import OPEN, Failure, Once, Outcome, Request, encode
+from monitor.model.requests import OPEN, REFUSED, Failure, Once, Outcome, Request, encode
 from monitor.replicated_records import CommandRecord
 from monitor.requests import Requests
-from tests.bus import Bus, RealBus, flush, until, until_async
+from tests.bus import Bus, RealBus, copy, flush, restore, until, until_async
 from tests.monitor.terms import Process, running
 
 KEYS = RequestKeys("pbx")
@@ -471,6 +471,35 @@ async def test_a_request_that_redis_has_forgotten_meanwhile_is_not_called_undone
         again = Request("2" * 32, "here", "ext.del", {}, "tester", "", ONCE)
         with pytest.raises(OutcomeUnknown):  # of a monitor that had it in hand and ended, no more is left
             await view.commander._is_claimed("3" * 32, again)
+
+
+async def test_a_redis_that_was_rolled_back_to_an_open_request_hides_no_answer(bus: Bus) -> None:
+    """Redis comes back as it was before the monitor heard of a repetition: nobody will ever claim that one."""
+    async with both(bus) as (monitor, view):
+        first = await carry_out(view.commander, once=ONCE)
+        await forgotten(bus, view)
+        redis, older = bus.client(), "3" * 32
+        await redis.set(KEYS.request(older), OPEN, px=20_000)
+        await redis.set(KEYS.once(ONCE.digest), f"{older} {ONCE.fingerprint}")
+        again = await carry_out(view.commander, once=ONCE)
+        assert (again.reply, again.failure) == (first.reply, None)
+        assert await redis.get(KEYS.request(older)) == REFUSED.encode(), "nobody carries it out any more"
+        assert len(monitor.source.done) == 1
+
+
+async def test_a_redis_that_was_rolled_back_to_a_claim_gets_the_answer_again(bus: Bus) -> None:
+    async with both(bus) as (monitor, view):
+        monitor.source.hand.clear()
+        asking = asyncio.create_task(carry_out(view.commander, once=ONCE))
+        await until(lambda: len(monitor.source.done) == 1)
+        saved = await copy(bus)
+        monitor.source.hand.set()
+        first = await asking
+        await restore(bus, saved)
+        async with asyncio.timeout(FINISH_WITHIN / 2):
+            again = await carry_out(view.commander, once=ONCE)
+        assert (again.reply, again.failure) == (first.reply, None)
+        assert len(monitor.source.done) == 1
 
 
 async def test_what_was_not_done_may_be_tried_again_under_the_same_key(bus: Bus) -> None:

@@ -8,13 +8,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from monitor import command_journal as module
 from monitor.command_journal import CommandJournal
-from monitor.errors import BusUnreachable
+from monitor.errors import BusUnreachable, StoreFailed
 from monitor.measures import CommandMeasures
 from monitor.model.keys import RecordKeys
-from monitor.model.requests import NOT_RECORDED, Failure, Outcome, Request
+from monitor.model.requests import NOT_RECORDED, Failure, Once, Outcome, Request
 from monitor.replicated_records import Stage, decode_record, encode_record
 from monitor.store import Store
 from tests.bus import Bus, RealBus, patient, until, until_async
@@ -67,6 +68,25 @@ async def test_an_end_that_the_file_does_not_take_is_written_down_later_and_neve
             return await results(store) == {"1": "success"}
 
         await until_async(written)
+
+
+async def test_an_end_that_the_file_has_not_taken_yet_is_known_to_the_next_one_under_the_same_key(bus: Bus) -> None:
+    once = Once("d" * 64, "f" * 64)
+    store = Store(None)
+    await store.open()
+    held = CommandJournal(bus.client(), "pbx", store, CommandMeasures())  # its own attempts come later
+    first, second = (held.begun(structs.replace(request(id_), once=once)) for id_ in ("1", "2"))
+    assert await held.begin(first) is None
+    await full(store)
+    await held.finish(first, Outcome("1", {"result": True}))
+    with pytest.raises(StoreFailed):
+        await held.begin(second)
+    await full(store, is_full=False)
+    known = await held.begin(second)
+    assert known is not None
+    assert known.outcome is not None
+    assert held.unkept() == ()
+    await store.close()
 
 
 async def test_what_an_earlier_leader_left_open_is_settled_and_what_is_in_hand_is_not(

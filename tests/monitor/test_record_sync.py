@@ -14,12 +14,12 @@ from monitor import record_sync as module
 from monitor.command_journal import CommandJournal
 from monitor.errors import BusUnreachable, StoreFailed
 from monitor.measures import CommandMeasures, Measures
-from monitor.model.keys import RecordKeys
-from monitor.model.requests import Outcome, Request
+from monitor.model.keys import RecordKeys, RequestKeys
+from monitor.model.requests import Failure, Once, Outcome, Request, decode_outcome
 from monitor.record_sync import RecordSync
 from monitor.replicated_records import CommandRecord, Stage, encode_record
-from monitor.store import Store
-from tests.bus import Bus, RealBus, copy, flush, patient, restore
+from monitor.store import ONCE_KEPT, Store
+from tests.bus import Bus, RealBus, copy, flush, patient, restore, until_async
 
 KEYS = RecordKeys("pbx")
 
@@ -224,6 +224,46 @@ async def test_an_end_that_redis_took_and_lost_unnoticed_is_told_again(bus: Bus)
         assert (await standby.known())["1"] == Stage.DONE
         assert journal.told() == ()
         assert await leader.redis.xlen(KEYS.log) == 2
+
+
+@pytest.mark.parametrize("noticed", [False, True], ids=["lost before it was read", "lost after it was read"])
+@pytest.mark.parametrize(
+    "outcome",
+    [Outcome("1", {"result": True}), Outcome("1", None, Failure("unavailable", "pbx_unreachable", "Away."))],
+    ids=["done", "undone"],
+)
+async def test_the_answer_that_redis_lost_with_an_end_stands_again_or_is_asked_for_anew(
+    bus: Bus, outcome: Outcome, noticed: bool
+) -> None:
+    requests = RequestKeys("pbx")
+    async with two(bus) as (leader, standby):
+        journal = CommandJournal(bus.client(), "pbx", leader.store, CommandMeasures())
+        leader.sync._told, leader.sync._seen = journal.told, journal.seen
+        request = Request("1", "gateway", "ext.del", {}, "tester", "", Once("d" * 64, "f" * 64))
+        await leader.write(begun := journal.begun(request))
+        await leader.redis.set(requests.request("1"), "leader", ex=1_000)
+        for side in (leader, standby):
+            await side.sync.step()
+        saved = await copy(bus)
+        await journal.tell(await journal.finish(begun, outcome), outcome)
+        if noticed:
+            await leader.sync.step()
+        await restore(bus, saved)
+        assert await leader.redis.get(requests.result("1")) is None
+        for side in (leader, standby):
+            await side.sync.step()
+        stored: Any = await leader.redis.get(requests.result("1"))
+        if outcome.failure is None:
+            assert decode_outcome(stored or b"") == outcome
+            assert 0 < await leader.redis.ttl(requests.result("1")) <= ONCE_KEPT
+        else:
+            assert stored is None
+            redis = leader.redis
+
+            async def gone() -> bool:
+                return await redis.get(requests.request("1")) is None
+
+            await until_async(gone)
 
 
 async def test_entries_that_were_taken_back_unnoticed_are_put_there_again(bus: Bus) -> None:
