@@ -17,23 +17,23 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from gateway.answers import fault, refuse
-from gateway.auth import KeyTable
-from gateway.commands_table import COMMANDS
-from gateway.docs import Handouts, documents
+from gateway.auth.api_keys import KeyTable
+from gateway.auth.shared_rate_limiter import Spending
+from gateway.counters import RequestMeasures
+from gateway.docs.document_pages import Handouts, documents
 from gateway.errors import Refused, UnknownCommand, WrongMethod
-from gateway.health import alive_response, asker, readiness, readiness_response
-from gateway.measures import RequestMeasures
-from gateway.middleware import Guarded, Logged
+from gateway.operations.operation_table import COMMANDS
+from gateway.rest.endpoint import WebApi
+from gateway.rest.health import alive_response, asker, readiness, readiness_response
+from gateway.rest.middleware import Guarded, Logged
+from gateway.rest.responses import fault, refuse
 from gateway.restarts import kept_running
-from gateway.spending import Spending
-from gateway.wall import pages
-from gateway.webapi import WebApi
-from monitor.model.instants import from_unix
-from monitor.model.version import VERSION
+from gateway.web.human_pages import pages
+from monitor.shared.timestamps import from_unix
+from monitor.shared.version import VERSION
 
 if TYPE_CHECKING:
-    from gateway.pbxview import PbxView
+    from gateway.pbx_view import PbxView
 
 EXPOSED = (
     *("ETag", "Retry-After", "RateLimit", "RateLimit-Policy", "Idempotent-Replayed"),

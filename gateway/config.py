@@ -16,18 +16,18 @@ from pydantic import (
     model_validator,
 )
 
-from gateway.auth import ApiKey, KeyTable, digest_of
-from gateway.commands_table import RESERVED
+from gateway.auth.api_keys import ApiKey, KeyTable, digest_of
+from gateway.operations.operation_table import RESERVED
 from gateway.parameters import quoted
-from gateway.replica import LOG_BYTES, LOG_LENGTH
+from gateway.replication.replica import LOG_BYTES, LOG_LENGTH
 from gateway.scopes import Scope
 from gateway.visibility import NO_LIMITS, Limits, is_number
-from monitor.model.apikeys import Budgets
-from monitor.model.instants import instant
-from monitor.settings import FileSettings, Section
+from monitor.shared.api_keys import Budgets
+from monitor.shared.settings.loader import FileSettings, Section
+from monitor.shared.timestamps import instant
 
 if TYPE_CHECKING:
-    from gateway.admission import LiveSettings
+    from gateway.stream.admission import LiveSettings
 
 
 def _number(value: str) -> str:
@@ -95,8 +95,8 @@ class StreamSection(Section):
 
     def settings(self) -> LiveSettings:
         """As the stream takes them."""
-        from gateway.admission import LiveSettings  # the server, which what only reads the settings does without
-        from gateway.conversation import Manners
+        from gateway.stream.admission import LiveSettings  # the server, which what only reads the settings does without
+        from gateway.stream.connection import Manners
 
         manners = Manners(
             messages_at_once=self.messages_at_once,

@@ -35,7 +35,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from monitor.errors import CallmonError
+from monitor.shared.errors import CallmonError
 
 
 class Refused(CallmonError):

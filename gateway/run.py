@@ -15,21 +15,21 @@ from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from gateway.app import create_app
-from gateway.auth import ApiKey, KeyTable
+from gateway.auth.api_keys import ApiKey, KeyTable
+from gateway.auth.key_follower import KeyFeed
+from gateway.auth.shared_rate_limiter import Spending
+from gateway.auth.tickets import Tickets
+from gateway.client_addresses import Forwarded, Proxies
 from gateway.config import GatewaySection
-from gateway.forwarded import Forwarded, Proxies
-from gateway.keyfeed import KeyFeed
-from gateway.live import Live
-from gateway.measures import RequestMeasures
+from gateway.counters import RequestMeasures
 from gateway.metrics.collector import GatewayCollector
-from gateway.pbxview import PbxView, open_view
-from gateway.punctual import Doors
-from gateway.repeats import AnswerProtocol, Repeats
+from gateway.pbx_view import PbxView, open_view
+from gateway.rest.fast_path import AnswerProtocol, Repeats
 from gateway.restarts import kept_running
-from gateway.spending import Spending
-from gateway.tickets import Tickets
-from gateway.wsprotocol import uvicorn_options
-from monitor.errors import NOT_BOUND, cannot_listen
+from gateway.stream.connection_manager import Live
+from gateway.transport.http_protocol import Doors
+from gateway.transport.websocket_protocol import uvicorn_options
+from monitor.shared.errors import NOT_BOUND, cannot_listen
 
 
 async def run(
@@ -100,7 +100,7 @@ async def serving(
         Forwarded(live.past(repeats), proxies, settings.connections_per_address),
         interface="asgi3",
         http=partial(AnswerProtocol, repeats, stall=settings.stream.stall, doors=doors),  # type: ignore[arg-type]  # whatever makes a protocol is taken
-        proxy_headers=False,  # gateway.forwarded looks at them
+        proxy_headers=False,  # gateway.client_addresses looks at them
         access_log=False,
         log_config=None,
         server_header=False,

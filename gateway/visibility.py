@@ -21,7 +21,8 @@ from typing import Final, TypeVar, cast
 
 import msgspec
 
-from monitor.model.entities import (
+from monitor.shared.entities.statistics import EXTENSION_STATS, QUEUE_STATS, ExtensionStats, QueueStats
+from monitor.shared.entities.topics import (
     BOOK_TOPICS,
     TOPICS,
     Call,
@@ -32,7 +33,6 @@ from monitor.model.entities import (
     RingGroup,
     System,
 )
-from monitor.model.figures import EXTENSION_STATS, QUEUE_STATS, ExtensionStats, QueueStats
 
 LIMITED_TOPICS = ("system", "calls", "extensions", "queues", "groups", "ended", QUEUE_STATS, EXTENSION_STATS)
 """The topics of which a limited key may see anything."""

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from monitor.model.zones import zone_info
-from monitor.settings import FileSettings, Section, secret_in
+from monitor.shared.settings.loader import FileSettings, Section, secret_in
+from monitor.shared.time_zones import zone_info
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
@@ -44,7 +44,7 @@ class DatabaseSection(Section):
         return self
 
     def secret(self) -> str:
-        """The password. Raises as :func:`~monitor.settings.secret_in`."""
+        """The password. Raises as :func:`~monitor.shared.settings.loader.secret_in`."""
         if self.password is not None:
             return self.password.get_secret_value()
         assert self.password_file is not None  # noqa: S101 - the validator saw to it
@@ -156,7 +156,7 @@ class PbxSection(Section):
         return [*self.secret_files, *(file for file in authorities if file is not None)]
 
     def secret(self) -> str:
-        """The API client's secret, or the key. Raises as :func:`~monitor.settings.secret_in`."""
+        """The API client's secret, or the key. Raises as :func:`~monitor.shared.settings.loader.secret_in`."""
         given, file = (self.key, self.key_file) if self.webapi else (self.client_secret, self.client_secret_file)
         if given is not None:
             return given.get_secret_value()

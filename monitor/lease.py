@@ -1,7 +1,7 @@
 """The lease of a PBX: it decides which monitor should write.
 
 What makes a wrong writer harmless is not the lease but that every publish is a compare-and-set; see
-:mod:`monitor.publisher`. The lease's value is its holder's name, which must be unlike any other process's.
+:mod:`monitor.publishing.state_publisher`. The lease's value is its holder's name, which must be unlike any other process's.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Final, Literal, TypeAlias
 
 from redis.asyncio import Redis
 
-from monitor.bus import Guard, rejected, text, translated
-from monitor.model.keys import Keys, RedisCommand
+from monitor.shared.redis.connection import Guard, rejected, text, translated
+from monitor.shared.redis.key_names import Keys, RedisCommand
 
 _LONGEST_S: Final = 600.0
 """Ten times what the settings allow."""

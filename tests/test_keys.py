@@ -15,16 +15,16 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from gateway import run as gateway_run
-from gateway.auth import ApiKey, KeyTable, digest_of, to_stored
+from gateway.auth.api_keys import ApiKey, KeyTable, digest_of, to_stored
+from gateway.auth.key_admin import KeyChanges
 from gateway.config import GatewaySection
 from gateway.errors import AddressRefused
-from gateway.keychanges import KeyChanges
 from gateway.visibility import Limits
-from monitor.errors import ConfigError
-from monitor.keyring import Keyring
-from monitor.model.apikeys import decode_key, encode_key
-from monitor.model.keys import AccessKeys
-from monitor.store import Store
+from monitor.persistence.api_key_sync import Keyring
+from monitor.persistence.sqlite_store import Store
+from monitor.shared.api_keys import decode_key, encode_key
+from monitor.shared.errors import ConfigError
+from monitor.shared.redis.key_names import AccessKeys
 from tests.bus import Bus, RealBus, flush, only, until_async
 from tests.monitor.terms import running
 
@@ -219,7 +219,7 @@ async def test_a_standby_with_an_older_file_revives_no_revoked_key(bus: Bus, tmp
 async def test_a_change_without_a_monitor_is_said_to_be_kept_by_nobody(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.keychanges.KEPT_WITHIN", 0.3)
+    monkeypatch.setattr("gateway.auth.key_admin.KEPT_WITHIN", 0.3)
     assert not await KeyChanges(bus.client(), "pbx").make(WALL)
     async with keeping(bus) as keyring:
         await keyring.compare()

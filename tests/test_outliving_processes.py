@@ -17,17 +17,17 @@ from typing import Any
 
 import pytest
 
-from gateway.auth import ApiKey, digest_of
-from gateway.commanding import Commander
+from gateway.auth.api_keys import ApiKey, digest_of
+from gateway.auth.key_admin import KeyChanges
+from gateway.commands.dispatcher import Commander
 from gateway.errors import BusAway, MonitorBusy, NoMonitor, OutcomeUnknown
-from gateway.keychanges import KeyChanges
-from gateway.pbxview import PbxView
-from monitor.errors import BusUnreachable, ConfigError
+from gateway.pbx_view import PbxView
 from monitor.lease import Lease
-from monitor.model.change import Position
-from monitor.model.keys import AccessKeys, Keys, RequestKeys
-from monitor.model.requests import Once
-from monitor.store import STORE
+from monitor.persistence.sqlite_store import STORE
+from monitor.shared.changes import Position
+from monitor.shared.command_messages import Once
+from monitor.shared.errors import BusUnreachable, ConfigError
+from monitor.shared.redis.key_names import AccessKeys, Keys, RequestKeys
 from tests.bus import RealBus, flush, real_bus, until, until_async
 from tests.test_commands import gateway
 from tests.test_commands_processes import Process, leader, started

@@ -8,8 +8,8 @@ from datetime import date
 from importlib import metadata
 from pathlib import Path
 
-from monitor.exposition import new_registry
-from monitor.model.version import USER_AGENT, VERSION
+from gateway.cli.runtime.metrics_server import new_registry
+from monitor.shared.version import USER_AGENT, VERSION
 
 ROOT = Path(__file__).parents[1]
 DECLARED = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]

@@ -13,39 +13,39 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
-from gateway.auth import ApiKey, KeyTable, digest_of
-from gateway.commanding import Commander
+from gateway.auth.api_keys import ApiKey, KeyTable, digest_of
+from gateway.auth.key_admin import KeyChanges
+from gateway.auth.key_follower import KeyFeed
+from gateway.auth.shared_rate_limiter import Spending
+from gateway.auth.tickets import Tickets
+from gateway.commands.dispatcher import Commander
 from gateway.errors import KeyUnknown
-from gateway.keychanges import KeyChanges
-from gateway.keyfeed import KeyFeed
-from gateway.milestones import Milestones
-from gateway.replica import Replica
-from gateway.spending import Spending
-from gateway.stored import read_position, read_state
-from gateway.tickets import Tickets
-from monitor import heritage
-from monitor.batch import Stored
-from monitor.bequest import Bequest
-from monitor.ended_calls import EndedCalls
-from monitor.keeping import Keeping
-from monitor.keyring import Keyring
+from gateway.replication.position_waiter import Milestones
+from gateway.replication.redis_reader import read_position, read_state
+from gateway.replication.replica import Replica
+from monitor.handover import fact_codec as facts_wire
+from monitor.handover import previous_state as heritage
+from monitor.handover.directory_handover import Bequest
 from monitor.lease import Lease
-from monitor.model.apikeys import Budgets, StoredKey, encode_key
-from monitor.model.change import epoch_name, is_epoch
-from monitor.model.entities import Call, EndedCall
-from monitor.model.keys import AccessKeys, Keys, RequestKeys
-from monitor.model.requests import Once
-from monitor.model.wire import Malformed, check_entity, encode_entity, to_msgpack
-from monitor.pbx import facts_wire
-from monitor.stats import saved as figures
-from monitor.stats.day import Day, day_of
-from monitor.stats.statistics import Statistics
-from monitor.stats.terms import Terms
-from monitor.store import Store
+from monitor.persistence.api_key_sync import Keyring
+from monitor.persistence.ended_calls import EndedCalls
+from monitor.persistence.sqlite_store import Store
+from monitor.persistence.statistics_checkpoint import Keeping
+from monitor.publishing.publish_batch import Stored
+from monitor.shared.api_keys import Budgets, StoredKey, encode_key
+from monitor.shared.changes import epoch_name, is_epoch
+from monitor.shared.codec import Malformed, check_entity, encode_entity, to_msgpack
+from monitor.shared.command_messages import Once
+from monitor.shared.entities.topics import Call, EndedCall
+from monitor.shared.redis.key_names import AccessKeys, Keys, RequestKeys
+from monitor.statistics import checkpoint_format as figures
+from monitor.statistics.daily_statistics import Statistics
+from monitor.statistics.day import Day, day_of
+from monitor.statistics.settings import Terms
 from tests.bus import RealBus, until, until_async
 from tests.gateway import entities
-from tests.gateway.test_feed import following, writing
-from tests.gateway.test_garbage_on_the_bus import GARBAGE
+from tests.gateway.replication.test_follower import following, writing
+from tests.gateway.topics.test_garbage_on_redis import GARBAGE
 from tests.monitor.terms import running
 
 LIVE, BOOK, ACCESS = Keys("pbx", "live"), Keys("pbx", "book"), AccessKeys("pbx")

@@ -8,11 +8,11 @@
 
 from __future__ import annotations
 
-from gateway.commands_table import Command, Run
 from gateway.errors import CommandFailed, UnknownQueue
+from gateway.operations.operation_table import Command, Run
 from gateway.parameters import Arguments, Parameter
-from gateway.queries.asked import Asked
-from monitor.model.entities import Queue
+from gateway.queries.context import Asked
+from monitor.shared.entities.topics import Queue
 
 
 def longest(asked: Asked) -> dict[str, object]:

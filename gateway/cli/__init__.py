@@ -23,10 +23,10 @@ import uvloop
 
 from gateway.cli import keys
 from gateway.cli.options import Config
-from gateway.cli.terminal import say
-from monitor.errors import CallmonError, ConfigError, StartFailed
-from monitor.model.printable import printable
-from monitor.model.version import VERSION
+from gateway.cli.terminal_output import say
+from monitor.shared.errors import CallmonError, ConfigError, StartFailed
+from monitor.shared.printable_text import printable
+from monitor.shared.version import VERSION
 
 app = typer.Typer(
     name="callmon",
@@ -172,7 +172,7 @@ def tail(
     insecure: Insecure = False,
 ) -> None:
     """Print changes as they happen."""
-    from gateway.cli import look
+    from gateway.cli import tail as look
 
     _run(look.tail(look.Gateway(url, key, ca_file, insecure), topics, json))
 
@@ -185,7 +185,7 @@ def top(
     insecure: Insecure = False,
 ) -> None:
     """Show calls, queues and agents live in the terminal."""
-    from gateway.cli.look import Gateway
+    from gateway.cli.tail import Gateway
     from gateway.cli.top import run
 
     # Textual starts tasks in a way that uvloop 0.23 does not know on Python 3.13: TypeError on eager_start.
@@ -202,7 +202,7 @@ def snapshot(
     insecure: Insecure = False,
 ) -> None:
     """Print the state as JSON."""
-    from gateway.cli import look
+    from gateway.cli import tail as look
 
     _run(look.snapshot(look.Gateway(url, key, ca_file, insecure), topics, timeout))
 
@@ -215,7 +215,7 @@ def check(
     gateway: Annotated[bool, typer.Option("--gateway", help="Only what a gateway needs: Redis, as its user.")] = False,
 ) -> None:
     """Try the settings against PBX and Redis, and say in words what is wrong."""
-    from gateway.cli.check import run
+    from gateway.cli.check.command import run
 
     asked = (lambda _: True) if yes else (lambda question: typer.confirm(printable(question)))
     _run(run(config, asked if fix else None, gateway=gateway))
@@ -227,7 +227,7 @@ def status(
     json: Annotated[bool, typer.Option("--json", help="The same for programs.")] = False,
 ) -> None:
     """Tell how things are; 0: all is live, 1: something is stale or missing, 2: it cannot be told."""
-    from gateway.cli.site_status import run
+    from gateway.cli.status.command import run
 
     _run(run(config, as_json=json))
 
@@ -302,7 +302,7 @@ def _serve(work: Coroutine[Any, Any, int | None]) -> None:
     """Run a service; exit with EX_CONFIG if its settings are wrong, so that systemd does not start it again."""
     code, errors = _outcome(work)
     if errors:
-        from monitor import notify
+        from gateway.cli.runtime import liveness as notify
 
         notify.failed("; ".join(map(str, errors)))
         wrong = any(isinstance(error, ConfigError) and not isinstance(error, StartFailed) for error in errors)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gateway.cli.check_state import unreadable
+from gateway.cli.check.state_directory import unreadable
 from gateway.cli.tables import show
 from monitor.config import MonitorSettings
-from monitor.errors import ConfigError
-from monitor.model.instants import from_unix
-from monitor.store import STORE, Store
+from monitor.persistence.sqlite_store import STORE, Store
+from monitor.shared.errors import ConfigError
+from monitor.shared.timestamps import from_unix
 
 
 async def run(config: Path | None, last: int) -> None:

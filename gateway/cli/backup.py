@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gateway.cli.terminal import say
-from monitor import backups
+from gateway.cli.terminal_output import say
 from monitor.config import MonitorSettings
-from monitor.errors import ConfigError
-from monitor.store import STORE
+from monitor.persistence import backups
+from monitor.persistence.sqlite_store import STORE
+from monitor.shared.errors import ConfigError
 
 
 async def back_up(config: Path | None, file: Path) -> None:

@@ -19,18 +19,18 @@ from pathlib import Path
 import fakeredis
 from pydantic import SecretStr
 
-from gateway import own_commands
 from gateway import run as gateway_run
-from gateway.auth import ApiKey, KeyTable, digest_of, new_key
-from gateway.cli.reload import nothing_to_reload, on_sighup
-from gateway.cli.terminal import say, say_text
+from gateway.auth.api_keys import ApiKey, KeyTable, digest_of, new_key
+from gateway.cli.runtime import logging_setup as logs
+from gateway.cli.runtime.reload import nothing_to_reload, on_sighup
+from gateway.cli.terminal_output import say, say_text
 from gateway.config import GatewaySection, StreamSection
-from monitor import logs
+from gateway.operations import plugins as own_commands
 from monitor import run as monitor_run
 from monitor.config import MonitorSettings, PbxSection
-from monitor.recording import format as recordings
+from monitor.recording import file_format as recordings
 from monitor.recording.player import Player
-from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
+from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 
 DEMO_KEY = "qRQi5xQj8SvI"
 """The demo key of the documented interface: it reads and changes nothing."""

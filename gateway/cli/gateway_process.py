@@ -9,19 +9,20 @@ from typing import Final
 
 import structlog
 
-from gateway import own_commands
 from gateway import run as gateway_run
-from gateway.cli.heartbeat import heartbeat
-from gateway.cli.processes import metrics_served, settings_told
-from gateway.cli.reload import Reload, on_sighup
-from gateway.cli.workers import WORKER, Workers, as_worker
+from gateway.cli.daemons import metrics_served, settings_told
+from gateway.cli.runtime import liveness as notify
+from gateway.cli.runtime import logging_setup as logs
+from gateway.cli.runtime.heartbeat import heartbeat
+from gateway.cli.runtime.reload import Reload, on_sighup
+from gateway.cli.runtime.workers import WORKER, Workers, as_worker
 from gateway.config import GatewaySection, GatewaySettings
+from gateway.operations import plugins as own_commands
 from gateway.run import Gateway
-from monitor import logs, notify
-from monitor.errors import ConfigError
-from monitor.model.keys import SITE
-from monitor.servers import Servers
-from monitor.settings import no_pbx
+from monitor.shared.errors import ConfigError
+from monitor.shared.redis.key_names import SITE
+from monitor.shared.redis.topology import Servers
+from monitor.shared.settings.loader import no_pbx
 
 _STREAM_LIMITS: Final = frozenset(
     (
@@ -135,7 +136,7 @@ class GatewayReload(Reload[GatewaySettings]):
 
 def _is_limit(name: str) -> bool:
     stream = name.removeprefix("gateway.stream.")
-    return name.startswith("gateway.budgets.") or (stream != name and stream in _STREAM_LIMITS)
+    return name.startswith("gateway.auth.rate_limits.") or (stream != name and stream in _STREAM_LIMITS)
 
 
 def _is_within(name: str, sections: Collection[str]) -> bool:

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from gateway.cli.options import Config
-from gateway.cli.terminal import say, say_text
+from gateway.cli.terminal_output import say, say_text
 from gateway.scopes import SCOPES
-from monitor.errors import ConfigError
+from monitor.shared.errors import ConfigError
 
 if TYPE_CHECKING:
-    from gateway.auth import ApiKey
-    from gateway.keychanges import KeyChanges
+    from gateway.auth.api_keys import ApiKey
+    from gateway.auth.key_admin import KeyChanges
 
 Pbx = Annotated[str, typer.Option(help="Name of the PBX that it is for; needed if there are several.")]
 Budget = Annotated[
@@ -61,10 +61,10 @@ def commands(run: Run) -> typer.Typer:
         config: Config = None,
     ) -> None:
         """Make a key; it is shown once."""
-        from gateway.auth import ApiKey, digest_of, new_key, toml_block
+        from gateway.auth.api_keys import ApiKey, digest_of, new_key, toml_block
         from gateway.visibility import Limits
-        from monitor.model.apikeys import Budgets
-        from monitor.model.instants import instant
+        from monitor.shared.api_keys import Budgets
+        from monitor.shared.timestamps import instant
 
         _check_name(name)
         raw = new_key()
@@ -129,10 +129,10 @@ async def _list(config: Path | None, pbx: str) -> None:
 
 
 async def _with(config: Path | None, pbx: str, work: Callable[[KeyChanges], Awaitable[T]]) -> T:
+    from gateway.auth.key_admin import KeyChanges
     from gateway.config import GatewaySettings
-    from gateway.keychanges import KeyChanges
-    from monitor.servers import Servers
-    from monitor.settings import no_pbx
+    from monitor.shared.redis.topology import Servers
+    from monitor.shared.settings.loader import no_pbx
 
     settings = GatewaySettings.load(config)
     names = settings.pbx_names

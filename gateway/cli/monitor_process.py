@@ -7,18 +7,19 @@ from pathlib import Path
 
 import structlog
 
-from gateway.cli.heartbeat import heartbeat
-from gateway.cli.processes import metrics_served, settings_told
-from gateway.cli.reload import Reload, on_sighup
-from monitor import logs, notify
+from gateway.cli.daemons import metrics_served, settings_told
+from gateway.cli.runtime import liveness as notify
+from gateway.cli.runtime import logging_setup as logs
+from gateway.cli.runtime.heartbeat import heartbeat
+from gateway.cli.runtime.reload import Reload, on_sighup
 from monitor import run as monitor_run
 from monitor.config import MonitorSettings, PbxSection
-from monitor.errors import ConfigError
-from monitor.model.keys import SITE
-from monitor.pbx.secret import Secret
+from monitor.pbx.http_client.secret import Secret
 from monitor.run import Watched, database, password_of, secret_of
-from monitor.servers import Servers
-from monitor.settings import no_pbx
+from monitor.shared.errors import ConfigError
+from monitor.shared.redis.key_names import SITE
+from monitor.shared.redis.topology import Servers
+from monitor.shared.settings.loader import no_pbx
 
 _log = structlog.get_logger(__name__)
 

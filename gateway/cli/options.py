@@ -12,7 +12,7 @@ def _found(chosen: Path | None) -> Path | None:
     """Return the settings file that was chosen, else the first one that is found."""
     if chosen is not None:
         return chosen
-    from monitor.settings import found_files
+    from monitor.shared.settings.loader import found_files
 
     return next(iter(found_files()), None)
 

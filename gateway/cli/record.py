@@ -16,26 +16,26 @@ from typing import Final
 
 from redis.exceptions import RedisError
 
-from gateway.cli.terminal import say, say_text
-from monitor import logs
+from gateway.cli.runtime import logging_setup as logs
+from gateway.cli.terminal_output import say, say_text
 from monitor import run as monitor_run
-from monitor.bus import text
 from monitor.config import MonitorSettings, PbxSection
-from monitor.errors import ConfigError, PbxError
-from monitor.model.keys import Keys
-from monitor.pbx.client import PbxClient, PbxSettings
+from monitor.pbx.api_client import PbxClient, PbxSettings
 from monitor.pbx.clock import PbxClock
-from monitor.pbx.directory import DirectoryReader
 from monitor.pbx.facts import ConnectionChanged, Fact
-from monitor.pbx.source import PbxSource
-from monitor.pbx.tape import Tape
-from monitor.pbx.together import together
-from monitor.recording import format as recordings
+from monitor.pbx.traffic_tap import Tape
+from monitor.pbx.v20_source import PbxSource
+from monitor.pbx.xapi.directory_reader import DirectoryReader
+from monitor.recording import file_format as recordings
 from monitor.recording.masking import Mask
-from monitor.recording.writer import Recorder
-from monitor.servers import Servers
-from monitor.settings import no_pbx, not_read, secret_in
-from monitor.tracker import Tracker
+from monitor.recording.recorder import Recorder
+from monitor.shared.errors import ConfigError, PbxError
+from monitor.shared.redis.connection import text
+from monitor.shared.redis.key_names import Keys
+from monitor.shared.redis.topology import Servers
+from monitor.shared.settings.loader import no_pbx, not_read, secret_in
+from monitor.shared.tasks import together
+from monitor.tracking.tracker import Tracker
 
 _TICK: Final = 1.0
 

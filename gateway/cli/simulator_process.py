@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from gateway.cli.reload import nothing_to_reload, on_sighup
-from gateway.cli.terminal import say_text
-from monitor import logs
-from monitor.errors import ConfigError
-from monitor.simulator import pbx as simulated
-from monitor.simulator.switches import positions
+from gateway.cli.runtime import logging_setup as logs
+from gateway.cli.runtime.reload import nothing_to_reload, on_sighup
+from gateway.cli.terminal_output import say_text
+from monitor.shared.errors import ConfigError
+from monitor.simulator import server as simulated
+from monitor.simulator.behaviour_options import positions
 
 
 async def run(*, latency: str, switches: list[str], **settings: object) -> None:

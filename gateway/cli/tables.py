@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Column, Table
 
-from monitor.model.printable import printable
+from monitor.shared.printable_text import printable
 
 _WIDEST = 10_000
 """Columns where no terminal says how many there are: each row is a line."""

@@ -13,17 +13,18 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from gateway.errors import OutcomeUnknown, all_shown
-from gateway.health import readiness
-from gateway.metrics import following, streaming
-from monitor.model.apikeys import Kind
+from gateway.metrics import replication as following
+from gateway.metrics import stream as streaming
+from gateway.rest.health import readiness
+from monitor.shared.api_keys import Kind
 
 if TYPE_CHECKING:
-    from gateway.auth import KeyTable
-    from gateway.live import Live
-    from gateway.measures import RequestMeasures
-    from gateway.pbxview import PbxView
-    from gateway.repeats import Repeats
-    from gateway.spending import Spending
+    from gateway.auth.api_keys import KeyTable
+    from gateway.auth.shared_rate_limiter import Spending
+    from gateway.counters import RequestMeasures
+    from gateway.pbx_view import PbxView
+    from gateway.rest.fast_path import Repeats
+    from gateway.stream.connection_manager import Live
 
 _UNKNOWN = all_shown()[OutcomeUnknown]
 _KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
-from gateway.queries.asked import Asked
-from monitor.model.entities import SYSTEM_ID, Call, CallState, Direction, EndedCall, Leg, System
+from gateway.queries.context import Asked
+from monitor.shared.entities.topics import SYSTEM_ID, Call, CallState, Direction, EndedCall, Leg, System
 
 PRODUCT = "callmon"
 

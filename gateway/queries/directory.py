@@ -14,9 +14,9 @@ from msgspec import Struct, field
 
 from gateway.errors import UnknownExtension, UnknownExtgroup, UnknownGroup, UnknownQueue
 from gateway.parameters import quoted
-from gateway.queries.asked import Asked, in_order
 from gateway.queries.calls import Result
-from monitor.model.entities import Extension, ExtensionGroup, Ivr, Line, Queue, QueueLogin, RingGroup
+from gateway.queries.context import Asked, in_order
+from monitor.shared.entities.topics import Extension, ExtensionGroup, Ivr, Line, Queue, QueueLogin, RingGroup
 
 
 class Numbers(Struct, frozen=True):

@@ -13,14 +13,15 @@ from typing import Protocol
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from monitor.counters import Measures, SpaceMeasures
 from monitor.lease import Lease
-from monitor.measures import Measures, SpaceMeasures
-from monitor.metrics import figures, interface
-from monitor.model.entities import State
+from monitor.metrics import pbx_client as interface
+from monitor.metrics import pbx_state_metrics as figures
+from monitor.shared.entities.topics import State
 
 
 class Watching(Protocol):
-    """One PBX's service; see :mod:`monitor.service`."""
+    """One PBX's service; see :mod:`monitor.leadership.pbx_service`."""
 
     @property
     def pbx(self) -> str:

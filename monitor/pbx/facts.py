@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from monitor.model.entities import Connection, Contact
+from monitor.shared.entities.topics import Connection, Contact
 
 Source: TypeAlias = Literal["auto", "callcontrol+activecalls", "activecalls"]
 """Where calls are to come from. ``auto``: from both, but what the PBX refuses is done without; the others insist."""

@@ -16,13 +16,13 @@ from typing import Any, Final, NoReturn, Self
 
 from starlette.types import Receive, Scope, Send
 
-from monitor import webproto
-from monitor.model.instants import moment
-from monitor.model.wire import to_json
-from monitor.recording import rules
-from monitor.recording.format import Recording
-from monitor.recording.timeline import FULL_STATE, Reply, SocketLife, SocketRefused, Timeline, Wait
-from monitor.simulator.listening import Listener
+from monitor import myphone_messages as webproto
+from monitor.recording import masking_rules as rules
+from monitor.recording.file_format import Recording
+from monitor.recording.response_matcher import FULL_STATE, Reply, SocketLife, SocketRefused, Timeline, Wait
+from monitor.shared.codec import to_json
+from monitor.shared.timestamps import moment
+from monitor.simulator.listener import Listener
 
 _ACTIVE_CALLS: Final = "/xapi/v1/ActiveCalls"
 _SOCKET: Final = f"{FULL_STATE}/ws"

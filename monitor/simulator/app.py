@@ -12,16 +12,16 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from monitor.simulator import web_login
-from monitor.simulator.callcontrol import Answer, CallControl
-from monitor.simulator.directory import Directory
+from monitor.simulator import login as web_login
+from monitor.simulator.behaviour_options import Switches
+from monitor.simulator.callcontrol.api import Answer, CallControl
+from monitor.simulator.callcontrol.audio import Streams
+from monitor.simulator.callcontrol.websocket import Sockets
 from monitor.simulator.faults import Faults
-from monitor.simulator.gate import Gate
-from monitor.simulator.socket import Sockets
-from monitor.simulator.streams import Streams
-from monitor.simulator.switches import Switches
+from monitor.simulator.login import COOKIE
+from monitor.simulator.middleware import Gate
+from monitor.simulator.pbx_data.directory import Directory
 from monitor.simulator.tokens import GrantRefused, Tokens
-from monitor.simulator.web_login import COOKIE
 
 _LARGEST_BODY: Final = 64 * 1024
 """Bytes of a Call Control request or a form; 413 beyond."""

@@ -23,9 +23,9 @@ from uuid import uuid4
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from monitor.simulator.directory import Directory
-from monitor.simulator.switches import Switches
-from monitor.simulator.xapi_templates import ROLES
+from monitor.simulator.behaviour_options import Switches
+from monitor.simulator.pbx_data.directory import Directory
+from monitor.simulator.pbx_data.templates_internal import ROLES
 
 Licence: TypeAlias = Literal["enterprise", "professional"]
 

@@ -6,7 +6,7 @@ import sys
 
 import uvloop
 
-from monitor import logs
+from gateway.cli.runtime import logging_setup as logs
 from tests.bench import full, quick
 
 if __name__ == "__main__":

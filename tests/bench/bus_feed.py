@@ -10,13 +10,13 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from gateway.auth import digest_of
-from monitor.bus import heed_cancellation
+from gateway.auth.api_keys import digest_of
 from monitor.lease import Lease
-from monitor.model.change import Edit, Position
-from monitor.model.entities import TOPICS, Ivr, State, System, empty_state
-from monitor.model.keys import AccessKeys, Keys
-from monitor.publisher import Publisher
+from monitor.publishing.state_publisher import Publisher
+from monitor.shared.changes import Edit, Position
+from monitor.shared.entities.topics import TOPICS, Ivr, State, System, empty_state
+from monitor.shared.redis.connection import heed_cancellation
+from monitor.shared.redis.key_names import AccessKeys, Keys
 from tests.bench.processes import Party, party
 from tests.bus import RealBus
 

@@ -21,13 +21,13 @@ from typing import Any, Final
 import aiohttp
 from redis.asyncio import Redis
 
-from gateway.auth import digest_of
-from monitor.model.entities import SYSTEM_ID, System
-from monitor.model.keys import Keys
-from monitor.model.wire import decode_entity, from_json
-from monitor.pbx.client import XAPI
-from monitor.pbx.directory import _CONTACTS, CONTACTS_PAGE
-from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
+from gateway.auth.api_keys import digest_of
+from monitor.pbx.api_client import XAPI
+from monitor.pbx.xapi.directory_reader import _CONTACTS, CONTACTS_PAGE
+from monitor.shared.codec import decode_entity, from_json
+from monitor.shared.entities.topics import SYSTEM_ID, System
+from monitor.shared.redis.key_names import Keys
+from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bench.bus_feed import PBX, free_port, key
 from tests.bench.processes import Party, party, python
 from tests.bus import RealBus, real_bus, until

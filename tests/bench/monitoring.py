@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from itertools import islice
 from statistics import median
 
-from monitor import batch
-from monitor.model.change import Change, Position
-from monitor.model.keys import Keys
+from monitor.publishing import publish_batch as batch
+from monitor.shared.changes import Change, Position
+from monitor.shared.redis.key_names import Keys
 from tests.bench.office import Office
 from tests.bench.processes import party, python, ratio, rounds
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from monitor.model.change import Edit
 from monitor.pbx.facts import (
     ActiveCall,
     ActiveCallsRead,
@@ -20,8 +19,9 @@ from monitor.pbx.facts import (
     TrunkRow,
     UserRow,
 )
-from monitor.tracker import Tracker
-from tests.monitor.pbx_facts import NOON, directory
+from monitor.shared.changes import Edit
+from monitor.tracking.tracker import Tracker
+from tests.monitor.tracking.pbx_facts import NOON, directory
 
 _AGENTS = 20
 """Of a queue. For a hundred extensions there is one."""

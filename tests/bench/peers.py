@@ -25,7 +25,7 @@ from starlette.types import ASGIApp
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.server import ServerConnection, broadcast, serve
 
-from monitor.bus import connect
+from monitor.shared.redis.connection import connect
 from tests.bench.bus_feed import FRAME, HEADER
 
 _PAYLOAD = b"x" * FRAME

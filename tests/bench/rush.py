@@ -13,10 +13,10 @@ from contextlib import suppress
 
 from websockets.asyncio.client import ClientConnection, connect
 
-from monitor.model.wire import from_json
-from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
-from monitor.simulator.switchboard import Event, ParticipantUpsert
-from monitor.simulator.switches import Switches
+from monitor.shared.codec import from_json
+from monitor.simulator.behaviour_options import Switches
+from monitor.simulator.calls.call_api import Event, ParticipantUpsert
+from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bench.latency import percentile
 from tests.bench.table import Sheet
 from tests.bus import real_bus

@@ -15,8 +15,8 @@ from statistics import median
 
 from websockets.asyncio.client import connect
 
-from monitor.model.wire import from_json
-from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
+from monitor.shared.codec import from_json
+from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bench.latency import percentile
 from tests.bench.table import Sheet
 from tests.bus import Bus, real_bus

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
+from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.browser import chromium
 from tests.browser.chromium import Page
 from tests.browser.world import World

@@ -7,8 +7,8 @@ import time
 import msgspec
 import pytest
 
-from monitor.model.entities import Agent, Extension, Leg, Queue, State, WaitingCaller
-from monitor.model.instants import from_unix
+from monitor.shared.entities.topics import Agent, Extension, Leg, Queue, State, WaitingCaller
+from monitor.shared.timestamps import from_unix
 from tests.bench.bus_feed import first_state, gateway, key, writing
 from tests.browser.chromium import Page
 from tests.bus import RealBus

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
+from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.browser.chromium import Page
 from tests.bus import RealBus
 from tests.system.processes import ROOT, Site, site

@@ -7,7 +7,7 @@ import os
 import time
 from itertools import islice
 
-from monitor.model.entities import Call, table
+from monitor.shared.entities.topics import Call, table
 from tests.bench.bus_feed import gateway, key, writing
 from tests.bench.office import Office
 from tests.browser.chromium import Page

@@ -6,7 +6,7 @@ import asyncio
 import time
 from urllib.parse import urlsplit
 
-from monitor.model.instants import from_unix
+from monitor.shared.timestamps import from_unix
 from tests.browser.chromium import WITHIN, Page
 from tests.browser.world import CALLER, World
 from tests.system.stack import KEY

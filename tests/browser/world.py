@@ -11,10 +11,10 @@ import httpx
 from redis.asyncio import Redis
 
 from gateway import run as gateway_run
-from gateway.auth import ApiKey, KeyTable, digest_of
+from gateway.auth.api_keys import ApiKey, KeyTable, digest_of
 from gateway.config import GatewaySection
-from monitor.simulator.legs import Call
-from monitor.simulator.pbx import SimulatedPbx
+from monitor.simulator.calls.model import Call
+from monitor.simulator.server import SimulatedPbx
 from tests.browser.chromium import WITHIN
 from tests.bus import Bus, only
 from tests.system.stack import KEY, PBX

@@ -10,7 +10,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from monitor.bus import connect
+from monitor.shared.redis.connection import connect
 from tests.bus import RealBus, until_async
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

@@ -9,8 +9,8 @@ import re
 import subprocess
 from pathlib import Path
 
+from gateway.cli.runtime.liveness import BEAT_EVERY, BEAT_FILE
 from gateway.config import GatewaySection
-from monitor.notify import BEAT_EVERY, BEAT_FILE
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "deploy" / "Dockerfile"

@@ -11,7 +11,7 @@ import yaml
 from starlette.routing import Route
 
 from gateway.app import create_app
-from gateway.auth import KeyTable
+from gateway.auth.api_keys import KeyTable
 from gateway.config import GatewaySettings
 from monitor.config import MonitorSettings
 from tests.deploy.commands import parsed

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from gateway.cli import check_redis
-from gateway.cli.finding import Finding
-from gateway.cli.rights import ALONE, NEEDED, Program, lacks
-from monitor.servers import Servers
+from gateway.cli.check import redis_server as check_redis
+from gateway.cli.check.finding import Finding
+from gateway.cli.check.redis_permissions import ALONE, NEEDED, Program, lacks
+from monitor.shared.redis.topology import Servers
 from tests.deploy.secured import DEPLOY, SecuredBus, secured_bus
 
 USERS = (DEPLOY / "redis" / "users.acl").read_text(encoding="utf-8")

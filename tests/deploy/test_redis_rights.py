@@ -13,17 +13,17 @@ from redis.exceptions import AuthenticationError, NoPermissionError
 from websockets.asyncio.client import connect
 
 from gateway import run as gateway_run
-from gateway.auth import ApiKey, KeyTable, digest_of
-from gateway.cli.heartbeat import tell
-from gateway.cli.rights import lacks
+from gateway.auth.api_keys import ApiKey, KeyTable, digest_of
+from gateway.auth.key_admin import KeyChanges
+from gateway.cli.check.redis_permissions import lacks
+from gateway.cli.runtime.heartbeat import tell
 from gateway.config import GatewaySection
-from gateway.keychanges import KeyChanges
-from gateway.stored import leave_epoch, read_position
-from monitor.bus import connect as connect_to
-from monitor.model.instants import from_unix
-from monitor.model.keys import AccessKeys, Keys, RequestKeys
-from monitor.model.processes import Process
-from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
+from gateway.replication.redis_reader import leave_epoch, read_position
+from monitor.shared.process_status import Process
+from monitor.shared.redis.connection import connect as connect_to
+from monitor.shared.redis.key_names import AccessKeys, Keys, RequestKeys
+from monitor.shared.timestamps import from_unix
+from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bus import only, until_async
 from tests.deploy.secured import DEPLOY, PASSWORDS, SecuredBus, secured_bus
 from tests.system.stack import PBX, monitoring, subscriber, until

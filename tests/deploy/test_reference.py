@@ -17,7 +17,7 @@ import pytest
 import typer
 
 from gateway.cli import app
-from monitor import notify
+from gateway.cli.runtime import liveness as notify
 from tests.deploy.test_image import ROOT
 
 TEMPLATE = ROOT / "deploy" / "callmon.1.in"

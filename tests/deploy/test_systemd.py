@@ -15,7 +15,7 @@ import pytest
 
 from gateway.config import GatewaySettings
 from monitor.config import MonitorSettings
-from monitor.settings import CREDENTIALS
+from monitor.shared.settings.loader import CREDENTIALS
 from tests.deploy.commands import parsed
 from tests.deploy.test_example_settings import DECLARED
 from tests.deploy.units import SYSTEMD, UNITS, settings_of

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from gateway import example_figures
-from monitor.model.entities import (
+from gateway.docs import example_statistics as example_figures
+from monitor.shared.entities.statistics import PBX_ID, ExtensionStats, PbxStats, QueueStats
+from monitor.shared.entities.topics import (
     TOPICS,
     Agent,
     Call,
@@ -23,7 +24,6 @@ from monitor.model.entities import (
     System,
     empty_state,
 )
-from monitor.model.figures import PBX_ID, ExtensionStats, PbxStats, QueueStats
 
 START = "2026-03-04T03:15:00.000Z"
 

@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
-from gateway.filters import WORDS, EntityFilter
-from gateway.frames import Message
-from gateway.views import View
+from gateway.fanout.filtered_view import View
+from gateway.fanout.filters import WORDS, EntityFilter
+from gateway.fanout.frames import Message
 from gateway.visibility import Limits, Visibility
-from monitor.model.change import Change, Edit, Position
-from monitor.model.change import apply as apply_edits
-from monitor.model.entities import TOPICS, Entity, State, empty_state
+from monitor.shared.changes import Change, Edit, Position
+from monitor.shared.changes import apply as apply_edits
+from monitor.shared.entities.topics import TOPICS, Entity, State, empty_state
 from tests.gateway.entities import (
     START,
     call,

@@ -22,22 +22,22 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from gateway.admission import LiveSettings
-from gateway.auth import ApiKey, KeyTable, digest_of
-from gateway.frames import Encoding
-from gateway.live import Live
-from gateway.pbxview import PbxView, open_view
-from gateway.punctual import PunctualProtocol
-from gateway.spending import Spending
-from gateway.tickets import Tickets
+from gateway.auth.api_keys import ApiKey, KeyTable, digest_of
+from gateway.auth.shared_rate_limiter import Spending
+from gateway.auth.tickets import Tickets
+from gateway.fanout.frames import Encoding
+from gateway.pbx_view import PbxView, open_view
+from gateway.rest.endpoint import WebApi
+from gateway.stream.admission import LiveSettings
+from gateway.stream.connection_manager import Live
+from gateway.transport.http_protocol import PunctualProtocol
+from gateway.transport.websocket_protocol import uvicorn_options
 from gateway.visibility import Limits
-from gateway.webapi import WebApi
-from gateway.wsprotocol import uvicorn_options
-from monitor.model.apikeys import Budgets
-from monitor.model.change import Change, Edit, Position
-from monitor.model.entities import BOOK_TOPICS, TOPICS, Entity, empty_state
-from monitor.model.instants import from_unix
-from monitor.model.wire import to_json, to_msgpack
+from monitor.shared.api_keys import Budgets
+from monitor.shared.changes import Change, Edit, Position
+from monitor.shared.codec import to_json, to_msgpack
+from monitor.shared.entities.topics import BOOK_TOPICS, TOPICS, Entity, empty_state
+from monitor.shared.timestamps import from_unix
 from tests.gateway.entities import START
 from tests.gateway.histories import Follower, decoded
 

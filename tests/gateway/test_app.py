@@ -10,10 +10,10 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway import given
-from gateway.auth import KeyTable
-from gateway.commands_table import COMMANDS
+from gateway.auth.api_keys import KeyTable
 from gateway.errors import Refused
+from gateway.operations.operation_table import COMMANDS
+from gateway.rest import request_parser as given
 from tests.gateway.documented import ANSWERS
 from tests.gateway.world import BARE, EXPIRED, FULL, LIMITED, OTHER, READ, client, view
 

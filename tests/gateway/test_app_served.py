@@ -17,15 +17,15 @@ from hypothesis import strategies as st
 from starlette.types import Message
 from structlog.testing import capture_logs
 
-from gateway import given as given_module
 from gateway.app import create_app
-from gateway.auth import digest_of
-from gateway.commands_table import COMMANDS
-from gateway.middleware import redacted
-from gateway.pbxview import PbxView
+from gateway.auth.api_keys import digest_of
+from gateway.operations.operation_table import COMMANDS
+from gateway.pbx_view import PbxView
+from gateway.rest import request_parser as given_module
+from gateway.rest.middleware import redacted
 from gateway.restarts import kept_running
-from monitor.model.change import Change, Position
-from monitor.model.wire import from_json
+from monitor.shared.changes import Change, Position
+from monitor.shared.codec import from_json
 from tests.bus import until
 from tests.gateway.documented import ANSWERS
 from tests.gateway.entities import START
@@ -269,7 +269,7 @@ async def test_a_fault_of_our_own_says_nothing_of_itself() -> None:
 async def test_who_waits_for_a_position_under_a_key_that_is_revoked_meanwhile_is_told_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("gateway.changing.MIN_POSITION_WITHIN", 60.0)
+    monkeypatch.setattr("gateway.rest.command_requests.MIN_POSITION_WITHIN", 60.0)
     pbx, table = view(), keys()
     live = pbx.live
     assert live.position is not None
@@ -286,8 +286,8 @@ async def test_who_waits_for_a_position_under_a_key_that_is_revoked_meanwhile_is
 
 
 async def test_so_many_wait_for_a_position_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.changing.MIN_POSITION_WITHIN", 60.0)
-    monkeypatch.setattr("gateway.changing.MOST_WAITING", 2)
+    monkeypatch.setattr("gateway.rest.command_requests.MIN_POSITION_WITHIN", 60.0)
+    monkeypatch.setattr("gateway.rest.command_requests.MOST_WAITING", 2)
     pbx = view()
     at = pbx.live.position
     assert at is not None

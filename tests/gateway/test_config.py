@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.auth import digest_of
+from gateway.auth.api_keys import digest_of
 from gateway.config import GatewaySettings
 from gateway.visibility import Limits
 from monitor.config import MonitorSettings
-from monitor.errors import ConfigError
+from monitor.shared.errors import ConfigError
 
 DIGEST = digest_of("some-key-of-some-client")
 WHOLE = f"""
@@ -293,7 +293,7 @@ _PBXS = st.lists(st.dictionaries(_NAMES, _VALUES, max_size=7), max_size=2)
 @given(st.dictionaries(_NAMES, _VALUES, max_size=4), _PBXS)
 def test_any_settings_are_taken_or_refused_in_sentences(given_: dict[str, Any], pbxs: list[dict[str, Any]]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("monitor.settings._read", lambda _: {**given_, "pbx": pbxs})
+        patch.setattr("monitor.shared.settings.loader._read", lambda _: {**given_, "pbx": pbxs})
         for kind in (GatewaySettings, MonitorSettings):
             with contextlib.suppress(ConfigError):
                 kind.load(Path("callmon.toml"))

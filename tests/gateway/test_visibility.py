@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from gateway.visibility import EVERYTHING, NO_LIMITS, Limits, Visibility
-from monitor.model.entities import Entity
+from monitor.shared.entities.topics import Entity
 from tests.gateway.entities import call, ended, extension, extgroup, group, ivr, line, queue, system
 
 LIMITED = Visibility(Limits(extensions=frozenset({"101"}), queues=frozenset({"800"}), groups=frozenset({"600"})))

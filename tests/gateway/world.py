@@ -10,17 +10,17 @@ import httpx
 import msgspec
 
 from gateway.app import create_app
-from gateway.auth import ApiKey, KeyTable, digest_of
-from gateway.commanding import Commander
-from gateway.feed import Feed
-from gateway.hub import Hub
-from gateway.milestones import Milestones
-from gateway.pbxview import PbxView
-from gateway.queries.asked import Asked
-from gateway.replica import Replica
+from gateway.auth.api_keys import ApiKey, KeyTable, digest_of
+from gateway.commands.dispatcher import Commander
+from gateway.fanout.hub import Hub
+from gateway.pbx_view import PbxView
+from gateway.queries.context import Asked
+from gateway.replication.follower import Feed
+from gateway.replication.position_waiter import Milestones
+from gateway.replication.replica import Replica
 from gateway.visibility import Limits
-from monitor.model.change import Position
-from monitor.model.entities import (
+from monitor.shared.changes import Position
+from monitor.shared.entities.topics import (
     BOOK_TOPICS,
     Agent,
     Call,
@@ -34,8 +34,8 @@ from monitor.model.entities import (
     Talk,
     empty_state,
 )
-from monitor.model.keys import Keys
-from monitor.model.phonebook import PhoneIndex
+from monitor.shared.phone_index import PhoneIndex
+from monitor.shared.redis.key_names import Keys
 from tests.gateway import entities
 
 NOW = 1_772_594_100.0

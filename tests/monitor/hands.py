@@ -7,13 +7,13 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from monitor.model import change as model
-from monitor.model.change import Edit
-from monitor.model.entities import BOOK_TOPICS, TOPICS, Ivr, State, empty_state
+from monitor.leadership.pbx_service import Emit, MayMint
 from monitor.pbx.facts import ActiveCallsRead, ConnectionChanged, ContactsRead, Fact, HandoverFact
-from monitor.replicated_records import CommandRecord, Stage
-from monitor.service import Emit, MayMint
-from monitor.store import ResultT, Store
+from monitor.persistence.command_record import CommandRecord, Stage
+from monitor.persistence.sqlite_store import ResultT, Store
+from monitor.shared import changes as model
+from monitor.shared.changes import Edit
+from monitor.shared.entities.topics import BOOK_TOPICS, TOPICS, Ivr, State, empty_state
 
 
 class CountingTracker:

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
-from monitor.bus import connect, send
-from monitor.service import Emit, MayMint, Service
-from monitor.store import STORE
+from monitor.leadership.pbx_service import Emit, MayMint, Service
+from monitor.persistence.sqlite_store import STORE
+from monitor.shared.redis.connection import connect, send
 from tests.monitor.hands import CountingTracker, HandSource, NoteBook
 
 

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from monitor.leader import DatabaseLike
-from monitor.service import Emit, MayMint, Service
+from monitor.leadership.leader_term import DatabaseLike
+from monitor.leadership.pbx_service import Emit, MayMint, Service
 from tests.bus import Bus, until
 from tests.faulty import FaultyRedis, Network
 from tests.monitor.hands import CountingTracker, HandSource, NoteBook

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from monitor import settings as settings_module
 from monitor.config import MonitorSettings, PbxSection
-from monitor.errors import ConfigError
 from monitor.run import database, pbx_settings
-from monitor.settings import changed_names, with_changes
+from monitor.shared.errors import ConfigError
+from monitor.shared.settings import loader as settings_module
+from monitor.shared.settings.loader import changed_names, with_changes
 
 PBX = """
 [[pbx]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from monitor.lease import Lease
-from monitor.model.keys import Keys
+from monitor.shared.redis.key_names import Keys
 from tests.bus import Bus, until_async
 
 KEYS = Keys("pbx", "live")

@@ -12,10 +12,10 @@ from redis.exceptions import RedisError
 from structlog.testing import capture_logs
 
 from monitor import run
-from monitor.model.keys import Keys
+from monitor.leadership.pbx_service import Emit, MayMint, Service
 from monitor.pbx.facts import Fact
-from monitor.servers import Servers
-from monitor.service import Emit, MayMint, Service
+from monitor.shared.redis.key_names import Keys
+from monitor.shared.redis.topology import Servers
 from tests.bus import RealBus, until, until_async
 from tests.monitor.hands import CountingTracker, HandSource, NoteBook
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from monitor.lease import Lease
-from monitor.model.entities import empty_state
-from monitor.model.keys import Keys
-from monitor.publisher import Publisher
-from monitor.writer import SpaceWriter
+from monitor.publishing.publish_loop import SpaceWriter
+from monitor.publishing.state_publisher import Publisher
+from monitor.shared.entities.topics import empty_state
+from monitor.shared.redis.key_names import Keys
 from tests.bus import RealBus, until
 
 BOOK = Keys("pbx", "book")

@@ -6,7 +6,7 @@ import argparse
 import asyncio
 from pathlib import Path
 
-from monitor import logs
+from gateway.cli.runtime import logging_setup as logs
 from tests.soak.day import Plan, run
 from tests.soak.report import report
 

@@ -17,8 +17,8 @@ from typing import Any, Literal
 
 import uvloop
 
-from gateway.streamclient import Entities, StreamClient
-from monitor.model.entities import TOPICS
+from gateway.stream_client import Entities, StreamClient
+from monitor.shared.entities.topics import TOPICS
 from tests.system.stack import KEY
 
 Kind = Literal["fast", "slow", "stuck", "restless"]

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
+from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bench.processes import Party, party, resident
 from tests.bus import RealBus, real_bus
 from tests.soak.crowd import FEW

@@ -11,7 +11,7 @@ import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from monitor.simulator.pbx import SimulatedPbx
+from monitor.simulator.server import SimulatedPbx
 from tests.bus import RealBus
 from tests.system.processes import Running, Site
 

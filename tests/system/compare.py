@@ -11,12 +11,12 @@ from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from gateway.streamclient import Entities
-from monitor.model.instants import moment
-from monitor.simulator.directory import Directory
-from monitor.simulator.switchboard import Switchboard
-from monitor.simulator.switches import Switches
-from monitor.simulator.truth import TruthCall, TruthEnded, TruthLeg
+from gateway.stream_client import Entities
+from monitor.shared.timestamps import moment
+from monitor.simulator.behaviour_options import Switches
+from monitor.simulator.calls.call_api import Switchboard
+from monitor.simulator.calls.ground_truth import TruthCall, TruthEnded, TruthLeg
+from monitor.simulator.pbx_data.directory import Directory
 
 BETWEEN_POLLS = 1.2
 """Seconds between two reads of ActiveCalls, at most, in the tests' settings."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
+from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bus import RealBus
 from tests.system.processes import Site, site
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from gateway.auth import digest_of
-from monitor.simulator.pbx import SimulatedPbx
+from gateway.auth.api_keys import digest_of
+from monitor.simulator.server import SimulatedPbx
 from tests.system.stack import KEY, PBX, Subscriber, subscriber
 
 ROOT = Path(__file__).parents[2]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
+from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 
 
 async def main() -> None:

@@ -11,13 +11,13 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from gateway import run as gateway_run
-from gateway.auth import ApiKey, KeyTable, digest_of
+from gateway.auth.api_keys import ApiKey, KeyTable, digest_of
 from gateway.config import GatewaySection
-from gateway.streamclient import Entities, StreamClient, Update
+from gateway.stream_client import Entities, StreamClient, Update
 from monitor import run as monitor_run
 from monitor.config import DatabaseSection, MonitorSection, MonitorSettings, PbxSection
-from monitor.model.entities import TOPICS
-from monitor.simulator.pbx import SimulatedPbx
+from monitor.shared.entities.topics import TOPICS
+from monitor.simulator.server import SimulatedPbx
 from tests.bus import Bus, only
 
 PBX = "test"

@@ -12,13 +12,13 @@ import pytest
 import pytest_asyncio
 
 from gateway import run as gateway_run
-from gateway.auth import ApiKey, KeyTable, digest_of
-from gateway.commands_table import COMMANDS, Command, Run
+from gateway.auth.api_keys import ApiKey, KeyTable, digest_of
 from gateway.config import GatewaySection
+from gateway.operations.operation_table import COMMANDS, Command, Run
 from gateway.parameters import Arguments
-from gateway.streamclient import StreamClient
+from gateway.stream_client import StreamClient
 from gateway.visibility import Limits
-from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
+from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bus import fake_bus, only
 from tests.system.stack import PBX, monitoring
 

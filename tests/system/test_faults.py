@@ -13,8 +13,8 @@ from datetime import timedelta
 import aiohttp
 import pytest
 
-from monitor.simulator import xapi_templates as templates
-from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
+from monitor.simulator.pbx_data import templates_internal as templates
+from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bus import fake_bus
 from tests.system.compare import Known, differences, knowable
 from tests.system.stack import Subscriber, until, watched

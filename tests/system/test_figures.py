@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 from redis.asyncio import Redis
 
-from monitor.model.keys import Keys
-from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
-from monitor.simulator.truth import TruthEnded
+from monitor.shared.redis.key_names import Keys
+from monitor.simulator.calls.ground_truth import TruthEnded
+from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bus import RealBus, until_async
 from tests.system.processes import Site, site, watching
 from tests.system.stack import KEY, PBX, Subscriber, until

@@ -15,11 +15,11 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
-from gateway.streamclient import Entities
+from gateway.stream_client import Entities
 from monitor import run as monitor_run
 from monitor.config import MonitorSection, MonitorSettings, PbxSection
-from monitor.model.instants import moment
-from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
+from monitor.shared.timestamps import moment
+from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bus import Bus, fake_bus, only, until_async
 from tests.system.stack import KEY, PBX, Subscriber, gateway, monitoring, running, subscriber, until, watched
 

@@ -10,8 +10,8 @@ import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.cli.record import Following
-from monitor.model.wire import Malformed, from_json, to_json
-from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
+from monitor.shared.codec import Malformed, from_json, to_json
+from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.system.compare import Known, differences, knowable
 from tests.system.stack import until
 from tests.system.test_recording import held, settings

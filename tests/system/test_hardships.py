@@ -18,10 +18,10 @@ import httpx
 import pytest
 from redis.exceptions import RedisError
 
-from monitor.model.instants import moment
-from monitor.model.keys import Keys
-from monitor.model.wire import Heartbeat, decode_announcement
-from monitor.simulator.pbx import SimulatedPbx
+from monitor.shared.codec import Heartbeat, decode_announcement
+from monitor.shared.redis.key_names import Keys
+from monitor.shared.timestamps import moment
+from monitor.simulator.server import SimulatedPbx
 from tests.bus import RealBus
 from tests.system.processes import LEASE, ROOT, Running, Site, watching
 from tests.system.stack import KEY, PBX, subscriber, until

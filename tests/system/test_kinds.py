@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
-from monitor.simulator.switches import Switches
+from monitor.simulator.behaviour_options import Switches
+from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bus import fake_bus
 from tests.system.compare import ended_differences
 from tests.system.slowness import slowness

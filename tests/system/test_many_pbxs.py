@@ -13,13 +13,13 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import MaxConnectionsError
 
 from gateway import run as gateway_run
-from gateway.auth import ApiKey, KeyTable, digest_of
+from gateway.auth.api_keys import ApiKey, KeyTable, digest_of
 from gateway.config import GatewaySection
-from monitor.model.entities import System
+from monitor.leadership.pbx_service import Service
 from monitor.pbx.facts import Fact
-from monitor.servers import Servers
-from monitor.service import Service
-from monitor.store import Store
+from monitor.persistence.sqlite_store import Store
+from monitor.shared.entities.topics import System
+from monitor.shared.redis.topology import Servers
 from tests.bus import RealBus, real_bus, until, until_async
 from tests.gateway.entities import START
 from tests.monitor.hands import CountingTracker, HandSource

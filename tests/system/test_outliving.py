@@ -14,15 +14,15 @@ from typing import Any
 import httpx
 from redis.asyncio import Redis
 
-from gateway.auth import ApiKey, digest_of
-from gateway.keychanges import KeyChanges
-from gateway.streamclient import StreamClient
-from monitor.errors import BusUnreachable
+from gateway.auth.api_keys import ApiKey, digest_of
+from gateway.auth.key_admin import KeyChanges
+from gateway.stream_client import StreamClient
 from monitor.lease import Lease
-from monitor.model.keys import Keys
-from monitor.simulator.pbx import SimulatedPbx
-from monitor.stats.saved import decode
-from monitor.store import STORE
+from monitor.persistence.sqlite_store import STORE
+from monitor.shared.errors import BusUnreachable
+from monitor.shared.redis.key_names import Keys
+from monitor.simulator.server import SimulatedPbx
+from monitor.statistics.checkpoint_format import decode
 from tests.bus import RealBus, until_async
 from tests.system.processes import Running, Site, spawn
 from tests.system.stack import PBX, Subscriber, running, until

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
+from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.browser.world import World
 from tests.bus import RealBus
 from tests.proxies import connect_proxy

@@ -13,15 +13,15 @@ from typing import Any
 import pytest
 
 from gateway.cli.record import Following, header, known_dns
-from monitor.model import entities as e
-from monitor.model.wire import from_json, to_json
-from monitor.pbx.client import PbxSettings
-from monitor.pbx.tape import Sent, Tape
-from monitor.recording import format as recordings
+from monitor.pbx.api_client import PbxSettings
+from monitor.pbx.traffic_tap import Sent, Tape
+from monitor.recording import file_format as recordings
 from monitor.recording.masking import Mask
 from monitor.recording.player import Player
-from monitor.recording.writer import Recorder
-from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
+from monitor.recording.recorder import Recorder
+from monitor.shared.codec import from_json, to_json
+from monitor.shared.entities import topics as e
+from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.system.stack import running, until
 
 CALLS = 40

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from monitor.model.keys import Keys
-from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
+from monitor.shared.redis.key_names import Keys
+from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.redis_groups import clustered_group, watched_group
 from tests.system.processes import site, watching
 from tests.system.stack import PBX, until

@@ -13,8 +13,8 @@ import httpx
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
-from gateway.streamclient import Update
-from monitor.simulator.pbx import SimulatedPbx
+from gateway.stream_client import Update
+from monitor.simulator.server import SimulatedPbx
 from tests.bus import RealBus
 from tests.system.compare import Known, differences, knowable
 from tests.system.processes import Site, watching

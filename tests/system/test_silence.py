@@ -12,10 +12,10 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from monitor.pbx.client import PbxSettings
+from monitor.pbx.api_client import PbxSettings
 from monitor.pbx.facts import ConnectionChanged, Fact, Source
-from monitor.pbx.silence import watch_silence
-from monitor.pbx.source import PbxSource
+from monitor.pbx.silence_watch import watch_silence
+from monitor.pbx.v20_source import PbxSource
 from tests.bus import until
 from tests.system.processes import ROOT
 

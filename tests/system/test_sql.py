@@ -12,7 +12,7 @@ import pytest_asyncio
 from pydantic import SecretStr
 
 from monitor.config import DatabaseSection
-from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
+from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests import pbx_database
 from tests.bus import real_bus
 from tests.postgres import Postgres, postgres

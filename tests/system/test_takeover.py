@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from redis.asyncio import Redis
 
-from gateway.streamclient import Update
-from monitor.model.keys import Keys
-from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
+from gateway.stream_client import Update
+from monitor.shared.redis.key_names import Keys
+from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bus import RealBus, until_async
 from tests.system.processes import LEASE, Site, watching
 from tests.system.stack import PBX, Subscriber, until

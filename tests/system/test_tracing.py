@@ -16,10 +16,10 @@ import httpx
 import msgspec
 import pytest
 
-from monitor.model.change import Change, Position
-from monitor.model.requests import Request, decode_request
-from monitor.model.wire import decode_change, encode_change
-from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
+from monitor.shared.changes import Change, Position
+from monitor.shared.codec import decode_change, encode_change
+from monitor.shared.command_messages import Request, decode_request
+from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bus import RealBus, real_bus
 from tests.system.processes import ROOT, Running, Site, site
 from tests.system.stack import KEY, subscriber, until

@@ -2,7 +2,7 @@
 
 The traffic is frozen again and again; then the subscriber must come to hold exactly the simulated PBX's own truth, and
 at the end every call that was must have ended as it did. The rules of joining are tried much further, without sockets,
-in tests/monitor/test_tracker_simulator.py; here it is events, reads, bus, gateway and stream together.
+in tests/monitor/tracking/test_tracker_simulator.py; here it is events, reads, bus, gateway and stream together.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from gateway.streamclient import Update
-from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
-from monitor.simulator.switches import Switches
+from gateway.stream_client import Update
+from monitor.simulator.behaviour_options import Switches
+from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bus import Bus, fake_bus, real_bus
 from tests.system.compare import Known, differences, ended_differences
 from tests.system.slowness import Slowness, slowness

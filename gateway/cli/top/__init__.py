@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from gateway.cli.look import Gateway
+from gateway.cli.tail import Gateway
 from gateway.cli.top.follower import TOPICS
-from monitor.errors import ConfigError
+from monitor.shared.errors import ConfigError
 
 
 def _unheard(_: object) -> None:

@@ -23,8 +23,8 @@ from textual.worker import WorkerError
 from gateway.cli.top.details import Details, details
 from gateway.cli.top.follower import Follower
 from gateway.cli.top.rows import SHEETS, Sheet
-from gateway.cli.top.sheetview import SheetView
-from gateway.streamclient import Entities, StreamClient, StreamRefused
+from gateway.cli.top.table_view import SheetView
+from gateway.stream_client import Entities, StreamClient, StreamRefused
 
 DRAWS: Final = 4
 _HELP: Final = (

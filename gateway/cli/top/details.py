@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.cli.top.people import agents, doing, told
+from gateway.cli.top.agent_status import agents, doing, told
 from gateway.cli.top.rows import duration, named, since
-from gateway.streamclient import Entities
-from monitor.model.instants import moment
+from gateway.stream_client import Entities
+from monitor.shared.timestamps import moment
 
 
 @dataclass(frozen=True, slots=True)

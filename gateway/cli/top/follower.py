@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
-from gateway.streamclient import Entities, StreamClient, StreamRefused
-from monitor.model.instants import moment
-from monitor.model.printable import printable
+from gateway.stream_client import Entities, StreamClient, StreamRefused
+from monitor.shared.printable_text import printable
+from monitor.shared.timestamps import moment
 
 TOPICS: Final = ("system", "calls", "queues", "extensions", "queuestats", "extstats", "pbxstats")
 Health: TypeAlias = Literal["live", "stale", "refused"]

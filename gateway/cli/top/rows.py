@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from gateway.cli.top.people import DOING, Tone, agents, doing, lasts_since, talk_of, tally, told
-from gateway.streamclient import Entities
-from monitor.model.instants import moment
+from gateway.cli.top.agent_status import DOING, Tone, agents, doing, lasts_since, talk_of, tally, told
+from gateway.stream_client import Entities
+from monitor.shared.timestamps import moment
 
 SortKey: TypeAlias = tuple[float, str]
 

@@ -13,8 +13,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from gateway.streamclient import StreamClient, StreamUnreachable
-from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
+from gateway.stream_client import StreamClient, StreamUnreachable
+from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.browser import chromium
 from tests.browser.world import CALLER, World
 from tests.bus import fake_bus

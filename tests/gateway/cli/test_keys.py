@@ -13,13 +13,13 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from gateway.auth import ApiKey, digest_of
+from gateway.auth.api_keys import ApiKey, digest_of
+from gateway.auth.key_admin import KeyChanges
 from gateway.cli import keys
 from gateway.config import GatewaySettings
-from gateway.keychanges import KeyChanges
 from gateway.visibility import Limits
-from monitor.errors import ConfigError
-from monitor.model.apikeys import Budgets
+from monitor.shared.api_keys import Budgets
+from monitor.shared.errors import ConfigError
 from tests.bus import RealBus
 from tests.test_keys import keeping
 
@@ -82,7 +82,7 @@ async def test_a_key_is_made_shown_once_listed_and_revoked(
 async def test_without_a_monitor_it_is_said_that_nobody_keeps_the_key(
     valkey: RealBus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.keychanges.KEPT_WITHIN", 0.3)
+    monkeypatch.setattr("gateway.auth.key_admin.KEPT_WITHIN", 0.3)
     config = ("--config", str(settings(tmp_path, valkey.url)))
     new = await say(keys.commands(run), "new", "--name", "wall", *config)
     assert new.exit_code == 0

@@ -20,24 +20,27 @@ import pytest
 import typer
 from structlog.testing import capture_logs
 
-from gateway.cli import _run, check_files, check_pbx, check_state
+from gateway.cli import _run
+from gateway.cli.check import file_permissions as check_files
+from gateway.cli.check import pbx as check_pbx
+from gateway.cli.check import state_directory as check_state
+from gateway.cli.runtime.metrics_server import exposed, new_registry
 from gateway.config import GatewaySection, GatewaySettings
-from gateway.pbxview import open_view
+from gateway.pbx_view import open_view
 from gateway.run import _bind
 from monitor.config import MonitorSettings, PbxSection
-from monitor.errors import CallmonError, ConfigError
-from monitor.exposition import exposed, new_registry
-from monitor.model.store_failures import explain
+from monitor.persistence.sqlite_store import Store
 from monitor.run import database, pbx_settings
-from monitor.servers import Servers
-from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
-from monitor.store import Store
+from monitor.shared.errors import CallmonError, ConfigError
+from monitor.shared.redis.topology import Servers
+from monitor.shared.store_failure_text import explain
+from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bus import RealBus, until
 from tests.gateway.cli.console import callmon, free_port
 
 audit: Any = importlib.import_module("gateway.cli.audit")  # the package's own names of them are the commands
 record: Any = importlib.import_module("gateway.cli.record")
-workers: Any = importlib.import_module("gateway.cli.workers")
+workers: Any = importlib.import_module("gateway.cli.runtime.workers")
 PBX = '[[pbx]]\nname = "main"\nurl = "https://pbx.example.com:5001"\nclient_id = "callmon"\nclient_secret = "hunter2"\n'
 
 

@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from gateway.cli.demo import DEMO_KEY
-from monitor.model.keys import Keys
-from monitor.recording import format as recordings
-from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
+from monitor.recording import file_format as recordings
+from monitor.shared.redis.key_names import Keys
+from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bus import RealBus
 from tests.gateway.cli.console import WITHIN, callmon, running
 

@@ -16,15 +16,15 @@ import pytest
 from threecx import ODataQuery, ThreeCXClient  # type: ignore[import-untyped]  # it has no py.typed
 from threecx.models.users import User  # type: ignore[import-untyped]  # it has no py.typed
 
-from monitor.errors import CommandRefused
-from monitor.model import entities as e
-from monitor.pbx.client import PbxSettings
+from monitor.pbx.api_client import PbxSettings
 from monitor.pbx.facts import ConnectionChanged, ContactsRead, DirectoryRead, Fact
-from monitor.pbx.source import PbxSource
-from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
-from monitor.simulator.switches import Switches
-from monitor.simulator.xapi_outside import service_principal
-from monitor.tracker import Tracker
+from monitor.pbx.v20_source import PbxSource
+from monitor.shared.entities import topics as e
+from monitor.shared.errors import CommandRefused
+from monitor.simulator.behaviour_options import Switches
+from monitor.simulator.pbx_data.templates_trunks_contacts import service_principal
+from monitor.simulator.server import SimulatedPbx, SimulatorSettings
+from monitor.tracking.tracker import Tracker
 
 NEVER = 3600.0
 _READER = "reader"

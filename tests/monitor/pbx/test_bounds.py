@@ -12,13 +12,14 @@ from functools import cache
 
 import pytest
 
-from monitor import webproto
-from monitor.errors import OutcomeUnknown, PbxGarbled, PbxUnreachable
-from monitor.pbx import client as pbx_client
-from monitor.pbx import listener, paging
-from monitor.pbx.client import PbxClient
+from monitor import myphone_messages as webproto
+from monitor.pbx import api_client as pbx_client
+from monitor.pbx.api_client import PbxClient
+from monitor.pbx.callcontrol import event_socket as listener
 from monitor.pbx.facts import ConnectionChanged
-from monitor.pbx.transport import MAX_BODY_BYTES, Transport
+from monitor.pbx.http_client import paging
+from monitor.pbx.http_client.transport import MAX_BODY_BYTES, Transport
+from monitor.shared.errors import OutcomeUnknown, PbxGarbled, PbxUnreachable
 from tests.monitor.pbx.scripted import ScriptedPbx, following, scripted_pbx, settings_for
 
 MIB = 1024 * 1024

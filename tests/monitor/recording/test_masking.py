@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.recording import rules
+from monitor.recording import masking_rules as rules
 from monitor.recording.masking import Mask
 
 DNS = {"101", "102", "800", "10000", "777"}

@@ -13,8 +13,8 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
-from monitor.simulator.pbx import SimulatedPbx, SimulatorSettings
-from monitor.simulator.switches import Switches
+from monitor.simulator.behaviour_options import Switches
+from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 
 QUIET = SimulatorSettings(extensions=12, queues=2, contacts=5, traffic=False)
 PATIENCE = 5.0

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from monitor.simulator.callcontrol import ControlRequest
-from monitor.simulator.directory import Device, Directory
-from monitor.simulator.legs import Call
-from monitor.simulator.seeding import make_directory
-from monitor.simulator.switchboard import CallOutcome, Event, ParticipantUpsert, ParticipantView, Switchboard
-from monitor.simulator.switches import Switches
-from monitor.simulator.truth import TruthCall, TruthEnded
+from monitor.simulator.behaviour_options import Switches
+from monitor.simulator.callcontrol.api import ControlRequest
+from monitor.simulator.calls.call_api import CallOutcome, Event, ParticipantUpsert, ParticipantView, Switchboard
+from monitor.simulator.calls.ground_truth import TruthCall, TruthEnded
+from monitor.simulator.calls.model import Call
+from monitor.simulator.pbx_data.directory import Device, Directory
+from monitor.simulator.pbx_data.generator import make_directory
 
 NOON = 1_772_625_600.0
 CALLER = "+491701234567"

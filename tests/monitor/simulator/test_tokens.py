@@ -5,8 +5,8 @@ from __future__ import annotations
 import jwt
 import pytest
 
-from monitor.simulator.seeding import make_directory
-from monitor.simulator.switches import Switches
+from monitor.simulator.behaviour_options import Switches
+from monitor.simulator.pbx_data.generator import make_directory
 from monitor.simulator.tokens import GrantRefused, Licence, Tokens
 
 NOW = 1_770_000_000.0

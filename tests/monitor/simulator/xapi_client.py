@@ -15,11 +15,11 @@ from jsonschema import Draft202012Validator
 from starlette.applications import Starlette
 from starlette.types import Message
 
-from monitor.simulator import xapi
-from monitor.simulator.directory import Directory
-from monitor.simulator.seeding import make_directory
-from monitor.simulator.switches import Switches
-from monitor.simulator.xapi_sets import EMPTY, REPORTS
+from monitor.simulator.behaviour_options import Switches
+from monitor.simulator.pbx_data.directory import Directory
+from monitor.simulator.pbx_data.generator import make_directory
+from monitor.simulator.xapi import router as xapi
+from monitor.simulator.xapi.entity_sets import EMPTY, REPORTS
 
 SCHEMA_FILE: Final = Path(__file__).with_name("xapi_schema.json")
 NOW: Final = 1_772_594_130.125

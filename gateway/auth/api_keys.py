@@ -1,0 +1,236 @@
+"""API keys: who asks, what he may do and what he may see.
+
+A key is a random text that only its owner has; here only its SHA-256 stands. A random key of 128 bits or more cannot be
+guessed from its digest, so no slow hash is needed and every request can afford the look-up. Nothing in this module
+logs, and nothing it returns or raises contains a key.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import sha256
+from ipaddress import ip_address, ip_network
+from itertools import chain
+
+from msgspec.structs import asdict
+
+from gateway.errors import AddressRefused, KeyAmbiguous, KeyExpired, KeyMissing, KeyUnknown, NoKeys, ScopeMissing
+from gateway.operations.operation_table import RESERVED
+from gateway.visibility import NO_LIMITS, Limits, Visibility
+from monitor.shared.api_keys import USUAL, Budgets, StoredKey
+
+_KEY_BYTES = 24
+_LONGEST_KEY = 256
+_KEY = re.compile(r"[A-Za-z0-9._~-]{8,256}")
+_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="callmon"'}
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """What is known of a key. ``expires``: an instant, or None for never."""
+
+    name: str
+    digest: str
+    pbx: str
+    scopes: frozenset[str]
+    expires: str | None = None
+    limits: Limits = NO_LIMITS
+    networks: tuple[str, ...] = ()
+    """From which it may be used, as ``192.0.2.0/24``; none for all."""
+    budgets: Budgets = USUAL
+
+    def admit(self, address: str) -> None:
+        """Raises AddressRefused if the key may not be used from there."""
+        if not self.networks:
+            return
+        try:
+            came = ip_address(address)
+        except ValueError:
+            came = None
+        mapped = getattr(came, "ipv4_mapped", None)
+        if came is None or not any((mapped or came) in ip_network(network) for network in self.networks):
+            raise AddressRefused(f"This key may not be used from this address, {address}.")
+
+    @property
+    def visibility(self) -> Visibility:
+        """What its owner may see, in queries and stream alike."""
+        return Visibility(self.limits, "contacts" in self.scopes)
+
+    def require(self, scope: str) -> None:
+        """Raises ScopeMissing if the key has not this scope."""
+        if scope not in self.scopes:
+            raise ScopeMissing(f"This needs a key with the scope {scope!r}; yours has: {_listed(self.scopes)}.")
+
+
+class KeyTable:
+    """All keys: those given, and those that are followed, a PBX's at a time.
+
+    ``None`` in place of keys: they are not loaded yet, and nothing is said of any key until they are.
+    """
+
+    def __init__(self, keys: Iterable[ApiKey] | None) -> None:
+        self.version = 0
+        """Another number whenever the table is another."""
+        self._keys: tuple[ApiKey, ...] | None = None if keys is None else tuple(keys)
+        self._followed: dict[str, tuple[ApiKey, ...] | None] = {}
+
+    @property
+    def loaded(self) -> bool:
+        """Whether there is a whole table to judge a key by."""
+        return self._keys is not None and None not in self._followed.values()
+
+    def replace(self, keys: Iterable[ApiKey]) -> tuple[ApiKey, ...]:
+        """From now on these are the given keys. Returns those of before that no longer hold as they were."""
+        before, self._keys = self._keys or (), tuple(keys)
+        self.version += 1
+        return tuple(key for key in before if key not in self._keys)
+
+    def expect(self, pbx: str) -> None:
+        """Keys of this PBX are to come by :meth:`learn`: until then an unknown key may be one of them."""
+        self._followed.setdefault(pbx, None)
+        self.version += 1
+
+    def learn(self, pbx: str, keys: Iterable[ApiKey]) -> None:
+        """From now on these are the followed keys of this PBX."""
+        self._followed[pbx] = tuple(keys)
+        self.version += 1
+
+    def find(self, raw: str, now: str) -> ApiKey:
+        """The key's entry; ``now`` is an instant. Every entry is compared, whichever matches, in constant time.
+
+        Raises NoKeys, KeyUnknown, KeyExpired.
+        """
+        if self._keys is None:
+            raise NoKeys("The keys are not loaded yet; try again in a moment.")
+        digest = digest_of(raw[:_LONGEST_KEY])
+        found = None if len(raw) > _LONGEST_KEY else self._of(digest)
+        return self._held(found, now, "This key is not known here.")
+
+    def of_digest(self, digest: str, now: str) -> ApiKey:
+        """The entry of the key with this digest, as a ticket names it. Raises as :meth:`find`."""
+        return self._held(self._of(digest), now, "The key of this ticket is not known any more.")
+
+    def _of(self, digest: str) -> ApiKey | None:
+        found: ApiKey | None = None
+        for key in chain(self._keys or (), *(keys or () for keys in self._followed.values())):
+            if hmac.compare_digest(key.digest, digest):
+                found = key
+        return found
+
+    def _held(self, found: ApiKey | None, now: str, unknown: str) -> ApiKey:
+        if found is None and not self.loaded:
+            raise NoKeys("Not all keys are loaded yet; try again in a moment.")
+        if found is None:
+            raise KeyUnknown(unknown, _CHALLENGE)
+        if found.expires is not None and found.expires <= now:
+            raise KeyExpired(f"This key expired at {found.expires}.", _CHALLENGE)
+        return found
+
+
+def from_stored(key: StoredKey, pbx: str) -> ApiKey:
+    """The entry for a key as it is stored."""
+    limits = Limits(*(None if kind is None else frozenset(kind) for kind in (key.extensions, key.queues, key.groups)))
+    return ApiKey(key.name, key.digest, pbx, frozenset(key.scopes), key.expires, limits, key.networks, key.budgets)
+
+
+def to_stored(key: ApiKey, changed_at: float, *, revoked: bool = False) -> StoredKey:
+    """The key as it is stored. ``changed_at``: POSIX seconds."""
+    limits = key.limits
+    kinds = (limits.extensions, limits.queues, limits.groups)
+    extensions, queues, groups = (None if kind is None else tuple(sorted(kind)) for kind in kinds)
+    scopes = tuple(sorted(key.scopes))
+    return StoredKey(
+        *(
+            key.name,
+            key.digest,
+            scopes,
+            changed_at,
+            key.expires,
+            extensions,
+            queues,
+            groups,
+            key.networks,
+            revoked,
+            key.budgets,
+        )
+    )
+
+
+def authenticate(keys: KeyTable, raw: Iterable[str | None], now: str, scope: str | None = None) -> ApiKey:
+    """The entry of the key that a request gives, by whatever ways it gives it; ``None`` for a way not used.
+
+    Raises NoKeys, KeyMissing, KeyAmbiguous (different keys), KeyUnknown, KeyExpired; ScopeMissing if ``scope`` is given
+    and the key has it not.
+    """
+    given = {key for key in raw if key}
+    if len(given) != 1 and not keys.loaded:
+        raise NoKeys("The keys are not loaded yet; try again in a moment.")
+    if not given:
+        raise KeyMissing(
+            "A key is needed: /webapi/{key}/{command}, ?key=, Authorization: Bearer or X-API-Key.", _CHALLENGE
+        )
+    if len(given) > 1:
+        raise KeyAmbiguous("Two different keys were given.")
+    key = keys.find(given.pop(), now)
+    if scope is not None:
+        key.require(scope)
+    return key
+
+
+def bearer(authorization: str | None) -> str | None:
+    """The key in an ``Authorization`` header's value; None if there is none or it is of another scheme."""
+    scheme, _, credentials = (authorization or "").strip().partition(" ")
+    return credentials.strip() or None if scheme.lower() == "bearer" else None
+
+
+def new_key() -> str:
+    """A fresh key: 192 random bits in 32 characters that need no escaping in an address."""
+    return secrets.token_urlsafe(_KEY_BYTES)
+
+
+def digest_of(raw: str) -> str:
+    """The SHA-256 of a key in hexadecimal: what the table holds."""
+    return sha256(raw.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def check_key(raw: str) -> None:
+    """Raises ValueError, with a sentence, if this text cannot be a key: a chosen one might clash with an address."""
+    if raw in RESERVED:
+        raise ValueError(f"A key must not be {raw!r}: that is a command or an address of its own.")
+    if not _KEY.fullmatch(raw):
+        raise ValueError("A key has 8 to 256 characters, only letters, digits and . _ ~ -")
+
+
+def toml_block(key: ApiKey) -> str:
+    """The key's entry for the configuration file. The key itself is not in it: show it to its owner once."""
+    lines = ["[[keys]]", f"name = {_toml(key.name)}", f"digest = {_toml(key.digest)}", f"pbx = {_toml(key.pbx)}"]
+    lines.append(f"scopes = {_toml_list(key.scopes)}")
+    if key.expires is not None:
+        lines.append(f"expires = {key.expires}")
+    if key.networks:
+        lines.append(f"networks = {_toml_list(key.networks)}")
+    budgets = {kind: budget for kind, budget in asdict(key.budgets).items() if budget is not None}
+    if budgets:
+        lines.extend(("[keys.budgets]", *(f"{kind} = {budget}" for kind, budget in budgets.items())))
+    if key.limits.any:
+        lines.append("[keys.limits]")
+        kinds = (("extensions", key.limits.extensions), ("queues", key.limits.queues), ("groups", key.limits.groups))
+        lines.extend(f"{kind} = {_toml_list(numbers)}" for kind, numbers in kinds if numbers is not None)
+    return "\n".join(lines) + "\n"
+
+
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(sorted(words)) or "none"
+
+
+def _toml(text: str) -> str:
+    escaped = "".join(f"\\u{ord(char):04x}" if ord(char) < 0x20 or char in '"\\\x7f' else char for char in text)
+    return f'"{escaped}"'
+
+
+def _toml_list(words: Iterable[str]) -> str:
+    return f"[{', '.join(_toml(word) for word in sorted(words))}]"

@@ -1,0 +1,112 @@
+"""Making, listing and revoking API keys on Redis, from wherever it can be reached; see :mod:`monitor.persistence.api_key_sync`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import TypeAlias
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError, WatchError
+
+from gateway.auth.api_keys import ApiKey, from_stored, to_stored
+from monitor.shared.api_keys import StoredKey, encode_key, of_table
+from monitor.shared.codec import Malformed
+from monitor.shared.errors import BusUnreachable, ConfigError
+from monitor.shared.redis.failure_text import explain
+from monitor.shared.redis.key_names import AccessKeys
+
+KEPT_WITHIN = 5.0
+"""Seconds for a monitor to take a change into its file."""
+_ATTEMPTS = 10
+
+Change: TypeAlias = Callable[[StoredKey | None, float], StoredKey]
+"""The key as it is held, and when this is: the key as it is to be."""
+
+
+def _readable(name: bytes | str, data: bytes) -> StoredKey | None:
+    """The key; None if it cannot be read, which the monitor puts right within a second."""
+    try:
+        return of_table(name, data)
+    except Malformed:
+        return None
+
+
+class KeyChanges:
+    """The keys of one PBX. Every method raises BusUnreachable; then nothing was changed, or it is not known."""
+
+    def __init__(self, redis: Redis, pbx: str) -> None:
+        self._redis = redis
+        self._pbx = pbx
+        self._keys = AccessKeys(pbx)
+
+    async def all(self) -> list[ApiKey]:
+        """The keys that hold, by name. Raises ConfigError if no monitor has put them there yet."""
+        try:
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.execute_command("EXISTS", self._keys.ready)
+                pipe.execute_command("HGETALL", self._keys.table)
+                ready, rows = await pipe.execute()
+        except (RedisError, OSError, TimeoutError) as error:
+            raise BusUnreachable(f"Redis: {explain(error)}.") from error
+        if not ready:
+            raise ConfigError(f"No monitor of {self._pbx} has put its keys on Redis yet: start one and try again.")
+        stored = [key for name, data in rows.items() if (key := _readable(name, data)) is not None]
+        return [from_stored(key, self._pbx) for key in sorted(stored, key=lambda key: key.name) if not key.revoked]
+
+    async def make(self, key: ApiKey) -> bool:
+        """Put the key there; whether a monitor keeps it. Raises ConfigError if its name is taken."""
+
+        def change(held: StoredKey | None, at: float) -> StoredKey:
+            if held is not None and not held.revoked:
+                raise ConfigError(f"There is a key {key.name!r} already: revoke it or choose another name.")
+            return to_stored(key, at)
+
+        return await self._change(key.name, change)
+
+    async def revoke(self, name: str) -> bool:
+        """Revoke the key; whether a monitor keeps that. Raises ConfigError if there is none of this name."""
+
+        def change(held: StoredKey | None, at: float) -> StoredKey:
+            if held is None or held.revoked:
+                raise ConfigError(f"There is no key {name!r}; `callmon key list` shows those that there are.")
+            return to_stored(from_stored(held, self._pbx), at, revoked=True)
+
+        return await self._change(name, change)
+
+    async def _change(self, name: str, change: Change) -> bool:
+        try:
+            for _ in range(_ATTEMPTS):
+                async with self._redis.pipeline(transaction=True) as pipe:
+                    await pipe.watch(self._keys.table)
+                    data = await pipe.hget(self._keys.table, name)
+                    held = None if data is None else _readable(name, data if isinstance(data, bytes) else data.encode())
+                    at = max(time.time(), 0.0 if held is None else held.changed_at + 0.001)
+                    after = change(held, at)
+                    pipe.multi()  # type: ignore[no-untyped-call]  # as redis-py has it
+                    pipe.execute_command("HSET", self._keys.table, name, encode_key(after))
+                    pipe.execute_command("PUBLISH", self._keys.channel, "changed")
+                    try:
+                        await pipe.execute()
+                    except WatchError:
+                        continue
+                return await self._is_kept(after)
+        except (RedisError, OSError, TimeoutError) as error:
+            raise BusUnreachable(f"Redis: {explain(error)}.") from error
+        raise BusUnreachable("The keys were changed by others all the time; try again.")
+
+    async def _is_kept(self, key: StoredKey) -> bool:
+        mark = repr(key.changed_at).encode()
+        deadline = time.monotonic() + KEPT_WITHIN
+        async with self._redis.pubsub() as pubsub:
+            await pubsub.subscribe(self._keys.channel)
+            while time.monotonic() < deadline:
+                async with self._redis.pipeline() as pipe:
+                    pipe.execute_command("HGET", self._keys.kept, key.name)
+                    (kept,) = await pipe.execute()
+                if kept == mark:
+                    return True
+                await pubsub.get_message(timeout=0.5)
+                await asyncio.sleep(0)
+        return False

@@ -1,0 +1,101 @@
+"""Redis → key table: the keys that were made by command, one PBX's; see :mod:`monitor.persistence.api_key_sync`.
+
+Rules:
+
+- The table is read when it is rung for and every half second besides, as a doorbell may fail.
+- One that is not whole (Redis was emptied) is not followed: the last one stands.
+- A key ends when a newer change of it says so: it was revoked, or is another. Whoever has it is told, and his streams
+  end. A key that merely vanished, or is found as it was before, was lost by Redis and not revoked: it holds on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from gateway.auth.api_keys import ApiKey, KeyTable, from_stored
+from gateway.replication.redis_reader import heed_cancellation, rejected
+from monitor.shared.api_keys import StoredKey, newest, of_table
+from monitor.shared.codec import Malformed
+from monitor.shared.redis.failure_text import explain
+from monitor.shared.redis.key_names import AccessKeys
+
+EVERY = 0.5
+"""Seconds."""
+
+_log = structlog.get_logger(__name__)
+
+
+class KeyFeed:
+    """Moves the part of ``table`` that is this PBX's. ``on_gone``: told the name of each key that no longer holds."""
+
+    def __init__(self, redis: Redis, pbx: str, table: KeyTable, on_gone: Callable[[str], None]) -> None:
+        self._redis = redis
+        self._pbx = pbx
+        self._keys = AccessKeys(pbx)
+        self._table = table
+        self._on_gone = on_gone
+        self._stored: dict[str, StoredKey] = {}
+        self._held: dict[str, ApiKey] = {}
+        self._failing = False
+        self._told = ""
+        self._lost = 0
+        table.expect(pbx)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            heed_cancellation()
+            try:
+                await self._follow()
+            except (RedisError, OSError, TimeoutError) as error:
+                if not self._failing:
+                    _log.warning("keys are not followed", pbx=self._pbx, reason=f"Redis: {explain(error)}")
+                self._failing = True
+                await asyncio.sleep(random.uniform(0.5, 1.5) * EVERY)  # noqa: S311 - not all PBXs' at the same moment
+
+    async def _follow(self) -> None:
+        async with self._redis.pubsub() as pubsub:
+            await pubsub.subscribe(self._keys.channel)
+            while True:
+                heed_cancellation()
+                await self._read()
+                self._failing = False
+                await pubsub.get_message(timeout=EVERY)
+
+    async def _read(self) -> None:
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.execute_command("EXISTS", self._keys.ready)
+            pipe.execute_command("HGETALL", self._keys.table)
+            ready, rows = await pipe.execute()
+        if not ready:
+            return
+        for name, data in rows.items():
+            try:
+                stored = of_table(name, data)
+            except Malformed as error:
+                self._tell(str(error))
+                continue
+            self._stored[stored.name] = newest(stored, self._stored.get(stored.name))
+        lost = sum(name.encode() not in rows for name in self._stored)
+        if lost > self._lost:
+            _log.warning("api_keys_vanished", pbx=self._pbx, keys=lost)
+        self._lost = lost
+        current = (stored for stored in self._stored.values() if not stored.revoked)
+        keys = {stored.name: from_stored(stored, self._pbx) for stored in current}
+        before, self._held = self._held, keys
+        self._table.learn(self._pbx, keys.values())
+        for name, key in before.items():
+            if keys.get(name) != key:
+                self._on_gone(name)
+
+    def _tell(self, reason: str) -> None:
+        """Once, and not with every reading."""
+        if reason != self._told:
+            self._told = reason
+            rejected(self._keys.table, reason)

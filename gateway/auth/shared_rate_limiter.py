@@ -1,0 +1,230 @@
+"""Counting requests on Redis, for all gateways together; see :mod:`gateway.auth.rate_limits`.
+
+Commands, ``makecall`` and ``query`` are counted each time, in one round trip. While Redis is away they are refused as
+what they are: impossible, as the way to the monitor leads over Redis. Reads are leased in the background.
+
+No library: those that there are count on Redis by scripts, which the in-process server of the demo does not run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError, ResponseError
+
+from gateway.auth.api_keys import ApiKey
+from gateway.auth.rate_limits import WINDOW, Left, Reads, kind_of
+from gateway.errors import BusAway, TooManyRequests
+from gateway.operations.operation_table import Command
+from gateway.replication.redis_reader import heed_cancellation, rejected
+from monitor.shared.api_keys import Budgets, Kind
+from monitor.shared.redis.failure_text import explain
+from monitor.shared.redis.key_names import AccessKeys
+
+PATIENCE = 0.25
+"""Seconds for which a read that has used up its lease waits for the next one."""
+_MOST_REMEMBERED = 10_000
+_WINDOW_MS = WINDOW * 1000
+_NO_COUNTER = ("WRONGTYPE", "not an integer", "would overflow")
+"""How Redis says that it cannot count on in what stands there."""
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class _Lease:
+    """A key's reads. ``pbx``: the key's; ``name``: of the counter on its Redis."""
+
+    pbx: str
+    name: str
+    reads: Reads
+    answered: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Spending:
+    """Counts. ``clients``: the Redis of each PBX.
+
+    ``budgets``: those of a key without budgets of its own; 0 or None: no limit. ``clock``: seconds, one that nobody
+    sets. Reads are leased while :meth:`run` runs.
+    """
+
+    def __init__(
+        self, clients: Mapping[str, Redis], budgets: Budgets, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._clients = clients
+        self._budgets = budgets
+        self._clock = clock
+        self._leases: dict[str, _Lease] = {}
+        self._asking: dict[_Lease, int] = {}
+        self._asked = asyncio.Event()
+        self._away = False
+        self.refused: Counter[Kind] = Counter()
+        """Requests that were refused, by their kind."""
+
+    def limit(self, budgets: Budgets) -> None:
+        """From now on these are the budgets of a key without budgets of its own. What was spent stays spent."""
+        self._budgets = budgets
+
+    async def spend(self, key: ApiKey, command: Command | None) -> Left | None:
+        """Count one request; what is left then, None without a limit. ``command`` None: the bare address.
+
+        Raises TooManyRequests; BusAway for a command while Redis does not answer.
+        """
+        kind = kind_of(command)
+        own = key.budgets.of(kind)
+        limit = self._budgets.of(kind) if own is None else own
+        if not limit:
+            return None
+        if kind == "reads":
+            passed, left = await self._read(key, limit)
+        else:
+            passed, left = await self._counted(key, kind, limit)
+        if not passed:
+            self.refused[kind] += 1
+            raise TooManyRequests(
+                f"This key may make {limit} requests of this kind ({kind}) a minute; come back in {left.reset} s.",
+                {"Retry-After": str(left.reset), **left.headers},
+            )
+        return left
+
+    def read_at_once(self, key: ApiKey) -> tuple[tuple[bytes, bytes], ...] | None:
+        """Count one read if that needs no waiting; the headers that say what is left. None: ask :meth:`spend`."""
+        limit = self._budgets.reads if key.budgets.reads is None else key.budgets.reads
+        if not limit:
+            return ()
+        reads = (lease := self._lease_of(key, limit)).reads
+        now = self._clock()
+        if reads.take(now) != "taken":
+            return None
+        self._ask(lease)
+        policy = b'"reads";q=%d;w=%d' % (limit, WINDOW)
+        left = b'"reads";r=%d;t=%d' % (reads.remaining(), _whole(reads.ends - now))
+        return (b"ratelimit-policy", policy), (b"ratelimit", left)
+
+    async def run(self) -> None:
+        """Lease reads as they are needed, until cancelled."""
+        while True:
+            heed_cancellation()
+            await self._asked.wait()
+            self._asked.clear()
+            asking, self._asking = self._asking, {}
+            await asyncio.gather(
+                *(
+                    self._lease(redis, {lease: wanted for lease, wanted in asking.items() if lease.pbx == pbx})
+                    for pbx, redis in self._clients.items()
+                )
+            )
+
+    async def _counted(self, key: ApiKey, kind: Kind, limit: int) -> tuple[bool, Left]:
+        try:
+            spent = AccessKeys(key.pbx).spent(kind, key.digest)
+            ((counted, seconds),) = await self._count(self._clients[key.pbx], [(spent, 1)])
+        except (RedisError, OSError, TimeoutError) as error:
+            raise BusAway("Redis cannot be reached; nothing was done.") from error
+        return counted <= limit, Left(kind, limit, max(0, limit - counted), _whole(seconds))
+
+    async def _read(self, key: ApiKey, limit: int) -> tuple[bool, Left]:
+        lease = self._lease_of(key, limit)
+        reads = lease.reads
+        while (verdict := reads.take(self._clock())) == "wait":
+            self._ask(lease)
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    await lease.answered.wait()
+            except TimeoutError:
+                reads.go_alone()
+        self._ask(lease)
+        return verdict == "taken", Left("reads", limit, reads.remaining(), _whole(reads.ends - self._clock()))
+
+    def _lease_of(self, key: ApiKey, limit: int) -> _Lease:
+        lease = self._leases.get(key.digest)
+        if lease is None or lease.reads.limit != limit:
+            self._forget_some()
+            lease = _Lease(key.pbx, AccessKeys(key.pbx).spent("reads", key.digest), Reads(limit))
+            self._leases[key.digest] = lease
+        return lease
+
+    def _forget_some(self) -> None:
+        """Revoked keys are never told to us; their windows end, though."""
+        if len(self._leases) >= _MOST_REMEMBERED:
+            now = self._clock()
+            self._leases = {digest: lease for digest, lease in self._leases.items() if lease.reads.ends > now}
+
+    def _ask(self, lease: _Lease) -> None:
+        wanted = lease.reads.ask(self._clock())
+        if wanted:
+            lease.answered.clear()
+            self._asking[lease] = wanted
+            self._asked.set()
+
+    async def _lease(self, redis: Redis, asking: dict[_Lease, int]) -> None:
+        if not asking:
+            return
+        answers: list[tuple[int | None, float]] = [(None, 0.0)] * len(asking)
+        try:
+            answers = [*await self._count(redis, ((lease.name, wanted) for lease, wanted in asking.items()))]
+            self._away = False
+        except (RedisError, OSError, TimeoutError) as error:
+            if not self._away:
+                _log.warning("reads are counted by this gateway alone", reason=f"Redis: {explain(error)}")
+            self._away = True
+        finally:
+            now = self._clock()
+            for lease, (counted, seconds) in zip(asking, answers, strict=True):
+                lease.reads.answered(counted, seconds, now)
+                lease.answered.set()
+
+    async def _count(self, redis: Redis, more: Iterable[tuple[str, int]]) -> list[tuple[int, float]]:
+        """Add to counters, each of which lives for a window; what they are then, and for how many seconds more."""
+        names: list[str] = []
+        async with redis.pipeline(transaction=False) as pipe:
+            for name, number in more:
+                names.append(name)
+                pipe.execute_command("SET", name, 0, "PX", _WINDOW_MS, "NX")
+                pipe.execute_command("INCRBY", name, number)
+                pipe.execute_command("PTTL", name)
+            replies = await pipe.execute(raise_on_error=False)
+            counts = [_Count.of(*found) for found in zip(names, replies[1::3], replies[2::3], strict=True)]
+            for count in counts:
+                if count.wrong:  # written by nobody of us: counted anew from the next request on
+                    rejected(count.name, count.wrong)
+                    pipe.execute_command("UNLINK", count.name)
+                elif not 0 <= count.ms <= _WINDOW_MS:  # it ended between SET and INCRBY, or would live for ever
+                    pipe.execute_command("PEXPIRE", count.name, _WINDOW_MS)
+            if pipe.command_stack:
+                await pipe.execute()
+        return [(count.counted, count.ms / 1000 if 0 <= count.ms <= _WINDOW_MS else float(WINDOW)) for count in counts]
+
+
+@dataclass(frozen=True, slots=True)
+class _Count:
+    """A counter as it was found. ``wrong``: why it cannot be one of ours; then nothing is counted."""
+
+    name: str
+    counted: int
+    ms: int
+    wrong: str = ""
+
+    @classmethod
+    def of(cls, name: str, counted: Any, ms: Any) -> _Count:
+        """Judge what Redis answered. Raises what else than a wrong value went wrong."""
+        for error in (counted, ms):
+            if isinstance(error, ResponseError) and any(sign in str(error) for sign in _NO_COUNTER):
+                return cls(name, 0, _WINDOW_MS, str(error))
+            if isinstance(error, Exception):
+                raise error
+        if counted < 0:
+            return cls(name, 0, _WINDOW_MS, f"it is at {counted}")
+        return cls(name, counted, ms)
+
+
+def _whole(seconds: float) -> int:
+    return max(1, math.ceil(seconds))

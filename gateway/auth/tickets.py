@@ -1,0 +1,111 @@
+"""Tickets for the stream: one use each, within half a minute, in place of a key.
+
+A browser can send no headers with a WebSocket or an EventSource. So its page asks for a ticket with a header, and only
+that stands in the stream's address, where proxies and logs may keep it: it is worthless by then. On Redis only its
+digest stands, so that it is good at every gateway, once.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from gateway.auth.api_keys import KeyTable, authenticate
+from gateway.errors import BusAway, KeyUnknown, Refused, UnknownPbx
+from gateway.parameters import check
+from gateway.rest.request_parser import given
+from gateway.rest.responses import json_response, refuse
+from monitor.shared.codec import to_json
+from monitor.shared.redis.key_names import AccessKeys
+from monitor.shared.timestamps import from_unix
+
+if TYPE_CHECKING:
+    from gateway.auth.api_keys import ApiKey
+    from gateway.auth.shared_rate_limiter import Spending
+
+VALID: Final = 30
+"""Seconds."""
+_BYTES: Final = 24
+_LONGEST: Final = 128
+
+
+class Tickets:
+    """Issues and takes tickets. ``clients``: of each PBX that is served. ``clock``: POSIX seconds.
+
+    ``spending``: counts them as reads; None: as many as are asked for.
+    """
+
+    def __init__(
+        self,
+        clients: Mapping[str, Redis],
+        keys: KeyTable,
+        clock: Callable[[], float],
+        spending: Spending | None = None,
+    ) -> None:
+        self._spending = spending
+        self._clients = clients
+        self._keys = keys
+        self._clock = clock
+
+    async def issue(self, key: ApiKey) -> str:
+        """A ticket that stands for this key. Raises BusAway."""
+        ticket = f"{key.pbx}.{secrets.token_urlsafe(_BYTES)}"
+        try:
+            await self._clients[key.pbx].set(_place(key.pbx, ticket), key.digest, ex=VALID)
+        except (RedisError, OSError, TimeoutError) as error:
+            raise BusAway("No ticket can be made: Redis is not to be reached; try again in a moment.") from error
+        return ticket
+
+    @staticmethod
+    def pbx_of(ticket: str) -> str:
+        """Return the name of the PBX that a ticket says it is for."""
+        return ticket.partition(".")[0]
+
+    async def take(self, ticket: str) -> ApiKey:
+        """The key for which it stands; it is void after this. Raises KeyUnknown, KeyExpired, NoKeys, BusAway."""
+        pbx, _, rest = ticket.partition(".")
+        if pbx not in self._clients or not rest or len(ticket) > _LONGEST:
+            raise KeyUnknown("This ticket is not one.")
+        try:
+            digest = await self._clients[pbx].getdel(_place(pbx, ticket))
+        except (RedisError, OSError, TimeoutError) as error:
+            raise BusAway("The ticket cannot be looked up: Redis is not to be reached.") from error
+        if digest is None:
+            raise KeyUnknown(f"This ticket was used already, or is older than {VALID} seconds: ask for a new one.")
+        text = digest.decode(errors="replace") if isinstance(digest, bytes) else str(digest)
+        if not text.isascii():  # written by nobody of us
+            raise KeyUnknown("This ticket stands for no key.")
+        return self._keys.of_digest(text, from_unix(self._clock()))
+
+    def routes(self) -> list[BaseRoute]:
+        """Where tickets are asked for. They go before the queries' addresses."""
+        return [Route(path, self._asked, methods=["POST"]) for path in ("/webapi/ticket", "/webapi/{key}/ticket")]
+
+    async def _asked(self, request: Request) -> Response:
+        try:
+            came = await given(request)
+            keys = (request.path_params.get("key"), *came.keys)
+            key = authenticate(self._keys, keys, from_unix(self._clock()), "read")
+            key.admit(request.client.host if request.client is not None else "")
+            check((), came.pairs, "ticket")
+            if key.pbx not in self._clients:
+                raise UnknownPbx("The PBX of this key is not served here.")
+            left = None if self._spending is None else await self._spending.spend(key, None)
+            headers = {} if left is None else dict(left.headers)
+            return json_response(to_json({"ticket": await self.issue(key), "expires_in": VALID}), headers=headers)
+        except Refused as error:
+            return refuse(error, request.method)
+        except ClientDisconnect:
+            return Response(status_code=400)
+
+
+def _place(pbx: str, ticket: str) -> str:
+    return AccessKeys(pbx).ticket(sha256(ticket.encode()).hexdigest())

@@ -1,0 +1,224 @@
+"""What ``callmon check`` finds at a PBX: the way there, the API client's rights, what it monitors, clock, database.
+
+What cannot be told is said, and the next thing tried all the same.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Collection
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.cli.check.finding import Finding
+from gateway.cli.check.fix_monitored_extensions import Ask, add_peers
+from monitor import run as monitor_run
+from monitor.config import PbxSection
+from monitor.pbx.api_client import XAPI, PbxClient
+from monitor.pbx.clock import PbxClock
+from monitor.pbx.documented_api import parser as answers
+from monitor.pbx.documented_api.client import WebApiClient
+from monitor.pbx.http_client.token import Claims
+from monitor.pbx.myphone.client import WebClient
+from monitor.pbx.xapi.directory_reader import COLLECTIONS
+from monitor.shared.errors import CommandRefused, ConfigError, PbxError, PbxRefused, PbxUnreachable
+from monitor.shared.timestamps import from_unix
+
+_SOON: Final = 14
+"""Days before a certificate's end in which somebody should see to it."""
+_APART: Final = 30.0
+"""Seconds by which the clocks may differ."""
+_LICENCE: Final = "Enterprise"
+"""The role that a token has under a licence which includes the interfaces."""
+
+_READ: Final = (*COLLECTIONS, "ActiveCalls")
+_FORBIDDEN: Final = 403
+
+
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """A PBX that gave us a token. ``ahead``: seconds by which its clock is ahead of ours; None: it does not say."""
+
+    client: PbxClient
+    name: str
+    claims: Claims
+    ahead: float | None
+
+    def lacking(self, tick: str) -> str:
+        """What to do if an interface is refused. ``tick``: what it is called at the API client."""
+        if self.claims.roles and _LICENCE not in self.claims.roles:
+            return f"the PBX's licence is too small: its token has no role {_LICENCE}"
+        return f"tick {tick} at the API client (Integrations → API); 3CX wants an Enterprise or AI licence"
+
+
+async def look_at(section: PbxSection, fix: Ask | None) -> AsyncIterator[Finding]:
+    """Each finding. ``fix``: asked before anything is changed; None: nothing is."""
+    what = f"PBX {section.name}"
+    try:
+        if section.webapi:
+            yield await _served(section)
+            return
+        client = PbxClient(monitor_run.pbx_settings(section))
+    except ConfigError as error:
+        yield _unusable(section, error)
+        return
+    try:
+        asked = time.time()
+        claims = await client.whoami()
+        between = (asked + time.time()) / 2
+        ahead = None if claims.issued is None else claims.issued + 0.5 - between  # it has whole seconds
+        yield Finding(what, f"token given; roles: {', '.join(sorted(claims.roles)) or 'not told'}")
+        async for finding in _of_site(_Site(client, what, claims, ahead), section, fix):
+            yield finding
+    except PbxError as error:
+        yield Finding(what, wrong=str(error))
+    finally:
+        await client.close()
+
+
+async def _of_site(site: _Site, section: PbxSection, fix: Ask | None) -> AsyncIterator[Finding]:
+    yield await _tried(f"{site.name}, XAPI", _xapi(site))
+    if section.source != "activecalls":
+        yield await _tried(f"{site.name}, Call Control", _call_control(site, fix))
+    yield await _tried(f"{site.name}, web client", _logins(site))
+    yield _certificate(site)
+    yield await _tried(f"{site.name}, clock", _clock(site))
+    if section.database is not None:
+        yield await _database(section)
+
+
+async def _tried(what: str, trial: Awaitable[Finding]) -> Finding:
+    try:
+        return await trial
+    except PbxError as error:
+        return Finding(
+            what, wrong=f"{error}{' Try again, or see the PBX.' if isinstance(error, PbxUnreachable) else ''}"
+        )
+
+
+def _unusable(section: PbxSection, error: ConfigError) -> Finding:
+    return Finding(f"PBX {section.name}", wrong=str(error).removeprefix(f"pbx {section.name}: "))
+
+
+async def _served(section: PbxSection) -> Finding:
+    """What answers there, where the PBX is reached through the documented interface. Raises ConfigError."""
+    what = f"PBX {section.name}, documented interface"
+    client = WebApiClient(monitor_run.webapi_settings(section), PbxClock())
+    try:
+        told = await client.get("all.ext.get", answers.numbers)
+        if told.stale_since:
+            lost = f"{section.url} answers, but hears nothing of its PBX since {told.stale_since}"
+            return Finding(what, wrong=lost)
+        return Finding(what, f"{section.url} answers; {len(told.value)} extensions")
+    except PbxRefused as error:
+        return Finding(what, wrong=f"{error} Does {section.url} serve /webapi, and is the key right?")
+    except PbxError as error:
+        return Finding(what, wrong=str(error))
+    finally:
+        await client.close()
+
+
+async def _xapi(site: _Site) -> Finding:
+    what, refused = f"{site.name}, XAPI", list[str]()
+    version = ""
+    try:
+        status = await site.client.system_status()
+        version = f"{status.fqdn or site.client.settings.url}, version {status.version or 'not told'}"
+    except PbxRefused as error:
+        refused.append(_named("SystemStatus", error))
+    for name in _READ:
+        try:
+            await site.client.get_json(f"{XAPI}/{name}", {"$top": "1"})
+        except PbxRefused as error:
+            refused.append(_named(name, error))
+    if len(refused) > len(_READ):
+        return Finding(what, wrong=f"the PBX refuses all of it: {site.lacking('XAPI')}")
+    if refused:
+        wrong = f"the API client may not read {', '.join(refused)}, so callmon knows nothing of that"
+        return Finding(what, wrong=f"{wrong}: give it the role System Administrator or System Owner")
+    return Finding(what, version)
+
+
+def _named(collection: str, error: PbxRefused) -> str:
+    return collection if error.status == _FORBIDDEN else f"{collection} ({error.status})"
+
+
+async def _call_control(site: _Site, fix: Ask | None) -> Finding:
+    what, client = f"{site.name}, Call Control", site.client
+    try:
+        visible = set((await client.full_state()).dns)
+    except PbxRefused:
+        return Finding(what, wrong=f"the PBX refuses it: {site.lacking('Call Control API')}")
+    try:
+        users = await client.collection("Users", {"$select": "Id,Number"})
+    except PbxRefused:
+        return Finding(what, f"{len(visible)} DNs monitored; whether that is all of them XAPI does not tell")
+    extensions = {str(user.get("Number")) for user in users}
+    missing = sorted(extensions - visible)
+    if missing:
+        some = ", ".join(missing[:5]) + (" …" if len(missing) > 5 else "")
+        found = f"{len(missing)} extensions are not monitored ({some})"
+        if fix is None:
+            return Finding(what, wrong=f"{found}: add them at the API client, or let callmon check --fix do it")
+        return await _added(client, what, missing, found, fix)
+    return Finding(what, f"{len(visible)} DNs monitored, all {len(extensions)} extensions among them")
+
+
+async def _added(client: PbxClient, what: str, missing: Collection[str], found: str, fix: Ask) -> Finding:
+    try:
+        done = await add_peers(client, missing, fix)
+        left = set(missing) - set((await client.full_state()).dns)
+    except PbxError as error:
+        return Finding(what, wrong=f"{found}, and the PBX does not let this client add them: {error}")
+    return Finding(what, f"{found}: {done}", f"{found}: {done}" if left else "")
+
+
+async def _logins(site: _Site) -> Finding:
+    """Logins to single queues are known, and can be changed, through the web client's interface alone."""
+    what = f"{site.name}, web client"
+    try:
+        queues = await WebClient(site.client).queues_info()
+    except CommandRefused as refused:
+        note = f"{refused} Without it qStatus is not told, and ext.queue.set does not work; all else does."
+        return Finding(what, note)
+    return Finding(what, f"logins to {len(queues)} queues are told")
+
+
+def _certificate(site: _Site) -> Finding:
+    """Whether the PBX's certificate holds for a while yet."""
+    what, ends = f"{site.name}, certificate", site.client.measures.certificate_ends
+    if ends is None:
+        plain = "the address is plain http" if site.client.tls is None else "verify is off"
+        return Finding(what, f"none is checked: {plain}")
+    days = int((ends - time.time()) // 86_400)
+    until = from_unix(ends)[:10]
+    if days < _SOON:
+        left = f"it holds until {until} only, {days} days more"
+        return Finding(what, wrong=f"{left}; 3CX renews its own, others must be renewed")
+    return Finding(what, f"holds until {until}")
+
+
+async def _clock(site: _Site) -> Finding:
+    """Whether PBX and this host agree on the time: calls bear the PBX's, logs and the audit this host's."""
+    what, ahead = f"{site.name}, clock", site.ahead
+    if ahead is None and (told := (await site.client.active_calls()).server_now) is not None:
+        ahead = told - time.time()
+    if ahead is None:
+        return Finding(what, "its token has no time, and of calls, which have one, there are none now")
+    words = f"the PBX's is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} this host's"
+    return Finding(what, words, f"{words}: let both keep time by NTP" if abs(ahead) > _APART else "")
+
+
+async def _database(section: PbxSection) -> Finding:
+    """Whether SQL can be offered: the database lets us in, and its role can only read."""
+    try:
+        database = monitor_run.database(section)
+    except ConfigError as error:
+        return _unusable(section, error)
+    what = f"PBX {section.name}, database"
+    if database is None:
+        return Finding(what, "none in the settings")
+    try:
+        return Finding(what, await database.check())
+    except (CommandRefused, PbxError) as error:
+        return Finding(what, wrong=str(error))

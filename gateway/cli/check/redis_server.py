@@ -1,0 +1,66 @@
+"""What ``callmon check`` finds at Redis: whether it answers, and whether its user may do all that is done there."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
+
+from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError, RedisError
+
+from gateway.cli.check.finding import Finding
+from gateway.cli.check.redis_permissions import ALONE, NEEDED, Lack, Program, lacks
+from monitor.shared.redis import connection as bus
+from monitor.shared.redis.failure_text import explain
+from monitor.shared.redis.key_names import Keys
+from monitor.shared.redis.topology import Servers
+
+_FAILURES: Final = (RedisError, OSError, TimeoutError)
+_AT_MOST: Final = 3
+
+
+async def look_at(servers: Servers, program: Program, pbxs: Sequence[str]) -> AsyncIterator[Finding]:
+    """Each finding; none but the first if Redis does not answer."""
+    try:
+        version = await _version(servers.of(pbxs[0] if pbxs else "check"))
+        yield Finding("Redis", f"answers{version}")
+        for pbx in pbxs:
+            missing = await lacks(servers.of(pbx), program, pbx)
+            yield _rights(program, pbx, missing)
+            if program == "monitor" and not missing:
+                yield await _monitor(servers.of(pbx), pbx)
+    except _FAILURES as error:
+        yield Finding("Redis", wrong=explain(error))
+
+
+async def _version(redis: Redis) -> str:
+    await redis.ping()
+    try:
+        return f", version {(await redis.info('server')).get('redis_version', 'not told')}"
+    except NoPermissionError:  # a gateway's user may not ask
+        return ""
+
+
+def _rights(program: Program, pbx: str, missing: Sequence[Lack]) -> Finding:
+    what = f"rights on Redis, {program} of {pbx}"
+    if not missing:
+        return Finding(what, "its user may do all that it must")
+    commands = ", ".join(lack.command for lack in missing[:_AT_MOST])
+    more = f" and {len(missing) - _AT_MOST} more" if len(missing) > _AT_MOST else ""
+    rules = list(dict.fromkeys(lack.rule for lack in missing))
+    given = " ".join(f"({rule})" if rule not in ALONE else rule for rule in rules)
+    if 2 * len(rules) > len(NEEDED[program]):
+        advice = (
+            f"Is it the user {program} of deploy/redis/users.acl? new-passwords.sh writes its address to {program}.url"
+        )
+    else:
+        advice = f"In deploy/redis/users.acl the user {program} has for that: {given}"
+    return Finding(what, wrong=f"its user may not {commands}{more}. {advice}")
+
+
+async def _monitor(redis: Redis, pbx: str) -> Finding:
+    """Whether somebody follows the PBX now; nobody may be right, before the first start."""
+    what = f"monitor of {pbx}"
+    holder = bus.text(await redis.get(Keys(pbx, "live").lease))
+    note = f"{holder} follows it; 3CX keeps one token a client, so this check makes it renew its own, once"
+    return Finding(what, note if holder else "none is running now")

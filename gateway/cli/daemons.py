@@ -1,0 +1,37 @@
+"""What ``callmon monitor`` and ``callmon gateway`` both do: serve metrics, and log which settings file they read."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from monitor.shared.settings.loader import found_files
+
+_log = structlog.get_logger(__name__)
+
+
+@asynccontextmanager
+async def metrics_served(
+    program: str, host: str, port: int | None, troubles: Mapping[str, str] | None = None
+) -> AsyncIterator[CollectorRegistry | None]:
+    """Serve metrics on this port; None: nothing is measured. Raises ConfigError."""
+    if port is None:
+        yield None
+        return
+    from gateway.cli.runtime import metrics_server as exposition  # an HTTP server, which a monitor needs for this alone
+
+    registry = exposition.new_registry(program)
+    async with exposition.exposed(registry, host, port, troubles) as address:
+        _log.info("metrics", address=address)
+        yield registry
+
+
+def settings_told(config: Path | None) -> dict[str, str | None]:
+    """Return which settings file is read, and which one is not although it would have been found."""
+    found = found_files()
+    passed_over = str(found[1]) if len(found) > 1 and config == found[0] else None
+    return {"settings": "none" if config is None else str(config.absolute()), "settings_not_read": passed_over}

@@ -1,0 +1,148 @@
+"""What a monitor or gateway tells of itself on Redis every few seconds, so that ``callmon status`` finds it.
+
+One key a process, which expires soon after the process died; the list of all is tidied by those that live.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import secrets
+import socket
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Final, Literal
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError, RedisError
+
+from gateway.restarts import kept_running
+from monitor.shared.process_status import Part, Process, encode_process
+from monitor.shared.redis.connection import heed_cancellation, is_wrong_type, rejected, text
+from monitor.shared.redis.key_names import PROCESSES, process_key
+from monitor.shared.timestamps import from_unix
+from monitor.shared.version import VERSION
+
+if TYPE_CHECKING:
+    from gateway.run import Gateway
+    from monitor.run import Watched
+
+EVERY: Final = 5.0
+"""Seconds."""
+EXPIRY_MS: Final = 60_000
+"""For so long one that died is still known."""
+_FAREWELL: Final = 1.0
+"""Seconds that the last word may take."""
+_FAILURES: Final = (RedisError, OSError, TimeoutError)
+
+_log = structlog.get_logger(__name__)
+
+
+class Heartbeat:
+    """Tells of this process what ``describe`` says. ``program``, ``name``: as :class:`Process` has them."""
+
+    def __init__(self, redis: Redis, program: Literal["monitor", "gateway"], name: str = "") -> None:
+        self._redis = redis
+        self._program: Literal["monitor", "gateway"] = program
+        self._name = name or re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())
+        self._id = f"{program}/{self._name}/{os.getpid()}/{secrets.token_hex(4)}"
+        self._started = from_unix(time.time())
+        self._described: asyncio.Future[Callable[[], Process]] = asyncio.get_running_loop().create_future()
+        self._refused = False
+
+    def of_monitor(self, watched: Sequence[Watched]) -> None:
+        """Begin: it is a monitor that watches these."""
+        self._described.set_result(lambda: self._process({one.service.pbx: _watching(one) for one in watched}))
+
+    def of_gateway(self, gateway: Gateway, worker: int | None = None) -> None:
+        """Begin: it is this gateway. ``worker``: its number, if it is one of several."""
+        self._described.set_result(lambda: self._process(_serving(gateway), gateway.address, worker))
+
+    async def run(self) -> None:
+        """Tell until cancelled; then take it back."""
+        describe = await self._described
+        try:
+            while True:
+                await self._try_to_tell(describe())
+                heed_cancellation()
+                await asyncio.sleep(EVERY)
+        finally:
+            with suppress(*_FAILURES):
+                async with asyncio.timeout(_FAREWELL), self._redis.pipeline(transaction=True) as pipe:
+                    pipe.execute_command("DEL", process_key(self._id))
+                    pipe.execute_command("SREM", PROCESSES, self._id)
+                    await pipe.execute()
+
+    async def _try_to_tell(self, process: Process) -> None:
+        try:
+            await tell(self._redis, self._id, process)
+        except NoPermissionError as error:
+            if not self._refused:
+                _log.warning("status_not_told", reason=str(error), remedy="the users' file of this version on Redis")
+            self._refused = True
+        except _FAILURES as error:
+            if is_wrong_type(error):  # what expires never, as each process would renew it
+                rejected(PROCESSES, str(error))
+                with suppress(*_FAILURES):
+                    await self._redis.delete(PROCESSES)
+            # of all else others say that Redis is away
+
+    def _process(self, pbxs: dict[str, Part], address: str = "", worker: int | None = None) -> Process:
+        version = VERSION
+        return Process(self._program, self._name, os.getpid(), version, self._started, pbxs, address, worker)
+
+
+@asynccontextmanager
+async def heartbeat(redis: Redis, program: Literal["monitor", "gateway"], name: str = "") -> AsyncIterator[Heartbeat]:
+    """Tell of this process while the context is entered, from when the heartbeat is begun."""
+    beating = Heartbeat(redis, program, name)
+    task = asyncio.create_task(kept_running("heartbeat", beating.run))
+    try:
+        yield beating
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def tell(redis: Redis, id_: str, process: Process) -> None:
+    """Write it, and take those from the list that are not there any more. Raises RedisError."""
+    async with redis.pipeline(transaction=True) as pipe:
+        pipe.execute_command("SET", process_key(id_), encode_process(process), "PX", EXPIRY_MS)
+        pipe.execute_command("SADD", PROCESSES, id_)
+        pipe.execute_command("EXPIRE", PROCESSES, EXPIRY_MS // 1000)
+        pipe.execute_command("SMEMBERS", PROCESSES)
+        *_, members = await pipe.execute()
+    listed = sorted(text(member) or "" for member in members)
+    async with redis.pipeline(transaction=False) as pipe:
+        for member in listed:
+            pipe.execute_command("EXISTS", process_key(member))
+        there = await pipe.execute()
+        gone = [member for member, exists in zip(listed, there, strict=True) if not exists]
+        if gone:
+            pipe.execute_command("SREM", PROCESSES, *gone)
+            await pipe.execute()
+
+
+def _watching(watched: Watched) -> Part:
+    service = watched.service
+    if service.leading_since is None:
+        return Part("standby", writer=service.lease.name)
+    return Part("leading", from_unix(service.leading_since), service.lease.name)
+
+
+def _serving(gateway: Gateway) -> dict[str, Part]:
+    subscribers = Counter(session.pbx for session in gateway.live.sessions)
+    return {
+        name: Part(
+            "serving",
+            position=None if view.live.position is None else str(view.live.position),
+            book_position=None if view.book.position is None else str(view.book.position),
+            stale_since=view.live.stale_since or view.book.stale_since,
+            subscribers=subscribers[name],
+        )
+        for name, view in gateway.pbxs.items()
+    }

@@ -1,0 +1,86 @@
+"""What agents do, of the stream's entities. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, Final, Literal, TypeAlias
+
+from gateway.stream_client import Entities
+
+Tone: TypeAlias = Literal["", "good", "busy", "warn", "alarm", "dim", "strong"]
+"""What a cell means; its words or glyph say it too."""
+
+DOING: Final[Mapping[str, tuple[str, str, Tone]]] = {
+    "free": ("○", "Free", "good"),
+    "ringing": ("◐", "Ringing", "warn"),
+    "talking": ("●", "Talking", "busy"),
+    "away": ("❙", "Away", "dim"),
+    "out": ("×", "Logged out", "dim"),
+}
+"""What an agent does: glyph, word and tone, those who matter most for a queue first."""
+
+
+def agents(state: Entities) -> dict[str, bool | None]:
+    """Who is an agent of a queue, and whether logged in to one; where there are no queues all extensions, and None."""
+    extensions, queues = state.get("extensions", {}), state.get("queues", {}).values()
+    if not queues:
+        return dict.fromkeys(extensions)
+    members = {agent["num"] for queue in queues for agent in queue["agents"]}
+    logged_in = {num for queue in queues for num in queue["loggedIn"]}
+    return {num: num in logged_in for num in extensions if num in members}
+
+
+def doing(extension: Mapping[str, Any], logged_in: bool | None = None) -> str:
+    """What an extension does, a key of :data:`DOING`. ``logged_in``: to the queue looked at; None: to queues at all."""
+    activity = extension["activity"]
+    if activity in ("Talking", "Dialing"):
+        return "talking"
+    if activity == "Ringing":
+        return "ringing"
+    here = extension["qGlobalStatus"] != "LoggedOut" if logged_in is None else logged_in
+    if not extension["registered"] or extension["enabled"] == 0 or not here:
+        return "out"
+    profile = extension["fwdName"]
+    return "away" if profile and profile != "Available" and not extension["available"] else "free"
+
+
+def told(extension: Mapping[str, Any], what: str) -> tuple[str, Tone]:
+    """Glyph and words of what it does, and their tone."""
+    glyph, word, tone = DOING[what]
+    talk = talk_of(extension)
+    if what == "away":
+        word = extension["fwdName"]
+    elif what == "out" and (not extension["registered"] or extension["enabled"] == 0):
+        word = "Offline"
+    elif extension["activity"] == "Dialing":
+        word = "Dialling"
+    elif what == "talking" and talk is not None and talk["queue"]:
+        word = "In queue"  # waits in it himself
+    return f"{glyph} {word}", tone
+
+
+def talk_of(extension: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The talk that makes its activity; with a person rather than with a queue."""
+    talks = [talk for talk in extension["talks"] if talk["activity"] == extension["activity"]]
+    return next((talk for talk in talks if not talk["queue"]), talks[0] if talks else None)
+
+
+def lasts_since(extension: Mapping[str, Any], what: str) -> str | None:
+    """Since when it does that."""
+    talk = talk_of(extension)
+    if what in ("talking", "ringing"):
+        found: str | None = talk["since"] if talk else extension["since"]
+        return found
+    known = [extension.get("presenceSince"), extension["since"] if what == "free" else None]
+    return max(filter(None, known), default=None)
+
+
+def tally(queue: Mapping[str, Any], extensions: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    """How many of a queue's agents do what."""
+    counts = dict.fromkeys(DOING, 0)
+    logged_in: Collection[str] = queue["loggedIn"]
+    for agent in queue["agents"]:
+        extension = extensions.get(agent["num"])
+        if extension is not None:
+            counts[doing(extension, agent["num"] in logged_in)] += 1
+    return counts

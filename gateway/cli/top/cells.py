@@ -1,0 +1,64 @@
+"""From rows to a terminal's cells: widths, cutting, colours. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from gateway.cli.top.agent_status import Tone
+from gateway.cli.top.rows import Cell, Column, Sheet
+
+GAP: Final = 1
+"""Between two columns."""
+STYLES: Final[dict[Tone, str]] = {
+    "": "",
+    "good": "#35d09d",
+    "busy": "#3d93ff",
+    "warn": "#fdf439",
+    "alarm": "bold #ed4d29",
+    "dim": "dim",
+    "strong": "bold",
+}
+
+
+def widths(columns: Sequence[Column], room: int) -> list[int]:
+    """How wide each column is in ``room`` cells: what is left over goes to those that grow, in equal parts."""
+    found = [column.width for column in columns]
+    left = room - sum(found) - GAP * len(columns)
+    growing = [index for index, column in enumerate(columns) if column.grows]
+    for place, index in enumerate(growing):
+        found[index] += max(0, left) // len(growing) + (place < max(0, left) % len(growing))
+    return found
+
+
+def cut(text: str, width: int) -> str:
+    """What fits into ``width`` cells, with an ellipsis if that is not all; wide characters take two."""
+    if cell_len(text) <= width:
+        return text
+    held = 0
+    for index, char in enumerate(text):
+        held += cell_len(char)
+        if held > width - 1:
+            return text[:index] + "…"
+    return text
+
+
+def drawn(cell: Cell, column: Column, width: int) -> Text:
+    """A cell as the table shows it, with the gap after it."""
+    return _aligned(cut(cell.text, width), STYLES[cell.tone], column, width)
+
+
+def title(sheet: Sheet, index: int, width: int, by: int, *, reverse: bool) -> Text:
+    """A column's head; the one that is sorted by says which way."""
+    column = sheet.columns[index]
+    mark = ("▼" if reverse else "▲") if index == by else ""
+    text = cut(column.title, width - len(mark)) + mark
+    return _aligned(text, "bold", column, width)
+
+
+def _aligned(text: str, style: str, column: Column, width: int) -> Text:
+    blank = " " * (width - cell_len(text))
+    return Text((blank + text if column.right else text + blank) + " " * GAP, style, no_wrap=True)

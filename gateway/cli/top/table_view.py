@@ -1,0 +1,124 @@
+"""One table of ``callmon top``: brings what stands there in line with the rows that there are, cell by cell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.text import Text
+from textual.events import Resize
+from textual.widgets import DataTable
+from textual.widgets.data_table import RowDoesNotExist
+
+from gateway.cli.top.cells import GAP, drawn, title, widths
+from gateway.cli.top.rows import Cell, Row, Sheet, shown
+from gateway.stream_client import Entities
+
+
+class SheetView(DataTable[Text]):
+    """``find``: what the rows are filtered by."""
+
+    def __init__(self, sheet: Sheet) -> None:
+        super().__init__(cursor_type="row", zebra_stripes=True, cell_padding=0)
+        self.sheet = sheet
+        self.find = ""
+        self._by, self._reverse = 0, False
+        self._widths: list[int] = []
+        self._cells: dict[str, tuple[Cell, ...]] = {}
+        """What stands in each row, in the order of the rows."""
+        self._last: tuple[Entities, float] | None = None
+
+    @property
+    def entity(self) -> str | None:
+        """The id of the entity that the cursor is on."""
+        at = self._key_at_cursor()
+        return None if at is None else at[0]
+
+    @property
+    def nothing(self) -> str:
+        """Why there are no rows; empty if there are any."""
+        if self._cells:
+            return ""
+        return f"Nothing contains “{self.find}”." if self.find else self.sheet.empty
+
+    def draw(self, state: Entities, now: float) -> None:
+        """Show this state, at this moment."""
+        self._last = state, now
+        if not self.size.width:
+            return  # not on the screen
+        if not self._widths:
+            self._lay_out()
+        rows = shown(self.sheet.rows(state, now), self.find, self._by, reverse=self._reverse)
+        at = self._key_at_cursor()
+        self._bring_in_line(rows)
+        self._put_cursor(at)
+
+    def sort_by_next(self) -> None:
+        """By the next column, its smallest first."""
+        self._by, self._reverse = (self._by + 1) % len(self.sheet.columns), False
+        self._lay_out()
+
+    def turn_round(self) -> None:
+        """The other way round."""
+        self._reverse = not self._reverse
+        self._lay_out()
+
+    def on_resize(self, _event: Resize) -> None:
+        """Give the columns the room that there is now."""
+        self._widths = []
+        if self._last is not None:
+            self.draw(*self._last)
+
+    def _lay_out(self) -> None:
+        at = self._key_at_cursor()
+        self.clear(columns=True)
+        self._cells = {}
+        self._widths = widths(self.sheet.columns, self.size.width - self.styles.scrollbar_size_vertical)
+        for index, width in enumerate(self._widths):
+            head = title(self.sheet, index, width, self._by, reverse=self._reverse)
+            self.add_column(head, width=width + GAP, key=str(index))
+        if self._last is not None and at is not None:
+            self.draw(*self._last)
+            self._put_cursor(at)
+
+    def _bring_in_line(self, rows: list[Row]) -> None:
+        wanted = {row.id: row.cells for row in rows}
+        for id_ in self._cells.keys() - wanted.keys():
+            self.remove_row(id_)
+        for id_, cells in wanted.items():
+            before = self._cells.get(id_)
+            if before is None:
+                self.add_row(*(self._drawn(index, cell) for index, cell in enumerate(cells)), key=id_)
+                continue
+            for index, cell in enumerate(cells):
+                if cell.text != before[index].text or cell.tone != before[index].tone:
+                    self.update_cell(id_, str(index), self._drawn(index, cell))
+        stay = [id_ for id_ in self._cells if id_ in wanted]
+        new = [id_ for id_ in wanted if id_ not in self._cells]
+        if stay + new != list(wanted):
+            self._put_in_order(wanted)
+        self._cells = wanted
+
+    def _put_in_order(self, wanted: dict[str, Any]) -> None:
+        places = {id_: place for place, id_ in enumerate(wanted)}
+        ids = iter([str(row.key.value) for row in self.ordered_rows])
+        self.sort("0", key=lambda _cell: places[next(ids)])  # asked for each row in the order in which they stand
+
+    def _drawn(self, index: int, cell: Cell) -> Text:
+        return drawn(cell, self.sheet.columns[index], self._widths[index])
+
+    def _key_at_cursor(self) -> tuple[str, int] | None:
+        """Which row the cursor is on, and how far down."""
+        if not self.row_count:
+            return None
+        place = min(self.cursor_row, self.row_count - 1)
+        return str(self.ordered_rows[place].key.value), place
+
+    def _put_cursor(self, at: tuple[str, int] | None) -> None:
+        if at is None or not self.row_count:
+            return
+        try:
+            place = self.get_row_index(at[0])
+        except RowDoesNotExist:
+            place = min(at[1], self.row_count - 1)
+        if place != self.cursor_row:
+            self.move_cursor(row=place, animate=False, scroll=False)

@@ -1,0 +1,144 @@
+"""Who a request is from, and how much one address may hold open.
+
+Behind a proxy it is the proxy that connects, and it says in ``X-Forwarded-For`` for whom. That is believed of the
+proxies alone that the settings name, by address, network or name: read from its end, where the nearest proxy wrote, the
+first address that is no proxy's is the client's. What is no address is not taken for one, and no more is looked at than
+any chain of proxies writes. Names are looked up again and again, as where containers run a proxy's address changes.
+
+Requests under way and streams are counted by that address, IPv6 by network, and one address may hold so many. This host
+itself may hold any number.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections import Counter
+from collections.abc import Iterable
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Final
+
+import structlog
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from gateway.errors import TooManyConnections, shown
+from gateway.rest.responses import refuse
+from gateway.stream.admission import Denial, deny
+from gateway.transport.ip_addresses import Address, held_by, parsed
+
+MOST_HOPS: Final = 8
+"""Addresses of ``X-Forwarded-For`` that are looked at, from its end."""
+LOOK_UP_EVERY_S: Final = 5.0
+_HEADERS: Final = (b"x-forwarded-for", b"x-forwarded-proto")
+_SCHEMES: Final = {b"http": ("http", "ws"), b"https": ("https", "wss"), b"ws": ("http", "ws"), b"wss": ("https", "wss")}
+
+_log = structlog.get_logger(__name__)
+
+
+class Proxies:
+    """The proxies that are believed. ``allowed``: addresses, networks and names, separated by commas; ``*``: all."""
+
+    def __init__(self, allowed: str) -> None:
+        words = [word.strip() for word in allowed.split(",") if word.strip()]
+        self.all = "*" in words
+        self._networks: list[IPv4Network | IPv6Network] = []
+        self._names: list[str] = []
+        for word in words:
+            try:
+                self._networks.append(ip_network(word, strict=False))
+            except ValueError:
+                self._names.append(word)
+        self._named: frozenset[Address] = frozenset()
+
+    def trusts(self, host: str) -> bool:
+        """Whether this address is a proxy's."""
+        if self.all:
+            return True
+        address = parsed(host)
+        return address is not None and (address in self._named or any(address in network for network in self._networks))
+
+    async def run(self) -> None:
+        """Look up the names until cancelled."""
+        while True:
+            await self.look_up()
+            await asyncio.sleep(LOOK_UP_EVERY_S)
+
+    async def look_up(self) -> None:
+        """Look up the names now; of one that is not found the addresses of before are left out."""
+        found: set[Address] = set()
+        for name in self._names:
+            if name == "*":
+                continue
+            try:
+                rows = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_STREAM)
+            except OSError as error:
+                _log.warning("proxy name not found", name=name, reason=str(error))
+                continue
+            found.update(address for row in rows if (address := parsed(str(row[4][0]))) is not None)
+        self._named = frozenset(found)
+
+
+class Forwarded:
+    """Puts the client's address and scheme into each request's scope, and counts what each address holds.
+
+    ``per_address``: requests and streams under way; 0: any number.
+    """
+
+    def __init__(self, app: ASGIApp, proxies: Proxies, per_address: int) -> None:
+        self._app = app
+        self._proxies = proxies
+        self._per_address = per_address
+        self._held: Counter[str] = Counter()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request or stream."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        peer = scope.get("client")
+        if peer is not None and self._proxies.trusts(peer[0]):
+            self._believe(scope)
+        holder = None if scope.get("client") is None else held_by(scope["client"][0])
+        if holder is None or not self._per_address:
+            await self._app(scope, receive, send)
+            return
+        if self._held[holder] >= self._per_address:
+            await _refuse(scope, receive, send)
+            return
+        self._held[holder] += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._held[holder] -= 1
+            if not self._held[holder]:
+                del self._held[holder]
+
+    def _believe(self, scope: Scope) -> None:
+        hops: list[bytes] = []
+        for name, value in scope["headers"]:
+            if name == _HEADERS[0]:
+                hops += value.split(b",") if self._proxies.all else value.rsplit(b",", MOST_HOPS)[-MOST_HOPS:]
+            elif name == _HEADERS[1] and (schemes := _SCHEMES.get(value.strip())) is not None:
+                scope["scheme"] = schemes[scope["type"] == "websocket"]
+        client = self._client(hops[:1] if self._proxies.all else hops[-MOST_HOPS:])
+        if client is not None:
+            scope["client"] = (client, 0)
+
+    def _client(self, hops: Iterable[bytes]) -> str | None:
+        """The client's address; None if the nearest that is no proxy's is no address."""
+        found: Address | None = None
+        for hop in reversed([*hops]):
+            found = parsed(hop.decode("latin-1"))
+            if found is None or not self._proxies.trusts(str(found)):
+                break
+        return None if found is None else str(found)
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    error = TooManyConnections("There are too many requests and streams from this address.")
+    row = shown(error)
+    if scope["type"] == "websocket":
+        await deny(WebSocket(scope, receive, send), Denial(row.status, row.code, row.close, str(error), error.headers))
+    else:
+        await refuse(error, scope["method"])(scope, receive, send)

@@ -1,0 +1,270 @@
+"""Commands on their way to the leading monitor and back; see :mod:`monitor.shared.command_messages`.
+
+- Nobody listens, or nobody claims the request within a second: it is refused here, in the same way in which it would
+  be claimed, so that nobody carries it out any more. No monitor is heard: ``no_monitor``. One is: ``busy``.
+- Claimed, but no outcome in time, or the request has vanished from Redis, where it may have been claimed before: nobody
+  knows. It is never repeated by us.
+- An older request under the same Idempotency-Key that nobody claims or takes back, as after its gateway died or Redis
+  was rolled back, is refused too. The monitor, which keeps a record of its own, is asked under a new id.
+- Done: the answer waits until this gateway's replica contains what was changed, and, for at most a second, until the
+  other gateways' do. Whoever is told of a success reads it in his next query.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError, ResponseError, WatchError
+
+from gateway.commands.pubsub_listener import Doorbell, Waiting
+from gateway.errors import BusAway, IdempotencyKeyReused, MonitorBusy, NoMonitor, NotReady, OutcomeUnknown
+from gateway.replication.position_waiter import Milestones
+from gateway.replication.redis_reader import rejected
+from monitor.shared.codec import Malformed
+from monitor.shared.command_messages import OPEN, REFUSED, Once, Outcome, Request, decode_outcome, encode
+from monitor.shared.redis.key_names import RequestKeys
+
+CLAIM_WITHIN = 1.0
+"""Seconds."""
+START_WITHIN = 20.0
+"""Seconds after which a request that waits for its turn at the monitor is not begun any more."""
+FINISH_WITHIN = 60.0
+"""Seconds after which a claimed request's outcome counts as unknown."""
+OWN_WITHIN = 2.0
+"""Seconds in which this gateway should contain what was changed."""
+ONCE_KEPT = 86_400
+"""Seconds for which an Idempotency-Key stands."""
+_LOOK_EVERY = 0.5
+_REFUSAL_KEPT = 120
+_ATTEMPTS = 10
+_ID = re.compile("[0-9a-f]{32}")
+_LOST = (RedisError, OSError, TimeoutError)
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An outcome. ``again``: it had been asked for before under this Idempotency-Key."""
+
+    outcome: Outcome
+    again: bool
+
+
+class Commander:
+    """One PBX's commands at this gateway. Run it, or no doorbell is heard."""
+
+    def __init__(self, redis: Redis, pbx: str, milestones: Milestones) -> None:
+        self._redis = redis
+        self._keys = RequestKeys(pbx)
+        self._milestones = milestones
+        self._doorbell = Doorbell(redis, pbx, milestones)
+        self._log = _log.bind(pbx=pbx)
+
+    async def run(self) -> None:
+        """Listen for the doorbell until cancelled."""
+        await self._doorbell.run()
+
+    @property
+    def listening(self) -> bool:
+        """Whether the doorbell is heard."""
+        return self._doorbell.listening
+
+    @property
+    def waiting(self) -> int:
+        """How many commands wait for their outcome."""
+        return self._doorbell.waiting
+
+    async def carry_out(
+        self,
+        command: str,
+        arguments: dict[str, str],
+        key: str,
+        client: str,
+        once: Once | None = None,
+        trace: str = "",
+    ) -> Answered:
+        """Have the command carried out; its outcome, be it a failure.
+
+        ``key``: the name of the caller's key; ``client``: his address; ``trace``: for both sides' logs. Raises
+        NoMonitor, MonitorBusy and BusAway (it was not done), OutcomeUnknown, IdempotencyKeyReused.
+        """
+        request = Request(secrets.token_hex(16), self._doorbell.name, command, arguments, key, client, once, trace)
+        self._log.debug("command sent", command=command, trace=trace)
+        with self._doorbell.waiting_for(request.id) as waiting:
+            id_, outcome = await self._ask(request, waiting)
+        result = "success" if outcome.failure is None else outcome.failure.code
+        position = None if outcome.live is None else str(outcome.live)
+        self._log.debug("command answered", command=command, trace=trace, result=result, position=position)
+        if outcome.failure is None:
+            await self._contained(outcome)
+        return Answered(outcome, id_ != request.id)
+
+    # there
+
+    async def _ask(self, request: Request, waiting: Waiting) -> tuple[str, Outcome]:
+        """Send the request, or wait for an older one under the same Idempotency-Key; whose outcome it is, and that."""
+        for _ in range(_ATTEMPTS):
+            id_ = await self._send(request)
+            outcome = await self._wait(id_, self._doorbell.join(id_, waiting), request)
+            if outcome is not None:
+                return id_, outcome
+        raise MonitorBusy("Other requests under this Idempotency-Key were left undone again and again. Try again.")
+
+    async def _send(self, request: Request) -> str:
+        """Open the request and ring for it; the id to wait for: an older one's under the same Idempotency-Key."""
+        key, once = self._keys.request(request.id), request.once
+        for _ in range(_ATTEMPTS):
+            async with self._redis.pipeline(transaction=True) as pipe:
+                try:
+                    await pipe.watch(key, *(() if once is None else (self._keys.once(once.digest),)))
+                    if once is not None and (older := await self._older(pipe, once)) is not None:
+                        return older
+                except _LOST as error:
+                    raise BusAway("Redis cannot be reached; nothing was done.") from error
+                pipe.multi()  # type: ignore[no-untyped-call]  # as redis-py has it
+                pipe.execute_command("SET", key, OPEN, "PX", int(START_WITHIN * 1000))
+                if once is not None:
+                    name = f"{request.id} {once.fingerprint}"
+                    pipe.execute_command("SET", self._keys.once(once.digest), name, "EX", ONCE_KEPT)
+                pipe.execute_command("PUBLISH", self._keys.requests, encode(request))
+                try:
+                    *_, heard = await pipe.execute()
+                except WatchError:
+                    continue
+                except _LOST as error:
+                    raise _unknown() from error
+            if not heard:
+                await self._refuse(request, NoMonitor("No monitor of this PBX is at work; nothing was done."))
+            return request.id
+        raise BusAway("Redis was too busy to take the request; nothing was done.")
+
+    async def _older(self, pipe: Any, once: Once) -> str | None:
+        place = self._keys.once(once.digest)
+        try:
+            stored = await pipe.get(place)
+        except ResponseError as error:
+            if "WRONGTYPE" not in str(error):
+                raise
+            stored = b""
+        if stored is None:
+            return None
+        id_, _, fingerprint = stored.decode(errors="replace").partition(" ")
+        if not _ID.fullmatch(id_) or not fingerprint:
+            rejected(place, "not a request under an Idempotency-Key; it is overwritten")
+            return None  # the monitor keeps a record of his own, so nothing is done twice
+        if fingerprint != once.fingerprint:
+            raise IdempotencyKeyReused("This Idempotency-Key was used for another request; each needs its own.")
+        # Nothing known of it any more: the monitor, who keeps a record of his own, is asked under a new id.
+        known = await pipe.exists(self._keys.request(id_), self._keys.result(id_))
+        return id_ if known else None
+
+    async def _refuse(self, request: Request, refusal: NotReady) -> None:
+        """Take the request back, so that nobody carries it out. Raises ``refusal`` if that succeeded, or was done.
+
+        Returns if somebody has claimed it. Raises OutcomeUnknown if Redis does not say, or has lost the request.
+        """
+        if await self._take_back(request.id, request.once):
+            raise refusal
+
+    async def _take_back(self, id_: str, once: Once | None) -> bool:
+        """Refuse this request if nobody has claimed it; whether it is refused. Raises OutcomeUnknown."""
+        key = self._keys.request(id_)
+        try:
+            for _ in range(_ATTEMPTS):
+                async with self._redis.pipeline(transaction=True) as pipe:
+                    await pipe.watch(key)
+                    state = await pipe.get(key)
+                    if state is None:  # Redis was emptied: it may have been claimed before
+                        raise _unknown()
+                    if state != OPEN.encode():
+                        return bool(state == REFUSED.encode())
+                    pipe.multi()  # type: ignore[no-untyped-call]  # as redis-py has it
+                    pipe.execute_command("SET", key, REFUSED, "EX", _REFUSAL_KEPT)
+                    if once is not None:
+                        pipe.execute_command("DEL", self._keys.once(once.digest))
+                    try:
+                        await pipe.execute()
+                    except WatchError:
+                        continue
+                return True
+        except _LOST as error:
+            raise _unknown() from error
+        raise _unknown()
+
+    # and back
+
+    async def _wait(self, id_: str, waiting: Waiting, request: Request) -> Outcome | None:
+        """Return the outcome; None if it would be an older request's that is refused, as nobody claimed it."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        if id_ != request.id and (known := await self._look(id_)) is not None:
+            return known
+        while True:
+            left = began + CLAIM_WITHIN - loop.time()
+            heard = await waiting.rung(min(left, _LOOK_EVERY) if left > 0 else _LOOK_EVERY)
+            outcome = await self._look(id_) if waiting.done or not heard else None
+            if outcome is not None:
+                return outcome
+            if loop.time() >= began + FINISH_WITHIN:
+                raise _unknown()
+            late = loop.time() >= began + CLAIM_WITHIN
+            if late and not waiting.claimed and id_ != request.id and await self._take_back(id_, request.once):
+                return None
+            if not waiting.claimed and (waiting.busy or late):
+                waiting.claimed = await self._is_claimed(id_, request, busy=waiting.busy)
+
+    async def _look(self, id_: str) -> Outcome | None:
+        try:
+            stored = await self._get(self._keys.result(id_))
+            return None if stored is None else decode_outcome(stored)
+        except Malformed as error:
+            raise _unknown() from error
+        except _LOST:
+            return None  # it may come back in time
+
+    async def _is_claimed(self, id_: str, request: Request, *, busy: bool = False) -> bool:
+        """Nobody has rung for the claim in time: see who has the request, and refuse our own if nobody has.
+
+        Raises NoMonitor or MonitorBusy if nobody has it and nobody will.
+        """
+        if id_ == request.id:
+            await self._refuse(request, self._unclaimed(busy))
+            return True
+        try:
+            state = await self._get(self._keys.request(id_))
+        except _LOST as error:
+            raise _unknown() from error
+        if state is None:  # it may have been claimed by a monitor that ended in the midst of it
+            raise _unknown()
+        if state == REFUSED.encode():
+            raise self._unclaimed(busy)
+        return state != OPEN.encode()
+
+    def _unclaimed(self, busy: bool) -> NotReady:
+        """Return the refusal of a request that no monitor has taken on. ``busy``: one has said why."""
+        if busy or self._milestones.monitor_heard:
+            return MonitorBusy("The monitor is too busy to take this on; nothing was done. Try again.")
+        return NoMonitor("No monitor of this PBX is heard; nothing was done. Try again.")
+
+    async def _get(self, key: str) -> bytes | None:
+        value: Any = await self._redis.get(key)
+        return None if value is None else bytes(value)
+
+    async def _contained(self, outcome: Outcome) -> None:
+        """Wait until this gateway, and then the others, contain what was changed."""
+        if outcome.live is None and outcome.book is None:
+            return
+        if not await self._milestones.wait(outcome.live, outcome.book, OWN_WITHIN):
+            self._log.warning("a command's change has not come back in time", position=str(outcome.live))
+        await self._doorbell.others_reach(outcome.live, outcome.book)
+
+
+def _unknown() -> OutcomeUnknown:
+    return OutcomeUnknown("No answer came in time: it may have been done or not. Look at the PBX before repeating it.")

@@ -1,0 +1,187 @@
+"""A gateway's doorbell: what rings here of commands, and of how far the other gateways are.
+
+The monitor rings when it has a request in hand and when its outcome stands; another gateway, when it is where it was
+asked for. A ring may be lost, so whoever waits for one looks at the store now and then as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import assert_never
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from gateway.replication.position_waiter import Milestones
+from gateway.replication.redis_reader import heed_cancellation
+from gateway.token_bucket import Ration
+from monitor.shared.changes import Position
+from monitor.shared.codec import Malformed
+from monitor.shared.command_messages import Busy, Claimed, Done, Reach, Reached, Ring, decode_reach, decode_ring, encode
+from monitor.shared.redis.failure_text import explain
+from monitor.shared.redis.key_names import RequestKeys
+
+OTHERS_WITHIN = 1.0
+"""Seconds in which the other gateways should be where they are asked for."""
+_POLL = 1.0
+_BACKOFF_CAP = 1.0
+_MOST_ASKED = 1_000
+_LOST = (RedisError, OSError, TimeoutError)
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Waiting:
+    """Somebody here waits for rings about one id."""
+
+    bell: asyncio.Event = field(default_factory=asyncio.Event)
+    claimed: bool = False
+    done: bool = False
+    busy: bool = False
+    reached: int = 0
+
+    async def rung(self, seconds: float) -> bool:
+        """Wait for a ring; False if there was none within this time."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.bell.wait()
+        except TimeoutError:
+            return False
+        finally:
+            self.bell.clear()
+        return True
+
+
+class Doorbell:
+    """One PBX's doorbell at this gateway. Run it, or it is not heard."""
+
+    def __init__(self, redis: Redis, pbx: str, milestones: Milestones) -> None:
+        self._redis = redis
+        self._keys = RequestKeys(pbx)
+        self._milestones = milestones
+        self.name = secrets.token_hex(8)
+        """This gateway's, as messages have it."""
+        self.listening = False
+        """Whether it is heard."""
+        self._failures = 0
+        self._waiting: dict[str, Waiting] = {}
+        self._asked: set[asyncio.Task[None]] = set()
+        self._ration = Ration(time.monotonic())
+        self._log = _log.bind(pbx=pbx)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return len({id(waiting) for waiting in self._waiting.values()})
+
+    async def run(self) -> None:
+        """Listen until cancelled."""
+        try:
+            while True:
+                heed_cancellation()
+                try:
+                    await self._listen()
+                except _LOST as error:
+                    self._failures = min(self._failures + 1, 6)
+                    say = self._log.warning if self._failures == 1 else self._log.info
+                    say("doorbell lost", reason=f"Redis: {explain(error)}")
+                    await asyncio.sleep(random.uniform(0, min(_BACKOFF_CAP, 0.05 * 2**self._failures)))  # noqa: S311
+        finally:
+            for task in self._asked:
+                task.cancel()
+            await asyncio.gather(*self._asked, return_exceptions=True)
+
+    @contextmanager
+    def waiting_for(self, id_: str) -> Iterator[Waiting]:
+        """Hear the rings about this id, and about those that :meth:`join` adds, while the context is entered."""
+        waiting = self._waiting[id_] = Waiting()
+        try:
+            yield waiting
+        finally:
+            for id_ in [id_ for id_, other in self._waiting.items() if other is waiting]:
+                del self._waiting[id_]
+
+    def join(self, id_: str, waiting: Waiting) -> Waiting:
+        """Hear the rings about this id too; gives who is told of them: whoever waits here for them already, if any."""
+        return self._waiting.setdefault(id_, waiting)
+
+    async def others_reach(self, live: Position | None, book: Position | None) -> None:
+        """Wait until the other gateways are at these positions, for at most :data:`OTHERS_WITHIN`."""
+        id_ = secrets.token_hex(8)
+        with self.waiting_for(id_) as waiting:
+            try:
+                async with asyncio.timeout(OTHERS_WITHIN):
+                    question = encode(Reach(id_, self.name, live, book))
+                    others = await self._redis.publish(self._keys.reached, question) - self.listening
+                    while waiting.reached < others:
+                        waiting.bell.clear()
+                        await waiting.bell.wait()
+            except TimeoutError:
+                self._log.info("another gateway is late", heard=waiting.reached)
+            except (RedisError, OSError) as error:
+                self._log.info("the other gateways could not be asked", reason=str(error))
+
+    async def _listen(self) -> None:
+        replies = self._keys.replies(self.name)
+        async with self._redis.pubsub() as pubsub:
+            await pubsub.subscribe(replies, self._keys.reached)
+            try:
+                while True:
+                    heed_cancellation()
+                    message = await pubsub.get_message(timeout=_POLL)
+                    self.listening, self._failures = True, 0
+                    if message is not None and message["type"] == "message":
+                        self._hear(message["channel"].decode() == replies, message["data"])
+                        await asyncio.sleep(0)  # what came at once is read without a wait: others have their turn
+            finally:
+                self.listening = False
+
+    def _hear(self, mine: bool, data: bytes) -> None:
+        try:
+            if mine:
+                self._rung(decode_ring(data))
+            else:
+                self._asked_for(decode_reach(data))
+        except Malformed as error:
+            left_out = self._ration.take(time.monotonic())
+            if left_out is not None:
+                self._log.warning("a message cannot be read", reason=str(error), left_out=left_out)
+
+    def _rung(self, ring: Ring) -> None:
+        waiting = self._waiting.get(ring.id)
+        if waiting is None:
+            return
+        match ring:
+            case Claimed():
+                waiting.claimed = True
+            case Done():
+                waiting.claimed = waiting.done = True
+            case Busy():
+                waiting.busy = True
+            case Reached():
+                waiting.reached += 1
+            case _:
+                assert_never(ring)
+        waiting.bell.set()
+
+    def _asked_for(self, question: Reach) -> None:
+        if question.gateway == self.name or len(self._asked) >= _MOST_ASKED:
+            return
+        task = asyncio.create_task(self._tell_when_reached(question))
+        self._asked.add(task)
+        task.add_done_callback(self._asked.discard)
+
+    async def _tell_when_reached(self, question: Reach) -> None:
+        if await self._milestones.wait(question.live, question.book, OTHERS_WITHIN):
+            try:
+                await self._redis.publish(self._keys.replies(question.gateway), encode(Reached(question.id)))
+            except _LOST as error:
+                self._log.info("another gateway could not be told", reason=str(error))

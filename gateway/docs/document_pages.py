@@ -1,0 +1,186 @@
+"""The gateway's documents and the page that shows them: ``/openapi.json``, ``/asyncapi.json``, ``/docs``.
+
+The page is Swagger UI as its makers release it, from files that come with the gateway. It may load nothing from
+elsewhere and send requests to the gateway alone; a key that is typed in stays in its memory.
+
+A document is made when it is first asked for, compressed once, and kept. Its address with its present tag in it may be
+kept by clients for ever; without, they ask each time whether it has changed. They need no key, so one address is sent
+so many bytes of them, and then so many a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from hashlib import blake2b
+from html import escape
+from pathlib import Path
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from gateway.docs.asyncapi import asyncapi
+from gateway.docs.openapi import openapi
+from gateway.errors import TooManyRequests
+from gateway.operations.operation_table import Command
+from gateway.rest.responses import matches, refuse
+from gateway.token_bucket import TokenBucket
+from gateway.transport.ip_addresses import held_by
+from monitor.shared.codec import to_json
+
+_STATIC: Final = Path(__file__).parent / "static"
+_FILES: Final = {
+    "docs.css": "text/css",
+    "docs.js": "text/javascript",
+    "swagger-ui/swagger-ui.css": "text/css",
+    "swagger-ui/swagger-ui-bundle.js": "text/javascript",
+}
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_FOR_EVER: Final = "public, max-age=31536000, immutable"
+_ASK_FIRST: Final = "no-cache"
+
+BYTES_AT_ONCE: Final = 64 * 1024 * 1024
+"""Of documents, for one address: each of them twenty times, uncompressed."""
+BYTES_PER_SECOND: Final = 1024 * 1024
+_MOST_REMEMBERED: Final = 10_000
+_RETRY_AFTER_S: Final = 10
+
+ADDRESSES: Final = ("docs", "openapi.json", "asyncapi.json", *(part for file in _FILES for part in file.split("/")))
+"""The parts of these addresses, none of them secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document, ready to send. ``tag``: a hash of its content."""
+
+    body: bytes
+    compressed: bytes
+    tag: str
+    media_type: str
+    policy: str | None = None
+
+
+class Handouts:
+    """Counts the bytes of documents that each address is sent. This host itself may have any number.
+
+    ``clock``: seconds, one that nobody sets. At most 10,000 addresses are remembered, the latest.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._allowances: OrderedDict[str, TokenBucket] = OrderedDict()
+
+    def count(self, host: str, size: int) -> None:
+        """Count what is about to be sent. Raises TooManyRequests: it was not counted."""
+        holder, now = held_by(host), self._clock()
+        if holder is None:
+            return
+        allowance = self._allowances.setdefault(holder, TokenBucket(BYTES_AT_ONCE, BYTES_PER_SECOND, now))
+        self._allowances.move_to_end(holder)
+        if len(self._allowances) > _MOST_REMEMBERED:
+            self._allowances.popitem(last=False)
+        if not allowance.take(now, size):
+            raise TooManyRequests(
+                "Too much of the pages and documents was sent to this address; keep what you have, by its ETag.",
+                {"Retry-After": str(_RETRY_AFTER_S)},
+            )
+
+
+def documents(commands: Iterable[Command], version: str, handouts: Handouts) -> list[BaseRoute]:
+    """The routes of everything that documents these commands and the stream. ``version``: callmon's."""
+    table = tuple(commands)
+    files = {name: Kept(partial(_file, name), handouts) for name in _FILES}
+    kept = {
+        "/openapi.json": Kept(lambda: document_of(to_json(openapi(table, version)), "application/json"), handouts),
+        "/asyncapi.json": Kept(lambda: document_of(to_json(asyncapi(version)), "application/json"), handouts),
+        "/docs": Kept(lambda: document_of(_page(version).encode(), "text/html", _POLICY), handouts),
+    } | {f"/static/{name}": file for name, file in files.items()}
+    return [Route(path, document.answer) for path, document in kept.items()]
+
+
+class Kept:
+    """A document that is made when it is first asked for, beside the event loop. ``handouts``: counts it."""
+
+    def __init__(self, make: Callable[[], Document], handouts: Handouts) -> None:
+        self._make = make
+        self._handouts = handouts
+        self._made: Document | None = None
+
+    async def answer(self, request: Request) -> Response:
+        """The response to a GET or HEAD: 304 if the client has it already."""
+        if self._made is None:
+            self._made = await asyncio.to_thread(self._make)
+        response = _response(self._made, request)
+        try:
+            self._handouts.count("" if request.client is None else request.client.host, len(response.body))
+        except TooManyRequests as error:
+            return refuse(error, request.method)
+        return response
+
+
+def _response(document: Document, request: Request) -> Response:
+    compressed = _takes_gzip(request.headers.get("accept-encoding", ""))
+    body = document.compressed if compressed else document.body
+    etag = f'"{document.tag}-gzip"' if compressed else f'"{document.tag}"'
+    headers = {
+        "ETag": etag,
+        "Vary": "Accept-Encoding",
+        "Cache-Control": _FOR_EVER if request.query_params.get("v") == document.tag else _ASK_FIRST,
+    }
+    if document.policy is not None:
+        headers["Content-Security-Policy"] = document.policy
+    if matches(request.headers.get("if-none-match", ""), etag):
+        return Response(status_code=304, headers=headers)
+    if compressed:
+        headers["Content-Encoding"] = "gzip"
+    headers["Content-Length"] = str(len(body))
+    return Response(b"" if request.method == "HEAD" else body, 200, headers, media_type=document.media_type)
+
+
+def _takes_gzip(accepted: str) -> bool:
+    """Whether gzip is among the encodings and not refused (RFC 9110, 12.5.3)."""
+    for part in accepted.lower().split(","):
+        coding, _, weight = part.partition(";")
+        if coding.strip() in ("gzip", "*"):
+            return weight.strip().removeprefix("q=").strip("0.") != "" or not weight.strip()
+    return False
+
+
+def document_of(body: bytes, media_type: str, policy: str | None = None) -> Document:
+    """The document with its tag. ``policy``: the Content-Security-Policy of a page."""
+    tag = blake2b(body, digest_size=8).hexdigest()
+    return Document(body, gzip.compress(body, mtime=0), tag, media_type, policy)
+
+
+def _file(name: str) -> Document:
+    return document_of((_STATIC / name).read_bytes(), _FILES[name])
+
+
+def _page(version: str) -> str:
+    def at(name: str) -> str:
+        return f"static/{name}?v={_file(name).tag}"
+
+    return f"""<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>callmon {escape(version)}: the interface</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="{at("swagger-ui/swagger-ui.css")}">
+<link rel="stylesheet" href="{at("docs.css")}">
+<div id="docs"></div>
+<noscript>This page needs JavaScript; <a href="openapi.json">openapi.json</a> says the same without.</noscript>
+<script src="{at("swagger-ui/swagger-ui-bundle.js")}"></script>
+<script src="{at("docs.js")}"></script>
+</html>
+"""

@@ -1,0 +1,94 @@
+"""Examples for the documents: a small PBX, what may be asked of it, and what it answers. Pure.
+
+A query's example is not written down but asked: the query itself answers it from the small PBX.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from gateway.docs.example_data import book_state, contacts, live_state
+from gateway.operations.operation_table import Command
+from gateway.parameters import Arguments, Parameter
+from gateway.queries.context import Asked
+from monitor.shared.codec import from_json, to_json
+from monitor.shared.phone_index import PhoneIndex
+
+_VALUES: Final[dict[str, str]] = {
+    "num": "101",
+    "queue": "800",
+    "status": "Out of office",
+    "message": "Back on Monday",
+    "firstname": "Anna",
+    "lastname": "Fischer",
+    "email": "anna.fischer@example.com",
+    "mobile": "+4915112345678",
+    "authid": "dQ7xW2mK",
+    "authpass": "a-long-secret",
+    "callerid": "+493055501101",
+    "sipid": "anna.fischer",
+    "vmpin": "4711",
+    "noanswertimeout": "20",
+    "agents": "101,102",
+    "managers": "103",
+    "members": "101,102",
+    "name": "Sales",
+    "first": "101",
+    "second": "+493055512345",
+    "id": "12",
+    "company": "Example GmbH",
+    "crmcontactdata": "CRM-4711",
+    "tag": "vip",
+    "phone": "+4915112345678",
+    "data5": "anna.fischer@example.com",
+    "query": "select recording_url, cl_participants_id from recordings where recording_url like '101%'",
+    "count": "3",
+    "min_len": "7",
+}
+_NUMBERS: Final = {"queues": "800", "groups": "600", "extensions": "101"}
+_OF_COMMANDS: Final[dict[tuple[str, str], str]] = {
+    ("ext.new", "num"): "150",
+    ("ext.del", "num"): "150",
+    ("contact.find", "num"): "+4915112345678",
+}
+_MOST_OPTIONAL: Final = 2
+
+
+def value_of(command: str, parameter: Parameter) -> str:
+    """A value that the parameter accepts."""
+    match parameter.kind:
+        case "choice":
+            return parameter.allowed[0]
+        case "dn":
+            usual = _NUMBERS.get(parameter.topic, "101")
+        case "dns":
+            usual = "101,102"
+        case "phone":
+            usual = "+493055512345"
+        case "whole":
+            usual = "1"
+        case _:
+            usual = "text"
+    by_name = usual if parameter.kind == "dn" else _VALUES.get(parameter.name, usual)
+    value = _OF_COMMANDS.get((command, parameter.name), by_name)
+    return value if parameter.accepts(value) else usual
+
+
+def arguments_of(command: Command) -> dict[str, str]:
+    """An example of a request: what is required, and a few of the rest if that alone would say nothing."""
+    required = [parameter for parameter in command.parameters if parameter.required]
+    rest = [parameter for parameter in command.parameters if not parameter.required]
+    some = rest[:_MOST_OPTIONAL] if command.changes and command.name != "ext.fwd.set" else []
+    return {parameter.name: value_of(command.name, parameter) for parameter in (*required, *some)}
+
+
+def answer_of(command: Command) -> Any:
+    """What the query answers to :func:`arguments_of`; None if it has no answer in the small PBX, or is none."""
+    if command.query is None:
+        return None
+    arguments = Arguments(tuple(arguments_of(command).items()))
+    try:
+        answer = command.query(Asked(live_state(), book_state(), PhoneIndex(contacts()), arguments=arguments))
+        return from_json(to_json(answer))
+    except Exception:  # a site's own query may want what the small PBX has not
+        return None

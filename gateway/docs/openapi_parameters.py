@@ -1,0 +1,146 @@
+"""What commands take, as JSON Schemas. Pure.
+
+In a query string or a form every value is text; in JSON a number may be one, and several values a list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, assert_never
+
+from gateway.docs.openapi_examples import arguments_of, value_of
+from gateway.docs.schemas import Schema
+from gateway.operations.operation_table import Command
+from gateway.parameters import LARGEST, LONGEST_DN, Parameter
+
+_DN: Final = rf"[\w.*#+\-]{{1,{LONGEST_DN}}}"
+_LINE: Final = r"[^\x00-\x1f\x7f]*"
+_LINES: Final = r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*"
+_LONGEST_IN_ADDRESS: Final = 4_000
+"""Characters: what an address may hold whatever they are. Longer lists need a body."""
+_FORMS: Final = ("application/x-www-form-urlencoded", "multipart/form-data")
+
+
+def query_parameters(command: Command) -> list[dict[str, Any]]:
+    """The command's parameters in a query string."""
+    return [_query_parameter(command, parameter) for parameter in command.parameters]
+
+
+def body_of(command: Command) -> dict[str, Any]:
+    """What a POST carries, as JSON or a form."""
+    kinds = {"application/json": json_schema} | dict.fromkeys(_FORMS, text_schema)
+    return {
+        "description": _body_description(command),
+        "required": _needs_something(command),
+        "content": {
+            kind: {"schema": _object(command, schema), "example": _example(command)} for kind, schema in kinds.items()
+        },
+    }
+
+
+def text_schema(parameter: Parameter) -> Schema:
+    """The parameter's value as text."""
+    match parameter.kind:
+        case "dn":
+            return _string(parameter, f"^{_DN}$", LONGEST_DN)
+        case "dns":
+            return _string(parameter, rf"^( *| *{_DN} *(, *{_DN} *)*)$", parameter.longest)
+        case "phone":
+            return _string(parameter, f"^{_LINE}[0-9]{_LINE}$", parameter.longest)
+        case "whole":
+            return {"type": "integer", "format": "int64", "minimum": 0, "maximum": LARGEST}
+        case "text":
+            return _string(parameter, f"^{_LINE}$", parameter.longest)
+        case "sql":
+            return _string(parameter, f"^{_LINES}$", parameter.longest)
+        case "choice":
+            return {"type": "string", "enum": list(parameter.allowed)}
+        case _:
+            assert_never(parameter.kind)
+
+
+def json_schema(parameter: Parameter) -> Schema:
+    """The parameter's value in a JSON object."""
+    text = text_schema(parameter)
+    match parameter.kind:
+        case "dn" | "phone" | "text":
+            return {"anyOf": [text, {"type": "integer"}]}
+        case "dns":
+            number = {"anyOf": [{"type": "string", "pattern": f"^ *{_DN} *$", "maxLength": LONGEST_DN}, _WHOLE]}
+            return {"anyOf": [text, {"type": "array", "items": number}]}
+        case "whole":
+            return {"anyOf": [text, {"type": "string", "pattern": "^[0-9]{1,15}$"}]}
+        case "choice" if all(word.isdigit() for word in parameter.allowed):
+            return {"enum": [*parameter.allowed, *map(int, parameter.allowed)]}
+        case "choice" | "sql":
+            return text
+        case _:
+            assert_never(parameter.kind)
+
+
+_WHOLE: Final = {"type": "integer", "minimum": 0, "maximum": LARGEST}
+
+
+def _query_parameter(command: Command, parameter: Parameter) -> dict[str, Any]:
+    value = _typed(parameter, value_of(command.name, parameter))
+    schema = text_schema(parameter) | {"examples": [value]}
+    if schema.get("maxLength", 0) > _LONGEST_IN_ADDRESS:
+        schema["maxLength"] = _LONGEST_IN_ADDRESS
+    shown: dict[str, Any] = {
+        "name": parameter.name,
+        "in": "query",
+        "required": parameter.required,
+        "description": _sentence(parameter),
+        "schema": schema,
+    }
+    # Pages that let a reader try a request fill the example in, so only what is needed has one.
+    return shown | {"example": value} if parameter.required else shown
+
+
+def _object(command: Command, schema: Callable[[Parameter], Schema]) -> Schema:
+    shown: Schema = {
+        "type": "object",
+        "properties": {
+            parameter.name: {"description": _sentence(parameter)} | schema(parameter)
+            for parameter in command.parameters
+        },
+        "additionalProperties": False,
+    }
+    required = [parameter.name for parameter in command.parameters if parameter.required]
+    if required:
+        shown["required"] = required
+    if command.one_of:
+        shown["anyOf"] = [{"required": [name]} for name in command.one_of]
+    return shown
+
+
+def _string(parameter: Parameter, pattern: str, longest: int) -> Schema:
+    schema: Schema = {"type": "string", "maxLength": longest, "pattern": pattern}
+    return schema | {"minLength": 1} if parameter.required and parameter.kind != "dns" else schema
+
+
+def _example(command: Command) -> dict[str, Any]:
+    by_name = {parameter.name: parameter for parameter in command.parameters}
+    return {name: _typed(by_name[name], value) for name, value in arguments_of(command).items()}
+
+
+def _typed(parameter: Parameter, value: str) -> str | int:
+    return int(value) if parameter.kind == "whole" else value
+
+
+def _sentence(parameter: Parameter) -> str:
+    text = f"{parameter.summary[:1].upper()}{parameter.summary[1:]}" or parameter.name
+    return text.rstrip(".") + f". Takes {parameter.takes}."
+
+
+def _needs_something(command: Command) -> bool:
+    return bool(command.one_of) or any(parameter.required for parameter in command.parameters)
+
+
+def _body_description(command: Command) -> str:
+    one_of = _one_of(command.one_of)
+    return f"The parameters. They may stand in the query string instead, but none in both.{one_of}"
+
+
+def _one_of(names: Sequence[str]) -> str:
+    return f" At least one of {', '.join(f'`{name}`' for name in names)} is needed." if names else ""

@@ -1,0 +1,282 @@
+"""Watched queries: each evaluated once for all who watch the same, and told when its answer is another.
+
+After an evaluation nothing is evaluated for a moment, and for longer the more it cost: at once when things are quiet,
+less often under load, and the newest answer always comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import perf_counter
+
+import structlog
+from msgspec import Raw
+
+from gateway.errors import INTERNAL, Refused, shown
+from gateway.fanout.frames import Encoding, ErrorFrame, HeartbeatFrame, Message, ResultFrame, encode
+from gateway.fanout.view_subscribers import PATIENCE
+from gateway.operations.operation_table import Command
+from gateway.parameters import Arguments
+from gateway.rest.responses import FAULT, Answer
+from gateway.visibility import Visibility
+from monitor.shared.changes import Position
+from monitor.shared.codec import from_json, to_msgpack
+from monitor.shared.timestamps import from_unix
+
+LEAST_PAUSE = 0.05
+"""Seconds between two evaluations, at least."""
+_SHARE = 10.0
+"""Evaluating takes at most one part in so many of the time."""
+_SLICE = 0.005
+"""Seconds for which it goes on without a break."""
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A documented query with its arguments, as somebody who may see this asks it."""
+
+    command: Command
+    arguments: Arguments
+    visibility: Visibility
+
+    def __hash__(self) -> int:
+        return hash((self.command.name, self.arguments, self.visibility))
+
+
+@dataclass(slots=True, eq=False)
+class Watcher:
+    """One client's place. ``position``: that of the state for which the answer told last held.
+
+    ``since``: the position of an answer that its client has from elsewhere; None once we are there. It is told nothing
+    older, as in the hub.
+    """
+
+    watched: Watched
+    encoding: Encoding
+    wake: Callable[[], None]
+    told: int = 0
+    position: Position | None = None
+    heartbeat_due: bool = False
+    since: Position | None = None
+    patience: int = PATIENCE
+    heard: str | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Watched:
+    """One question that is watched, and its answer: ``answer``, or the refusal that there was instead."""
+
+    question: Question
+    watchers: set[Watcher] = field(default_factory=set)
+    answer: Answer | None = None
+    refusal: tuple[str, str] | None = None
+    version: int = 0
+    position: Position | None = None
+    """Where the state was when the question was last asked."""
+    messages: dict[Encoding, Message] = field(default_factory=dict)
+
+
+class Watches:
+    """All watched queries of a PBX. Everything but :meth:`run` is synchronous.
+
+    ``ask``: answers a question from the replica; raises Refused. ``position``: where the state is that a command is
+    answered from. ``stale_since``, ``clock`` and ``heard`` as for the hub.
+    """
+
+    def __init__(
+        self,
+        ask: Callable[[Question], Answer],
+        position: Callable[[Command], Position | None],
+        stale_since: Callable[[], str | None],
+        clock: Callable[[], float],
+        heartbeat: float = 5.0,
+        heard: Callable[[], str | None] | None = None,
+    ) -> None:
+        self.heartbeat = heartbeat
+        self._heard = heard
+        self.closing = False
+        """Whether everybody is being sent away."""
+        self._ask = ask
+        self._position = position
+        self._stale_since = stale_since
+        self._clock = clock
+        self._watched: dict[Question, Watched] = {}
+        self._moved = asyncio.Event()
+        self._told_stale: str | None = None
+        self._watchers = 0
+        self.polls: Counter[str] = Counter()
+        """Long polls under way, by the digest of their key."""
+
+    def __len__(self) -> int:
+        return self._watchers
+
+    def watch(
+        self, question: Question, encoding: Encoding, wake: Callable[[], None], since: Position | None = None
+    ) -> Watcher:
+        """A new watcher, to whom the answer now is due. The caller must :meth:`leave`.
+
+        ``since``: the position of the answer that its client has already, perhaps from another gateway.
+        """
+        watched = self._watched.get(question)
+        if watched is None:
+            watched = self._watched[question] = Watched(question)
+        self._bring_up(watched)
+        watcher = Watcher(watched, encoding, wake, heartbeat_due=self._stale_since() is not None, since=since)
+        watcher.heard = None if self._heard is None else self._heard()
+        watched.watchers.add(watcher)
+        self._watchers += 1
+        wake()
+        return watcher
+
+    def leave(self, watcher: Watcher) -> None:
+        """It is gone."""
+        watched = watcher.watched
+        if watcher in watched.watchers:
+            watched.watchers.remove(watcher)
+            self._watchers -= 1
+        if not watched.watchers and self._watched.get(watched.question) is watched:
+            del self._watched[watched.question]
+
+    def changed(self) -> None:
+        """The state has moved, or the monitor fell silent or was heard again."""
+        if self._watched:
+            self._moved.set()
+
+    def close(self) -> None:
+        """Wake everybody, who finds that all are being sent away."""
+        self.closing = True
+        for watched in self._watched.values():
+            for watcher in watched.watchers:
+                watcher.wake()
+
+    def take(self, watcher: Watcher) -> tuple[Message, ...]:
+        """What to send next; empty: nothing until it is woken. What is returned must be sent."""
+        watched = watcher.watched
+        if watched.position is None:
+            return ()
+        if watcher.since is not None and watched.position < watcher.since and watcher.patience:
+            return self._held_back(watcher, watcher.since)
+        watcher.since = None
+        if watcher.told != watched.version:
+            watcher.told, watcher.position = watched.version, watched.position
+            return (self._message(watched, watcher.encoding),)
+        if watcher.heartbeat_due:
+            watcher.heartbeat_due = False
+            watcher.position = at = watched.position
+            beat = HeartbeatFrame(at.epoch, at.seq, self._now(), self._stale_since())
+            return (encode(beat, watcher.encoding),)
+        return ()
+
+    async def run(self) -> None:
+        """Evaluate and give heartbeats. Never returns; whoever starts it awaits it."""
+        loop = asyncio.get_running_loop()
+        beat_at = loop.time() + self.heartbeat
+        while True:
+            try:
+                async with asyncio.timeout_at(beat_at):
+                    await self._moved.wait()
+            except TimeoutError:
+                beat_at = loop.time() + self.heartbeat
+                self._beat()
+                continue
+            self._moved.clear()
+            spent = await self._look()
+            await asyncio.sleep(max(LEAST_PAUSE, _SHARE * spent))
+
+    async def _look(self) -> float:
+        """Evaluate what may have changed, and wake whom it concerns. The seconds that it took.
+
+        Only for a moment without a break: there may be thousands of questions.
+        """
+        spent, began = 0.0, perf_counter()
+        for watched in list(self._watched.values()):
+            if self._watched.get(watched.question) is not watched:
+                continue  # nobody watches it any more
+            self._bring_up(watched)
+            if (took := perf_counter() - began) >= _SLICE:
+                spent += took
+                await asyncio.sleep(0)
+                began = perf_counter()
+        self._tell_stale()
+        return spent + perf_counter() - began
+
+    def _tell_stale(self) -> None:
+        if self._stale_since() != self._told_stale:
+            self._told_stale = self._stale_since()
+            self._beat()
+
+    def _held_back(self, watcher: Watcher, since: Position) -> tuple[Message, ...]:
+        """Nothing for one who is ahead of us, but that we are stale, if we are."""
+        stale_since = self._stale_since()
+        if stale_since is None or not watcher.heartbeat_due:
+            return ()
+        watcher.heartbeat_due = False
+        return (encode(HeartbeatFrame(since.epoch, since.seq, self._now(), stale_since), watcher.encoding),)
+
+    def _lose_patience(self, watcher: Watcher) -> None:
+        heard = None if self._heard is None else self._heard()
+        if self._stale_since() is None and (heard is None or heard != watcher.heard):
+            watcher.heard = heard
+            watcher.patience = max(0, watcher.patience - 1)
+
+    def _beat(self) -> None:
+        for watched in self._watched.values():
+            for watcher in watched.watchers:
+                watcher.heartbeat_due = True
+                if watcher.since is not None:
+                    self._lose_patience(watcher)
+                watcher.wake()
+
+    def _bring_up(self, watched: Watched) -> None:
+        """To now; whoever watches is woken if the answer is another, or was held back for him."""
+        changed = self._evaluate(watched)
+        for watcher in watched.watchers:
+            if changed or watcher.since is not None:
+                watcher.wake()
+
+    def _evaluate(self, watched: Watched) -> bool:
+        """Ask again if the state has moved. Whether the answer is another."""
+        now = self._position(watched.question.command)
+        if now is None or now == watched.position:
+            return False
+        watched.position = now
+        answer, refusal = None, None
+        try:
+            answer = self._ask(watched.question)
+        except Refused as error:
+            refusal = (shown(error).code, str(error))
+        except Exception:  # a fault in a site's own query must not keep others from their answers
+            refusal = (INTERNAL.code, FAULT)
+            if watched.refusal != refusal:
+                _log.exception("a watched query failed", command=watched.question.command.name)
+        same = (
+            watched.version > 0
+            and refusal == watched.refusal
+            and (answer and answer.etag) == (watched.answer and watched.answer.etag)
+        )
+        watched.answer, watched.refusal = answer, refusal
+        if not same:
+            watched.version += 1
+            watched.messages.clear()
+        return not same
+
+    def _message(self, watched: Watched, encoding: Encoding) -> Message:
+        message = watched.messages.get(encoding)
+        if message is None:
+            message = watched.messages[encoding] = self._encoded(watched, encoding)
+        return message
+
+    def _encoded(self, watched: Watched, encoding: Encoding) -> Message:
+        at, answer = watched.position, watched.answer
+        if answer is None or at is None:
+            return encode(ErrorFrame(*(watched.refusal or ("internal", "There is no answer."))), encoding)
+        body = answer.body if encoding == "json" else to_msgpack(from_json(answer.body.decode()))
+        return encode(ResultFrame(at.epoch, at.seq, self._now(), Raw(body)), encoding)
+
+    def _now(self) -> str:
+        return from_unix(self._clock())

@@ -1,0 +1,78 @@
+"""How the replicas follow the monitor: their age, what they missed and read anew, how much they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+if TYPE_CHECKING:
+    from gateway.pbx_view import PbxView
+    from gateway.replication.follower import Feed
+    from gateway.replication.replica import Replica
+
+_LABELS = ["pbx", "space"]
+_REASONS = ("gap", "announced", "compared", "subscribed")
+
+
+def collect(pbxs: Mapping[str, PbxView], now: float) -> Iterator[Metric]:
+    """Of all PBXs, by name. ``now``: POSIX seconds."""
+    spaces = list(_spaces(pbxs))
+    yield from _state(spaces, now)
+    yield from _history(spaces)
+    held = GaugeMetricFamily("callmon_gateway_entities", "Entities held, by topic.", labels=["pbx", "topic"])
+    for pbx, _, replica, _ in spaces:
+        for topic, entities in replica.state.items():
+            held.add_metric([pbx, topic], len(entities))
+    yield held
+
+
+def _state(spaces: list[tuple[str, str, Replica, Feed]], now: float) -> Iterator[Metric]:
+    connected = GaugeMetricFamily(
+        "callmon_gateway_feed_connected", "Whether the space is followed on Redis.", labels=_LABELS
+    )
+    age = GaugeMetricFamily(
+        "callmon_gateway_heard_age_seconds", "Since when nothing has been heard from the monitor.", labels=_LABELS
+    )
+    stale = GaugeMetricFamily(
+        "callmon_gateway_stale", "Whether answers are marked stale, as the monitor is silent.", labels=_LABELS
+    )
+    behind = GaugeMetricFamily(
+        "callmon_gateway_behind_positions",
+        "Positions by which Redis was ahead when this gateway last compared, every five seconds.",
+        labels=_LABELS,
+    )
+    for pbx, space, replica, feed in spaces:
+        connected.add_metric([pbx, space], float(feed.connected))
+        age.add_metric([pbx, space], max(0.0, now - feed.heard_at) if feed.heard_at else 0.0)
+        stale.add_metric([pbx, space], float(replica.position is None or replica.stale_since is not None))
+        behind.add_metric([pbx, space], feed.measures.behind)
+    yield from (connected, age, stale, behind)
+
+
+def _history(spaces: list[tuple[str, str, Replica, Feed]]) -> Iterator[Metric]:
+    changes = CounterMetricFamily("callmon_gateway_changes", "Changes taken in.", labels=_LABELS)
+    loads = CounterMetricFamily("callmon_gateway_states_loaded", "Whole states read from Redis.", labels=_LABELS)
+    losses = CounterMetricFamily("callmon_gateway_feed_losses", "Times that the feed was lost.", labels=_LABELS)
+    gaps = CounterMetricFamily(
+        "callmon_gateway_catch_ups",
+        "Readings of log or state: gap (a change was missing), announced (only a position was told), compared (Redis "
+        "was ahead), subscribed (a subscription began).",
+        labels=[*_LABELS, "reason"],
+    )
+    length = GaugeMetricFamily("callmon_gateway_log_changes", "Changes held for those who come back.", labels=_LABELS)
+    for pbx, space, replica, feed in spaces:
+        changes.add_metric([pbx, space], feed.measures.changes)
+        loads.add_metric([pbx, space], feed.measures.loads)
+        losses.add_metric([pbx, space], feed.measures.losses)
+        for reason in _REASONS:
+            gaps.add_metric([pbx, space, reason], feed.measures.catch_ups[reason])
+        length.add_metric([pbx, space], replica.log_length)
+    yield from (changes, loads, losses, gaps, length)
+
+
+def _spaces(pbxs: Mapping[str, PbxView]) -> Iterator[tuple[str, str, Replica, Feed]]:
+    for name, view in pbxs.items():
+        yield name, "live", view.live, view.live_feed
+        yield name, "book", view.book, view.book_feed

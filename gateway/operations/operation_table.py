@@ -1,0 +1,298 @@
+"""The documented commands: the one table from which routes, validation and the page of commands come. Pure.
+
+A query is answered here, from the replica. A command that changes something, or reads what only the PBX's database
+has, is carried out by the monitor; it has no query.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias, get_args
+
+from gateway.errors import MissingParameter, UnknownCommand, UpgradeNeeded
+from gateway.parameters import Arguments, Parameter, check, nearest, quoted
+from gateway.queries import calls, directory
+from gateway.queries import contacts as book
+from gateway.queries import statistics as figures
+from gateway.queries.context import Asked
+from gateway.scopes import Scope
+from monitor.shared.redis.key_names import Space
+
+Query: TypeAlias = Callable[[Asked], object]
+"""A function of the replica: what it gives is the reply, a Struct or anything else that JSON can hold."""
+
+
+class Run(Protocol):
+    """Carries out another command in the name of the caller's key, as far as that may."""
+
+    async def __call__(self, command: str, /, **arguments: str) -> dict[str, Any]:
+        """The reply. Raises gateway.errors' refusals, which the composition may catch or let go on to the client."""
+        ...
+
+
+Composition: TypeAlias = Callable[[Run, Arguments], Awaitable[object]]
+"""A command made of commands: what it gives is the reply."""
+
+STREAM_ADDRESS = "stream"
+RESERVED_ADDRESSES = (STREAM_ADDRESS, "events", "ticket")
+"""Last parts of addresses that are not commands."""
+_TAKEN_BY = {"events": "GET", "ticket": "POST"}
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command. ``one_of``: parameters of which at least one must be given, if any are named.
+
+    With a ``query`` it is answered here, with a ``composition`` by what that does; with neither by the monitor.
+
+    ``space``: the history whose position an answer bears.
+    """
+
+    name: str
+    scope: Scope
+    summary: str
+    parameters: tuple[Parameter, ...] = ()
+    query: Query | None = None
+    one_of: tuple[str, ...] = ()
+    space: Space = "live"
+    methods: tuple[str, ...] = ("GET", "POST")
+    composition: Composition | None = None
+
+    @property
+    def changes(self) -> bool:
+        """Whether it is for the monitor, at the PBX."""
+        return self.query is None and self.composition is None
+
+    def check(self, given: Iterable[tuple[str, str]]) -> Arguments:
+        """The arguments out of a request's names and values. Raises BadRequest's kinds."""
+        arguments = check(self.parameters, given, self.name)
+        if self.one_of and not any(arguments.optional(name) is not None for name in self.one_of):
+            raise MissingParameter(f"{self.name}: at least one of {', '.join(self.one_of)} is needed.")
+        return arguments
+
+
+def command_named(name: str) -> Command:
+    """The command of this name. Raises UnknownCommand, with the nearest name if there is one; UpgradeNeeded."""
+    if name == STREAM_ADDRESS:
+        raise UpgradeNeeded("This is a WebSocket's address.", {"Upgrade": "websocket", "Connection": "upgrade"})
+    command = COMMANDS.get(name)
+    if command is None and name in _TAKEN_BY:
+        raise UnknownCommand(f"{name} is no command but an address of the stream's, for {_TAKEN_BY[name]} requests.")
+    if command is None:
+        near = nearest(name, COMMANDS)
+        raise UnknownCommand(f"There is no command {quoted(name)}." + (f" Did you mean {near}?" if near else ""))
+    return command
+
+
+def commands_for(scopes: Iterable[str]) -> tuple[str, ...]:
+    """The names of the commands that a key with these scopes may use, in the table's order."""
+    held = frozenset(scopes)
+    return tuple(command.name for command in COMMANDS.values() if command.scope in held)
+
+
+def _query(name: str, query: Query, summary: str, *parameters: Parameter) -> Command:
+    return Command(name, "read", summary, parameters, query, methods=("GET", "HEAD", "POST"))
+
+
+def _book(name: str, query: Query, summary: str, *parameters: Parameter) -> Command:
+    return Command(name, "contacts", summary, parameters, query, space="book", methods=("GET", "HEAD", "POST"))
+
+
+def _control(name: str, summary: str, *parameters: Parameter) -> Command:
+    return Command(name, "control", summary, parameters)
+
+
+def _admin(name: str, summary: str, *parameters: Parameter, one_of: tuple[str, ...] = ()) -> Command:
+    return Command(name, "admin", summary, parameters, one_of=one_of)
+
+
+def _dn(name: str, summary: str, topic: str = "") -> Parameter:
+    return Parameter(name, "dn", summary, required=True, topic=topic)
+
+
+def _dns(name: str, summary: str, topic: str = "extensions") -> Parameter:
+    return Parameter(name, "dns", summary, required=True, longest=20_000, topic=topic)
+
+
+def _text(name: str, summary: str = "") -> Parameter:
+    return Parameter(name, "text", summary)
+
+
+def _choice(name: str, summary: str, *allowed: str, required: bool = False) -> Parameter:
+    return Parameter(name, "choice", summary, required=required, allowed=allowed)
+
+
+_EXTENSION = _dn("num", "the extension's number", "extensions")
+_NEW_EXTENSION = _dn("num", "the new extension's number")
+_QUEUE = _dn("num", "the queue's number", "queues")
+_GROUP = _dn("num", "the ring group's number", "groups")
+_LOG = _choice("log", "log in or out", "on", "off", required=True)
+_CONTACT = Parameter("id", "whole", "the contact's id", required=True)
+
+_EXTENSION_FIELDS = (
+    _text("firstname", "first name"),
+    _text("lastname", "last name"),
+    _text("email", "e-mail address"),
+    _text("mobile", "mobile number"),
+    _text("authid", "SIP authentication id"),
+    _text("authpass", "SIP authentication password"),
+    _text("callerid", "outbound caller ID"),
+    _choice("enabled", "the extension is enabled", "0", "1"),
+    _choice("deliveraudio", "the PBX delivers the audio", "0", "1"),
+    _choice("recordcalls", "0 none, 1 external only, 2 all", "0", "1", "2"),
+    _text("sipid", "SIP id"),
+    _choice("reinvite", "supports re-INVITE", "0", "1"),
+    _choice("replaces", "supports the Replaces header", "0", "1"),
+    _choice(
+        "vmemail",
+        "0 no notification, 1 text e-mail, 2 voicemail as attachment, 3 attachment and delete from the mailbox",
+        "0",
+        "1",
+        "2",
+        "3",
+    ),
+    _choice("vmenabled", "voicemail is enabled", "0", "1"),
+    _text("vmpin", "voicemail PIN"),
+    _choice("vmplaycallerid", "voicemail plays the caller ID", "0", "1"),
+    _choice("vmplaydatetime", "0 no, 1 in 12-hour form, 2 in 24-hour form", "0", "1", "2"),
+    _choice("internal", "0 all calls allowed, 1 internal calls only", "0", "1"),
+    Parameter("noanswertimeout", "whole", "seconds until a call counts as not answered"),
+)
+
+_CONTACT_FIELDS = (
+    _text("firstname", "first name"),
+    _text("lastname", "last name"),
+    _text("company", "company"),
+    _text("crmcontactdata", "data of a CRM"),
+    _text("tag", "tag"),
+    _text("phone", "Mobile"),
+    _text("data0", "Mobile2"),
+    _text("data1", "Home"),
+    _text("data2", "Home2"),
+    _text("data3", "Business"),
+    _text("data4", "Business2"),
+    _text("data5", "Email"),
+    _text("data6", "Other"),
+    _text("data7", "Businessfax"),
+    _text("data8", "Homefax"),
+    _text("data9", "Pager"),
+)
+
+_ALL = (
+    _query("pbx.calls.get", calls.calls_get, "the number of calls now passing through the PBX"),
+    _query("pbx.ac.get", calls.ac_get, "all active connections, call by call"),
+    _query("pbx.callsinfo.get", calls.callsinfo_get, "all calls: state, times, owner, who talks, who is rung"),
+    _query("pbx.ended.get", calls.ended_get, "the calls that ended lately, with their outcome"),
+    _query("pbx.stats.get", figures.pbx_stats, "the PBX's figures of the day: calls by direction, the peak"),
+    _query("all.ext.get", directory.all_extensions, "all user extensions"),
+    _query("all.registered.get", directory.all_registered, "all registered user extensions"),
+    _query("all.group.get", directory.all_groups, "all ring groups"),
+    _query("all.queue.get", directory.all_queues, "all call queues"),
+    _query("all.ivr.get", directory.all_ivrs, "all IVRs (digital receptionists)"),
+    _query("all.line.get", directory.all_lines, "all external lines (trunks)"),
+    _query("all.extgroup.get", directory.all_extgroups, "all extension groups (departments)"),
+    _query("ext.info.get", directory.extension_info, "an extension's information fields", _EXTENSION),
+    _query("ext.state.get", directory.extension_state, "an extension's registration, status and logins", _EXTENSION),
+    _query("ext.stats.get", figures.extension_stats, "an extension's figures of the day", _EXTENSION),
+    _control(
+        "ext.fwd.set",
+        "set an extension's forwarding status",
+        _EXTENSION,
+        Parameter("status", "text", "the forwarding status's English name", required=True, longest=64),
+        _text("message", "a message that goes with the status"),
+    ),
+    _control("ext.queueglobal.set", "log an extension in to or out of all queues", _EXTENSION, _LOG),
+    _control(
+        "ext.queue.set",
+        "log an extension in to or out of one queue",
+        _EXTENSION,
+        _dn("queue", "the queue", "queues"),
+        _LOG,
+    ),
+    _admin(
+        "ext.options.set",
+        "set an extension's options",
+        _EXTENSION,
+        _choice("enabled", "the extension is enabled", "on", "off"),
+        _choice("external", "it may call external numbers", "on", "off"),
+        _choice("recording", "which calls are recorded", "off", "external", "all"),
+        one_of=("enabled", "external", "recording"),
+    ),
+    _admin("ext.update", "set an extension's fields", _EXTENSION, *_EXTENSION_FIELDS),
+    _admin("ext.new", "make a new extension", _NEW_EXTENSION, *_EXTENSION_FIELDS),
+    _admin("ext.del", "delete an extension", _EXTENSION),
+    _query("queue.members.get", directory.queue_members, "all agents of the queue", _QUEUE),
+    _query("queue.managers.get", directory.queue_managers, "all managers of the queue", _QUEUE),
+    _query("queue.free.get", directory.queue_free, "all free agents of the queue", _QUEUE),
+    _query("queue.talk.get", directory.queue_talk, "all agents of the queue who are in a conversation", _QUEUE),
+    _query("queue.isfree.get", directory.queue_isfree, "whether a free agent is ready to take a call", _QUEUE),
+    _query("queue.stats.get", figures.queue_stats, "the queue's figures of the day: waits, service level", _QUEUE),
+    _admin("queue.agents.set", "set the queue's agents", _QUEUE, _dns("agents", "the agents' extensions")),
+    _admin("queue.managers.set", "set the queue's managers", _QUEUE, _dns("managers", "the managers' extensions")),
+    _query("group.members.get", directory.group_members, "all members of the ring group", _GROUP),
+    _query("group.free.get", directory.group_free, "all free members of the ring group", _GROUP),
+    _admin("group.members.set", "set the ring group's members", _GROUP, _dns("members", "the members' extensions")),
+    _query(
+        "extgroup.members.get",
+        directory.extgroup_members,
+        "the members of the extension group",
+        Parameter("name", "text", "the extension group's name", required=True),
+    ),
+    _control(
+        "makecall",
+        "call one number and connect it with another",
+        _dn("first", "number of the first leg", "extensions"),
+        Parameter("second", "phone", "number of the second leg", required=True),
+    ),
+    _book(
+        "contact.find",
+        book.contact_find,
+        "the ids of the contacts with a number that ends alike",
+        Parameter("num", "phone", "the phone number", required=True),
+        Parameter(
+            "min_len",
+            "whole",
+            "not given or greater than num's length: only an exact match; equal to it or 0: numbers that end with num; "
+            "less: the longest common ending of at least so many digits",
+        ),
+    ),
+    _book("contact.get", book.contact_get, "a contact's fields", _CONTACT),
+    _admin("contact.update", "set a contact's fields", _CONTACT, *_CONTACT_FIELDS),
+    _admin("contact.new", "make a new contact", *_CONTACT_FIELDS),
+    _admin("contact.del", "delete a contact", _CONTACT),
+    Command(
+        "query",
+        "sql",
+        "read from the PBX's database database_single",
+        (
+            Parameter("query", "sql", "the SQL", required=True, longest=60_000),
+            Parameter("count", "whole", "the most rows in the reply; not given or 0: 100"),
+        ),
+        methods=("POST",),
+    ),
+)
+
+COMMANDS: dict[str, Command] = {command.name: command for command in _ALL}
+"""Every documented command by its name, in the order in which they are listed."""
+
+RESERVED = set(COMMANDS) | set(RESERVED_ADDRESSES)
+"""What no key may equal, or an address would have two meanings."""
+DOCUMENTED = frozenset(COMMANDS)
+
+_NAME = re.compile(r"[a-z0-9]+(\.[a-z0-9_]+)+")
+
+
+def register(command: Command) -> None:
+    """Add a site's own command, before anything is served. Raises ValueError, with a sentence, if it does not fit."""
+    if not _NAME.fullmatch(command.name):
+        raise ValueError(f"{quoted(command.name)} is no name for a command: use words joined by dots, as site.my.get.")
+    if command.name in RESERVED:
+        raise ValueError(f"There is a command {command.name} already.")
+    if (command.query is None) == (command.composition is None):
+        raise ValueError(f"{command.name} needs either a query or a composition.")
+    if command.scope not in get_args(Scope):
+        raise ValueError(f"{command.name} has the scope {command.scope!r}; scopes are {', '.join(get_args(Scope))}.")
+    COMMANDS[command.name] = command
+    RESERVED.add(command.name)

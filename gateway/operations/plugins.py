@@ -1,0 +1,40 @@
+"""A site's own commands, found through Python's entry points (group ``callmon.commands``).
+
+An entry point names a :class:`gateway.operations.operation_table.Command` or several. Such a command is one like all others: it has
+an address, its parameters are checked, it needs its scope, it stands in the documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib.metadata import entry_points
+
+import structlog
+
+from gateway.operations.operation_table import Command, register
+from monitor.shared.errors import ConfigError
+
+GROUP = "callmon.commands"
+
+_log = structlog.get_logger(__name__)
+
+
+def load() -> tuple[str, ...]:
+    """Find and add the site's own commands; their names. Raises ConfigError if one cannot be loaded or does not fit."""
+    found: list[str] = []
+    for point in entry_points(group=GROUP):
+        try:
+            named = point.load()
+            for command in [named] if isinstance(named, Command) else named:
+                register(_checked(command))
+                found.append(command.name)
+        except Exception as error:  # whatever a site's code raises when it is loaded
+            raise ConfigError(f"The entry point {point.name} = {point.value}: {error}") from error
+    return tuple(found)
+
+
+def _checked(command: object) -> Command:
+    if not isinstance(command, Command):
+        kind = "several" if isinstance(command, Iterable) else type(command).__name__
+        raise TypeError(f"it must be a Command, or several of them, not {kind}")
+    return command

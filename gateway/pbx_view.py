@@ -1,0 +1,174 @@
+"""A PBX as the gateway sees it: what queries and streams of one PBX are answered from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+
+import structlog
+from redis.asyncio import Redis
+
+from gateway.commands.dispatcher import Commander
+from gateway.errors import NoState
+from gateway.fanout.hub import Hub
+from gateway.fanout.watched_queries import Question, Watches
+from gateway.parameters import NONE, Arguments
+from gateway.queries.context import Asked
+from gateway.replication.follower import Feed
+from gateway.replication.position_waiter import Milestones
+from gateway.replication.replica import LOG_BYTES, LOG_LENGTH, Replica
+from gateway.rest.responses import Answer, AnswerCache
+from gateway.visibility import Visibility
+from monitor.shared.changes import Position
+from monitor.shared.entities.topics import SYSTEM_ID, Contact, System, table
+from monitor.shared.phone_index import PhoneIndex
+from monitor.shared.redis.key_names import Keys, Space
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class PbxView:
+    """One PBX: its two spaces, each with a replica, the feed that moves it and the hub that tells subscribers.
+
+    Whoever opens it runs feeds, hubs and commander. The spaces have positions of their own: ``live`` all topics but
+    contacts, ``book`` the contacts. ``phonebook`` finds the contacts of ``book``; look it up anew for every use.
+    """
+
+    name: str
+    live: Replica
+    book: Replica
+    live_feed: Feed
+    book_feed: Feed
+    hub: Hub
+    book_hub: Hub
+    phonebook: PhoneIndex
+    milestones: Milestones
+    commander: Commander
+    watches: Watches = field(init=False)
+    _answers: dict[Space, AnswerCache] = field(default_factory=lambda: {"live": AnswerCache(), "book": AnswerCache()})
+
+    def __post_init__(self) -> None:
+        self.watches = Watches(
+            self.ask,
+            lambda command: self.replica_of(command.space).position,
+            lambda: self.live.stale_since,
+            time.time,
+            self.hub.heartbeat,
+            lambda: self.live.at,
+        )
+
+    def replica_of(self, space: Space) -> Replica:
+        """The replica whose position an answer from this space bears."""
+        return self.book if space == "book" else self.live
+
+    def stale_since(self, space: Space) -> str | None:
+        """Since when an answer from this space may be of before; None while it is live.
+
+        It may be while nothing is heard from the monitor, and while the monitor has not the PBX.
+        """
+        silent = self.replica_of(space).stale_since
+        system = table(self.live.state, "system", System).get(SYSTEM_ID)
+        if silent is not None or system is None or system.connection == "connected":
+            return silent
+        return system.since
+
+    def asked(self, visibility: Visibility, arguments: Arguments = NONE) -> Asked:
+        """What a query is a function of."""
+        return Asked(self.live.state, self.book.state, self.phonebook, visibility, arguments)
+
+    def ask(self, question: Question) -> Answer:
+        """The answer to a query now. Raises NoState, and what the query refuses."""
+        query = question.command.query
+        if query is None:
+            raise TypeError(f"{question.command.name} is no query")
+        asked = self.asked(question.visibility, question.arguments)
+        return self.answer(question.command.space, question, lambda: query(asked))
+
+    def answer(self, space: Space, question: Hashable, make: Callable[[], object]) -> Answer:
+        """The answer to any question at the position now: the one kept, or what ``make`` makes. Raises NoState."""
+        position = self.replica_of(space).position
+        if position is None:
+            raise NoState("There is no state of the PBX yet; try again in a moment.")
+        return self._answers[space].answer(question, position, make)
+
+
+def open_view(
+    name: str,
+    redis: Redis,
+    *,
+    heartbeat: float = 5.0,
+    log_length: int = LOG_LENGTH,
+    log_bytes: int = LOG_BYTES,
+    clock: Callable[[], float] = time.time,
+) -> PbxView:
+    """The view of this PBX, all parts joined; nothing runs yet.
+
+    ``heartbeat``: seconds. ``log_length``, ``log_bytes``: changes held of each space. ``clock``: POSIX seconds.
+    """
+    live_keys, book_keys = Keys(name, "live"), Keys(name, "book")
+    live, book = Replica(live_keys, log_length, log_bytes), Replica(book_keys, log_length, log_bytes)
+    hub = Hub(live, lambda: live.stale_since, clock, heartbeat, lambda: live.at)
+    book_hub = Hub(book, lambda: book.stale_since, clock, heartbeat, lambda: book.at)
+
+    milestones = Milestones(live, book)
+    log = _log.bind(pbx=name)
+
+    def live_changed() -> None:
+        _changed(hub, live, log)
+        view.watches.changed()
+        milestones.moved()
+
+    def book_changed() -> None:
+        keeper.follow()
+        _changed(book_hub, book, log)
+        view.watches.changed()
+        milestones.moved()
+
+    view = PbxView(
+        name,
+        live,
+        book,
+        Feed(redis, live_keys, live, live_changed),
+        Feed(redis, book_keys, book, book_changed),
+        hub,
+        book_hub,
+        PhoneIndex(),
+        milestones,
+        Commander(redis, name, milestones),
+    )
+    keeper = PhonebookKeeper(view)
+    return view
+
+
+def _changed(hub: Hub, replica: Replica, log: structlog.typing.FilteringBoundLogger) -> None:
+    """Have subscribers told, and say of a change how many frames went out at once."""
+    before = hub.measures.changes
+    hub.changed()
+    if (told := hub.measures.changes - before) and (change := replica.newest) is not None:
+        log.debug("told", trace=change.trace, position=str(change.position), frames=told)
+
+
+class PhonebookKeeper:
+    """Keeps a view's phonebook in step with its book."""
+
+    def __init__(self, view: PbxView) -> None:
+        self._view = view
+        self._at: Position | None = None
+
+    def follow(self) -> None:
+        """Go to where the book is: change by change, or all anew where the log does not lead there."""
+        book, at = self._view.book, self._at
+        if book.position is None or book.position == at:
+            return
+        changes = book.since(at.seq) if at is not None and at.epoch == book.position.epoch else None
+        self._at = book.position
+        if changes is None:
+            self._view.phonebook = PhoneIndex(table(book.state, "contacts", Contact).values())
+            return
+        for edit in (edit for change in changes for edit in change.edits):
+            if isinstance(edit.after, Contact):
+                self._view.phonebook.add(edit.after)
+            elif isinstance(edit.before, Contact):
+                self._view.phonebook.remove(edit.before)

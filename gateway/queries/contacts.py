@@ -1,0 +1,31 @@
+"""The queries about the address book."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from gateway.errors import UnknownContact
+from gateway.queries.context import Asked
+from monitor.shared.entities.topics import Contact
+
+
+class Ids(Struct, frozen=True):
+    """The answer of ``contact.find``."""
+
+    ids: tuple[int, ...]
+
+
+def contact_find(asked: Asked) -> Ids:
+    """``contact.find``: the contacts whose numbers match by the rule that ``min_len`` chooses; none if none does."""
+    min_len = asked.arguments.optional("min_len")
+    found = asked.phonebook.find(asked.arguments.text("num"), None if min_len is None else int(min_len))
+    return Ids(tuple(id_ for id_ in found if asked.one("contacts", Contact, str(id_)) is not None))
+
+
+def contact_get(asked: Asked) -> Contact:
+    """``contact.get``. Raises UnknownContact."""
+    id_ = asked.arguments.whole("id")
+    contact = asked.one("contacts", Contact, str(id_))
+    if contact is None:
+        raise UnknownContact(f"There is no contact {id_}.")
+    return contact

@@ -1,0 +1,45 @@
+"""What a query is answered from. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from gateway.parameters import NONE, Arguments
+from gateway.visibility import EVERYTHING, Visibility
+from monitor.shared.entities.topics import EntityT, State, table
+from monitor.shared.phone_index import PhoneIndex
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question: the states as they are now, who asks, and for what."""
+
+    live: State
+    book: State
+    phonebook: PhoneIndex
+    visibility: Visibility = EVERYTHING
+    arguments: Arguments = NONE
+
+    def all(self, topic: str, kind: type[EntityT]) -> list[EntityT]:
+        """The topic's entities that may be seen, as they may be shown."""
+        show = self.visibility.shown
+        return [seen for entity in self._table(topic, kind).values() if (seen := show(topic, entity)) is not None]
+
+    def one(self, topic: str, kind: type[EntityT], id_: str) -> EntityT | None:
+        """One entity as it may be shown; None if there is none or it may not be seen."""
+        entity = self._table(topic, kind).get(id_)
+        return None if entity is None else self.visibility.shown(topic, entity)
+
+    def _table(self, topic: str, kind: type[EntityT]) -> dict[str, EntityT]:
+        return table(self.book if topic in self.book else self.live, topic, kind)
+
+
+def in_order(numbers: Iterable[str]) -> tuple[str, ...]:
+    """Numbers by their value, then whatever is not a number by its text; each once."""
+    return tuple(sorted(set(numbers), key=_by_value))
+
+
+def _by_value(number: str) -> tuple[bool, int, str]:
+    numeric = number.isascii() and number.isdigit()
+    return (not numeric, int(number) if numeric else 0, number)

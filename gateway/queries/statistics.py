@@ -1,0 +1,50 @@
+"""The figures of the day. Pure."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from gateway.errors import KeyLimited, NoState, UnknownExtension, UnknownQueue
+from gateway.parameters import quoted
+from gateway.queries.context import Asked
+from monitor.shared.entities.statistics import (
+    EXTENSION_STATS,
+    PBX_ID,
+    PBX_STATS,
+    QUEUE_STATS,
+    ExtensionStats,
+    PbxStats,
+    QueueStats,
+)
+from monitor.shared.entities.topics import Extension, Queue
+
+_StatsT = TypeVar("_StatsT", QueueStats, ExtensionStats, PbxStats)
+
+
+def queue_stats(asked: Asked) -> QueueStats:
+    """``queue.stats.get``. Raises UnknownQueue, NoState."""
+    num = asked.arguments.text("num")
+    if asked.one("queues", Queue, num) is None:
+        raise UnknownQueue(f"There is no queue {quoted(num)}.")
+    return _counted(asked.one(QUEUE_STATS, QueueStats, num))
+
+
+def extension_stats(asked: Asked) -> ExtensionStats:
+    """``ext.stats.get``. Raises UnknownExtension, NoState."""
+    num = asked.arguments.text("num")
+    if asked.one("extensions", Extension, num) is None:
+        raise UnknownExtension(f"There is no extension {quoted(num)}.")
+    return _counted(asked.one(EXTENSION_STATS, ExtensionStats, num))
+
+
+def pbx_stats(asked: Asked) -> PbxStats:
+    """``pbx.stats.get``. Raises KeyLimited, NoState."""
+    if asked.visibility.limits.any:
+        raise KeyLimited("This key is limited to some extensions, queues or groups; the PBX's figures go beyond.")
+    return _counted(asked.one(PBX_STATS, PbxStats, PBX_ID))
+
+
+def _counted(found: _StatsT | None) -> _StatsT:
+    if found is None:
+        raise NoState("Nothing of this day has been counted yet.")
+    return found

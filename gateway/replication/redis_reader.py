@@ -1,0 +1,205 @@
+"""Reading what the monitor stored: position, log and state, each read in one transaction with the position.
+
+What the monitor cannot have written is left out and told in the log: a position that is none counts as an empty store,
+an entity or a change that cannot be read as one that is not there. The rest is taken all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError, WatchError
+
+from monitor.shared.changes import Change, Position, is_epoch, is_seq
+from monitor.shared.codec import Malformed, decode_change, decode_entity
+from monitor.shared.entities.topics import Entity, State
+from monitor.shared.redis.key_names import Keys
+from monitor.shared.timestamps import is_instant
+
+LOG_AT_ONCE = 200
+"""Changes read in one go. Who lags more comes again."""
+LOG_WITH_STATE = 1_000
+"""Changes read with a state, so that a gateway just started can resume its subscribers."""
+_CHUNK = 1_000
+_WRONG_TYPE: Final = "WRONGTYPE"
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPosition:
+    """``at``: the instant of the newest heartbeat or publish."""
+
+    position: Position
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredState:
+    """The whole state, and the changes that led to it, oldest first, with their sizes in bytes."""
+
+    stored: StoredPosition
+    state: State
+    log: tuple[Change, ...]
+    sizes: tuple[int, ...]
+
+
+async def read_position(redis: Redis, keys: Keys) -> StoredPosition | None:
+    """None if the store is empty. Raises RedisError, like all here."""
+    async with redis.pipeline(transaction=False) as pipe:
+        pipe.execute_command("HMGET", keys.position, "epoch", "seq", "at")
+        (position,) = await pipe.execute(raise_on_error=False)
+    return _position(keys, position)
+
+
+async def read_log(
+    redis: Redis, keys: Keys, after: int
+) -> tuple[StoredPosition | None, tuple[Change, ...], tuple[int, ...]]:
+    """The position, and at most LOG_AT_ONCE changes with a greater ``seq`` than ``after``, with their sizes in bytes.
+
+    Raises Malformed.
+    """
+    async with redis.pipeline(transaction=True) as pipe:
+        pipe.execute_command("HMGET", keys.position, "epoch", "seq", "at")
+        pipe.execute_command("XRANGE", keys.log, f"{after + 1}-0", "+", "COUNT", LOG_AT_ONCE)
+        position, entries = await pipe.execute(raise_on_error=False)
+    entries = _read(keys.log, entries, ())
+    return _position(keys, position), tuple(_change(entry, keys) for entry in entries), _sizes(entries)
+
+
+async def read_state(redis: Redis, keys: Keys) -> StoredState | None:
+    """The whole state; None if the store is empty. Raises Malformed.
+
+    Decoding lets the event loop have its turn in between.
+    """
+    async with redis.pipeline(transaction=True) as pipe:
+        pipe.execute_command("HMGET", keys.position, "epoch", "seq", "at")
+        pipe.execute_command("XREVRANGE", keys.log, "+", "-", "COUNT", LOG_WITH_STATE)
+        for topic in keys.topics:
+            pipe.execute_command("HGETALL", keys.state(topic))
+        position, entries, *hashes = await pipe.execute(raise_on_error=False)
+    stored = _position(keys, position)
+    if stored is None:
+        return None
+    state = {
+        topic: await _decoded(keys.state(topic), topic, _read(keys.state(topic), fields, {}))
+        for topic, fields in zip(keys.topics, hashes, strict=True)
+    }
+    entries = _read(keys.log, entries, ())
+    log = await _decoded_log(keys, entries)
+    return StoredState(stored, state, log, _sizes(entries[: len(log)][::-1]))
+
+
+async def leave_epoch(redis: Redis, keys: Keys, epoch: str) -> None:
+    """Tell the writer of an older epoch that ``epoch`` has been followed. Nothing if there is no such position."""
+    async with redis.pipeline(transaction=True) as pipe:
+        await pipe.watch(keys.position)
+        stored, seen = await pipe.hmget(keys.position, ["epoch", "seen"])
+        if stored is None or max(_text(stored), _epoch(seen)) >= epoch:
+            return
+        pipe.multi()  # type: ignore[no-untyped-call]  # as redis-py has it
+        pipe.execute_command("HSET", keys.position, "seen", epoch)
+        try:
+            await pipe.execute()
+        except WatchError:
+            return  # whoever is still behind comes again
+
+
+def heed_cancellation() -> None:
+    """Raise CancelledError if this task was cancelled and the word was lost; call it once a turn of an endless loop.
+
+    Python 3.11's ``wait_for``, on which the Redis client stands, swallows a cancellation that comes in the very moment
+    in which its wait is over (python/cpython#86296); the task would then run on for ever.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
+def _read(key: str, read: Any, otherwise: Any) -> Any:
+    """Return what was read; ``otherwise`` where the key holds something of another kind. Raises other errors."""
+    if not isinstance(read, Exception):
+        return read
+    if not isinstance(read, ResponseError) or _WRONG_TYPE not in str(read):
+        raise read
+    rejected(key, str(read))
+    return otherwise
+
+
+def rejected(key: str, reason: str) -> None:
+    """Tell that a value on Redis was left out, as no monitor wrote it so."""
+    _log.warning("redis_value_rejected", key=key, reason=reason[:200])
+
+
+def _position(keys: Keys, read: Any) -> StoredPosition | None:
+    epoch, seq, at = (None if value is None else _text(value) for value in _read(keys.position, read, (None,) * 3))
+    if epoch is None or seq is None or at is None:
+        return None
+    if not is_epoch(epoch) or not is_seq(seq) or not is_instant(at):
+        rejected(keys.position, f"not a position of a monitor's: epoch {epoch!r}, seq {seq!r}, at {at!r}")
+        return None
+    return StoredPosition(Position(epoch, int(seq)), at)
+
+
+def _epoch(value: bytes | str | None) -> str:
+    """The name of an epoch; empty if it is none."""
+    found = "" if value is None else _text(value)
+    return found if is_epoch(found) else ""
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
+
+
+def _change(entry: tuple[bytes, Mapping[bytes, bytes]], keys: Keys) -> Change:
+    try:
+        change = decode_change(entry[1][b"change"])
+    except KeyError as error:
+        raise Malformed("a log entry without a change") from error
+    check_topics(change, keys)
+    return change
+
+
+def check_topics(change: Change, keys: Keys) -> None:
+    """Raise Malformed if the change is of topics that this space has not."""
+    for edit in change.edits:
+        if edit.topic not in keys.topics:
+            raise Malformed(f"the space {keys.space} has no topic {edit.topic[:100]!r}")
+
+
+def _sizes(entries: Sequence[tuple[bytes, Mapping[bytes, bytes]]]) -> tuple[int, ...]:
+    return tuple(len(fields[b"change"]) for _, fields in entries)
+
+
+async def _decoded_log(keys: Keys, newest_first: Sequence[tuple[bytes, Mapping[bytes, bytes]]]) -> tuple[Change, ...]:
+    """The changes, oldest first; those alone that come after the last one that cannot be read."""
+    changes: list[Change] = []
+    for number, entry in enumerate(newest_first, 1):
+        try:
+            changes.append(_change(entry, keys))
+        except Malformed as error:
+            rejected(keys.log, str(error))
+            break
+        if number % _CHUNK == 0:
+            await asyncio.sleep(0)
+    return tuple(reversed(changes))
+
+
+async def _decoded(key: str, topic: str, fields: Mapping[bytes, bytes]) -> dict[str, Entity]:
+    entities: dict[str, Entity] = {}
+    left_out = ""
+    for number, (id_, data) in enumerate(fields.items(), 1):
+        try:
+            entities[id_.decode()] = decode_entity(topic, data)
+        except (Malformed, UnicodeDecodeError) as error:
+            left_out = left_out or f"{_text(id_)[:50]!r}: {error}"
+        if number % _CHUNK == 0:
+            await asyncio.sleep(0)
+    if left_out:
+        rejected(key, f"{len(fields) - len(entities)} entities cannot be read, such as {left_out}")
+    return entities

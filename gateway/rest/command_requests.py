@@ -1,0 +1,179 @@
+"""Commands that change something, as HTTP requests; and queries that want to see what was changed.
+
+A success bears ``Callmon-Position``: the position that contains what was changed. A query with that value as
+``Callmon-Min-Position`` waits until its gateway is there. ``Idempotency-Key`` makes a command safe to repeat: under the
+same key it is done once, and every repetition within a day gets the first one's answer. ``X-Request-Id`` is the id by
+which the logs know it; see :mod:`gateway.rest.request_id`.
+"""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha256
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final, assert_never
+
+from msgspec import to_builtins
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.auth.api_keys import ApiKey
+from gateway.auth.key_restrictions import check_limits, sent_arguments
+from gateway.errors import (
+    BadParameter,
+    CommandFailed,
+    NoState,
+    NotAvailable,
+    NotRecorded,
+    OutcomeUnknown,
+    PbxAway,
+    PositionNotReached,
+    Refused,
+    TooLate,
+)
+from gateway.operations.operation_table import Command, Run, command_named
+from gateway.parameters import quoted
+from gateway.queries.context import Asked
+from gateway.rest import request_id as traces
+from gateway.rest.responses import json_response
+from monitor.shared.changes import Position
+from monitor.shared.codec import to_json
+from monitor.shared.command_messages import NOT_RECORDED, Failure, Once, Outcome
+from monitor.shared.redis.key_names import Space
+
+if TYPE_CHECKING:
+    from gateway.auth.shared_rate_limiter import Spending
+    from gateway.pbx_view import PbxView
+
+MOST_WAITING: Final = 1_000
+"""Who waits at once for a position at a PBX: each is looked at with each change."""
+MIN_POSITION_WITHIN: Final = 2.0
+"""Seconds for which a query waits for its position."""
+_POSITION = re.compile(r"(\d{15}-[0-9a-f]{1,32})/(\d{1,15})")
+_IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+async def carry_out(request: Request, view: PbxView, key: ApiKey, command: Command, asked: Asked) -> Response:
+    """Have the command carried out at the PBX, and answer. Raises gateway.errors' refusals."""
+    _need_state(view, "live")
+    check_limits(command, asked)
+    arguments = dict(asked.arguments.values)
+    client = request.client.host if request.client is not None else ""
+    answered = await view.commander.carry_out(
+        command.name,
+        sent_arguments(command, asked),
+        key.name,
+        client,
+        _once(request, key, command, arguments),
+        traces.trace_of(request),
+    )
+    headers = {"Idempotent-Replayed": "true"} if answered.again else {}
+    return _response(command, answered.outcome, headers)
+
+
+def as_caller(request: Request, view: PbxView, key: ApiKey, spending: Spending | None) -> Run:
+    """What carries out a composition's parts with its caller's rights, limits and budgets.
+
+    Under an Idempotency-Key each part that changes something is done once, as the first, the second, … of its parts.
+    """
+    ordinals = count(1)
+
+    async def run(command: str, /, **arguments: str) -> dict[str, Any]:
+        part = command_named(command)
+        key.require(part.scope)
+        if part.composition is not None:
+            raise NotAvailable(f"{command} is a composition itself: it cannot be a part of one.")
+        if spending is not None:
+            await spending.spend(key, part)
+        _need_state(view, part.space)
+        asked = Asked(view.live.state, view.book.state, view.phonebook, key.visibility, part.check(arguments.items()))
+        if part.query is not None:
+            reply: dict[str, Any] = to_builtins(part.query(asked), str_keys=True)
+            return reply
+        check_limits(part, asked)
+        client = request.client.host if request.client is not None else ""
+        trace = traces.trace_of(request)
+        once = _once(request, key, part, arguments, f" {next(ordinals)}")
+        answered = await view.commander.carry_out(part.name, sent_arguments(part, asked), key.name, client, once, trace)
+        if answered.outcome.failure is not None:
+            raise _refusal(answered.outcome.failure)
+        return {"result": True} | (answered.outcome.reply or {})
+
+    return run
+
+
+async def at_least(request: Request, view: PbxView, command: Command) -> bool:
+    """Wait for the position that the request asks for; False if it asks for none.
+
+    Raises BadParameter if it is none, PositionNotReached after :data:`MIN_POSITION_WITHIN`.
+    """
+    wanted = request.headers.get("callmon-min-position")
+    if wanted is None:
+        return False
+    position = parse_position(wanted)
+    space = view.milestones.space_of(position, command.space)
+    live, book = (position, None) if space == "live" else (None, position)
+    if view.milestones.waiting >= MOST_WAITING and not view.milestones.reached(live, book):
+        raise PositionNotReached("Too many wait for a position; try again.", {"Retry-After": "1"})
+    if not await view.milestones.wait(live, book, MIN_POSITION_WITHIN):
+        raise PositionNotReached(f"The position {position} has not been reached; try again.", {"Retry-After": "1"})
+    return True
+
+
+def parse_position(text: str) -> Position:
+    """The position in a header's value. Raises BadParameter."""
+    match = _POSITION.fullmatch(text.strip())
+    if match is None:
+        raise BadParameter(
+            f"Callmon-Min-Position = {quoted(text)} came, but it takes what an answer's Callmon-Position says."
+        )
+    return Position(match[1], int(match[2]))
+
+
+def _need_state(view: PbxView, space: Space) -> None:
+    if view.replica_of(space).position is None:
+        raise NoState("There is no state of the PBX yet; try again in a moment.")
+
+
+def _once(request: Request, key: ApiKey, command: Command, arguments: dict[str, str], ordinal: str = "") -> Once | None:
+    given = request.headers.get("idempotency-key")
+    if given is None or command.name == "query":
+        return None
+    if not _IDEMPOTENCY_KEY.fullmatch(given):
+        raise BadParameter(
+            f"Idempotency-Key = {quoted(given)} came, but it takes 1 to 255 visible ASCII characters without spaces."
+        )
+    return Once(
+        sha256(f"{key.digest} {given}{ordinal}".encode()).hexdigest(),
+        sha256(to_json([command.name, sorted(arguments.items())])).hexdigest(),
+    )
+
+
+def _response(command: Command, outcome: Outcome, headers: dict[str, str]) -> Response:
+    if outcome.failure is not None:
+        error = _refusal(outcome.failure)
+        error.headers |= headers
+        raise error
+    position = outcome.book if command.name.startswith("contact.") else outcome.live
+    if position is not None:
+        headers["Callmon-Position"] = str(position)
+    reply: dict[str, Any] = dict(outcome.reply or {})
+    return json_response(to_json(reply if command.name == "query" else {"result": True} | reply), headers=headers)
+
+
+def _refusal(failure: Failure) -> Refused:
+    match failure.kind:
+        case "missing":
+            return CommandFailed(404, failure.code, failure.message)
+        case "conflict":
+            return CommandFailed(409, failure.code, failure.message)
+        case "bad":
+            return CommandFailed(400, failure.code, failure.message)
+        case "unavailable":
+            return NotRecorded(failure.message) if failure.code == NOT_RECORDED else PbxAway(failure.message)
+        case "too late":
+            return TooLate(failure.message)
+        case "unknown":
+            return OutcomeUnknown(failure.message)
+        case _:
+            assert_never(failure.kind)

@@ -1,0 +1,245 @@
+"""The documented HTTP interface: ``/webapi/…``. One endpoint for every command and every form of address.
+
+In this order a request is refused: a key outside of its body does not hold (401), which is known before the body is
+read; what it carries cannot be read (400, 413, 415), its key (401, 503 while there are none), its command (404), its
+method (405), the key's scope (403) and budget (429), its parameters (400), no state yet (503), and what it asks for
+does not exist or may not be seen (404). What follows for a command that changes something, and for a query that wants
+a position, is in :mod:`gateway.rest.command_requests`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from gateway.auth.api_keys import ApiKey, KeyTable, authenticate, digest_of
+from gateway.auth.key_restrictions import goes_beyond
+from gateway.auth.shared_rate_limiter import Spending
+from gateway.counters import RequestMeasures
+from gateway.errors import INTERNAL, KeyRefused, KeyUnknown, Refused, UnknownCommand, UnknownPbx, WrongMethod, shown
+from gateway.fair_share import Turns
+from gateway.fanout.watched_queries import Question
+from gateway.operations.operation_table import COMMANDS, RESERVED, Command, command_named, commands_for
+from gateway.parameters import check
+from gateway.queries.calls import what_this_is
+from gateway.rest import command_requests as changing
+from gateway.rest import long_poll as longpoll
+from gateway.rest import request_id as traces
+from gateway.rest.request_parser import Bodies, given, keys_outside
+from gateway.rest.responses import json_response, matches, refuse, respond
+from monitor.shared.codec import to_json
+from monitor.shared.timestamps import from_unix
+
+if TYPE_CHECKING:
+    from msgspec import Struct
+
+    from gateway.pbx_view import PbxView
+
+KEY_NAME = "callmon.key"
+"""Where in a request's scope the name of its key stands, for the log."""
+REFUSED_KEY = "callmon.refused_key"
+"""Where the first digits of the digest of a key that was refused stand, for the log."""
+_SHOWN_DIGITS = 8
+REPEATABLE = "callmon.repeatable"
+"""Where a query that was answered leaves its key, view and question, for :mod:`gateway.rest.fast_path`."""
+_BUDGET = "callmon.budget"
+_COMMAND = "callmon.command"
+_WAITED = "callmon.waited"
+_BARE_METHODS = ("GET", "HEAD")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What an address names. ``command`` None: the bare address. ``key``: the one in the path, if there is one."""
+
+    key: str | None
+    command: str | None
+
+
+def address_of(path: str, keys: tuple[str, ...]) -> Address:
+    """The address after ``/webapi/``; ``keys``: those that the request gives beside the path.
+
+    A single part is a command if it is the name of one, or if the key is given elsewhere; else it is the key.
+    Raises UnknownCommand for more than two parts.
+    """
+    parts = path.split("/")
+    if parts and parts[-1] == "":
+        parts.pop()
+    match parts:
+        case []:
+            return Address(None, None)
+        case [name] if name in RESERVED or (keys and name not in keys):
+            return Address(None, name)
+        case [key]:
+            return Address(key, None)
+        case [key, command]:
+            return Address(key, command)
+        case _:
+            raise UnknownCommand("An address is /webapi/{key}/{command} or /webapi/{command}, and nothing after it.")
+
+
+class WebApi:
+    """The ASGI endpoint of the documented interface."""
+
+    def __init__(
+        self,
+        pbxs: Mapping[str, PbxView],
+        keys: KeyTable,
+        version: str,
+        clock: Callable[[], float],
+        spending: Spending | None = None,
+        measures: RequestMeasures | None = None,
+    ) -> None:
+        self._measures = RequestMeasures() if measures is None else measures
+        self._spending = spending
+        self._bodies = Bodies()
+        self._turns = Turns()
+        self._pbxs = pbxs
+        self._keys = keys
+        self._version = version
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, whatever its method."""
+        request = Request(scope, receive)
+        began = perf_counter()
+        result = INTERNAL.code
+        try:
+            response = await self._response(request)
+            result = "ok"
+        except Refused as error:
+            response = refuse(error, request.method)
+            result = shown(error).code
+        except ClientDisconnect:
+            result = "gone"
+            return
+        finally:
+            seconds = None if _WAITED in request.scope else perf_counter() - began
+            self._measures.done(request.scope.get(_COMMAND, "none"), result, seconds)
+        for name, value in request.scope.get(_BUDGET, {}).items():
+            response.headers[name] = value
+        if trace := traces.trace_of(request):
+            response.headers[traces.HEADER] = trace
+        await response(scope, receive, send)
+
+    async def _response(self, request: Request) -> Response:
+        judged = self._judged(request)
+        bodies = self._bodies if request.method == "POST" and judged is None else None
+        turn = partial(self._turns.turn, "" if judged is None else judged.digest)
+        came = await given(request, bodies, turn)
+        address = address_of(_tail(request), came.keys)
+        keys = (address.key, *came.keys)
+        key = self._authenticated(request, keys)
+        if request.method != "POST":
+            await self._turns.turn(key.digest)
+            self._check_still(key, keys)
+        request.scope[KEY_NAME] = key.name
+        key.admit(request.client.host if request.client is not None else "")
+        view = self._pbxs.get(key.pbx)
+        if view is None:
+            raise UnknownPbx("The PBX of this key is not served here.")
+        if address.command is None:
+            request.scope[_COMMAND] = "bare"
+            await self._spend(request, key, None)
+            _check_method(request.method, _BARE_METHODS)
+            check((), came.pairs, "The bare address")
+            return self._bare(request, view, key)
+        command = command_named(address.command)
+        request.scope[_COMMAND] = command.name
+        if command.query is None:
+            traces.begin(request)
+        _check_method(request.method, command.methods)
+        key.require(command.scope)
+        await self._spend(request, key, command)
+        arguments = command.check(came.pairs)
+        if command.composition is not None:
+            made = await command.composition(changing.as_caller(request, view, key, self._spending), arguments)
+            return json_response(to_json(made))
+        if command.query is None:
+            asked = view.asked(key.visibility, arguments)
+            return await changing.carry_out(request, view, key, command, asked)
+        if await changing.at_least(request, view, command):
+            self._check_still(key, keys)
+        return await self._query(request, view, key, Question(command, arguments, key.visibility), keys)
+
+    def _judged(self, request: Request) -> ApiKey | None:
+        """The key that stands outside of a body, if it holds; None if there is none, or no body.
+
+        Raises KeyRefused's kinds, for a key outside of it.
+        """
+        if request.method != "POST":
+            return None
+        outside = keys_outside(request)
+        parts = _tail(request).split("/", 2)
+        if len(parts) == 2 and parts[1]:
+            outside = (parts[0], *outside)
+        return self._authenticated(request, outside) if outside else None
+
+    def _authenticated(self, request: Request, keys: tuple[str | None, ...]) -> ApiKey:
+        try:
+            return authenticate(self._keys, keys, from_unix(self._clock()))
+        except KeyRefused:
+            given_key = next((key for key in keys if key), None)
+            request.scope[REFUSED_KEY] = None if given_key is None else digest_of(given_key)[:_SHOWN_DIGITS]
+            raise
+
+    async def _spend(self, request: Request, key: ApiKey, command: Command | None) -> None:
+        if self._spending is not None:
+            left = await self._spending.spend(key, command)
+            request.scope[_BUDGET] = {} if left is None else left.headers
+
+    async def _query(
+        self, request: Request, view: PbxView, key: ApiKey, question: Question, keys: tuple[str | None, ...]
+    ) -> Response:
+        known = request.headers.get("if-none-match")
+        answer, applied = view.ask(question), None
+        seconds = longpoll.wanted(request) if known is not None else None
+        if known is not None and seconds and matches(known, answer.etag) and longpoll.may_wait(view, key.digest):
+            request.scope[_WAITED] = True
+            turn = partial(self._turns.turn, key.digest)
+            answer = await longpoll.other(request, view, question, answer, known, seconds, key.digest, turn)
+            applied = seconds
+            self._check_still(key, keys)
+        stale_since = view.stale_since(question.command.space)
+        response = respond(answer, stale_since, request.method, known)
+        request.scope[REPEATABLE] = (key, view, question)
+        if applied is not None:
+            response.headers["Preference-Applied"] = f"wait={applied}"
+        return response
+
+    def _check_still(self, key: ApiKey, keys: tuple[str | None, ...]) -> None:
+        """Raises KeyRefused's kinds if a key was revoked or changed while its request waited."""
+        if authenticate(self._keys, keys, from_unix(self._clock())) != key:
+            raise KeyUnknown("This key was changed meanwhile; ask again.")
+
+    def _bare(self, request: Request, view: PbxView, key: ApiKey) -> Response:
+        scopes, limited = tuple(sorted(key.scopes)), key.limits.any
+        usable = tuple(name for name in commands_for(scopes) if not (limited and goes_beyond(COMMANDS[name])))
+
+        def make() -> Struct:
+            return what_this_is(view.asked(key.visibility), self._version, view.name, scopes, usable)
+
+        answer = view.answer("live", ("", usable, scopes), make)
+        return respond(answer, view.stale_since("live"), request.method, request.headers.get("if-none-match"))
+
+
+def _tail(request: Request) -> str:
+    """What follows ``/webapi/``, or the command of an address without it."""
+    tail = request.path_params.get("address")
+    if tail is None:
+        last = request.url.path.rpartition("/")[2]
+        return last if last in RESERVED else ""
+    return str(tail)
+
+
+def _check_method(method: str, allowed: tuple[str, ...]) -> None:
+    if method not in allowed:
+        works = f"{', '.join(allowed[:-1])} and {allowed[-1]} do" if len(allowed) > 1 else f"{allowed[0]} does"
+        raise WrongMethod(f"{method} does not work here; {works}.", {"Allow": ", ".join(allowed)})

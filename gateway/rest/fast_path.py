@@ -1,0 +1,277 @@
+"""The short way for queries that are asked again and again, such as by pages that poll.
+
+A GET that was answered once is remembered by its address and credentials: to whom it belongs, and what it asks. When it
+comes again it is answered from that, past routing and parsing, with the same status, headers and body as the long way
+would give. Whatever is out of the ordinary goes the long way: a changed key table, a spent budget, a refusal, a page
+from another origin, a client that would wait.
+
+Under uvicorn :class:`AnswerProtocol` answers as soon as a request's headers are there; under other servers the
+application does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from gateway.rest.endpoint import REPEATABLE
+from gateway.rest.responses import RAW_GUARDS, answer_headers, matches
+from gateway.transport.http_protocol import MOST_HEADERS, PunctualProtocol
+from monitor.shared.timestamps import moment
+
+if TYPE_CHECKING:
+    from gateway.auth.api_keys import ApiKey, KeyTable
+    from gateway.auth.shared_rate_limiter import Spending
+    from gateway.fanout.watched_queries import Question
+    from gateway.pbx_view import PbxView
+    from gateway.rest.responses import Answer
+    from monitor.shared.changes import Position
+
+MOST: Final = 4_096
+"""Requests that are remembered; when there are more, all are forgotten."""
+MOST_BYTES: Final = 32 * 1024 * 1024
+"""Of all that is remembered, each answer counted once; when it is more, all is forgotten."""
+LONGEST_NAME: Final = 1_024
+"""Bytes of what a request is remembered by. Longer ones go the long way: whoever pads them should not fill this."""
+_OVERHEAD: Final = 2_048
+"""Bytes of what is remembered of a request beside its name and the answer's body, about."""
+_BEARER: Final = b"bearer "
+
+_LONG_WAY: Final = frozenset(
+    {b"origin", b"prefer", b"callmon-min-position", b"content-length", b"transfer-encoding", b"range"}
+)
+_Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
+_Name: TypeAlias = tuple[bytes, bytes, bytes, bytes]
+
+
+@dataclass(slots=True, eq=False)
+class _Known:
+    """A request that was answered, and the answer at the position where it was asked last."""
+
+    key: ApiKey
+    view: PbxView
+    question: Question
+    tally: list[int]
+    """How often its command was answered by the short way; one for all requests of the command."""
+    version: int
+    expires: float | None
+    position: Position | None = None
+    stale_since: str | None = None
+    answer: Answer | None = None
+    headers: _Headers = ()
+    """Of a 304; what an answer with its body has besides: ``of_body``."""
+    of_body: _Headers = ()
+    lines: bytes = b""
+    """The same as they stand in an answer."""
+    lines_of_body: bytes = b""
+
+
+class Repeats:
+    """The ASGI application, with the short way before it. ``clock``: POSIX seconds."""
+
+    def __init__(self, app: ASGIApp, keys: KeyTable, spending: Spending | None, clock: Callable[[], float]) -> None:
+        self._app = app
+        self._keys = keys
+        self._spending = spending
+        self._clock = clock
+        self._known: dict[_Name, _Known] = {}
+        self._holders: dict[int, int] = {}
+        self._bytes = 0
+        self._tallies: dict[str, list[int]] = {}
+
+    @property
+    def answered(self) -> Mapping[str, int]:
+        """How many requests were answered by the short way, by command."""
+        return {command: tally[0] for command, tally in self._tallies.items()}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or pass on whatever else the server has."""
+        if scope["type"] != "http" or scope["method"] != "GET":
+            await self._app(scope, receive, send)
+            return
+        asked = _asked_for(scope["raw_path"], scope["query_string"], scope["headers"])
+        if asked is None:
+            await self._app(scope, receive, send)
+            return
+        name, tag = asked
+        known = self._known.get(name)
+        spent = None if known is None else self._spent(known)
+        if known is None or known.answer is None or spent is None:
+            version = self._keys.version  # that of before the key was looked at: it may be revoked during the answer
+            await self._app(scope, receive, send)
+            self._remember(name, scope, version)
+            return
+        known.tally[0] += 1
+        if _has(tag, known.answer):
+            await send({"type": "http.response.start", "status": 304, "headers": [*known.headers, *spent]})
+            await send({"type": "http.response.body", "body": b""})
+        else:
+            headers = [*known.headers, *known.of_body, *spent]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": known.answer.body})
+
+    def at_once(self, url: bytes, headers: Sequence[tuple[bytes, bytes]]) -> tuple[bytes, bytes] | None:
+        """Status line and header lines, the last one's end included, and the body; None if it goes the long way."""
+        path, _, query = url.partition(b"?")
+        asked = _asked_for(path, query, headers)
+        known = None if asked is None else self._known.get(asked[0])
+        spent = None if known is None else self._spent(known)
+        if asked is None or known is None or known.answer is None or spent is None:
+            return None
+        known.tally[0] += 1
+        budget = b"".join([b"%s: %s\r\n" % pair for pair in spent])
+        if _has(asked[1], known.answer):
+            return b"HTTP/1.1 304 Not Modified\r\n" + known.lines + budget, b""
+        return b"HTTP/1.1 200 OK\r\n" + known.lines + known.lines_of_body + budget, known.answer.body
+
+    def _remember(self, name: _Name, scope: Scope, version: int) -> None:
+        found = scope.get(REPEATABLE)
+        if found is None:
+            return
+        key, view, question = found
+        if key.networks:
+            return  # where it comes from is looked at each time
+        self._forget(name)
+        cost = sum(map(len, name)) + _OVERHEAD
+        if len(self._known) >= MOST or self._bytes + cost > MOST_BYTES:
+            self._forget_all()
+        self._bytes += cost
+        expires = None if key.expires is None else moment(key.expires).timestamp()
+        tally = self._tallies.setdefault(question.command.name, [0])
+        self._known[name] = _Known(key, view, question, tally, version, expires)
+
+    def _forget(self, name: _Name) -> None:
+        known = self._known.pop(name, None)
+        if known is not None:
+            self._bytes -= sum(map(len, name)) + _OVERHEAD
+            self._let_go(known.answer)
+
+    def _forget_all(self) -> None:
+        self._known.clear()
+        self._holders.clear()
+        self._bytes = 0
+
+    def _hold(self, answer: Answer) -> None:
+        """Count an answer's bytes, once for all who have the same."""
+        holders = self._holders.get(id(answer), 0)  # no other object has the id while it is held
+        self._holders[id(answer)] = holders + 1
+        if not holders:
+            self._bytes += len(answer.body)
+
+    def _let_go(self, answer: Answer | None) -> None:
+        if answer is None or id(answer) not in self._holders:
+            return
+        self._holders[id(answer)] -= 1
+        if not self._holders[id(answer)]:
+            del self._holders[id(answer)]
+            self._bytes -= len(answer.body)
+
+    def _spent(self, known: _Known) -> Sequence[tuple[bytes, bytes]] | None:
+        """Bring the answer up to now and count the request; what is left of its budget, None for the long way."""
+        if known.version != self._keys.version or (known.expires is not None and self._clock() >= known.expires):
+            return None
+        space = known.question.command.space
+        position = known.view.replica_of(space).position
+        moved = position is not known.position or known.view.stale_since(space) != known.stale_since
+        if moved and not self._asked(known):
+            return None
+        return () if self._spending is None else self._spending.read_at_once(known.key)
+
+    def _asked(self, known: _Known) -> bool:
+        """Ask at the position now. False if there is no answer."""
+        space = known.question.command.space
+        try:
+            answer = known.view.ask(known.question)
+        except Exception:  # a refusal, or a fault in a site's own query: the long way says which
+            return False
+        known.position, known.stale_since = known.view.replica_of(space).position, known.view.stale_since(space)
+        if answer is not known.answer and self._known:  # if all is forgotten, so is this one after the request
+            self._let_go(known.answer)
+            self._hold(answer)
+        known.answer = answer
+        if self._bytes > MOST_BYTES:
+            self._forget_all()
+        pairs = answer_headers(answer, known.stale_since)
+        known.headers = (*((name.lower().encode(), value.encode()) for name, value in pairs.items()), *RAW_GUARDS)
+        known.of_body = (
+            (b"content-length", str(len(answer.body)).encode()),
+            (b"content-type", b"application/json"),
+        )
+        known.lines, known.lines_of_body = (
+            b"".join(b"%s: %s\r\n" % pair for pair in headers) for headers in (known.headers, known.of_body)
+        )
+        return True
+
+
+class AnswerProtocol(PunctualProtocol):
+    """uvicorn's HTTP protocol with the short way before it: ``uvicorn.Config(http=partial(AnswerProtocol, repeats))``.
+
+    It answers only while nothing else is under way on the connection: no request, and nothing that waits to be sent.
+    """
+
+    def __init__(self, repeats: Repeats, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._repeats = repeats
+        self._answered = False
+
+    def on_headers_complete(self) -> None:
+        """As in uvicorn, if it is not answered at once."""
+        parser, cycle = self.parser, cast("RequestResponseCycle | None", self.cycle)
+        if (
+            (cycle is None or cycle.response_complete)
+            and not self.flow.write_paused
+            and parser.get_method() == b"GET"
+            and not parser.should_upgrade()
+            and parser.should_keep_alive()
+            and parser.get_http_version() == "1.1"
+            and (ready := self._repeats.at_once(self.url, self.headers)) is not None
+        ):
+            head, body = ready
+            own = b"".join([b"%s: %s\r\n" % pair for pair in self.server_state.default_headers])
+            self.transport.write(b"".join((head, own, b"\r\n", body)))
+            self._answered = True
+            self.on_response_complete()
+            return
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """As in uvicorn."""
+        if self._answered:
+            self._answered = self._begun = False
+        else:
+            super().on_message_complete()
+
+
+def _asked_for(path: bytes, query: bytes, headers: Sequence[tuple[bytes, bytes]]) -> tuple[_Name, bytes] | None:
+    """What the request is remembered by, and its ``If-None-Match``; None if it is out of the ordinary.
+
+    So is a header that comes twice: the long way looks at one of the two, and which one is not to be guessed here.
+    """
+    if len(headers) > MOST_HEADERS:
+        return None
+    authorization = api_key = tag = None
+    for name, value in headers:
+        if name in _LONG_WAY:
+            return None
+        if name == b"if-none-match":
+            if tag is not None:
+                return None
+            tag = value
+        elif name == b"authorization":
+            if authorization is not None or value[: len(_BEARER)].lower() != _BEARER:
+                return None
+            authorization = value
+        elif name == b"x-api-key":
+            if api_key is not None:
+                return None
+            api_key = value
+    asked = (path, query, authorization or b"", api_key or b"")
+    return None if sum(map(len, asked)) > LONGEST_NAME else (asked, tag or b"")
+
+
+def _has(tag: bytes, answer: Answer) -> bool:
+    return bool(tag) and matches(tag.decode("latin-1"), answer.etag)

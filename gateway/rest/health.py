@@ -1,0 +1,125 @@
+"""``/healthz``: the process answers. ``/readyz``: it can give live answers, with what stands in the way if not.
+
+For each PBX: ``bus`` (both spaces are followed), ``snapshot`` (both have a state), ``monitor`` (it was heard lately)
+and ``pbx`` (the monitor's connection to it). Bus and snapshot are this gateway's own affair: without them it is not
+ready, and another gateway may serve better. Monitor and PBX are the same for every gateway: it is not ready only when
+there is no PBX left of which it can say anything live. A gateway that is shutting down is not ready.
+
+Who asks without a key is told only whether it is ready: names of PBXs, their addresses in the reasons of failures and
+how much goes on are nobody's affair. Who shows a key that holds is told all of that key's own PBX.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.auth.api_keys import KeyTable, authenticate, bearer
+from gateway.errors import NoKeys
+from gateway.rest.responses import json_response
+from monitor.shared.codec import to_json
+from monitor.shared.entities.topics import SYSTEM_ID, System, table
+
+if TYPE_CHECKING:
+    from gateway.pbx_view import PbxView
+
+
+class PbxHealth(Struct, frozen=True, rename="camel"):
+    """One PBX, seen from here. ``reason``: why the connection to the PBX is down, in the monitor's words."""
+
+    bus: bool
+    snapshot: bool
+    monitor: bool
+    pbx: bool
+    position: str | None
+    book_position: str | None
+    stale_since: str | None
+    monitor_name: str
+    connection: str
+    reason: str
+
+
+class Ready(Struct, frozen=True):
+    """The answer of ``/readyz`` without a key."""
+
+    ready: bool
+    draining: bool
+    """Whether it is shutting down."""
+
+
+class Readiness(Struct, frozen=True):
+    """The answer of ``/readyz`` with a key. ``pbxs``: the key's own."""
+
+    ready: bool
+    keys: bool
+    draining: bool
+    """Whether it is shutting down."""
+    pbxs: dict[str, PbxHealth]
+
+
+class Alive(Struct, frozen=True):
+    """The answer of ``/healthz``."""
+
+    alive: bool
+    version: str
+
+
+def readiness(pbxs: Mapping[str, PbxView], *, keys_loaded: bool, draining: bool = False) -> Readiness:
+    """Whether live answers can be given now, and of what. ``draining``: everybody is being sent away."""
+    health = {name: _health(view) for name, view in pbxs.items()}
+    own = all(one.bus and one.snapshot for one in health.values())
+    live = any(one.monitor and one.pbx for one in health.values())
+    return Readiness(keys_loaded and own and live and not draining, keys_loaded, draining, health)
+
+
+def readiness_response(state: Readiness, pbx: str | None, method: str) -> Response:
+    """200 when ready, else 503. ``pbx``: that of the key with which it was asked; None: without one."""
+    told: Ready | Readiness = Ready(state.ready, state.draining)
+    if pbx is not None:
+        own = {name: health for name, health in state.pbxs.items() if name == pbx}
+        told = Readiness(state.ready, state.keys, state.draining, own)
+    return json_response(to_json(told), 200 if state.ready else 503, head=method == "HEAD")
+
+
+def asker(request: Request, keys: KeyTable, now: str) -> str | None:
+    """The PBX of the key that the request shows; None if it shows none, or none is known yet.
+
+    Raises KeyRefused's kinds.
+    """
+    headers, query = request.headers, request.query_params
+    given = (bearer(headers.get("authorization")), headers.get("x-api-key"), query.get("key"))
+    if not any(given):
+        return None
+    try:
+        key = authenticate(keys, given, now)
+    except NoKeys:
+        return None
+    key.admit(request.client.host if request.client is not None else "")
+    return key.pbx
+
+
+def alive_response(request: Request, version: str) -> Response:
+    """200, whatever else is the matter."""
+    return json_response(to_json(Alive(True, version)), head=request.method == "HEAD")
+
+
+def _health(view: PbxView) -> PbxHealth:
+    live, book = view.live, view.book
+    system = table(live.state, "system", System).get(SYSTEM_ID)
+    stale_since = live.stale_since or book.stale_since
+    return PbxHealth(
+        bus=view.live_feed.connected and view.book_feed.connected,
+        snapshot=live.position is not None and book.position is not None,
+        monitor=live.position is not None and stale_since is None,
+        pbx=system is not None and system.connection == "connected",
+        position=None if live.position is None else str(live.position),
+        book_position=None if book.position is None else str(book.position),
+        stale_since=stale_since,
+        monitor_name="" if system is None else system.monitor,
+        connection="unknown" if system is None else system.connection,
+        reason="" if system is None else system.reason,
+    )

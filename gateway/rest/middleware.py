@@ -1,0 +1,120 @@
+"""What surrounds every HTTP request: headers that guard its answer, and one line in the log without a key in it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import structlog
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.docs.document_pages import ADDRESSES as DOCUMENTS
+from gateway.operations.operation_table import RESERVED
+from gateway.rest.endpoint import KEY_NAME, REFUSED_KEY
+from gateway.rest.request_id import TRACE
+from gateway.rest.responses import GUARDS
+from gateway.token_bucket import Ration
+
+_SHOWN_PARTS = RESERVED | {
+    "",
+    "webapi",
+    "healthz",
+    "readyz",
+    "static",
+    "wall",
+    "start",
+    "vendor",
+    "callmon.js",
+    *DOCUMENTS,
+}
+_MOST_PARTS = 8
+_log = structlog.get_logger(__name__)
+
+
+def redacted(path: str) -> str:
+    """The path with every part that might be a key replaced by ``*``; a query string is never logged.
+
+    Of more parts than any address has, only so many are shown.
+    """
+    parts = path.split("/", _MOST_PARTS)[:_MOST_PARTS]
+    return "/".join(part if part in _SHOWN_PARTS or part in RESERVED else "*" for part in parts)
+
+
+class Guarded:
+    """Adds the guarding headers to every answer that does not set them itself."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in GUARDS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, guarded)
+
+
+class Logged:
+    """Logs every HTTP request: refusals as information, what went well for debugging, faults as warnings.
+
+    Refusals of those whose key is not known are rationed, and say from where they come and which key it was, by the
+    first digits of its digest: nobody fills the log, and whoever tries keys is seen.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._ration = Ration(time.monotonic())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        status = 0
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        finally:
+            self._line(scope, status, time.perf_counter() - started)
+
+    def _line(self, scope: Scope, status: int, seconds: float) -> None:
+        more: dict[str, object] = {}
+        if 400 <= status < 500 and KEY_NAME not in scope:
+            left_out = self._ration.take(time.monotonic())
+            if left_out is None:
+                return
+            client = scope.get("client")
+            more = {"address": client[0] if client else None}
+            more |= {"refused_key": scope[REFUSED_KEY]} if REFUSED_KEY in scope else {}
+            more |= {"left_out": left_out} if left_out else {}
+        _line(scope, status, seconds, more)
+
+
+def _line(scope: Scope, status: int, seconds: float, more: Mapping[str, object]) -> None:
+    write = _log.warning if status == 0 or status >= 500 else _log.info if status >= 400 else _log.debug
+    write(
+        "request",
+        method=scope["method"],
+        path=redacted(scope["path"]),
+        status=status,
+        ms=round(seconds * 1000, 1),
+        key=scope.get(KEY_NAME),
+        **({"trace": scope[TRACE]} if TRACE in scope else {}),
+        **more,
+    )

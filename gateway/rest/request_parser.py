@@ -1,0 +1,189 @@
+"""What an HTTP request gives: names and values from its query string and body, and the keys in it.
+
+A value is text, whatever carries it. JSON bodies may hold numbers and lists of them besides, as the commands' numbers
+and comma-separated lists are naturally written so there. A name given twice stays twice: the command refuses it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from gateway.auth.api_keys import bearer
+from gateway.errors import BadBody, BadParameter, Overloaded, TooLarge, UnsupportedBody
+from gateway.parameters import MOST_GIVEN, quoted
+
+LARGEST_BODY = 64 * 1024
+"""Bytes. The longest thing that a command takes is an SQL query."""
+MOST_LISTED = 1_000
+"""Values in a list of a JSON body: more than any parameter's text holds."""
+MOST_UNKNOWN_BYTES = 16 * 1024 * 1024
+"""Of all bodies together that are read before it is known who sends them."""
+_PATIENCE = 16 * LARGEST_BODY
+"""Bytes. So much of a body that is too large is read and thrown away: who is still sending when the connection closes
+may never read the answer that says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """``pairs``: names and values, ``key`` left out. ``keys``: every key given, by whatever way but the path."""
+
+    pairs: tuple[tuple[str, str], ...]
+    keys: tuple[str, ...]
+
+
+class Bodies:
+    """Counts what the bodies hold that are under way; a body may be slow, and there may be thousands."""
+
+    def __init__(self) -> None:
+        self.unknown_bytes = 0
+        """Of those that are read before it is known who sends them."""
+
+
+def keys_outside(request: Request) -> tuple[str, ...]:
+    """The keys that stand in headers and query string, before a body is read. Raises as :func:`given`."""
+    pairs = _urlencoded(request.scope["query_string"], "The query string")
+    return (*(value for name, value in pairs if name == "key"), *_in_headers(request))
+
+
+async def _no_turn() -> None:
+    pass
+
+
+async def given(
+    request: Request, bodies: Bodies | None = None, turn: Callable[[], Awaitable[None]] = _no_turn
+) -> Given:
+    """Read the request; a body counts only with POST.
+
+    ``bodies``: counts it, as nobody knows yet who sends it. ``turn``: waits until its sender's next one may be decoded.
+    Raises BadParameter, BadBody, TooLarge, UnsupportedBody, Overloaded; starlette's ClientDisconnect.
+    """
+    pairs = _urlencoded(request.scope["query_string"], "The query string")
+    if request.method == "POST":
+        body = await _read(request, bodies)
+        await turn()
+        pairs += await _decoded(request, body)
+    if len(pairs) > MOST_GIVEN:
+        raise BadParameter(f"{len(pairs)} parameters came; no command takes more than {MOST_GIVEN}.")
+    keys = [value for name, value in pairs if name == "key"] + _in_headers(request)
+    return Given(tuple(pair for pair in pairs if pair[0] != "key"), tuple(keys))
+
+
+def _in_headers(request: Request) -> list[str]:
+    found = (bearer(request.headers.get("authorization")), request.headers.get("x-api-key"))
+    return [key for key in found if key]
+
+
+async def _decoded(request: Request, body: bytes) -> list[tuple[str, str]]:
+    if not body:
+        return []
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    match kind:
+        case "application/x-www-form-urlencoded":
+            return _urlencoded(body, "The form")
+        case "multipart/form-data":
+            return await _multipart(request, body)
+        case "application/json":
+            return _json(body)
+        case _:
+            given_kind = quoted(kind) if kind else "not given"
+            raise UnsupportedBody(
+                f"The body's content type is {given_kind}; application/json, application/x-www-form-urlencoded and "
+                "multipart/form-data are read."
+            )
+
+
+async def _read(request: Request, bodies: Bodies | None) -> bytes:
+    body = bytearray()
+    size = 0
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > _PATIENCE:
+                break
+            if size <= LARGEST_BODY:
+                body += chunk
+                _count(len(chunk), bodies)
+    finally:
+        if bodies is not None:
+            bodies.unknown_bytes -= len(body)
+    if size > LARGEST_BODY:
+        raise TooLarge(f"The body is larger than {LARGEST_BODY} bytes.", {"Connection": "close"})
+    return bytes(body)
+
+
+def _count(size: int, bodies: Bodies | None) -> None:
+    if bodies is None:
+        return
+    bodies.unknown_bytes += size
+    if bodies.unknown_bytes > MOST_UNKNOWN_BYTES:
+        raise Overloaded("Too much is under way of which nobody knows who sends it; give the key in a header.")
+
+
+def _urlencoded(data: bytes, what: str) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(
+            data.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MOST_GIVEN, separator="&"
+        )
+    except UnicodeDecodeError as error:
+        raise BadBody(f"{what} is not UTF-8 in percent-encoding.") from error
+    except ValueError as error:
+        raise BadParameter(f"{what} has more than {MOST_GIVEN} parameters.") from error
+
+
+async def _multipart(request: Request, body: bytes) -> list[tuple[str, str]]:
+    async def stream() -> AsyncGenerator[bytes, None]:
+        yield body
+
+    try:
+        form = await MultiPartParser(request.headers, stream(), max_files=0, max_fields=MOST_GIVEN).parse()
+    except (MultiPartException, UnicodeError, LookupError, KeyError) as error:
+        raise BadBody("The body is not a multipart form of text fields.") from error
+    return [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
+
+
+def _json(body: bytes) -> list[tuple[str, str]]:
+    try:  # the standard library's reader, as it alone shows names that come twice; tuple is quick for thousands of them
+        parsed = json.loads(body.decode("utf-8-sig"), object_pairs_hook=tuple, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise BadBody("The body is not JSON.") from error
+    if not isinstance(parsed, tuple):
+        raise BadBody("The JSON body must be an object of parameters.")
+    if len(parsed) > MOST_GIVEN:
+        raise BadParameter(f"The JSON body has more than {MOST_GIVEN} parameters.")
+    return [(name, _text(name, value)) for name, value in parsed]
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _text(name: str, value: Any) -> str:
+    match value:
+        case tuple():  # an object's names and values
+            pass
+        case list():
+            return ",".join(_items(name, value))
+        case str():
+            return value
+        case int() if not isinstance(value, bool):
+            return str(value)
+        case _:
+            pass
+    came = "an object" if isinstance(value, tuple) else json.dumps(value)
+    raise BadParameter(f"{quoted(name)} = {came} came, but it takes text, a whole number, or a list of these.")
+
+
+def _items(name: str, values: list[Any]) -> Iterator[str]:
+    if len(values) > MOST_LISTED:
+        raise BadParameter(f"{quoted(name)} is a list of {len(values)} values; it takes {MOST_LISTED} at most.")
+    for value in values:
+        if isinstance(value, list):
+            raise BadParameter(f"{quoted(name)} must not hold lists within its list.")
+        yield _text(name, value)

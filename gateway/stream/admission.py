@@ -1,0 +1,207 @@
+"""Who is let in to the stream, by whichever door: WebSocket or Server-Sent Events."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from gateway.auth.api_keys import ApiKey, KeyTable, authenticate, bearer
+from gateway.auth.shared_rate_limiter import Spending
+from gateway.auth.tickets import Tickets
+from gateway.errors import KeyUnknown, NoState, Refused, UnknownPbx, shown
+from gateway.fair_share import Pace, Share
+from gateway.pbx_view import PbxView
+from gateway.stream.client_messages import BadMessage, Subscribe, Watch, from_address
+from gateway.stream.connection import Guest, Manners
+from monitor.shared.codec import to_json
+from monitor.shared.entities.topics import BOOK_TOPICS
+from monitor.shared.timestamps import from_unix, moment
+
+_CREDENTIALS = ("key", "ticket")
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSettings:
+    """Limits of the stream. Times in seconds.
+
+    ``origins``: the browser origins from which it may be opened; None for all. A request without Origin, which no
+    browser sends, is not judged by it. ``oldest``: the range in which each connection's greatest age is drawn.
+    """
+
+    manners: Manners = field(default_factory=Manners)
+    connections: int = 10_000
+    connections_per_key: int = 1_000
+    messages_at_once_per_key: int = 3_000
+    messages_per_second_per_key: float = 100.0
+    origins: frozenset[str] | None = None
+    oldest: tuple[float, float] = (4 * 3600.0, 8 * 3600.0)
+
+
+@dataclass(slots=True, eq=False)
+class Denial(Exception):
+    """Not let in: HTTP's status, the stable word, the close code where no status can be sent, and a sentence."""
+
+    status: int
+    code: str
+    close: int
+    message: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def response(self) -> Response:
+        """As an HTTP answer."""
+        body = {"result": False, "error": {"code": self.code, "message": self.message}}
+        headers = {"Cache-Control": "no-store"} | dict(self.headers)
+        return Response(to_json(body), self.status, headers, "application/json")
+
+
+async def deny(websocket: WebSocket, denial: Denial) -> None:
+    """Answer a handshake with it; where no answer can be given, with its close code."""
+    try:
+        if "websocket.http.response" in websocket.scope.get("extensions", {}):
+            await websocket.send_denial_response(denial.response())
+            return
+        await websocket.accept()
+        await websocket.close(denial.close, denial.message.encode()[:120].decode(errors="ignore"))
+    except WebSocketDisconnect:
+        return  # the client did not wait for the answer
+
+
+class Admission:
+    """Lets in, and counts who is in. ``tickets``: None if none are issued. ``clock``: POSIX seconds.
+
+    ``spending``: counts connections, and further subscriptions, as reads; None: they are not limited.
+    """
+
+    def __init__(
+        self,
+        pbxs: Mapping[str, PbxView],
+        keys: KeyTable,
+        settings: LiveSettings,
+        clock: Callable[[], float],
+        tickets: Tickets | None = None,
+        spending: Spending | None = None,
+    ) -> None:
+        self.draining = False
+        self._pbxs = pbxs
+        self._keys = keys
+        self._settings = settings
+        self._clock = clock
+        self._tickets = tickets
+        self._per_key: Counter[str] = Counter()
+        self._spending = spending
+        self._pace = Pace()
+        self._shares: dict[str, Share] = {}
+
+    def limit(self, settings: LiveSettings) -> None:
+        """From now on these are the limits. Who is in stays in; what a key may say is counted anew for who comes."""
+        self._settings = settings
+        self._shares.clear()
+
+    async def admit(self, connection: HTTPConnection) -> tuple[ApiKey, PbxView]:
+        """Count it in, or raise Denial. Who is let in must be let :meth:`out` again."""
+        self._refuse_while_draining()
+        origin, origins = connection.headers.get("origin"), self._settings.origins
+        if origin is not None and origins is not None and origin not in origins:
+            raise Denial(403, "origin_not_allowed", 4003, "The stream may not be opened from this page.")
+        try:
+            key = await self._key(connection)
+            key.admit(connection.client.host if connection.client is not None else "")
+            pbx = self._pbxs.get(key.pbx)
+            if pbx is None:
+                raise UnknownPbx(f"The PBX {key.pbx!r} is not served here.")
+            _check_ready(pbx)
+            await self._count(key)
+        except Refused as error:
+            row = shown(error)
+            raise Denial(row.status, row.code, row.close, str(error), error.headers) from error
+        if (
+            self._per_key[key.digest] >= self._settings.connections_per_key
+            or self._per_key.total() >= self._settings.connections
+        ):
+            raise Denial(429, "too_many_connections", 4100, "There are too many connections.", {"Retry-After": "10"})
+        self._refuse_while_draining()  # which may have begun while its key was looked up
+        self._per_key[key.digest] += 1
+        return key, pbx
+
+    def _refuse_while_draining(self) -> None:
+        if self.draining:
+            raise Denial(503, "draining", 4200, "This gateway is shutting down.", {"Retry-After": "1"})
+
+    def out(self, key: ApiKey) -> None:
+        """It is gone."""
+        self._per_key[key.digest] -= 1
+        if not self._per_key[key.digest]:
+            del self._per_key[key.digest]
+
+    def guest(self, key: ApiKey) -> Guest:
+        """What the conversation needs to know of it."""
+        topics = tuple(topic for topic in key.visibility.topics if topic not in BOOK_TOPICS or "contacts" in key.scopes)
+        expires = None if key.expires is None else moment(key.expires).timestamp()
+        oldest = random.uniform(*self._settings.oldest)  # noqa: S311
+        count = None if self._spending is None else partial(self._spending.spend, key, None)
+        return Guest(key.name, key.visibility, topics, expires, oldest, key.scopes, self._share(key), count)
+
+    async def _count(self, key: ApiKey) -> None:
+        """Count a connection as a read. Raises TooManyRequests, and KeyUnknown if the key was revoked meanwhile."""
+        if self._spending is None:
+            return
+        version = self._keys.version
+        await self._spending.spend(key, None)
+        if self._keys.version != version and self._keys.of_digest(key.digest, from_unix(self._clock())) != key:
+            raise KeyUnknown("This key was changed meanwhile; come again.")
+
+    def _share(self, key: ApiKey) -> Share:
+        """What all connections of the key have. Kept when they are gone, or coming back would renew it."""
+        if key.digest not in self._shares:
+            settings = self._settings
+            self._shares[key.digest] = Share(
+                settings.messages_at_once_per_key,
+                settings.messages_per_second_per_key,
+                self._pace,
+                asyncio.get_running_loop().time,
+            )
+        return self._shares[key.digest]
+
+    async def _key(self, connection: HTTPConnection) -> ApiKey:
+        now = from_unix(self._clock())
+        given = (
+            connection.path_params.get("key"),
+            bearer(connection.headers.get("authorization")),
+            connection.headers.get("x-api-key"),
+            connection.query_params.get("key"),
+        )
+        ticket = connection.query_params.get("ticket")
+        if ticket is None or self._tickets is None or any(given):
+            return authenticate(self._keys, given, now, "read")
+        if (pbx := self._pbxs.get(Tickets.pbx_of(ticket))) is not None:
+            _check_ready(pbx)  # before the ticket is spent: it will be wanted for the next attempt
+        key = await self._tickets.take(ticket)
+        key.require("read")
+        return key
+
+
+def _check_ready(pbx: PbxView) -> None:
+    if not pbx.hub.ready:
+        raise NoState(f"No state of the PBX {pbx.name!r} is loaded yet.")
+
+
+def first_wanted(given: Sequence[tuple[str, str]], guest: Guest) -> Subscribe | Watch | None:
+    """The subscription that stands in the address; it counts as a message of its key. Raises Denial."""
+    try:
+        wanted = from_address([(name, value) for name, value in given if name not in _CREDENTIALS], guest.rights)
+    except BadMessage as error:
+        status, close = (403, 4003) if error.code == "not_allowed" else (400, 4000)
+        raise Denial(status, error.code, close, str(error)) from error
+    share = guest.share
+    if wanted is not None and share is not None and not share.allowance.take(asyncio.get_running_loop().time()):
+        text = "Subscriptions of this key come too fast."
+        raise Denial(429, "too_many_connections", 4100, text, {"Retry-After": "10"})
+    return wanted

@@ -1,0 +1,235 @@
+"""What a client may say on the stream, parsed. Pure.
+
+A subscription may also stand in an address, where lists are written with commas and a position as ``epoch/seq``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeAlias
+
+from gateway.errors import Refused, shown
+from gateway.fanout.filters import FIELDS as FILTER_FIELDS
+from gateway.fanout.filters import BadFilter, EntityFilter, filter_of
+from gateway.operations.operation_table import Command, command_named
+from gateway.parameters import MOST_GIVEN, Arguments
+from monitor.shared.changes import Position, is_epoch
+from monitor.shared.codec import Malformed, from_json, from_msgpack
+from monitor.shared.entities.topics import BOOK_TOPICS, TOPICS
+
+
+class BadMessage(Exception):
+    """What the client said is wrong: told to it in an error frame with ``code``."""
+
+    def __init__(self, message: str, code: str = "bad_message") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribe:
+    """Watch these topics: live ones, or those of the address book, never both (they have positions of their own).
+
+    ``since``: what the client holds of this very view. ``merge`` false: every change by itself, as far as the log goes.
+    """
+
+    topics: frozenset[str]
+    filter: EntityFilter | None = None
+    since: Position | None = None
+    merge: bool = True
+
+    @property
+    def book(self) -> bool:
+        """Whether it is the address book that is watched."""
+        return not self.topics.isdisjoint(BOOK_TOPICS)
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Watch the answer of a documented query. ``since``: the position of the answer that the client has."""
+
+    command: Command
+    arguments: Arguments
+    since: Position | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """To be answered with the same ``at``."""
+
+    at: int | float | str | None
+
+
+ClientMessage: TypeAlias = Subscribe | Watch | Ping
+
+_FIELDS = {"subscribe": {"type", "topics", "filter", "since", "merge", "query", "params"}, "ping": {"type", "at"}}
+_SUBSCRIPTION: Final = ("topics", "filter", "merge")
+_WATCH: Final = ("query", "params")
+_LONGEST_ECHO = 64
+_NUMBER_BITS = 63
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What the client's key may see: ``topics`` of the stream, and queries by ``scopes``."""
+
+    topics: Collection[str]
+    scopes: Collection[str] = ()
+
+
+def parse(data: str | bytes, rights: Rights) -> ClientMessage:
+    """A client's message: text is JSON, bytes are msgpack. Raises BadMessage."""
+    try:
+        message = from_json(data) if isinstance(data, str) else from_msgpack(data)
+    except Malformed as error:
+        raise BadMessage(f"The message is {error}."[:200]) from error
+    if not isinstance(message, dict):
+        raise BadMessage("A message is an object with a type.")
+    kind = message.get("type")
+    if not isinstance(kind, str) or kind not in _FIELDS:
+        raise BadMessage(f"The type is one of subscribe, ping; not {_short(kind)}.")
+    for name in message:
+        if name not in _FIELDS[kind]:
+            raise BadMessage(f"A message of type {kind} has no field {_short(name)}.")
+    return _subscribe(message, rights) if kind == "subscribe" else _ping(message)
+
+
+def from_address(given: Sequence[tuple[str, str]], rights: Rights) -> Subscribe | Watch | None:
+    """The subscription in an address's names and values; None if there is none. Raises BadMessage."""
+    if not given:
+        return None
+    if len(given) > MOST_GIVEN:
+        raise BadMessage(f"There are more than {MOST_GIVEN} parameters.")
+    query = next((value for name, value in given if name == "query"), None)
+    if query is not None:
+        return _watch(query, [(name, value) for name, value in given if name != "query"], rights)
+    _refuse_twice(name for name, _ in given)
+    message: dict[str, Any] = {"filter": {}}
+    for name, value in given:
+        match name:
+            case "topics":
+                message["topics"] = _split(value)
+            case "since":
+                epoch, _, seq = value.rpartition("/")
+                message["since"] = {"epoch": epoch, "seq": int(seq) if seq.isdecimal() and len(seq) < 19 else None}
+            case "merge":
+                message["merge"] = {"true": True, "false": False}.get(value)
+            case _ if name in FILTER_FIELDS:
+                message["filter"][name] = _split(value)
+            case _:
+                known = ", ".join(("topics", "since", "merge", *FILTER_FIELDS))
+                raise BadMessage(f"There is no {_short(name)} here; known are query (with its parameters), {known}.")
+    return _subscribe(message, rights)
+
+
+def _refuse_twice(names: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise BadMessage(f"{_short(name)} came twice; write several values with commas.")
+        seen.add(name)
+
+
+def _subscribe(message: Mapping[str, Any], rights: Rights) -> Subscribe | Watch:
+    if "query" in message:
+        if any(name in message for name in _SUBSCRIPTION):
+            raise BadMessage("query goes with params and since alone: one subscription watches topics or a query.")
+        params = message.get("params", {})
+        if not isinstance(params, dict) or not all(isinstance(name, str) for name in params):
+            raise BadMessage("params is an object of the query's parameters.")
+        if len(params) > MOST_GIVEN:
+            raise BadMessage(f"params has more than {MOST_GIVEN} parameters.")
+        watch = _watch(message["query"], ((name, _text(name, value)) for name, value in params.items()), rights)
+        return replace(watch, since=_position(message.get("since")))
+    if "params" in message:
+        raise BadMessage("params goes with query.")
+    topics = _topics(message.get("topics"), rights.topics)
+    merge = message.get("merge", True)
+    if not isinstance(merge, bool):
+        raise BadMessage("merge is true or false.")
+    return Subscribe(topics, _filter(message.get("filter")), _position(message.get("since")), merge)
+
+
+def _topics(topics: object, allowed: Collection[str]) -> frozenset[str]:
+    if not isinstance(topics, list) or len(topics) > MOST_GIVEN or not all(isinstance(topic, str) for topic in topics):
+        raise BadMessage(f"topics is a list of topics, of {MOST_GIVEN} at most.")
+    if not topics:
+        raise BadMessage("topics names no topic.")
+    for topic in topics:
+        if topic not in TOPICS and topic not in BOOK_TOPICS:
+            raise BadMessage(f"There is no topic {_short(topic)}; there are {', '.join((*TOPICS, *BOOK_TOPICS))}.")
+        if topic not in allowed:
+            raise BadMessage(f"This key may not see the topic {topic}.", "not_allowed")
+    wanted = frozenset(topics)
+    if not wanted.isdisjoint(BOOK_TOPICS) and not wanted <= BOOK_TOPICS.keys():
+        raise BadMessage("contacts have a position of their own: subscribe to them alone, on another connection.")
+    return wanted
+
+
+def _filter(given: object) -> EntityFilter | None:
+    if given is None:
+        return None
+    if not isinstance(given, dict) or not all(
+        isinstance(name, str) and isinstance(values, list) for name, values in given.items()
+    ):
+        raise BadMessage("filter is an object of lists.")
+    try:
+        return filter_of(given)
+    except BadFilter as error:
+        raise BadMessage(str(error)) from error
+
+
+def _position(since: object) -> Position | None:
+    """The client's position; None if it cannot be one of ours, which is answered like none."""
+    match since:
+        case None:
+            return None
+        case {"epoch": str(epoch), "seq": int(seq)} if not isinstance(seq, bool) and 0 <= seq < 2**63:
+            return Position(epoch, seq) if is_epoch(epoch) else None
+        case _:
+            raise BadMessage("since is a position: epoch and seq.")
+
+
+def _watch(query: object, params: Iterable[tuple[str, str]], rights: Rights) -> Watch:
+    if not isinstance(query, str):
+        raise BadMessage("query is the name of a documented query.")
+    try:
+        command = command_named(query)
+        if command.query is None:
+            raise BadMessage(f"{command.name} cannot be watched: it is no query that is answered here.", "not_allowed")
+        if command.scope not in rights.scopes:
+            raise BadMessage(f"{command.name} needs a key with the scope {command.scope!r}.", "not_allowed")
+        return Watch(command, command.check(params))
+    except Refused as error:
+        raise BadMessage(str(error), shown(error).code) from error
+
+
+def _text(name: str, value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    raise BadMessage(f"params: {_short(name)} is a text or a whole number.")
+
+
+def _split(value: str) -> list[str]:
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+def _ping(message: Mapping[str, Any]) -> Ping:
+    at = message.get("at")
+    if isinstance(at, bool) or not isinstance(at, int | float | str | None):
+        raise BadMessage("at is a number or a text.")
+    if isinstance(at, int) and at.bit_length() > _NUMBER_BITS:
+        raise BadMessage("at is too large a number.")
+    if isinstance(at, str) and len(at) > _LONGEST_ECHO:
+        raise BadMessage(f"at has at most {_LONGEST_ECHO} characters.")
+    return Ping(at)
+
+
+def _short(value: object) -> str:
+    if not isinstance(value, str | bytes | int | float | None):
+        return "an object" if isinstance(value, dict) else "a list"  # which may be too deep to be written out
+    text = repr(value)
+    return text if len(text) <= _LONGEST_ECHO else f"{text[:_LONGEST_ECHO]}…"

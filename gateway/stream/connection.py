@@ -1,0 +1,300 @@
+"""What a conversation on the stream has to keep, by whichever door it came: its terms, its time and its turn to send.
+
+One task reads. What the hub has for the client is sent by a task that lives only while there is something to send, and
+time is kept by a timer: most clients are in step most of the time, the hub writes to them itself, and each is to cost
+little. Nothing is queued for a client: what changes while it takes nothing merges.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from time import perf_counter, thread_time
+from typing import Any, Final
+
+import structlog
+from starlette.websockets import WebSocketDisconnect
+
+from gateway.errors import NoState
+from gateway.fair_share import Share
+from gateway.fanout.frames import PROTOCOL, Encoding, Hello, Message
+from gateway.fanout.view_subscribers import Line
+from gateway.pbx_view import PbxView
+from gateway.stream.client_messages import Rights, Subscribe, Watch
+from gateway.stream.subscription import Place
+from gateway.transport.websocket_protocol import MESSAGE_SIZE
+from gateway.visibility import Visibility
+from monitor.shared.timestamps import from_unix
+
+GONE: Final = 1006
+"""Close code of one who went without a word, and to whom none can be said."""
+STALLED: Final = 4202
+"""Close code of one who takes nothing."""
+CLOSE_WITHIN: Final = 2.0
+"""Seconds that a farewell may take to get out, before the connection is dropped."""
+_SLICE = 0.005
+"""Seconds for which one client is sent to without a break."""
+_log = structlog.get_logger(__name__)
+
+
+class Farewell(Exception):
+    """The conversation ends with this close code and reason (at most 123 bytes)."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+
+
+def farewell_reason(retry_in: tuple[float, float]) -> str:
+    """The reason that asks a client to come back after a random time in this range of seconds."""
+    return f'{{"retry_in":[{retry_in[0]:g},{retry_in[1]:g}]}}'
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """What is expected of a client. Times in seconds, sizes in bytes."""
+
+    server: str = "callmon"
+    message_size: int = MESSAGE_SIZE
+    messages_at_once: int = 30
+    messages_per_second: float = 10.0
+    bad_messages: int = 3
+    """So many are answered with an error; the next one ends the conversation."""
+    stall: float = 60.0
+    """For so long a client may take nothing of what is sent."""
+    silence: float = 30.0
+    """Within this time a client must subscribe."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """Whom the conversation serves. ``expires``: POSIX seconds; ``oldest``: the greatest age in seconds."""
+
+    key_name: str
+    visibility: Visibility
+    topics: tuple[str, ...]
+    expires: float | None
+    oldest: float
+    scopes: frozenset[str] = frozenset()
+    share: Share | None = None
+    """What all connections of its key have together; None: no limit."""
+    count: Callable[[], Awaitable[object]] | None = None
+    """Counts a subscription as a read of its key. Raises TooManyRequests. None: no limit."""
+
+    @property
+    def rights(self) -> Rights:
+        """What it may subscribe to."""
+        return Rights(self.topics, self.scopes)
+
+
+class Conversation(ABC):
+    """A client that was let in. ``clock``: POSIX seconds. ``line``: as for the hub."""
+
+    __slots__ = (
+        *("_begun", "_blocked_since", "_clock", "_farewell", "_limit", "_loop", "_manners", "_pbx", "_pending"),
+        *("_place", "_timer", "_writer", "guest"),
+    )
+
+    def __init__(
+        self,
+        pbx: PbxView,
+        guest: Guest,
+        encoding: Encoding,
+        manners: Manners,
+        clock: Callable[[], float],
+        line: Line | None = None,
+    ) -> None:
+        self.guest = guest
+        self._pbx = pbx
+        self._manners = manners
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._begun = self._loop.time()
+        self._farewell: Farewell | None = None
+        self._limit: asyncio.Timeout | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._writer: asyncio.Task[None] | None = None
+        self._blocked_since: float | None = None
+        self._pending = 0
+        self._place = Place(pbx, guest.visibility, encoding, self._wake, line, guest.share)
+
+    @property
+    def pbx(self) -> str:
+        """The name of the PBX that is watched."""
+        return self._pbx.name
+
+    @property
+    def blocked(self) -> float:
+        """For how many seconds its client has taken nothing of what is sent; 0 while it does."""
+        return 0.0 if self._blocked_since is None else self._loop.time() - self._blocked_since
+
+    @property
+    def closed_with(self) -> int | None:
+        """The close code with which it was sent away; None if it was not."""
+        return None if self._farewell is None else self._farewell.code
+
+    def end(self, code: int, reason: str) -> None:
+        """Ask for the end of the conversation; only the first time counts."""
+        if self._farewell is not None:
+            return
+        self._farewell = Farewell(code, reason)
+        self._keep_back()
+        if self._limit is not None:
+            self._limit.reschedule(self._loop.time())
+
+    async def _converse(self, reading: Coroutine[Any, Any, None]) -> Farewell | None:
+        """Read until the client goes (None) or is sent away: with which words."""
+        try:
+            self._keep_time()
+            await self._read_until_the_end(reading)
+        finally:
+            reading.close()
+            if self._timer is not None:
+                self._timer.cancel()
+            if self._writer is not None:
+                self._writer.cancel()
+                await asyncio.gather(self._writer, return_exceptions=True)
+            self._place.leave()
+        return self._farewell
+
+    async def _read_until_the_end(self, reading: Coroutine[Any, Any, None]) -> None:
+        try:
+            async with asyncio.timeout(None) as limit:
+                if self._farewell is not None:
+                    return
+                self._limit = limit
+                try:
+                    await reading
+                finally:
+                    self._limit = None
+        except WebSocketDisconnect:
+            pass
+        except Farewell as farewell:
+            self.end(farewell.code, farewell.reason)
+        except TimeoutError:
+            if self._farewell is None:
+                self._failed()
+        except Exception:
+            self._failed()
+
+    def _failed(self) -> None:
+        _log.exception("stream failed", pbx=self._pbx.name, key=self.guest.key_name)
+        self.end(1011, "internal error")
+
+    async def _enter(self, wanted: Subscribe | Watch) -> None:
+        """Watch this from now on. Raises HoldsTooMuch."""
+        share = self.guest.share
+        if share is not None:
+            await share.turn()
+        began = thread_time()
+        try:
+            self._place.enter(wanted)
+        except NoState as error:
+            raise Farewell(4103, "no state yet") from error
+        finally:
+            if share is not None:
+                share.worked(thread_time() - began)
+
+    async def _taken(self) -> tuple[Message, ...]:
+        """What to send next, once the key may have the gateway work for it."""
+        share = self.guest.share
+        if share is None:
+            return self._place.take()
+        await share.turn()
+        began = thread_time()
+        messages = self._place.take()
+        share.worked(thread_time() - began)
+        return messages
+
+    def _hello(self) -> Hello:
+        heartbeat = self._pbx.hub.heartbeat
+        return Hello(PROTOCOL, self._manners.server, self._pbx.name, heartbeat, self._server_time(), self.guest.topics)
+
+    def _server_time(self) -> str:
+        return from_unix(self._clock())
+
+    # Sending
+
+    @abstractmethod
+    async def _send_next(self) -> bool:
+        """Once the client can take it, send what is newest then. Whether there was anything."""
+
+    @abstractmethod
+    def _waiting(self) -> int:
+        """Bytes that the kernel has not taken yet, as far as that is known."""
+
+    @abstractmethod
+    def _keep_back(self) -> None:
+        """Nothing may be sent past this conversation any more."""
+
+    def _wake(self) -> None:
+        if self._writer is None and self._farewell is None:
+            self._writer = self._loop.create_task(self._write())
+
+    async def _write(self) -> None:
+        until = perf_counter() + _SLICE
+        try:
+            while await self._send_next():
+                if perf_counter() >= until:  # one who takes all at once, and has much to get, is not alone here
+                    await asyncio.sleep(0)
+                    until = perf_counter() + _SLICE
+        except WebSocketDisconnect:
+            self.end(GONE, "")
+        except Farewell as farewell:
+            self.end(farewell.code, farewell.reason)
+        except Exception:
+            self._failed()
+        finally:
+            self._writer = None
+
+    def _check(self) -> None:
+        """Raises Farewell once nothing more may be sent."""
+        if self._farewell is not None:
+            raise self._farewell
+        if self._expired:
+            raise Farewell(4001, "key expired")
+
+    async def _taking(self, sending: Awaitable[None]) -> None:
+        """Await it; for so long the client takes nothing."""
+        self._pending = self._waiting()
+        self._blocked_since = self._loop.time()
+        try:
+            await sending
+        finally:
+            self._blocked_since = None
+
+    # Time
+
+    @property
+    def _expired(self) -> bool:
+        return self.guest.expires is not None and self._clock() >= self.guest.expires
+
+    def _keep_time(self) -> None:
+        """End it when the key, the connection's age or our patience has run out; else look again later."""
+        now = self._loop.time()
+        if self._expired:
+            self.end(4001, "key expired")
+        elif now - self._begun >= self.guest.oldest:
+            self.end(4200, farewell_reason((0, 10)))
+        elif self._stalled(now):
+            self.end(STALLED, "nothing could be sent")
+        elif not self._place.taken and self._blocked_since is None and now - self._begun >= self._manners.silence:
+            self.end(4203, "no subscription came")
+        else:
+            self._timer = self._loop.call_later(self._until_next_look(now), self._keep_time)
+
+    def _until_next_look(self, now: float) -> float:
+        until_old = self._begun + self.guest.oldest - now
+        until_expiry = until_old if self.guest.expires is None else self.guest.expires - self._clock()
+        return max(0.0, min(self._manners.stall / 4, self._manners.silence / 4, until_old, until_expiry))
+
+    def _stalled(self, now: float) -> bool:
+        if self._blocked_since is None:
+            return False
+        pending = self._waiting()
+        if pending < self._pending:  # it is slow, but it takes
+            self._blocked_since, self._pending = now, pending
+        return now - self._blocked_since >= self._manners.stall

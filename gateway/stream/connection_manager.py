@@ -1,0 +1,229 @@
+"""The stream's addresses: who is let in, and how all are sent away at the end.
+
+Where the server can answer a handshake with an HTTP response, a refusal is one, with the same body as the queries'.
+Where it cannot, the connection is accepted and closed with the refusal's close code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping
+
+import structlog
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Match, Route, WebSocketRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from gateway.auth.api_keys import KeyTable
+from gateway.auth.shared_rate_limiter import Spending
+from gateway.auth.tickets import Tickets
+from gateway.counters import LiveMeasures
+from gateway.fanout.frames import Encoding
+from gateway.pbx_view import PbxView
+from gateway.stream.admission import Admission, Denial, LiveSettings, deny, first_wanted
+from gateway.stream.connection import GONE, farewell_reason
+from gateway.stream.sse import EventsResponse, EventStream, come_back_later, takes_events_only
+from gateway.stream.websocket import Session
+from gateway.token_bucket import Ration
+
+_log = structlog.get_logger(__name__)
+
+_PASSING = (429, 503)
+"""Statuses of refusals that time mends."""
+SUBPROTOCOLS: dict[str, Encoding] = {"callmon.v1.json": "json", "callmon.v1.msgpack": "msgpack"}
+
+
+class Live:
+    """The stream of all PBXs. Whoever serves it calls :meth:`drain` before the HTTP server stops.
+
+    ``clock``: POSIX seconds. ``tickets``: None if none are issued. ``spending``: counts connections and subscriptions
+    as reads; None: they are not limited.
+    """
+
+    def __init__(
+        self,
+        pbxs: Mapping[str, PbxView],
+        keys: KeyTable,
+        settings: LiveSettings | None = None,
+        clock: Callable[[], float] = time.time,
+        tickets: Tickets | None = None,
+        spending: Spending | None = None,
+    ) -> None:
+        self.measures = LiveMeasures()
+        self._pbxs = pbxs
+        self._settings = settings or LiveSettings()
+        self._clock = clock
+        self._tickets = tickets
+        self._admission = Admission(pbxs, keys, self._settings, clock, tickets, spending)
+        self._sessions: set[Session | EventStream] = set()
+        self._left = asyncio.Event()
+        self._ration = Ration(time.monotonic())
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    @property
+    def draining(self) -> bool:
+        """Whether all are being sent away, and nobody is taken any more."""
+        return self._admission.draining
+
+    @property
+    def sessions(self) -> Collection[Session | EventStream]:
+        """Who is connected; for looking only."""
+        return self._sessions
+
+    def routes(self) -> list[BaseRoute]:
+        """The stream's addresses. They go before those of the queries."""
+        routes: list[BaseRoute] = [] if self._tickets is None else self._tickets.routes()
+        for prefix in ("/webapi", "/webapi/{key}"):
+            routes += [
+                WebSocketRoute(f"{prefix}/stream", self.endpoint),
+                Route(f"{prefix}/stream", _upgrade_required, methods=["GET"]),
+                Route(f"{prefix}/events", self.events, methods=["GET"]),
+            ]
+        return routes
+
+    def past(self, app: ASGIApp) -> ASGIApp:
+        """The application, past which WebSockets go straight to their endpoint.
+
+        Each layer would cost each connection memory for as long as it lasts, and has nothing to say to it.
+        """
+        doors = [route for route in self.routes() if isinstance(route, WebSocketRoute)]
+
+        def served(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+            if scope["type"] == "websocket":
+                for door in doors:
+                    match, found = door.matches(scope)
+                    if match is Match.FULL:
+                        scope.update(found)
+                        return self.endpoint(WebSocket(scope, receive, send))
+            return app(scope, receive, send)
+
+        return served
+
+    async def endpoint(self, websocket: WebSocket) -> None:
+        """One WebSocket, from its handshake to its end."""
+        try:
+            subprotocol, encoding = _subprotocol(websocket.scope.get("subprotocols", []))
+            key, pbx = await self._admission.admit(HTTPConnection(websocket.scope))
+        except Denial as denial:
+            self.measures.refused[denial.code] += 1
+            self._log_refusal(websocket, denial)
+            await deny(websocket, denial)
+            return
+        try:
+            guest = self._admission.guest(key)
+            # A connection object of its own, as the WebSocket would keep what it reads of the handshake.
+            first = first_wanted(HTTPConnection(websocket.scope).query_params.multi_items(), guest)
+            session = Session(websocket, pbx, guest, encoding, self._settings.manners, self._clock)
+            self._sessions.add(session)  # before it is let in, so that a revocation just now ends it too
+            try:
+                await websocket.accept(subprotocol=subprotocol)
+                self.measures.accepted["websocket"] += 1
+                await session.run(first)
+            finally:
+                self._gone(session)
+        except Denial as denial:
+            self.measures.refused[denial.code] += 1
+            await deny(websocket, denial)
+        except WebSocketDisconnect:
+            return  # it went while it was being let in
+        finally:
+            self._admission.out(key)
+
+    def _log_refusal(self, websocket: WebSocket, denial: Denial) -> None:
+        """Say who was not let in for the sake of a key; rationed, as the log of queries' refusals is."""
+        if denial.status == 401 and (left_out := self._ration.take(time.monotonic())) is not None:
+            client = websocket.scope.get("client")
+            more = {"left_out": left_out} if left_out else {}
+            _log.info("stream refused", code=denial.code, address=client[0] if client else None, **more)
+
+    async def events(self, request: Request) -> Response:
+        """One stream of Server-Sent Events."""
+        try:
+            key, pbx = await self._admission.admit(request)
+        except Denial as denial:
+            return self._no_events(request, denial)
+        try:
+            guest = self._admission.guest(key)
+            first = first_wanted(request.query_params.multi_items(), guest)
+            if first is None:
+                text = "What is to be watched stands in the address: ?topics=calls, or ?query=pbx.calls.get."
+                raise Denial(400, "missing_parameter", 4000, text)
+            stream = EventStream(
+                pbx, guest, first, request.headers.get("last-event-id"), self._settings.manners, self._clock
+            )
+        except Denial as denial:
+            self._admission.out(key)
+            return self._no_events(request, denial)
+
+        def gone() -> None:
+            self._gone(stream)
+            self._admission.out(key)
+
+        self._sessions.add(stream)
+        self.measures.accepted["sse"] += 1
+        return EventsResponse(stream, gone)
+
+    def _no_events(self, request: Request, denial: Denial) -> Response:
+        self.measures.refused[denial.code] += 1
+        if denial.status in _PASSING and takes_events_only(request.headers.get("accept", "")):
+            retry_after_s = float(denial.headers.get("Retry-After", 1))
+            return come_back_later(f"{denial.status} {denial.code}: {denial.message}", retry_after_s)
+        return denial.response()
+
+    def revoke(self, key_name: str, pbx: str | None = None) -> None:
+        """End every conversation that was begun with this key: it no longer holds. ``pbx``: the key's; None for any."""
+        for session in self._sessions:
+            if session.guest.key_name == key_name and pbx in (None, session.pbx):
+                session.end(4001, "key revoked")
+
+    def limit(self, settings: LiveSettings) -> None:
+        """From now on these are the limits, for who comes; those who are there keep their own."""
+        if settings != self._settings:
+            self._settings = settings
+            self._admission.limit(settings)
+
+    async def drain(self, within: float, retry_in: tuple[float, float] = (1.0, 10.0)) -> None:
+        """Take nobody new, and send all away, spread over ``within`` seconds. Returns when all are gone.
+
+        ``retry_in``: after how many seconds, drawn at random from this range, clients are to come back.
+        """
+        self._admission.draining = True
+        for pbx in self._pbxs.values():
+            pbx.watches.close()
+        leaving = list(self._sessions)
+        random.shuffle(leaving)
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        for number, session in enumerate(leaving, 1):
+            session.end(4200, farewell_reason(retry_in))
+            ahead = begun + within * number / len(leaving) - loop.time()
+            if ahead > 0:  # a busy gateway takes its time to wake up, and must be through in time all the same
+                await asyncio.sleep(ahead)
+        while self._sessions:  # each ends within seconds of being asked to
+            self._left.clear()
+            await self._left.wait()
+
+    def _gone(self, session: Session | EventStream) -> None:
+        self._sessions.discard(session)
+        self.measures.ended["gone" if session.closed_with in (None, GONE) else str(session.closed_with)] += 1
+        self._left.set()
+
+
+def _subprotocol(offered: list[str]) -> tuple[str | None, Encoding]:
+    for name in offered:
+        if name in SUBPROTOCOLS:
+            return name, SUBPROTOCOLS[name]
+    if offered:
+        raise Denial(400, "unknown_subprotocol", 4000, f"Of subprotocols there are {', '.join(SUBPROTOCOLS)}.")
+    return None, "json"
+
+
+async def _upgrade_required(request: Request) -> Response:
+    denial = Denial(426, "upgrade_required", 4000, "This address speaks WebSocket.", {"Upgrade": "websocket"})
+    return denial.response()

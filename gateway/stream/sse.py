@@ -1,0 +1,166 @@
+"""The stream as Server-Sent Events: the same frames in JSON, for clients that only read.
+
+``id`` is the position after a frame, so that ``Last-Event-ID`` resumes; of a snapshot in parts only the last part has
+one. A client that takes nothing costs its socket's buffer; when it reads again it gets one merged change.
+
+A browser's EventSource never comes back after a status other than 200. So it is told 503 and 429, which pass, by an
+empty stream that says when to come back: who accepts ``text/event-stream`` and no JSON. All others get the status.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import replace
+
+import structlog
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from gateway.errors import HoldsTooMuch, shown
+from gateway.fanout.frames import Message, encode
+from gateway.pbx_view import PbxView
+from gateway.stream.client_messages import Subscribe, Watch
+from gateway.stream.connection import CLOSE_WITHIN, GONE, STALLED, Conversation, Farewell, Guest, Manners
+from gateway.transport.http_protocol import TRANSPORT
+from gateway.transport.websocket_protocol import keep_buffers_small, waiting_in
+from monitor.shared.changes import Position, is_epoch
+from monitor.shared.codec import Malformed, from_json
+
+_RETRY = (500, 3_000)
+"""Milliseconds after which a client that lost us comes back, drawn from this range for each."""
+_LONGEST_DIGITS = 18
+_CONTENT_TYPE = "text/event-stream; charset=utf-8"
+_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+_log = structlog.get_logger(__name__)
+
+
+class EventStream(Conversation):
+    """One client's stream. ``last_event_id``: what its header says. ``clock``: POSIX seconds."""
+
+    __slots__ = ("_first", "_send", "_transport")
+
+    def __init__(
+        self,
+        pbx: PbxView,
+        guest: Guest,
+        first: Subscribe | Watch,
+        last_event_id: str | None,
+        manners: Manners,
+        clock: Callable[[], float],
+    ) -> None:
+        super().__init__(pbx, guest, "json", manners, clock)
+        since = _position(last_event_id)
+        self._first = first if since is None else replace(first, since=since)
+
+    async def run(self, receive: Receive, send: Send, transport: asyncio.Transport | None = None) -> None:
+        """Send until the client goes or is sent away. Who is sent away is told when to come back.
+
+        ``transport``: the connection's, where the server lets us have it.
+        """
+        self._send = send
+        self._transport = transport
+        if transport is not None:
+            keep_buffers_small(transport)
+        farewell = await self._converse(self._begin(receive))
+        if farewell is not None and farewell.code != GONE:
+            _log.info("events ended", pbx=self.pbx, key=self.guest.key_name, code=farewell.code)
+            await self._say_farewell(farewell)
+
+    async def _begin(self, receive: Receive) -> None:
+        await self._say(f"retry: {random.randint(*_RETRY)}\n{_event(encode(self._hello(), 'json'))}")  # noqa: S311
+        try:
+            await self._enter(self._first)
+        except HoldsTooMuch as error:
+            raise Farewell(shown(error).close, "too much is held") from error
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    async def _send_next(self) -> bool:
+        messages = await self._taken()
+        last, at = len(messages) - 1, self._place.position
+        for number, message in enumerate(messages):
+            await self._say(_event(message, at if number == last else None))
+        return bool(messages)
+
+    async def _say(self, text: str) -> None:
+        self._check()
+        await self._taking(self._send({"type": "http.response.body", "body": text.encode(), "more_body": True}))
+
+    def _waiting(self) -> int:
+        return 0 if self._transport is None else waiting_in(self._transport)
+
+    def _keep_back(self) -> None:
+        """All of it is sent here."""
+
+    async def _say_farewell(self, farewell: Farewell) -> None:
+        """End the answer; drop the connection if that does not get out, as nobody would wait for it to close."""
+        retry = _retry(farewell.reason)
+        text = f": {farewell.code}\n" + (f"retry: {retry}\n" if retry is not None else "") + "\n"
+        end = {"type": "http.response.body", "body": text.encode(), "more_body": False}
+        try:
+            async with asyncio.timeout(0 if farewell.code == STALLED else CLOSE_WITHIN):
+                await self._send(end)
+        except TimeoutError:
+            if self._transport is not None:
+                self._transport.abort()
+                await self._send(end)  # to nobody: it returns once the server knows that the connection is lost
+
+
+class EventsResponse(Response):
+    """Serves an :class:`EventStream`; ``gone`` is called once it is over, whatever happens."""
+
+    def __init__(self, stream: EventStream, gone: Callable[[], None]) -> None:
+        super().__init__()
+        self._stream = stream
+        self._over = gone
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The whole stream."""
+        fields = {"Content-Type": _CONTENT_TYPE, **_HEADERS}
+        headers = [(name.lower().encode(), value.encode()) for name, value in fields.items()]
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            if scope["method"] == "HEAD":
+                await send({"type": "http.response.body", "body": b""})
+            else:
+                await self._stream.run(receive, send, scope.get("extensions", {}).get(TRANSPORT))
+        finally:
+            self._over()
+
+
+def takes_events_only(accept: str) -> bool:
+    """Return whether an ``Accept`` header names events and nothing that an error's JSON could be, as EventSource's."""
+    ranges = {part.partition(";")[0].strip().lower() for part in accept.split(",")}
+    return "text/event-stream" in ranges and ranges.isdisjoint(("application/json", "application/*", "*/*"))
+
+
+def come_back_later(why: str, retry_after_s: float) -> Response:
+    """Return a stream that ends at once: a comment says why, ``retry`` when to come back, drawn for each client."""
+    retry = round(random.uniform(retry_after_s, 2 * retry_after_s) * 1000)  # noqa: S311
+    text = f": {' '.join(why.split())}\nretry: {retry}\n\n"
+    return Response(text, headers={**_HEADERS, "Content-Type": _CONTENT_TYPE})
+
+
+def _event(message: Message, at: Position | None = None) -> str:
+    text = message if isinstance(message, str) else message.decode()
+    return f"data: {text}\n\n" if at is None else f"id: {at}\ndata: {text}\n\n"
+
+
+def _position(last_event_id: str | None) -> Position | None:
+    """The position that an event's id is; None for anything else, which is answered by a snapshot."""
+    epoch, _, seq = (last_event_id or "").rpartition("/")
+    if not is_epoch(epoch) or len(seq) > _LONGEST_DIGITS or not (seq.isascii() and seq.isdecimal()):
+        return None
+    return Position(epoch, int(seq))
+
+
+def _retry(reason: str) -> int | None:
+    """Milliseconds, drawn from the range in the reason."""
+    try:
+        low, high = from_json(reason)["retry_in"]
+        return round(random.uniform(low, high) * 1000)  # noqa: S311
+    except (Malformed, KeyError, TypeError, ValueError):
+        return None

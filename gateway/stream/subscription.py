@@ -1,0 +1,135 @@
+"""A client's place on the stream, whatever it watches: a view of a space, or a query."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gateway.errors import AnswersTooLarge, NoState
+from gateway.fair_share import Share
+from gateway.fanout.filtered_view import View
+from gateway.fanout.filters import EntityFilter
+from gateway.fanout.frames import Encoding, Message
+from gateway.fanout.hub import Hub
+from gateway.fanout.view_subscribers import Line, Subscriber
+from gateway.fanout.watched_queries import Question, Watcher
+from gateway.pbx_view import PbxView
+from gateway.stream.client_messages import Subscribe, Watch
+from gateway.visibility import Visibility
+from monitor.shared.changes import Position
+
+
+class Place:
+    """Where one client stands. ``wake`` is called whenever :meth:`take` may have something.
+
+    A new subscription replaces the old one and may keep its place in the hub, so that positions never go back.
+    ``line``: as for the hub. ``share``: what the client's key has left; None: no limit.
+    """
+
+    def __init__(
+        self,
+        pbx: PbxView,
+        visibility: Visibility,
+        encoding: Encoding,
+        wake: Callable[[], None],
+        line: Line | None = None,
+        share: Share | None = None,
+    ) -> None:
+        self._share = share
+        self._filter: EntityFilter | None = None
+        self._answer_bytes = 0
+        self._line = line
+        self._pbx = pbx
+        self._visibility = visibility
+        self._encoding: Encoding = encoding
+        self._wake = wake
+        self._subscribed: tuple[Hub, Subscriber] | None = None
+        self._watching: Watcher | None = None
+
+    @property
+    def taken(self) -> bool:
+        """Whether anything is watched."""
+        return self._subscribed is not None or self._watching is not None
+
+    @property
+    def position(self) -> Position | None:
+        """What the client has been told; None before that."""
+        if self._watching is not None:
+            return self._watching.position
+        return self._subscribed[1].position if self._subscribed is not None else None
+
+    def enter(self, wanted: Subscribe | Watch) -> None:
+        """Watch this from now on, and nothing else. Raises NoState if there is none yet, HoldsTooMuch."""
+        if isinstance(wanted, Watch):
+            self._watch(wanted)
+        else:
+            self._subscribe(wanted)
+
+    def leave(self) -> None:
+        """Watch nothing any more."""
+        self._let_go()
+        if self._subscribed is not None:
+            hub, subscriber = self._subscribed
+            self._subscribed = None
+            hub.leave(subscriber)
+        if self._watching is not None:
+            self._pbx.watches.leave(self._watching)
+            self._watching = None
+        if self._share is not None:
+            self._share.let_answer_go(self._answer_bytes)
+            self._answer_bytes = 0
+
+    def take(self) -> tuple[Message, ...]:
+        """What to send next, as from the hub."""
+        if self._watching is not None:
+            return self._pbx.watches.take(self._watching)
+        return self._subscribed[0].take(self._subscribed[1]) if self._subscribed is not None else ()
+
+    def _subscribe(self, wanted: Subscribe) -> None:
+        hub = self._pbx.book_hub if wanted.book else self._pbx.hub
+        if not hub.ready:
+            raise NoState("There is no state of this yet.")
+        view = View(wanted.topics, self._visibility, self._held(wanted.filter))
+        if self._subscribed is not None and self._subscribed[0] is hub:
+            hub.change_view(self._subscribed[1], view, wanted.since, merge=wanted.merge)
+            return
+        watching = self._watching
+        told = None
+        held, self._filter = self._filter, None
+        if watching is not None and wanted.book is (watching.watched.question.command.space == "book"):
+            told = watching.position
+        self.leave()
+        self._filter = held
+        subscriber = hub.subscribe(
+            view, self._encoding, self._wake, wanted.since, merge=wanted.merge, line=self._line, told=told
+        )
+        self._subscribed = (hub, subscriber)
+
+    def _held(self, wanted: EntityFilter | None) -> EntityFilter | None:
+        """Count the filter in, in place of the one before."""
+        if self._share is None:
+            return wanted
+        held = None if wanted is None else self._share.hold(wanted)
+        self._let_go()
+        self._filter = held
+        return held
+
+    def _let_go(self) -> None:
+        if self._filter is not None and self._share is not None:
+            self._share.let_go(self._filter)
+        self._filter = None
+
+    def _watch(self, wanted: Watch) -> None:
+        hub = self._pbx.book_hub if wanted.command.space == "book" else self._pbx.hub
+        if not hub.ready:
+            raise NoState("There is no state of this yet.")
+        self.leave()
+        question = Question(wanted.command, wanted.arguments, self._visibility)
+        self._watching = self._pbx.watches.watch(question, self._encoding, self._wake, wanted.since)
+        watched = self._watching.watched
+        if self._share is not None and watched.answer is not None and len(watched.watchers) == 1:
+            try:
+                self._share.hold_answer(len(watched.answer.body))
+            except AnswersTooLarge:
+                self.leave()
+                raise
+            self._answer_bytes = len(watched.answer.body)

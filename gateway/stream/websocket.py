@@ -1,0 +1,161 @@
+"""One client's conversation over a WebSocket, from ``hello`` to the close code.
+
+Answers wait for the socket before the next message is read, so that nothing gathers on our side.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import structlog
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from gateway.errors import HoldsTooMuch, TooManyRequests, shown
+from gateway.fanout.frames import Encoding, ErrorFrame, Frame, Message, Pong, encode, size
+from gateway.pbx_view import PbxView
+from gateway.stream.client_messages import BadMessage, Ping, Subscribe, Watch, parse
+from gateway.stream.connection import CLOSE_WITHIN, GONE, STALLED, Conversation, Farewell, Guest, Manners
+from gateway.token_bucket import TokenBucket
+from gateway.transport.websocket_protocol import EXTENSION, FLOODED, Socket
+
+_log = structlog.get_logger(__name__)
+
+
+class Session(Conversation):
+    """An accepted connection. ``clock``: POSIX seconds."""
+
+    __slots__ = ("_allowance", "_bad_messages", "_encoding", "_sending", "_socket", "_subscribed", "_websocket")
+
+    def __init__(
+        self,
+        websocket: WebSocket,
+        pbx: PbxView,
+        guest: Guest,
+        encoding: Encoding,
+        manners: Manners,
+        clock: Callable[[], float],
+    ) -> None:
+        found = websocket.scope.get("extensions", {}).get(EXTENSION)
+        self._socket = found if isinstance(found, Socket) else None
+        line = self._socket if guest.expires is None else None  # what a key that expires may get is looked at each time
+        super().__init__(pbx, guest, encoding, manners, clock, line)
+        self._websocket = websocket
+        self._encoding: Encoding = encoding
+        self._sending = asyncio.Lock()
+        self._allowance = TokenBucket(manners.messages_at_once, manners.messages_per_second, self._begun)
+        self._bad_messages = 0
+        self._subscribed = False
+
+    async def run(self, first: Subscribe | Watch | None = None) -> None:
+        """Converse until the client goes or is sent away. ``first``: a subscription that stood in the address."""
+        farewell = await self._converse(self._read(first))
+        if farewell is not None and farewell.code != GONE:
+            _log.info("stream closed", pbx=self.pbx, key=self.guest.key_name, code=farewell.code)
+            await self._say_farewell(farewell)
+
+    # Reading
+
+    async def _read(self, first: Subscribe | Watch | None) -> None:
+        await self._answer(self._hello())
+        if first is not None:
+            self._subscribed = True
+            try:
+                await self._enter(first)
+            except HoldsTooMuch as error:
+                raise Farewell(shown(error).close, "too much is held") from error
+        while True:
+            event = await self._websocket.receive()
+            if event["type"] == "websocket.disconnect":
+                if event.get("code") == FLOODED:
+                    raise Farewell(FLOODED, event["reason"])  # which has been said; it is to be counted
+                return
+            data = event.get("text")
+            await self._heed(data if data is not None else event.get("bytes") or b"")
+
+    async def _heed(self, data: str | bytes) -> None:
+        if size(data) > self._manners.message_size:
+            raise Farewell(4013, "message too large")
+        now, share = self._loop.time(), self.guest.share
+        if not (self._allowance.take(now) and (share is None or share.allowance.take(now))):
+            raise Farewell(4101, "too many messages")
+        try:
+            match parse(data, self.guest.rights):
+                case Subscribe() | Watch() as wanted:
+                    await self._subscribe(wanted)
+                case Ping(at):
+                    await self._answer(Pong(at, self._server_time()))
+        except (BadMessage, HoldsTooMuch) as error:
+            self._bad_messages += 1
+            if self._bad_messages > self._manners.bad_messages:
+                raise Farewell(4000, "bad message") from error
+            code = error.code if isinstance(error, BadMessage) else shown(error).code
+            await self._answer(ErrorFrame(code, str(error)))
+
+    async def _subscribe(self, wanted: Subscribe | Watch) -> None:
+        """Enter; the first subscription was counted with the connection, each further one counts as a read."""
+        if self._subscribed and self.guest.count is not None:
+            try:
+                await self.guest.count()
+            except TooManyRequests as error:
+                raise Farewell(shown(error).close, "the key's budget of reads is spent") from error
+        self._subscribed = True
+        await self._enter(wanted)
+
+    # Sending
+
+    async def _send_next(self) -> bool:
+        async with self._turn():
+            await self._room()
+            messages = await self._taken()
+            for message in messages:
+                await self._send(message)
+        return bool(messages)
+
+    async def _answer(self, frame: Frame) -> None:
+        async with self._turn():
+            await self._send(encode(frame, self._encoding))
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Ours alone to send in: neither another task of ours does, nor the hub."""
+        async with self._sending:
+            self._keep_back()
+            try:
+                yield
+            finally:
+                if self._socket is not None:
+                    self._socket.holds -= 1
+
+    def _keep_back(self) -> None:
+        if self._socket is not None:
+            self._socket.holds += 1
+
+    def _waiting(self) -> int:
+        return self._socket.pending if self._socket is not None else 0
+
+    async def _send(self, message: Message) -> None:
+        await self._room()
+        self._check()  # whatever waited for room meanwhile
+        websocket = self._websocket
+        sending = websocket.send_text(message) if isinstance(message, str) else websocket.send_bytes(message)
+        try:
+            await self._taking(sending)
+        except RuntimeError as error:  # the server has closed it already, after a breach of the protocol
+            raise WebSocketDisconnect(GONE) from error
+
+    async def _room(self) -> None:
+        if self._socket is not None and not self._socket.free:
+            await self._taking(self._socket.writable())
+
+    async def _say_farewell(self, farewell: Farewell) -> None:
+        """Close; drop the connection if the close frame does not get out."""
+        try:
+            async with asyncio.timeout(0 if farewell.code == STALLED else CLOSE_WITHIN):
+                await self._websocket.close(farewell.code, farewell.reason)
+        except TimeoutError:
+            if self._socket is not None:
+                self._socket.abort()
+        except (WebSocketDisconnect, RuntimeError):
+            return  # the client was faster

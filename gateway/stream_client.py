@@ -1,0 +1,375 @@
+"""A client of the stream: keeps the state that it is told, exact at its position, through whatever happens to the line.
+
+It follows the protocol's rules: a change is applied where it continues the position, overlap does no harm, a gap is
+repaired by subscribing again from there; two heartbeats' silence is answered with a ping, and a third with a new
+connection; it comes back with full-jitter back-off, unless the close code says not to or says when, and resumes where
+it was.
+
+While there is no connection it says why, once each reason: to ``on_connection``, or else as a warning of
+``logging.getLogger("gateway.stream_client")``. What waiting cannot mend raises StreamRefused; once it was connected,
+only the gateway's own refusal does, as a proxy that is being changed says other things for a while.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from ssl import SSLContext
+from typing import Any, Literal, TypeAlias
+
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed, WebSocketException
+
+from gateway.fanout.frames import Encoding
+from gateway.stream_client_connection import ProxyChoice, Target, Trouble
+from monitor.shared.changes import Position
+from monitor.shared.codec import Malformed, from_json, from_msgpack, to_json
+from monitor.shared.errors import CallmonError
+
+Kind: TypeAlias = Literal["snapshot", "change", "heartbeat"]
+Entities: TypeAlias = dict[str, dict[str, dict[str, Any]]]
+"""topic → id → entity, as plain containers."""
+
+_BACKOFF_BASE = 0.1
+_BACKOFF_CAP = 10.0
+_LATER = 5.0
+"""Seconds, at least, until it comes back after a close code of 41xx."""
+_PATIENCE_S = 3.0
+"""For how long nothing is said of a connection that does not come about."""
+
+_log = logging.getLogger(__name__)
+
+
+class StreamRefused(CallmonError):
+    """The gateway said not to come back: ``code`` is the close code, or the HTTP status of the handshake."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(self._told(code, reason))
+        self.code = code
+        self.reason = reason
+
+    def _told(self, code: int, reason: str) -> str:
+        return f"the stream was refused: {reason or 'no reason given'} ({code})"
+
+
+class StreamUnreachable(StreamRefused):
+    """What answers at the address is no gateway, or is not trusted. ``code``: the HTTP status; 0 if there is none."""
+
+    def _told(self, code: int, reason: str) -> str:
+        return reason
+
+
+Status: TypeAlias = Literal["connecting", "live", "waiting", "refused", "closed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """How the connection stands. ``reason``: a sentence that says why it is not live; empty if nothing is wrong.
+
+    ``code``: the HTTP status or close code, 0 if there is none; ``retry_in``: seconds until the next attempt.
+    """
+
+    status: Status
+    reason: str = ""
+    code: int = 0
+    retry_in: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What a frame brought. ``state`` is the client's own, whole at ``position`` until the next update is asked for.
+
+    ``upsert`` and ``remove`` are what changed with it; a snapshot has neither. ``server_time`` and ``stale_since`` are
+    instants; ``stale_since``: since when the gateway has heard nothing from the monitor.
+    """
+
+    kind: Kind
+    position: Position
+    server_time: str
+    stale_since: str | None
+    state: Entities
+    upsert: Entities = field(default_factory=dict)
+    remove: dict[str, list[str]] = field(default_factory=dict)
+
+
+class _Silent(Exception):
+    """An open connection on which nothing comes any more."""
+
+
+class StreamClient:
+    """``async for update in client`` watches ``topics`` for ever; StreamRefused ends it.
+
+    ``url``: the stream's address (``ws://host:8765/webapi/stream``); ``key`` goes into a header. ``wanted``: the
+    protocol's filter, ``{"queue": ["800"]}``. ``merge`` false: every change by itself, as far as the gateway's log
+    reaches. Whoever stops before the end calls :meth:`close`, or uses it as an asynchronous context manager.
+
+    For ``wss://``: ``ssl``, a context, or ``ca_file``, the authorities to trust in place of the system's. ``proxy``:
+    True for what the environment names, None for none, or an address. ``on_connection`` is called whenever
+    :attr:`connection` changes. Raises ConfigError if one of them is of no use.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        topics: Sequence[str],
+        encoding: Encoding = "json",
+        *,
+        ssl: SSLContext | None = None,
+        ca_file: str | Path | None = None,
+        proxy: ProxyChoice = True,
+        wanted: Mapping[str, Sequence[str]] | None = None,
+        merge: bool = True,
+        on_connection: Callable[[Connection], None] | None = None,
+    ) -> None:
+        self.connection = Connection("closed")
+        self.state: Entities = {}
+        self.position: Position | None = None
+        self.stale_since: str | None = None
+        self.reconnects = 0
+        """How often the connection had to be made anew."""
+        self.repairs = 0
+        """How often a gap was repaired by subscribing again."""
+        self.resumed = 0
+        """How often the state was continued after subscribing again, without a snapshot."""
+        self._target = Target(url, ssl, ca_file, proxy)
+        self._key = key
+        self._topics = list(topics)
+        self._encoding = encoding
+        self._on_connection = on_connection
+        self._said = ""
+        """The reason that was told last, until it works again."""
+        self._parts: Entities | None = None
+        self._awaiting = True
+        """Whether the answer to a subscription is still to come."""
+        self._wanted = {name: list(values) for name, values in (wanted or {}).items()}
+        self._merge = merge
+        self._heartbeat = 5.0
+        self._failures = 0
+        self._updates: AsyncGenerator[Update, None] | None = None
+
+    def __aiter__(self) -> AsyncIterator[Update]:
+        if self._updates is None:
+            self._updates = self._follow()
+        return self._updates
+
+    async def __aenter__(self) -> StreamClient:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connection. Iterating again begins afresh."""
+        if self._updates is not None:
+            await self._updates.aclose()
+            self._updates = None
+            self._enter(Connection("closed"))
+
+    async def _follow(self) -> AsyncGenerator[Update, None]:
+        while True:
+            self._enter(Connection("connecting", self._said))
+            try:
+                async with await self._opened() as connection:
+                    await self._subscribe(connection)
+                    while True:
+                        update = await self._take(connection, await self._receive(connection))
+                        if update is not None:
+                            self._failures = 0
+                            self._enter(Connection("live"))
+                            yield update
+            except ConnectionClosed as error:
+                trouble = self._closed(error)
+            except StreamRefused as error:
+                trouble = Trouble(error.reason, error.code, final=True, own=True)
+            except _Silent:
+                trouble = Trouble(f"{self._target.where} says nothing any more.")
+            except Malformed as error:
+                trouble = Trouble(f"What {self._target.where} sends is not the protocol of callmon: {error}.")
+            except (OSError, WebSocketException, ImportError) as error:
+                trouble = self._target.trouble(error)
+            # Outside of the handlers, so that whoever meets StreamRefused meets no second exception behind it.
+            if trouble.final and (trouble.own or self.position is None):
+                self._enter(Connection("refused", trouble.reason, trouble.code))
+                raise (StreamRefused if trouble.own else StreamUnreachable)(trouble.code, trouble.reason)
+            self._failures += 1
+            self.reconnects += 1
+            delay = self._delay(trouble)
+            self._enter(Connection("waiting", trouble.reason, trouble.code, delay))
+            await asyncio.sleep(delay)
+
+    async def _opened(self) -> ClientConnection:
+        said = Connection("connecting", self._said or self._target.silent)
+        timer = asyncio.get_running_loop().call_later(_PATIENCE_S, self._enter, said)
+        try:
+            return await self._target.connect(self._key, f"callmon.v1.{self._encoding}")
+        finally:
+            timer.cancel()
+
+    def _enter(self, connection: Connection) -> None:
+        if connection == self.connection:
+            return
+        self.connection = connection
+        if self._on_connection is not None:
+            self._on_connection(connection)
+        elif connection.status == "live" and self._said:
+            _log.info("Connected to %s.", self._target.where)
+        elif connection.status in ("connecting", "waiting") and connection.reason not in ("", self._said):
+            _log.warning("%s Trying again.", connection.reason)
+        self._said = "" if connection.status in ("live", "closed") else connection.reason
+
+    async def _subscribe(self, connection: ClientConnection) -> None:
+        self._parts = None
+        self._awaiting = True
+        message: dict[str, Any] = {"type": "subscribe", "topics": self._topics}
+        if self._wanted:
+            message["filter"] = self._wanted
+        if not self._merge:
+            message["merge"] = False
+        if self.position is not None:
+            message["since"] = {"epoch": self.position.epoch, "seq": self.position.seq}
+        await connection.send(to_json(message).decode())
+
+    async def _receive(self, connection: ClientConnection) -> dict[str, Any]:
+        """The next frame. Raises _Silent when nothing comes, not even the answer to a ping."""
+        try:
+            async with asyncio.timeout(2 * self._heartbeat):
+                data = await connection.recv()
+        except TimeoutError:
+            await connection.send('{"type":"ping"}')
+            data = await self._pong(connection)
+        frame = from_json(data) if isinstance(data, str) else from_msgpack(data)
+        if not isinstance(frame, dict):
+            raise Malformed("a frame is an object")
+        return frame
+
+    async def _pong(self, connection: ClientConnection) -> str | bytes:
+        try:
+            async with asyncio.timeout(self._heartbeat):
+                return await connection.recv()
+        except TimeoutError:
+            raise _Silent from None
+
+    async def _take(self, connection: ClientConnection, frame: dict[str, Any]) -> Update | None:
+        try:
+            match frame["type"]:
+                case "hello":
+                    self._heartbeat = float(frame["heartbeat"])
+                    return None
+                case "snapshot":
+                    return self._snapshot(frame)
+                case "change":
+                    return await self._change(connection, frame)
+                case "heartbeat":
+                    return await self._beat(connection, frame)
+                case "error":
+                    raise StreamRefused(4000, str(frame["message"]))
+                case _:
+                    return None
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise Malformed(f"not a frame of the protocol: {error!r}") from error
+
+    def _snapshot(self, frame: dict[str, Any]) -> Update | None:
+        if self._parts is None:
+            self._parts = {}
+        for topic, entities in frame["state"].items():
+            self._parts.setdefault(topic, {}).update(entities)
+        if frame.get("more"):
+            return None
+        self.state, self._parts, self._awaiting = self._parts, None, False
+        self.position = _position(frame)
+        return self._update("snapshot", frame)
+
+    async def _change(self, connection: ClientConnection, frame: dict[str, Any]) -> Update | None:
+        if not await self._continues(connection, frame, frame["from"]):
+            return None
+        upsert, remove = frame["upsert"], frame["remove"]
+        for topic, entities in upsert.items():
+            self.state.setdefault(topic, {}).update(entities)
+        for topic, ids in remove.items():
+            for id_ in ids:
+                self.state.setdefault(topic, {}).pop(id_, None)
+        self.position = _position(frame)
+        return self._update("change", frame, upsert, remove)
+
+    async def _beat(self, connection: ClientConnection, frame: dict[str, Any]) -> Update | None:
+        if self.position is None:
+            return None
+        if self._awaiting:  # perhaps of a gateway that is behind us, and knows that it is stale
+            self.stale_since = frame["stale_since"]
+            return None
+        position = _position(frame)
+        if position.epoch != self.position.epoch or position < self.position:
+            await self._repair(connection)
+            return None
+        self.position = position
+        self.stale_since = frame["stale_since"]
+        return self._update("heartbeat", frame)
+
+    async def _continues(self, connection: ClientConnection, frame: dict[str, Any], start: int) -> bool:
+        """Whether the frame brings our position further. If it leaves a gap, that is repaired."""
+        mine, its = self.position, _position(frame)
+        if mine is None:
+            return False
+        within = its.epoch == mine.epoch and start <= mine.seq
+        if self._awaiting:
+            if within:
+                self._awaiting = False
+                self.resumed += 1
+            return within and its.seq > mine.seq
+        if its.epoch == mine.epoch and its.seq <= mine.seq:
+            return False
+        if not within:
+            await self._repair(connection)
+        return within
+
+    async def _repair(self, connection: ClientConnection) -> None:
+        self.repairs += 1
+        await self._subscribe(connection)
+
+    def _update(
+        self,
+        kind: Kind,
+        frame: dict[str, Any],
+        upsert: Entities | None = None,
+        remove: dict[str, list[str]] | None = None,
+    ) -> Update:
+        return Update(
+            kind, _position(frame), frame["server_time"], self.stale_since, self.state, upsert or {}, remove or {}
+        )
+
+    def _closed(self, error: ConnectionClosed) -> Trouble:
+        where = self._target.where
+        if error.rcvd is None:
+            return Trouble(f"The connection to {where} was lost.", 1006)
+        code, reason = error.rcvd.code, error.rcvd.reason
+        if 4000 <= code < 4100:
+            return Trouble(reason, code, final=True, own=True)
+        retry_in = _range(reason)
+        why = f"{code}: {reason}" if reason and retry_in is None else str(code)
+        text = f"{where} closed the connection ({why})."
+        return Trouble(text, code, retry_in=retry_in, later=4100 <= code < 4200)
+
+    def _delay(self, trouble: Trouble) -> float:
+        if trouble.retry_in is not None:
+            return random.uniform(*trouble.retry_in)  # noqa: S311
+        jittered = random.uniform(0, min(_BACKOFF_CAP, _BACKOFF_BASE * 2 ** min(self._failures, 10)))  # noqa: S311
+        return _LATER + jittered if trouble.later else jittered
+
+
+def _position(frame: dict[str, Any]) -> Position:
+    return Position(str(frame["epoch"]), int(frame["seq"]))
+
+
+def _range(reason: str) -> tuple[float, float] | None:
+    """The ``retry_in`` of a close reason, in seconds."""
+    try:
+        low, high = json.loads(reason)["retry_in"]
+        return float(low), float(high)
+    except (ValueError, KeyError, TypeError):
+        return None

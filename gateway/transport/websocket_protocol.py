@@ -1,0 +1,353 @@
+"""uvicorn's WebSocket protocol with what the stream needs of a socket, as the ASGI extension ``callmon.socket``.
+
+A WebSocket frame from a server is the same bytes for every client, so the hub makes it once and writes it to each
+connection. "Full" means that anything stands in the transport's buffer, and the kernel's send buffer is small: else a
+slow client reads minutes-old frames and calls them live. A connection that takes nothing can be aborted: closing would
+wait for its buffer to drain, for ever. Failures that the stream has codes for are closed with those. Addresses are not
+logged, as keys stand in them.
+
+What a client sends is counted frame by frame as it is taken apart, pings, empty frames and parts of messages too: a
+flood of these is no message, but each costs as much as one. Who sends too many is closed, and nothing more is read.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import struct
+from asyncio import BaseTransport, Event, Future, Queue, TimerHandle, Transport, get_running_loop
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final, cast
+
+from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import ProtocolError
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
+
+from gateway.token_bucket import TokenBucket
+
+EXTENSION = "callmon.socket"
+SEND_BUFFER = 64 * 1024
+MESSAGE_SIZE = 64 * 1024
+"""Bytes: the most that a client may send in one message."""
+
+FLOODED: Final = 4101
+"""Close code of one who sends too much."""
+FRAMES_A_MESSAGE: Final = 10
+"""So many frames are allowed for each message that is: parts of it, pings and pongs."""
+BYTES_A_MESSAGE: Final = MESSAGE_SIZE // 10
+"""Bytes that are allowed for each message; but four of the largest may come at once, and one a second."""
+_FRAME_HEAD = 8
+"""Bytes of a frame beside its data, about."""
+_FAREWELL = 2.0
+"""Seconds in which one who sent too much may read the close frame."""
+_LINGER = 15.0
+"""Seconds after its end, whoever made it, in which a connection must have taken what was still to be sent."""
+_TEXT, _BINARY = 0x80 | Opcode.TEXT, 0x80 | Opcode.BINARY
+
+_TOO_MUCH = "too many frames"
+
+_logger = logging.getLogger("gateway.websocket")
+_logger.setLevel(logging.WARNING)
+
+
+class Socket:
+    """A connection's lower end."""
+
+    __slots__ = ("_fd", "_transport", "_writable", "holds", "open")
+
+    def __init__(self, transport: Transport, writable: Event) -> None:
+        self._transport = transport
+        self._writable = writable
+        self.holds = 0
+        """How many reasons the application has to keep ready-made frames back."""
+        self.open = False
+        """Whether the server has none: the handshake is over, no close frame came or went, nothing waits to be sent."""
+        sock = transport.get_extra_info("socket")
+        plain = sock is not None and transport.get_extra_info("ssl_object") is None
+        self._fd: int | None = sock.fileno() if plain else None
+
+    @property
+    def ready(self) -> bool:
+        """Whether nothing stands against a ready-made frame."""
+        return self.open and not self.holds
+
+    @property
+    def free(self) -> bool:
+        """Whether everything that was sent has gone to the kernel."""
+        return self._writable.is_set()
+
+    async def writable(self) -> None:
+        """Wait until everything that was sent has gone to the kernel, or the connection is lost."""
+        await self._writable.wait()
+
+    @property
+    def pending(self) -> int:
+        """Bytes not yet taken by the kernel."""
+        return waiting_in(self._transport)
+
+    def push(self, frame: bytes) -> bool:
+        """Write a ready-made frame, unless something stands against it. Whether it was written.
+
+        To the kernel directly, as the transport has nothing waiting then; it gets what the kernel does not take.
+        """
+        if self.holds or not self.open:
+            return False
+        if self._fd is None:
+            self._transport.write(frame)
+            return True
+        try:
+            sent = os.write(self._fd, frame)
+        except OSError:  # full, or lost: the transport finds out which
+            sent = 0
+        if sent < len(frame):
+            self._transport.write(frame[sent:])
+        return True
+
+    def abort(self) -> None:
+        """Drop the connection, whatever is still to be sent."""
+        self.open = False
+        self._transport.abort()
+
+
+def keep_buffers_small(transport: Transport) -> None:
+    """Have the transport call itself full as soon as anything waits in it, and the kernel take little."""
+    # uvloop's TLS transport counts "as much as" as too much, and would stop at nothing at all.
+    encrypted = transport.get_extra_info("ssl_object") is not None
+    transport.set_write_buffer_limits(high=int(encrypted), low=0)
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
+        with suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+
+
+def waiting_in(transport: Transport) -> int:
+    """Bytes not yet taken by the kernel; 0 once it closes. A closed one of asyncio's for TLS raises when asked."""
+    return 0 if transport.is_closing() else transport.get_write_buffer_size()
+
+
+def ready_made(message: str | bytes) -> bytes:
+    """The message as one WebSocket frame of a server (RFC 6455, 5.2): text or binary, not masked, not compressed."""
+    opcode, payload = (_TEXT, message.encode()) if isinstance(message, str) else (_BINARY, message)
+    size = len(payload)
+    if size < 126:
+        head = struct.pack("!BB", opcode, size)
+    elif size < 65_536:
+        head = struct.pack("!BBH", opcode, 126, size)
+    else:
+        head = struct.pack("!BBQ", opcode, 127, size)
+    return head + payload
+
+
+class StreamProtocol(WebSocketsSansIOProtocol):
+    """For ``uvicorn.Config(ws=StreamProtocol)``; see :func:`uvicorn_options`."""
+
+    def __init__(
+        self, *args: Any, messages_at_once: int = 30, messages_per_second: float = 10.0, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.logger = _logger
+        self._connection = _Connection(
+            self.loop.time, messages_at_once, messages_per_second, max_size=self.config.ws_max_size, logger=_logger
+        )
+        self.conn = self._connection
+        self.queue = cast(Queue[ASGIReceiveEvent], _Inbox())
+        self._socket: Socket | None = None
+        self._ending = False
+        self._lingering: TimerHandle | None = None
+        self._pong = b""
+        self.leave: Callable[[], None] | None = None
+        """Called when the connection is lost."""
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        """As in uvicorn, with small buffers."""
+        super().connection_made(transport)
+        keep_buffers_small(self.transport)
+
+    def data_received(self, data: bytes) -> None:
+        """As in uvicorn; but a handshake too large to be read is answered."""
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.transport.close()
+
+    def handle_connect(self, event: Request) -> None:
+        """As in uvicorn; the application, which starts after this, finds the extension in its scope."""
+        super().handle_connect(event)
+        if hasattr(self, "scope"):  # there is none if the request was no handshake
+            self._socket = Socket(self.transport, self.writable)
+            extensions = cast(dict[str, object], self.scope["extensions"])
+            extensions[EXTENSION] = self._socket
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """As in uvicorn. A refusal by an HTTP response is an answer too, not a missing handshake to be logged."""
+        if message["type"] == "websocket.close":
+            self._end()
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            self.handshake_complete = True
+        elif message["type"] == "websocket.accept":
+            if self.handshake_complete:
+                del self.request, self.response  # not needed any more, as the headers: 5 KiB a connection
+                self.scope["headers"] = []
+            self._open()
+
+    # What ends or holds up the ready-made frames, which go past the server. An ended one has its descriptor until
+    # connection_lost has returned, so no frame can reach whoever gets the same number next.
+
+    def pause_writing(self) -> None:
+        """As in uvicorn."""
+        super().pause_writing()
+        if self._socket is not None:
+            self._socket.open = False
+
+    def resume_writing(self) -> None:
+        """As in uvicorn."""
+        super().resume_writing()
+        if self._pong and not self._ending:
+            self.transport.write(self._pong)
+        self._pong = b""
+        self._open()
+
+    def handle_ping(self) -> None:
+        """As in uvicorn; but while anything waits to be sent, only the last ping is answered, after that.
+
+        RFC 6455, 5.5.3, allows it. Else the answers of one who pings and does not read would gather here.
+        """
+        if self.writable.is_set() or self.conn.close_sent is not None:
+            super().handle_ping()
+        elif pongs := self.conn.data_to_send():
+            self._pong = pongs[-1]
+
+    def handle_cont(self, event: Frame) -> None:
+        """As in uvicorn; but parts of a message in which nothing is are not kept, as no size would limit them."""
+        if event.data or event.fin:
+            super().handle_cont(event)
+
+    def handle_close(self, event: Frame) -> None:
+        """As in uvicorn."""
+        self._end()
+        super().handle_close(event)
+
+    def handle_parser_exception(self) -> None:
+        """As in uvicorn. But while a flood comes in, closing would reset the connection under the close frame."""
+        self._end()
+        if not self._connection.flooded:
+            super().handle_parser_exception()
+            return
+        self.transport.pause_reading()
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": FLOODED, "reason": _TOO_MUCH})
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        # uvicorn closes when the application has ended, unless this timer is set.
+        self.close_timer = self.loop.call_later(_FAREWELL, self.transport.abort)
+
+    def keepalive_timeout(self) -> None:
+        """As in uvicorn."""
+        self._end()
+        super().keepalive_timeout()
+
+    def shutdown(self) -> None:
+        """As in uvicorn."""
+        self._end()
+        super().shutdown()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """As in uvicorn."""
+        self._end()
+        if self._lingering is not None:
+            self._lingering.cancel()
+        if self.leave is not None:
+            self.leave()
+            self.leave = None
+        super().connection_lost(exc)
+
+    def _open(self) -> None:
+        if self._socket is not None:
+            self._socket.open = self.handshake_complete and not self._ending and self.writable.is_set()
+
+    def _end(self) -> None:
+        if not self._ending:
+            self._ending = True
+            self._lingering = self.loop.call_later(_LINGER, self.transport.abort)
+        if self._socket is not None:
+            self._socket.open = False
+
+
+def uvicorn_options(messages_at_once: int = 30, messages_per_second: float = 10.0) -> dict[str, Any]:
+    """What to give ``uvicorn.Config`` besides. Both numbers: what a connection may say, as its session counts it.
+
+    No compression: it costs up to 316 KiB a connection, and frames that are the same for all would be compressed for
+    each. A connection that does not answer pings for a minute is closed.
+    """
+    return {
+        "ws": partial(StreamProtocol, messages_at_once=messages_at_once, messages_per_second=messages_per_second),
+        "ws_max_size": MESSAGE_SIZE,
+        "ws_per_message_deflate": False,
+        "ws_ping_interval": 20.0,
+        "ws_ping_timeout": 60.0,
+    }
+
+
+class _Inbox:
+    """What uvicorn needs of an asyncio.Queue, for one who gets, in a tenth of its 3 KiB."""
+
+    __slots__ = ("_getter", "_items")
+
+    def __init__(self) -> None:
+        self._items: list[ASGIReceiveEvent] = []
+        self._getter: Future[None] | None = None
+
+    def put_nowait(self, item: ASGIReceiveEvent) -> None:
+        self._items.append(item)
+        if self._getter is not None and not self._getter.done():
+            self._getter.set_result(None)
+
+    def empty(self) -> bool:
+        return not self._items
+
+    async def get(self) -> ASGIReceiveEvent:
+        while not self._items:
+            self._getter = get_running_loop().create_future()
+            try:
+                await self._getter
+            finally:
+                self._getter = None
+        return self._items.pop(0)
+
+
+class _Flood(ProtocolError):
+    """Too many frames, or bytes, came."""
+
+
+class _Connection(ServerProtocol):
+    def __init__(self, clock: Callable[[], float], at_once: int, per_second: float, **more: Any) -> None:
+        super().__init__(**more)
+        self.flooded = False
+        self._clock = clock
+        now = clock()
+        self._frames = TokenBucket(FRAMES_A_MESSAGE * at_once, FRAMES_A_MESSAGE * per_second, now)
+        self._bytes = TokenBucket(
+            max(4 * MESSAGE_SIZE, BYTES_A_MESSAGE * at_once), max(MESSAGE_SIZE, BYTES_A_MESSAGE * per_second), now
+        )
+
+    def recv_frame(self, frame: Frame) -> None:
+        now = self._clock()
+        if not (self._frames.take(now) and self._bytes.take(now, len(frame.data) + _FRAME_HEAD)):
+            self.flooded = True
+            raise _Flood(_TOO_MUCH)  # the parser gives up, and calls fail
+        super().recv_frame(frame)
+
+    def fail(self, code: CloseCode | int, reason: str = "") -> None:
+        if self.flooded:
+            code, reason = FLOODED, _TOO_MUCH
+        elif code == CloseCode.MESSAGE_TOO_BIG:
+            code, reason = 4013, "message too large"
+        elif code == CloseCode.INTERNAL_ERROR and reason == "keepalive ping timeout":
+            code, reason = 4203, "silent"
+        super().fail(code, reason)

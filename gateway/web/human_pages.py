@@ -1,0 +1,85 @@
+"""The pages for people: ``/``, what runs here and a console of the stream, and ``/wall``, the wallboard.
+
+They are plain ES modules without a build step, from files that come with the gateway, and load nothing from elsewhere.
+An import map in the page gives each module the address with its tag in it, so that clients may keep it for ever; the
+page's policy allows that one inline text by its hash.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Iterable
+from functools import partial
+from hashlib import sha256
+from html import escape
+from pathlib import Path
+from typing import Final
+
+from starlette.routing import BaseRoute, Route
+
+from gateway.docs.document_pages import Document, Handouts, Kept, document_of
+from gateway.operations.operation_table import COMMANDS, Command
+
+_STATIC: Final = Path(__file__).parent / "static"
+_TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".woff2": "font/woff2"}
+_NAMED: Final = {
+    "callmon": "callmon.js",
+    "htm": "vendor/htm/htm.js",
+    "preact": "vendor/preact/preact.js",
+    "preact/hooks": "vendor/preact/hooks.js",
+    "@preact/signals": "vendor/signals/signals.js",
+    "@preact/signals-core": "vendor/signals/signals-core.js",
+}
+"""Modules that others import by a name."""
+_FOLDERS: Final = ("wall", "start", "vendor")
+_EMPTY_MAP: Final = '<script type="importmap"></script>'
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self' 'sha256-{map}'; style-src 'self'; font-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+def pages(version: str, handouts: Handouts) -> list[BaseRoute]:
+    """The routes of the pages and of their files. ``version``: callmon's; ``handouts``: counts what is sent."""
+    files = {name: Kept(partial(_file, name), handouts) for name in _files()}
+    words = {"version": escape(version), "commands": _rows(COMMANDS.values())}
+    kept = {
+        "/": Kept(lambda: _page("start", words), handouts),
+        "/wall": Kept(lambda: _page("wall"), handouts),
+    } | {f"/static/{name}": file for name, file in files.items()}
+    return [Route(path, document.answer) for path, document in kept.items()]
+
+
+def _files() -> list[str]:
+    found = (path for folder in _FOLDERS for path in (_STATIC / folder).rglob("*") if path.suffix in _TYPES)
+    return sorted({"callmon.js", *(path.relative_to(_STATIC).as_posix() for path in found)})
+
+
+def _file(name: str) -> Document:
+    return document_of((_STATIC / name).read_bytes(), _TYPES[Path(name).suffix])
+
+
+def _page(folder: str, words: dict[str, str] | None = None) -> Document:
+    """The page of a folder: every address of a file with its tag, and the import map in its place."""
+    page = (_STATIC / folder / "index.html").read_text(encoding="utf-8")
+    for word, text in (words or {}).items():
+        page = page.replace(f"{{{{{word}}}}}", text)
+    loaded = [name for name in _files() if not name.endswith(".woff2")]
+    tagged = {f"static/{name}": f"static/{name}?v={_file(name).tag}" for name in loaded}
+    for address, with_tag in tagged.items():
+        page = page.replace(f'"{address}"', f'"{with_tag}"')
+    modules = {f"./{address}": f"./{with_tag}" for address, with_tag in tagged.items() if address.endswith(".js")}
+    modules |= {name: modules[f"./static/{file}"] for name, file in _NAMED.items()}
+    import_map = json.dumps({"imports": modules}, separators=(",", ":"))
+    page = page.replace(_EMPTY_MAP, _EMPTY_MAP.replace("><", f">{import_map}<"))
+    policy = _POLICY.format(map=b64encode(sha256(import_map.encode()).digest()).decode())
+    return document_of(page.encode(), "text/html", policy)
+
+
+def _rows(commands: Iterable[Command]) -> str:
+    return "\n".join(
+        f"<tr><td><code>{escape(command.name)}</code></td><td>{escape(command.summary)}</td>"
+        f"<td>{command.scope}</td></tr>"
+        for command in commands
+    )

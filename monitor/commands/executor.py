@@ -1,0 +1,94 @@
+"""Carrying out what was claimed, each in its turn.
+
+makecall may take as long as a phone rings, so several go on side by side; all else that changes something is done one
+after the other, as 3CX's lists are replaced whole. What cannot be begun in time is refused, and said so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import TypeAlias
+
+import structlog
+
+from monitor.commands.outcome_rules import failed
+from monitor.shared.changes import Position
+from monitor.shared.command_messages import Failure, Outcome, Request
+from monitor.shared.errors import CommandRefused, OutcomeUnknown, PbxError
+
+CALLS_AT_ONCE = 16
+QUERIES_AT_ONCE = 4
+WRITTEN_WITHIN = 5.0
+"""Seconds for what was changed to be in the store, before the answer goes without its position."""
+
+_log = structlog.get_logger(__name__)
+
+Execute: TypeAlias = Callable[[str, Mapping[str, str]], Awaitable[Mapping[str, object]]]
+"""Documented command, documented arguments → fields of the reply. Raises CommandRefused, OutcomeUnknown, PbxError."""
+Written: TypeAlias = Callable[[str], Awaitable[tuple[Position | None, Position | None]]]
+"""Command → positions (live, book) that contain what it changed, once they are in the store."""
+
+
+class Carrying:
+    """Carries out one PBX's commands. ``sure``: whether we lead for certain; nothing is begun while we do not."""
+
+    def __init__(self, pbx: str, execute: Execute, written: Written, sure: Callable[[], bool]) -> None:
+        self._execute = execute
+        self._written = written
+        self._sure = sure
+        self._one_by_one = asyncio.Lock()
+        self._calls = asyncio.Semaphore(CALLS_AT_ONCE)
+        self._queries = asyncio.Semaphore(QUERIES_AT_ONCE)
+        self._log = _log.bind(pbx=pbx)
+
+    async def outcome(self, request: Request, deadline: float) -> Outcome:
+        """Carry it out; what became of it. ``deadline``: the event loop's time until which it may be begun."""
+        try:
+            async with self._turn(request.command, deadline):
+                reply = dict(await self._execute(request.command, request.arguments))
+                live, book = await self._positions(request.command)
+                return Outcome(request.id, reply, None, live, book)
+        except _TooLate:
+            text = "It was not done: others were before it, and its time was up."
+            return failed(request, Failure("too late", "too_late", text))
+        except CommandRefused as error:
+            return failed(request, Failure(error.kind, error.code, str(error)))
+        except OutcomeUnknown as error:
+            return failed(request, Failure("unknown", "outcome_unknown", str(error)))
+        except PbxError as error:
+            return failed(request, Failure("unavailable", "pbx_unreachable", str(error)))
+        except Exception:  # a fault of ours in one command is no reason to stop watching the calls
+            self._log.exception("a command failed", command=request.command, trace=request.trace)
+            text = "Something went wrong in the monitor, which has logged it. Look at the PBX before repeating it."
+            return failed(request, Failure("unknown", "outcome_unknown", text))
+
+    async def _positions(self, command: str) -> tuple[Position | None, Position | None]:
+        """Where what was changed can be seen; none if that takes too long, as while the first reading is under way."""
+        try:
+            async with asyncio.timeout(WRITTEN_WITHIN):
+                return await self._written(command)
+        except TimeoutError:
+            self._log.warning("a command's change is not published yet", command=command)
+            return None, None
+
+    @asynccontextmanager
+    async def _turn(self, command: str, deadline: float) -> AsyncIterator[None]:
+        """Wait for this command's turn. Raises _TooLate if it does not come in time or the lease is not sure."""
+        turn = {"makecall": self._calls, "query": self._queries}.get(command, self._one_by_one)
+        try:
+            async with asyncio.timeout_at(deadline):
+                await turn.acquire()
+        except TimeoutError:
+            raise _TooLate from None
+        try:
+            if not self._sure():
+                raise _TooLate
+            yield
+        finally:
+            turn.release()
+
+
+class _TooLate(Exception):
+    """The command's turn did not come in time."""

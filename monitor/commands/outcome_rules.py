@@ -1,0 +1,42 @@
+"""What a request comes to, without the carrying out. Pure."""
+
+from __future__ import annotations
+
+from monitor.shared.codec import Malformed
+from monitor.shared.command_messages import Failure, Outcome, Request, decode_outcome
+
+
+def result_of(outcome: Outcome) -> str:
+    """``success``, ``false`` if it came to nothing by the reply's own word, or the failure's code."""
+    if outcome.failure is not None:
+        return outcome.failure.code
+    return "false" if outcome.reply is not None and outcome.reply.get("result") is False else "success"
+
+
+def undone(outcome: Outcome) -> bool:
+    """Whether nothing was done and another attempt may succeed."""
+    return outcome.failure is not None and outcome.failure.kind in ("unavailable", "too late")
+
+
+def failed(request: Request, failure: Failure) -> Outcome:
+    """The outcome of a request that failed so."""
+    return Outcome(request.id, None, failure)
+
+
+def as_known(request: Request, fingerprint: str, stored: bytes | None) -> Outcome:
+    """The outcome of a request whose Idempotency-Key is known: of what was asked under it, and as what became of that.
+
+    ``stored``: None if it was begun and never finished.
+    """
+    if request.once is not None and fingerprint != request.once.fingerprint:
+        text = "This Idempotency-Key was used for another request; use a new key for a new request."
+        return failed(request, Failure("conflict", "idempotency_key_reused", text))
+    if stored is None:
+        text = "The same request was begun before and its end is not known; look at the PBX before you repeat it."
+        return failed(request, Failure("unknown", "outcome_unknown", text))
+    try:
+        known = decode_outcome(stored)
+    except Malformed:
+        text = "The same request was done before by another version; its answer cannot be read any more."
+        return failed(request, Failure("unknown", "outcome_unknown", text))
+    return Outcome(request.id, known.reply, known.failure, known.live, known.book)

@@ -1,0 +1,268 @@
+"""Answers the gateways' requests while this monitor leads: each is carried out at most once.
+
+A request is claimed before anything is done: in a transaction that watches the lease and the request's own key, and
+only if lease and stored epoch are ours. So a leader that was stopped and woken cannot carry out what another has, and
+nobody carries out what a gateway has refused.
+
+How it is carried out is :mod:`monitor.commands.executor`'s affair, what is written down of it :mod:`monitor.commands.command_journal`'s:
+the beginning before the PBX is asked, the end before the caller is told. An outcome that could not be stored is not
+invented anew: the gateway says that it is unknown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+from msgspec.structs import replace
+from redis.asyncio import Redis
+
+from monitor.commands.command_journal import CommandJournal
+from monitor.commands.executor import Carrying, Execute, Written
+from monitor.commands.outcome_rules import as_known, failed, result_of
+from monitor.counters import CommandMeasures
+from monitor.lease import Lease
+from monitor.persistence.command_record import CommandRecord
+from monitor.shared.changes import Position
+from monitor.shared.codec import Malformed
+from monitor.shared.command_messages import (
+    NOT_RECORDED,
+    OPEN,
+    Busy,
+    Claimed,
+    Failure,
+    Outcome,
+    Request,
+    decode_request,
+    encode,
+)
+from monitor.shared.errors import BusError, BusUnreachable, StoreFailed
+from monitor.shared.redis.connection import Guard, heed_cancellation, send, translated
+from monitor.shared.redis.key_names import Keys, RequestKeys
+
+MOST_IN_HAND = 64
+"""Requests; more are left to be refused by their gateways."""
+MOST_QUERIES_IN_HAND = 16
+"""Requests for SQL; apart from the others, so that slow statements keep no command from being done."""
+_ATTEMPTS = 20
+_POLL = 1.0
+_BACKOFF_CAP = 1.0
+_WARN_EVERY_S = 1.0
+"""Seconds between two warnings about what gateways send: nobody fills the log with it."""
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """In whose name requests are carried out: the lease, and the position that was written last.
+
+    ``level``: whether all is known that earlier leaders did; nothing is done before.
+    """
+
+    lease: Lease
+    position: Callable[[], Position | None]
+    level: Callable[[], bool] = lambda: True
+
+
+class Requests:
+    """Listens for requests and sees to them. Run it only while leading."""
+
+    def __init__(
+        self,
+        redis: Redis,
+        pbx: str,
+        office: Office,
+        execute: Execute,
+        written: Written,
+        journal: CommandJournal,
+        measures: CommandMeasures,
+    ) -> None:
+        self._measures = measures
+        self._redis = redis
+        self._pbx = pbx
+        self._keys = RequestKeys(pbx)
+        self._live = Keys(pbx, "live")
+        self._office = office
+        self._carrying = Carrying(pbx, execute, written, office.lease.sure)
+        self._journal = journal
+        self.listening = False
+        """Whether requests are heard."""
+        self._failures = 0
+        self._in_hand: set[str] = set()
+        self._declining = 0
+        self._quiet_until = 0.0
+        self._left_out = 0
+        self._queries_in_hand: set[str] = set()
+        self._log = _log.bind(pbx=pbx)
+
+    @property
+    def open(self) -> bool:
+        """Whether requests are heard and may be claimed: an epoch of ours stands in the store."""
+        return self.listening and self._office.position() is not None
+
+    async def run(self) -> None:
+        """Until cancelled. What is in hand then is given up; its gateway says that the outcome is unknown."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._journal.run(self._office.level))
+            while True:
+                heed_cancellation()
+                try:
+                    await self._listen(tasks)
+                except BusUnreachable as error:
+                    self._failures = min(self._failures + 1, 6)
+                    say = self._log.warning if self._failures == 1 else self._log.info
+                    say("requests are not heard", reason=str(error))
+                    await asyncio.sleep(random.uniform(0, min(_BACKOFF_CAP, 0.05 * 2**self._failures)))  # noqa: S311
+
+    async def _listen(self, tasks: asyncio.TaskGroup) -> None:
+        with translated():
+            async with self._redis.pubsub() as pubsub:
+                await pubsub.subscribe(self._keys.requests)
+                try:
+                    while True:
+                        heed_cancellation()
+                        message = await pubsub.get_message(timeout=_POLL)
+                        self.listening, self._failures = True, 0
+                        if message is not None and message["type"] == "message":
+                            self._take(message["data"], tasks)
+                            await asyncio.sleep(0)  # what came at once is read without a wait: others have their turn
+                finally:
+                    self.listening = False
+
+    def _take(self, data: bytes, tasks: asyncio.TaskGroup) -> None:
+        try:
+            request = decode_request(data)
+        except Malformed as error:
+            self._warn("a request cannot be read", reason=str(error))
+            return
+        query = request.command == "query"
+        in_hand, most = (self._queries_in_hand, MOST_QUERIES_IN_HAND) if query else (self._in_hand, MOST_IN_HAND)
+        if len(in_hand) >= most:
+            self._measures.left_alone += 1
+            self._warn("too many requests in hand: one is left alone", command=request.command, trace=request.trace)
+            if self._declining < MOST_IN_HAND:
+                self._declining += 1
+                tasks.create_task(self._decline(request))
+        elif request.id not in in_hand:
+            in_hand.add(request.id)
+            tasks.create_task(self._see_to(request, in_hand))
+
+    def _warn(self, event: str, **more: object) -> None:
+        """Log a warning, but not many in a second; the next one says how many were left out."""
+        now = asyncio.get_running_loop().time()
+        if now < self._quiet_until:
+            self._left_out += 1
+            return
+        left_out, self._left_out, self._quiet_until = self._left_out, 0, now + _WARN_EVERY_S
+        self._log.warning(event, **more, **({"left_out": left_out} if left_out else {}))
+
+    async def _decline(self, request: Request) -> None:
+        """Tell the gateway that this request is left to it; a bell that is lost costs it a second."""
+        try:
+            await send(self._redis, [("PUBLISH", self._keys.replies(request.gateway), encode(Busy(request.id)))])
+        except BusUnreachable as error:
+            self._log.debug("a gateway could not be told", reason=str(error))
+        finally:
+            self._declining -= 1
+
+    async def _see_to(self, request: Request, in_hand: set[str]) -> None:
+        self._measures.in_hand += 1
+        try:
+            # Whatever is logged on the way to its end bears its trace.
+            with structlog.contextvars.bound_contextvars(trace=request.trace):
+                await self._claim_and_do(request)
+        except BusError as error:
+            self._measures.unreachable += 1
+            text = "a request's claim or outcome was lost"
+            self._log.warning(text, command=request.command, trace=request.trace, reason=str(error))
+        except Exception:  # its gateway says that the outcome is unknown; the others' requests go on
+            self._log.exception("a request failed", command=request.command, trace=request.trace)
+        finally:
+            self._measures.in_hand -= 1
+            in_hand.discard(request.id)
+
+    async def _claim_and_do(self, request: Request) -> None:
+        loop = asyncio.get_running_loop()
+        begun = self._journal.begun(request)
+        seconds = None
+        try:
+            seconds = await self._claim(request, begun)
+        finally:
+            if seconds is None:
+                self._journal.left(begun)
+        if seconds is None:
+            self._measures.left_alone += 1
+            self._log.debug("a request is left alone", command=request.command, trace=request.trace)
+            return
+        began = loop.time()
+        outcome = failed(request, Failure("unknown", "outcome_unknown", "The monitor was stopped in the midst of it."))
+        record = begun
+        try:
+            outcome, record = await self._carry_out(request, begun, began + seconds)
+            self._measures.done(request.command, result_of(outcome), loop.time() - began)
+        finally:  # what may have been done is kept, even where nobody can be told of it
+            record = await self._finish(request, record, outcome, loop.time() - began)
+        await self._journal.tell(record, outcome)
+
+    # the claim
+
+    async def _claim(self, request: Request, begun: CommandRecord) -> float | None:
+        """Make the request ours; the seconds left for it. None if it is not to be had. Raises BusUnreachable."""
+        key, lease = self._keys.request(request.id), self._office.lease
+        for _ in range(_ATTEMPTS):
+            mine = self._office.position()
+            if not lease.sure() or mine is None:
+                return None
+            guard = await Guard.watch(self._redis, self._live.lease, key)
+            try:
+                holder, state, left = await guard.get(self._live.lease), await guard.get(key), await guard.left(key)
+                (epoch,) = await guard.fields(self._live.position, "epoch")
+                if holder != lease.name or epoch != mine.epoch or state != OPEN or not left:
+                    return None
+                claim = [
+                    ("SET", key, lease.name, "EX", self._journal.kept(begun)),
+                    ("PUBLISH", self._keys.replies(request.gateway), encode(Claimed(request.id))),
+                    self._journal.logged(begun),
+                ]
+                if await guard.commit(claim):
+                    return left
+            finally:
+                await guard.release()
+        return None
+
+    # the outcome
+
+    async def _carry_out(
+        self, request: Request, begun: CommandRecord, deadline: float
+    ) -> tuple[Outcome, CommandRecord]:
+        """Carry it out, unless that cannot be written down or was done before; its outcome, and its record so far."""
+        try:
+            if not self._office.level():
+                raise StoreFailed("what other monitors did is not read yet")
+            known = await self._journal.begin(begun)
+        except StoreFailed as error:
+            self._log.error("command_not_recorded", command=request.command, reason=str(error))
+            text = "It was not done: the monitor cannot keep its record of commands now. Its log says why."
+            return failed(request, Failure("unavailable", NOT_RECORDED, text)), begun
+        if known is not None:
+            return as_known(request, known.fingerprint, known.outcome), replace(begun, digest=None)
+        return await self._carrying.outcome(request, deadline), begun
+
+    async def _finish(self, request: Request, record: CommandRecord, outcome: Outcome, seconds: float) -> CommandRecord:
+        record = await self._journal.finish(record, outcome)
+        self._log.info(
+            "command",
+            key=record.key,
+            client=record.client,
+            command=record.command,
+            arguments=record.arguments,
+            result=record.result,
+            position=None if outcome.live is None else str(outcome.live),
+            ms=round(seconds * 1000, 1),
+            trace=request.trace,
+        )
+        return record

@@ -1,0 +1,74 @@
+"""The PBX's directory, and who is logged in to which queue, kept in Redis for the next monitor.
+
+Reading thousands of extensions anew takes many requests, and a take-over would wait for them. So the next leader starts
+from what the last one knew, and reads it anew when subscribers have long had his state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import structlog
+from redis.asyncio import Redis
+
+from monitor.handover.fact_codec import decode, encode
+from monitor.pbx.facts import DirectoryRead, HandoverFact
+from monitor.shared.codec import Malformed
+from monitor.shared.errors import BusUnreachable
+from monitor.shared.redis.connection import commit_while, heed_cancellation, translated
+from monitor.shared.redis.key_names import Keys
+
+_PAUSE: Final = 1.0
+"""Seconds from one writing to the next, and from a failed one to its repetition."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Bequest:
+    """Of one PBX. ``writer``: the lease's value while it is ours; who does not hold it writes nothing."""
+
+    def __init__(self, redis: Redis, pbx: str, writer: str) -> None:
+        self._redis = redis
+        self._keys = Keys(pbx, "live")
+        self._writer = writer
+        self._newest: dict[type[HandoverFact], HandoverFact] = {}
+        self._wake = asyncio.Event()
+        self._log = _log.bind(pbx=pbx)
+
+    async def read(self) -> tuple[HandoverFact, ...]:
+        """What the last leader left; nothing if that cannot be read."""
+        try:
+            with translated():
+                found = await self._redis.get(self._keys.directory)
+            return decode(found) if isinstance(found, bytes) else ()
+        except (BusUnreachable, Malformed) as error:
+            self._log.warning("no directory taken over from an earlier monitor", reason=str(error))
+            return ()
+
+    def leave(self, fact: HandoverFact) -> None:
+        """Have a fact written soon, in place of the one before it of its kind. Nothing is before the directory."""
+        self._newest[type(fact)] = fact
+        if DirectoryRead in self._newest:
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Write what is left, until cancelled."""
+        written = b""
+        while True:
+            heed_cancellation()
+            await self._wake.wait()
+            self._wake.clear()
+            data = encode(self._newest.values())
+            if data != written:
+                try:
+                    commands = [("SET", self._keys.directory, data)]
+                    done = await commit_while(self._redis, self._keys.lease, self._writer, commands)
+                except BusUnreachable as error:
+                    self._log.debug("directory not kept in Redis", reason=str(error))
+                    done = False
+                if done:
+                    written = data
+                else:
+                    self._wake.set()
+            await asyncio.sleep(_PAUSE)

@@ -1,0 +1,91 @@
+"""Reading what an earlier monitor left in the store; what is made of it: :mod:`monitor.tracking.call_recovery`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from monitor.pbx.facts import ContactsRead
+from monitor.shared.codec import Malformed, check_entity, decode_entity
+from monitor.shared.entities import topics as e
+from monitor.shared.errors import BusUnreachable
+from monitor.shared.redis.connection import is_wrong_type, rejected, translated
+from monitor.shared.redis.failure_text import explain
+from monitor.shared.redis.key_names import Keys
+from monitor.shared.timestamps import moment
+
+MOST_CONTACTS: Final = 50_000
+"""A larger address book would hold up the take-over by a second; names come then once the PBX has told it."""
+RECENT: Final = 300.0
+"""Seconds in which nobody may have looked, and an extension is still taken to be as it was the whole time."""
+_TOPICS: Final = ("calls", "ended", "extensions")
+
+
+async def read(redis: Redis, keys: Keys, now: float) -> e.State:
+    """The stored calls, running and ended; the extensions as well if a writer was there not long before ``now``.
+
+    ``now``: POSIX seconds on our clock, as a writer's last sign of life is on his. What cannot be read any more is left
+    out. Raises BusUnreachable.
+    """
+    with translated():
+        async with redis.pipeline(transaction=True) as pipe:
+            pipe.execute_command("HMGET", keys.position, "at")
+            for topic in _TOPICS:
+                pipe.execute_command("HGETALL", keys.state(topic))
+            read, *tables = await pipe.execute(raise_on_error=False)
+    at = _unless_rejected(keys.position, read, [None])[0]
+    state = e.empty_state(keys.topics)
+    for topic, table in zip(_TOPICS, tables, strict=True):
+        if topic != "extensions" or _is_recent(at, now):
+            state[topic] = _entities(topic, _unless_rejected(keys.state(topic), table, {}))
+    return state
+
+
+async def read_book(redis: Redis, keys: Keys) -> tuple[ContactsRead, ...]:
+    """The stored address book, by which callers are named; nothing if it is empty or large. Raises BusUnreachable."""
+    with translated():
+        try:
+            size = await redis.hlen(keys.state("contacts"))
+            if not 0 < size <= MOST_CONTACTS:
+                return ()
+            table = await redis.hgetall(keys.state("contacts"))
+        except ResponseError as error:
+            _unless_rejected(keys.state("contacts"), error, None)
+            return ()
+    found = _entities("contacts", table).values()
+    return (ContactsRead(tuple(contact for contact in found if isinstance(contact, e.Contact))),)
+
+
+def _is_recent(at: object, now: float) -> bool:
+    """Whether the position's ``at``, which every publish and every heartbeat brings forward, is of just now."""
+    try:
+        return isinstance(at, bytes) and abs(now - moment(at.decode()).timestamp()) < RECENT
+    except ValueError:
+        return False
+
+
+def _unless_rejected(key: str, read: Any, otherwise: Any) -> Any:
+    """Return what was read; ``otherwise`` where a key holds something of another kind. Raises BusUnreachable."""
+    if not isinstance(read, Exception):
+        return read
+    if not is_wrong_type(read):
+        raise BusUnreachable(f"Redis: {explain(read)}") from read
+    rejected(key, str(read))
+    return otherwise
+
+
+def _entities(topic: str, table: Mapping[Any, Any]) -> dict[str, e.Entity]:
+    held, left_out = {}, 0
+    for id_, data in table.items():
+        try:
+            entity = decode_entity(topic, data)
+            check_entity(id_.decode(), entity)
+            held[id_.decode()] = entity
+        except (Malformed, UnicodeDecodeError):
+            left_out += 1
+    if left_out:  # written by another version, or by nobody of ours
+        rejected(topic, f"{left_out} entities that cannot be read")
+    return held

@@ -1,0 +1,170 @@
+"""One term of office of a monitor that leads: a fresh tracker, a source of its own, and a writer for each space."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Generic, Protocol, TypeVar
+
+import structlog
+
+from monitor.commands.request_consumer import Requests
+from monitor.counters import Measures
+from monitor.handover.directory_handover import Bequest
+from monitor.lease import Lease, uptime
+from monitor.pbx.documented_api.facts import ToldFact
+from monitor.pbx.facts import ContactsRead, Fact, HandoverFact, ParticipantGone, ParticipantSeen
+from monitor.persistence.api_key_sync import Keyring
+from monitor.persistence.ended_calls import EndedCalls
+from monitor.persistence.statistics_checkpoint import Keeping
+from monitor.publishing.publish_loop import SpaceWriter
+from monitor.publishing.state_publisher import Publisher
+from monitor.shared.changes import Edit, Position
+from monitor.shared.entities.topics import BOOK_TOPICS, State
+from monitor.shared.errors import CommandRefused
+from monitor.statistics.counting_tracker import Counting
+
+TICK = 1.0
+
+_log = structlog.get_logger(__name__)
+
+FactT = TypeVar("FactT", bound=Fact | ToldFact)
+
+
+class SourceLike(Protocol):
+    """Follows a PBX; see :mod:`monitor.pbx.v20_source`."""
+
+    async def run(self) -> None:
+        """Endless: what goes wrong at the PBX is retried, and told as a fact."""
+        ...
+
+    async def close(self) -> None:
+        """Called after :meth:`run` was cancelled."""
+        ...
+
+    async def execute(self, command: str, arguments: Mapping[str, str]) -> Mapping[str, object]:
+        """Carry out a documented command; the reply's fields. What it changed has been told as facts by then.
+
+        Raises CommandRefused, OutcomeUnknown, PbxError.
+        """
+        ...
+
+    def want_participants(self) -> None:
+        """Read all participants soon."""
+        ...
+
+
+class DatabaseLike(Protocol):
+    """The PBX's database; see :mod:`monitor.pbx.database.client`."""
+
+    async def answer(self, sql: str, count: int) -> Mapping[str, object]:
+        """The reply's fields of the command ``query``. Raises CommandRefused, PbxUnreachable."""
+        ...
+
+
+class Leader(Generic[FactT]):
+    """``source_factory``: as the service has it. What the source's facts change goes to the writers."""
+
+    def __init__(
+        self,
+        pbx: str,
+        tracker: Counting[FactT],
+        source_factory: Callable[[Callable[[FactT], None], Callable[[], bool]], SourceLike],
+        lease: Lease,
+        live: Publisher,
+        book: Publisher,
+        heartbeat: float,
+        measures: Measures,
+        bequest: Bequest,
+    ) -> None:
+        self._log = _log.bind(pbx=pbx)
+        self._tracker = tracker
+        self._source = source_factory(self._emit, lease.sure)
+        self._book_read = False
+        self._bequest = bequest
+        self._pbx_clock: tuple[float, float] | None = None  # of the last fact, and our uptime then
+        self._live = SpaceWriter(live, lease, lambda: tracker.state, lambda: tracker.ready, heartbeat, measures.live)
+        self._book = SpaceWriter(book, lease, lambda: tracker.book, lambda: self._book_read, heartbeat, measures.book)
+
+    @property
+    def state(self) -> State:
+        """The live topics as they are known."""
+        return self._tracker.state
+
+    @property
+    def pbx_time(self) -> float | None:
+        """POSIX seconds on the PBX's clock; None before the first fact."""
+        if self._pbx_clock is None:
+            return None
+        at, then = self._pbx_clock
+        return at + uptime() - then
+
+    def position(self) -> Position | None:
+        """What was written last of the live topics."""
+        return self._live.position
+
+    async def execute(
+        self, database: DatabaseLike | None, command: str, arguments: Mapping[str, str]
+    ) -> Mapping[str, object]:
+        """Carry out a command. Raises CommandRefused, OutcomeUnknown, PbxError."""
+        if command != "query":
+            return await self._source.execute(command, arguments)
+        if database is None:
+            raise CommandRefused("sql_not_configured", "SQL is not offered: no database of this PBX is configured.")
+        return await database.answer(arguments["query"], int(arguments.get("count", "0")))
+
+    async def written(self, command: str) -> tuple[Position | None, Position | None]:
+        """Wait until the store contains all that is known by now, as far as this command may have changed it."""
+        if command == "query":
+            return None, None
+        return await self._live.written(), await self._book.written() if command.startswith("contact.") else None
+
+    async def run(self, requests: Requests, keyring: Keyring | None, keeping: Keeping, ended: EndedCalls) -> None:
+        """Until cancelled; raises an ExceptionGroup with Fenced when somebody else has the lease."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(requests.run())
+                if keyring is not None:
+                    tasks.create_task(keyring.run())
+                tasks.create_task(self._live.run())
+                tasks.create_task(self._book.run())
+                tasks.create_task(self._source.run())
+                tasks.create_task(self._tick())
+                tasks.create_task(keeping.run(lambda: self._tracker.saved))
+                tasks.create_task(ended.run(lambda: self._tracker.state))
+                tasks.create_task(self._bequest.run())
+        finally:
+            await self._source.close()
+
+    def _emit(self, fact: FactT) -> None:
+        self._handle(self._tracker.apply(fact), type(fact).__name__, _heard(fact))
+        if isinstance(fact, ContactsRead):
+            self._book_read = True
+            self._book.changed(())
+        else:
+            self._pbx_clock = (fact.at, uptime())
+        if isinstance(fact, HandoverFact):
+            self._bequest.leave(fact)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK)
+            if (now := self.pbx_time) is not None:
+                self._handle(self._tracker.tick(now), "time passed", 0.0)
+
+    def _handle(self, edits: tuple[Edit, ...], fact: str, heard: float) -> None:
+        live = self._live.changed((edit for edit in edits if edit.topic not in BOOK_TOPICS), heard)
+        book = self._book.changed((edit for edit in edits if edit.topic in BOOK_TOPICS), heard)
+        for trace in (live, book):
+            if trace:
+                self._log.debug("fact", trace=trace, fact=fact, edits=len(edits))
+        if self._tracker.doubts:
+            self._tracker.doubts.clear()
+            self._source.want_participants()
+
+
+def _heard(fact: Fact | ToldFact) -> float:
+    """When it was heard of, POSIX seconds by our clock: of an event when it came, of an answer now."""
+    waited = time.monotonic() - fact.heard if isinstance(fact, ParticipantSeen | ParticipantGone) else 0.0
+    return time.time() - max(0.0, waited)

@@ -1,0 +1,82 @@
+"""How the PBX's interface fares: requests, tokens, events, readings, its clock and its certificate."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+
+from monitor.pbx.counters import PbxMeasures
+
+_TOKENS = ("minted", "denied", "revoked")
+_SOCKETS = ("opened", "ended")
+
+
+def collect(pbxs: Collection[tuple[str, PbxMeasures]]) -> Iterator[Metric]:
+    """Of all PBXs, by name."""
+    yield from _requests(pbxs)
+    yield from _counted(pbxs)
+    yield from _known(pbxs)
+
+
+def _requests(pbxs: Collection[tuple[str, PbxMeasures]]) -> Iterator[Metric]:
+    requests = CounterMetricFamily(
+        "callmon_pbx_requests",
+        "Requests to the PBX: ok, refused (4xx), failed (5xx) or unreachable (no answer).",
+        labels=["pbx", "kind", "result"],
+    )
+    durations = HistogramMetricFamily(
+        "callmon_pbx_request_duration_seconds", "How long the PBX took to answer.", labels=["pbx", "kind"]
+    )
+    for pbx, measures in pbxs:
+        for (kind, result), count in measures.requests.items():
+            requests.add_metric([pbx, kind, result], count)
+        for kind, histogram in measures.durations.items():
+            durations.add_metric([pbx, kind], histogram.buckets(), histogram.total)
+    yield from (requests, durations)
+
+
+def _counted(pbxs: Collection[tuple[str, PbxMeasures]]) -> Iterator[Metric]:
+    tokens = CounterMetricFamily(
+        "callmon_pbx_tokens",
+        "Tokens minted, denied by the PBX, or revoked by it before their time.",
+        labels=["pbx", "event"],
+    )
+    sockets = CounterMetricFamily(
+        "callmon_pbx_event_sockets", "Event sockets opened, and those that ended.", labels=["pbx", "event"]
+    )
+    events = CounterMetricFamily("callmon_pbx_events", "Events heard, by kind.", labels=["pbx", "kind"])
+    reads = CounterMetricFamily(
+        "callmon_pbx_readings", "Whole readings of participants, active calls, directory …", labels=["pbx", "what"]
+    )
+    for pbx, measures in pbxs:
+        for event in _TOKENS:  # also those that never happened: an alert compares with before
+            tokens.add_metric([pbx, event], measures.tokens[event])
+        for event in _SOCKETS:
+            sockets.add_metric([pbx, event], measures.sockets[event])
+        for kind, count in measures.events.items():
+            events.add_metric([pbx, kind], count)
+        for what, count in measures.reads.items():
+            reads.add_metric([pbx, what], count)
+    yield from (tokens, sockets, events, reads)
+
+
+def _known(pbxs: Collection[tuple[str, PbxMeasures]]) -> Iterator[Metric]:
+    waiting = GaugeMetricFamily(
+        "callmon_pbx_participants_waiting", "Participants with an event that are not read yet.", labels=["pbx"]
+    )
+    offset = GaugeMetricFamily(
+        "callmon_pbx_clock_offset_seconds", "By how much the PBX's clock is ahead of the monitor's.", labels=["pbx"]
+    )
+    certificate = GaugeMetricFamily(
+        "callmon_pbx_certificate_expiry_timestamp_seconds",
+        "Until when the certificate holds that the PBX showed last, if it was checked.",
+        labels=["pbx"],
+    )
+    for pbx, measures in pbxs:
+        waiting.add_metric([pbx], measures.waiting())
+        if measures.clock is not None and (ahead := measures.clock.ahead_of_ours) is not None:
+            offset.add_metric([pbx], ahead)
+        if measures.certificate_ends is not None:
+            certificate.add_metric([pbx], measures.certificate_ends)
+    yield from (waiting, offset, certificate)

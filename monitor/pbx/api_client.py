@@ -1,0 +1,310 @@
+"""HTTP to a 3CX v20: its token, Call Control and XAPI.
+
+Errors are those of :mod:`monitor.shared.errors`; a 401 is
+tried once more with another token, nothing else is retried here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+from monitor.pbx.counters import PbxMeasures
+from monitor.pbx.facts import ActiveCall, Participant, Source, SystemRow
+from monitor.pbx.http_client.paging import PAGE, Query, read_all
+from monitor.pbx.http_client.secret import Secret, text_of
+from monitor.pbx.http_client.token import Claims, Granted, TokenOwner
+from monitor.pbx.http_client.transport import MAX_BODY_BYTES, Answer, Transport, tls_context
+from monitor.pbx.parsing import xapi as rows
+from monitor.pbx.parsing.callcontrol import FullState, parse_full_state, parse_participant
+from monitor.pbx.parsing.json_fields import integer, objects, text
+from monitor.pbx.traffic_tap import NoTape, Tape
+from monitor.shared.codec import to_json
+from monitor.shared.errors import OutcomeUnknown, PbxError, PbxGarbled, PbxRefused, TokenRefused
+from monitor.shared.time_zones import ZoneRow
+
+XAPI: Final = "/xapi/v1"
+CALL_CONTROL: Final = "/callcontrol"
+MAX_LISTED_VALUES: Final = 4_000_000
+"""In the JSON of all pages of one collection."""
+MAX_TOKEN_BYTES: Final = 65_536
+_MAX_PARTICIPANT_BYTES: Final = 1024 * 1024
+"""Of what Call Control says of one DN or participant, of which many are read at a time."""
+_GONE: Final = frozenset((404, 410))
+_NO_TOKENS_HERE: Final = frozenset((404, 405, 410, 501))
+_MEANT_FOR_TLS: Final = b"HTTPS port"
+"""What nginx, which stands before every 3CX, says to plain HTTP."""
+
+
+@dataclass(frozen=True, slots=True)
+class PbxSettings:
+    """How to reach a PBX, and how often to ask it. Times are seconds."""
+
+    url: str
+    """``https://pbx.example.com:5001``, without a path."""
+    client_id: str
+    client_secret: str | Secret = field(repr=False)
+    ca_file: Path | None = None
+    """Trust these certificates and no others."""
+    verify: bool = True
+    request_timeout: float = 10.0
+    connect_timeout: float = 5.0
+    ping_interval: float = 1.0
+    """Between pings on the event socket."""
+    silence: float = 4.5
+    """Without a word from the PBX, asked by pings or reads, after which it counts as lost."""
+    source: Source = "auto"
+    poll_interval: float = 0.5
+    """Between ActiveCalls reads while calls change."""
+    poll_idle: float = 2.0
+    """The same while nothing happens."""
+    watchdog_interval: float = 30.0
+    """Between full reads of Call Control."""
+    directory_interval: float = 60.0
+    contacts_interval: float = 600.0
+    logins_interval: float = 3.0
+    """Between readings of the logins to single queues."""
+    recheck_interval: float = 300.0
+    """Between attempts at a part of the PBX that refused."""
+    parallel_reads: int = 64
+    """Participants read at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveCalls:
+    """All rows of ActiveCalls. ``server_now``: the PBX's clock, POSIX seconds; None when there are no rows."""
+
+    rows: tuple[ActiveCall, ...]
+    server_now: float | None
+
+
+class PbxClient:
+    """One API client's connections to one PBX. To be closed.
+
+    Every method raises PbxUnreachable, PbxRefused, TokenRefused or PbxGarbled; see :mod:`monitor.shared.errors`. The
+    constructor raises ConfigError if ``ca_file`` cannot be read. ``tape`` is told all that the PBX says.
+    """
+
+    def __init__(
+        self,
+        settings: PbxSettings,
+        may_mint: Callable[[], bool] = lambda: True,
+        clock: Callable[[], float] = time.monotonic,
+        measures: PbxMeasures | None = None,
+        tape: Tape | None = None,
+    ) -> None:
+        self.tape: Tape = NoTape() if tape is None else tape
+        self.measures = PbxMeasures() if measures is None else measures
+        self.settings = settings
+        self.tls = tls_context(settings.url, settings.ca_file, verify=settings.verify)
+        """For the event socket; None if the address is not ``https``."""
+        self._transport = Transport(
+            settings.url,
+            self.tls,
+            settings.request_timeout,
+            settings.connect_timeout,
+            settings.parallel_reads,
+            self.measures,
+            self.tape,
+        )
+        self.tokens = TokenOwner(self._grant, may_mint, clock, measures=self.measures, secret=self._secret)
+
+    @property
+    def heard_at(self) -> float:
+        """When the last answer to a request came, on the monotonic clock."""
+        return self._transport.heard_at
+
+    async def close(self) -> None:
+        """Close all connections. May be called again."""
+        await self._transport.close()
+
+    async def get_json(self, path: str, query: Query | None = None) -> Any:
+        """What a path answers. ``path`` begins with ``/`` and is percent-encoded already; ``query`` is not."""
+        return (await self._get(path, query)).json()
+
+    async def post(self, path: str, body: object) -> Any:
+        """Post ``body`` as JSON; what was answered. Raises OutcomeUnknown too, as all three writing methods do."""
+        return _done(await self.order("POST", path, to_json(body)))
+
+    async def patch(self, path: str, body: object) -> None:
+        """Change what a path names."""
+        _done(await self.order("PATCH", path, to_json(body)))
+
+    async def delete(self, path: str) -> None:
+        """Delete what a path names."""
+        _done(await self.order("DELETE", path))
+
+    async def order(
+        self,
+        method: str,
+        path: str,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - of one request, as aiohttp takes it
+        *,
+        blame_token: bool = True,
+        largest: int = MAX_BODY_BYTES,
+    ) -> Answer:
+        """The answer to a request that may change something, whatever its status but 401.
+
+        ``content`` is JSON unless ``headers`` say otherwise; ``timeout``: seconds, if not those of the settings. Raises
+        PbxUnreachable or TokenRefused if nothing was done, OutcomeUnknown if that is not known. ``blame_token`` False:
+        a 401 is an answer like others, as it may be the right that is missing and not the token.
+        """
+        kind = {"Content-Type": "application/json"} if content is not None else {}
+
+        async def send(token: str) -> Answer:
+            given = {"Authorization": f"Bearer {token}", **kind, **(headers or {})}
+            return await self._transport.write(method, path, given, content, timeout, largest=largest)
+
+        if not blame_token:
+            return await send(await self.tokens.get())
+        return await self._authorized(send, f"{method} {path}")
+
+    async def collection(self, name: str, query: Query | None = None, top: int | None = PAGE) -> list[dict[str, Any]]:
+        """All rows of an XAPI collection, by Id, read in pages of ``top`` rows."""
+        values = 0
+
+        async def fetch(page: Query) -> Any:
+            nonlocal values
+            answer = await self._get(f"{XAPI}/{name}", page)
+            values += answer.values
+            if values > MAX_LISTED_VALUES:
+                text = f"The PBX's list {name} holds more than {MAX_LISTED_VALUES} values; it is not taken."
+                raise PbxGarbled(text)
+            return answer.json()
+
+        return await read_all(fetch, query or {}, top)
+
+    async def full_state(self) -> FullState:
+        """All participants of all DNs that this API client may monitor."""
+        return parse_full_state(await self.get_json(CALL_CONTROL))
+
+    async def participant(self, dn: str, participant_id: int) -> Participant | None:
+        """A participant; None if it is gone."""
+        try:
+            row = await self.get_json(f"{CALL_CONTROL}/{quote(dn, safe='')}/participants/{participant_id}")
+        except PbxRefused as refused:
+            if refused.status in _GONE:
+                return None
+            raise
+        return parse_participant(row, dn)
+
+    async def active_calls(self) -> ActiveCalls:
+        """All calls of the PBX as XAPI lists them."""
+        listed = await self.collection("ActiveCalls", top=None)
+        calls = tuple(call for row in listed if (call := rows.active_call(row)) is not None)
+        return ActiveCalls(calls, next((now for row in listed if (now := rows.server_now(row)) is not None), None))
+
+    async def system_status(self) -> SystemRow:
+        """Version, name and licence of the PBX."""
+        answer = await self.get_json(f"{XAPI}/SystemStatus")
+        if not isinstance(answer, dict):
+            raise PbxGarbled("SystemStatus is not an object.")
+        return rows.system(answer)
+
+    async def time_zone(self) -> str:
+        """What ``OfficeHours`` calls the PBX's time zone: an Id of ``Defs/TimeZones`` or a name; empty: none is set."""
+        answer = await self.get_json(f"{XAPI}/OfficeHours", {"$select": "TimeZoneId"})
+        if not isinstance(answer, dict):
+            raise PbxGarbled("OfficeHours is not an object.")
+        return text(answer, "TimeZoneId")
+
+    async def time_zones(self, told: str) -> tuple[ZoneRow, ...]:
+        """The rows of ``Defs/TimeZones`` that are known as this. Their Ids are texts, so it is no paged reading."""
+        quoted = told.replace("'", "''")
+        known = " or ".join(f"{name} eq '{quoted}'" for name in ("Id", "IanaName", "WindowsName"))
+        answer = await self.get_json(f"{XAPI}/Defs/TimeZones", {"$filter": known})
+        listed = answer.get("value") if isinstance(answer, dict) else None
+        return tuple(rows.zone(row) for row in objects(listed))
+
+    async def whoami(self) -> Claims:
+        """The roles that the PBX gives this API client."""
+        return await self.tokens.claims()
+
+    def _secret(self) -> str:
+        return text_of(self.settings.client_secret)
+
+    async def _grant(self) -> Granted:
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": self.settings.client_id,
+            "client_secret": self._secret(),
+        }
+        granted = await self._transport.read("POST", "/connect/token", form=form, largest=MAX_TOKEN_BYTES)
+        if granted.status == 400 and _MEANT_FOR_TLS in granted.body:
+            raise PbxRefused("The PBX wants https: write https:// in url.", 400)
+        if granted.status in _NO_TOKENS_HERE or (
+            granted.is_page and not 300 <= granted.status < 400 and granted.status < 500
+        ):
+            raise PbxGarbled(
+                f"What answers at {self.settings.url} is no 3CX of version 20: it knows no POST /connect/token"
+                f" ({granted.status}). See url: host and port are those of the 3CX web client. A 3CX before version 20"
+                " is followed by the documented interface alone: key in place of client_id."
+            )
+        if granted.status in (400, 401):
+            raise TokenRefused(
+                f"The PBX does not accept the API client {self.settings.client_id!r} with this secret."
+                " See client_id and client_secret, and Integrations → API in the admin console."
+            )
+        if not granted.good:
+            raise granted.refusal()
+        answer = granted.json()
+        token = text(answer, "access_token") if isinstance(answer, dict) else ""
+        if not token.isascii() or not token or any(char.isspace() for char in token):
+            raise PbxGarbled("The PBX's answer to a request for a token holds none: is it a 3CX? See url.")
+        expires_in = integer(answer, "expires_in")
+        return Granted(token, None if expires_in is None else float(expires_in))
+
+    async def _get(self, path: str, query: Query | None) -> Answer:
+        """Return a good answer of any form."""
+        address, largest = _address(path, query), _MAX_PARTICIPANT_BYTES if _of_one(path) else MAX_BODY_BYTES
+
+        async def read(token: str) -> Answer:
+            return await self._transport.read("GET", address, token, largest=largest)
+
+        answer = await self._authorized(read, f"GET {path}")
+        if not answer.good:
+            raise answer.refusal()
+        return answer
+
+    async def _authorized(self, send: Callable[[str], Awaitable[Answer]], shown: str) -> Answer:
+        token = await self.tokens.get()
+        answer = await send(token)
+        if answer.status == 401:
+            self.tokens.refused(token)
+            token = await self.tokens.get(unlike=token)
+            answer = await send(token)
+        if answer.status == 401:
+            self.tokens.refused(token)
+            raise TokenRefused(f"The PBX refuses a token that it has just given ({shown}).")
+        return answer
+
+
+def _of_one(path: str) -> bool:
+    return path.startswith(f"{CALL_CONTROL}/")
+
+
+def refusal(shown: str, status: int, headers: Mapping[str, str]) -> PbxError:
+    """The error for an HTTP status other than 2xx and 401. ``shown``: the request, for the message."""
+    return Answer(shown, status, headers, b"").refusal()
+
+
+def _done(answer: Answer) -> Any:
+    """What a request that changes something was answered, if it was done."""
+    if answer.status >= 500:
+        raise OutcomeUnknown(f"The PBX answered {answer.status} to {answer.shown}: whether it did it is not known.")
+    if not answer.good:
+        raise answer.refusal()
+    try:
+        return answer.json()
+    except PbxGarbled as garbled:
+        raise OutcomeUnknown(f"Whether it was done is not known. {garbled}") from garbled
+
+
+def _address(path: str, query: Query | None) -> str:
+    return f"{path}?{urlencode(query, quote_via=quote, safe='$,()')}" if query else path

@@ -1,0 +1,231 @@
+"""Call Control's event socket. The only module that knows the websockets library.
+
+Not that library's own endless loop: the token would be fixed there, and every reconnect after its end answer 401. One
+:meth:`Listener.session` is one life of the socket: another token than the last life's, connect, the full state, then
+events until something ends it. Events that come while the full state is being read are not lost: see
+:mod:`monitor.pbx.callcontrol.participant_reader`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Final, NoReturn, assert_never
+
+import structlog
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.frames import CloseCode
+
+from monitor.pbx.api_client import CALL_CONTROL, PbxClient, refusal
+from monitor.pbx.callcontrol.participant_reader import ParticipantFact, Participants
+from monitor.pbx.clock import PbxClock
+from monitor.pbx.parsing.callcontrol import DnChanged, Event, Irrelevant, Removed, Upserted, parse_event
+from monitor.pbx.silence_watch import watch_silence
+from monitor.shared.errors import PbxError, PbxGarbled, PbxUnreachable, TokenRefused
+from monitor.shared.tasks import together
+from monitor.shared.version import USER_AGENT
+
+_PATH: Final = f"{CALL_CONTROL}/ws"
+_MAX_MESSAGE_BYTES: Final = 256 * 1024
+MAX_EVENT_BYTES: Final = 32 * 1024 * 1024
+"""Of all events between two full reads; what they told is known by the next one, if it was true."""
+_CLOSE_WITHIN: Final = 1.0
+_LOOK_EVERY: Final = 0.01
+_FRAMES_READ_AHEAD: Final = 1024
+"""Beyond these the socket is not read for a while: the PBX's side fills up, nothing is dropped here."""
+
+_KINDS: Final = {Upserted: "upserted", Removed: "removed", DnChanged: "dn_changed", Irrelevant: "other"}
+
+_log = structlog.get_logger(__name__)
+
+
+class Listener:
+    """Follows Call Control. ``emit``: facts, synchronously and in order; ``on_event``: after each event of a call."""
+
+    def __init__(
+        self,
+        client: PbxClient,
+        emit: Callable[[ParticipantFact], None],
+        clock: PbxClock,
+        on_event: Callable[[], None],
+    ) -> None:
+        self._client, self._emit, self._clock, self._on_event = client, emit, clock, on_event
+        self._token: str | None = None
+        self._participants: Participants | None = None
+        self._event_bytes = 0
+        self._heard_at = 0.0
+
+    @property
+    def lag(self) -> int:
+        """Participants that wait to be read after their events; 0 while there is no socket."""
+        return self._participants.lag if self._participants is not None else 0
+
+    def want_participants(self) -> None:
+        """Read all participants soon; nothing to do while there is no socket, as its opening does that."""
+        if self._participants is not None:
+            self._participants.want_full()
+
+    async def look(self, dn: str, participant_id: int) -> None:
+        """Read a participant as if an event had told of it, and wait until that is done; nothing without a socket."""
+        participants = self._participants
+        if participants is None:
+            return
+        participants.upserted(dn, participant_id, None, self._clock.now())
+        while participants.reads(dn, participant_id) and participants is self._participants:  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK_EVERY)
+
+    async def session(self, on_open: Callable[[], None], on_full: Callable[[], None]) -> NoReturn:
+        """One life of the socket; ends with a PbxError whose text says why.
+
+        ``on_open``: called once it is open; ``on_full``: after each full read, from the first of which on all facts of
+        participants have been given.
+        """
+        self._token = token = await self._client.tokens.get(unlike=self._token)
+        socket = await self._connect(token)
+        settings, measures = self._client.settings, self._client.measures
+        measures.sockets["opened"] += 1
+        self._heard_at = time.monotonic()
+        self._client.tape.opened()
+        self._event_bytes = 0
+
+        def fully_read() -> None:
+            self._event_bytes = 0
+            on_full()
+
+        self._participants = Participants(self._client, self._emit, self._clock, settings.parallel_reads, fully_read)
+        try:
+            on_open()
+            await together(
+                self._participants.run(),
+                self._watch(self._participants),
+                self._follow(socket, self._participants),
+                self._ping(socket),
+                watch_silence(settings.silence, lambda: self._heard_at, partial(self._silent, socket)),
+            )
+        finally:
+            self._participants = None
+            measures.sockets["ended"] += 1
+            await _close(socket)
+        raise AssertionError("the parts of a session end with an error")
+
+    async def _connect(self, token: str) -> ClientConnection:
+        settings, tls = self._client.settings, self._client.tls
+        try:
+            return await _Connect(
+                settings.url.replace("http", "ws", 1) + _PATH,
+                additional_headers={"Authorization": f"Bearer {token}"},
+                user_agent_header=USER_AGENT,
+                ssl=tls,
+                proxy=None,
+                compression=None,
+                open_timeout=settings.request_timeout,
+                ping_interval=None,  # ours, as that library's would wait for the close after it has given up
+                close_timeout=_CLOSE_WITHIN,
+                max_size=_MAX_MESSAGE_BYTES,
+                max_queue=_FRAMES_READ_AHEAD,
+            )
+        except InvalidStatus as error:
+            raise self._turned_away(error, token) from error
+        except TimeoutError as error:
+            self._client.tape.turned_away(None)
+            raise PbxUnreachable("The PBX did not open the event socket in time.") from error
+        except (OSError, WebSocketException, ValueError) as error:
+            self._client.tape.turned_away(None)
+            raise PbxUnreachable(f"The event socket cannot be opened: {error}.") from error
+
+    def _turned_away(self, error: InvalidStatus, token: str) -> PbxError:
+        response = error.response
+        self._client.tape.turned_away(response.status_code)
+        if response.status_code == 401:
+            self._client.tokens.refused(token)
+            return TokenRefused("The PBX refuses our token at the event socket.")
+        return refusal("the opening of the event socket", response.status_code, dict(response.headers.raw_items()))
+
+    async def _watch(self, participants: Participants) -> None:
+        """Events may be lost; what they would have said is found by reading everything now and then."""
+        while True:
+            await asyncio.sleep(self._client.settings.watchdog_interval)
+            participants.want_full()
+
+    async def _ping(self, socket: ClientConnection) -> NoReturn:
+        """Ask for a sign of life now and then. Any event is one too."""
+        while True:
+            await asyncio.sleep(self._client.settings.ping_interval)
+            try:
+                pong = asyncio.ensure_future(await socket.ping())
+            except ConnectionClosed as closed:
+                raise PbxUnreachable(_why(closed)) from closed
+            pong.add_done_callback(self._pong)
+
+    def _pong(self, pong: asyncio.Future[float]) -> None:
+        if not pong.cancelled() and pong.exception() is None:
+            self._heard_at = time.monotonic()
+
+    def _silent(self, socket: ClientConnection) -> None:
+        socket.transport.abort()  # who hears nothing takes no farewell either
+        raise PbxUnreachable(f"The event socket is silent: nothing was heard in {self._client.settings.silence:g} s.")
+
+    async def _follow(self, socket: ClientConnection, participants: Participants) -> NoReturn:
+        garbled = 0
+        try:
+            while True:
+                message = await socket.recv()
+                heard = self._clock.now()
+                self._event_bytes += len(message)
+                if self._event_bytes > MAX_EVENT_BYTES:
+                    raise PbxGarbled(f"The PBX sent more than {MAX_EVENT_BYTES} bytes of events at once.")
+                self._heard_at = time.monotonic()
+                self._client.tape.heard(message)
+                try:
+                    event = parse_event(message)
+                except PbxGarbled as error:
+                    garbled += 1
+                    self._client.measures.events["garbled"] += 1
+                    if garbled == 1:
+                        _log.warning("an event cannot be understood; reading everything", reason=str(error))
+                    participants.want_full()
+                else:
+                    self._apply(event, heard, participants)
+        except ConnectionClosed as closed:
+            self._client.tape.closed(*((None, "") if closed.rcvd is None else (closed.rcvd.code, closed.rcvd.reason)))
+            raise PbxUnreachable(_why(closed)) from closed
+
+    def _apply(self, event: Event, heard: float, participants: Participants) -> None:
+        self._client.measures.events[_KINDS[type(event)]] += 1
+        match event:
+            case Upserted():
+                participants.upserted(event.dn, event.participant_id, event.participant, heard)
+            case Removed():
+                participants.removed(event.dn, event.participant_id, heard)
+            case DnChanged():
+                participants.want_full()
+            case Irrelevant():
+                return
+            case _:
+                assert_never(event)
+        self._on_event()
+
+
+class _Connect(connect):
+    """Follows no redirect: a PBX makes none, and whatever stands before it is not to see the token."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
+
+
+async def _close(socket: ClientConnection) -> None:
+    with suppress(OSError, WebSocketException):
+        await socket.close()
+
+
+def _why(closed: ConnectionClosed) -> str:
+    if closed.rcvd is not None:
+        reason = f", {closed.rcvd.reason}" if closed.rcvd.reason else ""
+        return f"The PBX closed the event socket ({closed.rcvd.code}{reason})."
+    if closed.sent is not None and closed.sent.code == CloseCode.MESSAGE_TOO_BIG:
+        return f"The PBX sent an event larger than {_MAX_MESSAGE_BYTES} bytes; it is not taken."
+    return "The event socket was cut."

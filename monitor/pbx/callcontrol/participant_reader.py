@@ -1,0 +1,289 @@
+"""Reading participants after their events, so that nothing old overrides anything newer.
+
+Rules:
+
+- An event says that a participant changed, seldom how: it is read. One read of a participant is in flight at a time;
+  events that come meanwhile are gathered into one more read after it. Reads of different participants go side by side.
+- Remove, and an event that carries the participant, count at once; the answer of a read that was under way then is
+  thrown away.
+- A full read does not stop the others. Whatever had an event, or a read under way, since the full read was asked for is
+  ``kept``: of it the full read says nothing, and a read of its own does.
+- When too many wait, a full read takes the place of them all. A read that fails is made good by a full read too. A full
+  read that fails again and again ends the session.
+- Of a participant that is gone it is told how many of its events no read has shown: something may have passed unseen.
+  Events often come twice, and perhaps with the removal: those that came at the same moment tell of one thing.
+- 404 means gone. The Remove event that should come with it confirms that; if it does not come, a full read looks again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeAlias
+
+import structlog
+
+from monitor.pbx.clock import PbxClock
+from monitor.pbx.facts import Participant, ParticipantGone, ParticipantSeen, ParticipantsRead
+from monitor.pbx.parsing.callcontrol import FullState
+from monitor.shared.errors import PbxError, PbxRefused, PbxUnreachable, TokenRefused
+from monitor.shared.tasks import first_error
+
+_ATTEMPTS: Final = 3
+_LONGEST_PAUSE: Final = 10.0
+_SAME_MOMENT_S: Final = 0.05
+_MOST_UNREAD: Final = 2
+"""Events that are remembered of a participant: more say nothing more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """When to read everything. Times are seconds."""
+
+    full_read_above: int = 256
+    """Participants waiting to be read, above which a full read is cheaper."""
+    full_read_gap: float = 0.5
+    """Between the starts of two full reads."""
+    confirm_within: float = 1.0
+    """In which a Remove event must follow a 404."""
+
+
+Key: TypeAlias = tuple[str, int]
+ParticipantFact: TypeAlias = ParticipantSeen | ParticipantGone | ParticipantsRead
+
+_log = structlog.get_logger(__name__)
+
+
+class Reads(Protocol):
+    """The part of the client that is used here."""
+
+    async def participant(self, dn: str, participant_id: int) -> Participant | None:
+        """A participant; None if it is gone."""
+        ...
+
+    async def full_state(self) -> FullState:
+        """All participants."""
+        ...
+
+
+@dataclass(slots=True)
+class _Reading:
+    """A read in flight. ``again``: time of an event that came meanwhile; ``void``: its answer is to be thrown away."""
+
+    heard: float
+    again: float | None = None
+    void: bool = False
+
+
+class Participants:
+    """The participants during one life of the event socket. ``emit`` is called synchronously, in order.
+
+    Nothing is read but while :meth:`run` runs, which ends with the error of whatever fails for good. ``on_full``:
+    called after each full read.
+    """
+
+    def __init__(
+        self,
+        reads: Reads,
+        emit: Callable[[ParticipantFact], None],
+        clock: PbxClock,
+        parallel: int,
+        on_full: Callable[[], None],
+        pace: Pace | None = None,
+    ) -> None:
+        self._reads, self._emit, self._clock = reads, emit, clock
+        self._tasks: asyncio.TaskGroup | None = None
+        self._parallel = parallel
+        self._on_full = on_full
+        self._pace = pace or Pace()
+        self._waiting: dict[Key, float] = {}
+        self._in_flight: dict[Key, _Reading] = {}
+        self._kept: set[Key] | None = None
+        """Of the full read in flight; None while there is none."""
+        self._full_wanted = asyncio.Event()
+        self._full_wanted.set()
+        self._unread: dict[Key, list[float]] = {}
+        """When events of each participant were heard whose effect no read has shown yet; the first two suffice."""
+        self._unconfirmed: dict[Key, float] = {}
+        self._confirming: asyncio.TimerHandle | None = None
+
+    @property
+    def lag(self) -> int:
+        """How many participants wait to be read."""
+        return len(self._waiting)
+
+    def reads(self, dn: str, participant_id: int) -> bool:
+        """Whether this participant waits to be read, or is being read."""
+        return (dn, participant_id) in self._waiting or (dn, participant_id) in self._in_flight
+
+    def upserted(self, dn: str, participant_id: int, participant: Participant | None, heard: float) -> None:
+        """Take in an event, with the participant if it carries it."""
+        key = (dn, participant_id)
+        self._keep(key)
+        reading = self._in_flight.get(key)
+        if participant is not None:
+            self._forget(key)
+            self._unread.pop(key, None)
+            self._emit(ParticipantSeen(participant, heard, self._clock.at(heard)))
+            return
+        unread = self._unread.setdefault(key, [])
+        if len(unread) < _MOST_UNREAD and not (unread and heard - unread[-1] < _SAME_MOMENT_S):
+            unread.append(heard)
+        if reading is not None:
+            reading.again = heard
+        else:
+            self._waiting[key] = heard
+            self._start()
+
+    def removed(self, dn: str, participant_id: int, heard: float) -> None:
+        """Take in a Remove event."""
+        key = (dn, participant_id)
+        self._keep(key)
+        self._forget(key)
+        self._unconfirmed.pop(key, None)
+        unread = self._unread.get(key)
+        if unread and heard - unread[-1] < _SAME_MOMENT_S:
+            unread.pop()
+        self._gone(key, heard)
+
+    def want_full(self) -> None:
+        """Read everything soon."""
+        self._full_wanted.set()
+
+    async def run(self) -> None:
+        """Read, first of all everything. Raises PbxError when a full read fails for good or the token is refused."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                try:
+                    await self._read_when_wanted()
+                finally:
+                    self._tasks = None  # a group that ends takes no more tasks, while those that it has still answer
+        except BaseExceptionGroup as group:
+            raise first_error(group) from None
+        finally:
+            if self._confirming is not None:
+                self._confirming.cancel()
+
+    # full reads
+
+    async def _read_when_wanted(self) -> None:
+        while True:
+            await self._full_wanted.wait()
+            self._full_wanted.clear()
+            began = self._clock.now()
+            await self._read_all()
+            await asyncio.sleep(max(0.0, began + self._pace.full_read_gap - self._clock.now()))
+
+    async def _read_all(self) -> None:
+        for attempt in range(_ATTEMPTS):
+            try:
+                await self._read_all_once()
+            except PbxUnreachable as error:
+                if attempt + 1 == _ATTEMPTS:
+                    raise
+                pause = error.retry_after or random.uniform(0.0, 0.5 * 2**attempt)  # noqa: S311
+                _log.info("full read failed", reason=str(error), attempt=attempt + 1)
+                await asyncio.sleep(min(pause, _LONGEST_PAUSE))
+            else:
+                return
+
+    async def _read_all_once(self) -> None:
+        waiting, self._waiting = self._waiting, {}
+        kept = self._kept = set(self._in_flight)
+        asked = self._clock.now()
+        try:
+            state = await self._reads.full_state()
+        except BaseException:
+            # Those that it should have stood for must be read after all, but for those that had an event since.
+            self._waiting = {key: heard for key, heard in waiting.items() if key not in kept} | self._waiting
+            raise
+        finally:
+            self._kept = None
+        if state.garbled:
+            _log.warning("participants that cannot be understood are left out", count=state.garbled)
+        ids = frozenset(participant_id for _, participant_id in kept)
+        self._unread = {key: heard for key, heard in self._unread.items() if key in kept}
+        self._emit(ParticipantsRead(state.participants, state.dns, asked, self._clock.at(asked), ids))
+        self._on_full()
+        self._start()
+
+    # reads of one participant
+
+    def _start(self) -> None:
+        if len(self._waiting) > self._pace.full_read_above and self._kept is None:
+            self._full_wanted.set()
+        while self._tasks is not None and self._waiting and len(self._in_flight) < self._parallel:
+            key = next(iter(self._waiting))
+            reading = self._in_flight[key] = _Reading(self._waiting.pop(key))
+            self._tasks.create_task(self._read(key, reading))
+
+    async def _read(self, key: Key, reading: _Reading) -> None:
+        try:
+            participant = await self._reads.participant(*key)
+        except TokenRefused:
+            self._tasks = None
+            raise
+        except PbxError as error:
+            self._failed(key, reading, error)
+        else:
+            self._answered(key, reading, participant)
+        del self._in_flight[key]
+        if reading.again is not None:
+            self._waiting[key] = reading.again
+        self._start()
+
+    def _answered(self, key: Key, reading: _Reading, participant: Participant | None) -> None:
+        if reading.void:
+            return
+        if participant is not None:
+            if reading.again is None:
+                self._unread.pop(key, None)
+            else:
+                self._unread[key] = [reading.again]  # or more; this answer may be older
+            self._emit(ParticipantSeen(participant, reading.heard, self._clock.at(reading.heard)))
+        elif reading.again is None:
+            self._gone(key, reading.heard)
+            self._doubt(key)
+
+    def _failed(self, key: Key, reading: _Reading, error: PbxError) -> None:
+        if reading.void:
+            return
+        _log.info("participant not read", dn=key[0], participant=key[1], reason=str(error))
+        if isinstance(error, PbxRefused) and reading.again is None:
+            self._gone(key, reading.heard)
+        self._full_wanted.set()
+
+    def _gone(self, key: Key, heard: float) -> None:
+        self._emit(ParticipantGone(*key, heard, self._clock.at(heard), len(self._unread.pop(key, ()))))
+
+    def _keep(self, key: Key) -> None:
+        if self._kept is not None:
+            self._kept.add(key)
+
+    def _forget(self, key: Key) -> None:
+        self._waiting.pop(key, None)
+        reading = self._in_flight.get(key)
+        if reading is not None:
+            reading.void, reading.again = True, None
+
+    # 404s that no Remove event has confirmed
+
+    def _doubt(self, key: Key) -> None:
+        self._unconfirmed[key] = self._clock.now() + self._pace.confirm_within
+        if self._confirming is None:
+            self._confirming = asyncio.get_running_loop().call_later(self._pace.confirm_within, self._confirm)
+
+    def _confirm(self) -> None:
+        self._confirming = None
+        now = self._clock.now()
+        overdue = [key for key, due in self._unconfirmed.items() if due <= now]
+        if overdue:
+            self._full_wanted.set()
+        for key in overdue:
+            del self._unconfirmed[key]
+        if self._unconfirmed:
+            left = min(self._unconfirmed.values()) - now
+            self._confirming = asyncio.get_running_loop().call_later(left, self._confirm)

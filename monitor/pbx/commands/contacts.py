@@ -1,0 +1,81 @@
+"""Commands that change the address book, as XAPI's ``Contacts`` take them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from monitor.pbx.api_client import XAPI, PbxClient
+from monitor.pbx.command_result import Done, Touched, replied
+from monitor.pbx.commands.error_mapping import LARGEST, no_contact, nothing_to_set, refused, unsupported
+from monitor.pbx.parsing.json_fields import integer
+from monitor.shared.errors import OutcomeUnknown, PbxRefused
+
+UNSUPPORTED: Final = ("crmcontactdata", "data2", "data8")
+"""Documented fields that a 3CX v20 does not have: CRM data, Home2, Homefax."""
+_FIELDS: Final = {
+    "firstname": "FirstName",
+    "lastname": "LastName",
+    "company": "CompanyName",
+    "tag": "Tag",
+    "phone": "PhoneNumber",
+    "data0": "Mobile2",
+    "data1": "Home",
+    "data3": "Business",
+    "data4": "Business2",
+    "data5": "Email",
+    "data6": "Other",
+    "data7": "BusinessFax",
+    "data9": "Pager",
+}
+
+
+async def update(client: PbxClient, arguments: Mapping[str, str]) -> Done:
+    """``contact.update``."""
+    changes, left_out = _changes(arguments)
+    id_ = _id(arguments)
+    try:
+        await client.patch(f"{XAPI}/Contacts({id_})", changes)
+    except PbxRefused as error:
+        raise refused(error, no_contact(str(id_))) from error
+    return Done(Touched(contacts=frozenset((id_,))), replied(left_out))
+
+
+async def new(client: PbxClient, arguments: Mapping[str, str]) -> Done:
+    """``contact.new``; replies with the ``id``."""
+    changes, left_out = _changes(arguments)
+    try:
+        made = await client.post(f"{XAPI}/Contacts", changes)
+    except PbxRefused as error:
+        raise refused(error) from error
+    id_ = integer(made, "Id") if isinstance(made, dict) else None
+    if id_ is None:
+        raise OutcomeUnknown("The PBX took the contact and did not say its id.")
+    return Done(Touched(contacts=frozenset((id_,))), replied(left_out, id=id_))
+
+
+async def delete(client: PbxClient, arguments: Mapping[str, str]) -> Done:
+    """``contact.del``."""
+    id_ = _id(arguments)
+    try:
+        await client.delete(f"{XAPI}/Contacts({id_})")
+    except PbxRefused as error:
+        raise refused(error, no_contact(str(id_))) from error
+    return Done(Touched(contacts=frozenset((id_,))))
+
+
+def _id(arguments: Mapping[str, str]) -> int:
+    """The contact's id. Raises CommandRefused if it is larger than XAPI's ids can be."""
+    id_ = int(arguments["id"])
+    if id_ > LARGEST:
+        raise no_contact(str(id_))
+    return id_
+
+
+def _changes(arguments: Mapping[str, str]) -> tuple[dict[str, object], list[str]]:
+    """XAPI's properties, and the names of what it has none for. Raises CommandRefused if nothing is left to set."""
+    left_out = [name for name in UNSUPPORTED if name in arguments]
+    changes: dict[str, object] = {_FIELDS[name]: value for name, value in arguments.items() if name in _FIELDS}
+    if not changes:
+        raise unsupported(left_out) if left_out else nothing_to_set()
+    return changes, left_out

@@ -1,0 +1,94 @@
+"""Carrying out a command, and reading again what it changed before anybody is told that it was done."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from monitor.pbx.api_client import PbxClient
+from monitor.pbx.callcontrol.event_socket import Listener
+from monitor.pbx.command_result import Done, Touched
+from monitor.pbx.commands import table as commands
+from monitor.pbx.myphone.queue_logins import Logins
+from monitor.pbx.xapi.active_calls_poller import Poller
+from monitor.pbx.xapi.directory_reader import DirectoryReader
+from monitor.pbx.xapi.directory_snapshot import Known
+from monitor.shared.backoff import Backoff
+from monitor.shared.errors import CommandRefused, OutcomeUnknown, PbxError
+
+LOOK_WITHIN: Final = 1.0
+"""Seconds for a call that was just made to be read."""
+_ATTEMPTS: Final = 3
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """What is needed to carry out commands. ``want_all``: has everything read again soon."""
+
+    client: PbxClient
+    reader: DirectoryReader
+    known: Known
+    logins: Logins
+    listener: Listener
+    poller: Poller
+    want_all: Callable[[], None]
+
+    async def execute(self, command: str, arguments: Mapping[str, str]) -> Mapping[str, object]:
+        """The reply's fields; what was changed has been told as facts by then.
+
+        Raises CommandRefused, PbxUnreachable and TokenRefused if nothing was done; OutcomeUnknown if that is not
+        known, or if it was done and cannot be shown.
+        """
+        try:
+            done = await commands.run(self.client, self.logins.web, command, arguments)
+        except OutcomeUnknown:
+            self.want_all()
+            raise
+        await self._read_again(done)
+        return done.reply
+
+    async def _read_again(self, done: Done) -> None:
+        backoff = Backoff()
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                await asyncio.sleep(backoff.pause())
+            try:
+                await self._look(done.touched)
+            except CommandRefused as refused:
+                _log.info("what a command changed may not be read", reason=str(refused))
+                return
+            except PbxError as error:
+                reason = str(error)
+            else:
+                return
+        self.want_all()
+        made = f" Its id is {done.reply['id']}." if "id" in done.reply else ""
+        raise OutcomeUnknown(
+            f"The PBX has done it, but then could not be read: what is shown may be of before.{made} {reason}"
+        )
+
+    async def _look(self, touched: Touched) -> None:
+        if touched.directory:
+            self.known.amended(await self.reader.again(self.known.directory, touched))
+        for id_ in touched.contacts:
+            self.known.contact_read(await self.reader.contact(id_))
+        if touched.logins:
+            await self.logins.read()
+        if touched.call is not None:
+            self.poller.poke()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_WITHIN):
+                    await self._look_at_call(*touched.call)
+
+    async def _look_at_call(self, dn: str, participant_id: int | None) -> None:
+        if participant_id is not None:
+            await self.listener.look(dn, participant_id)
+        else:
+            await self.poller.look()

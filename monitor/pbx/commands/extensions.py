@@ -1,0 +1,214 @@
+"""Commands that change an extension, as XAPI's ``Users`` take them.
+
+A user is found by number and changed by Id. Profiles are replaced whole: read, changed, sent back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+from monitor.pbx.api_client import XAPI, PbxClient
+from monitor.pbx.command_result import Done, Touched, replied
+from monitor.pbx.commands.error_mapping import LARGEST, no_extension, nothing_to_set, refused, unsupported
+from monitor.pbx.parsing.json_fields import flag, integer, objects, text
+from monitor.shared.errors import CommandRefused, OutcomeUnknown, PbxError, PbxRefused
+
+Arguments = Mapping[str, str]
+
+UNSUPPORTED: Final = ("reinvite", "replaces")
+"""Documented fields that a 3CX v20 has for trunks only."""
+_TEXTS: Final = {
+    "firstname": "FirstName",
+    "lastname": "LastName",
+    "email": "EmailAddress",
+    "mobile": "Mobile",
+    "authid": "AuthID",
+    "authpass": "AuthPassword",
+    "callerid": "OutboundCallerID",
+    "sipid": "SIPID",
+    "vmpin": "VMPIN",
+}
+_FLAGS: Final = {
+    "enabled": "Enabled",
+    "deliveraudio": "PbxDeliversAudio",
+    "vmenabled": "VMEnabled",
+    "vmplaycallerid": "VMPlayCallerID",
+    "internal": "Internal",
+}
+_WORDS: Final = {
+    "vmemail": ("VMEmailOptions", ("None", "Notification", "Attachment", "AttachmentAndDelete")),
+    "vmplaydatetime": ("VMPlayMsgDateTime", ("None", "Play12Hr", "Play24Hr")),
+}
+_RECORDING: Final = {
+    "0": {"RecordCalls": False, "RecordExternalCallsOnly": False},
+    "1": {"RecordCalls": True, "RecordExternalCallsOnly": True},
+    "2": {"RecordCalls": True, "RecordExternalCallsOnly": False},
+}
+_SHOWN_STATUSES: Final = {"do not disturb": "Out of office", "lunch": "Custom 1", "business trip": "Custom 2"}
+"""Names under which 3CX's own pages show three of the profiles."""
+
+
+def properties(arguments: Arguments) -> dict[str, object]:
+    """The XAPI properties for the documented fields, but for those of profiles and those that there are none for."""
+    found: dict[str, object] = {_TEXTS[name]: value for name, value in arguments.items() if name in _TEXTS}
+    found |= {_FLAGS[name]: value == "1" for name, value in arguments.items() if name in _FLAGS}
+    for name, (prop, words) in _WORDS.items():
+        if name in arguments:
+            found[prop] = words[int(arguments[name])]
+    return found | _RECORDING.get(arguments.get("recordcalls", ""), {})
+
+
+async def update(client: PbxClient, arguments: Arguments) -> Done:
+    """``ext.update``."""
+    number = arguments["num"]
+    left_out = [name for name in UNSUPPORTED if name in arguments]
+    changes = properties(arguments)
+    timeout = _timeout(arguments)
+    if not changes and timeout is None:
+        raise unsupported(left_out) if left_out else nothing_to_set()
+    user = await find(client, number)
+    if timeout is not None:
+        changes["ForwardingProfiles"] = _with_timeout(user, timeout)
+    await patch(client, user, changes)
+    return Done(Touched(users=frozenset((number,))), replied(left_out))
+
+
+async def options(client: PbxClient, arguments: Arguments) -> Done:
+    """``ext.options.set``."""
+    changes: dict[str, object] = {}
+    if "enabled" in arguments:
+        changes["Enabled"] = arguments["enabled"] == "on"
+    if "external" in arguments:
+        changes["Internal"] = arguments["external"] == "off"
+    if "recording" in arguments:
+        changes |= _RECORDING[{"off": "0", "external": "1", "all": "2"}[arguments["recording"]]]
+    await patch(client, await find(client, arguments["num"]), changes)
+    return Done(Touched(users=frozenset((arguments["num"],))))
+
+
+async def forwarding(client: PbxClient, arguments: Arguments) -> Done:
+    """``ext.fwd.set``: the profile in force, and its message if one is given."""
+    user = await find(client, arguments["num"])
+    profile = _profile_named(user, arguments["status"])
+    changes: dict[str, object] = {"CurrentProfileName": text(profile, "Name")}
+    if "message" in arguments:
+        changes["ForwardingProfiles"] = [
+            {**row, "CustomMessage": arguments["message"]} if row is profile else row for row in _profiles(user)
+        ]
+    await patch(client, user, changes)
+    return Done(Touched(users=frozenset((arguments["num"],))))
+
+
+async def queue_login(client: PbxClient, arguments: Arguments) -> Done:
+    """``ext.queueglobal.set``. Where the profile in force governs queue login nothing changes and it is false.
+
+    XAPI tells only of one rule by which a profile does that; of others, that the login stays as it was.
+    """
+    user = await find(client, arguments["num"])
+    in_force = next((row for row in _profiles(user) if text(row, "Name") == text(user, "CurrentProfileName")), {})
+    if flag(in_force, "OfficeHoursAutoQueueLogOut"):
+        return Done(Touched(), {"result": False})
+    wanted = "LoggedIn" if arguments["log"] == "on" else "LoggedOut"
+    await patch(client, user, {"QueueStatus": wanted})
+    try:
+        obeyed = text(await find(client, arguments["num"]), "QueueStatus") == wanted
+    except (PbxError, CommandRefused) as error:
+        raise OutcomeUnknown(f"The PBX was asked, but whether it did it is not known: {error}") from error
+    return Done(Touched(users=frozenset((arguments["num"],))), {} if obeyed else {"result": False})
+
+
+async def new(client: PbxClient, arguments: Arguments) -> Done:
+    """``ext.new``. What needs a second step is undone with the first if it fails, or if it is cancelled."""
+    number = arguments["num"]
+    left_out = [name for name in UNSUPPORTED if name in arguments]
+    timeout = _timeout(arguments)
+    try:
+        made = await client.post(f"{XAPI}/Users", {"Number": number, **properties(arguments)})
+    except PbxRefused as error:
+        raise refused(error) from error
+    if timeout is not None:
+        try:
+            user = await find(client, number)
+            await patch(client, user, {"ForwardingProfiles": _with_timeout(user, timeout)})
+        except (PbxError, CommandRefused, OutcomeUnknown) as error:
+            await _undo(client, number, made, str(error))
+            text_ = f"The extension {number} was made, but not all of it, and is deleted again. {error}"
+            raise CommandRefused("undone", text_) from error
+        except asyncio.CancelledError:
+            await _undo(client, number, made, "There was no time left.")
+            raise
+    return Done(Touched(users=frozenset((number,))), replied(left_out))
+
+
+async def _undo(client: PbxClient, number: str, made: object, why: str) -> None:
+    """Delete the extension that was just made. Raises OutcomeUnknown if that fails too."""
+    id_ = integer(made, "Id") if isinstance(made, dict) else None
+    try:
+        await client.delete(f"{XAPI}/Users({id_ or (await find(client, number))['Id']})")
+    except (PbxError, CommandRefused, OutcomeUnknown) as error:
+        raise OutcomeUnknown(
+            f"The extension {number} was made, but not all of it ({why}), and may not have been deleted again"
+            f" ({error}). Look at the PBX: delete it, or set what is missing."
+        ) from error
+
+
+async def delete(client: PbxClient, arguments: Arguments) -> Done:
+    """``ext.del``."""
+    number = arguments["num"]
+    user = await find(client, number)
+    try:
+        await client.delete(f"{XAPI}/Users({user['Id']})")
+    except PbxRefused as error:
+        raise refused(error, no_extension(number)) from error
+    return Done(Touched(frozenset((number,))))
+
+
+async def find(client: PbxClient, number: str) -> dict[str, Any]:
+    """The user with this number, with whole profiles. Raises CommandRefused if there is none."""
+    key = quote(number.replace("'", "''"), safe="")
+    try:
+        user = await client.get_json(f"{XAPI}/Users(Number='{key}')", {"$expand": "ForwardingProfiles"})
+    except PbxRefused as error:
+        raise refused(error, no_extension(number)) from error
+    if not isinstance(user, dict) or integer(user, "Id") is None:
+        raise no_extension(number)
+    return user
+
+
+async def patch(client: PbxClient, user: Mapping[str, Any], changes: Mapping[str, object]) -> None:
+    """Change a user. Raises CommandRefused, OutcomeUnknown, PbxError."""
+    try:
+        await client.patch(f"{XAPI}/Users({user['Id']})", changes)
+    except PbxRefused as error:
+        raise refused(error, no_extension(text(user, "Number"))) from error
+
+
+def _profiles(user: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return list(objects(user.get("ForwardingProfiles")))
+
+
+def _timeout(arguments: Arguments) -> int | None:
+    """``noanswertimeout``. Raises CommandRefused if XAPI cannot take it."""
+    seconds = arguments.get("noanswertimeout")
+    if seconds is not None and int(seconds) > LARGEST:
+        raise CommandRefused("out_of_range", "noanswertimeout is too long.", "bad")
+    return None if seconds is None else int(seconds)
+
+
+def _with_timeout(user: Mapping[str, Any], seconds: int) -> list[dict[str, Any]]:
+    """All profiles with this time: the extension's own was replaced by its profiles'."""
+    return [{**row, "NoAnswerTimeout": seconds} for row in _profiles(user)]
+
+
+def _profile_named(user: Mapping[str, Any], status: str) -> Mapping[str, Any]:
+    rows = _profiles(user)
+    wanted = status.strip().casefold()
+    for name in (wanted, _SHOWN_STATUSES.get(wanted, "").casefold()):
+        for row in rows:
+            if name and name in (text(row, "Name").casefold(), text(row, "CustomName").casefold()):
+                return row
+    known = ", ".join(text(row, "Name") for row in rows)
+    raise CommandRefused("unknown_status", f"There is no status {status!r}; this extension has: {known}.", "bad")

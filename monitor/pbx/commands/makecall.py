@@ -1,0 +1,121 @@
+"""``makecall``: from an extension's phone to any number.
+
+With one phone Call Control dials on it. With several the PBX's own service rings the extension first. An extension that
+Call Control does not show is asked for through XAPI. Failures come as another HTTP status with the same JSON or with
+200; both are understood, and ``finalstatus`` as word or number.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+from monitor.pbx.api_client import CALL_CONTROL, XAPI, PbxClient
+from monitor.pbx.command_result import Done, Touched
+from monitor.pbx.commands.error_mapping import no_extension, refused
+from monitor.pbx.commands.extensions import find
+from monitor.pbx.http_client.transport import Answer
+from monitor.pbx.parsing.json_fields import integer, objects, record, text
+from monitor.shared.codec import to_json
+from monitor.shared.errors import CommandRefused, OutcomeUnknown, PbxGarbled, PbxRefused
+
+RINGS: Final = 30
+"""Seconds."""
+_PATIENCE: Final = RINGS + 15.0
+_LONGEST: Final = 200
+"""Characters of the PBX's own reason."""
+_NOT_SHOWN: Final = frozenset((401, 403, 404))
+_NOTATION: Final = re.compile(r"[0-9+*#\s()./\-]+")
+_SENTENCES: Final = {
+    "OperationTimeout": "Nobody answered in time.",
+    "UnknownDestination": "The PBX knows no way to that number.",
+    "DestinationBusy": "The number is busy.",
+    "DestinationNoAnswer": "Nobody answers at the number.",
+    "DestinationIsNotRegistered": "The phone is not registered.",
+    "DestinationIsNotReachable": "The number cannot be reached.",
+    "PartyConnectionLost": "The connection to the phone was lost.",
+    "ParentConnectionTerminated": "The first leg was hung up.",
+    "CompletedElsewhere": "The call was taken elsewhere.",
+    "Cancelled": "The call was cancelled.",
+    "RoutingLoopDetected": "The call would go in circles.",
+}
+
+
+async def make(client: PbxClient, arguments: Mapping[str, str]) -> Done:
+    """``makecall``; replies with ``finalStatus`` and, where the PBX tells it, ``callid``."""
+    if arguments["second"].startswith(" "):  # without its + it would be another number
+        raise CommandRefused("bad_value", "second begins with a space: a + in an address is written %2B.", "bad")
+    first, second = arguments["first"], dialled(arguments["second"])
+    devices = await _devices(client, first)
+    body: dict[str, object]
+    if devices is None:
+        path, body = f"{XAPI}/Users/Pbx.MakeCall", {"dn": first, "destination": second}
+    elif not devices:
+        raise CommandRefused("no_device", f"No phone is registered at extension {first}.")
+    else:
+        at = f"/devices/{quote(devices[0], safe='')}" if len(devices) == 1 else ""
+        path = f"{CALL_CONTROL}/{quote(first, safe='')}{at}/makecall"
+        body = {"destination": second, "timeout": RINGS}
+    answer = await client.order("POST", path, to_json(body), timeout=_PATIENCE)
+    said = _said(answer)
+    if said is None:
+        if answer.good or answer.status >= 500:
+            raise OutcomeUnknown(f"The PBX answered {answer.status} without a word of the call: it may ring or not.")
+        error = answer.refusal()
+        raise refused(error, no_extension(first)) if isinstance(error, PbxRefused) else error
+    return _done(first, said, shown=devices is not None)
+
+
+def dialled(number: str) -> str:
+    """What is to be dialled for a number in any notation; whatever is more than a number stays as it is."""
+    return re.sub(r"[^0-9+*#]", "", number) if _NOTATION.fullmatch(number) else number.strip()
+
+
+def _said(answer: Answer) -> dict[str, Any] | None:
+    """The result of a call that an answer of any status holds, its names in lower case; None if it holds none."""
+    try:
+        said = answer.json()
+    except PbxGarbled:
+        return None
+    result = _lower(said) if isinstance(said, dict) else {}
+    return result if "finalstatus" in result or "result" in result else None
+
+
+async def _devices(client: PbxClient, number: str) -> list[str] | None:
+    """The extension's phones; None if Call Control does not show them. Raises CommandRefused if there is none."""
+    try:
+        rows = await client.get_json(f"{CALL_CONTROL}/{quote(number, safe='')}/devices")
+    except PbxRefused as error:
+        if error.status in _NOT_SHOWN:
+            await find(client, number)
+            return None
+        raise refused(error, no_extension(number)) from error
+    return [device for row in objects(rows) if (device := text(row, "device_id"))]
+
+
+def _done(first: str, said: dict[str, Any], *, shown: bool) -> Done:
+    status = {"1": "Success", "0": "Rejected", "-1": "Failed"}.get(text(said, "finalstatus"), text(said, "finalstatus"))
+    reason = text(said, "reason")
+    if status != "Success":
+        if reason == "SubjectNotFound":
+            raise no_extension(first)
+        said_why = text(said, "reasontext").strip().rstrip(".")[:_LONGEST] or reason or status or "nothing"
+        sentence = _SENTENCES.get(reason) or f"The PBX says: {said_why}."
+        raise CommandRefused(_snake(reason) if reason in _SENTENCES else "call_failed", sentence)
+    result = _lower(record(said, "result"))
+    call_id, participant = integer(result, "callid"), integer(result, "id")
+    reply: dict[str, object] = {"finalStatus": status}
+    if call_id:
+        reply["callid"] = call_id
+    return Done(Touched(call=(text(result, "dn") or first, participant if shown else None)), reply)
+
+
+def _lower(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Names in lower case: Call Control writes them so, XAPI in PascalCase."""
+    return {name.lower(): value for name, value in row.items()}
+
+
+def _snake(word: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", word).lower()

@@ -1,0 +1,33 @@
+"""``ext.queue.set``: a login in to, or out of, one queue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from monitor.pbx.api_client import PbxClient
+from monitor.pbx.command_result import Done, Touched
+from monitor.pbx.commands.extensions import find
+from monitor.pbx.commands.members import find_queue
+from monitor.pbx.myphone.client import WebClient
+from monitor.pbx.parsing.json_fields import integer, objects, text
+from monitor.shared.errors import CommandRefused, PbxGarbled
+
+
+async def queue_login(client: PbxClient, web: WebClient, arguments: Mapping[str, str]) -> Done:
+    """``ext.queue.set``."""
+    number, queue_number = arguments["num"], arguments["queue"]
+    user = await find(client, number)
+    queue = await find_queue(client, queue_number)
+    if not any(text(agent, "Number") == number for agent in objects(queue.get("Agents"))):
+        raise CommandRefused("not_an_agent", f"Extension {number} is no agent of queue {queue_number}.")
+    await web.set_queue_status(_id(queue), _id(user), logged_in=arguments["log"] == "on")
+    return Done(Touched(logins=True))
+
+
+def _id(row: Mapping[str, Any]) -> int:
+    """Its Id, which the web client's messages have as 32 bits. Raises PbxGarbled."""
+    id_ = integer(row, "Id")
+    if id_ is None or not 0 <= id_ < 2**31:
+        raise PbxGarbled(f"{text(row, 'Number')} has no Id that the web client's interface could take.")
+    return id_

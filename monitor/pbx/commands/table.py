@@ -1,0 +1,50 @@
+"""The documented commands that change something, carried out at a 3CX v20. One table."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, TypeAlias
+
+from monitor.pbx.api_client import PbxClient
+from monitor.pbx.command_result import Done
+from monitor.pbx.commands import contacts, extensions
+from monitor.pbx.commands import makecall as calls
+from monitor.pbx.commands import members as lists
+from monitor.pbx.commands import queue_login as logins
+from monitor.pbx.commands.error_mapping import refused
+from monitor.pbx.myphone.client import WebClient
+from monitor.shared.errors import CommandRefused, PbxRefused
+
+_Run: TypeAlias = Callable[[PbxClient, Mapping[str, str]], Awaitable[Done]]
+
+_COMMANDS: Final[dict[str, _Run]] = {
+    "makecall": calls.make,
+    "ext.fwd.set": extensions.forwarding,
+    "ext.queueglobal.set": extensions.queue_login,
+    "ext.options.set": extensions.options,
+    "ext.update": extensions.update,
+    "ext.new": extensions.new,
+    "ext.del": extensions.delete,
+    "group.members.set": lists.group_members,
+    "queue.agents.set": lists.queue_agents,
+    "queue.managers.set": lists.queue_managers,
+    "contact.update": contacts.update,
+    "contact.new": contacts.new,
+    "contact.del": contacts.delete,
+}
+
+
+async def run(client: PbxClient, web: WebClient, command: str, arguments: Mapping[str, str]) -> Done:
+    """Carry out a command; ``arguments`` are checked by whoever took them.
+
+    Raises CommandRefused (nothing was changed), OutcomeUnknown, PbxUnreachable, TokenRefused (not carried out).
+    """
+    carry_out = _COMMANDS.get(command)
+    try:
+        if command == "ext.queue.set":
+            return await logins.queue_login(client, web, arguments)
+        if carry_out is not None:
+            return await carry_out(client, arguments)
+    except PbxRefused as error:
+        raise refused(error) from error
+    raise CommandRefused("not_available", f"A 3CX v20 cannot do {command}.")

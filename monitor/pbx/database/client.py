@@ -1,0 +1,238 @@
+"""SQL against the PBX's PostgreSQL, in a way in which a statement can only read.
+
+* The statement is the query of a cursor that is declared by the extended protocol: one statement, and a query.
+* The transaction is READ ONLY, and never committed.
+* The role must not be able to write: that is asked of the server before each statement (READ ONLY alone would let a
+  superuser's ``COPY … TO PROGRAM`` pass), and the connection is given up if it can.
+* The role must not be able to read passwords, asked in the same way.
+* Of volatile functions it may call a few alone (:mod:`monitor.pbx.database.allowed_functions`).
+* Time and size are bounded; what comes over the connection is counted as it comes, so that a single huge row stops too.
+
+Each statement has a connection of its own. What is answered is made JSON in a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+
+import asyncpg
+import msgspec
+import structlog
+
+from monitor.pbx.database.allowed_functions import forbidden
+from monitor.pbx.database.bounded_connection import BoundedConnection, TooMuch
+from monitor.pbx.database.error_mapping import refusal, unusable
+from monitor.pbx.database.privileges import can_write, reads_secrets
+from monitor.pbx.database.time_values import CODECS
+from monitor.pbx.database.values import jsonable, labels
+from monitor.pbx.http_client.secret import Secret, text_of
+from monitor.shared.errors import CommandRefused, ConfigError, PbxUnreachable
+
+DEFAULT_COUNT: Final = 100
+"""Rows, where the caller gives no number or 0."""
+_BATCH: Final = 200
+_CONNECT_WITHIN: Final = 5.0
+_FAILURES: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+_WORK_MEM: Final = "4MB"
+"""Of the server's memory for one sort or hash; what needs more goes to its disk, up to the role's temp_file_limit."""
+_LATER: Final = 1.0
+"""Seconds after the server's own limit at which we stop by ours."""
+
+Tls: TypeAlias = Literal["verify", "require", "off"]
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSettings:
+    """Where the database is and who asks. ``host`` that begins with ``/`` is a directory with a Unix socket.
+
+    ``timeout``: seconds for a statement with all its rows; ``answer_size``: bytes of the answer in JSON.
+    """
+
+    host: str
+    user: str
+    password: str | Secret
+    port: int = 5432
+    name: str = "database_single"
+    tls: Tls = "verify"
+    ca_file: Path | None = None
+    timeout: float = 10.0
+    answer_size: int = 1_048_576
+
+
+class Database:
+    """Answers the command ``query``. Raises ConfigError if ``ca_file`` cannot be read."""
+
+    def __init__(self, settings: DatabaseSettings) -> None:
+        self._settings = settings
+        self._ssl = _ssl(settings)
+
+    @property
+    def where(self) -> str:
+        """Host and port."""
+        return f"{self._settings.host}:{self._settings.port}"
+
+    async def answer(self, sql: str, count: int) -> Mapping[str, object]:
+        """``{"count": …, "rows": [{column: value, …}, …]}``: at most ``count`` rows, or :data:`DEFAULT_COUNT` for 0.
+
+        Raises CommandRefused for what the database refuses, takes too long or is too large, PbxUnreachable.
+        """
+        settings, bounds = self._settings, asyncio.timeout(self._settings.timeout + _LATER)
+        sql = sql.strip().removesuffix(";")  # here: what is looked at must be what is sent
+        async with self._connected() as connection:
+            try:
+                async with bounds:
+                    await _check_functions(connection, sql)
+                    connection.bound(2 * settings.answer_size + 65_536)
+                    rows = await self._rows(connection, sql, count or DEFAULT_COUNT)
+            except TooMuch as error:
+                raise self._too_large() from error
+            except (*_FAILURES, asyncpg.InternalClientError, ValueError) as error:
+                if connection.overrun:
+                    raise self._too_large() from error
+                raise refusal(error, sql, settings.timeout) from error
+        return {"count": len(rows), "rows": rows}
+
+    async def check(self) -> str:
+        """Try the connection and the role; who answers, in words. Raises CommandRefused, PbxUnreachable."""
+        async with self._connected() as connection:
+            settings = self._settings
+            version = connection.get_server_version().major
+            return f"PostgreSQL {version}, {settings.name}; {settings.user} may only read"
+
+    async def _rows(self, connection: BoundedConnection, sql: str, count: int) -> list[dict[str, Any]]:
+        for name, (form, decoder) in CODECS.items():
+            await connection.set_type_codec(name, schema="pg_catalog", encoder=_never, decoder=decoder, format=form)
+        until = asyncio.get_running_loop().time() + self._settings.timeout
+        await self._limit(connection, until)
+        await connection.execute("BEGIN READ ONLY")
+        await connection.fetch(f"DECLARE answer NO SCROLL CURSOR FOR\n{sql}")
+        rows: list[dict[str, Any]] = []
+        size = 0
+        while len(rows) < count:
+            wanted = min(_BATCH, count - len(rows))
+            await self._limit(connection, until)
+            fetch = await connection.prepare(f"FETCH {wanted} FROM answer")
+            names = labels(attribute.name for attribute in fetch.get_attributes())
+            batch, bytes_ = await asyncio.to_thread(_as_json, names, await fetch.fetch())
+            size += bytes_
+            if size > self._settings.answer_size:
+                raise TooMuch
+            rows.extend(batch)
+            if len(batch) < wanted:
+                break
+        return rows
+
+    @staticmethod
+    async def _limit(connection: BoundedConnection, until: float) -> None:
+        """Give the server what is left of the time, anew before each step: a statement could have changed it."""
+        left = max(1, round((until - asyncio.get_running_loop().time()) * 1000))
+        await connection.execute(f"SET statement_timeout = {left}")
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[BoundedConnection]:
+        """A connection whose role can only read. Raises CommandRefused, PbxUnreachable."""
+        connection = await self._connection()
+        try:
+            try:
+                async with asyncio.timeout(_CONNECT_WITHIN):
+                    rights, secrets = await can_write(connection), await reads_secrets(connection)
+            except _FAILURES as error:
+                raise PbxUnreachable(
+                    f"The database does not tell what {self._settings.user} may do: {error}"
+                ) from error
+            if rights:
+                raise CommandRefused(
+                    "sql_role_can_write",
+                    f"SQL is not offered: the database's role {self._settings.user} {rights}. It needs one that can "
+                    "only read: with SELECT on tables, and without rights to create or change anything.",
+                )
+            if secrets:
+                raise CommandRefused(
+                    "sql_role_reads_secrets",
+                    f"SQL is not offered: the database's role {self._settings.user} {secrets}, where passwords or "
+                    "their hashes are. Take pg_read_all_data from it, and grant it SELECT on tables alone.",
+                )
+            yield connection
+        finally:
+            connection.terminate()
+
+    async def _connection(self) -> BoundedConnection:
+        settings = self._settings
+        try:
+            return await asyncpg.connect(
+                host=settings.host,
+                port=settings.port,
+                user=settings.user,
+                password=text_of(settings.password),
+                database=settings.name,
+                ssl=self._ssl,
+                timeout=_CONNECT_WITHIN,
+                statement_cache_size=0,
+                connection_class=BoundedConnection,
+                server_settings={
+                    "application_name": "callmon",
+                    "default_transaction_read_only": "on",
+                    "idle_in_transaction_session_timeout": str(round((settings.timeout + _LATER) * 1000)),
+                    "lock_timeout": str(round(settings.timeout * 1000)),
+                    "max_parallel_workers_per_gather": "0",
+                    "standard_conforming_strings": "on",
+                    "statement_timeout": str(round(_CONNECT_WITHIN * 1000)),
+                    "search_path": "public",
+                    "TimeZone": "UTC",
+                    "work_mem": _WORK_MEM,
+                },
+            )
+        except _FAILURES as error:
+            raise unusable(error, self.where) from error
+
+    def _too_large(self) -> CommandRefused:
+        text = f"The answer is larger than {self._settings.answer_size} bytes; ask for fewer rows or columns."
+        return CommandRefused("sql_too_large", text, "bad")
+
+
+async def greet(database: Database, pbx: str) -> None:
+    """Say in the log whether SQL is offered. What is wrong is said again to everybody who asks."""
+    try:
+        _log.info("SQL is offered", pbx=pbx, database=await database.check())
+    except (CommandRefused, PbxUnreachable) as error:
+        _log.error("SQL cannot be offered", pbx=pbx, reason=str(error))
+
+
+async def _check_functions(connection: BoundedConnection, sql: str) -> None:
+    """Raises CommandRefused if the statement calls what it may not."""
+    names = await forbidden(connection, sql)
+    if names:
+        text = f"The SQL may not call {', '.join(names[:5])}: only functions that compute, and leave nothing behind."
+        raise CommandRefused("sql_function_refused", text, "bad")
+
+
+def _as_json(names: list[str], records: list[asyncpg.Record]) -> tuple[list[dict[str, Any]], int]:
+    """Return rows as JSON has them, and their bytes."""
+    rows = [dict(zip(names, map(jsonable, record), strict=True)) for record in records]
+    return rows, len(msgspec.json.encode(rows))
+
+
+def _never(value: object) -> object:
+    """Nothing is sent but the statement itself."""
+    raise NotImplementedError(value)
+
+
+def _ssl(settings: DatabaseSettings) -> ssl.SSLContext | bool:
+    if settings.tls == "off" or settings.host.startswith("/"):
+        return False
+    try:
+        context = ssl.create_default_context(cafile=settings.ca_file)
+    except OSError as error:
+        raise ConfigError(f"database: ca_file cannot be read: {error}") from error
+    if settings.tls == "require":
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context

@@ -1,0 +1,252 @@
+"""The answers of the documented interface, parsed: whoever serves it, and whichever optional fields it adds. Pure.
+
+A service may tell of a leg only the four documented fields, may write numbers as text or the other way round, and may
+leave out what it does not have. What is left out is empty or None here, never made up. Only an answer of quite another
+shape raises PbxGarbled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal, TypeVar, get_args
+
+from msgspec import ValidationError, convert
+
+from monitor.pbx.documented_api.facts import ToldCall, ToldInfo
+from monitor.pbx.facts import VM_DATE_TIME, VM_EMAIL, SystemRow, UserRow
+from monitor.pbx.parsing.json_fields import flag, integer, objects, posix, record, text, whole
+from monitor.shared.entities.topics import CallState, Contact, Direction, DnType, EndedCall, Leg
+from monitor.shared.errors import PbxGarbled
+from monitor.shared.timestamps import from_unix
+
+W = TypeVar("W", bound=str)
+
+_DN_TYPES: Final[Mapping[str, DnType]] = {word: word for word in get_args(DnType)} | {
+    "line": "externalline",
+    "trunk": "externalline",
+}
+_DIRECTIONS: Final[Mapping[str, Direction]] = {word.lower(): word for word in get_args(Direction)}
+_STATES: Final[Mapping[str, CallState]] = {word.lower(): word for word in get_args(CallState)}
+_LOGINS: Final[Mapping[str, Literal["LoggedIn", "LoggedOut"]]] = {"loggedin": "LoggedIn", "loggedout": "LoggedOut"}
+
+
+def numbers(answer: Any) -> tuple[str, ...]:
+    """The numbers of a list. Raises PbxGarbled."""
+    return _words(answer, "nums")
+
+
+def names(answer: Any) -> tuple[str, ...]:
+    """The names of ``all.extgroup.get``. Raises PbxGarbled."""
+    return _words(answer, "extGroups")
+
+
+def ids(answer: Any) -> tuple[int, ...]:
+    """The ids of ``contact.find``. Raises PbxGarbled."""
+    found = (whole(word) for word in _list(answer, "ids"))
+    return tuple(id_ for id_ in found if id_ is not None)
+
+
+def connections(answer: Any) -> dict[int, ToldCall]:
+    """The calls of ``pbx.ac.get`` by id. Raises PbxGarbled."""
+    calls: dict[int, ToldCall] = {}
+    for row in objects(_list(answer, "AConnByCallID")):
+        id_ = integer(row, "callID")
+        if id_ is not None:
+            direction = _DIRECTIONS.get(text(row, "direction").lower())
+            calls[id_] = ToldCall(id_, _legs(row.get("AConnList")), direction, text(row, "did"), None)
+    return calls
+
+
+def infos(answer: Any) -> dict[int, ToldCall]:
+    """The calls of ``pbx.callsinfo.get`` by id; the legs are those that it names. Raises PbxGarbled."""
+    calls: dict[int, ToldCall] = {}
+    for row in objects(_list(answer, "callsInfo")):
+        id_ = integer(row, "callID")
+        if id_ is None:
+            continue
+        info = ToldInfo(
+            state=_STATES.get(text(row, "state").lower(), "Unknown"),
+            started_at=posix(row, "startedAt"),
+            answered_at=posix(row, "answeredAt"),
+            owner=_leg(record(row, "owner")),
+            talk_to=_legs(row.get("talkTo")),
+            routing_to=_legs(row.get("routingTo")),
+        )
+        legs = {leg.dn_num: leg for leg in (*_own(info), *info.talk_to, *info.routing_to)}
+        calls[id_] = ToldCall(id_, tuple(legs.values()), None, text(row, "did"), info)
+    return calls
+
+
+def joined(by_legs: Mapping[int, ToldCall], by_info: Mapping[int, ToldCall]) -> tuple[tuple[ToldCall, ...], bool]:
+    """The calls of both answers, and whether the two fit together: else something happened in between."""
+    calls: list[ToldCall] = []
+    fits = by_legs.keys() == by_info.keys()
+    for id_ in sorted(by_legs.keys() | by_info.keys()):
+        one, other = by_legs.get(id_), by_info.get(id_)
+        if one is None or other is None:
+            calls += [call for call in (one, other) if call is not None]
+            continue
+        told = {(leg.dn_num, leg.status) for leg in one.legs}
+        fits = fits and {(leg.dn_num, leg.status) for leg in other.legs} <= told
+        calls.append(ToldCall(id_, one.legs, one.direction, one.did or other.did, other.info))
+    return tuple(calls), fits
+
+
+def ended(answer: Any) -> tuple[EndedCall, ...]:
+    """The calls that ended; those that cannot be read are left out. Raises PbxGarbled."""
+    calls: list[EndedCall] = []
+    for row in objects(_list(answer, "ended")):
+        times = {name: _instant(row, name) for name in ("startedAt", "answeredAt", "endedAt", "queuedAt")}
+        try:
+            calls.append(convert(row | times, EndedCall))
+        except ValidationError:
+            continue
+    return tuple(calls)
+
+
+def extension(number: str, info: Mapping[str, Any], state: Mapping[str, Any], *, registered: bool) -> UserRow:
+    """An extension of what ``ext.info.get`` and ``ext.state.get`` say; ``registered``: where the latter does not."""
+    recording = integer(info, "recordcalls")
+    told = flag(state, "registered")
+    return UserRow(
+        id=0,
+        number=number,
+        first_name=text(info, "firstname") or text(info, "name"),
+        last_name=text(info, "lastname"),
+        email=text(info, "email"),
+        mobile=text(info, "mobile"),
+        auth_id=text(info, "authid"),
+        outbound_caller_id=text(info, "callerid"),
+        enabled=flag(info, "enabled"),
+        deliver_audio=flag(info, "deliveraudio"),
+        record_calls=None if recording is None else recording > 0,
+        record_external_only=None if recording is None else recording == 1,
+        sip_id=text(info, "sipid"),
+        reinvite=flag(info, "reinvite"),
+        replaces=flag(info, "replaces"),
+        vm_email_options=_of(VM_EMAIL, integer(info, "vmemail")),
+        vm_enabled=flag(info, "vmenabled"),
+        vm_play_caller_id=flag(info, "vmplaycallerid"),
+        vm_play_msg_date_time=_of(VM_DATE_TIME, integer(info, "vmplaydatetime")),
+        internal=flag(info, "internal"),
+        registered=registered if told is None else told,
+        profile=text(state, "fwdName"),
+        no_answer_timeout=integer(info, "noanswertimeout"),
+        queue_status=login(state, "qGlobalStatus"),
+    )
+
+
+def login(row: Mapping[str, Any], name: str) -> Literal["LoggedIn", "LoggedOut"] | None:
+    """A login's status, whichever way it is written."""
+    return _LOGINS.get(text(row, name).lower().replace(" ", ""))
+
+
+def busy(state: Mapping[str, Any]) -> bool:
+    """Whether ``ext.state.get`` says that the extension is in a call."""
+    return text(state, "status").lower() == "busy"
+
+
+def queue_logins(state: Mapping[str, Any]) -> dict[str, bool]:
+    """The logins to single queues that ``ext.state.get`` tells, by queue."""
+    rows = ((text(row, "num"), login(row, "status")) for row in objects(state.get("qStatus")))
+    return {queue: status == "LoggedIn" for queue, status in rows if queue and status is not None}
+
+
+def contact(id_: int, answer: Any) -> Contact:
+    """A contact. Raises PbxGarbled."""
+    row = _object(answer)
+    lacking = {name: text(row, name) if row.get(name) is not None else None for name in ("data2", "data8")}
+    plain = ("firstname", "lastname", "company", "tag", "phone", *(f"data{i}" for i in (0, 1, 3, 4, 5, 6, 7, 9)))
+    return convert({"id": id_} | {name: text(row, name) for name in plain} | lacking, Contact)
+
+
+def system(answer: Any) -> SystemRow:
+    """What the bare address says of the PBX: version and time zone are the PBX's, not the service's.
+
+    Raises PbxGarbled.
+    """
+    row = _object(answer)
+    return SystemRow(text(row, "pbxVersion"), "", integer(row, "concurrentCalls"), text(row, "timeZone"))
+
+
+def is_callmon(answer: Any) -> bool:
+    """Whether the bare address is that of a callmon."""
+    return isinstance(answer, dict) and answer.get("product") == "callmon"
+
+
+def says_no(answer: Any) -> bool:
+    """Whether the answer is the documented word of failure."""
+    return isinstance(answer, dict) and answer.get("result") is False
+
+
+def final_status(answer: Mapping[str, Any]) -> str:
+    """What ``makecall`` says that came of the call, in lower case; empty if it says nothing."""
+    return text(answer, "finalStatus").lower()
+
+
+def error(answer: Any) -> tuple[str, str]:
+    """The code and the sentence of a failure; empty where it has none."""
+    found = record(answer, "error") if isinstance(answer, dict) else {}
+    return text(found, "code"), text(found, "message")
+
+
+def plain(answer: Any) -> Mapping[str, Any]:
+    """An answer that is an object. Raises PbxGarbled."""
+    return _object(answer)
+
+
+def _own(info: ToldInfo) -> tuple[Leg, ...]:
+    return (info.owner,) if info.owner is not None else ()
+
+
+def _legs(value: Any) -> tuple[Leg, ...]:
+    found = (_leg(row) for row in objects(value))
+    return tuple(leg for leg in found if leg is not None)
+
+
+def _leg(row: Mapping[str, Any]) -> Leg | None:
+    number = text(row, "dnNum")
+    if not number:
+        return None
+    return Leg(
+        dn_num=number,
+        dn_type=_DN_TYPES.get(text(row, "dnType").lower(), "unknown"),
+        external_party=text(row, "externalParty"),
+        status=text(row, "status"),
+        name=text(row, "name"),
+        party_name=text(row, "partyName"),
+        party_dn=text(row, "partyDn"),
+        on_behalf_of=text(row, "onBehalfOf"),
+        referred_by=text(row, "referredBy"),
+        leg_id=integer(row, "legId"),
+        participant_id=integer(row, "participantId"),
+        device_id=text(row, "deviceId"),
+        since=_instant(row, "since"),
+    )
+
+
+def _instant(row: Mapping[str, Any], name: str) -> str | None:
+    seconds = posix(row, name)
+    return None if seconds is None else from_unix(seconds)
+
+
+def _of(words: tuple[str, ...], index: int | None) -> str:
+    return words[index] if index is not None and 0 <= index < len(words) else ""
+
+
+def _words(answer: Any, name: str) -> tuple[str, ...]:
+    found = (text({name: word}, name) for word in _list(answer, name))
+    return tuple(dict.fromkeys(word for word in found if word))
+
+
+def _list(answer: Any, name: str) -> list[Any]:
+    value = _object(answer).get(name)
+    if not isinstance(value, list):
+        raise PbxGarbled(f"An answer that should have a list {name} has none.")
+    return value
+
+
+def _object(answer: Any) -> Mapping[str, Any]:
+    if not isinstance(answer, dict):
+        raise PbxGarbled("An answer that should be an object is none.")
+    return answer

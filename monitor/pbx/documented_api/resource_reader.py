@@ -1,0 +1,286 @@
+"""Reading all that the documented interface tells, as far as a service serves it.
+
+A command that is not served is done without, and asked for again with the next reading of the lists; one that was
+served and is refused now is a failure, or everything that it told would seem to be gone. An answer that was asked for
+before a command was carried out may be of before: it is asked for again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, TypeVar
+
+from monitor.pbx.clock import PbxClock
+from monitor.pbx.documented_api import parser as answers
+from monitor.pbx.documented_api.client import Kept, WebApiClient, not_served
+from monitor.pbx.documented_api.facts import CallsTold, EndedTold
+from monitor.pbx.facts import (
+    AgentRow,
+    ContactChanged,
+    DepartmentRow,
+    DirectoryRead,
+    IvrRow,
+    QueueRow,
+    RingGroupRow,
+    SystemRow,
+    TrunkRow,
+    UserRow,
+)
+from monitor.shared.entities.topics import Contact
+from monitor.shared.errors import PbxGarbled, PbxRefused, TokenRefused
+from monitor.shared.tasks import all_together
+
+T = TypeVar("T")
+Fields = Mapping[str, Any]
+
+CALLS: Final = ("pbx.ac.get", "pbx.callsinfo.get")
+_LISTS: Final = (
+    "all.ext.get",
+    "all.registered.get",
+    "all.group.get",
+    "all.queue.get",
+    "all.ivr.get",
+    "all.line.get",
+)
+_MEMBERS: Final = {
+    "queue.members.get": "all.queue.get",
+    "queue.managers.get": "all.queue.get",
+    "group.members.get": "all.group.get",
+    "extgroup.members.get": "all.extgroup.get",
+}
+"""Commands that tell who belongs to something, and the list of what there is of it."""
+_OF_EXTENSIONS: Final = {"ext.info.get": "all.ext.get", "ext.state.get": "all.ext.get"}
+_DEFAULT_GROUP: Final = "__DEFAULT__"
+"""3CX's own name for the extension group that everybody belongs to."""
+_AGAIN: Final = 3
+_ENDINGS: Final = "0123456789"
+"""Every number ends with one of these: asking for each finds all contacts that have a number."""
+
+
+class WebApiReader:
+    """What was read last of one service. The methods that read raise PbxError's kinds."""
+
+    def __init__(self, client: WebApiClient, clock: PbxClock) -> None:
+        self._client, self._clock = client, clock
+        self._kept: dict[tuple[str, str], Kept[Any]] = {}
+        self._served: set[str] = set()
+        self._changed = float("-inf")
+        self._side_by_side = asyncio.Semaphore(client.settings.parallel_reads)
+        self._system = SystemRow()
+        self.lacking: dict[str, str] = {}
+        """Commands that are not served, and why."""
+        self.stale_since = ""
+        """Since when the service, if it is a callmon, has heard nothing of its PBX; empty if it has."""
+
+    def changed(self) -> None:
+        """Something was changed there just now: what was asked for before this may be of before."""
+        self._changed = self._clock.now()
+
+    # calls
+
+    async def calls(self) -> tuple[CallsTold, bool]:
+        """All calls; whether the two answers that tell of them fit together. Empty if neither is served."""
+        at = self._clock.at(self._clock.now())
+        by_legs = await self._ask(CALLS[0], answers.connections, patient=False)
+        by_info = await self._ask(CALLS[1], answers.infos, patient=False)
+        stale = [kept.stale_since for kept in (self._kept.get((command, "")) for command in CALLS) if kept is not None]
+        self.stale_since = max(stale, default="")
+        if by_legs is None or by_info is None:
+            found = by_legs or by_info or {}
+            return CallsTold(tuple(found[id_] for id_ in sorted(found)), at), True
+        calls, fits = answers.joined(by_legs, by_info)
+        return CallsTold(calls, at), fits
+
+    @property
+    def knows_calls(self) -> bool:
+        """Whether the service serves one of the two commands that tell of calls."""
+        return not all(command in self.lacking for command in CALLS)
+
+    async def ended(self) -> EndedTold | None:
+        """The calls that ended, if the service keeps a list of them."""
+        at = self._clock.at(self._clock.now())
+        ended = await self._ask("pbx.ended.get", answers.ended)
+        return None if ended is None else EndedTold(ended, at)
+
+    # the directory
+
+    async def lists(self) -> None:
+        """Everything of the directory but the extensions' states."""
+        self.lacking.clear()
+        try:
+            self._system = answers.system(await self._client.who())
+        except (PbxRefused, PbxGarbled):
+            self._system = SystemRow()  # older ones serve nothing at the bare address
+        await all_together(
+            (
+                *(self._ask(command, answers.numbers) for command in _LISTS),
+                self._ask("all.extgroup.get", answers.names),
+            )
+        )
+        if all(command in self.lacking for command in _LISTS):
+            raise TokenRefused(f"The service serves none of the documented lists; is the key right? {self._why()}")
+        await self.infos(self._numbers("all.ext.get"))
+        for command, list_ in _MEMBERS.items():
+            await self.members(command, self._numbers(list_))
+        for command, list_ in (_MEMBERS | _OF_EXTENSIONS).items():
+            self._keep(command, self._numbers(list_))
+
+    async def states(self) -> None:
+        """The states of all extensions."""
+        if "all.registered.get" not in self.lacking:
+            await self._ask("all.registered.get", answers.numbers)
+        await self._each("ext.state.get", answers.plain, "num", self._numbers("all.ext.get"))
+
+    async def extensions(self) -> None:
+        """Which extensions there are."""
+        await all_together(self._ask(command, answers.numbers) for command in _LISTS[:2])
+
+    async def infos(self, numbers: Iterable[str]) -> None:
+        """The information fields of these extensions."""
+        await self._each("ext.info.get", answers.plain, "num", numbers)
+
+    async def state(self, number: str) -> None:
+        """The state of one extension."""
+        await self._each("ext.state.get", answers.plain, "num", (number,))
+
+    async def members(self, command: str, of: Iterable[str]) -> None:
+        """Who belongs to these queues, ring groups or extension groups, by one of the commands that tell it."""
+        await self._each(command, answers.numbers, "name" if command == "extgroup.members.get" else "num", of)
+
+    def directory(self) -> DirectoryRead:
+        """The directory as it was read last."""
+        registered = frozenset(self._numbers("all.registered.get"))
+        return DirectoryRead(
+            users=tuple(self._user(number, registered) for number in self._numbers("all.ext.get")),
+            queues=tuple(
+                QueueRow(
+                    0,
+                    number,
+                    "",
+                    tuple(AgentRow(agent) for agent in self._of("queue.members.get", number)),
+                    self._of("queue.managers.get", number),
+                )
+                for number in self._numbers("all.queue.get")
+            ),
+            ring_groups=tuple(
+                RingGroupRow(0, number, "", self._of("group.members.get", number))
+                for number in self._numbers("all.group.get")
+            ),
+            ivrs=tuple(IvrRow(0, number, "") for number in self._numbers("all.ivr.get")),
+            trunks=tuple(TrunkRow(0, number, "") for number in self._numbers("all.line.get")),
+            departments=tuple(
+                DepartmentRow(0, name, "", self._of("extgroup.members.get", name), name == _DEFAULT_GROUP)
+                for name in self._numbers("all.extgroup.get")
+            ),
+            inbound_rules=(),
+            system=self._system,
+            at=self._clock.at(self._clock.now()),
+        )
+
+    def logins(self) -> dict[str, dict[str, bool]] | None:
+        """Who is logged in to which queue; None if the service does not tell it."""
+        found: dict[str, dict[str, bool]] = {}
+        for number in self._numbers("all.ext.get"):
+            for queue, logged_in in answers.queue_logins(self._fields("ext.state.get", number)).items():
+                found.setdefault(queue, {})[number] = logged_in
+        return found or None
+
+    def busy(self) -> frozenset[str]:
+        """The extensions that are in a call by their own state."""
+        numbers = self._numbers("all.ext.get")
+        return frozenset(num for num in numbers if answers.busy(self._fields("ext.state.get", num)))
+
+    # the address book
+
+    async def contact_ids(self) -> frozenset[int]:
+        """The ids of all contacts that can be found: those with a number. None are if contacts are not served."""
+        found: set[int] = set()
+        for ending in _ENDINGS:
+            ids = await self._ask("contact.find", answers.ids, ending, {"num": ending, "min_len": "1"})
+            found.update(ids or ())
+        return frozenset(found)
+
+    async def contact(self, id_: int) -> ContactChanged:
+        """One contact as it is now."""
+
+        def parse(answer: Any) -> Contact:
+            return answers.contact(id_, answer)
+
+        found = await self._ask("contact.get", parse, str(id_), {"id": str(id_)})
+        return ContactChanged(id_, found, self._clock.at(self._clock.now()))
+
+    def forget_contacts(self, ids: frozenset[int]) -> None:
+        """These are the contacts that there are: what is kept of others is not needed any more."""
+        self._keep("contact.get", {str(id_) for id_ in ids})
+
+    # asking
+
+    async def _each(self, command: str, parse: Callable[[Any], Any], parameter: str, subjects: Iterable[str]) -> None:
+        """Ask a command about each; if none is answered it counts as not served."""
+        subjects = tuple(subjects)
+
+        async def one(subject: str) -> None:
+            async with self._side_by_side:
+                await self._ask(command, parse, subject, {parameter: subject})
+
+        if command in self.lacking:
+            return
+        await all_together(one(subject) for subject in subjects)
+        if subjects and not any((command, subject) in self._kept for subject in subjects):
+            self.lacking.setdefault(command, f"The service answers nothing to {command}.")
+
+    def _keep(self, command: str, subjects: Iterable[str]) -> None:
+        """Forget what this command answered about others."""
+        there = frozenset(subjects)
+        for place in [place for place in self._kept if place[0] == command and place[1] not in there]:
+            del self._kept[place]
+
+    async def _ask(
+        self,
+        command: str,
+        parse: Callable[[Any], T],
+        subject: str = "",
+        arguments: Mapping[str, str] | None = None,
+        *,
+        patient: bool = True,
+    ) -> T | None:
+        """What a command answers; None if it is not served, or does not know the subject."""
+        if command in self.lacking:
+            return None
+        place = (command, subject)
+        for _ in range(_AGAIN):
+            asked = self._clock.now()
+            kept: Kept[T] | None = self._kept.get(place)
+            try:
+                told = await self._client.get(command, parse, arguments, kept, patient=patient)
+            except PbxRefused as refused:
+                if not subject or not_served(refused):
+                    if command in self._served:
+                        raise
+                    self.lacking[command] = str(refused)
+                self._kept.pop(place, None)
+                return None
+            if asked > self._changed:
+                break
+        self._kept[place] = told
+        self._served.add(command)
+        return told.value
+
+    def _why(self) -> str:
+        return next(iter(self.lacking.values()), "")
+
+    def _numbers(self, command: str) -> tuple[str, ...]:
+        return self._of(command, "")
+
+    def _of(self, command: str, subject: str) -> tuple[str, ...]:
+        kept: Kept[tuple[str, ...]] | None = self._kept.get((command, subject))
+        return () if kept is None else kept.value
+
+    def _fields(self, command: str, number: str) -> Fields:
+        kept: Kept[Fields] | None = self._kept.get((command, number))
+        return {} if kept is None else kept.value
+
+    def _user(self, number: str, registered: frozenset[str]) -> UserRow:
+        info, state = self._fields("ext.info.get", number), self._fields("ext.state.get", number)
+        return answers.extension(number, info, state, registered=number in registered)

@@ -1,0 +1,307 @@
+"""Following a PBX that is reached through the documented interface, by asking again and again.
+
+Four loops side by side: the calls, at a pace that follows what goes on; the extensions' states; the lists with all that
+seldom changes; the address book. A service that serves only some of the commands is followed as far as it goes.
+Commands that change something are passed on, and what they change is read again before anybody is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Final
+
+import structlog
+
+from monitor.pbx.clock import PbxClock
+from monitor.pbx.counters import PbxMeasures
+from monitor.pbx.documented_api import parser as answers
+from monitor.pbx.documented_api.calls_poller import CallsFollower
+from monitor.pbx.documented_api.client import WebApiClient, WebApiSettings
+from monitor.pbx.documented_api.facts import BusyTold, ToldFact
+from monitor.pbx.documented_api.resource_reader import WebApiReader
+from monitor.pbx.facts import ConnectionChanged, ContactChanged, ContactsRead, DirectoryRead, QueueLoginsRead
+from monitor.pbx.http_client import secret
+from monitor.pbx.silence_watch import watch_silence
+from monitor.shared.backoff import Backoff
+from monitor.shared.command_messages import VISIBLE
+from monitor.shared.entities.topics import Connection, Contact
+from monitor.shared.errors import CommandRefused, OutcomeUnknown, PbxError, PbxRefused
+from monitor.shared.tasks import all_together, together
+
+_PATIENCE: Final = 2
+"""Failures in a row after which what was connected counts as lost: one may be a connection that had grown old."""
+_SOON: Final = 2.0
+"""Seconds after which an empty list is read again: a callmon that has just started knows nothing yet."""
+_AT_ONCE: Final = 4
+"""Contacts asked for side by side."""
+
+_LISTS: Final = {
+    "queue.agents.set": ("queue.members.get", "agents"),
+    "queue.managers.set": ("queue.managers.get", "managers"),
+    "group.members.set": ("group.members.get", "members"),
+}
+"""Commands that replace a list; what tells it, and their argument with it."""
+
+_log = structlog.get_logger(__name__)
+
+
+class WebApiSource:
+    """Follows one service. ``emit`` is called synchronously. Raises ConfigError if ``ca_file`` cannot be read."""
+
+    def __init__(
+        self,
+        settings: WebApiSettings,
+        emit: Callable[[ToldFact], None],
+        clock: PbxClock | None = None,
+        measures: PbxMeasures | None = None,
+    ) -> None:
+        self._settings, self._emit = settings, emit
+        self._clock = clock = clock or PbxClock()
+        now = clock.now()
+        clock.learn(clock.at(now), now, now)  # ours, until the service's says that it is another
+        self._measures = measures = PbxMeasures() if measures is None else measures
+        measures.clock = clock
+        self._client = WebApiClient(settings, clock, measures)
+        self._reader = WebApiReader(self._client, clock)
+        self._calls = CallsFollower(self._reader, settings, clock, emit, self._judge, self._failed)
+        self._lists_wanted = asyncio.Event()
+        self._directory: DirectoryRead | None = None
+        self._logins: Mapping[str, Mapping[str, bool]] | None = None
+        self._busy: frozenset[str] | None = None
+        self._contacts: dict[int, Contact] = {}
+        self._book_changes = 0
+        self._told: tuple[Connection, str] = ("connecting", "")
+        self._log = _log.bind(url=settings.url)
+
+    async def run(self) -> None:
+        """Until cancelled: whatever goes wrong is retried, and told as a fact."""
+        self._emit(ConnectionChanged("connecting", "", self._now()))
+        try:
+            await together(
+                self._calls.run(),
+                self._calls.run_ended(),
+                watch_silence(self._settings.silence, self._awaited_since, self._silent),
+                self._retry("lists", self._read_lists),
+                self._retry("states", self._read_states),
+                self._retry("contacts", self._read_contacts),
+            )
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """Close all connections. May be called again."""
+        await self._client.close()
+
+    def want_participants(self) -> None:
+        """Read the calls soon."""
+        self._calls.poke()
+
+    async def execute(self, command: str, arguments: Mapping[str, str]) -> Mapping[str, object]:
+        """Pass a command on; the reply's fields. What it changed has been told as facts by then.
+
+        Raises CommandRefused, PbxUnreachable and TokenRefused if nothing was done; OutcomeUnknown if that is not known,
+        or if it was done and cannot be shown.
+        """
+        try:
+            reply = await self._client.order(command, await self._passed_on(command, arguments))
+        except OutcomeUnknown:
+            self._reader.changed()
+            self._lists_wanted.set()
+            raise
+        self._reader.changed()
+        try:
+            await self._read_again(command, arguments, reply)
+        except PbxError as error:
+            self._lists_wanted.set()
+            made = f" Its id is {reply['id']}." if "id" in reply else ""
+            text = f"It was done, but then could not be read: what is shown may be of before.{made} {error}"
+            raise OutcomeUnknown(text) from error
+        return reply
+
+    async def _passed_on(self, command: str, arguments: Mapping[str, str]) -> Mapping[str, str]:
+        """Return what is passed on: a list with those of its members that are hidden from the caller's key.
+
+        Raises CommandRefused, and what a read raises.
+        """
+        if VISIBLE not in arguments or command not in _LISTS:
+            return arguments
+        members, name = _LISTS[command]
+        given = {key: value for key, value in arguments.items() if key != VISIBLE}
+        try:
+            now = (await self._client.get(members, answers.numbers, {"num": given["num"]})).value
+        except PbxRefused as refused:
+            raise CommandRefused(refused.code or "pbx_refused", str(refused)) from refused
+        visible, wanted = arguments[VISIBLE].split(","), [number.strip() for number in given[name].split(",")]
+        stay = [number for number in now if number in wanted or number not in visible]
+        given[name] = ",".join(dict.fromkeys([*stay, *filter(None, wanted)]))
+        return given
+
+    # what changes more seldom
+
+    async def _retry(self, what: str, read: Callable[[], Awaitable[None]]) -> None:
+        backoff = Backoff()
+        while True:
+            try:
+                await read()
+            except PbxError as error:
+                self._log.info(f"{what} not read", reason=str(error))
+                if self._directory is None:
+                    self._tell("connecting", str(error))
+                await secret.pause(backoff.pause(error), self._settings.key)
+            else:
+                backoff.reset()
+
+    async def _read_lists(self) -> None:
+        self._lists_wanted.clear()
+        first = self._directory is None
+        await self._reader.lists()
+        if first:
+            await self._reader.states()
+        self._tell_directory()
+        if lacking := self._reader.lacking:
+            self._log.info("some commands are not served", commands=sorted(lacking))
+        self._measures.reads["directory"] += 1
+        self._judge()
+        known = self._directory is not None and self._directory.users
+        try:
+            async with asyncio.timeout(min(self._settings.directory_interval, math.inf if known else _SOON)):
+                await self._lists_wanted.wait()
+        except TimeoutError:
+            return
+
+    async def _read_states(self) -> None:
+        began = self._clock.now()
+        if self._directory is not None:
+            await self._reader.states()
+            self._tell_directory()
+        await asyncio.sleep(max(self._settings.states_interval, self._clock.now() - began))
+
+    async def _read_contacts(self) -> None:
+        changes = self._book_changes
+        ids = await self._reader.contact_ids()
+        todo = deque(sorted(ids))
+        found: dict[int, Contact] = {}
+
+        async def ask() -> None:
+            while todo:
+                id_ = todo.popleft()
+                told = await self._reader.contact(id_)
+                if told.contact is not None:
+                    found[id_] = told.contact
+
+        await all_together(ask() for _ in range(_AT_ONCE))
+        self._reader.forget_contacts(ids)
+        if changes != self._book_changes:
+            return  # a command has changed a contact meanwhile: some of this may be of before
+        self._contacts = dict(sorted(found.items()))
+        self._measures.reads["contacts"] += 1
+        self._emit(ContactsRead(tuple(self._contacts.values())))
+        await asyncio.sleep(min(self._settings.contacts_interval, math.inf if found else _SOON))
+
+    def _tell_directory(self) -> None:
+        read, logins = self._reader.directory(), self._reader.logins()
+        if self._directory is None or replace(self._directory, at=read.at) != read:
+            self._directory = read
+            self._emit(read)
+        if logins != self._logins:
+            self._logins = logins
+            self._emit(QueueLoginsRead(logins, read.at))
+        busy = None if self._reader.knows_calls else self._reader.busy()
+        if busy != self._busy:
+            self._busy = busy
+            self._emit(BusyTold(busy, read.at))
+
+    # after a command
+
+    async def _read_again(self, command: str, arguments: Mapping[str, str], reply: Mapping[str, object]) -> None:
+        number = arguments.get("num", "")
+        match command:
+            case "makecall":
+                await self._calls.look()
+                return
+            case "contact.update" | "contact.new" | "contact.del":
+                id_ = reply.get("id", arguments.get("id", ""))
+                if str(id_).isdigit():
+                    self._tell_contact(await self._reader.contact(int(str(id_))))
+                return
+            case "ext.fwd.set" | "ext.queueglobal.set" | "ext.queue.set":
+                await self._reader.state(number)
+            case "ext.options.set" | "ext.update":
+                await self._reader.infos((number,))
+                await self._reader.state(number)
+            case "queue.agents.set":
+                await self._reader.members("queue.members.get", (number,))
+            case "queue.managers.set":
+                await self._reader.members("queue.managers.get", (number,))
+            case "group.members.set":
+                await self._reader.members("group.members.get", (number,))
+            case "query":
+                return
+            case _:
+                await self._reader.lists()
+                await self._reader.states()
+        self._tell_directory()
+
+    def _tell_contact(self, told: ContactChanged) -> None:
+        self._book_changes += 1
+        if told.contact is None:
+            self._contacts.pop(told.id, None)
+        else:
+            self._contacts[told.id] = told.contact
+        self._emit(told)
+
+    # the connection
+
+    def _failed(self, error: PbxError) -> None:
+        if self._told[0] != "connected" or self._calls.failures >= _PATIENCE:
+            self._tell("lost" if self._told[0] in ("connected", "lost") else "connecting", str(error))
+
+    def _awaited_since(self) -> float | None:
+        asked = self._calls.asked_at
+        return None if asked is None or self._told[0] != "connected" else max(asked, self._client.heard_at)
+
+    def _silent(self) -> None:
+        self._tell("lost", f"The service has said nothing in {self._settings.silence:g} s, though it was asked.")
+
+    def _judge(self) -> None:
+        """Tell that it is connected once calls and directory have been read, unless the service itself is not."""
+        if not self._calls.read or self._directory is None or self._calls.failures:
+            return
+        stale = self._reader.stale_since
+        if stale:
+            text = f"The service has heard nothing of its PBX since {stale}."
+            self._tell("lost" if self._told[0] != "connecting" else "connecting", text)
+            return
+        lacking = ", ".join(sorted(self._reader.lacking.keys() - {"pbx.ended.get"}))
+        self._tell("connected", f"Not served: {lacking}." if lacking else "")
+
+    def _tell(self, connection: Connection, reason: str) -> None:
+        if (connection, reason) == self._told:
+            return
+        self._told = (connection, reason)
+        say = self._log.warning if connection == "lost" or reason else self._log.info
+        source = "webapi" if connection == "connected" else ""
+        say("connection", connection=connection, source=source, reason=reason)
+        self._emit(ConnectionChanged(connection, reason, self._now(), source))
+
+    def _now(self) -> float:
+        return self._clock.at(self._clock.now())
+
+
+class ServedDatabase:
+    """SQL where the service offers it: the command ``query`` is passed on."""
+
+    def __init__(self, settings: WebApiSettings) -> None:
+        self._settings = settings
+
+    async def answer(self, sql: str, count: int) -> Mapping[str, object]:
+        """The reply's fields. Raises CommandRefused, OutcomeUnknown, PbxUnreachable, TokenRefused."""
+        client = WebApiClient(self._settings, PbxClock())
+        try:
+            return await client.order("query", {"query": sql, "count": str(count)})
+        finally:
+            await client.close()

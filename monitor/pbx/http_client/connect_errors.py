@@ -1,0 +1,56 @@
+"""Why a PBX could not be reached, in words that say what to look at. The system's own words stand in brackets.
+
+Beside :mod:`monitor.pbx.http_client.transport` the only module that knows aiohttp.
+"""
+
+from __future__ import annotations
+
+import errno
+import ssl
+from typing import Final
+
+import aiohttp
+
+_NOT_YET: Final = 9
+_EXPIRED: Final = 10
+_OTHER_NAME: Final = frozenset((62, 64))
+"""Verification codes of OpenSSL's x509_vfy.h, as those above: another host's name, another address."""
+
+
+def cause(error: Exception, *, tls: bool) -> str:
+    """The rest of a sentence that begins with "The PBX cannot be reached:". ``tls``: whether we spoke TLS."""
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            return _distrust(error.certificate_error)
+        case aiohttp.ClientConnectorDNSError():
+            return f"nobody knows the name {error.host} ({_said(error)}); see url, and this host's DNS"
+        case aiohttp.ClientSSLError():
+            right = "see the port in url, and whether it is http:// there"
+            return f"what listens at its port speaks no TLS that we know ({_said(error)}); {right}"
+        case aiohttp.ClientConnectorError() if error.os_error.errno == errno.ECONNREFUSED:
+            return f"nothing listens at {error.host}:{error.port}; see the port in url, and whether the PBX runs"
+        case aiohttp.ClientConnectorError():
+            return f"there is no way to {error.host}:{error.port} ({_said(error)}); see network and firewalls"
+        case aiohttp.ConnectionTimeoutError():
+            return "no connection comes about in time; see the address in url, network and firewalls"
+        case aiohttp.ServerDisconnectedError() if not tls:
+            return "it hangs up without an answer; does it want https:// in url?"
+        case aiohttp.ClientResponseError() | aiohttp.InvalidURL():
+            return type(error).__name__  # their text has the address, and that may hold a key
+    return str(error) or type(error).__name__
+
+
+def _distrust(error: Exception) -> str:
+    code = error.verify_code if isinstance(error, ssl.SSLCertVerificationError) else 0
+    said = error.verify_message.removesuffix(".") if isinstance(error, ssl.SSLCertVerificationError) else str(error)
+    if code == _EXPIRED:
+        return f"its certificate is not valid any more ({said}); renew it at the PBX, or see this host's clock"
+    if code == _NOT_YET:
+        return f"its certificate is not valid yet ({said}); see the clocks of both"
+    if code in _OTHER_NAME:
+        return f"its certificate is another name's ({said}); url must have the name that the certificate has"
+    return f"its certificate is not trusted ({said}); see ca_file"
+
+
+def _said(error: aiohttp.ClientConnectorError) -> str:
+    return error.os_error.strerror or str(error.os_error)

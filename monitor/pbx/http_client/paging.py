@@ -1,0 +1,103 @@
+"""Reading a whole OData collection in pages, so that nothing is lost or doubled while rows come and go.
+
+Rules:
+
+- Rows are asked for by ascending ``Id``, and each page begins with the last row of the page before. If it does not,
+  rows before it went meanwhile and the rest moved up: the next page is asked for further back. A row whose Id was
+  passed already is left out.
+- The server may give fewer rows than asked for, and say so by ``@odata.nextLink`` or not at all: it is the count of
+  rows that tells whether there are more; where there is none, a page that brings nothing new.
+- A PBX that never comes to an end is left after :data:`MAX_ROWS` rows or :data:`MAX_PAGES` pages.
+- The link itself is not followed: its host and its ``$skip`` are the server's idea of the request before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from monitor.pbx.parsing.json_fields import integer, objects
+from monitor.shared.errors import PbxGarbled, PbxRefused
+
+Query = Mapping[str, str]
+Fetch = Callable[[Query], Awaitable[Any]]
+"""One page for these query options. Raises PbxRefused with status 400 if it does not like them."""
+
+PAGE = 100
+MAX_ROWS = 200_000
+MAX_PAGES = 10_000
+_BAD_REQUEST = 400
+
+
+async def read_all(fetch: Fetch, query: Query, top: int | None = PAGE) -> list[dict[str, Any]]:
+    """All rows that match ``query``, by ascending Id; rows without an Id are left out.
+
+    ``top``: rows asked for at once; None: as many as the server gives. Where the server refuses that many it is
+    :data:`PAGE`. Raises what ``fetch`` raises, and PbxGarbled for an answer that is no collection.
+    """
+    reading = _Reading(top)
+    while not reading.done:
+        try:
+            answer = await fetch({**query, "$orderby": "Id", "$count": "true", **reading.window()})
+        except PbxRefused as refused:
+            if refused.status != _BAD_REQUEST or not reading.shrink():
+                raise
+        else:
+            reading.take(answer)
+    return reading.rows
+
+
+class _Reading:
+    def __init__(self, top: int | None) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self.done = False
+        self._pages = 0
+        self._top = top
+        self._skip = 0
+        self._overlaps = False
+        self._last: int | None = None
+        self._step_back = 1
+
+    def window(self) -> dict[str, str]:
+        """The query options of the next page."""
+        window = {"$skip": str(self._skip)} if self._skip else {}
+        return window if self._top is None else {"$top": str(self._top), **window}
+
+    def shrink(self) -> bool:
+        """Ask for fewer rows at once; False if that is no way out."""
+        if self._top is None or self._top <= PAGE:
+            return False
+        self._top = PAGE
+        return True
+
+    def take(self, answer: Any) -> None:
+        """Take in a page. Raises PbxGarbled."""
+        if not isinstance(answer, dict) or not isinstance(answer.get("value"), list):
+            raise PbxGarbled("An answer that should be a list of entities is none.")
+        given = len(answer["value"])
+        self._pages += 1
+        if self._pages > MAX_PAGES or len(self.rows) + given > MAX_ROWS:
+            raise PbxGarbled(f"The PBX's list has no end: more than {MAX_ROWS} rows or {MAX_PAGES} pages.")
+        page = [(id_, row) for row in objects(answer["value"]) if (id_ := integer(row, "Id")) is not None]
+        if given and not page:
+            raise PbxGarbled("Entities have no Id.")
+        if self._overlaps and (not page or (self._last is not None and page[0][0] > self._last)):
+            self._skip = max(0, self._skip - self._step_back)
+            self._step_back *= 2
+            self._overlaps = self._skip > 0
+            return
+        fresh = [(id_, row) for id_, row in page if self._last is None or id_ > self._last]
+        self.rows.extend(row for _, row in fresh)
+        if fresh:
+            self._last = fresh[-1][0]
+        self._advance(given, bool(fresh), integer(answer, "@odata.count"))
+
+    def _advance(self, given: int, progress: bool, count: int | None) -> None:
+        reached = self._skip + given
+        if count is not None:
+            self.done = reached >= count or not given
+        else:
+            self.done = not progress
+        self._overlaps = given > 1
+        self._skip = reached - self._overlaps
+        self._step_back = 1

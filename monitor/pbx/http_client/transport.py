@@ -1,0 +1,387 @@
+"""HTTP to a PBX: connections, and what became of a request.
+
+aiohttp, as every event is followed by a read: hundreds a second. Reads share connections that are kept. A request that
+changes something gets a connection of its own: one that was idle may have been closed by the PBX just then, and nobody
+could tell whether the request had come in time. Nothing is sent twice here.
+
+Answers are bounded, each by itself and all that are being read together: what is larger is not taken, whatever it would
+be. They are unpacked here and not by aiohttp, so that a small answer cannot become a large one.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+import time
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import aiohttp
+from yarl import URL
+
+from monitor.pbx.counters import PbxMeasures
+from monitor.pbx.http_client.connect_errors import cause
+from monitor.pbx.parsing import xapi as rows
+from monitor.pbx.traffic_tap import NoTape, Sent, Tape
+from monitor.shared.codec import Malformed, from_json
+from monitor.shared.errors import ConfigError, OutcomeUnknown, PbxError, PbxGarbled, PbxRefused, PbxUnreachable
+from monitor.shared.version import USER_AGENT
+
+_LATER: Final = frozenset((408, 425, 429))
+_LONGEST_RETRY_AFTER = 300.0
+_LONGEST_LOCATION: Final = 2048
+"""Characters of a redirect's target that are looked at."""
+MAX_BODY_BYTES: Final = 16 * 1024 * 1024
+"""Of one answer, unpacked."""
+MAX_HELD_BYTES: Final = 64 * 1024 * 1024
+"""Of all answers of one PBX that are being read at a time."""
+MAX_VALUES: Final = 500_000
+"""In one answer's JSON: small values take some sixty times their length in memory."""
+_MAX_ERROR_BYTES: Final = 65_536
+_MAX_CODE_CHARS: Final = 100
+_PIECE_BYTES: Final = 65_536
+_GZIP: Final = 31
+"""zlib's ``wbits`` for gzip."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer of any status. ``shown``: the request, without its query, for messages."""
+
+    shown: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def good(self) -> bool:
+        """Whether the status is 2xx."""
+        return 200 <= self.status < 300
+
+    @property
+    def values(self) -> int:
+        """How many values its JSON holds at most."""
+        return sum(self.body.count(mark) for mark in (b",", b"[", b"{"))
+
+    def json(self) -> Any:
+        """The body; None if it is empty. Raises PbxGarbled if it is no JSON."""
+        if not self.body:
+            return None
+        if self.values > MAX_VALUES:
+            raise PbxGarbled(f"The PBX's answer to {self.shown} holds more than {MAX_VALUES} values; it is not taken.")
+        try:
+            return from_json(self.body)
+        except Malformed as error:
+            what = "a web page" if self.is_page else str(error)
+            raise PbxGarbled(f"What answers {self.shown} is not a PBX ({what}); see url.") from error
+
+    @property
+    def is_page(self) -> bool:
+        """Whether the body is a page for people, which no interface of a PBX's answers with."""
+        return self.body[:64].lstrip().startswith(b"<")
+
+    def refusal(self) -> PbxError:
+        """The error for a status other than 2xx and 401."""
+        if self.status >= 500 or self.status in _LATER:
+            when = _retry_after(self.headers.get("Retry-After"))
+            return PbxUnreachable(f"The PBX answered {self.status} to {self.shown}.", when)
+        if self.status < 400:
+            to = _origin(self.headers.get("Location", ""))
+            right = f"write {to} as url, if that is its own address" if to else "is url its own address?"
+            return PbxRefused(f"The PBX sends us elsewhere ({self.status} to {self.shown}): {right}.", self.status)
+        try:
+            body = from_json(self.body) if 0 < len(self.body) <= _MAX_ERROR_BYTES else None
+        except Malformed:
+            body = None
+        code, target = rows.error_code(body)[:_MAX_CODE_CHARS], rows.error_target(body)[:_MAX_CODE_CHARS]
+        text = f"The PBX answered {self.status} to {self.shown}{f': {code}' if code else ''}."
+        return PbxRefused(text, self.status, code, target)
+
+
+class Transport:
+    """Connections to one PBX. To be closed. Times are seconds; ``parallel``: reads at a time."""
+
+    def __init__(
+        self,
+        url: str,
+        tls: ssl.SSLContext | None,
+        request_timeout: float,
+        connect_timeout: float,
+        parallel: int,
+        measures: PbxMeasures | None = None,
+        tape: Tape | None = None,
+    ) -> None:
+        self._tape: Tape = NoTape() if tape is None else tape
+        self._measures = PbxMeasures() if measures is None else measures
+        self._url, self._tls, self._parallel = url, tls, parallel
+        if tls is not None:
+            # As each handshake ends: an answer that is read whole has given its connection back already.
+            tls.sslobject_class = _observed(self._measures)  # may be set on an instance, as documented
+        self._timeout, self._connect_timeout = request_timeout, connect_timeout
+        self.heard_at = 0.0
+        """When the last answer came, on the monotonic clock."""
+        self._reading: aiohttp.ClientSession | None = None
+        self._writing: aiohttp.ClientSession | None = None
+        self._held_bytes = 0
+
+    async def close(self) -> None:
+        """Close all connections. May be called again."""
+        reading, self._reading = self._reading, None
+        writing, self._writing = self._writing, None
+        for session in (reading, writing):
+            if session is not None:
+                await session.close()
+
+    async def read(
+        self,
+        method: str,
+        address: str,
+        token: str | None = None,
+        form: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        shown: str = "",
+        largest: int = MAX_BODY_BYTES,
+    ) -> Answer:
+        """The answer to a request that changes nothing. Raises PbxUnreachable; PbxGarbled for one that is too large.
+
+        ``shown``: in place of method and path, where the path holds a secret. ``largest``: bytes.
+        """
+        shown = shown or f"{method} {address.partition('?')[0]}"
+        if self._reading is None:
+            self._reading = self._session(aiohttp.TCPConnector(limit=self._parallel + 16, ssl=self._ssl))
+        sent = Sent(method, address, None, time.monotonic())
+        try:
+            async with self._reading.request(
+                method,
+                URL(self._url + address, encoded=True),
+                headers={**_headers(token), **(headers or {})},
+                data=form,
+                allow_redirects=False,
+            ) as response:
+                return await self._answer(shown, sent, response, largest)
+        except _NotTaken as error:
+            self._no_answer(shown, sent)
+            raise PbxGarbled(f"The PBX's answer to {shown} {error}; it is not taken.") from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:  # a TimeoutError is an OSError
+            self._no_answer(shown, sent)
+            raise PbxUnreachable(f"The PBX {self._why(error)} ({shown}).") from error
+
+    async def write(
+        self,
+        method: str,
+        address: str,
+        headers: Mapping[str, str],
+        content: bytes | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - of one request, as aiohttp takes it
+        shown: str = "",
+        largest: int = MAX_BODY_BYTES,
+    ) -> Answer:
+        """The answer to a request that may change something, whatever its status. ``shown``: as for :meth:`read`.
+
+        Raises PbxUnreachable if it was certainly not sent, OutcomeUnknown if it was and no whole answer came.
+        """
+        shown = shown or f"{method} {address.partition('?')[0]}"
+        if self._writing is None:
+            self._writing = self._session(aiohttp.TCPConnector(limit=0, force_close=True, ssl=self._ssl), _once())
+        sending, sent = _Sending(), Sent(method, address, content, time.monotonic())
+        limits = aiohttp.ClientTimeout(total=timeout or self._timeout, sock_connect=self._connect_timeout)
+        try:
+            async with self._writing.request(
+                method,
+                URL(self._url + address, encoded=True),
+                headers=headers,
+                data=content,
+                allow_redirects=False,
+                timeout=limits,
+                trace_request_ctx=sending,
+            ) as response:
+                return await self._answer(shown, sent, response, largest)
+        except _NotTaken as error:
+            self._no_answer(shown, sent)
+            raise sending.failure(f"the PBX's answer to {shown} {error}") from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            self._no_answer(shown, sent)
+            raise sending.failure(f"the PBX {self._why(error)} ({shown})") from error
+
+    async def _answer(self, shown: str, sent: Sent, response: aiohttp.ClientResponse, largest: int) -> Answer:
+        self.heard_at = time.monotonic()
+        answer = Answer(shown, response.status, response.headers, await self._body(response, largest))
+        self.heard_at = time.monotonic()
+        self._measures.request(shown, response.status, self.heard_at - sent.at)
+        self._tape.answered(sent, answer.status, answer.headers, answer.body)
+        return answer
+
+    async def _body(self, response: aiohttp.ClientResponse, largest: int) -> bytes:
+        """Return the whole body, unpacked. Raises _NotTaken as soon as it is too large or cannot be unpacked."""
+        unpacker, body = _unpacker(response.headers.get("Content-Encoding", "")), bytearray()
+        try:
+            async for packed in response.content.iter_any():
+                for piece in _unpacked(unpacker, packed):
+                    body += piece
+                    self._held_bytes += len(piece)
+                    if len(body) > largest:
+                        raise _NotTaken(f"is larger than {largest} bytes")
+                    if self._held_bytes > MAX_HELD_BYTES:
+                        raise _NotTaken(f"and others at the same time are larger than {MAX_HELD_BYTES} bytes")
+            if body and unpacker is not None and not unpacker.eof:
+                raise _NotTaken("ends before its gzip does")
+        except BaseException:
+            response.close()
+            raise
+        finally:
+            self._held_bytes -= len(body)
+        return bytes(body)
+
+    def _no_answer(self, shown: str, sent: Sent) -> None:
+        self._measures.request(shown, None, 0.0)
+        self._tape.unanswered(sent)
+
+    def _why(self, error: Exception) -> str:
+        if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
+            return "did not answer in time"
+        return f"cannot be reached: {cause(error, tls=self._tls is not None)}"
+
+    @property
+    def _ssl(self) -> ssl.SSLContext | bool:
+        return self._tls if self._tls is not None else True
+
+    def _session(
+        self, connector: aiohttp.TCPConnector, trace: aiohttp.TraceConfig | None = None
+    ) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=connector,
+            timeout=aiohttp.ClientTimeout(total=self._timeout, sock_connect=self._connect_timeout),
+            headers={"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": USER_AGENT},
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,  # no proxy, as the event socket uses none
+            trace_configs=[trace] if trace is not None else [],
+        )
+
+
+def tls_context(url: str, ca_file: Path | None, *, verify: bool) -> ssl.SSLContext | None:
+    """How to check who the PBX is; None if ``url`` is not ``https``. Raises ConfigError if the file is not usable."""
+    if not url.startswith("https:"):
+        return None
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        sudo = "; let this user read it (chmod a+r), or use sudo" if isinstance(error, PermissionError) else ""
+        raise ConfigError(f"ca_file {ca_file} cannot be used: {error.strerror or error}{sudo}") from error
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def certificate_ends(peer: Mapping[str, Any] | None) -> float | None:
+    """Until when a certificate holds, POSIX seconds; None if it was not checked. ``peer``: as the ssl module has it."""
+    ends = (peer or {}).get("notAfter")
+    return ssl.cert_time_to_seconds(ends) if isinstance(ends, str) else None
+
+
+def _observed(measures: PbxMeasures) -> type[ssl.SSLObject]:
+    """Return a class of TLS connections that note until when the certificate they were shown holds."""
+
+    class Observed(ssl.SSLObject):
+        def do_handshake(self) -> None:
+            super().do_handshake()  # raises as long as it is not complete
+            measures.certificate_ends = certificate_ends(self.getpeercert()) or measures.certificate_ends
+
+    return Observed
+
+
+class _NotTaken(Exception):
+    """An answer is too large, or packed in another way than was asked for; what is wrong with it, as a predicate."""
+
+
+def _unpacker(encoding: str) -> zlib._Decompress | None:
+    """Return what unpacks a body of this Content-Encoding; None if nothing has to. Raises _NotTaken."""
+    match encoding.strip().lower():
+        case "" | "identity":
+            return None
+        case "gzip" | "x-gzip":
+            return zlib.decompressobj(_GZIP)
+    raise _NotTaken("is packed in another way than gzip")
+
+
+def _unpacked(unpacker: zlib._Decompress | None, packed: bytes) -> Iterator[bytes]:
+    """Yield what is in a piece of a body, in small pieces. Raises _NotTaken."""
+    if unpacker is None:
+        yield packed
+        return
+    try:
+        while packed and not unpacker.eof:
+            yield unpacker.decompress(packed, _PIECE_BYTES)
+            packed = unpacker.unconsumed_tail
+    except zlib.error:
+        raise _NotTaken("says that it is gzip, and is not") from None
+    if packed:
+        raise _NotTaken("goes on after its gzip ends")
+
+
+class _Sending:
+    """How far a request has come."""
+
+    def __init__(self) -> None:
+        self.begun = False
+
+    def failure(self, why: str) -> PbxUnreachable | OutcomeUnknown:
+        if not self.begun:
+            return PbxUnreachable(f"Nothing was done: {why}.")
+        return OutcomeUnknown(f"The PBX was asked, but whether it did it is not known: {why}.")
+
+
+def _once() -> aiohttp.TraceConfig:
+    """Notes that a request is being sent, and keeps aiohttp from sending it a second time, as it would a DELETE."""
+
+    async def sent(
+        _: aiohttp.ClientSession, context: SimpleNamespace, __: aiohttp.TraceRequestHeadersSentParams
+    ) -> None:
+        sending: _Sending = context.trace_request_ctx
+        if sending.begun:
+            raise aiohttp.ClientConnectionError("the connection was cut")
+        sending.begun = True
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_headers_sent.append(sent)
+    return trace
+
+
+def _headers(token: str | None) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"} if token is not None else {}
+
+
+def _origin(location: str) -> str:
+    """Return scheme, host and port of an address, without path and login; empty if it has none that can be shown."""
+    try:
+        parts = urlsplit(location[:_LONGEST_LOCATION])
+        port = "" if parts.port is None else f":{parts.port}"
+    except ValueError:
+        return ""
+    host = parts.hostname or ""
+    if parts.scheme not in ("http", "https") or not re.fullmatch(r"[A-Za-z0-9.:-]{1,253}", host):
+        return ""
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Seconds, of a header that has seconds or a date (RFC 9110, section 10.2.3); at most five minutes."""
+    if value is None:
+        return None
+    if value.strip().isascii() and value.strip().isdigit():
+        seconds = float(value)
+    else:
+        try:
+            date = parsedate_to_datetime(value)
+        except ValueError:
+            return None
+        seconds = (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+    return min(max(0.0, seconds), _LONGEST_RETRY_AFTER)

@@ -1,0 +1,76 @@
+"""Who is logged in to which queue, read again and again through the web client's interface, where that is allowed.
+
+The PBX does not tell changes that were made elsewhere, so they are as late as the next reading.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+import structlog
+
+from monitor.pbx.api_client import PbxClient, PbxSettings
+from monitor.pbx.clock import PbxClock
+from monitor.pbx.facts import QueueLoginsRead
+from monitor.pbx.myphone.client import WebClient
+from monitor.shared.backoff import Backoff
+from monitor.shared.errors import CommandRefused, PbxError
+
+_log = structlog.get_logger(__name__)
+
+
+class Logins:
+    """Tells by ``emit``, when it has changed, who is logged in to which queue."""
+
+    def __init__(
+        self, client: PbxClient, emit: Callable[[QueueLoginsRead], None], clock: PbxClock, settings: PbxSettings
+    ) -> None:
+        self.web = WebClient(client)
+        self._emit = emit
+        self._clock = clock
+        self._settings = settings
+        self._known: Mapping[str, Mapping[str, bool]] | None = None
+        self._refused = False
+        self._reading = asyncio.Lock()
+        self._wanted = asyncio.Event()
+
+    async def run(self, connected: asyncio.Event) -> None:
+        """Until cancelled."""
+        backoff = Backoff()
+        while True:
+            await connected.wait()
+            self._wanted.clear()
+            try:
+                await self.read()
+            except CommandRefused as refused:
+                if not self._refused:
+                    self._refused = True
+                    _log.info("logins to single queues are not known", reason=str(refused))
+                self._tell(None)
+                pause = self._settings.recheck_interval
+            except PbxError as error:
+                _log.info("logins to queues not read", reason=str(error))
+                pause = backoff.pause(error)
+            else:
+                self._refused = False
+                backoff.reset()
+                pause = self._settings.logins_interval
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._wanted.wait()
+
+    def want(self) -> None:
+        """Read soon."""
+        self._wanted.set()
+
+    async def read(self) -> None:
+        """Read now. Raises CommandRefused if the API client may not, PbxError."""
+        async with self._reading:  # or an answer of before would come after one of after
+            self._tell(await self.web.queues_info())
+
+    def _tell(self, logins: Mapping[str, Mapping[str, bool]] | None) -> None:
+        if logins != self._known:
+            self._known = logins
+            self._emit(QueueLoginsRead(logins, self._clock.at(self._clock.now())))

@@ -1,0 +1,168 @@
+"""Call Control's JSON as participants and events. Pure.
+
+Tolerant as the API is young: unknown fields are ignored, missing ones get their default, numbers may be written as
+text, any word of status is kept. What cannot be placed at all (a participant without an id or a call id, an event
+without an entity) is PbxGarbled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+from urllib.parse import unquote
+
+from monitor.pbx.facts import Participant
+from monitor.pbx.parsing.json_fields import flag, integer, objects, text, whole
+from monitor.shared.codec import Malformed, from_json
+from monitor.shared.errors import PbxGarbled
+
+_UPSERT: Final = 0
+_REMOVE: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Upserted:
+    """A participant came or changed. ``participant`` is None where the event says no more, as all seen live do."""
+
+    dn: str
+    participant_id: int
+    participant: Participant | None
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """A participant is gone."""
+
+    dn: str
+    participant_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class DnChanged:
+    """Something of a whole DN came, changed or went: what it is, or all of its participants."""
+
+    dn: str
+
+
+@dataclass(frozen=True, slots=True)
+class Irrelevant:
+    """Something else: a device, DTMF, a prompt's end, an answer to a request, or what nobody has heard of."""
+
+
+Event: TypeAlias = Upserted | Removed | DnChanged | Irrelevant
+
+
+@dataclass(frozen=True, slots=True)
+class FullState:
+    """All participants of all DNs that may be monitored. ``garbled``: how many could not be placed and are left out."""
+
+    participants: tuple[Participant, ...]
+    dns: dict[str, str] = field(default_factory=dict)
+    """Number → W-type."""
+    garbled: int = 0
+
+
+def parse_event(message: str | bytes) -> Event:
+    """The event in a WebSocket message. Raises PbxGarbled."""
+    try:
+        envelope = from_json(message)
+    except Malformed as error:
+        raise PbxGarbled(f"An event is {error}.") from error
+    event = envelope.get("event") if isinstance(envelope, dict) else None
+    if not isinstance(event, dict):
+        raise PbxGarbled("A message on the event socket holds no event.")
+    kind = integer(event, "event_type")
+    if kind is None:
+        raise PbxGarbled("An event has no type.")
+    if kind not in (_UPSERT, _REMOVE):
+        return Irrelevant()
+    return _entity_event(kind, text(event, "entity"), event.get("attached_data"))
+
+
+def parse_participant(row: Any, dn: str = "") -> Participant:
+    """A participant. ``dn``: whose it is, where it does not say itself. Raises PbxGarbled."""
+    if not isinstance(row, dict):
+        raise PbxGarbled("A participant is not an object.")
+    participant_id, call_id = integer(row, "id"), integer(row, "callid")
+    dn = text(row, "dn") or dn
+    if participant_id is None or call_id is None or not dn:
+        raise PbxGarbled("A participant has no id, no call id or no DN.")
+    return Participant(
+        id=participant_id,
+        dn=dn,
+        status=text(row, "status"),
+        call_id=call_id,
+        leg_id=integer(row, "legid"),
+        party_caller_name=text(row, "party_caller_name"),
+        party_dn=text(row, "party_dn"),
+        party_caller_id=text(row, "party_caller_id"),
+        party_did=text(row, "party_did"),
+        party_dn_type=_type(row, "party_dn_type"),
+        device_id=text(row, "device_id"),
+        direct_control=flag(row, "direct_control") is True,
+        originated_by_dn=text(row, "originated_by_dn"),
+        originated_by_type=_type(row, "originated_by_type"),
+        referred_by_dn=text(row, "referred_by_dn"),
+        referred_by_type=_type(row, "referred_by_type"),
+        on_behalf_of_dn=text(row, "on_behalf_of_dn"),
+        on_behalf_of_type=_type(row, "on_behalf_of_type"),
+    )
+
+
+def parse_full_state(rows: Any) -> FullState:
+    """Call Control's full state: a list of DNs with their participants. Raises PbxGarbled if it is no list."""
+    if not isinstance(rows, list):
+        raise PbxGarbled("Call Control's full state is not a list.")
+    participants: dict[tuple[str, int], Participant] = {}
+    dns: dict[str, str] = {}
+    garbled = 0
+    for row in rows:
+        dn = text(row, "dn") if isinstance(row, dict) else ""
+        if not dn:
+            garbled += 1
+            continue
+        dns[dn] = _type(row, "type")
+        for item in objects(row.get("participants")):
+            try:
+                participant = parse_participant(item, dn)
+            except PbxGarbled:
+                garbled += 1
+            else:
+                participants[participant.dn, participant.id] = participant
+    return FullState(tuple(participants.values()), dns, garbled)
+
+
+def _entity_event(kind: int, entity: str, data: Any) -> Event:
+    parts = [unquote(part) for part in entity.strip("/").split("/")]
+    if len(parts) < 2 or parts[0].lower() != "callcontrol" or not parts[1]:
+        raise PbxGarbled("An event names no entity of Call Control.")
+    match parts[1:]:
+        case [dn]:
+            return DnChanged(dn)
+        case [dn, "participants"]:
+            return DnChanged(dn)
+        case [dn, "participants", number]:
+            participant_id = whole(number)
+            if participant_id is None:
+                raise PbxGarbled("An event names a participant without a number.")
+            if kind == _REMOVE:
+                return Removed(dn, participant_id)
+            return Upserted(dn, participant_id, _attached(data, dn, participant_id))
+        case _:
+            return Irrelevant()
+
+
+def _attached(data: Any, dn: str, participant_id: int) -> Participant | None:
+    """The participant that came with its event; None if what came is not just that."""
+    if not isinstance(data, dict):
+        return None
+    try:
+        participant = parse_participant(data, dn)
+    except PbxGarbled:
+        return None
+    return participant if (participant.dn, participant.id) == (dn, participant_id) else None
+
+
+def _type(row: Mapping[str, Any], name: str) -> str:
+    return text(row, name) or "None"

@@ -1,0 +1,222 @@
+"""XAPI's rows as the words of :mod:`monitor.pbx.facts`. Pure.
+
+Each function takes one row as decoded from JSON; a field that is missing or of another type gets its default. Rows that
+have no number (or what else they are known by) give None and are to be left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from monitor.pbx.facts import (
+    ActiveCall,
+    AgentRow,
+    DepartmentRow,
+    InboundRuleRow,
+    IvrRow,
+    PeerRow,
+    QueueRow,
+    RingGroupRow,
+    SystemRow,
+    TrunkRow,
+    UserRow,
+)
+from monitor.pbx.parsing.json_fields import flag, integer, objects, posix, record, text
+from monitor.shared.entities.topics import Contact
+from monitor.shared.time_zones import ZoneRow
+
+_ONLY_PEERS = frozenset({"Conference", "SpecialMenu", "Parking", "Fax", "RoutePoint"})
+"""PeerTypes of DNs that no collection of the directory lists but Peers."""
+
+
+def active_call(row: Mapping[str, Any]) -> ActiveCall | None:
+    """A row of ActiveCalls."""
+    call_id = integer(row, "Id")
+    if call_id is None:
+        return None
+    return ActiveCall(
+        id=call_id,
+        caller=text(row, "Caller"),
+        callee=text(row, "Callee"),
+        status=text(row, "Status"),
+        last_change_status=posix(row, "LastChangeStatus"),
+        established_at=posix(row, "EstablishedAt"),
+    )
+
+
+def server_now(row: Mapping[str, Any]) -> float | None:
+    """The PBX's clock as a row of ActiveCalls tells it: POSIX seconds."""
+    return posix(row, "ServerNow")
+
+
+def user(row: Mapping[str, Any]) -> UserRow | None:
+    """A row of Users with ``ForwardingProfiles`` expanded."""
+    number = text(row, "Number")
+    if not number:
+        return None
+    profile = text(row, "CurrentProfileName")
+    in_force = next((p for p in objects(row.get("ForwardingProfiles")) if text(p, "Name") == profile), {})
+    return UserRow(
+        id=integer(row, "Id") or 0,
+        number=number,
+        first_name=text(row, "FirstName"),
+        last_name=text(row, "LastName"),
+        email=text(row, "EmailAddress"),
+        mobile=text(row, "Mobile"),
+        auth_id=text(row, "AuthID"),
+        outbound_caller_id=text(row, "OutboundCallerID"),
+        enabled=flag(row, "Enabled"),
+        deliver_audio=flag(row, "PbxDeliversAudio"),
+        record_calls=flag(row, "RecordCalls"),
+        record_external_only=flag(row, "RecordExternalCallsOnly"),
+        sip_id=text(row, "SIPID"),
+        vm_email_options=text(row, "VMEmailOptions"),
+        vm_enabled=flag(row, "VMEnabled"),
+        vm_play_caller_id=flag(row, "VMPlayCallerID"),
+        vm_play_msg_date_time=text(row, "VMPlayMsgDateTime"),
+        internal=flag(row, "Internal"),
+        registered=flag(row, "IsRegistered") is True,
+        profile=profile,
+        no_answer_timeout=integer(in_force, "NoAnswerTimeout"),
+        queue_status=_login(text(row, "QueueStatus")),
+    )
+
+
+def queue(row: Mapping[str, Any]) -> QueueRow | None:
+    """A row of Queues with ``Agents`` and ``Managers`` expanded."""
+    number = text(row, "Number")
+    if not number:
+        return None
+    agents = (
+        AgentRow(text(agent, "Number"), text(agent, "Name"), text(agent, "SkillGroup"))
+        for agent in objects(row.get("Agents"))
+        if text(agent, "Number")
+    )
+    return QueueRow(
+        id=integer(row, "Id") or 0,
+        number=number,
+        name=text(row, "Name"),
+        agents=tuple(agents),
+        managers=_numbers(row.get("Managers")),
+        sla_time=integer(row, "SLATime"),
+    )
+
+
+def ring_group(row: Mapping[str, Any]) -> RingGroupRow | None:
+    """A row of RingGroups with ``Members`` expanded."""
+    number = text(row, "Number")
+    if not number:
+        return None
+    members, strategy = _numbers(row.get("Members")), text(row, "RingStrategy")
+    return RingGroupRow(integer(row, "Id") or 0, number, text(row, "Name"), members, strategy)
+
+
+def ivr(row: Mapping[str, Any]) -> IvrRow | None:
+    """A row of Receptionists."""
+    number = text(row, "Number")
+    return IvrRow(integer(row, "Id") or 0, number, text(row, "Name"), text(row, "IVRType")) if number else None
+
+
+def trunk(row: Mapping[str, Any]) -> TrunkRow | None:
+    """A row of Trunks; its name is its gateway's."""
+    number = text(row, "Number")
+    if not number:
+        return None
+    dids = row.get("DidNumbers")
+    return TrunkRow(
+        id=integer(row, "Id") or 0,
+        number=number,
+        name=text(record(row, "Gateway"), "Name") or text(row, "Name"),
+        online=flag(row, "IsOnline"),
+        simultaneous_calls=integer(row, "SimultaneousCalls"),
+        external_number=text(row, "ExternalNumber"),
+        did_numbers=tuple(did for did in dids if isinstance(did, str)) if isinstance(dids, list) else (),
+    )
+
+
+def department(row: Mapping[str, Any]) -> DepartmentRow | None:
+    """A row of Groups with ``Members`` expanded; of these only extensions are kept."""
+    name = text(row, "Name")
+    if not name:
+        return None
+    members = _numbers([m for m in objects(row.get("Members")) if text(m, "Type") == "Extension"])
+    number, is_default = text(row, "Number"), flag(row, "IsDefault") is True
+    return DepartmentRow(integer(row, "Id") or 0, name, number, members, is_default)
+
+
+def inbound_rule(row: Mapping[str, Any]) -> InboundRuleRow | None:
+    """A row of InboundRules with ``TrunkDN`` expanded; None for a rule of no trunk."""
+    number = text(record(row, "TrunkDN"), "Number")
+    if not number:
+        return None
+    return InboundRuleRow(text(row, "RuleName"), text(row, "Condition"), text(row, "Data"), number)
+
+
+def peer(row: Mapping[str, Any]) -> PeerRow | None:
+    """A row of Peers; None for a DN that other collections list, or without a number."""
+    number, kind = text(row, "Number"), text(row, "Type")
+    if not number or kind not in _ONLY_PEERS:
+        return None
+    return PeerRow(number, text(row, "Name"), kind)
+
+
+def system(row: Mapping[str, Any]) -> SystemRow:
+    """SystemStatus."""
+    return SystemRow(text(row, "Version"), text(row, "FQDN"), integer(row, "MaxSimCalls"))
+
+
+def zone(row: Mapping[str, Any]) -> ZoneRow:
+    """A row of Defs/TimeZones."""
+    return ZoneRow(text(row, "Id"), text(row, "IanaName"), text(row, "WindowsName"))
+
+
+def contact(row: Mapping[str, Any]) -> Contact | None:
+    """A row of Contacts."""
+    contact_id = integer(row, "Id")
+    if contact_id is None:
+        return None
+    return Contact(
+        id=contact_id,
+        firstname=text(row, "FirstName"),
+        lastname=text(row, "LastName"),
+        company=text(row, "CompanyName"),
+        tag=text(row, "Tag"),
+        phone=text(row, "PhoneNumber"),
+        data0=text(row, "Mobile2"),
+        data1=text(row, "Home"),
+        data2=None,
+        data3=text(row, "Business"),
+        data4=text(row, "Business2"),
+        data5=text(row, "Email"),
+        data6=text(row, "Other"),
+        data7=text(row, "BusinessFax"),
+        data8=None,
+        data9=text(row, "Pager"),
+    )
+
+
+def error_code(body: Any) -> str:
+    """3CX's own word (``WARNINGS.XAPI.NOT_FOUND``) in an OData error body; empty if it has none."""
+    error = record(body, "error") if isinstance(body, dict) else {}
+    places = [error, *objects(error.get("details"))]
+    words = [text(place, name) for place in places for name in ("code", "message")]
+    return next((word for word in words if word.startswith("WARNINGS.")), text(error, "code"))
+
+
+def error_target(body: Any) -> str:
+    """The property that an OData error body blames; empty if it names none."""
+    error = record(body, "error") if isinstance(body, dict) else {}
+    return next((name for detail in objects(error.get("details")) if (name := text(detail, "target"))), "")
+
+
+def _login(word: str) -> Literal["LoggedIn", "LoggedOut"] | None:
+    match word:
+        case "LoggedIn" | "LoggedOut":
+            return word
+        case _:
+            return None
+
+
+def _numbers(value: Any) -> tuple[str, ...]:
+    return tuple(number for item in objects(value) if (number := text(item, "Number")))

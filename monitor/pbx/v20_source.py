@@ -1,0 +1,298 @@
+"""Everything that a PBX says, as facts: the parts of this library at work together.
+
+Four loops side by side, each with retries of its own, so that one that fails stops none of the others: Call Control's
+events, ActiveCalls, the directory, the address book. The address book waits until calls are live. What the loops
+learn of the connection is told by :mod:`monitor.pbx.connection_state`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Final
+
+import structlog
+
+from monitor.pbx.api_client import PbxClient, PbxSettings
+from monitor.pbx.callcontrol.event_socket import Listener
+from monitor.pbx.clock import PbxClock
+from monitor.pbx.commands.execute_and_reread import Execution
+from monitor.pbx.connection_state import Condition, ConnectionState
+from monitor.pbx.counters import PbxMeasures
+from monitor.pbx.facts import ActiveCallsRead, Fact, ParticipantsRead
+from monitor.pbx.http_client import secret
+from monitor.pbx.myphone.queue_logins import Logins
+from monitor.pbx.silence_watch import watch_silence
+from monitor.pbx.traffic_tap import Tape
+from monitor.pbx.xapi.active_calls_poller import Poller
+from monitor.pbx.xapi.directory_reader import DirectoryReader
+from monitor.pbx.xapi.directory_snapshot import Known
+from monitor.shared.backoff import Backoff
+from monitor.shared.errors import PbxError, PbxRefused
+from monitor.shared.tasks import together
+
+STEADY: Final = 10.0
+"""Seconds for which a socket must have been live, for the next retry to be a quick one again."""
+DO_WITHOUT_AFTER: Final = 10.0
+"""Seconds of failing ActiveCalls reads after which it is done without."""
+_FIRST_RECHECK: Final = 5.0
+
+_log = structlog.get_logger(__name__)
+
+
+class PbxSource:
+    """Follows one PBX. ``emit`` is called synchronously, fact by fact, in the order in which they became known.
+
+    ``may_mint`` is asked before every request for a token; ``tape`` is told all that the PBX says. Raises ConfigError
+    if ``ca_file`` cannot be read.
+    """
+
+    def __init__(
+        self,
+        settings: PbxSettings,
+        emit: Callable[[Fact], None],
+        may_mint: Callable[[], bool] = lambda: True,
+        clock: PbxClock | None = None,
+        measures: PbxMeasures | None = None,
+        tape: Tape | None = None,
+    ) -> None:
+        self._settings, self._emit = settings, emit
+        self._clock = clock = clock or PbxClock()
+        self._client = PbxClient(settings, may_mint, clock.now, measures, tape)
+        self._measures = measures = self._client.measures
+        measures.clock, measures.waiting = clock, lambda: self.lag
+        self._poller = Poller(self._client, emit, clock)
+        self._listener = Listener(self._client, emit, clock, self._poller.poke)
+        self._reader = DirectoryReader(self._client, clock)
+        self._state = ConnectionState(settings.source)
+        self._alone = False
+        self._connected = asyncio.Event()
+        self._directory_wanted = asyncio.Event()
+        self._live_since: float | None = None
+        self._rows_failing_since: float | None = None
+        self._contacts_wanted = asyncio.Event()
+        self._known = Known(emit)
+        self._logins = Logins(self._client, emit, clock, settings)
+        self._execution = Execution(
+            self._client, self._reader, self._known, self._logins, self._listener, self._poller, self._want_all
+        )
+        self._log = _log.bind(url=settings.url)
+
+    @property
+    def lag(self) -> int:
+        """Participants that wait to be read after their events."""
+        return self._listener.lag
+
+    async def execute(self, command: str, arguments: Mapping[str, str]) -> Mapping[str, object]:
+        """Carry out a documented command; the reply's fields. What it changed has been told as facts by then.
+
+        Raises CommandRefused (nothing was changed), OutcomeUnknown, PbxUnreachable and TokenRefused (not done).
+        """
+        return await self._execution.execute(command, arguments)
+
+    def poke(self) -> None:
+        """Read ActiveCalls soon."""
+        self._poller.poke()
+
+    def want_participants(self) -> None:
+        """Read all participants soon."""
+        self._listener.want_participants()
+
+    def want_directory(self) -> None:
+        """Read the directory soon."""
+        self._directory_wanted.set()
+
+    async def run(self) -> None:
+        """Until cancelled: whatever goes wrong at the PBX is retried, and told as a fact."""
+        self._tell()
+        try:
+            await together(
+                *([] if self._settings.source == "activecalls" else [self._follow_participants()]),
+                self._follow_rows(),
+                watch_silence(self._settings.silence, self._rows_awaited_since, self._rows_silent),
+                self._follow_directory(),
+                self._follow_contacts(),
+                self._logins.run(self._connected),
+            )
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """Close all connections. May be called again."""
+        await self._client.close()
+
+    # Call Control
+
+    async def _follow_participants(self) -> None:
+        part = self._state.call_control
+        backoff, rechecks = Backoff(), Backoff(_FIRST_RECHECK, self._settings.recheck_interval, _FIRST_RECHECK)
+        while True:
+            self._live_since = None
+            try:
+                await self._listener.session(self._opened, self._participants_read)
+            except PbxRefused as refused:
+                part.is_now(Condition.REFUSED, str(refused))
+                self._without_call_control()
+                alone = self._state.active_calls.condition is Condition.LIVE
+                pause = (rechecks if alone else backoff).pause()
+            except PbxError as error:
+                if self._lasted() >= STEADY:
+                    backoff.reset()
+                    rechecks.reset()
+                if part.condition is not Condition.REFUSED:
+                    part.is_now(Condition.DOWN, str(error))
+                pause = backoff.pause(error)
+            self._tell()
+            await self._pause(pause)
+
+    def _lasted(self) -> float:
+        """For how many seconds the last socket had been live."""
+        return 0.0 if self._live_since is None else self._clock.now() - self._live_since
+
+    def _opened(self) -> None:
+        if self._state.call_control.condition is not Condition.REFUSED:
+            self._state.call_control.is_now(Condition.UNKNOWN, "Reading the state of all calls.")
+            self._tell()
+
+    def _participants_read(self) -> None:
+        self._measures.reads["participants"] += 1
+        if self._live_since is None:
+            self._live_since = self._clock.now()
+            self._alone = False
+            self._state.call_control.is_now(Condition.LIVE)
+            self._tell()
+
+    def _without_call_control(self) -> None:
+        """Nothing is known of participants any more."""
+        if not self._alone:
+            self._alone = True
+            self._poller.poke()
+            now = self._clock.now()
+            self._emit(ParticipantsRead((), {}, now, self._clock.at(now)))
+
+    # ActiveCalls
+
+    async def _follow_rows(self) -> None:
+        part = self._state.active_calls
+        backoff, rechecks = Backoff(), Backoff(_FIRST_RECHECK, self._settings.recheck_interval, _FIRST_RECHECK)
+        while True:
+            try:
+                await self._poller.run(self._rows_read)
+            except PbxRefused as refused:
+                self._without_rows(Condition.REFUSED, str(refused))
+                alone = self._state.call_control.condition is Condition.LIVE
+                pause = (rechecks if alone else backoff).pause()
+            except PbxError as error:
+                if self._rows_failing_since is None:
+                    self._rows_failing_since = self._clock.now()
+                    backoff.reset()
+                    rechecks.reset()
+                if self._clock.now() - self._rows_failing_since >= DO_WITHOUT_AFTER:
+                    self._without_rows(Condition.DOWN, str(error))
+                elif part.condition is Condition.UNKNOWN:
+                    part.is_now(Condition.UNKNOWN, str(error))
+                    self._tell()
+                pause = backoff.pause(error)
+            await self._pause(pause)
+
+    def _rows_awaited_since(self) -> float | None:
+        """Since when rows are waited for without any word, where nothing else tells of calls."""
+        alone = self._settings.source == "activecalls" or self._state.call_control.condition is Condition.REFUSED
+        asked = self._poller.asked_at
+        if asked is None or not alone or self._state.active_calls.condition is not Condition.LIVE:
+            return None
+        return max(asked, self._client.heard_at)
+
+    def _rows_silent(self) -> None:
+        reason = f"The PBX has said nothing in {self._settings.silence:g} s, though it was asked for the calls."
+        self._state.active_calls.is_now(Condition.DOWN, reason)
+        self._tell()
+
+    def _rows_read(self) -> None:
+        self._measures.reads["active_calls"] += 1
+        self._rows_failing_since = None
+        if self._state.active_calls.condition is not Condition.LIVE:
+            self._state.active_calls.is_now(Condition.LIVE)
+            self._tell()
+
+    def _without_rows(self, condition: Condition, reason: str) -> None:
+        was_live = self._state.active_calls.condition is Condition.LIVE
+        self._state.active_calls.is_now(condition, reason)
+        self._tell()
+        if was_live and self._state.connection == "connected":
+            # The rows of before must not keep calls alive that nobody sees any more; a PBX out of reach ends none.
+            now = self._clock.now()
+            self._emit(ActiveCallsRead((), now, self._clock.at(now)))
+
+    # directory and address book
+
+    async def _follow_directory(self) -> None:
+        backoff, warned = Backoff(), False
+        while True:
+            self._directory_wanted.clear()
+            self._known.directory_asked()
+            try:
+                read = await self._reader.directory()
+            except PbxError as error:
+                warns = self._connected.is_set() and not warned  # else the connection's own line warns
+                warned = warned or warns
+                (self._log.warning if warns else self._log.info)("directory not read", reason=str(error))
+                await self._pause(backoff.pause(error))
+                continue
+            backoff.reset()
+            warned = False
+            self._known.directory_read(read)
+            self._measures.reads["directory"] += 1
+            await _wait(self._directory_wanted, self._settings.directory_interval)
+
+    async def _follow_contacts(self) -> None:
+        backoff, warned = Backoff(), False
+        while True:
+            await self._connected.wait()
+            self._contacts_wanted.clear()
+            self._known.contacts_asked()
+            try:
+                contacts = await self._reader.contacts()
+            except PbxError as error:
+                (self._log.info if warned else self._log.warning)("contacts not read", reason=str(error))
+                warned = True
+                await self._pause(backoff.pause(error))
+                continue
+            backoff.reset()
+            warned = False
+            self._known.contacts_read(contacts)
+            self._measures.reads["contacts"] += 1
+            await _wait(self._contacts_wanted, self._settings.contacts_interval)
+
+    async def _pause(self, seconds: float) -> None:
+        await secret.pause(seconds, self._settings.client_secret)
+
+    def _want_all(self) -> None:
+        self._directory_wanted.set()
+        self._contacts_wanted.set()
+        self._logins.want()
+
+    def _tell(self) -> None:
+        again = self._state.ever
+        before = self._state.connection
+        news = self._state.changed(self._clock.at(self._clock.now()))
+        if news is None:
+            return
+        if news.connection == "connected":
+            self._connected.set()
+            if again and before != "connected":
+                self._directory_wanted.set()  # a PBX that was away may have come back with another one
+        else:
+            self._connected.clear()
+        troubled = news.connection == "lost" or (news.reason and self._state.lacking)  # never reached, or not whole
+        say = self._log.warning if troubled else self._log.info
+        say("connection", connection=news.connection, source=news.source, reason=news.reason)
+        self._emit(news)
+
+
+async def _wait(wanted: asyncio.Event, seconds: float) -> None:
+    """Until it is wanted, or for so long."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await wanted.wait()

@@ -1,0 +1,89 @@
+"""Reading ActiveCalls: at a pace that follows what goes on, and soon after it is poked.
+
+Pokes that come close together make one read. A poke while a read is under way makes another one after it, as that
+read's question was asked before whatever the poke is about. The pace is that of :mod:`monitor.pbx.adaptive_interval`; a PBX that is
+slow or asks for time is not hurried by pokes either.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import NoReturn
+
+from monitor.pbx.adaptive_interval import Pace
+from monitor.pbx.api_client import PbxClient
+from monitor.pbx.clock import PbxClock
+from monitor.pbx.facts import ActiveCall, ActiveCallsRead
+from monitor.shared.errors import PbxError
+
+GAP = 0.2
+"""Seconds between the starts of two reads."""
+
+
+class Poller:
+    """Reads ActiveCalls. ``emit`` is called synchronously."""
+
+    def __init__(self, client: PbxClient, emit: Callable[[ActiveCallsRead], None], clock: PbxClock) -> None:
+        self._client, self._emit, self._clock = client, emit, clock
+        self._poked = asyncio.Event()
+        self._began = self._ended = float("-inf")
+        self._pace = Pace(client.settings.poll_interval, client.settings.poll_idle)
+        self._rows: tuple[ActiveCall, ...] = ()
+        self._looking: list[asyncio.Future[None]] = []
+        self.asked_at: float | None = None
+        """Since when an answer is waited for, on the monotonic clock; None while none is."""
+
+    def poke(self) -> None:
+        """Read soon."""
+        self._poked.set()
+
+    async def look(self) -> None:
+        """Read soon, and wait until what was asked for from now on has been told."""
+        told = asyncio.get_running_loop().create_future()
+        self._looking.append(told)
+        self.poke()
+        try:
+            await told
+        finally:
+            if told in self._looking:
+                self._looking.remove(told)
+
+    async def run(self, on_read: Callable[[], None]) -> NoReturn:
+        """Read until something goes wrong; raises PbxError. ``on_read``: called after each read."""
+        while True:
+            await asyncio.sleep(max(self._began + GAP, self._ended + self._pace.least) - self._clock.now())
+            self._poked.clear()
+            try:
+                await self._read()
+            except PbxError:
+                self._pace.failed()
+                raise
+            on_read()
+            await self._interval()
+
+    async def _read(self) -> None:
+        self._began = asked = self._clock.now()
+        looking = list(self._looking)
+        self.asked_at = time.monotonic()
+        try:
+            answer = await self._client.active_calls()
+        finally:
+            self.asked_at = None
+        self._ended = self._clock.now()
+        if answer.server_now is not None:
+            self._clock.learn(answer.server_now, asked, self._ended)
+        self._pace.answered(self._ended - asked, news=answer.rows != self._rows, busy=bool(answer.rows))
+        self._rows = answer.rows
+        self._emit(ActiveCallsRead(answer.rows, asked, self._clock.at(asked)))
+        for told in looking:
+            if not told.done():
+                told.set_result(None)
+
+    async def _interval(self) -> None:
+        try:
+            async with asyncio.timeout(self._pace.interval):
+                await self._poked.wait()
+        except TimeoutError:
+            return

@@ -1,0 +1,239 @@
+"""Reading the PBX's directory and address book through XAPI; the rows' meaning is in :mod:`monitor.pbx.parsing.xapi`.
+
+A role that may not read a part of it leaves that part empty: the rest goes on, and the log says so once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Coroutine, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, Generic, TypeVar
+
+import structlog
+
+from monitor.pbx.api_client import XAPI, PbxClient
+from monitor.pbx.clock import PbxClock
+from monitor.pbx.command_result import Touched
+from monitor.pbx.facts import ContactChanged, ContactsRead, DirectoryRead, SystemRow, UserRow
+from monitor.pbx.parsing import xapi as rows
+from monitor.pbx.parsing.json_fields import integer, objects
+from monitor.pbx.xapi.directory_patch import Amendment, listing
+from monitor.shared.entities.topics import Contact
+from monitor.shared.errors import PbxRefused
+from monitor.shared.tasks import end
+from monitor.shared.time_zones import iana_name
+
+T = TypeVar("T")
+
+CONTACTS_PAGE: Final = 1000
+"""Contacts asked for at once, as there may be 100,000."""
+_BAD_REQUEST: Final = 400
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part(Generic[T]):
+    """A collection: its name, what each row becomes, which properties are needed, what is expanded with which."""
+
+    name: str
+    row: Callable[[Mapping[str, Any]], T | None]
+    select: str
+    expand: Mapping[str, str]
+    filter: str = ""
+    """Narrows down what is read; what comes all the same must do no harm."""
+
+    def narrowed(self, condition: str) -> _Part[T]:
+        """The rows for which this holds."""
+        return replace(self, filter=condition)
+
+    def query(self) -> dict[str, str]:
+        """Only what is needed: whole users with whole profiles are some 10 KB each."""
+        expand = ",".join(f"{name}($select={select})" for name, select in self.expand.items())
+        query = {"$select": self.select, "$expand": expand, "$filter": self.filter}
+        return {name: value for name, value in query.items() if value}
+
+    def plain_query(self) -> dict[str, str]:
+        """The same for a version that does not know one of the properties."""
+        query = {"$expand": ",".join(self.expand), "$filter": self.filter if self.name != "Peers" else ""}
+        return {name: value for name, value in query.items() if value}
+
+
+_USERS = _Part(
+    "Users",
+    rows.user,
+    "Id,Number,FirstName,LastName,EmailAddress,Mobile,AuthID,OutboundCallerID,Enabled,PbxDeliversAudio,RecordCalls,"
+    "RecordExternalCallsOnly,SIPID,VMEmailOptions,VMEnabled,VMPlayCallerID,VMPlayMsgDateTime,Internal,IsRegistered,"
+    "CurrentProfileName,QueueStatus",
+    {"ForwardingProfiles": "Name,NoAnswerTimeout"},
+)
+_QUEUES = _Part(
+    "Queues", rows.queue, "Id,Number,Name,SLATime", {"Agents": "Number,Name,SkillGroup", "Managers": "Number"}
+)
+_RING_GROUPS = _Part("RingGroups", rows.ring_group, "Id,Number,Name,RingStrategy", {"Members": "Number"})
+_IVRS = _Part("Receptionists", rows.ivr, "Id,Number,Name,IVRType", {})
+_TRUNKS = _Part("Trunks", rows.trunk, "Id,Number,Gateway,IsOnline,SimultaneousCalls,ExternalNumber,DidNumbers", {})
+_GROUPS = _Part("Groups", rows.department, "Id,Name,Number,IsDefault", {"Members": "Number,Type"})
+_INBOUND_RULES = _Part("InboundRules", rows.inbound_rule, "Id,RuleName,Condition,Data", {"TrunkDN": "Number"})
+_PEERS = _Part("Peers", rows.peer, "Id,Number,Name,Type", {}, "Type ne 'Extension'")
+_CONTACTS = _Part(
+    "Contacts",
+    rows.contact,
+    "Id,FirstName,LastName,CompanyName,Tag,PhoneNumber,Mobile2,Home,Business,Business2,Email,Other,BusinessFax,Pager",
+    {},
+)
+COLLECTIONS: Final = tuple(
+    part.name for part in (_USERS, _QUEUES, _RING_GROUPS, _IVRS, _TRUNKS, _GROUPS, _INBOUND_RULES, _PEERS, _CONTACTS)
+)
+"""All that is read here of XAPI's."""
+
+
+class DirectoryReader:
+    """Reads. Both methods raise PbxUnreachable, PbxGarbled or TokenRefused when the whole reading failed."""
+
+    def __init__(self, client: PbxClient, clock: PbxClock) -> None:
+        self._client, self._clock = client, clock
+        self._told: set[str] = set()
+        self._plain: set[str] = set()
+        self._zone = ("", "")
+
+    async def directory(self) -> DirectoryRead:
+        """All of the directory."""
+        tasks = _Tasks()
+        users = tasks.add(self._part(_USERS))
+        queues = tasks.add(self._part(_QUEUES))
+        ring_groups = tasks.add(self._part(_RING_GROUPS))
+        ivrs = tasks.add(self._part(_IVRS))
+        trunks = tasks.add(self._part(_TRUNKS))
+        departments = tasks.add(self._part(_GROUPS))
+        inbound_rules = tasks.add(self._part(_INBOUND_RULES))
+        peers = tasks.add(self._part(_PEERS))
+        system = tasks.add(self._system())
+        time_zone = tasks.add(self._time_zone())
+        await tasks.done()
+        return DirectoryRead(
+            users=users.result(),
+            queues=queues.result(),
+            ring_groups=ring_groups.result(),
+            ivrs=ivrs.result(),
+            trunks=trunks.result(),
+            departments=departments.result(),
+            inbound_rules=inbound_rules.result(),
+            system=replace(system.result(), time_zone=time_zone.result()),
+            at=self._clock.at(self._clock.now()),
+            peers=peers.result(),
+        )
+
+    async def again(self, last: DirectoryRead | None, touched: Touched) -> Amendment:
+        """What a command has changed, read anew. ``last``: what was known before it.
+
+        A user that is gone has left queues and ring groups; a new one belongs to departments.
+        """
+        at = self._clock.at(self._clock.now())
+        users = await self._numbered(_USERS, touched.users)
+        queues, ring_groups = set(touched.queues), set(touched.ring_groups)
+        known = {row.number for row in last.users} if last is not None else set()
+        joined: dict[str, frozenset[int]] = {}
+        for number, user in users.items():
+            if user is None and last is not None:
+                left_queues, left_groups = listing(last, number)
+                queues |= left_queues
+                ring_groups |= left_groups
+            elif user is not None and number not in known:
+                joined[number] = await self._departments_of(user)
+        queue_rows = await self._numbered(_QUEUES, queues)
+        ring_group_rows = await self._numbered(_RING_GROUPS, ring_groups)
+        return Amendment(at, users, queue_rows, ring_group_rows, joined)
+
+    async def contact(self, id_: int) -> ContactChanged:
+        """One contact."""
+        at = self._clock.at(self._clock.now())
+        found = await self._part(_CONTACTS.narrowed(f"Id eq {id_}"))
+        return ContactChanged(id_, found[0] if found else None, at)
+
+    async def contacts(self) -> ContactsRead:
+        """All of the address book."""
+        contacts: tuple[Contact, ...] = await self._part(_CONTACTS, CONTACTS_PAGE)
+        return ContactsRead(contacts)
+
+    async def _numbered(self, part: _Part[T], numbers: Collection[str]) -> dict[str, T | None]:
+        found: dict[str, T | None] = {}
+        for number in sorted(numbers):
+            quoted = number.replace("'", "''")
+            found[number] = next(iter(await self._part(part.narrowed(f"Number eq '{quoted}'"))), None)
+        return found
+
+    async def _departments_of(self, user: UserRow) -> frozenset[int]:
+        query = {"$select": "Id", "$expand": "Groups($select=GroupId)"}
+        try:
+            row = await self._client.get_json(f"{XAPI}/Users({user.id})", query)
+        except PbxRefused as refused:
+            self._refused("Groups", refused)
+            return frozenset()
+        groups = objects(row.get("Groups")) if isinstance(row, dict) else ()
+        return frozenset(id_ for group in groups if (id_ := integer(group, "GroupId")) is not None)
+
+    async def _part(self, part: _Part[T], top: int = 100) -> tuple[T, ...]:
+        try:
+            listed = await self._collection(part, top)
+        except PbxRefused as refused:
+            self._refused(part.name, refused)
+            return ()
+        self._told.discard(part.name)
+        return tuple(found for row in listed if (found := part.row(row)) is not None)
+
+    async def _collection(self, part: _Part[T], top: int) -> list[dict[str, Any]]:
+        if part.name not in self._plain:
+            try:
+                return await self._client.collection(part.name, part.query(), top)
+            except PbxRefused as refused:
+                if refused.status != _BAD_REQUEST:
+                    raise
+            self._plain.add(part.name)
+        return await self._client.collection(part.name, part.plain_query(), top)
+
+    async def _system(self) -> SystemRow:
+        try:
+            return await self._client.system_status()
+        except PbxRefused as refused:
+            self._refused("SystemStatus", refused)
+            return SystemRow()
+
+    async def _time_zone(self) -> str:
+        """Its IANA name; what is told is looked up only when it is another one."""
+        try:
+            told = await self._client.time_zone()
+            if told != self._zone[0]:
+                self._zone = told, iana_name(told, await self._client.time_zones(told)) or ""
+        except PbxRefused as refused:
+            self._refused("OfficeHours", refused)
+            return ""
+        self._told.discard("OfficeHours")
+        return self._zone[1]
+
+    def _refused(self, name: str, refused: PbxRefused) -> None:
+        if name not in self._told:
+            self._told.add(name)
+            _log.warning("a part of the directory may not be read and stays empty", part=name, reason=str(refused))
+
+
+class _Tasks:
+    """Tasks that all must succeed; see :mod:`monitor.shared.tasks` for why this is no task group."""
+
+    def __init__(self) -> None:
+        self._tasks: list[asyncio.Task[Any]] = []
+
+    def add(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.create_task(coroutine)
+        self._tasks.append(task)
+        return task
+
+    async def done(self) -> None:
+        """Wait for all, or for the first that fails, whose error is raised; none is left running."""
+        try:
+            done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            await end(self._tasks)
+        for task in done:
+            task.result()

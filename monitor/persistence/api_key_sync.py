@@ -1,0 +1,194 @@
+"""The API keys of one PBX: kept in every monitor's file, mirrored on Redis for the gateways.
+
+Rules:
+
+- A change is made on Redis, by ``callmon key``, and rung for; each monitor takes it into its file. What a file knows
+  better (Redis was emptied, or rolled back) its monitor puts there again, whether it leads or not. The newest change of
+  a key wins in both directions, and a revocation is a change.
+- ``kept`` tells who looks which changes stand in the leader's file.
+- ``ready`` says that the table is whole: gateways judge nobody by one that is not. The leader alone says so, and only
+  if it can know: its file was level with a whole table before, or no other monitor ever led, or somebody has filled
+  the table. An empty table is never called whole by a monitor that came after another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError, WatchError
+
+from monitor.persistence.sqlite_store import Store
+from monitor.shared.api_keys import StoredKey, encode_key, newest, of_table
+from monitor.shared.codec import Malformed
+from monitor.shared.errors import BusUnreachable, StoreFailed
+from monitor.shared.redis.connection import heed_cancellation, is_wrong_type, rejected, text, translated
+from monitor.shared.redis.key_names import AccessKeys, RedisCommand
+
+EVERY = 1.0
+"""Seconds between two comparisons, at most."""
+_NOTE = "keys"
+_WHOLE = "whole"
+"""Noted in the file once it was level with a table that is whole."""
+
+_MOST_TOLD = 1_000
+_MOST_UNREADABLE = 1_000
+"""Fields that are no keys, above which a table is begun anew. Fewer stay: a newer version may have written them."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Keyring:
+    """Run it only while leading; :meth:`mirror` is for who stands by.
+
+    ``others``: whether another monitor is known to have led before this one.
+    """
+
+    def __init__(self, redis: Redis, pbx: str, store: Store, others: Callable[[], bool] = lambda: False) -> None:
+        self._redis = redis
+        self._pbx = pbx
+        self._keys = AccessKeys(pbx)
+        self._store = store
+        self._others = others
+        self._unsure = self._noted = False
+        self._log = _log.bind(pbx=pbx)
+        self._wrong: set[str] = set()
+        """Of our tables those that are none."""
+        self._told: set[str] = set()
+        self._crowded = False
+        """Whether the table holds more that cannot be read than any other version may have written."""
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            heed_cancellation()
+            try:
+                await self._follow()
+            except (BusUnreachable, StoreFailed) as error:
+                self._log.warning("keys are not followed", reason=str(error))
+                await asyncio.sleep(random.uniform(0.5, 1.5) * EVERY)  # noqa: S311 - not all PBXs' at the same moment
+
+    async def _follow(self) -> None:
+        with translated():
+            async with self._redis.pubsub() as pubsub:
+                await pubsub.subscribe(self._keys.channel)
+                while True:
+                    heed_cancellation()
+                    await self.compare()
+                    heed_cancellation()
+                    await pubsub.get_message(timeout=EVERY)
+
+    async def compare(self) -> None:
+        """Bring file and Redis to the same, once, as who leads. Raises BusUnreachable, StoreFailed."""
+        with translated():
+            async with self._redis.pipeline(transaction=True) as pipe:
+                mine, theirs, ready = await self._taken(pipe)
+                kept = await self._hash(pipe, self._keys.kept)
+                newer = [key for name, key in mine.items() if self._crowded or theirs.get(name) != key]
+                marks = {name: repr(key.changed_at) for name, key in mine.items()}
+                if len(kept) > len(marks) + _MOST_UNREADABLE:
+                    self._wrong.add(self._keys.kept)
+                held = {text(name): text(mark) for name, mark in kept.items()}
+                marked = all(held.get(name) == mark for name, mark in marks.items())
+                whole = await self._may_call_whole(ready=ready, filled=bool(theirs))
+                if ready == whole and not newer and marked and not (self._wrong or self._crowded):
+                    await self._note(whole)
+                    return
+                wrong = self._wrong | {self._keys.table} if self._crowded else self._wrong
+                commands = self._putting(newer, wrong)
+                commands += [("HSET", self._keys.kept, name, mark) for name, mark in marks.items()]
+                if whole:
+                    commands.append(("SET", self._keys.ready, "1"))
+                await self._commit(pipe, [*commands, ("PUBLISH", self._keys.channel, "kept")])
+        await self._note(whole)
+
+    async def mirror(self) -> None:
+        """Bring file and Redis to the same, once, as who stands by. Raises BusUnreachable, StoreFailed."""
+        with translated():
+            async with self._redis.pipeline(transaction=True) as pipe:
+                mine, theirs, ready = await self._taken(pipe)
+                await self._note(ready)
+                newer = [key for name, key in mine.items() if theirs.get(name) != key]
+                if newer:
+                    commands = self._putting(newer, self._wrong & {self._keys.table})
+                    await self._commit(pipe, [*commands, ("PUBLISH", self._keys.channel, "changed")])
+
+    async def _taken(self, pipe: Any) -> tuple[dict[str, StoredKey], dict[str, StoredKey], bool]:
+        """Take what Redis knows better into the file: keys by name here and there, and whether that table is whole."""
+        mine = await self._store.stored_keys(self._pbx)
+        await pipe.watch(self._keys.table)
+        theirs = self._read(await self._hash(pipe, self._keys.table))
+        ready = bool(await pipe.exists(self._keys.ready))
+        for name, key in theirs.items():
+            if newest(key, mine.get(name)) != mine.get(name):
+                await self._store.keep_key(self._pbx, key)
+                mine[name] = key
+        return mine, theirs, ready
+
+    async def _may_call_whole(self, *, ready: bool, filled: bool) -> bool:
+        whole = ready or filled or not self._others() or await self._store.note(self._pbx, _NOTE) == _WHOLE
+        if not whole and not self._unsure:
+            self._log.error(
+                "api_keys_unknown",
+                reason="Redis was emptied and this monitor never held the keys: start the other one, or make new keys",
+            )
+        self._unsure = not whole
+        return whole
+
+    async def _note(self, whole: bool) -> None:
+        """Note that the file is level with a whole table, if it is; once is enough."""
+        if whole and not self._noted:
+            await self._store.keep_note(self._pbx, _NOTE, _WHOLE)
+            self._noted = True
+
+    def _putting(self, keys: Iterable[StoredKey], wrong: Iterable[str]) -> list[RedisCommand]:
+        """Return the commands that put keys into the table. ``wrong``: tables to begin anew, as they are none."""
+        commands: list[RedisCommand] = [("UNLINK", table) for table in sorted(wrong)]
+        return commands + [("HSET", self._keys.table, key.name, encode_key(key)) for key in keys]
+
+    async def _commit(self, pipe: Any, commands: Iterable[RedisCommand]) -> None:
+        pipe.multi()
+        for command in commands:
+            pipe.execute_command(*command)
+        with suppress(WatchError):  # it was changed meanwhile, and rung for again
+            await pipe.execute()
+
+    def _read(self, table: dict[bytes, bytes]) -> dict[str, StoredKey]:
+        keys: dict[str, StoredKey] = {}
+        unreadable = 0
+        for name, data in table.items():
+            try:
+                key = of_table(name, data)
+            except Malformed as error:
+                unreadable += 1
+                if unreadable <= _MOST_UNREADABLE:
+                    self._tell(f"{text(name)!r}: {error}")
+            else:
+                keys[key.name] = key
+        self._crowded = unreadable > _MOST_UNREADABLE
+        return keys
+
+    async def _hash(self, pipe: Any, name: str) -> dict[bytes, bytes]:
+        """Return a hash; nothing where there is something of another kind, which is then written over."""
+        self._wrong.discard(name)
+        try:
+            return dict(await pipe.hgetall(name))
+        except ResponseError as error:
+            if not is_wrong_type(error):
+                raise
+            self._wrong.add(name)
+            self._tell(str(error))
+            return {}
+
+    def _tell(self, reason: str) -> None:
+        """Once of each thing that is wrong."""
+        if reason not in self._told:
+            if len(self._told) >= _MOST_TOLD:
+                self._told.clear()
+            self._told.add(reason)
+            rejected(self._keys.table, reason)

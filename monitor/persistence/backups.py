@@ -1,0 +1,217 @@
+"""Backups of the store: made while a monitor writes it, and put in its place while none does.
+
+- A backup is one SQLite file with nothing beside it. It keeps the schema of its store: nothing is migrated.
+- What is damaged, is no store, or has a newer schema than this program knows, is not restored.
+- A file that exists is not overwritten. The store that is replaced is kept beside the new one.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from monitor.persistence.sqlite_store import SCHEMA, audit_table, locked, too_new
+from monitor.shared.errors import StoreFailed
+
+_BESIDE: Final = ("-wal", "-shm", "-journal")
+"""What SQLite may keep beside its file."""
+_MAGIC: Final = b"SQLite format 3\0"
+_PATIENCE_S: Final = 5.0
+"""For a lock of SQLite's."""
+_BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a store holds. ``keys``: API keys, revoked ones included. ``audits``: entries of the audit log."""
+
+    schema: int
+    keys: int
+    audits: int
+
+    def __str__(self) -> str:
+        return f"API keys: {self.keys}, entries of the audit log: {self.audits}, schema {self.schema}"
+
+
+def back_up(store: Path, file: Path) -> Contents:
+    """Copy the store into a new file for its owner alone. Raises StoreFailed, and leaves no file then."""
+    _must_be_readable(store, "no monitor has run here with this state_dir")
+    try:
+        os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError as error:
+        raise StoreFailed(f"{file} exists already and is not overwritten: name another file.") from error
+    except OSError as error:
+        raise StoreFailed(f"{file} cannot be written: {error.strerror}.") from error
+    try:
+        with closing(_opened(store, "mode=rw")) as source:
+            with _in_words(store):
+                _check_whole(source, store)
+            return _copy(source, file)
+    except BaseException:
+        _remove(file)
+        raise
+
+
+def restore(file: Path, store: Path, stamp: str) -> tuple[Contents, Path | None]:
+    """Put the backup in the store's place. Return what it holds, and where the store before is kept, if there was one.
+
+    ``stamp``: for that name. Raises StoreFailed, and changes nothing then.
+    """
+    _must_be_readable(file, "name the file that callmon backup wrote")
+    folder = store.parent
+    try:
+        lock = locked(folder, alone=True)
+    except BlockingIOError as error:
+        raise StoreFailed(_held(store)) from error
+    except FileNotFoundError as error:
+        raise StoreFailed(f"{folder} is not there: make it, for the user that the monitor runs as.") from error
+    except OSError as error:
+        raise StoreFailed(f"{folder} cannot be used: {error.strerror}; run it with sudo.") from error
+    try:
+        with _beside(store) as new:
+            contents = _taken(file, new)
+            kept = _set_aside(store, stamp)
+            new.replace(store)
+        _to_disk(folder)
+    finally:
+        os.close(lock)
+    return contents, kept
+
+
+def _taken(file: Path, new: Path) -> Contents:
+    """Copy a backup, if it can be used. Raises StoreFailed."""
+    # A file alone is read without a lock: it may lie where nothing can be written.
+    alone = not any(_with(file, ending).exists() for ending in _BESIDE)
+    with closing(_opened(file, "mode=ro&immutable=1" if alone else "mode=ro")) as source:
+        with _in_words(file):
+            contents = _check_whole(source, file)
+        if contents.schema > SCHEMA:
+            raise StoreFailed(f"{file} {too_new(contents.schema)}")
+        return _copy(source, new)
+
+
+def _copy(source: sqlite3.Connection, file: Path) -> Contents:
+    with _in_words(file), closing(_opened(file, "mode=rw")) as copy:
+        source.backup(copy)
+        copy.execute("PRAGMA journal_mode = DELETE")  # so that nothing is beside it
+        contents = _check_whole(copy, file)
+    _to_disk(file)
+    return contents
+
+
+def _check_whole(connection: sqlite3.Connection, file: Path) -> Contents:
+    """Return what a store holds. Raises StoreFailed if it is damaged or none."""
+    (said,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    if said != "ok":
+        raise StoreFailed(f"{file} is damaged: {said}.")
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    (schema,) = connection.execute("PRAGMA user_version").fetchone()
+    if not schema or not tables >= {"keys", audit_table(connection)}:
+        raise StoreFailed(f"{file} is no store of callmon's.")
+    (keys,) = connection.execute("SELECT count(*) FROM keys").fetchone()
+    query = f"SELECT count(*) FROM {audit_table(connection)} WHERE command != ''"  # noqa: S608 - one of two names
+    (audits,) = connection.execute(query).fetchone()
+    return Contents(schema, keys, audits)
+
+
+@contextmanager
+def _beside(store: Path) -> Iterator[Path]:
+    """Make a file beside the store that the monitor can use; remove what is left of it."""
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=f"{store.name}.", suffix=".new", dir=store.parent)
+    except OSError as error:
+        raise StoreFailed(f"{store.parent} cannot be written to: {error.strerror}; run it with sudo.") from error
+    new = Path(name)
+    try:
+        if os.geteuid() == 0:
+            owner = store.parent.stat()
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
+        os.close(descriptor)
+        yield new
+    finally:
+        _remove(new)
+
+
+def _set_aside(store: Path, stamp: str) -> Path | None:
+    """Give the store another name. Raises StoreFailed if somebody has it open."""
+    if not store.exists():
+        return None
+    _must_be_unused(store)
+    kept = store.with_name(f"{store.name}.before-{stamp}")
+    number = 1
+    while kept.exists():
+        number += 1
+        kept = store.with_name(f"{store.name}.before-{stamp}-{number}")
+    for ending in _BESIDE:
+        with suppress(FileNotFoundError):
+            _with(store, ending).rename(_with(kept, ending))
+    store.rename(kept)
+    return kept
+
+
+def _must_be_unused(store: Path) -> None:
+    """Find a monitor before 0.2 too, which has no lock but SQLite's. Raises StoreFailed."""
+    with store.open("rb") as opened:
+        if opened.read(len(_MAGIC)) != _MAGIC:  # SQLite would remove what is beside it
+            return
+    try:
+        with closing(_opened(store, "mode=rw", 0)) as connection:
+            connection.execute("PRAGMA journal_mode = DELETE")  # needs to be alone; takes in what is beside the file
+    except sqlite3.Error as error:
+        if error.sqlite_errorcode in _BUSY:
+            raise StoreFailed(_held(store)) from error
+        if error.sqlite_errorcode not in _DAMAGED:
+            raise StoreFailed(f"{store} cannot be set aside: {error}.") from error
+
+
+def _opened(file: Path, how: str, timeout: float = _PATIENCE_S) -> sqlite3.Connection:
+    return sqlite3.connect(f"{file.absolute().as_uri()}?{how}", timeout=timeout, isolation_level=None, uri=True)
+
+
+def _must_be_readable(file: Path, advice: str) -> None:
+    try:
+        file.stat()
+    except FileNotFoundError as error:
+        raise StoreFailed(f"{file} is not there: {advice}.") from error
+    except OSError as error:
+        raise StoreFailed(f"{file} cannot be read: {error.strerror}; run it with sudo.") from error
+    # It is not opened to try: closing it would give up SQLite's locks, if this process had any.
+    if not os.access(file, os.R_OK):
+        raise StoreFailed(f"{file} cannot be read: {os.strerror(errno.EACCES)}; run it with sudo.")
+
+
+@contextmanager
+def _in_words(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StoreFailed(f"{file} cannot be used: {error}.") from error
+
+
+def _held(store: Path) -> str:
+    return f"{store} is in use, by a monitor or another callmon: stop that first (systemctl stop callmon-monitor)."
+
+
+def _with(file: Path, ending: str) -> Path:
+    return file.with_name(file.name + ending)
+
+
+def _remove(file: Path) -> None:
+    for ending in ("", *_BESIDE):
+        _with(file, ending).unlink(missing_ok=True)
+
+
+def _to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,116 @@
+"""The calls that ended, kept in every monitor's file besides Redis, where they are entities like others.
+
+The leader's file holds what it shows. Who stands by adds what Redis shows and takes nothing away, as Redis may have
+been emptied; what is too much of it goes when it leads and shows it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from monitor.persistence.sqlite_store import Store
+from monitor.shared.codec import Malformed, check_entity, decode_entity, encode_entity
+from monitor.shared.entities.topics import EndedCall, Entity, State, table
+from monitor.shared.errors import StoreFailed
+from monitor.shared.redis.connection import heed_cancellation, is_wrong_type, rejected, text, translated
+from monitor.shared.redis.key_names import Keys
+
+EVERY_S: Final = 5.0
+"""Between two writings to the file."""
+_TOPIC: Final = "ended"
+_AT_ONCE: Final = 200
+
+_log = structlog.get_logger(__name__)
+
+
+class EndedCalls:
+    """Of one PBX."""
+
+    def __init__(self, redis: Redis, pbx: str, store: Store) -> None:
+        self._redis = redis
+        self._pbx = pbx
+        self._key = Keys(pbx, "live").state(_TOPIC)
+        self._store = store
+        self._held: set[str] = set()
+
+    async def read(self) -> dict[str, Entity]:
+        """Return the calls in the file, by id; nothing if it cannot be read."""
+        try:
+            found = await self._store.ended(self._pbx)
+        except StoreFailed as error:
+            _log.warning("ended_calls_not_read", pbx=self._pbx, reason=str(error))
+            return {}
+        calls: dict[str, Entity] = {}
+        for id_, data in found.items():
+            if (call := _decoded(id_, data)) is not None:
+                calls[id_] = call
+        return calls
+
+    async def mirror(self) -> None:
+        """Add what Redis shows to the file. Raises BusUnreachable, StoreFailed."""
+        with translated():
+            try:
+                ids: list[Any] = await self._redis.hkeys(self._key)
+            except ResponseError as error:
+                if not is_wrong_type(error):
+                    raise
+                rejected(self._key, str(error))
+                return  # who leads writes it anew
+            new = [id_ for id_ in ids if (text(id_) or "") not in self._held]
+            for at in range(0, len(new), _AT_ONCE):
+                some = new[at : at + _AT_ONCE]
+                found = zip(some, await self._redis.hmget(self._key, some), strict=True)
+                read = ((text(id_) or "", data) for id_, data in found)
+                calls = {id_: call for id_, data in read if (call := _decoded(id_, data)) is not None}
+                if len(calls) < len(some):
+                    rejected(self._key, f"{len(some) - len(calls)} ended calls that cannot be read")
+                await self._store.keep_ended(self._pbx, _rows(calls), only=False)
+                self._held.update(text(id_) or "" for id_ in some)
+        if len(self._held) > 2 * len(ids) + _AT_ONCE:  # ids of days ago
+            self._held = {text(id_) or "" for id_ in ids}
+
+    async def run(self, state: Callable[[], State]) -> None:
+        """Keep what is shown, until cancelled and once more then; ``state``: the live topics."""
+        shown: dict[str, EndedCall] = {}
+        try:
+            while True:
+                heed_cancellation()
+                await asyncio.sleep(EVERY_S)
+                shown = await self._keep(table(state(), _TOPIC, EndedCall), shown)
+        finally:
+            self._held.clear()
+            await self._keep(table(state(), _TOPIC, EndedCall), shown)
+
+    async def _keep(self, calls: Mapping[str, EndedCall], before: dict[str, EndedCall]) -> dict[str, EndedCall]:
+        """Keep these if they are not the same as before; those that are kept now."""
+        now = dict(calls)
+        if now == before:
+            return before
+        try:
+            await self._store.keep_ended(self._pbx, _rows(now), only=True)
+        except StoreFailed as error:
+            _log.warning("ended_calls_not_kept", pbx=self._pbx, reason=str(error))
+            return before
+        return now
+
+
+def _rows(calls: Mapping[str, EndedCall]) -> dict[str, tuple[str, bytes]]:
+    return {id_: (call.ended_at, encode_entity(call)) for id_, call in calls.items()}
+
+
+def _decoded(id_: str, data: Any) -> EndedCall | None:
+    """Return the call; None if it cannot be read, is another one's, or is not there any more."""
+    try:
+        call = decode_entity(_TOPIC, data) if isinstance(data, bytes) else None
+        if not isinstance(call, EndedCall):
+            return None
+        check_entity(id_, call)
+    except (Malformed, UnicodeDecodeError):
+        return None
+    return call

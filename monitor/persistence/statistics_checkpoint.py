@@ -1,0 +1,142 @@
+"""What is counted of the day, kept for the next monitor: in Redis for another one, in the own file for a restart.
+
+Whoever begins takes the newer of the two. Who stands by takes what Redis holds into its own memory, every few seconds,
+and into its file: Redis may be lost together with the leader. Only the leader writes to Redis, in a transaction that
+its lease guards: one who was stopped past his lease and woke up has counted less than his successor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol
+
+import structlog
+from redis.asyncio import Redis
+
+from monitor.shared.codec import Malformed
+from monitor.shared.errors import BusUnreachable, StoreFailed
+from monitor.shared.redis.connection import commit_while, heed_cancellation, translated
+from monitor.shared.redis.key_names import Keys
+from monitor.statistics.checkpoint_format import Saved, check_time, decode, encode
+
+KEEP_EVERY = 5.0
+"""Seconds between two writings to Redis."""
+_TO_FILE = 6
+"""Each so-manieth goes to the file too: it grows with the day's calls, and disks wear."""
+_AT_THE_END = 2.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Shelf(Protocol):
+    """The file; see :mod:`monitor.persistence.sqlite_store`. Both raise StoreFailed."""
+
+    async def figures(self, pbx: str) -> bytes | None:
+        """What was kept last; None if nothing was."""
+        ...
+
+    async def keep_figures(self, pbx: str, data: bytes) -> None:
+        """Keep it in place of what was kept before."""
+        ...
+
+
+class Keeping:
+    """Of one PBX. ``writer``: the lease's value while it is ours. ``shelf``: None if there is no file."""
+
+    def __init__(self, redis: Redis, pbx: str, writer: str, shelf: Shelf | None = None) -> None:
+        self._redis = redis
+        self._pbx = pbx
+        self._keys = Keys(pbx, "live")
+        self._writer = writer
+        self._shelf = shelf
+        self._mirrored: bytes | None = None
+        self._times = 0
+
+    async def read(self) -> Saved | None:
+        """The newest that was kept; None if nothing was, or nothing can be read."""
+        found = (await self._from_redis(), await self._from_file(), self._mirrored)
+        kept = [saved for data in found if (saved := self._decoded(data))]
+        return max(kept, key=lambda saved: saved.at, default=None)
+
+    async def mirror(self) -> None:
+        """Take over what Redis holds, if that is the newest. Raises BusUnreachable, StoreFailed."""
+        with translated():
+            found = await self._redis.get(self._keys.figures)
+        data = found if isinstance(found, bytes) else None
+        saved, held = self._decoded(data), self._decoded(self._mirrored)
+        if data is None or saved is None or (held is not None and saved.at <= held.at):
+            return
+        self._mirrored = data
+        self._times += 1
+        if self._shelf is not None and self._times % _TO_FILE == 1:
+            kept = self._decoded(await self._from_file())
+            if kept is None or kept.at < saved.at:
+                await self._shelf.keep_figures(self._pbx, data)
+
+    async def shelve(self) -> None:
+        """Put what was taken over into the file, if that is the newest: it stands by no more."""
+        saved = await self.read() if self._mirrored is not None else None
+        if saved is not None and self._shelf is not None:
+            with suppress(StoreFailed):
+                await self._shelf.keep_figures(self._pbx, encode(saved))
+
+    async def run(self, counted: Callable[[], Saved | None]) -> None:
+        """Keep what is counted until cancelled, and once more then."""
+        times = 0
+        try:
+            while True:
+                await asyncio.sleep(KEEP_EVERY)
+                times += 1
+                await self._keep(counted(), to_file=times % _TO_FILE == 0)
+                heed_cancellation()
+        finally:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_AT_THE_END):
+                    await self._keep(counted(), to_file=True)
+
+    async def _keep(self, saved: Saved | None, *, to_file: bool) -> None:
+        if saved is None:
+            return
+        data = encode(saved)
+        try:
+            await self._to_redis(data)
+        except BusUnreachable as error:
+            _log.debug("figures not kept in Redis", pbx=self._pbx, reason=str(error))
+        if to_file and self._shelf is not None:
+            try:
+                await self._shelf.keep_figures(self._pbx, data)
+            except StoreFailed as error:
+                _log.warning("figures not kept in the file", pbx=self._pbx, reason=str(error))
+
+    async def _to_redis(self, data: bytes) -> None:
+        await commit_while(self._redis, self._keys.lease, self._writer, [("SET", self._keys.figures, data)])
+
+    async def _from_redis(self) -> bytes | None:
+        try:
+            with translated():
+                found = await self._redis.get(self._keys.figures)
+        except BusUnreachable as error:
+            _log.warning("figures not read from Redis", pbx=self._pbx, reason=str(error))
+            return None
+        return found if isinstance(found, bytes) else None
+
+    async def _from_file(self) -> bytes | None:
+        try:
+            return None if self._shelf is None else await self._shelf.figures(self._pbx)
+        except StoreFailed as error:
+            _log.warning("figures not read from the file", pbx=self._pbx, reason=str(error))
+            return None
+
+    def _decoded(self, data: bytes | None) -> Saved | None:
+        if data is None:
+            return None
+        try:
+            saved = decode(data)
+            check_time(saved, time.time())
+        except Malformed as error:
+            _log.warning("figures that were kept cannot be read", pbx=self._pbx, reason=str(error))
+            return None
+        return saved

@@ -1,0 +1,140 @@
+"""What one publish writes, and what a writer may conclude from the position that he finds in the store. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from monitor.shared import codec as wire
+from monitor.shared.changes import Change, Edit, Position, is_ahead, is_epoch, is_seq
+from monitor.shared.errors import Fenced, HistoryLost
+from monitor.shared.redis.key_names import Keys, RedisCommand
+
+ANNOUNCED_WHOLE = 64 * 1024
+"""Bytes. The announcement of a larger change says its position only: pub/sub buffers are for small things."""
+
+Verdict: TypeAlias = Literal["go on", "done already"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The position hash as it was read. ``id``: of the publish that led there; ``seen``: newest epoch of a follower."""
+
+    position: Position
+    id: str
+    seen: str = ""
+
+    @classmethod
+    def parse(
+        cls, epoch: str | None, seq: str | None, id_: str | None = None, seen: str | None = None
+    ) -> Stored | None:
+        """None if the store holds no position, or nonsense, as nobody of us can have written."""
+        if not epoch or seq is None or not is_epoch(epoch) or not is_seq(seq):
+            return None
+        return cls(Position(epoch, int(seq)), id_ or "", seen if seen and is_epoch(seen) else "")
+
+    @property
+    def newest_epoch(self) -> str:
+        """The newest epoch that the store knows of, be it believed or not."""
+        return max(self.position.epoch, self.seen)
+
+    def newest_believed(self, unix_ms: float) -> str:
+        """The same without what is too far ahead of this clock; empty if nothing is left."""
+        return max((epoch for epoch in (self.position.epoch, self.seen) if not is_ahead(epoch, unix_ms)), default="")
+
+
+class Log:
+    """How long the log on Redis may be: at most so many entries, and so many bytes of them together.
+
+    Only entries of the present epoch are there: with an epoch the log begins anew. What is under way is not counted
+    yet, so the log may be larger by one entry.
+    """
+
+    def __init__(self, length: int, size: int) -> None:
+        self._length = length
+        self._size = size
+        self._entries: deque[int] = deque()
+        self._bytes = 0
+
+    @property
+    def length(self) -> int:
+        """How many entries may be there after the next one."""
+        return min(self._length, len(self._entries) + 1)
+
+    def written(self, entry: int) -> None:
+        """Count one more entry, of so many bytes."""
+        self._entries.append(entry)
+        self._bytes += entry
+        while self._entries and (len(self._entries) >= self._length or self._bytes > self._size):
+            self._bytes -= self._entries.popleft()
+
+    def begin(self) -> None:
+        """It is empty now."""
+        self._entries.clear()
+        self._bytes = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One publish, encoded: a retry repeats exactly this."""
+
+    id: str
+    position: Position
+    commands: tuple[RedisCommand, ...]
+    size: int
+    """Bytes of its entry of the log."""
+
+
+def encode(keys: Keys, change: Change, id_: str, log_length: int) -> Batch:
+    """The batch that brings the store to the change's position and its log to at most ``log_length`` entries."""
+    entry = wire.encode_change(change)
+    position, at = change.position, change.at
+    return Batch(
+        id_,
+        position,
+        (
+            *_state_commands(keys, change.edits),
+            ("XADD", keys.log, "MAXLEN", "=", log_length, f"{position.seq}-0", "change", entry),
+            ("HSET", keys.position, "seq", position.seq, "id", id_, "at", at),
+            announcement(keys, position, at) if len(entry) > ANNOUNCED_WHOLE else ("PUBLISH", keys.channel, entry),
+        ),
+        len(entry),
+    )
+
+
+def announcement(keys: Keys, position: Position, at: str) -> RedisCommand:
+    """The announcement that says only the position."""
+    return ("PUBLISH", keys.channel, wire.encode_heartbeat(wire.Heartbeat(position.epoch, position.seq, at)))
+
+
+def judge(stored: Stored | None, written: Position, written_id: str, under_way: str | None = None) -> Verdict:
+    """May the writer of ``written`` (by the publish ``written_id``) go on? ``under_way``: id of what he tries to write.
+
+    Another epoch: another writer took over, Fenced. The store is empty or older than what was written, or its
+    position is not by our hand: HistoryLost. One ahead by the publish under way: it is done, only its answer got lost.
+    """
+    if stored is None:
+        raise HistoryLost("the store is empty")
+    if stored.position.epoch != written.epoch:
+        raise Fenced(f"the store is at {stored.position}, we wrote {written}")
+    if stored.position == written and stored.id == written_id:
+        return "go on"
+    if stored.position.seq == written.seq + 1 and stored.id == under_way:
+        return "done already"
+    raise HistoryLost(f"the store is at {stored.position}, we wrote {written}")
+
+
+def _state_commands(keys: Keys, edits: Iterable[Edit]) -> Iterator[RedisCommand]:
+    upserts: dict[str, list[str | bytes]] = {}
+    removals: dict[str, list[str]] = {}
+    for edit in edits:
+        if edit.after is None:
+            removals.setdefault(edit.topic, []).append(edit.id)
+        else:
+            upserts.setdefault(edit.topic, []).extend((edit.id, wire.encode_entity(edit.after)))
+    for topic, words in upserts.items():
+        yield ("HSET", keys.state(topic), *words)
+    for topic, ids in removals.items():
+        yield ("HDEL", keys.state(topic), *ids)

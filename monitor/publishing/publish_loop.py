@@ -1,0 +1,253 @@
+"""One space's way to Redis, for as long as the lease is ours: what is to be written next, and what to do if it fails.
+
+- No epoch yet: start one with the whole state once the tracker has it. Until then what another writer left in the
+  store stays there, and its followers call it stale; into an empty store even an incomplete state is written at once.
+- Edits waiting: they go out as one change; what comes meanwhile gathers for the next. Very many go as a new epoch.
+- Every second a heartbeat, whatever else is written.
+- While nothing waits: now and then remove what stands among our fields and no monitor wrote.
+- Redis away: keep the state, come back with full-jitter back-off; what was under way is settled first.
+- History lost: a new epoch. Fenced: contest the lease once more; a new epoch if it is ours, else step down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import structlog
+
+from monitor.counters import SpaceMeasures
+from monitor.lease import Lease
+from monitor.publishing.pending_edits import Pending
+from monitor.publishing.state_publisher import Publisher
+from monitor.publishing.stray_fields import EVERY_S as CLEAN_EVERY_S
+from monitor.shared.changes import Edit, Position
+from monitor.shared.entities.topics import State
+from monitor.shared.errors import BusUnreachable, Fenced, HistoryLost
+from monitor.shared.redis.connection import heed_cancellation
+
+HEARTBEAT = 1.0
+"""Seconds."""
+MANY_EDITS = 2_000
+"""From here on the whole state is written instead: followers would read it rather than such a change."""
+_BACKOFF_BASE = 0.05
+_BACKOFF_CAP = 2.0
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Gathered:
+    """What gathers for one change: its trace, and when the first of it was heard of (POSIX seconds; 0: not known)."""
+
+    trace: str
+    heard: float
+    edits: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A publish that is under way. ``began``: on the loop's clock."""
+
+    gathered: _Gathered
+    edits: int
+    began: float
+
+
+class SpaceWriter:
+    """Keeps the store equal to ``state()``. ``ready()``: whether that is the whole state.
+
+    ``edits`` tell what changed in it; :meth:`changed` is called in the same synchronous step that changed it.
+    """
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        lease: Lease,
+        state: Callable[[], State],
+        ready: Callable[[], bool],
+        heartbeat: float = HEARTBEAT,
+        measures: SpaceMeasures | None = None,
+    ) -> None:
+        self._publisher = publisher
+        self._lease = lease
+        self._state = state
+        self._ready = ready
+        self._heartbeat = heartbeat
+        self._measures = SpaceMeasures() if measures is None else measures
+        self._pending = Pending()
+        self._gathered: _Gathered | None = None
+        self._sent: _Sent | None = None
+        self._log = _log.bind(pbx=publisher.keys.pbx, space=publisher.keys.space)
+        self._wake = asyncio.Event()
+        self._beat_at = self._clean_at = 0.0
+        self._failures = 0
+        self._waiting: list[asyncio.Future[Position]] = []
+
+    @property
+    def position(self) -> Position | None:
+        """What was written last; None before an epoch is started."""
+        return self._publisher.position
+
+    async def written(self) -> Position:
+        """Wait until all that was told by :meth:`changed` until now is in the store; a position that contains it."""
+        waiting: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiting)
+        self._wake.set()
+        try:
+            return await waiting
+        finally:
+            if waiting in self._waiting:
+                self._waiting.remove(waiting)
+
+    def changed(self, edits: Iterable[Edit], heard: float = 0.0) -> str:
+        """The state has changed by ``edits``; without any it may have become ready.
+
+        ``heard``: when it was heard of, POSIX seconds; 0 if that is not known. The trace of the change in which it will
+        be published; empty without edits.
+        """
+        edits = tuple(edits)
+        self._wake.set()
+        if not edits:
+            return ""
+        self._pending.add(edits)
+        before = self._gathered
+        if before is None:
+            self._gathered = _Gathered(secrets.token_hex(4), heard, len(edits))
+        else:  # what came first waits longest
+            self._gathered = _Gathered(before.trace, before.heard or heard, before.edits + len(edits))
+        return self._gathered.trace
+
+    async def run(self) -> None:
+        """Write until cancelled, or until fenced: raises Fenced when somebody else has the lease."""
+        try:
+            while True:
+                heed_cancellation()
+                await self._wait(await self._step_or_back_off())
+        finally:
+            await self._publisher.aclose()
+
+    async def step(self) -> None:
+        """Do the one thing that is due now, if any. Raises Fenced to step down, BusUnreachable to come again later."""
+        try:
+            await self._write()
+        except HistoryLost as error:
+            self._measures.lost += 1
+            self._log.warning("history lost: starting a new epoch", reason=str(error))
+            self._wake.set()
+        except Fenced as error:
+            if not await self._lease.acquire():
+                raise
+            self._log.warning("fenced, but the lease is ours: starting a new epoch", reason=str(error))
+            self._wake.set()
+
+    async def _step_or_back_off(self) -> float:
+        """Seconds until the next step is due at the latest; it must not be earlier if it failed."""
+        try:
+            await self.step()
+        except BusUnreachable as error:
+            self._failures += 1
+            self._measures.unreachable += 1
+            delay = random.uniform(0, min(_BACKOFF_CAP, _BACKOFF_BASE * 2 ** min(self._failures, 10)))  # noqa: S311
+            self._log.warning("bus unreachable", reason=str(error), failures=self._failures, retry_in=round(delay, 3))
+            await asyncio.sleep(delay)
+            return 0.0
+        if self._failures:
+            self._log.info("bus back", failures=self._failures)
+            self._failures = 0
+        return max(0.0, min(self._beat_at, self._clean_at) - asyncio.get_running_loop().time())
+
+    async def _write(self) -> None:
+        self._wake.clear()
+        now = asyncio.get_running_loop().time()
+        if self._publisher.position is None:
+            await self._start()
+            self._beat_at = now + self._heartbeat
+            self._clean_at = now + CLEAN_EVERY_S
+            return
+        if now >= self._beat_at:
+            await self._publisher.heartbeat()
+            self._beat_at = now + self._heartbeat
+        with self._telling():
+            await self._publisher.settle()
+            self._published()
+            if len(self._pending) > MANY_EDITS:
+                await self._start_epoch()
+            elif self._gathered is not None:
+                await self._publish(self._gathered)
+        if now >= self._clean_at:
+            more = self._held() is None or await self._publisher.clean(self._held)
+            self._clean_at = now + (self._heartbeat / 10 if more else CLEAN_EVERY_S)
+
+    def _held(self) -> State | None:
+        """Return the state if the store holds all of it; None if changes wait to be written."""
+        return self._state() if self._gathered is None and self._publisher.position is not None else None
+
+    async def _publish(self, gathered: _Gathered) -> None:
+        edits, self._gathered = self._pending.take(), None
+        self._measures.merged += gathered.edits - len(edits)
+        if edits:
+            self._sent = _Sent(gathered, len(edits), asyncio.get_running_loop().time())
+            await self._publisher.publish(edits, gathered.trace, gathered.heard)
+            self._published()
+
+    def _published(self) -> None:
+        """What was under way, if anything was, is in the store."""
+        sent, self._sent = self._sent, None
+        if sent is None:
+            return
+        seconds = asyncio.get_running_loop().time() - sent.began
+        self._measures.publishes.add(seconds)
+        self._measures.edits += sent.edits
+        if sent.gathered.heard:
+            self._measures.ways.add(time.time() - sent.gathered.heard)
+        self._log.debug(
+            "published",
+            trace=sent.gathered.trace,
+            position=str(self._publisher.position),
+            edits=sent.edits,
+            ms=round(seconds * 1000, 1),
+        )
+
+    async def _start(self) -> None:
+        if self._ready() or await self._publisher.stored() is None:
+            with self._telling():
+                await self._start_epoch()
+        elif not await self._lease.acquire():
+            raise Fenced("the lease was lost before anything was written")
+
+    async def _start_epoch(self) -> None:
+        self._pending.clear()  # in one step with the copy that start_epoch makes before it awaits
+        self._gathered = self._sent = None
+        position = await self._publisher.start_epoch(self._state())
+        self._measures.epochs += 1
+        self._log.info("epoch started", position=str(position))
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Tell those who wait by now that all is written, if what is done within it succeeds."""
+        waiting, self._waiting = self._waiting, []
+        try:
+            yield
+        except BaseException:
+            self._waiting = waiting + self._waiting
+            raise
+        position = self._publisher.position
+        if position is None:
+            self._waiting = waiting + self._waiting
+            return
+        for future in waiting:
+            if not future.done():
+                future.set_result(position)
+
+    async def _wait(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return

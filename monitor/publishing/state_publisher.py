@@ -1,0 +1,289 @@
+"""One space's writer: changes → Redis, each as a compare-and-set on the stored position.
+
+State, log and announcement go in one transaction that commits only if epoch, ``seq`` and publish id are those that
+this writer wrote last. So a writer who lost the lease without knowing it writes nothing, and a store that lost history
+is noticed. An answer that got lost leaves a publish *undecided*: the identical batch is tried again under its id until
+the store shows whether it was done. Between publishes the next WATCH is already armed on a connection of its own, so
+that a change costs one round trip.
+
+Not for concurrent use: one task calls it.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from redis.asyncio import Redis
+
+from monitor.lease import Lease
+from monitor.publishing.publish_batch import Batch, Log, Stored, announcement, encode, judge
+from monitor.publishing.state_staging import StagedState, stage
+from monitor.publishing.stray_fields import StrayFields
+from monitor.shared.changes import Change, Edit, Position, epoch_name
+from monitor.shared.entities.topics import State
+from monitor.shared.errors import BusUnreachable, Fenced, HistoryLost
+from monitor.shared.redis.connection import Guard, rejected
+from monitor.shared.redis.key_names import Keys, RedisCommand
+from monitor.shared.timestamps import from_unix
+
+LOG_BYTES = 64 * 1024 * 1024
+"""Bytes of the changes kept in the log, unless the settings say otherwise."""
+_ATTEMPTS = 10
+
+
+class Publisher:
+    """Writes one space of one PBX.
+
+    ``writer``: the lease's value with which an epoch may be started. ``lease``: given to one publisher of a PBX, whose
+    heartbeats then renew it. ``log_length``, ``log_bytes``: what is kept in the log. ``clock``: POSIX seconds.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        keys: Keys,
+        writer: str,
+        *,
+        lease: Lease | None = None,
+        log_length: int = 10_000,
+        log_bytes: int = LOG_BYTES,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._writer = writer
+        self._lease = lease
+        self._log = Log(log_length, log_bytes)
+        self._clock = clock
+        self._watched = (keys.position,) if lease is None else (keys.position, keys.lease)
+        self._written: tuple[Position, str] | None = None
+        self._newest_epoch = ""
+        self._rejected = ""
+        self._under_way: Batch | None = None
+        self._armed: tuple[Guard, Stored | None] | None = None
+        self._strays = StrayFields(redis, keys)
+
+    @property
+    def keys(self) -> Keys:
+        """The space's."""
+        return self._keys
+
+    @property
+    def position(self) -> Position | None:
+        """What this writer wrote last; None before an epoch is started and after Fenced or HistoryLost."""
+        return None if self._written is None else self._written[0]
+
+    @property
+    def undecided(self) -> bool:
+        """Whether a publish is under way of which the store has not yet said if it is done."""
+        return self._under_way is not None
+
+    async def stored(self) -> Position | None:
+        """The position in the store, whoever wrote it. Raises BusUnreachable."""
+        guard = await Guard.watch(self._redis, self._keys.position)
+        try:
+            stored = await self._read(guard)
+        finally:
+            await guard.release()
+        return None if stored is None else stored.position
+
+    async def start_epoch(self, state: State) -> Position:
+        """Write the whole state under a new epoch, at ``seq`` 0. What was undecided is dropped: the state holds it.
+
+        ``state`` is copied before anything is awaited. Raises Fenced if the lease is not ours, BusUnreachable.
+        """
+        copied = {topic: dict(entities) for topic, entities in state.items()}
+        self._written = self._under_way = None
+        await self.aclose()
+        token = secrets.token_hex(4)
+        staged = await stage(self._redis, self._keys, copied, token)
+        for _ in range(_ATTEMPTS):
+            guard = await Guard.watch(self._redis, self._keys.lease, self._keys.position, *staged.names.values())
+            try:
+                position = await self._try_start(guard, staged, token)
+            finally:
+                await guard.release()
+            if position is not None:
+                await self._arm()
+                return position
+        raise BusUnreachable("the position or the lease changed under every attempt to start an epoch")
+
+    async def publish(self, edits: Iterable[Edit], trace: str = "", heard: float = 0.0) -> Position:
+        """Write one change and announce it; its position. ``trace``, ``heard``: as the change bears them.
+
+        Must not be called while :attr:`undecided`. Raises Fenced or HistoryLost: nothing was written, an epoch must be
+        started. Raises BusUnreachable: it is now undecided; the edits are kept here, :meth:`settle` goes on with them.
+        """
+        if self._under_way is not None:
+            raise RuntimeError("a publish is undecided: settle it first")
+        position, _ = self._own()
+        position = Position(position.epoch, position.seq + 1)
+        change = Change(position, from_unix(self._clock()), tuple(edits), trace, heard)
+        self._under_way = encode(self._keys, change, secrets.token_hex(8), self._log.length)
+        return await self.settle()
+
+    async def settle(self) -> Position:
+        """Go on with the undecided publish, if there is one, until it is done. Raises like :meth:`publish`."""
+        batch = self._under_way
+        if batch is not None:
+            await self._attempt(batch.commands, batch.id)
+            self._written, self._under_way = (batch.position, batch.id), None
+            self._log.written(batch.size)
+            await self._arm()
+        return self._own()[0]
+
+    async def heartbeat(self) -> Position:
+        """Announce the position, after settling what is undecided, and renew the lease if it is in our care.
+
+        Raises Fenced (also if another holds the lease), HistoryLost (also if a follower has seen a newer epoch than
+        ours) or BusUnreachable.
+        """
+        position = await self.settle()
+        at = from_unix(self._clock())
+        beat = [
+            ("HSET", self._keys.position, "at", at),
+            announcement(self._keys, position, at),
+            *self._renewal(),
+        ]
+        asked_at = await self._attempt(beat, check_lease=True)
+        if self._lease is not None:
+            self._lease.granted(asked_at)
+        await self._arm()
+        return position
+
+    async def clean(self, state: Callable[[], State | None]) -> bool:
+        """Remove some of the fields that no monitor wrote; whether there are more.
+
+        ``state``: what the store holds now; None while it holds something else, and then nothing is removed. Raises
+        like :meth:`publish`, and leaves nothing undecided.
+        """
+        held = state()
+        if held is not None and not self._strays.more:
+            await self._strays.look(held)
+            held = state()
+        if held is not None and (commands := self._strays.removal(held)):
+            await self._attempt(commands)
+            await self._arm()
+        return self._strays.more
+
+    async def aclose(self) -> None:
+        """Give back the connection."""
+        if self._armed is not None:
+            (guard, _), self._armed = self._armed, None
+            await guard.release()
+
+    def _own(self) -> tuple[Position, str]:
+        if self._written is None:
+            raise HistoryLost("no epoch has been started")
+        return self._written
+
+    # One guarded transaction within our epoch.
+
+    async def _attempt(
+        self, commands: Sequence[RedisCommand], under_way: str | None = None, *, check_lease: bool = False
+    ) -> float:
+        """Commit if the store is where we left it; the uptime before it was sent (0 without a lease)."""
+        try:
+            for _ in range(_ATTEMPTS):
+                guard, stored = await self._look()
+                try:
+                    if judge(stored, *self._own(), under_way) == "done already":
+                        return 0
+                    if check_lease:
+                        await self._check_lease(guard, stored)
+                    asked_at = self._uptime()
+                    if await guard.commit(commands):
+                        return asked_at
+                finally:
+                    await guard.release()
+        except (Fenced, HistoryLost):
+            self._written = self._under_way = None
+            raise
+        raise BusUnreachable("the position changed under every attempt")
+
+    async def _look(self) -> tuple[Guard, Stored | None]:
+        if self._armed is not None:
+            armed, self._armed = self._armed, None
+            return armed
+        guard = await Guard.watch(self._redis, *self._watched)
+        try:
+            return guard, await self._read(guard)
+        except BaseException:
+            await guard.release()
+            raise
+
+    async def _read(self, guard: Guard) -> Stored | None:
+        epoch, seq, id_, seen = await guard.fields(self._keys.position, "epoch", "seq", "id", "seen")
+        stored = Stored.parse(epoch, seq, id_, seen)
+        if (stored is None and (epoch or seq)) or (stored is not None and seen and not stored.seen):
+            self._reject(f"epoch {epoch!r}, seq {seq!r}, seen {seen!r}")
+        return stored
+
+    def _reject(self, what: str) -> None:
+        """Tell once of each wrong position; a new epoch overwrites it."""
+        if what != self._rejected:
+            self._rejected = what
+            rejected(self._keys.position, f"not a position of ours: {what}")
+
+    async def _arm(self) -> None:
+        try:
+            self._armed = await self._look()
+        except BusUnreachable:
+            self._armed = None  # the next publish will find out and say so
+
+    async def _check_lease(self, guard: Guard, stored: Stored | None) -> None:
+        if stored is not None and stored.seen > stored.position.epoch:
+            # A new epoch wipes what was seen. One that is not believed is named to followers by our heartbeat's time.
+            if stored.newest_believed(self._unix_ms()) > stored.position.epoch:
+                self._newest_epoch = max(self._newest_epoch, stored.seen)
+                raise HistoryLost(f"a follower is at the newer epoch {stored.seen}")
+            self._reject(f"seen {stored.seen!r} is too far ahead of our clock")
+        if self._lease is not None:
+            holder = await guard.get(self._keys.lease)
+            if holder not in (None, self._writer):
+                self._lease.lost()
+                raise Fenced(f"{holder} holds the lease")
+
+    def _unix_ms(self) -> float:
+        return self._clock() * 1000
+
+    def _uptime(self) -> float:
+        return 0.0 if self._lease is None else self._lease.uptime()
+
+    def _renewal(self) -> tuple[RedisCommand, ...]:
+        return () if self._lease is None else (self._lease.renewal,)
+
+    # A new epoch.
+
+    async def _try_start(self, guard: Guard, staged: StagedState, token: str) -> Position | None:
+        stored = await self._read(guard)
+        if await guard.get(self._keys.lease) != self._writer:
+            if self._lease is not None:
+                self._lease.lost()
+            raise Fenced("the lease is not ours")
+        if not await staged.intact(guard):
+            raise BusUnreachable("the store lost what had just been written")
+        newest = "" if stored is None else stored.newest_believed(self._unix_ms())
+        if stored is not None and newest != stored.newest_epoch:
+            self._reject(f"the epoch {stored.newest_epoch!r} is too far ahead of our clock")
+        self._newest_epoch = epoch_name(int(self._unix_ms()), max(self._newest_epoch, newest) or None, token)
+        position, at = Position(self._newest_epoch, 0), from_unix(self._clock())
+        asked_at = self._uptime()
+        if not await guard.commit(self._start_commands(staged, position, token, at)):
+            return None
+        self._written = (position, token)
+        self._log.begin()
+        if self._lease is not None:
+            self._lease.granted(asked_at)
+        return position
+
+    def _start_commands(self, staged: StagedState, position: Position, id_: str, at: str) -> tuple[RedisCommand, ...]:
+        return (
+            *staged.put_in_place(),
+            ("UNLINK", self._keys.log, self._keys.position),
+            ("HSET", self._keys.position, "epoch", position.epoch, "seq", position.seq, "id", id_, "at", at),
+            *self._renewal(),
+            announcement(self._keys, position, at),
+        )

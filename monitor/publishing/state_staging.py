@@ -1,0 +1,61 @@
+"""A whole state, written beside the present one and then put in its place by renaming.
+
+However many entities there are, only the renaming is part of the transaction that starts an epoch: Redis is never held
+up, the event loop gets its turn after every chunk, and readers see the old state or the new one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from redis.asyncio import Redis
+
+from monitor.shared import codec as wire
+from monitor.shared.entities.topics import Entity, State
+from monitor.shared.redis.connection import Guard, send
+from monitor.shared.redis.key_names import Keys, RedisCommand
+
+_CHUNK = 500
+_KEPT_FOR = 120
+"""Seconds after which Redis drops what was written and never put in place."""
+
+
+@dataclass(frozen=True, slots=True)
+class StagedState:
+    """A state that waits to be put in place. Topics without entities need no key."""
+
+    keys: Keys
+    names: dict[str, str]
+    """topic → key"""
+    sizes: dict[str, int]
+
+    async def intact(self, guard: Guard) -> bool:
+        """Whether all of it is still there; the guard must watch :attr:`names`. Raises BusUnreachable."""
+        return all([await guard.size(name) == self.sizes[topic] for topic, name in self.names.items()])
+
+    def put_in_place(self) -> list[RedisCommand]:
+        """The commands that replace the present state. The old one is freed in the background."""
+        commands: list[RedisCommand] = [("UNLINK", *(self.keys.state(topic) for topic in self.keys.topics))]
+        for topic, name in self.names.items():
+            commands += [("RENAME", name, self.keys.state(topic)), ("PERSIST", self.keys.state(topic))]
+        return commands
+
+
+async def stage(redis: Redis, keys: Keys, state: State, token: str) -> StagedState:
+    """Write ``state`` under names made with ``token``; it must not change meanwhile. Raises BusUnreachable."""
+    names = {topic: f"{keys.state(topic)}:{token}" for topic, entities in state.items() if entities}
+    for topic, name in names.items():
+        for chunk in _chunks(state[topic]):
+            encoded = [word for id_, entity in chunk.items() for word in (id_, wire.encode_entity(entity))]
+            await send(redis, [("HSET", name, *encoded), ("EXPIRE", name, _KEPT_FOR)])
+            await asyncio.sleep(0)  # the in-process Redis never waits: let calls through between two chunks
+    return StagedState(keys, names, {topic: len(state[topic]) for topic in names})
+
+
+def _chunks(entities: dict[str, Entity]) -> Iterator[dict[str, Entity]]:
+    items = iter(entities.items())
+    while chunk := dict(islice(items, _CHUNK)):
+        yield chunk

@@ -1,0 +1,90 @@
+"""What nobody of us wrote into the hashes of one space on Redis: found, and removed by the leader a little at a time.
+
+Rules:
+
+- A hash that holds no more fields than it should is not looked into.
+- What is found is a list of names, which is worked off in steps; each name is looked at again before it is removed, as
+  an entity of that name may have come meanwhile.
+- The removal is guarded as a publish is: it is done only while the store is where the leader left it.
+- Each hash is told of once, until it is clean again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from monitor.shared.entities.topics import State
+from monitor.shared.redis.connection import is_wrong_type, rejected, text, translated
+from monitor.shared.redis.key_names import Keys, RedisCommand
+
+EVERY_S: Final = 5.0
+"""Seconds between two looks at all hashes of a space."""
+AT_ONCE: Final = 1_000
+"""Fields removed in one step."""
+_POSITION: Final = frozenset({"epoch", "seq", "id", "at", "seen"})
+_ALWAYS: Final = 4
+"""Fields of a position without ``seen``."""
+
+
+class StrayFields:
+    """One space's."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._found: dict[str, list[Any]] = {}
+        self._told: set[str] = set()
+
+    @property
+    def more(self) -> bool:
+        """Whether some that were found are left."""
+        return bool(self._found)
+
+    async def look(self, state: State) -> None:
+        """Look into each hash that holds more than it should. Raises BusUnreachable."""
+        expected = {self._keys.state(topic): len(state[topic]) for topic in self._keys.topics}
+        expected[self._keys.position] = _ALWAYS
+        with translated():
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for key in expected:
+                    pipe.execute_command("HLEN", key)
+                sizes = await pipe.execute(raise_on_error=False)
+            for (key, known), size in zip(expected.items(), sizes, strict=True):
+                if isinstance(size, int) and size <= known:
+                    self._told.discard(key)
+                elif not isinstance(size, Exception) and (names := await self._names(key)):
+                    self._found[key] = names
+
+    def removal(self, state: State) -> list[RedisCommand]:
+        """Return the commands that remove the next of what was found and is still unknown."""
+        for key in list(self._found):
+            names = self._found[key]
+            some = names[-AT_ONCE:]
+            del names[-AT_ONCE:]
+            if not names:
+                del self._found[key]
+            known = self._known(state)[key]
+            if strays := [name for name in some if text(name) not in known]:
+                self._tell(key, strays)
+                return [("HDEL", key, *strays)]
+        return []
+
+    async def _names(self, key: str) -> list[Any]:
+        try:
+            return [*await self._redis.hkeys(key)]
+        except ResponseError as error:
+            if not is_wrong_type(error):
+                raise
+            return []  # a new epoch replaces it
+
+    def _known(self, state: State) -> Mapping[str, Any]:
+        return {self._keys.state(topic): state[topic] for topic in self._keys.topics} | {self._keys.position: _POSITION}
+
+    def _tell(self, key: str, strays: list[Any]) -> None:
+        if key not in self._told:
+            self._told.add(key)
+            rejected(key, f"fields that no monitor wrote are removed, such as {text(strays[0])!r:.60}")

@@ -1,0 +1,168 @@
+"""The file of a recording: one JSON object a line, the first of which says what it is. ``.gz``: compressed.
+
+Times are seconds since the recording began. First line:
+
+``{"callmon_recording": 1, "began": POSIX seconds, "source": …, "masked": true, "settings": {"poll_interval": 0.5, …}}``
+
+Each of the others has ``t``, when it came, and ``kind``:
+
+========== ==========================================================================================================
+``answer`` ``asked`` (when), ``method``, ``path``, ``status``, ``headers``; and of its body one of ``body`` (JSON),
+           ``same`` (true: as in the answer before to this request), ``logins`` (the web client's: queue → extension →
+           user's id, logged in), ``said`` (a word of the web client's interface), ``bytes`` (so many of something else)
+``silence`` ``asked``, ``method``, ``path``: no whole answer came
+``opened`` the event socket is open
+``away``   ``status``: the socket was not opened; null: nobody answered
+``event``  ``body`` (JSON) or ``bytes``: a message on the socket
+``closed`` ``code``, ``reason``: the socket ended; code null: without a word
+``end``    the recording was ended as it should be; a file without it was cut off
+========== ==========================================================================================================
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Final, Literal, TypeGuard, cast
+
+from monitor.shared.codec import Malformed, from_json
+from monitor.shared.errors import ConfigError
+
+VERSION: Final = 1
+_MARK: Final = "callmon_recording"
+SOURCES: Final = ("auto", "callcontrol+activecalls", "activecalls")
+"""From which calls are taken; see the settings."""
+PACE: Final = ("poll_interval", "poll_idle", "watchdog_interval", "directory_interval", "contacts_interval")
+"""Settings that a recording bears, so that it can be asked as often as the PBX was. Seconds."""
+_DAY: Final = 86_400
+_ENDLESS: Final = 1e12
+"""Seconds."""
+_LARGEST: Final = 2**31
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The first line. ``began``: POSIX seconds of this host's clock; ``settings``: with which the PBX was followed."""
+
+    began: float
+    source: str = "auto"
+    masked: bool = True
+    settings: Mapping[str, float] = field(default_factory=dict)
+
+    def line(self) -> dict[str, Any]:
+        """As it is written."""
+        rest = {"began": self.began, "source": self.source, "masked": self.masked, "settings": dict(self.settings)}
+        return {_MARK: VERSION, **rest}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Any other line. ``said``: what it has besides ``t`` and ``kind``."""
+
+    t: float
+    kind: str
+    said: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A whole file, in order of time."""
+
+    header: Header
+    lines: tuple[Line, ...]
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return self.lines[-1].t if self.lines else 0.0
+
+
+def create(path: Path) -> IO[bytes]:
+    """A new file for its owner alone. Raises ConfigError if it is there already or cannot be made."""
+    try:
+        path.touch(mode=0o600, exist_ok=False)
+        return opened(path, "wb")
+    except FileExistsError:
+        raise ConfigError(f"{path} is there already; give another name.") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be made: {error.strerror}.") from error
+
+
+def opened(path: Path, mode: Literal["rb", "wb"] = "rb") -> IO[bytes]:
+    """The file, compressed or not. Raises OSError."""
+    return cast("IO[bytes]", gzip.open(path, mode)) if path.suffix == ".gz" else path.open(mode)
+
+
+def read(path: Path) -> Recording:
+    """A recording; one that was cut off counts up to there. Raises ConfigError."""
+    lines: list[bytes] = []
+    try:
+        with opened(path) as file:
+            lines.extend(file)
+    except EOFError:
+        pass  # a compressed file that was cut off
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except zlib.error as error:
+        raise ConfigError(f"{path} is damaged: {error}.") from error
+    if not lines:
+        raise ConfigError(f"{path} is empty.")
+    header = _header(path, lines[0])
+    if not lines[-1].endswith(b"\n"):
+        lines.pop()
+    read = [_line(path, number, text) for number, text in enumerate(lines[1:], start=2)]
+    return Recording(header, tuple(sorted(read, key=lambda line: line.t)))
+
+
+def _header(path: Path, text: bytes) -> Header:
+    try:
+        row = from_json(text)
+    except Malformed:
+        row = None
+    if not isinstance(row, dict) or _MARK not in row:
+        raise ConfigError(f"{path} is no recording of callmon's.")
+    if row[_MARK] != VERSION:
+        raise ConfigError(f"{path} is a recording of version {row[_MARK]}; this callmon knows version {VERSION}.")
+    began, settings = row.get("began"), row.get("settings")
+    if not _is_time(began) or not isinstance(settings, dict):
+        raise ConfigError(f"{path}: its first line lacks began or settings.")
+    pace = {name: float(value) for name, value in settings.items() if name in PACE and _is_pace(value)}
+    source = row.get("source")
+    return Header(float(began), source if source in SOURCES else "auto", row.get("masked") is not False, pace)
+
+
+def _is_time(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _ENDLESS
+
+
+def _is_pace(value: object) -> bool:
+    return isinstance(value, int | float) and 0 < value <= _DAY
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and 0 <= value < _LARGEST
+
+
+_NUMBERS: Final[Mapping[str, Callable[[object], bool]]] = {
+    "asked": _is_time,
+    "ask": _is_count,
+    "status": _is_count,
+    "code": _is_count,
+}
+"""What else of a line is a number, if it is there."""
+
+
+def _line(path: Path, number: int, text: bytes) -> Line:
+    try:
+        row = from_json(text)
+    except Malformed as error:
+        raise ConfigError(f"{path}: line {number} is no JSON.") from error
+    if not isinstance(row, dict) or not _is_time(row.get("t")) or not isinstance(row.get("kind"), str):
+        raise ConfigError(f"{path}: line {number} has no t or no kind.")
+    for name, fits in _NUMBERS.items():
+        if row.get(name) is not None and not fits(row[name]):
+            raise ConfigError(f"{path}: line {number} has no number as {name}.")
+    return Line(float(row.pop("t")), row.pop("kind"), row)

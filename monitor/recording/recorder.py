@@ -1,0 +1,175 @@
+"""The tape that is written: every answer and event, masked, as a line of the file.
+
+Nothing of a request is kept but its method and address: no token, no secret. Of the answer that gave a token and the
+one that gave a session only the outcome is kept.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
+from typing import IO, Any, Final
+
+import structlog
+
+from monitor import myphone_messages as webproto
+from monitor.pbx.traffic_tap import Sent
+from monitor.recording import masking_rules as rules
+from monitor.recording.file_format import Header
+from monitor.recording.masking import Mask
+from monitor.shared.codec import Malformed, from_json, to_json
+
+_FLUSH_EVERY: Final = 1.0
+"""Seconds between two writings to the disk."""
+_WORDS: Final = (b"NOT AUTH", b"Login is required", b"successfully processed")
+"""What the web client's interface says in words, as far as it matters."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Recorder:
+    """A :class:`monitor.pbx.traffic_tap.Tape` that writes to ``file``; ``mask`` None: everything as it came, but secrets.
+
+    A disk that is full stops the recording, not who is recorded: ``failed`` then says why.
+    """
+
+    def __init__(
+        self, file: IO[bytes], header: Header, mask: Mask | None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.answers = self.events = 0
+        """How many are written."""
+        self.failed = ""
+        self._file, self._clock = file, clock
+        self._mask = mask or _Open()
+        self._began = self._flushed = clock()
+        self._seen: dict[str, bytes] = {}
+        self._put(header.line())
+
+    def answered(self, sent: Sent, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        """Write an answer down."""
+        self.answers += 1
+        path = rules.address(self._mask, sent.address)
+        kept = {name: value for name, value in headers.items() if name.lower() in rules.HEADERS}
+        self._line(
+            "answer",
+            asked=self._since(sent.at),
+            method=sent.method,
+            path=path,
+            status=status,
+            headers=kept,
+            **self._body(f"{sent.method} {path} {status}", path, sent.content, body),
+        )
+
+    def unanswered(self, sent: Sent) -> None:
+        """Write down that nothing came."""
+        path = rules.address(self._mask, sent.address)
+        self._line("silence", asked=self._since(sent.at), method=sent.method, path=path)
+
+    def opened(self) -> None:
+        """Write down that the socket is open."""
+        self._line("opened")
+
+    def turned_away(self, status: int | None) -> None:
+        """Write down that it is not."""
+        self._line("away", status=status)
+
+    def heard(self, message: str | bytes) -> None:
+        """Write an event down."""
+        self.events += 1
+        self._line("event", **self._json(message.encode() if isinstance(message, str) else message))
+
+    def closed(self, code: int | None, reason: str) -> None:
+        """Write down that the socket ended."""
+        self._line("closed", code=code, reason=self._mask.text(reason))
+
+    def end(self) -> None:
+        """Write the last line, and close the file."""
+        self._line("end")
+        try:
+            self._file.close()
+        except OSError as error:
+            self._fail(error)
+
+    def _body(self, request: str, path: str, content: bytes | None, body: bytes) -> dict[str, Any]:
+        if path == rules.TOKEN:
+            kept = self._json(body)
+            return {"body": rules.granted(kept["body"])} if "body" in kept else kept
+        if path == rules.SESSION:
+            return {"body": {}}
+        if path == rules.WEB_CLIENT:
+            return {"ask": _asked(content), **_told(body)}
+        digest = blake2b(body, digest_size=16).digest()
+        if self._seen.get(request) == digest:
+            return {"same": True}
+        self._seen[request] = digest
+        return self._json(body)
+
+    def _json(self, content: bytes) -> dict[str, Any]:
+        if content:
+            try:
+                return {"body": rules.body(self._mask, from_json(content))}
+            except Malformed:
+                pass
+        return {"bytes": len(content)}
+
+    def _line(self, kind: str, **said: Any) -> None:
+        self._put({"t": self._since(self._clock()), "kind": kind, **said})
+
+    def _put(self, row: dict[str, Any]) -> None:
+        if self.failed:
+            return
+        try:
+            self._file.write(to_json(row) + b"\n")
+            if self._clock() - self._flushed >= _FLUSH_EVERY:
+                self._flushed = self._clock()
+                self._file.flush()
+        except OSError as error:
+            self._fail(error)
+
+    def _fail(self, error: OSError) -> None:
+        self.failed = error.strerror or str(error)
+        _log.error("nothing more is recorded", reason=self.failed)
+
+    def _since(self, moment: float) -> float:
+        return round(moment - self._began, 6)
+
+
+class _Open(Mask):
+    """Hides nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(b"")
+
+    def number(self, text: str) -> str:
+        return text
+
+    def text(self, text: str) -> str:
+        return text
+
+
+def _asked(content: bytes | None) -> int:
+    """Which message was sent to the web client's interface; 0 if it is none."""
+    try:
+        return int(webproto.decode(content or b"").message_id)
+    except webproto.NotAMessage:
+        return 0
+
+
+def _told(body: bytes) -> dict[str, Any]:
+    """What is kept of the web client's answer: logins, or a word; of what is not known there is nothing."""
+    word = next((word.decode() for word in _WORDS if word in body), None)
+    if word is not None:
+        return {"said": word}
+    try:
+        message = webproto.decode(body)
+    except webproto.NotAMessage:
+        return {"bytes": len(body)}
+    if not message.HasField("queues_info"):
+        return {"bytes": len(body)}
+    return {
+        "logins": {
+            queue.number: {agent.extension: [agent.id, bool(agent.logged_in)] for agent in queue.agents.items}
+            for queue in message.queues_info.queues
+        }
+    }

@@ -1,0 +1,115 @@
+"""The entities of calls: those that go on, with their legs, and those that ended."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from msgspec import Struct, field
+
+from monitor.shared.entities.directory import DnType
+
+Direction: TypeAlias = Literal["FromExternal", "FromInternal", "Inbound", "Outbound", "External", "Internal"]
+CallState: TypeAlias = Literal["Unknown", "Initiating", "Routing", "Talking", "Transferring", "Rerouting"]
+Outcome: TypeAlias = Literal["answered", "missed", "abandoned", "unanswered", "unknown"]
+"""How a call ended. ``answered``: two people (or a person and an outside number) talked. ``abandoned``: the caller
+left while waiting in a queue or at an IVR. ``missed``: it rang at a phone here and nobody took it. ``unanswered``:
+a call from here that the other side did not take. ``unknown``: it ended while nobody was looking, or was past its
+ringing already when a monitor without history first saw it."""
+
+
+class Leg(Struct, frozen=True, rename="camel"):
+    """One active connection of a call: what 3CX calls ActiveConnection.
+
+    The first four fields are the documented ones. The rest is null or empty where the PBX does not say.
+    """
+
+    dn_num: str
+    """Number of the DN that owns the leg: extension, queue, IVR, or the trunk's DN (``10000``)."""
+    dn_type: DnType
+    external_party: str
+    """The other side's number, also when it is internal; empty if unknown or hidden."""
+    status: str
+    """``Dialing``, ``Ringing`` or ``Connected``; other words of the PBX are passed on as they are."""
+    name: str = ""
+    """The owning DN's display name, from the directory."""
+    party_name: str = ""
+    """The other side's name: the directory's, else the address book's, else what the PBX displays."""
+    party_dn: str = ""
+    """The other side's DN: an extension's number or the trunk's DN."""
+    on_behalf_of: str = ""
+    """Queue or ring group for which the leg rings or talks."""
+    referred_by: str = ""
+    """DN that transferred the call here blindly."""
+    leg_id: int | None = None
+    """Leg number within the call; null for a leg that the PBX does not list and that was inferred."""
+    participant_id: int | None = None
+    """Call Control participant id, the handle for actions; null for an inferred leg."""
+    device_id: str = ""
+    since: str | None = None
+    """When the leg took its present status, as seen by the monitor."""
+
+
+class Call(Struct, frozen=True, rename="camel"):
+    """One call with everything that ``pbx.ac.get`` and ``pbx.callsinfo.get`` say of it. Topic ``calls``."""
+
+    call_id: int = field(name="callID")
+    direction: Direction
+    state: CallState
+    started_at: str
+    answered_at: str | None
+    did: str
+    """Name of the DID rule by which a call from an external line came in; empty if none is known."""
+    owner: Leg | None
+    """The leg of whoever started the call."""
+    talk_to: tuple[Leg, ...]
+    routing_to: tuple[Leg, ...]
+    legs: tuple[Leg, ...] = field(name="AConnList")
+    queue: str = ""
+    """Queue in which the caller waits or from which the call rings; empty once answered."""
+    queued_at: str | None = None
+    """Since when the caller waits in ``queue``."""
+    extensions: tuple[str, ...] = ()
+    """Extensions with a leg in the call."""
+    queues: tuple[str, ...] = ()
+    """Queues that the call waits in, rings from, or was answered through."""
+    groups: tuple[str, ...] = ()
+    """Ring groups that the call rings from or was answered through."""
+    lines: tuple[str, ...] = ()
+    """Trunks with a leg in the call."""
+    extgroups: tuple[str, ...] = ()
+    """Names of the extension groups to which one of ``extensions`` belongs."""
+
+
+class EndedCall(Struct, frozen=True, rename="camel"):
+    """A call that ended: 1,000 of the last 24 hours. Topic ``ended``.
+
+    Of more than that the oldest are dropped, but callers from outside who were missed or gave up only after all others.
+    """
+
+    call_id: int = field(name="callID")
+    direction: Direction
+    did: str
+    queue: str
+    """The queue through which it was answered or in which it was abandoned; empty if none."""
+    started_at: str
+    answered_at: str | None
+    ended_at: str
+    outcome: Outcome
+    caller: str
+    """The caller's number."""
+    caller_name: str
+    callee: str
+    """Who took the call; if nobody, whom it reached for last."""
+    callee_name: str
+    extensions: tuple[str, ...] = ()
+    queues: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
+    extgroups: tuple[str, ...] = ()
+    queued_at: str | None = None
+    """When the caller first came into a queue; null if into none."""
+
+    @property
+    def id(self) -> str:
+        """Its id in the topic: call ids start anew when the PBX does, so the start time is part of it."""
+        return f"{self.call_id}@{self.started_at}"

@@ -1,0 +1,139 @@
+"""The entities: everything that anyone can query or watch. This module is where all of them are to be had.
+
+An entity belongs to a *topic*, has an id, and is always sent whole. Field names on the wire are the documented
+ones (``callID``, ``dnNum`` …) wherever a field is documented; Python attribute names are their snake_case.
+Instants are text: UTC, ISO 8601 with milliseconds (see :mod:`monitor.shared.timestamps`). Durations are never sent.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias, TypeVar
+
+from msgspec import Struct
+
+from monitor.shared.entities.calls import Call, CallState, Direction, EndedCall, Leg, Outcome
+from monitor.shared.entities.contacts import Contact
+from monitor.shared.entities.directory import (
+    Activity,
+    Agent,
+    DnType,
+    Extension,
+    ExtensionGroup,
+    Ivr,
+    Line,
+    Queue,
+    QueueLogin,
+    RingGroup,
+    Talk,
+    WaitingCaller,
+)
+from monitor.shared.entities.statistics import (
+    EXTENSION_STATS,
+    PBX_STATS,
+    QUEUE_STATS,
+    ExtensionStats,
+    Figure,
+    PbxStats,
+    QueueStats,
+)
+
+__all__ = [
+    "BOOK_TOPICS",
+    "SYSTEM_ID",
+    "TOPICS",
+    "Activity",
+    "Agent",
+    "Call",
+    "CallState",
+    "Connection",
+    "Contact",
+    "Direction",
+    "DnType",
+    "EndedCall",
+    "Entity",
+    "EntityT",
+    "Extension",
+    "ExtensionGroup",
+    "Ivr",
+    "Leg",
+    "Line",
+    "Outcome",
+    "Queue",
+    "QueueLogin",
+    "RingGroup",
+    "State",
+    "System",
+    "Talk",
+    "WaitingCaller",
+    "empty_state",
+    "table",
+]
+
+Connection: TypeAlias = Literal["connecting", "connected", "lost"]
+
+
+class System(Struct, frozen=True, rename="camel"):
+    """The PBX itself and the connection to it. Topic ``system``; the only id is ``pbx``."""
+
+    connection: Connection
+    since: str
+    """Since when ``connection`` holds."""
+    reason: str
+    """Why it is not connected, in words; empty while it is."""
+    version: str
+    fqdn: str
+    licence_limit: int | None
+    """Simultaneous calls that the licence allows."""
+    source: str
+    """Where calls come from: ``callcontrol+activecalls``, ``callcontrol`` or ``activecalls``."""
+    monitor: str
+    """The name of the monitor that writes."""
+    queue_rule: str
+    """By which rule an agent counts as free, in words."""
+    unmonitored: int
+    """Extensions whose legs Call Control does not show to this API client."""
+    time_zone: str = ""
+    """The PBX's time zone, an IANA name; empty if it does not say."""
+
+
+Entity: TypeAlias = (
+    Call | Extension | Queue | RingGroup | Ivr | Line | ExtensionGroup | Contact | System | EndedCall | Figure
+)
+
+TOPICS: dict[str, type[Entity]] = {
+    "system": System,
+    "calls": Call,
+    "extensions": Extension,
+    "queues": Queue,
+    "groups": RingGroup,
+    "ivrs": Ivr,
+    "lines": Line,
+    "extgroups": ExtensionGroup,
+    "ended": EndedCall,
+    QUEUE_STATS: QueueStats,
+    EXTENSION_STATS: ExtensionStats,
+    PBX_STATS: PbxStats,
+}
+"""The live topics, in the order in which they are listed to clients."""
+
+BOOK_TOPICS: dict[str, type[Entity]] = {"contacts": Contact}
+"""The address book may hold 100,000 entries: it has keys, a channel and a position of its own."""
+
+SYSTEM_ID = "pbx"
+
+State: TypeAlias = dict[str, dict[str, Entity]]
+"""topic → id → entity. Every topic of its space is present, possibly empty."""
+
+EntityT = TypeVar("EntityT", bound=Entity)
+
+
+def table(state: State, topic: str, kind: type[EntityT]) -> dict[str, EntityT]:
+    """The topic's entities as their own type. ``kind`` must be the topic's type."""
+    if (TOPICS.get(topic) or BOOK_TOPICS.get(topic)) is not kind:
+        raise TypeError(f"topic {topic} does not hold {kind.__name__}")
+    return state[topic]  # type: ignore[return-value]  # checked above: a topic holds one type only
+
+
+def empty_state(topics: dict[str, type[Entity]]) -> State:
+    """A state in which every topic is present and empty."""
+    return {topic: {} for topic in topics}

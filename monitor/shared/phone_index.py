@@ -1,0 +1,91 @@
+"""Finding contacts by the last digits of a number, without scanning. Pure.
+
+Numbers are kept reversed in one sorted list, so "ends with" is a range of it and the longest common ending of a number
+with any other is found beside the place where the number itself would stand.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable
+
+from monitor.shared.entities.topics import Contact
+
+_NAMING_TAIL = 8
+"""Digits that must agree before a number written in another way (+49 30…, 030…) is taken for the same subscriber."""
+
+
+def digits(number: str) -> str:
+    """The number's digits; everything else is left out."""
+    return "".join(char for char in number if char.isascii() and char.isdigit())
+
+
+class PhoneIndex:
+    """Contacts by number. ``add`` and ``remove`` cost a look-up and one shift of a list, ``find`` the matches."""
+
+    def __init__(self, contacts: Iterable[Contact] = ()) -> None:
+        self._contacts: dict[int, Contact] = {}
+        self._tails: list[tuple[str, int]] = []
+        for contact in contacts:
+            self._contacts[contact.id] = contact
+            self._tails.extend(_entries(contact))
+        self._tails.sort()
+
+    def __len__(self) -> int:
+        return len(self._contacts)
+
+    def add(self, contact: Contact) -> None:
+        """Put in a contact, in place of the one with the same id if there is one."""
+        if contact.id in self._contacts:
+            self.remove(contact)
+        self._contacts[contact.id] = contact
+        for entry in _entries(contact):
+            insort(self._tails, entry)
+
+    def remove(self, contact: Contact) -> None:
+        """Take out the contact with this one's id; nothing happens if there is none."""
+        held = self._contacts.pop(contact.id, None)
+        if held is not None:
+            for entry in _entries(held):
+                del self._tails[bisect_left(self._tails, entry)]
+
+    def find(self, num: str, min_len: int | None = None) -> list[int]:
+        """Ids, ascending, of the contacts that match ``num`` by the documented rule of ``contact.find``.
+
+        ``min_len`` greater than the length of ``num`` or None: equal digits only. Equal, or 0: a number must end with
+        ``num``. Less: those that share the longest common ending of at least ``min_len`` digits.
+        """
+        tail = digits(num)[::-1]
+        if not tail:
+            return []
+        if min_len is None or min_len > len(tail):
+            return self._starting_with(tail, whole=True)
+        if min_len in (0, len(tail)):
+            return self._starting_with(tail)
+        at = bisect_left(self._tails, (tail, -1))
+        common = max((_shared(tail, other) for other, _ in self._tails[max(0, at - 1) : at + 1]), default=0)
+        return self._starting_with(tail[:common]) if common >= min_len else []
+
+    def name(self, num: str) -> str:
+        """The name under which this number stands in the book; empty if there is none or it is ambiguous."""
+        found = self.find(num) or self.find(num, _NAMING_TAIL if len(digits(num)) > _NAMING_TAIL else None)
+        names = {self._contacts[id_].display_name for id_ in found}
+        return names.pop() if len(names) == 1 else ""
+
+    def _starting_with(self, tail: str, *, whole: bool = False) -> list[int]:
+        found = set()
+        for at in range(bisect_left(self._tails, (tail, -1)), len(self._tails)):
+            other, id_ = self._tails[at]
+            if other != tail if whole else not other.startswith(tail):
+                break
+            found.add(id_)
+        return sorted(found)
+
+
+def _shared(one: str, other: str) -> int:
+    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+
+
+def _entries(contact: Contact) -> list[tuple[str, int]]:
+    tails = {digits(number)[::-1] for number in contact.numbers}
+    return [(tail, contact.id) for tail in tails if tail]

@@ -1,0 +1,290 @@
+"""The monitor's door to Redis: the client, its errors, and a transaction guarded by what it has read.
+
+A guarded transaction is WATCH → read → MULTI … EXEC. It must never be sent again behind our back on a fresh
+connection, where nothing is watched. Hence no retries inside the client: who calls decides, with the store in view.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio.client import Pipeline
+from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError, ResponseError, WatchError
+
+from monitor.shared.errors import BusUnreachable, CallmonError, HistoryLost
+from monitor.shared.redis.failure_text import explain
+from monitor.shared.redis.key_names import RedisCommand
+
+_ATTEMPTS: Final = 5
+
+SOCKET_TIMEOUT = 2.0
+"""Seconds for an answer. Well below the lease's time, so that a hung Redis is noticed before the lease is over."""
+CONNECTIONS_FOR_ALL: Final = 100
+"""Connections that a process may have for what comes in bursts, such as commands, beside those of each PBX."""
+CONNECTIONS_A_PBX: Final = 16
+"""Four stay open (a monitor's two writers and two subscriptions, a gateway's four subscriptions); in a bad moment
+lease, keys, figures, directory, positions and budgets are read or written at the same time."""
+
+NOT_OURS: Final = "(not text)"
+"""What is read of a key that holds no text: never equal to anything of ours."""
+_WRONG_TYPE: Final = "WRONGTYPE"
+_DAMAGE: Final = (_WRONG_TYPE, "equal or smaller than the target stream top item", "exhausted the last possible ID")
+"""How Redis refuses to write to what somebody else has put in a key's place."""
+
+_log = structlog.get_logger(__name__)
+
+
+def options(ca_file: Path | None = None) -> dict[str, Any]:
+    """What every client is given. ``ca_file``: who signs the servers' certificates, for addresses with TLS.
+
+    RESP2, as the pub/sub of both servers is the same there. No health checks: every connection either carries a
+    heartbeat a second or is checked by its reader, and one that reconnects by itself would forget what it watches.
+    """
+    return {
+        "protocol": 2,
+        "socket_timeout": SOCKET_TIMEOUT,
+        "socket_connect_timeout": SOCKET_TIMEOUT,
+        "socket_keepalive": True,
+        "health_check_interval": 0,
+        "retry": Retry(NoBackoff(), 0),
+        **({} if ca_file is None else {"ssl_ca_certs": str(ca_file)}),
+    }
+
+
+def connect(url: str, ca_file: Path | None = None) -> Redis:
+    """A client for ``redis://``, ``rediss://`` or ``unix://``. Lazy: raises nothing before the first command."""
+    given = options(ca_file if url.startswith("rediss:") else None)
+    if url.startswith("unix:"):
+        del given["socket_keepalive"]  # that is TCP's
+    client = Redis.from_url(url, **given)
+    harden(client.connection_pool)
+    return client
+
+
+def harden(pool: ConnectionPool) -> None:
+    """Have the pool's new connections raise nothing but RedisError, OSError and TimeoutError."""
+    pool.connection_class = _hardened(pool.connection_class)
+
+
+def make_room(pool: ConnectionPool, pbxs: int) -> None:
+    """Let the pool have as many connections as this number of PBXs may need. redis-py's own limit is 100."""
+    pool.max_connections = CONNECTIONS_FOR_ALL + CONNECTIONS_A_PBX * pbxs
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Within it whatever Redis, the network or the client says becomes BusUnreachable.
+
+    That includes READONLY, LOADING, OOM, MASTERDOWN, TRYAGAIN, NOAUTH and the like: the server cannot now, and the
+    remedy is the same, to come back later and look at the store afresh. Our own errors pass.
+    """
+    try:
+        yield
+    except CallmonError:
+        raise
+    except (RedisError, OSError, TimeoutError) as error:
+        raise BusUnreachable(f"Redis: {explain(error)}") from error
+    except Exception as error:  # a client library's, from below: no reason to end anything
+        _log.exception("redis_client_failure")
+        raise BusUnreachable(f"Redis: {type(error).__name__}: {error}") from error
+
+
+class Guard:
+    """One guarded transaction on a connection of its own: what was read holds, or :meth:`commit` does nothing."""
+
+    def __init__(self, pipe: Pipeline) -> None:
+        self._pipe = pipe
+
+    @classmethod
+    async def watch(cls, redis: Redis, *keys: str) -> Guard:
+        """Begin. Raises BusUnreachable."""
+        pipe = redis.pipeline(transaction=True)
+        try:
+            with translated():
+                await pipe.watch(*keys)
+        except BaseException:
+            await _abandon(pipe)
+            raise
+        return cls(pipe)
+
+    async def get(self, key: str) -> str | None:
+        """A string key's value."""
+        with translated():
+            try:
+                return text(await self._pipe.get(key))
+            except ResponseError as error:
+                _check_wrong_type(error, key)
+                return NOT_OURS
+
+    async def fields(self, key: str, *names: str) -> list[str | None]:
+        """Fields of a hash, None for those that are missing, and for all of them where it is no hash."""
+        with translated():
+            try:
+                return [text(value) for value in await self._pipe.hmget(key, names)]
+            except ResponseError as error:
+                _check_wrong_type(error, key)
+                return [None for _ in names]
+
+    async def size(self, key: str) -> int:
+        """How many fields a hash has."""
+        with translated():
+            size: int = await self._pipe.hlen(key)
+        return size
+
+    async def left(self, key: str) -> float:
+        """Seconds until a key expires; 0 if it is gone or never does."""
+        return max(0.0, await self.expiry(key))
+
+    async def expiry(self, key: str) -> float:
+        """Seconds until a key expires; less than 0 if it is gone or never does."""
+        with translated():
+            ms: int = await self._pipe.pttl(key)
+        return ms / 1000
+
+    async def commit(self, commands: Iterable[RedisCommand]) -> bool:
+        """Send ``commands`` in one MULTI … EXEC. False: a watched key changed or the connection died; look again.
+
+        Raises BusUnreachable if there was no answer: then it may have been done, now or a little later. Raises
+        HistoryLost if a key holds something of another kind than what is written there: the rest was done all the same.
+        """
+        try:
+            with translated():
+                try:
+                    self._pipe.multi()  # type: ignore[no-untyped-call]  # as redis-py has it
+                    _queue(self._pipe, commands)
+                    await self._pipe.execute()
+                except WatchError:
+                    return False
+                except ResponseError as error:
+                    if any(sign in str(error) for sign in _DAMAGE):
+                        raise HistoryLost(f"the store holds something else than what we wrote: {error}") from error
+                    raise
+                return True
+        finally:
+            await self.release()
+
+    async def release(self) -> None:
+        """Give the connection back without committing. May be called twice."""
+        await _abandon(self._pipe)
+
+
+async def commit_while(redis: Redis, key: str, value: str, commands: Sequence[RedisCommand]) -> bool:
+    """Send ``commands`` in one transaction if ``key`` holds ``value`` then; whether that was so.
+
+    The key may be written again with the same value meanwhile, as a lease is. Raises BusUnreachable.
+    """
+    for _ in range(_ATTEMPTS):
+        guard = await Guard.watch(redis, key)
+        try:
+            if await guard.get(key) != value:
+                return False
+            if await guard.commit(commands):
+                return True
+        finally:
+            await guard.release()
+    return False
+
+
+async def send(redis: Redis, commands: Iterable[RedisCommand], *, whole: bool = False) -> None:
+    """Send ``commands`` in one round trip; ``whole``: as a transaction. Raises BusUnreachable."""
+    with translated():
+        async with redis.pipeline(transaction=whole) as pipe:
+            _queue(pipe, commands)
+            await pipe.execute()
+
+
+def heed_cancellation() -> None:
+    """Raise CancelledError if this task was cancelled and the word was lost; call it each turn of an endless loop.
+
+    Python 3.11's ``wait_for``, on which the Redis client stands, swallows a cancellation that comes in the very moment
+    in which its wait is over (python/cpython#86296); the task would then run on for ever. A loop that pauses calls it
+    before the pause, or its end waits for that.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
+def text(value: bytes | str | None) -> str | None:
+    """Return a key's or a field's value as text; what is no UTF-8 becomes nonsense, unlike anything of ours."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
+
+
+def rejected(key: str, reason: str) -> None:
+    """Tell that a value on Redis was left out, as nobody of us wrote it so."""
+    _log.warning("redis_value_rejected", key=key, reason=reason[:200])
+
+
+def is_wrong_type(error: object) -> bool:
+    """Whether Redis said that a key holds a value of another kind."""
+    return isinstance(error, ResponseError) and _WRONG_TYPE in str(error)
+
+
+def _check_wrong_type(error: ResponseError, key: str) -> None:
+    """Tell of it and go on if it is about a value of another kind, else raise it."""
+    if not is_wrong_type(error):
+        raise error
+    rejected(key, str(error))
+
+
+class _Hardened(AbstractConnection):
+    """Mixed into a kind of connection: whatever comes from below becomes redis' ConnectionError.
+
+    uvloop raises a bare RuntimeError ("the handler is closed") where a write meets a connection that has just died.
+    Who uses a client, redis-py included, knows what to do about a ConnectionError, and about nothing else.
+    """
+
+    async def connect(self) -> None:
+        with _as_connection_error():
+            await super().connect()  # type: ignore[no-untyped-call]  # as redis-py has it
+
+    async def disconnect(self, *args: Any, **kwargs: Any) -> None:
+        with _as_connection_error():
+            await super().disconnect(*args, **kwargs)
+
+    async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
+        with _as_connection_error():
+            await super().send_packed_command(*args, **kwargs)
+
+    async def can_read(self) -> bool:
+        with _as_connection_error():
+            return await super().can_read()
+
+    async def read_response(self, *args: Any, **kwargs: Any) -> Any:
+        with _as_connection_error():
+            return await super().read_response(*args, **kwargs)
+
+
+def _hardened(kind: type[AbstractConnection]) -> type[AbstractConnection]:
+    return kind if issubclass(kind, _Hardened) else type(f"Hardened{kind.__name__}", (_Hardened, kind), {})
+
+
+@contextmanager
+def _as_connection_error() -> Iterator[None]:
+    try:
+        yield
+    except (RedisError, OSError, TimeoutError):
+        raise
+    except Exception as error:
+        raise RedisConnectionError(f"the connection broke: {type(error).__name__}: {error}") from error
+
+
+def _queue(pipe: Pipeline, commands: Iterable[RedisCommand]) -> None:
+    for command in commands:
+        pipe.execute_command(*command)
+
+
+async def _abandon(pipe: Pipeline) -> None:
+    # An UNWATCH without an answer has already closed its connection, and with it everything that was watched.
+    with suppress(Exception):
+        await pipe.reset()  # type: ignore[no-untyped-call]  # as redis-py has it

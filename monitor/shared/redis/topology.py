@@ -1,0 +1,292 @@
+"""Where Redis is: one server, the master that Sentinels name, or the Cluster's node that holds a PBX's keys.
+
+All keys of a PBX share a hash tag, so on a Cluster they are on one node, and so are their transactions and channels: a
+client of that node is a client of an ordinary server, but for the day on which the keys move. Then the node answers
+MOVED; all connections to it are closed and the next ones are made to where the Cluster says that the keys are now.
+redis-py's own cluster client is not used: it has no guarded transaction and no ordinary pub/sub on one connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import weakref
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+from pathlib import Path
+from typing import Any, Final, TypeAlias, cast
+from urllib.parse import parse_qsl, unquote
+
+from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio.connection import Connection, SSLConnection
+from redis.asyncio.sentinel import MasterNotFoundError, Sentinel
+from redis.crc import key_slot
+from redis.exceptions import AskError, ClusterDownError, RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from monitor.shared.errors import ConfigError
+from monitor.shared.redis.connection import connect, harden, make_room, options
+from monitor.shared.redis.failure_text import explain, in_short, no_master
+from monitor.shared.redis.key_names import Keys
+
+Address: TypeAlias = tuple[str, int]
+
+_PORTS: Final = {"sentinel": 26379, "cluster": 6379}
+_OPTIONS: Final = {"sentinel": {"sentinel_username", "sentinel_password"}, "cluster": set[str]()}
+_PLAIN: Final = frozenset({"redis", "rediss", "unix"})
+_ADDRESS: Final = re.compile(r"(?:\[(?P<six>[^\[\]]+)\]|(?P<host>[^\[\]:]+))(?::(?P<port>[0-9]*))?")
+_LAST_PORT: Final = 65_535
+_SCHEMES: Final = (*sorted(_PLAIN), *(f"{tls}+{kind}" for kind in _PORTS for tls in ("redis", "rediss")))
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Several servers that are one Redis. ``hosts``: all Sentinels, or some of the Cluster's nodes."""
+
+    kind: str
+    """``sentinel`` or ``cluster``."""
+    hosts: tuple[Address, ...]
+    username: str | None = None
+    password: str | None = None
+    db: int = 0
+    tls: bool = False
+    master: str = ""
+    """What the Sentinels call it."""
+    sentinel_username: str | None = None
+    sentinel_password: str | None = None
+
+    @classmethod
+    def parse(cls, url: str) -> Group | None:
+        """Take an address apart; None if it is of one server. Raises ConfigError, without what may be a password.
+
+        ``redis+sentinel://[user:password@]host:port,host:port/master/db?sentinel_username=…&sentinel_password=…``,
+        ``redis+cluster://[user:password@]host:port,host:port``; with ``rediss`` for TLS.
+        """
+        # Not by urlsplit: with "a,[::1]:26379" for a host it raises ValueError, as new Pythons have it.
+        whole, separator, rest = url.partition("://")
+        full_scheme = whole.lower() if separator else ""
+        scheme, _, kind = full_scheme.partition("+")
+        if full_scheme not in _SCHEMES:
+            raise ConfigError(_no_scheme(full_scheme))
+        if not kind:
+            _check_single(url)
+            return None
+        place, _, query = rest.partition("?")
+        netloc, _, names = place.partition("/")
+        login, _, hosts = netloc.rpartition("@")
+        username, _, password = login.partition(":")
+        given = dict(parse_qsl(query))
+        if unknown := sorted(given.keys() - _OPTIONS[kind]):
+            raise ConfigError(f"redis url: {full_scheme}:// has no option {', '.join(unknown)}.")
+        path = [unquote(part) for part in names.split("/") if part]
+        if kind == "sentinel" and not path:
+            raise ConfigError(f"redis url: {full_scheme}:// needs the name that the Sentinels know: …:26379/mymaster")
+        master = path.pop(0) if kind == "sentinel" else ""
+        db = path[0] if path else "0"
+        if len(path) > 1 or not db.isdecimal():
+            raise ConfigError("redis url: the database is a number, such as 0.")
+        if kind == "cluster" and db != "0":
+            raise ConfigError("redis url: a Cluster has no database but 0.")
+        return cls(
+            kind,
+            tuple(_address(host, _PORTS[kind]) for host in hosts.split(",")),
+            unquote(username) or None,
+            unquote(password) or None,
+            int(db),
+            scheme == "rediss",
+            master,
+            given.get("sentinel_username"),
+            given.get("sentinel_password"),
+        )
+
+
+class Servers:
+    """The Redis of each PBX. Its clients are lazy: nothing is raised before the first command.
+
+    ``url``: as :func:`~monitor.shared.redis.connection.connect` or :meth:`Group.parse` takes it; ConfigError if neither does. ``ca_file``:
+    certificates of who signs the servers', in place of the system's.
+    """
+
+    def __init__(self, url: str, ca_file: Path | None = None) -> None:
+        self._group = group = Group.parse(url)
+        self._clients: dict[str, Redis] = {}
+        self._names: set[str] = set()
+        self._sentinel: Sentinel | None = None
+        self._options = options(ca_file if url.startswith("rediss") else None)
+        if group is None:
+            self._clients[""] = _single(url, ca_file)
+        elif group.kind == "sentinel":
+            self._clients[""] = self._master(group)
+
+    def of(self, pbx: str) -> Redis:
+        """The client for all keys of a PBX. One that serves several has room for all that were asked for."""
+        self._names.add(pbx)
+        if self._group is None or self._group.kind == "sentinel":
+            make_room(self._clients[""].connection_pool, len(self._names))
+            return self._clients[""]
+        if pbx not in self._clients:
+            self._clients[pbx] = client = Redis.from_pool(_NodePool(self._group, pbx, self._options))
+            make_room(client.connection_pool, 1)
+        return self._clients[pbx]
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        sentinels = self._sentinel.sentinels if self._sentinel is not None else []
+        for client in (*self._clients.values(), *sentinels):
+            await client.aclose()
+
+    def _master(self, group: Group) -> Redis:
+        given = self._options | {"ssl": group.tls}
+        theirs = {"username": group.sentinel_username, "password": group.sentinel_password}
+        self._sentinel = _Sentinels(group.hosts, sentinel_kwargs=given | theirs)  # type: ignore[no-untyped-call]
+        ours: dict[str, Any] = {"username": group.username, "password": group.password, "db": group.db}
+        master = cast("Redis", self._sentinel.master_for(group.master, **given, **ours))
+        for client in (master, *self._sentinel.sentinels):
+            harden(client.connection_pool)
+        return master
+
+
+def _no_scheme(scheme: str) -> str:
+    """Return what is wrong with an address that begins as none of ours does. ``scheme``: empty if it has none."""
+    begins = f"it begins with {scheme}://, which is unknown" if scheme else "it does not begin with redis://"
+    return f"redis url: {begins}; write it as redis://127.0.0.1:6379/0 (others: {', '.join(_SCHEMES)})."
+
+
+class _Sentinels(Sentinel):
+    """Sentinels, of which each has a reason of its own if none names the master; redis-py's text has no reasons."""
+
+    async def discover_master(self, service_name: str) -> Address:
+        """Return where the master is. Raises MasterNotFoundError: a sentence."""
+        reasons = []
+        for place, sentinel in enumerate(self.sentinels):
+            kwargs = sentinel.connection_pool.connection_kwargs
+            try:
+                masters: Any = await sentinel.sentinel_masters()
+            except (RedisError, OSError, TimeoutError) as error:
+                reasons.append(f"{kwargs['host']}:{kwargs['port']} {in_short(error)}")
+                continue
+            state = masters.get(service_name)
+            if state and self.check_master_state(state, service_name):
+                self.sentinels[0], self.sentinels[place] = (
+                    sentinel,
+                    self.sentinels[0],
+                )  # the next time it is asked first
+                return state["ip"], state["port"]
+            down = "says that it is down" if state else "knows no master of that name"
+            reasons.append(f"{kwargs['host']}:{kwargs['port']} {down}")
+        raise MasterNotFoundError(no_master(service_name, reasons))
+
+
+class _NodeConnection(Connection):
+    """A connection to the node that holds the slot now; like redis-py's own for Sentinel it asks when it connects."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        self._pool: _NodePool = kwargs.pop("node_pool")
+        super().__init__(**kwargs)
+
+    async def connect(self) -> None:
+        if self._reader is None:
+            self.host, self.port = await self._pool.address()
+            await super().connect()  # type: ignore[no-untyped-call]  # as redis-py has it
+
+    async def read_response(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return await super().read_response(*args, **kwargs)
+        except (AskError, ClusterDownError) as error:  # a MovedError is an AskError
+            await self._pool.moved()
+            raise RedisConnectionError(f"this node of the Cluster does not hold these keys: {error}") from error
+
+
+class _TlsNodeConnection(_NodeConnection, SSLConnection):
+    pass
+
+
+class _NodePool(ConnectionPool):
+    """Connections to the node that holds a PBX's keys."""
+
+    def __init__(self, group: Group, pbx: str, options: dict[str, Any]) -> None:
+        login: dict[str, Any] = {"username": group.username, "password": group.password}
+        super().__init__(_TlsNodeConnection if group.tls else _NodeConnection, **login, **options)
+        self.connection_kwargs["node_pool"] = weakref.proxy(self)
+        self._nodes = [
+            (host, Redis(host=host, port=port, ssl=group.tls, **login, **options)) for host, port in group.hosts
+        ]
+        for pool in (self, *(node.connection_pool for _, node in self._nodes)):
+            harden(pool)
+        self._slot = key_slot(Keys(pbx, "live").position.encode())
+        self._found: Address | None = None
+        self._looking = asyncio.Lock()
+
+    async def address(self) -> Address:
+        """Of the node. Raises redis' ConnectionError if none of the nodes that are known says."""
+        async with self._looking:
+            if self._found is None:
+                self._found = await self._find()
+            return self._found
+
+    async def moved(self) -> None:
+        """Forget where the keys were, and close all connections there, those too that only listen."""
+        if self._found is not None:
+            self._found = None
+            await self.disconnect(inuse_connections=True)
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        for _, node in self._nodes:
+            await node.aclose()
+
+    async def _find(self) -> Address:
+        why = "none answers"
+        for name, node in self._nodes:
+            try:
+                ranges = await node.execute_command("CLUSTER", "SLOTS")  # type: ignore[no-untyped-call]
+            except (RedisError, OSError, TimeoutError) as error:
+                why = explain(error)
+                continue
+            for first, last, (host, port, *_), *_ in ranges:
+                if first <= self._slot <= last:
+                    return host.decode() or name, port
+            why = "nobody holds these keys; see redis-cli cluster info there"
+        raise RedisConnectionError(f"no node of the Cluster says where the keys are: {why}")
+
+
+def _check_single(url: str) -> None:
+    """Raise ConfigError unless the address of one server can be taken apart."""
+    place, _, rest = re.sub("[?#].*", "", url.partition("://")[2]).partition("/")
+    host = place.rpartition("@")[2]
+    if url.startswith("unix:"):
+        return
+    if host:  # without a host it is the one that callmon runs on
+        _address(host, _PORTS["cluster"])
+    if not (rest.strip("/") or "0").isdecimal():  # the client would take 0 instead
+        raise ConfigError("redis url: the database is a number, such as 0.")
+
+
+def _single(url: str, ca_file: Path | None) -> Redis:
+    """Return a client of one server. Raises ConfigError, without what may be a password."""
+    try:
+        client = connect(url, ca_file)
+        pool = client.connection_pool
+        pool.connection_class(**pool.connection_kwargs)  # it knows the options, and connects to nothing yet
+    except (TypeError, ValueError) as error:
+        raise ConfigError("redis url: write redis://user:password@host:port/0 without other options.") from error
+    return client
+
+
+def _address(text: str, port: int) -> Address:
+    """Return host and port of ``host``, ``host:port``, ``[::1]`` or ``[::1]:port``. Raises ConfigError."""
+    if not text or (text.startswith(":") and text.count(":") == 1):
+        raise ConfigError("redis url: a host is missing; write host:port,host:port")
+    found = _ADDRESS.fullmatch(text)
+    if found is None:
+        if text.count(":") > 1:
+            raise ConfigError(f"redis url: {text!r} is no host; an IPv6 address stands in brackets, as in [::1]:6379.")
+        raise ConfigError(f"redis url: {text!r} has no port between 1 and 65535.")
+    if found["port"] and not 1 <= int(found["port"]) <= _LAST_PORT:
+        raise ConfigError(f"redis url: {text!r} has no port between 1 and 65535.")
+    if found["six"]:
+        try:
+            IPv6Address(found["six"])
+        except ValueError as error:
+            raise ConfigError(f"redis url: {found['six']!r} is no IPv6 address.") from error
+    return (found["six"] or found["host"]).lower(), int(found["port"] or port)

@@ -1,0 +1,401 @@
+"""One settings file for monitor and gateway: TOML, overridden by the environment, refused in plain sentences.
+
+``CALLMON_REDIS__URL`` overrides ``url`` in ``[redis]``; :mod:`monitor.shared.settings.environment` has the rules. Each program reads
+its own sections and knows the names of the other's, so that a misspelt section or setting is always found.
+
+What nobody names is looked for: ``/etc/callmon/callmon.toml``, then ``./callmon.toml``. The first file that is there is
+read, and no other one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Collection, Iterator
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeGuard, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_core import ErrorDetails
+
+from monitor.shared.errors import ConfigError
+from monitor.shared.settings import environment
+from monitor.shared.settings.environment import Merged, Place
+
+_SECRET_WORDS = ("secret", "password", "digest", "url")
+_PLAIN_WORDS = ((r"a valid (tuple|frozenset)", "a list"), (r"a valid dictionary or instance of \w+", "a section"))
+"""What pydantic says of Python's types, and what the file has in their place."""
+_ETC = "CALLMON_ETC"
+"""In the environment: the directory of the system's settings, in place of ``/etc/callmon``."""
+_TOML_HINTS = {
+    "Invalid value": "; text stands in quotation marks",
+    "Unescaped": r"; write \\ for \, or the whole text in '…'",
+    "Cannot overwrite": "; is a setting there twice? [pbx.database] and [pbx.figures] stand after their [[pbx]]",
+    "Cannot declare": "; is a section there twice? What may be there several times has two pairs of brackets: [[pbx]]",
+}
+"""What to do about what the parser says."""
+CREDENTIALS = Path("/run/credentials/callmon-monitor.service")
+"""Where systemd shows the monitor its secrets: each file NAME of ``/etc/callmon/pbx`` as ``pbx_NAME``."""
+
+
+def secret_in(file: Path) -> str:
+    """What a file holds. Raises OSError, and ValueError if that is nothing, no text or several lines.
+
+    A credential of callmon-monitor.service is there while that runs, and is of the time when that began. To an
+    administrator at a shell it is read where the unit has it from, so that what was changed there is what is tried.
+    """
+    source = _source_of(file)
+    if source is None:
+        return _one_line_of(file)
+    if os.environ.get("CREDENTIALS_DIRECTORY") == str(CREDENTIALS):  # the unit itself
+        try:
+            return _one_line_of(file)
+        except FileNotFoundError:
+            raise ValueError(f"is not there: {file}; put the secret into {source} and restart the unit") from None
+    try:
+        return _one_line_of(source)
+    except FileNotFoundError:
+        if not _is_there(file):
+            raise
+        return _one_line_of(file)
+
+
+def outdated(file: Path) -> bool:
+    """Tell whether callmon-monitor.service runs with another secret than stands where it has it from."""
+    source = _source_of(file)
+    try:
+        return source is not None and _one_line_of(source) != _one_line_of(file)
+    except (OSError, ValueError):
+        return False  # it does not run, or that is said elsewhere
+
+
+def _source_of(file: Path) -> Path | None:
+    """Return the file of which systemd makes this credential; None if it is none."""
+    if file.parent != CREDENTIALS or not file.name.startswith("pbx_"):
+        return None
+    return _etc() / "pbx" / file.name.removeprefix("pbx_")
+
+
+def not_read(error: OSError | ValueError) -> str:
+    """Return why a secret's file is of no use, and what would be right. ``error``: of :func:`secret_in`."""
+    if not isinstance(error, OSError):
+        return str(error)
+    said = f"cannot be read: {error.strerror}: {error.filename}"
+    if isinstance(error, PermissionError) and os.geteuid() != 0:
+        return f"{said}; run this with sudo, or give the file to the user that the monitor runs as"
+    return said
+
+
+def _one_line_of(file: Path) -> str:
+    try:
+        text = file.read_text(encoding="utf-8-sig").strip()  # editors of Windows begin a file with a mark
+    except UnicodeDecodeError:
+        raise ValueError(f"is no text: {file}; it must hold the secret alone") from None
+    if not text:
+        raise ValueError(f"is empty: {file}; it must hold the secret alone")
+    if len(text.splitlines()) > 1:
+        raise ValueError(f"has several lines: {file}; it must hold the secret alone")
+    return text
+
+
+def places() -> tuple[Path, ...]:
+    """Return where a settings file is looked for, in this order."""
+    return _etc() / "callmon.toml", Path("callmon.toml")
+
+
+def found_files() -> list[Path]:
+    """Return the settings files that are there, by their whole names. The first one counts.
+
+    A file that is there and cannot be read is among them: to pass it over would hide that.
+    """
+    there = (path.absolute() for path in places() if _is_there(path))
+    return list(dict.fromkeys(there))
+
+
+def no_pbx(config: Path | None) -> str:
+    """Return that the settings have no PBX, and where they come from. ``config``: the file that was read, if any."""
+    if config is not None:
+        return f"There is no [[pbx]] section in {config}"
+    looked = " nor ".join(str(path.absolute()) for path in places())
+    return f"There is no [[pbx]] section, as no settings file was found: neither {looked}"
+
+
+def _etc() -> Path:
+    return Path(os.environ.get(_ETC) or "/etc/callmon")
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:  # such as a directory that others may not look into
+        return True
+    return True
+
+
+class Section(BaseModel):
+    """A section of the file: frozen, and nothing but what it declares."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_empty_names(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse an empty path, which would mean the working directory, and an empty secret."""
+        annotation = cls.model_fields[info.field_name or ""].annotation
+        if value == "" and {Path, SecretStr} & {annotation, *getattr(annotation, "__args__", ())}:
+            raise ValueError("give it a value, or leave it out")
+        return value
+
+
+class RedisSection(Section):
+    """``[redis]``: the bus."""
+
+    url: str = Field(default="redis://127.0.0.1:6379/0", min_length=1)
+    """``redis://[user:password@]host:port/db``, ``rediss://`` for TLS, ``unix://path``; Sentinels and Clusters as
+    :mod:`monitor.shared.redis.topology` takes them."""
+    ca_file: Path | None = None
+    """Certificates of who signs the servers', in place of the system's."""
+
+
+class LogSection(Section):
+    """``[log]``: what is logged, by both programs."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["human", "json"] = "human"
+
+
+_Port = Annotated[int, Field(ge=1, le=65_535)]
+
+
+class MetricsSection(Section):
+    """``[metrics]``: ``/metrics`` for Prometheus, of both programs, each on a port of its own.
+
+    Not on the gateway's own port: what stands before that would show the figures of the day to the world. No key is
+    asked for, so the address is this host's until somebody says otherwise.
+    """
+
+    host: str = Field(default="127.0.0.1", min_length=1)
+    monitor_port: _Port | None = None
+    """None: the monitor serves none."""
+    gateway_port: _Port | None = None
+    """None: the gateway serves none. Of several workers each takes the next port, from this one on."""
+
+
+class FileSettings(BaseModel):
+    """Base of both programs' settings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    redis: RedisSection = RedisSection()
+    log: LogSection = LogSection()
+    metrics: MetricsSection = MetricsSection()
+
+    @classmethod
+    def load(cls, path: Path | None) -> Self:
+        """Read the file, if one is given, and the environment. Raises ConfigError: a sentence for each thing wrong."""
+        values = _read(path) if path is not None else {}
+        merged = environment.merge(cls, values, os.environ)
+        wrong = merged.wrong
+        try:
+            settings = cls.model_validate(merged.values)
+        except ValidationError as error:
+            wrong = [*wrong, *(_sentence(cls, detail, path, values, merged) for detail in error.errors())]
+        else:
+            if not wrong:
+                return settings
+        raise ConfigError("\n".join(wrong))
+
+    @classmethod
+    def from_environment(cls) -> list[str]:
+        """Return the names of the variables that give settings."""
+        return environment.names(cls, os.environ)
+
+
+_ModelT = TypeVar("_ModelT", bound=BaseModel)
+
+
+def changed_names(before: BaseModel, after: BaseModel) -> tuple[str, ...]:
+    """Return the names of the settings that differ, such as ``log.level`` and ``pbx.main.url``.
+
+    An entry of a list bears its name. A section that came or went is named as a whole; one of the other program, which
+    is read as it comes, is left out.
+    """
+    return tuple(_changed(before, after, ""))
+
+
+def with_changes(before: _ModelT, after: _ModelT, names: Collection[str]) -> _ModelT:
+    """Return ``before`` with the values of ``after`` for these names, as :func:`changed_names` gives them."""
+    merged: _ModelT = _merged(before, after, frozenset(names), "")
+    return merged
+
+
+def _changed(before: object, after: object, name: str) -> Iterator[str]:
+    if before == after:
+        return
+    if isinstance(before, BaseModel) and type(before) is type(after):
+        for field in _own_fields(before):
+            yield from _changed(getattr(before, field), getattr(after, field), _joined(name, field))
+    elif _is_list(before) and _is_list(after):
+        old, new = _by_name(before), _by_name(after)
+        for each in old | new:
+            yield from _changed(old.get(each), new.get(each), _joined(name, each))
+    else:
+        yield name
+
+
+def _merged(before: Any, after: Any, names: frozenset[str], name: str) -> Any:
+    if name in names:
+        return after
+    if isinstance(before, BaseModel) and type(before) is type(after):
+        pairs = ((field, getattr(before, field), getattr(after, field)) for field in _own_fields(before))
+        fields = {field: _merged(old, new, names, _joined(name, field)) for field, old, new in pairs}
+        return before.model_copy(update=fields)
+    if _is_list(before) and _is_list(after):
+        old, new = _by_name(before), _by_name(after)
+        entries = (_merged(old.get(each), new.get(each), names, _joined(name, each)) for each in old | new)
+        return tuple(entry for entry in entries if entry is not None)
+    return before
+
+
+def _own_fields(model: BaseModel) -> list[str]:
+    """Return the names of the fields that this program reads."""
+    return [name for name, field in type(model).model_fields.items() if field.annotation is not Any]
+
+
+def _is_list(value: object) -> TypeGuard[tuple[BaseModel, ...]]:
+    """Tell whether it is a list of sections with names, such as ``[[pbx]]``."""
+    return isinstance(value, tuple) and all(isinstance(entry, BaseModel) and hasattr(entry, "name") for entry in value)
+
+
+def _by_name(entries: tuple[BaseModel, ...]) -> dict[str, BaseModel]:
+    return {str(getattr(entry, "name", "")): entry for entry in entries}
+
+
+def _joined(name: str, part: str) -> str:
+    return f"{name}.{part}" if name else part
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # editors of Windows begin it with a mark
+    except OSError as error:
+        hint = "; let this user read it (chmod a+r), or use sudo" if isinstance(error, PermissionError) else ""
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}{hint}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not TOML: it is no text in UTF-8; save it as that") from error
+    except tomllib.TOMLDecodeError as error:
+        hint = next((hint for said, hint in _TOML_HINTS.items() if said in str(error)), "")
+        raise ConfigError(f"{path}: not TOML: {error}{hint}") from error
+
+
+def _sentence(
+    settings: type[BaseModel], detail: ErrorDetails, path: Path | None, values: dict[str, Any], merged: Merged
+) -> str:
+    """Return one mistake: who made it, the file or a variable, which setting, what came, what would be right."""
+    place = detail["loc"]
+    variable = merged.variable_of(place)
+    if variable is None:
+        guilty = _guilty(settings, detail, path, values, merged)
+        where, name = f"{guilty}: " if guilty else "", environment.shown(place)
+    elif merged.origins.get(place) == variable and detail["type"] != "extra_forbidden":
+        where, name = "", variable
+    else:
+        where, name = f"{variable}: ", environment.shown(place)
+    return where + _mistake(settings, detail, name)
+
+
+def _guilty(
+    settings: type[BaseModel], detail: ErrorDetails, path: Path | None, values: dict[str, Any], merged: Merged
+) -> str:
+    """Return who gave the settings that do not go together: the file, variables, or one with the others."""
+    section = detail["loc"][:-1] if detail["type"] == "missing" else detail["loc"]
+    variables = merged.variables_below(section)
+    if not section:  # the settings as a whole: what may contradict itself are its lists of sections
+        lists = [name for name, info in settings.model_fields.items() if environment.entry_in(info.annotation)]
+        variables = [variable for name in lists for variable in merged.variables_below((name,))]
+    file = [str(path)] if path is not None and (not variables or _is_in(values, section)) else []
+    first, *others = [*file, *variables] or [""]
+    return f"{first} with {', '.join(others)}" if others else first
+
+
+def _is_in(values: Any, place: Place) -> bool:
+    for part in place:
+        try:
+            values = values[part]
+        except (LookupError, TypeError):
+            return False
+    return True
+
+
+def _mistake(settings: type[BaseModel], detail: ErrorDetails, name: str) -> str:
+    """Return which setting is wrong, what came, and what would be right."""
+    if detail["type"] == "missing":
+        return f"{name} is missing"
+    in_file = name == environment.shown(detail["loc"])
+    if detail["type"] == "tuple_type" and isinstance(detail["input"], dict) and _are_entries(settings, name):
+        return f"[{name}] has one pair of brackets too few; write [[{name}]], once for each"
+    if detail["type"] == "model_type" and isinstance(detail["input"], list) and in_file:
+        return f"[[{name}]] has one pair of brackets too many; write [{name}], once"
+    if detail["type"] == "extra_forbidden":
+        known = _fields_at(settings, detail["loc"][:-1])
+        near = get_close_matches(str(detail["loc"][-1]), known, 1, 0.5)
+        right = f"did you mean {near[0]}?" if near else "known here: " + ", ".join(sorted(known))
+        if name.startswith("redis.") and not near:
+            right += "; host, port, user and password stand in url: redis://user:password@host:port/0"
+        if section := _right_heading(settings, name):
+            return f"[{name}] is no section of its own; write {section}"
+        return f"{name} is not a setting; {right}"
+    if detail["type"] == "string_pattern_mismatch" and name.startswith("pbx["):
+        return f'{name} is {detail["input"]!r}: write small letters, digits, "-" and "_", at most 32, such as "main"'
+    reason = detail["msg"].removeprefix("Value error, ")
+    for python, plain in _PLAIN_WORDS:
+        reason = re.sub(python, plain, reason)
+    return f"{name}{_came(detail)}: ".removeprefix(": ") + reason[0].lower() + reason[1:]
+
+
+def _came(detail: ErrorDetails) -> str:
+    """Return what came, unless it is a secret or may contain one."""
+    came = detail["input"]
+    parts = [part for part in detail["loc"] if isinstance(part, str)]
+    secret = any(word in part.lower() for word in _SECRET_WORDS for part in parts) or parts[-1:] == ["key"]
+    if came == "":
+        return " is empty"
+    return "" if secret or isinstance(came, dict | list | tuple) else f" is {came!r}"
+
+
+def _right_heading(settings: type[BaseModel], name: str) -> str:
+    """Return the heading of the section of this name inside another one; empty if there is none."""
+    for field in settings.model_fields:
+        model = _model_of(settings, field)
+        if model is not None and _model_of(model, name) is not None:
+            after = f", after its [[{field}]]" if _are_entries(settings, field) else ""
+            return f"[{field}.{name}]{after}"
+    return ""
+
+
+def _are_entries(settings: type[BaseModel], name: str) -> bool:
+    """Whether there may be several sections of this name."""
+    field = settings.model_fields.get(name)
+    return field is not None and getattr(field.annotation, "__origin__", None) is tuple
+
+
+def _model_of(model: type[BaseModel], name: str) -> type[BaseModel] | None:
+    """Return the model of a section's or of its entries' settings; None if the name is no section's."""
+    annotation = model.model_fields[name].annotation if name in model.model_fields else None
+    return environment.section_in(annotation) or environment.entry_in(annotation)
+
+
+def _fields_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+    """Names of the settings that are known at a place of the file."""
+    for part in loc:
+        if isinstance(part, int):
+            continue
+        found = _model_of(model, part)
+        if found is None:
+            return []
+        model = found
+    return list(model.model_fields)

@@ -1,0 +1,71 @@
+"""Coroutines side by side, and a sure end of them.
+
+A task group is not used around what fails as a matter of course: if its parent is cancelled while a child's failure is
+being dealt with, Python 3.11 raises the failure and the cancellation is lost; a loop that retries would run for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterable
+from typing import Any
+
+from monitor.shared.errors import PbxError
+
+_AGAIN_AFTER = 1.0
+
+
+async def together(*coroutines: Coroutine[Any, Any, object]) -> None:
+    """Run them until one ends; then end the others and raise what the first raised, if it did.
+
+    When this is cancelled all have ended before CancelledError goes on.
+    """
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await end(tasks)
+    errors = [error for task in done if not task.cancelled() and (error := task.exception()) is not None]
+    faults = [error for error in errors if not isinstance(error, PbxError)]
+    for error in (*faults, *errors):
+        raise error
+
+
+async def all_together(coroutines: Iterable[Coroutine[Any, Any, object]]) -> None:
+    """Run them side by side until all have ended; the first that fails ends the others, and its error is raised."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    if not tasks:
+        return
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        await end(tasks)
+    for task in done:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            raise error
+
+
+async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel tasks until they have ended; libraries lose a cancellation now and then (python/cpython#86296)."""
+    tasks = list(tasks)
+    pending = {task for task in tasks if not task.done()}
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=_AGAIN_AFTER)
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()  # seen: what ends at the same time as another is not reported as lost
+
+
+def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first error of a task group; the group itself if anything in it is no PbxError, and so a fault of ours."""
+    errors: list[BaseException] = []
+    pending: list[BaseException] = [group]
+    while pending:
+        error = pending.pop(0)
+        if isinstance(error, BaseExceptionGroup):
+            pending.extend(error.exceptions)
+        else:
+            errors.append(error)
+    return errors[0] if all(isinstance(error, PbxError) for error in errors) else group

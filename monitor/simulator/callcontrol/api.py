@@ -1,0 +1,259 @@
+"""Call Control as 3CX v20 serves it: what a path under ``/callcontrol`` answers. No HTTP here: the socket asks too.
+
+Rules:
+
+- A client sees its own route point and the DNs that it was given to monitor. Another DN of the PBX answers 403, what is
+  no DN 404; a participant that is gone answers 404.
+- ``makecall`` at a device places the call there; at a DN it does so if the DN has exactly one device, else the PBX
+  rings the DN first.
+- A request that fails says so in a CallControlResult, with status 422 (404 if its subject is gone), or with 200 and no
+  ``result`` where the switch says so.
+- Audio flows at the client's own route point (:mod:`monitor.simulator.callcontrol.audio`): a participant's stream answers 403 if
+  it is another DN's, 424 before it is connected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import unquote
+
+import msgspec
+
+from monitor.simulator.behaviour_options import Switches
+from monitor.simulator.calls.call_api import CallOutcome, Switchboard
+from monitor.simulator.faults import Faults
+from monitor.simulator.pbx_data.directory import Device, Directory, Dn
+
+ACTIONS: Final = frozenset(
+    ("drop", "answer", "divert", "routeto", "transferto", "attach_participant_data", "attach_party_data")
+)
+_NEED_DESTINATION: Final = frozenset(("divert", "routeto", "transferto"))
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP status, and what is answered as JSON; None: no body."""
+
+    status: int
+    payload: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class ControlRequest:
+    """A CallControlRequest; every field may be missing. ``timeout``: seconds."""
+
+    reason: str = "None"
+    destination: str = ""
+    timeout: int | None = None
+    attached: Mapping[str, str] | None = None
+
+
+class _Refused(Exception):
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class Visibility:
+    """Which DNs an API client may see: its own route point and its peers; a person sees his extension.
+
+    Remembered until the directory changes.
+    """
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+        self._known: dict[str, frozenset[str]] = {}
+        directory.on_change(lambda _: self._known.clear())
+
+    def of(self, client_id: str) -> frozenset[str]:
+        """Numbers of the DNs that it may see."""
+        found = self._known.get(client_id)
+        if found is None:
+            found = self._known[client_id] = frozenset((client_id, *self._directory.peers(client_id)))
+        return found
+
+
+class CallControl:
+    """Answers paths. Single-threaded; nothing here waits."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        switchboard: Switchboard,
+        switches: Switches,
+        faults: Faults,
+        visibility: Visibility,
+    ) -> None:
+        self._directory = directory
+        self._switchboard = switchboard
+        self._switches = switches
+        self._faults = faults
+        self._visibility = visibility
+
+    def answer(self, client_id: str, method: str, path: str, body: bytes = b"") -> Answer:
+        """What this client gets for a request; ``path`` is as sent, still percent-encoded, without a query."""
+        parts = [unquote(part) for part in path.split("/")[2:] if part]
+        try:
+            match method, parts:
+                case "GET", []:
+                    return Answer(200, [self._dn_info(dn) for dn in self._visible_dns(client_id)])
+                case "GET", [number, *rest]:
+                    return self._read(self._dn(client_id, number), rest)
+                case "POST", [number, *rest]:
+                    return self._do(self._dn(client_id, number), rest, body)
+                case _:
+                    return Answer(405)
+        except _Refused as refused:
+            return Answer(refused.status)
+
+    def ask(self, client_id: str, path: str, body: bytes) -> Answer:
+        """The same for a request over the socket, which names no method: what acts is POST."""
+        last = path.rstrip("/").rpartition("/")[2]
+        return self.answer(client_id, "POST" if last in ACTIONS or last == "makecall" else "GET", path, body)
+
+    def stream(self, client_id: str, method: str, path: str) -> tuple[str, int] | Answer:
+        """Which participant of which DN a request of this path streams from or to; else the refusal."""
+        parts = [unquote(part) for part in path.split("/")[2:] if part]
+        try:
+            match method, parts:
+                case "GET" | "POST", [number, "participants", participant_id, "stream"]:
+                    return self._stream(self._dn(client_id, number), participant_id, client_id)
+                case _:
+                    return Answer(405)
+        except _Refused as refused:
+            return Answer(refused.status)
+
+    def _read(self, dn: Dn, rest: list[str]) -> Answer:
+        match rest:
+            case []:
+                return Answer(200, self._dn_info(dn))
+            case ["participants", participant_id]:
+                return Answer(200, self._participant(dn, participant_id))
+            case ["participants"]:
+                return Answer(200, self._participants(dn))
+            case ["devices"]:
+                return Answer(200, [_device_json(device) for device in self._directory.devices(dn.number)])
+            case ["devices", device_id]:
+                return Answer(200, _device_json(self._device(dn, device_id)))
+            case _:
+                return Answer(404)
+
+    def _do(self, dn: Dn, rest: list[str], body: bytes) -> Answer:
+        match rest:
+            case ["makecall"]:
+                devices = self._directory.devices(dn.number)
+                return self._makecall(dn, devices[0].device_id if len(devices) == 1 else None, body)
+            case ["devices", device_id, "makecall"]:
+                return self._makecall(dn, self._device(dn, device_id).device_id, body)
+            case ["participants", participant_id, action] if action in ACTIONS:
+                return self._act(dn, participant_id, action, _request(body))
+            case [] | ["devices" | "participants", *_]:
+                return Answer(405 if len(rest) < 3 else 404)
+            case _:
+                return Answer(404)
+
+    def _makecall(self, dn: Dn, device_id: str | None, body: bytes) -> Answer:
+        request = _request(body)
+        if not request.destination:
+            return Answer(400)
+        attached = dict(request.attached or {})
+        return self._result(
+            self._switchboard.makecall(dn.number, device_id, request.destination, request.timeout, attached)
+        )
+
+    def _act(self, dn: Dn, participant_id: str, action: str, request: ControlRequest) -> Answer:
+        if action in _NEED_DESTINATION and not request.destination:
+            return Answer(400)
+        view = self._switchboard.participant(dn.number, _number(participant_id))
+        if view is None:
+            return Answer(404)
+        return self._result(self._switchboard.act(dn.number, view.id, action, request))
+
+    def _result(self, outcome: CallOutcome) -> Answer:
+        payload: dict[str, object] = {"finalstatus": outcome.finalstatus, "reason": outcome.reason}
+        success = outcome.finalstatus == "Success"
+        if success and outcome.participant is not None:
+            self._switchboard.served_participant(outcome.participant)
+            payload["result"] = outcome.participant.to_json(self._switches)
+        payload["reasontext"] = outcome.reasontext
+        if success or self._switches.failed_makecall == "ok":
+            return Answer(200, payload)
+        return Answer(404 if outcome.reason == "SubjectNotFound" else 422, payload)
+
+    def _stream(self, dn: Dn, participant_id: str, client_id: str) -> tuple[str, int]:
+        view = self._switchboard.participant(dn.number, _number(participant_id))
+        if view is None:
+            raise _Refused(404)
+        if dn.number != client_id or dn.kind != "routepoint":
+            raise _Refused(403)
+        if view.status != "Connected":
+            raise _Refused(424)
+        return dn.number, view.id
+
+    def _visible_dns(self, client_id: str) -> list[Dn]:
+        known = (self._directory.dn(number) for number in self._visibility.of(client_id))
+        return sorted((dn for dn in known if dn is not None), key=lambda dn: dn.number)
+
+    def _dn(self, client_id: str, number: str) -> Dn:
+        dn = self._directory.dn(number)
+        if dn is None:
+            raise _Refused(404)
+        if number not in self._visibility.of(client_id):
+            raise _Refused(403)
+        return dn
+
+    def _dn_info(self, dn: Dn) -> dict[str, object]:
+        return {
+            "dn": dn.number,
+            "type": f"W{dn.kind}",
+            "devices": [_device_json(device) for device in self._directory.devices(dn.number)],
+            "participants": self._participants(dn),
+        }
+
+    def _participants(self, dn: Dn) -> list[dict[str, object]]:
+        views = self._switchboard.participants(dn.number)
+        for view in views:
+            self._switchboard.served_participant(view)
+        return [view.to_json(self._switches) for view in views]
+
+    def _participant(self, dn: Dn, participant_id: str) -> dict[str, object]:
+        view = self._switchboard.participant(dn.number, _number(participant_id))
+        if view is None or self._faults.misses():
+            raise _Refused(404)
+        self._switchboard.served_participant(view)
+        return view.to_json(self._switches)
+
+    def _device(self, dn: Dn, device_id: str) -> Device:
+        found = next((device for device in self._directory.devices(dn.number) if device.device_id == device_id), None)
+        if found is None:
+            raise _Refused(404)
+        return found
+
+
+def _device_json(device: Device) -> dict[str, object]:
+    return {"dn": device.dn, "device_id": device.device_id, "user_agent": device.user_agent}
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise _Refused(404)
+    return int(text)
+
+
+def _request(body: bytes) -> ControlRequest:
+    """The request in a body; names in any case, as .NET reads them. Raises _Refused(400)."""
+    if not body.strip():
+        return ControlRequest()
+    try:
+        fields = msgspec.json.decode(body, type=dict[str, object] | None) or {}
+        known = {key.lower(): value for key, value in fields.items() if value is not None}
+        return ControlRequest(
+            reason=msgspec.convert(known.get("reason", "None"), str),
+            destination=msgspec.convert(known.get("destination", ""), str).strip(),
+            timeout=msgspec.convert(known.get("timeout"), int | None),
+            attached=msgspec.convert(known.get("attacheddata", {}), dict[str, str]),
+        )
+    except msgspec.MsgspecError as error:
+        raise _Refused(400) from error

@@ -1,0 +1,238 @@
+"""All calls of the simulated PBX: what they are, what is shown of them, and what a program may do to them.
+
+The steps of calls are in :mod:`monitor.simulator.calls.operations`; here is what Call Control and the XAPI ask and order, and
+the truth that tests compare with. Call Control's restrictions: ``answer`` a ringing participant whose device can be
+told to, or a route point's; ``divert`` a ringing one; ``routeto`` a ringing or connected one; ``transferto`` one that
+talks to exactly one party; ``drop`` any; ``attach_…`` any, with keys that begin with ``public_``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+
+from monitor.simulator.calls import views as projection
+from monitor.simulator.calls.call_store import (
+    Event,
+    KeysPressed,
+    ParticipantRemove,
+    ParticipantUpsert,
+    PromptPlayed,
+    Signal,
+)
+from monitor.simulator.calls.ground_truth import TruthCall, TruthEnded, truth_of
+from monitor.simulator.calls.model import PEOPLE, Call, Leg, Part, Reason, Refused
+from monitor.simulator.calls.operations import Operations
+from monitor.simulator.calls.views import ActiveCallRow, ParticipantView
+
+__all__ = [
+    "ActionRequest",
+    "ActiveCallRow",
+    "CallOutcome",
+    "Event",
+    "KeysPressed",
+    "ParticipantRemove",
+    "ParticipantUpsert",
+    "ParticipantView",
+    "PromptPlayed",
+    "Signal",
+    "Switchboard",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class CallOutcome:
+    """What became of a request: Call Control's result. ``participant``: as it is now; None if it is gone."""
+
+    finalstatus: Literal["Success", "Failed", "Rejected"]
+    reason: Reason = "NotSpecified"
+    reasontext: str = ""
+    participant: ParticipantView | None = None
+
+
+class ActionRequest(Protocol):
+    """What comes with an action. ``timeout``: seconds to ring."""
+
+    @property
+    def reason(self) -> str: ...  # noqa: D102
+    @property
+    def destination(self) -> str: ...  # noqa: D102
+    @property
+    def timeout(self) -> int | None: ...  # noqa: D102
+    @property
+    def attached(self) -> Mapping[str, str] | None: ...  # noqa: D102
+
+
+class Switchboard(Operations):
+    """The calls of one PBX. ``clock`` gives POSIX seconds. Single-threaded; nothing here waits."""
+
+    _on_order: Callable[[Call], None] | None = None
+
+    # what is shown
+
+    def participants(self, number: str) -> list[ParticipantView]:
+        """The participants of a DN, those of its oldest call first."""
+        return [
+            self.calls[call_id].views[part.id]
+            for call_id, leg in self._by_dn.get(number, {}).items()
+            for part in leg.parts
+        ]
+
+    def participant(self, number: str, participant_id: int) -> ParticipantView | None:
+        """One participant of a DN; None if it is gone."""
+        return self._view(number, participant_id)
+
+    def active_calls(self) -> list[ActiveCallRow]:
+        """The rows of ActiveCalls, oldest first."""
+        return [self._row(call) for call in self.calls.values()]
+
+    def served_participant(self, view: ParticipantView) -> None:
+        """To be told when an answer or event has shown a participant."""
+        talking = view.status == "Connected" and view.party_dn_type.removeprefix("W") in PEOPLE
+        self._note_shown(view.callid, (view.dn, view.party_dn), talking=talking)
+
+    def served_rows(self, rows: Iterable[ActiveCallRow]) -> None:
+        """To be told when an answer has shown rows of ActiveCalls."""
+        for row in rows:
+            self._note_shown(row.id, row.dns, talking=row.status == "Talking")
+            call = self.calls.get(row.id) or self._over.get(row.id)
+            if call is not None and call.served_row is not row:
+                call.served_row, call.served_row_at = row, self.clock()
+
+    # the truth
+
+    def truth(self) -> list[TruthCall]:
+        """Every call that goes on, oldest first."""
+        return [truth_of(call) for call in self.calls.values()]
+
+    def ended(self) -> list[TruthEnded]:
+        """Every call that ended, oldest end first; calls that a restart swept away never ended."""
+        return [
+            replace(
+                end,
+                shown=frozenset(call.shown),
+                shown_at=call.shown_at,
+                answer_shown_at=call.answer_shown_at,
+                last_shown_at=call.served_row_at if call.served_row is call.last_row else None,
+            )
+            for call, end in self._ended
+        ]
+
+    # orders
+
+    def on_order(self, callback: Callable[[Call], None]) -> None:
+        """Have a callable told each call that a program made or changed, so that somebody plays its people."""
+        self._on_order = callback
+
+    def makecall(
+        self, number: str, device_id: str | None, destination: str, timeout: int | None, attached: Mapping[str, str]
+    ) -> CallOutcome:
+        """Call a destination from a device of a DN; without one, the DN's phones ring first.
+
+        ``timeout``: seconds for which the destination rings, if somebody plays its people.
+        """
+        try:
+            if number == destination:
+                raise Refused("RoutingLoopDetected", f"{number} cannot call itself")
+            _check_keys(attached)
+            if device_id is None:
+                call = self.ring_first(number, destination)
+            else:
+                call = self.dial(number, destination, device_id)
+        except Refused as refused:
+            return CallOutcome("Failed", refused.reason, refused.text)
+        call.timeout = timeout
+        part = call.legs[number].parts[0]
+        part.attached.update(attached)
+        self._ordered(call)
+        return CallOutcome("Success", participant=self._view(number, part.id))
+
+    def act(self, number: str, participant_id: int, action: str, request: ActionRequest) -> CallOutcome:
+        """Carry out an action on a participant."""
+        try:
+            call, leg, part = self._part(number, participant_id)
+            self._act(call, leg, part, action, request)
+        except Refused as refused:
+            status: Literal["Failed", "Rejected"] = "Rejected" if refused.reason == "NotSpecified" else "Failed"
+            return CallOutcome(status, refused.reason, refused.text, self._view(number, participant_id))
+        if not call.over and not action.startswith("attach"):
+            call.timeout = request.timeout
+            self._ordered(call)
+        return CallOutcome("Success", participant=self._view(number, participant_id))
+
+    def press(self, call: Call, keys: str) -> None:
+        """Whoever is connected to a route point in this call presses keys. Raises Refused if nobody is."""
+        point = call.of_kind("routepoint")
+        if point is None or not point.connected:
+            raise Refused("NotSpecified", f"no route point is connected in call {call.id}")
+        for part in point.parts:
+            self._signal(KeysPressed(point.dn.number, part.id, keys))
+
+    def played(self, number: str, participant_id: int) -> None:
+        """What a program played to a participant has been heard to the end; nothing happens if it is gone."""
+        if self._view(number, participant_id) is not None:
+            self._signal(PromptPlayed(number, participant_id))
+
+    def drop_call(self, call_id: int) -> bool:
+        """End a call; False if there is none."""
+        call = self.calls.get(call_id)
+        return call is not None and self.end(call)
+
+    def attached(self, number: str, participant_id: int) -> dict[str, str]:
+        """The data that was attached to a participant. Raises Refused if it is gone."""
+        return dict(self._part(number, participant_id)[2].attached)
+
+    def restart(self) -> None:
+        """All calls vanish without a word, as when the PBX restarts; ids begin anew."""
+        self._forget()
+
+    # within
+
+    def _row(self, call: Call) -> ActiveCallRow:
+        if call.row is None:
+            call.row = projection.row(call, self.directory, self.switches)
+        return call.row
+
+    def _signal(self, signal: Signal) -> None:
+        for listener in self._signal_listeners:
+            listener(signal)
+
+    def _ordered(self, call: Call) -> None:
+        if self._on_order is not None and not call.over:
+            self._on_order(call)
+
+    def _act(self, call: Call, leg: Leg, part: Part, action: str, request: ActionRequest) -> None:
+        number = leg.dn.number
+        match action:
+            case "drop":
+                self.drop(call, number, part.device_id)
+            case "answer":
+                if not part.direct and leg.dn.kind != "routepoint":
+                    raise Refused("NotSpecified", "the device cannot be told to answer")
+                self.answer(call, number, part.device_id)
+            case "divert":
+                self.divert(call, number, request.destination)
+            case "routeto":
+                self.add_route(call, number, request.destination)
+            case "transferto":
+                self.transfer(call, number, request.destination)
+            case "attach_participant_data":
+                self._attach_data(call, [leg], part, request)
+            case "attach_party_data":
+                self._attach_data(call, [other for other in call.legs.values() if other is not leg], None, request)
+            case _:
+                raise Refused("NotSpecified", f"there is no action {action}")
+
+    def _attach_data(self, call: Call, legs: Iterable[Leg], only: Part | None, request: ActionRequest) -> None:
+        data = request.attached or {}
+        _check_keys(data)
+        for leg in legs:
+            for part in leg.parts if only is None else [only]:
+                part.attached.update(data)
+                self._tell(ParticipantUpsert(leg.dn.number, part.id))
+
+
+def _check_keys(data: Mapping[str, str]) -> None:
+    if any(not key.startswith("public_") for key in data):
+        raise Refused("NotSpecified", "keys of attached data begin with public_")

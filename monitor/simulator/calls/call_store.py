@@ -1,0 +1,290 @@
+"""The register of the simulated PBX: all calls, their legs and participants, and the events of what changed in them.
+
+An operation changes legs and then *commits* the calls that it touched. Only the commit shows: it compares what Call
+Control shows of these calls with what it showed before, and tells the listeners each difference, once everything is in
+its new place. So a table kept from events and reads is never wrong for longer than an event is under way. What a
+commit costs depends on the legs of the calls committed, not on how many calls there are.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from monitor.simulator.behaviour_options import Switches
+from monitor.simulator.calls import ground_truth as truth
+from monitor.simulator.calls import views as projection
+from monitor.simulator.calls.ground_truth import TruthEnded
+from monitor.simulator.calls.model import Call, Leg, Part, Refused, Status, Word
+from monitor.simulator.calls.views import ParticipantView
+from monitor.simulator.pbx_data.directory import Device, Directory, Dn
+
+ENDED_KEPT: Final = 50_000
+"""Ended calls that are remembered; the oldest are forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantUpsert:
+    """A participant is new, or something of it that is shown has changed."""
+
+    dn: str
+    participant_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantRemove:
+    """A participant is gone."""
+
+    dn: str
+    participant_id: int
+
+
+Event: TypeAlias = ParticipantUpsert | ParticipantRemove
+
+
+@dataclass(frozen=True, slots=True)
+class KeysPressed:
+    """Who is connected to a route point has pressed keys of his telephone."""
+
+    dn: str
+    participant_id: int
+    keys: str
+
+
+@dataclass(frozen=True, slots=True)
+class PromptPlayed:
+    """What a program played to a participant of its route point has been heard to the end."""
+
+    dn: str
+    participant_id: int
+
+
+Signal: TypeAlias = KeysPressed | PromptPlayed
+
+
+class Exchange:
+    """Calls by id, legs by DN, participants by id. ``clock`` gives POSIX seconds."""
+
+    def __init__(self, directory: Directory, switches: Switches, clock: Callable[[], float]) -> None:
+        self.directory = directory
+        self.switches = switches
+        self.clock = clock
+        self.calls: dict[int, Call] = {}
+        self._by_dn: dict[str, dict[int, Leg]] = {}
+        self._parts: dict[int, Call] = {}
+        self._ended: deque[tuple[Call, TruthEnded]] = deque(maxlen=ENDED_KEPT)
+        self._over: dict[int, Call] = {}
+        self._listeners: list[Callable[[Event], None]] = []
+        self._signal_listeners: list[Callable[[Signal], None]] = []
+        self._idle_listeners: list[Callable[[str], None]] = []
+        self._idled: list[str] = []
+        self._next_call = self._next_part = 1
+
+    # who is told
+
+    def listen(self, callback: Callable[[Event], None]) -> None:
+        """Have a callable told every event of every DN, in order, as it happens. It must not change calls."""
+        self._listeners.append(callback)
+
+    def on_signal(self, callback: Callable[[Signal], None]) -> None:
+        """Have a callable told what a route point's participants do without changing: keys, and prompts that ended."""
+        self._signal_listeners.append(callback)
+
+    def on_idle(self, callback: Callable[[str], None]) -> None:
+        """Have a callable told the number of each DN that has left its last call. It must not change calls."""
+        self._idle_listeners.append(callback)
+
+    # look-ups
+
+    def busy(self, number: str) -> bool:
+        """Whether a DN has a leg in any call."""
+        return number in self._by_dn
+
+    def in_use(self, number: str) -> int:
+        """How many calls a DN has a leg in."""
+        return len(self._by_dn.get(number, ()))
+
+    def calls_of(self, number: str) -> list[Call]:
+        """The calls that a DN has a leg in, oldest first."""
+        return [self.calls[call_id] for call_id in self._by_dn.get(number, ())]
+
+    # for operations
+
+    def _open(self, dn: Dn, number: str, dialled: str, *, external: bool) -> Call:
+        """A call that nobody sees before it is committed."""
+        now = self.clock()
+        call = Call(self._next_call, external, dn.number, number, dialled, now, changed_at=now, established_at=now)
+        self._next_call += 1
+        self.calls[call.id] = call
+        return call
+
+    def _add(self, call: Call, leg: Leg, device_id: str | None = None) -> Leg:
+        """Put a leg into a call: at the device, at all devices (None), or at none if its DN is no extension."""
+        number = leg.dn.number
+        for device in self._devices(leg.dn, device_id):
+            self._attach(call, leg, device)
+        call.legs[number] = leg
+        self._by_dn.setdefault(number, {})[call.id] = leg
+        return leg
+
+    def _take(self, call: Call, leg: Leg) -> None:
+        """Take a leg out of a call."""
+        for part in leg.parts:
+            self._parts.pop(part.id, None)
+        self._unlink(call, leg)
+
+    def _move(self, leg: Leg, origin: Call, target: Call) -> None:
+        """Move a leg to another call, as the switch for attended transfers says: same participants or new ones."""
+        self._unlink(origin, leg)
+        for part in leg.parts:
+            if self.switches.attended == "new":
+                del self._parts[part.id]
+                part.id = self._new_part()
+            self._parts[part.id] = target
+            part.leg_id = _take_leg_id(target)
+        target.legs[leg.dn.number] = leg
+        self._by_dn.setdefault(leg.dn.number, {})[target.id] = leg
+
+    def _keep_device(self, leg: Leg, device_id: str) -> None:
+        """Leave a leg at one of its devices only."""
+        kept = next((part for part in leg.parts if part.device_id == device_id), leg.parts[0])
+        for part in leg.parts:
+            if part is not kept:
+                del self._parts[part.id]
+        leg.parts = [kept]
+
+    def _lose_part(self, leg: Leg, part: Part) -> None:
+        """Take one of several devices out of a leg."""
+        leg.parts.remove(part)
+        del self._parts[part.id]
+
+    def _say(self, call: Call, word: Word) -> None:
+        """Give the call a word of state."""
+        if call.state != word:
+            call.state, call.changed_at = word, self.clock()
+
+    def _commit(self, *calls: Call) -> None:
+        """Show what these calls have become, and tell of it."""
+        now = self.clock()
+        upserts: list[Event] = []
+        removes: list[Event] = []
+        for call in calls:
+            truth.remember(call, now)
+            call.row = None
+            shown = {view.id: view for view in projection.views(call, self.directory)}
+            before, call.views = call.views, shown
+            upserts += [ParticipantUpsert(v.dn, v.id) for v in shown.values() if before.get(v.id) != v]
+            removes += [ParticipantRemove(v.dn, v.id) for v in before.values() if v.id not in self._parts]
+        for event in (*upserts, *removes):
+            self._tell(event)
+        self._tell_idle()
+
+    def _tell(self, event: Event) -> None:
+        for listener in self._listeners:
+            listener(event)
+
+    def _finish(self, call: Call) -> None:
+        """End a call: remember its truth, take out all legs. It must be committed after."""
+        self._remember_end(call)
+        self._close(call)
+
+    def _remember_end(self, call: Call) -> None:
+        call.last_row = call.row
+        self._ended.append((call, truth.truth_of_end(call, self.clock())))
+        self._over[call.id] = call
+        if len(self._over) > ENDED_KEPT:
+            del self._over[next(iter(self._over))]
+
+    def _close(self, call: Call) -> None:
+        call.over = True
+        for leg in list(call.legs.values()):
+            self._take(call, leg)
+        del self.calls[call.id]
+
+    def _forget(self) -> None:
+        """Drop everything without a word, as a restart of the process does. Ids begin anew."""
+        for call in self.calls.values():
+            call.over = True
+        self.calls.clear()
+        self._over.clear()
+        self._by_dn.clear()
+        self._parts.clear()
+        self._idled.clear()
+        self._next_call = self._next_part = 1
+
+    def _view(self, number: str, participant_id: int) -> ParticipantView | None:
+        call = self._parts.get(participant_id)
+        view = call.views.get(participant_id) if call is not None else None
+        return view if view is not None and view.dn == number else None
+
+    def _part(self, number: str, participant_id: int) -> tuple[Call, Leg, Part]:
+        """A participant with its leg and call. Raises Refused if it is gone."""
+        call = self._parts.get(participant_id)
+        leg = call.legs.get(number) if call is not None else None
+        for part in leg.parts if leg is not None else ():
+            if call is not None and leg is not None and part.id == participant_id:
+                return call, leg, part
+        raise Refused("SubjectNotFound", f"there is no participant {participant_id} of {number}")
+
+    def _note_shown(self, call_id: int, numbers: Iterable[str], *, talking: bool) -> None:
+        call = self.calls.get(call_id) or self._over.get(call_id)
+        if call is not None:
+            call.shown.update(number for number in numbers if number)
+            now = self.clock()
+            call.shown_at = now if call.shown_at is None else call.shown_at
+            if talking and call.answered_at is not None and call.answer_shown_at is None:
+                call.answer_shown_at = now
+            originator = call.legs.get(call.originator)
+            call.accepted_shown = call.accepted_shown or (originator is not None and originator.status == "Connected")
+
+    def _leg(self, call: Call, number: str, *statuses: Status) -> Leg:
+        """A leg in one of these states. Raises Refused."""
+        leg = call.legs.get(number)
+        if leg is None:
+            raise Refused("SubjectNotFound", f"{number} is not in call {call.id}")
+        if statuses and leg.status not in statuses:
+            raise Refused("NotSpecified", f"{number} is {leg.status}, not {' or '.join(statuses)}")
+        return leg
+
+    # within
+
+    def _devices(self, dn: Dn, device_id: str | None) -> list[Device | None]:
+        if dn.kind not in ("extension", "routepoint"):
+            return [None]
+        known = self.directory.devices(dn.number)
+        if device_id is None:
+            return [*known] or [None]
+        return [next((device for device in known if device.device_id == device_id), None)]
+
+    def _attach(self, call: Call, leg: Leg, device: Device | None) -> None:
+        direct = device is not None and device.on_desk
+        part = Part(self._new_part(), _take_leg_id(call), device.device_id if device else "", direct)
+        leg.parts.append(part)
+        self._parts[part.id] = call
+
+    def _unlink(self, call: Call, leg: Leg) -> None:
+        number = leg.dn.number
+        del call.legs[number]
+        legs = self._by_dn[number]
+        del legs[call.id]
+        if not legs:
+            del self._by_dn[number]
+            self._idled.append(number)
+
+    def _new_part(self) -> int:
+        self._next_part += 1
+        return self._next_part - 1
+
+    def _tell_idle(self) -> None:
+        idled, self._idled = self._idled, []
+        for number in idled:
+            if number not in self._by_dn:
+                for listener in self._idle_listeners:
+                    listener(number)
+
+
+def _take_leg_id(call: Call) -> int:
+    call.next_leg += 1
+    return call.next_leg - 1

@@ -1,0 +1,213 @@
+"""What can happen to a call: each method is one step, complete in itself and told to the listeners at once.
+
+Scenarios and Call Control's actions use the same steps. A step that cannot be raises :class:`Refused` and has changed
+nothing. Who decides when things happen (people, time-outs) is elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from monitor.simulator.calls.leg_operations import Connections
+from monitor.simulator.calls.model import TALKERS, Call, Leg, Refused
+from monitor.simulator.calls.routing import ToPhones
+
+_FIRST_ROUTED_LEG = 4
+"""A call from outside has its trunk's leg and the router's before the first phone's, as captures show."""
+
+
+class Operations(Connections):
+    """The primitive operations."""
+
+    # beginnings
+
+    def arrive(self, trunk: str, number: str, did: str = "", rule: str = "") -> Call:
+        """A call comes in on a trunk, by an inbound rule (``did``: its number) or by none; nothing rings yet."""
+        dn = self.directory.dn(trunk)
+        if dn is None or dn.kind != "externalline":
+            raise Refused("UnknownDestination", f"{trunk} is no trunk")
+        call = self._open(dn, number, did, external=True)
+        call.rule = rule
+        self._add(call, Leg(dn, "Dialing", outside=number))
+        call.next_leg = _FIRST_ROUTED_LEG
+        self._commit(call)
+        return call
+
+    def dial(
+        self, number: str, destination: str, device_id: str = "", *, trunk: str = "", greeting: bool = True
+    ) -> Call:
+        """A DN calls a number and is routed to it at once. ``device_id`` empty: its first device."""
+        dn = self._caller(number)
+        route = self.router.resolve(destination, (number,), trunk)
+        devices = self.directory.devices(number)
+        call = self._open(dn, number, destination, external=False)
+        self._add(call, Leg(dn, "Dialing"), device_id or (devices[0].device_id if devices else ""))
+        self._apply(call, route, "Routing", greeting=greeting)
+        self._commit(call)
+        return call
+
+    def ring_first(self, number: str, destination: str) -> Call:
+        """The PBX rings a DN's own phones, to call the destination once it picks up."""
+        dn = self._caller(number)
+        if dn.kind == "routepoint":  # it has nobody who would pick up first
+            return self.dial(number, destination)
+        self.router.resolve(destination, (number,))
+        call = self._open(dn, number, destination, external=False)
+        call.forward_to = destination
+        self._add(call, Leg(dn, "Ringing"))
+        self._say(call, "Routing")
+        self._commit(call)
+        return call
+
+    # ways on
+
+    def route(self, call: Call, destination: str, *, trunk: str = "", greeting: bool = True) -> None:
+        """The waiting caller is sent on: phones ring, or a host takes him.
+
+        ``greeting``: whether a queue has one; the first word of a call in a queue without is Transferring.
+        """
+        self._alive(call)
+        route = self.router.resolve(destination, call.legs, trunk)
+        self._clear_ringing(call)
+        self._apply(call, route, "Routing", greeting=greeting)
+        self._commit(call)
+
+    def wait(self, call: Call) -> None:
+        """A queue without a greeting has put the caller among those who wait."""
+        self._queue_of(call)
+        self._say(call, "Talking")
+        self._commit(call)
+
+    def poll(self, call: Call, agents: Iterable[str]) -> None:
+        """The queue lets these agents' phones ring, and no others."""
+        queue = self._queue_of(call)
+        phones = [self.router.phone(number) for number in agents]
+        if not phones or any(dn.number in call.legs and not call.legs[dn.number].ringing for dn in phones):
+            raise Refused("DestinationIsNotReachable", "there is nobody to ring")
+        self._clear_ringing(call)
+        for dn in phones:
+            self._add(call, Leg(dn, "Ringing", routed=True, behalf=queue.dn.number))
+        self._say(call, "Routing")
+        self._commit(call)
+
+    def answer(self, call: Call, number: str, device_id: str = "") -> None:
+        """A ringing phone is picked up: the others stop, a queue lets go, and the two are connected."""
+        leg = self._leg(call, number, "Ringing")
+        if call.forward_to:
+            self._answer_own(call, leg, device_id)
+            return
+        self._keep_device(leg, device_id)
+        self._pick_up(call, leg)
+        self._commit(call)
+
+    def no_answer(self, call: Call, numbers: Iterable[str] = ()) -> None:
+        """Phones have rung long enough (none named: all). When none is left, the call goes on or ends.
+
+        It goes back to its queue, to the talk that it was to leave, or to who transferred it, if his phone is free.
+        """
+        self._alive(call)
+        stopped = [self._leg(call, number, "Ringing") for number in numbers] or call.ringing()
+        if not stopped:
+            raise Refused("NotSpecified", "nothing rings")
+        if call.forward_to:
+            self._finish(call)
+        else:
+            for leg in stopped:
+                self._take(call, leg)
+            self._after_ringing(call, stopped[-1])
+        self._commit(call)
+
+    def divert(self, call: Call, number: str, destination: str, *, trunk: str = "", greeting: bool = True) -> None:
+        """A ringing phone sends its call elsewhere; whatever else rings stops, and a queue lets go."""
+        self._leg(call, number, "Ringing")
+        if call.forward_to:
+            raise Refused("NotSpecified", f"{number} is being called back and cannot divert itself")
+        route = self.router.resolve(destination, call.legs, trunk)
+        self._clear_ringing(call)
+        self._apply(call, route, "Rerouting", greeting=greeting)
+        self._commit(call)
+
+    def add_route(self, call: Call, number: str, destination: str) -> None:
+        """An alternative rings too: beside a ringing phone, or to take the place of a connected party.
+
+        A call that rings from a queue leaves it.
+        """
+        leg = self._leg(call, number, "Ringing", "Connected")
+        if call.forward_to:
+            raise Refused("NotSpecified", f"{number} is being called back and has no other route")
+        if leg.connected:
+            self._partner(call, number)
+        route = self.router.resolve(destination, call.legs)
+        if call.host is not None:
+            self._clear_ringing(call, leg)
+        instead_of = number if leg.connected else leg.instead_of
+        self._apply(call, route, "Rerouting", instead_of=instead_of)
+        self._commit(call)
+
+    def transfer(self, call: Call, number: str, destination: str, *, greeting: bool = True) -> None:
+        """A connected party sends the other one elsewhere blindly, and leaves at once."""
+        leg = self._leg(call, number, "Connected")
+        self._partner(call, number)
+        route = self.router.resolve(destination, call.legs)
+        self._take(call, leg)
+        self._apply(call, route, "Transferring", greeting=greeting, referred_by=number)
+        self._commit(call)
+
+    def merge(self, first: Call, second: Call, number: str) -> None:
+        """Who is in both calls leaves, and the other party of the second joins the first (attended transfer)."""
+        ours, theirs = self._leg(first, number, "Connected"), self._leg(second, number, "Connected", "Dialing")
+        partner = self._partner(first, number)
+        moved = next((leg for leg in second.legs.values() if leg is not theirs), None)
+        if first is second or moved is None or len(second.legs) != 2 or moved.dn.kind not in TALKERS:
+            raise Refused("NotSpecified", f"call {second.id} has no one party to hand over")
+        if moved.dn.number in first.legs:
+            raise Refused("RoutingLoopDetected", f"{moved.dn.number} is in the call already")
+        outside = partner.dn.kind == "externalline"
+        self._take(first, ours)
+        self._close_merged(second, moved, first)
+        moved.routed = moved.routed or outside
+        if moved.connected:
+            self._connected(first)
+        self._say(first, "Talking" if moved.connected else "Transferring")
+        self._commit(first, second)
+
+    def invite(self, call: Call, number: str, guest: str) -> None:
+        """A connected party makes the talk a conference, and a third phone rings for it."""
+        self._leg(call, number, "Connected")
+        if call.conference is None:
+            self._partner(call, number)
+        conference = self.router.special("conference")
+        if conference is None:
+            raise Refused("UnknownDestination", "this PBX has no conference")
+        route = self.router.resolve(guest, call.legs)
+        if not isinstance(route, ToPhones) or route.group:
+            raise Refused("DestinationIsNotReachable", f"{guest} cannot be invited")
+        if call.conference is None:
+            call.creator = call.legs[number].number
+            self._add(call, Leg(conference, "Connected"))
+        for dn in route.phones:
+            self._add(call, Leg(dn, "Ringing", routed=call.external))
+        self._commit(call)
+
+    # ends
+
+    def drop(self, call: Call, number: str, device_id: str | None = None) -> None:
+        """A party hangs up or rejects; at one of several ringing devices only that one falls silent."""
+        leg = self._leg(call, number)
+        part = next((part for part in leg.parts if part.device_id == device_id), None)
+        if leg.ringing and part is not None and len(leg.parts) > 1:
+            self._lose_part(leg, part)
+        elif leg.ringing and not call.forward_to:
+            self._take(call, leg)
+            self._after_ringing(call, leg)
+        else:
+            self._leave(call, leg)
+        self._commit(call)
+
+    def end(self, call: Call) -> bool:
+        """End a call whatever it does; False if it is over already."""
+        if call.over:
+            return False
+        self._finish(call)
+        self._commit(call)
+        return True

@@ -1,0 +1,112 @@
+"""Where a dialled number leads. Pure: it looks, and changes nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from monitor.simulator.calls.model import HOSTS, Reason, Refused
+from monitor.simulator.pbx_data.directory import Directory, Dn, DnKind
+
+_OUTSIDE: Final = re.compile(r"\+?\d{6,}")
+
+
+@dataclass(frozen=True, slots=True)
+class ToPhones:
+    """Phones ring. ``group``: the ring group whose phones they are; empty if none."""
+
+    phones: tuple[Dn, ...]
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ToOutside:
+    """A number outside is called over a trunk."""
+
+    trunk: Dn
+    number: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToHost:
+    """The caller is connected to a queue, a menu, voicemail, a conference."""
+
+    host: Dn
+
+
+Route: TypeAlias = ToPhones | ToOutside | ToHost
+
+
+class Router:
+    """Resolves numbers. ``busy`` tells whether an extension is in a call."""
+
+    def __init__(self, directory: Directory, busy: Callable[[str], bool]) -> None:
+        self._directory = directory
+        self._busy = busy
+        self._special: dict[DnKind, Dn | None] = {}
+        directory.on_change(lambda _: self._special.clear())
+
+    def resolve(self, destination: str, there: Collection[str] = (), trunk: str = "") -> Route:
+        """Where a number leads for a call in which the DNs ``there`` have legs. Raises Refused.
+
+        ``trunk``: the trunk to go out by; empty: the first that is not in the call. An extension that is busy or has
+        no phone is answered by voicemail if it has a mailbox.
+        """
+        if destination in there:
+            raise Refused("RoutingLoopDetected", f"{destination} is in the call already")
+        dn = self._directory.dn(destination)
+        if dn is None:
+            return self._outside(destination, there, trunk)
+        if dn.kind == "extension":
+            return self._extension(dn, there)
+        if dn.kind == "ringgroup":
+            return self._group(dn, there)
+        if dn.kind == "routepoint":
+            return ToPhones((dn,))
+        if dn.kind in HOSTS or dn.kind == "conference":
+            return ToHost(dn)
+        raise Refused("UnknownDestination", f"{destination} cannot be called")
+
+    def special(self, kind: DnKind) -> Dn | None:
+        """The first DN of a kind of which a PBX has one: its conference, its voicemail."""
+        if kind not in self._special:
+            self._special[kind] = next((dn for dn in self._directory.dns() if dn.kind == kind), None)
+        return self._special[kind]
+
+    def phone(self, number: str) -> Dn:
+        """An extension that can be rung. Raises Refused."""
+        dn = self._directory.dn(number)
+        if dn is None or dn.kind != "extension":
+            raise Refused("UnknownDestination", f"{number} is no extension")
+        if not self._directory.devices(number):
+            raise Refused("DestinationIsNotRegistered", f"{number} has no phone")
+        return dn
+
+    def _extension(self, dn: Dn, there: Collection[str]) -> Route:
+        user = self._directory.entity(dn.number)
+        absent = not self._directory.devices(dn.number)
+        if user is not None and user["Enabled"] and not absent and not self._busy(dn.number):
+            return ToPhones((dn,))
+        voicemail = self.special("specialmenu")
+        if voicemail is not None and voicemail.number not in there and user is not None and user["VMEnabled"]:
+            return ToHost(voicemail)
+        reason: Reason = "DestinationIsNotRegistered" if absent else "DestinationBusy"
+        raise Refused(reason, f"{dn.number} {'has no phone' if absent else 'is busy'}, and no mailbox")
+
+    def _group(self, dn: Dn, there: Collection[str]) -> Route:
+        members = (self._directory.dn(number) for number in self._directory.members(dn.number) if number not in there)
+        free = tuple(m for m in members if m and self._directory.devices(m.number) and not self._busy(m.number))
+        if not free:
+            raise Refused("DestinationIsNotReachable", f"nobody of ring group {dn.number} can be rung")
+        return ToPhones(free, dn.number)
+
+    def _outside(self, number: str, there: Collection[str], trunk: str) -> Route:
+        if not _OUTSIDE.fullmatch(number):
+            raise Refused("UnknownDestination", f"{number} is no number")
+        trunks = [trunk] if trunk else self._directory.trunk_numbers()
+        dn = next((dn for name in trunks if name not in there and (dn := self._directory.dn(name))), None)
+        if dn is None:
+            raise Refused("DestinationIsNotReachable", "no trunk is left for the call")
+        return ToOutside(dn, number)

@@ -1,0 +1,216 @@
+"""What a call looks like from outside: Call Control's participants and ActiveCalls' rows. Pure.
+
+A participant shows its own leg and the *other side* of it. The other side is, in this order: the conference; the queue,
+menu or voicemail that the caller is connected to; whoever it talks to; the ring group that it dialled, else the first
+phone that rings; what was dialled. A phone that rings, and a host, have the caller at the other side. A trunk's leg
+shows the number outside as its party's number, as 3CX's connections of external lines do.
+
+ActiveCalls' texts: ``100 Smith, John`` · ``10000 skyetel (+15153182968)`` · ``800 Sales``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from monitor.simulator.behaviour_options import Switches
+from monitor.simulator.calls.model import HOSTS, Call, Leg, Part, Status, Word
+from monitor.simulator.pbx_data.directory import Directory, Dn
+
+_ROUTER: Final = ("ROUTER", "Wroutepoint")
+_NOBODY: Final = ("", "None")
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantView:
+    """A participant as Call Control shows it, before the switches say what is left out. Fields in documented order."""
+
+    id: int
+    status: Status
+    dn: str
+    party_caller_name: str
+    party_dn: str
+    party_caller_id: str
+    party_did: str
+    device_id: str
+    party_dn_type: str
+    direct_control: bool
+    originated_by_dn: str
+    originated_by_type: str
+    referred_by_dn: str
+    referred_by_type: str
+    on_behalf_of_dn: str
+    on_behalf_of_type: str
+    callid: int
+    legid: int
+
+    def to_json(self, switches: Switches) -> dict[str, object]:
+        """The documented fields, in order, with what the switches hide left empty."""
+        behalf = (self.on_behalf_of_dn, self.on_behalf_of_type) if switches.on_behalf_of else _NOBODY
+        return {
+            "id": self.id,
+            "status": self.status,
+            "dn": self.dn,
+            "party_caller_name": self.party_caller_name,
+            "party_dn": self.party_dn,
+            "party_caller_id": self.party_caller_id,
+            "party_did": self.party_did if switches.party_did else "",
+            "device_id": self.device_id,
+            "party_dn_type": self.party_dn_type,
+            "direct_control": self.direct_control,
+            "originated_by_dn": self.originated_by_dn,
+            "originated_by_type": self.originated_by_type,
+            "referred_by_dn": self.referred_by_dn,
+            "referred_by_type": self.referred_by_type,
+            "on_behalf_of_dn": behalf[0],
+            "on_behalf_of_type": behalf[1],
+            "callid": self.callid,
+            "legid": self.legid,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveCallRow:
+    """A row of XAPI's ActiveCalls. Times are POSIX seconds. ``dns``: the DNs that the texts name."""
+
+    id: int
+    caller: str
+    callee: str
+    status: Word
+    last_change_status: float
+    established_at: float
+    dns: frozenset[str]
+
+
+def views(call: Call, directory: Directory) -> Iterator[ParticipantView]:
+    """Every participant of a call, the oldest leg's first."""
+    for leg in call.legs.values():
+        other = _other_side(call, leg, directory)
+        for part in leg.parts:
+            yield _view(call, leg, part, other, directory)
+
+
+def row(call: Call, directory: Directory, switches: Switches) -> ActiveCallRow:
+    """The call's row of ActiveCalls."""
+    first = _first_party(call)
+    callees = _callees(call, first, directory, switches)
+    return ActiveCallRow(
+        id=call.id,
+        caller=_text(first.dn, first.outside),
+        callee=", ".join(_text(dn, outside) for dn, outside in callees),
+        status=call.state,
+        last_change_status=call.changed_at,
+        established_at=call.established_at if switches.established == "last" else call.started_at,
+        dns=frozenset((first.dn.number, *(dn.number for dn, _ in callees))),
+    )
+
+
+def _first_party(call: Call) -> Leg:
+    """The originator; once he has left, even if he is rung again, the oldest party that is there."""
+    originator = call.legs.get(call.originator)
+    if originator is not None and not call.departed:
+        return originator
+    return next(call.talkers(), None) or next(iter(call.legs.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """The other side of a leg. ``type``: Call Control's word."""
+
+    dn: str
+    type: str
+    number: str
+    name: str
+
+
+def _view(call: Call, leg: Leg, part: Part, other: _Side, directory: Directory) -> ParticipantView:
+    behalf = directory.dn(leg.behalf) if leg.behalf else None
+    referrer = directory.dn(leg.referred_by) if leg.referred_by else None
+    origin = _ROUTER if leg.routed else _NOBODY
+    return ParticipantView(
+        id=part.id,
+        status=leg.status,
+        dn=leg.dn.number,
+        party_caller_name=other.name,
+        party_dn=other.dn,
+        party_caller_id=leg.outside or other.number,
+        party_did=call.dialled if call.external and leg.dn.kind == "extension" else "",
+        device_id=part.device_id,
+        party_dn_type=other.type,
+        direct_control=part.direct,
+        originated_by_dn=origin[0],
+        originated_by_type=origin[1],
+        referred_by_dn=leg.referred_by,
+        referred_by_type=f"W{referrer.kind}" if referrer else "None",
+        on_behalf_of_dn=leg.behalf,
+        on_behalf_of_type=f"W{behalf.kind}" if behalf else "None",
+        callid=call.id,
+        legid=part.leg_id,
+    )
+
+
+def _other_side(call: Call, leg: Leg, directory: Directory) -> _Side:
+    conference = call.conference
+    if conference is leg:
+        creator = next((other for other in call.talkers() if other.number == call.creator), None)
+        return _side(call, creator, directory) if creator else _dialled(call.creator)
+    if conference is not None:
+        return _side(call, conference, directory)
+    if leg.dn.kind in HOSTS or leg.status == "Ringing":
+        calling = call.calling()
+        if calling is not None:
+            return _side(call, calling, directory)
+        return _dialled(call.dialled if leg.dn.number == call.originator and not call.external else "")
+    met = _met(call, leg)
+    if met is not None:
+        return _side(call, met, directory)
+    group = directory.dn(call.group) if call.group else None
+    if group is not None:
+        return _Side(group.number, f"W{group.kind}", group.number, group.name)
+    ringing = next((other for other in call.ringing() if other is not leg), None)
+    return _side(call, ringing, directory) if ringing else _dialled("" if call.external else call.dialled)
+
+
+def _met(call: Call, leg: Leg) -> Leg | None:
+    """The host or the party that a leg is connected to."""
+    host = call.host
+    if host is not None:
+        return host
+    return next((other for other in call.talkers() if other is not leg and other.connected and leg.connected), None)
+
+
+def _side(call: Call, leg: Leg, directory: Directory) -> _Side:
+    return _Side(leg.dn.number, f"W{leg.dn.kind}", leg.number, _shown_name(call, leg, directory))
+
+
+def _dialled(number: str) -> _Side:
+    return _Side("", "None", number, "")
+
+
+def _shown_name(call: Call, leg: Leg, directory: Directory) -> str:
+    """The name that a phone displays: first name first; for somebody outside his number, if he called."""
+    if leg.dn.kind == "externalline":
+        return leg.outside if call.external and leg.dn.number == call.originator else ""
+    user = directory.entity(leg.dn.number) if leg.dn.kind == "extension" else None
+    return f"{user['FirstName']} {user['LastName']}".strip() if user else leg.dn.name
+
+
+def _callees(call: Call, first: Leg, directory: Directory, switches: Switches) -> list[tuple[Dn, str]]:
+    """Whom the caller talks to or reaches for: DN, and the number outside if it is a trunk."""
+    if call.conference is not None and call.conference is not first:
+        return [(call.conference.dn, "")]
+    ringing = [leg for leg in call.ringing() if leg is not first]
+    if ringing:
+        host = call.host
+        target = host.dn if host is not None else directory.dn(call.group) if call.group else None
+        if switches.callees == "target" and target is not None:
+            return [(target, "")]
+        return [(leg.dn, leg.outside) for leg in (ringing if switches.callees == "joined" else ringing[:1])]
+    others = [leg for leg in call.legs.values() if leg is not first and leg.connected]
+    return [(leg.dn, leg.outside) for leg in others[:1]]
+
+
+def _text(dn: Dn, outside: str) -> str:
+    text = f"{dn.number} {dn.name}".strip()
+    return f"{text} ({outside})" if dn.kind == "externalline" else text

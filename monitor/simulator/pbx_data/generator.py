@@ -1,0 +1,283 @@
+"""A PBX's configuration made up from a seed: the same seed makes the same company. Pure.
+
+Numbers: extensions from 100 (from 1000 if they do not fit below), queues from 800 (8000), ring groups 600 and 601, IVRs
+700 and 701, fax 991, trunks 10000 (several DIDs, a rule for each), 10001 (exactly one rule), 10002 (none), conference
+990, special menu 999 (voicemail), parking place 7990. The first extension is the operator's, who owns the system. Names
+are of many kinds on purpose: Cyrillic, umlauts, commas, digits, long ones, single ones.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Final
+
+from monitor.simulator.behaviour_options import Monitored
+from monitor.simulator.pbx_data import templates_internal as templates
+from monitor.simulator.pbx_data import templates_trunks_contacts as outside
+from monitor.simulator.pbx_data.directory import Device, Directory
+from monitor.simulator.pbx_data.templates_internal import Entity
+
+MAIN_TRUNK: Final = "10000"
+ONE_RULE_TRUNK: Final = "10001"
+NO_RULE_TRUNK: Final = "10002"
+
+_FIRST_NAMES: Final = [
+    "John",
+    "Mary",
+    "Anna",
+    "Peter",
+    "Olga",
+    "Ivan",
+    "Анна",
+    "Сергей",
+    "Мария",
+    "José",
+    "Zoë",
+    "Björn",
+    "Chloé",
+    "Ahmed",
+    "Li",
+    "Naif",
+    "Dina",
+    "Tom",
+    "Kate",
+    "Max",
+    "Ольга",
+    "Юрий",
+    "Maria-Luise",
+    "Jean-Baptiste",
+    "Søren",
+    "Łukasz",
+    "Ng",
+]
+_LAST_NAMES: Final = (
+    "Smith",
+    "Rasheed",
+    "O'Brien",
+    "Müller-Lüdenscheidt",
+    "Иванова",
+    "Щербаков-Кузнецов",
+    "de la Cruz",
+    "Saleh",
+    "Novák",
+    "Nguyen",
+    "Desk 2",
+    "Johnson",
+    "Petrov",
+    "Wolfeschlegelsteinhausenbergerdorff",
+    "Li",
+    "Green, Jr.",
+)
+_ODD_NAMES: Final = (("Reception", ""), ("", "Meeting room 4"), ("Warehouse 24/7", ""), ("113", "112"))
+_QUEUES: Final = ("Sales", "Support", "Бухгалтерия", "Service 24, night", "Complaints", "Orders", "IT", "Billing")
+_COMPANIES: Final = ("", "Acme, Inc.", "ООО «Ромашка»", "Müller & Söhne KG", "Northwind 2000", "Globex", "Umbrella")
+_AGENTS_OF_SOFTPHONES: Final = ("3CX Web Client", "3CX Mobile Client", "Yealink SIP-T46U 108.86.0.70", "Fanvil X4U")
+_DEPARTMENTS: Final = ("Sales", "Support", "Бухгалтерия", "Warehouse")
+_DIAL_CODES: Final[Entity] = {
+    "DialCodeBillingCode": "**",
+    "DialCodeHideCallerID": "*5",
+    "DialCodeHotdesking": "*77*",
+    "DialCodeHotelAccess": "*34",
+    "DialCodeIntercom": "*9",
+    "DialCodeLoggedInQueue": "*62",
+    "DialCodeLoggedOutQueue": "*63",
+    "DialCodeOutOffice": "*64",
+    "DialCodePark": "*0",
+    "DialCodePickup": "*20*",
+    "DialCodeProfileStatus": "*3",
+    "DialCodeUnpark": "*1",
+    "DialCodeVMail": "*4",
+}
+
+
+def make_directory(
+    seed: int,
+    extensions: int,
+    queues: int,
+    contacts: int = 200,
+    client_id: str = "callmon",
+    monitored: Monitored = "extensions",
+) -> Directory:
+    """A whole configuration. ``monitored``: which DNs the API client ``client_id`` may monitor.
+
+    ``extensions``: every extension. ``all``: queues, ring groups, IVRs and trunks as well. ``half``: every second
+    extension.
+    """
+    rng = random.Random(seed)  # noqa: S311 - made-up data, nothing secret
+    numbers, first_queue = _plan(extensions, queues)
+    directory = Directory(first_extension=1000 if first_queue > 999 else 100, first_queue=first_queue)
+    directory.dial_codes = dict(_DIAL_CODES)
+    departments = [directory.add_group(group) for group in _departments()]
+    for position, number in enumerate(numbers):
+        department = departments[rng.randrange(len(departments))]
+        _add_user(directory, rng, number, position, department["Id"])
+    directory.operator = numbers[0] if numbers else ""
+    _add_routing(directory, rng, first_queue, queues, departments[0]["Id"])
+    _add_trunks(directory, departments[0]["Id"])
+    _add_outside(directory, departments[0]["Id"])
+    for _ in range(contacts):
+        directory.book.add(_contact(rng))
+    principal = outside.service_principal(client_id, tuple(_peers(directory, monitored)))
+    principal["Groups"][0]["GroupId"] = departments[0]["Id"]
+    directory.add("routepoint", principal)
+    return directory
+
+
+def membership(group_id: int, role: str = "users") -> Entity:
+    """A row of a member's ``Groups``."""
+    return {"GroupId": group_id, "Rights": {"RoleName": role}}
+
+
+def _plan(extensions: int, queues: int) -> tuple[list[str], int]:
+    for first, first_queue in ((100, 800), (1000, 8000), (100_000, 800_000)):
+        queue_range = range(first_queue, first_queue + queues)
+        taken = {600, 601, 700, 701, 990, 991, 999, 7990, *range(10000, 10003), *queue_range}
+        free = [str(number) for number in range(first, first * 10) if number not in taken]
+        if len(free) >= extensions and first_queue + queues <= first * 9 + first // 2:
+            return free[:extensions], first_queue
+    msg = f"{extensions} extensions and {queues} queues are more than a PBX can number"
+    raise ValueError(msg)
+
+
+def _departments() -> list[Entity]:
+    default = outside.group("GRP0000", "DEFAULT", is_default=True)
+    return [default] + [outside.group(f"GRP{i:04}", name) for i, name in enumerate(_DEPARTMENTS, start=1)]
+
+
+def _add_user(directory: Directory, rng: random.Random, number: str, position: int, department: int) -> None:
+    first, last = rng.choice(_FIRST_NAMES), rng.choice(_LAST_NAMES)
+    if position % 17 == 13:
+        first, last = _ODD_NAMES[position // 17 % len(_ODD_NAMES)]
+    user = templates.user(number, first, last)
+    user.update(
+        EmailAddress=f"ext{number}@example.com",
+        Mobile=_phone(rng) if rng.random() < 0.4 else "",
+        AuthID=f"A{rng.randrange(10**9):09}",
+        AuthPassword=f"{rng.getrandbits(64):016x}",
+        AccessPassword=f"{rng.getrandbits(64):016x}",
+        DeskphonePassword=f"{rng.getrandbits(32):08x}",
+        VMPIN=f"{rng.randrange(10**4):04}",
+        Enabled=position % 29 != 23,
+        QueueStatus="LoggedOut" if position % 13 == 11 else "LoggedIn",
+        CurrentProfileName=templates.PROFILES[1 + position // 19 % 4] if position % 19 == 17 else "Available",
+        PrimaryGroupId=department,
+        Groups=[membership(department, "users" if position else "system_owners")],
+    )
+    directory.add("extension", user)
+    directory.set_devices(number, _devices(rng, number, position))
+
+
+def _devices(rng: random.Random, number: str, position: int) -> list[Device]:
+    count = 0 if position % 11 == 9 else 2 if position % 7 == 3 else 1
+    return [
+        Device(
+            dn=number,
+            device_id=f"sip:{number}@127.0.0.1:{5483 if i == 0 else 5063};rinstance={rng.getrandbits(64):016x}",
+            user_agent=rng.choice(_AGENTS_OF_SOFTPHONES),
+        )
+        for i in range(count)
+    ]
+
+
+def _add_routing(directory: Directory, rng: random.Random, first_queue: int, queues: int, department: int) -> None:
+    extensions = directory.extensions()
+    in_default = [membership(department)]
+    for i in range(queues):
+        queue = templates.queue(
+            str(first_queue + i), _QUEUES[i % len(_QUEUES)] + (f" {i}" if i >= len(_QUEUES) else "")
+        )
+        agents = rng.sample(extensions, min(len(extensions), rng.randint(4, 9)))
+        queue["Agents"] = [{"Number": number, "SkillGroup": str(1 + k % 3)} for k, number in enumerate(agents)]
+        queue["Managers"] = [{"Number": number} for number in extensions[:2]]
+        queue.update(EnableIntro=i % 2 == 1, SLATime=20 + 10 * (i % 4), PollingStrategy=("RingAll", "Hunt")[i % 3 == 2])
+        directory.add("queue", queue | {"Groups": in_default})
+    for i, name in enumerate(("All phones", "Склад")):
+        group = templates.ring_group(str(600 + i), name)
+        group["Members"] = [{"Number": number} for number in rng.sample(extensions, min(len(extensions), 3 + i))]
+        directory.add("ringgroup", group | {"Groups": in_default})
+    for i, name in enumerate(("Main", "Night, after 18")):
+        ivr = templates.receptionist(str(700 + i), name)
+        ivr["Forwards"] = _forwards(directory)
+        directory.add("ivr", ivr | {"Groups": in_default})
+    directory.add_system("990", "conference", "Conference")
+    directory.add_system("999", "specialmenu", "Voicemail")
+    directory.add("parking", outside.parking("7990"))
+
+
+def _forwards(directory: Directory) -> list[Entity]:
+    targets = [("Queue", number) for number in directory.queue_numbers()[:3]]
+    targets += [("RingGroup", number) for number in directory.ring_group_numbers()[:1]]
+    return [
+        {"Id": key, "Input": str(key), "ForwardDN": number, "ForwardType": kind, "PeerType": kind, "CustomData": ""}
+        for key, (kind, number) in enumerate(targets, start=1)
+    ]
+
+
+def _add_trunks(directory: Directory, department: int) -> None:
+    targets = [("Queue", number) for number in directory.queue_numbers()[:3]]
+    targets += [("RingGroup", number) for number in directory.ring_group_numbers()[:1]]
+    targets += [("IVR", number) for number in directory.ivr_numbers()[:1]]
+    targets += [("Extension", number) for number in directory.extensions()[:2]]
+    dids = [f"+1515318{2960 + i}" for i in range(len(targets))]
+    _add_trunk(directory, MAIN_TRUNK, "skyetel", dids[0], department)
+    for did, (kind, number) in zip(dids, targets, strict=True):
+        directory.add_did(did, MAIN_TRUNK)
+        directory.add_rule(outside.inbound_rule(f"{kind} {number} line", MAIN_TRUNK, did, _to(directory, kind, number)))
+    _add_trunk(directory, ONE_RULE_TRUNK, "Service A - 11", "+74951234567", department)
+    kind, number = targets[0]
+    directory.add_did("+74951234567", ONE_RULE_TRUNK)
+    directory.add_rule(outside.inbound_rule("Москва", ONE_RULE_TRUNK, "+74951234567", _to(directory, kind, number)))
+    _add_trunk(directory, NO_RULE_TRUNK, "Backup GSM, 2nd", "+49301234560", department)
+
+
+def _add_trunk(directory: Directory, number: str, name: str, main: str, department: int) -> None:
+    trunk = outside.trunk(number, name, main, calls=100)
+    trunk["Groups"] = [membership(department)]
+    trunk["AuthPassword"] = {"Concealed": False, "Value": f"trunk-{number}"}
+    directory.add("externalline", trunk)
+
+
+def _add_outside(directory: Directory, department: int) -> None:
+    directory.add("fax", outside.fax("991") | {"Groups": [membership(department)]})
+    trunks = tuple((key, trunk["Gateway"]["Name"]) for key, trunk in directory.trunks.items())
+    directory.add_rule(outside.outbound_rule("Everything", trunks), outbound=True)
+
+
+def _to(directory: Directory, kind: str, number: str) -> Entity:
+    dn = directory.dn(number)
+    return templates.destination(kind, number, dn.name if dn else "", kind)
+
+
+def _contact(rng: random.Random) -> Entity:
+    contact = outside.contact(rng.choice(_FIRST_NAMES), rng.choice(_LAST_NAMES), rng.choice(_COMPANIES), _phone(rng))
+    for name, share in (("Business", 0.4), ("Home", 0.2), ("Mobile2", 0.1), ("Business2", 0.1), ("Other", 0.05)):
+        if rng.random() < share:
+            contact[name] = _phone(rng)
+    if rng.random() < 0.5:
+        contact["Email"] = f"contact{rng.randrange(10**6)}@example.com"
+    return contact
+
+
+def _phone(rng: random.Random) -> str:
+    digits = rng.randrange(10**7)
+    match rng.randrange(4):
+        case 0:
+            return f"+1515{digits:07}"
+        case 1:
+            return f"(515) {digits // 10**4:03}-{digits % 10**4:04}"
+        case 2:
+            return f"8 495 {digits // 10**4:03}-{digits // 100 % 100:02}-{digits % 100:02}"
+        case _:
+            return f"+4930{digits:07}"
+
+
+def _peers(directory: Directory, monitored: Monitored) -> list[str]:
+    extensions = directory.extensions()
+    match monitored:
+        case "extensions":
+            return extensions
+        case "half":
+            return extensions[::2]
+        case "all":
+            others = (directory.queue_numbers(), directory.ring_group_numbers(), directory.ivr_numbers())
+            return [*extensions, *(number for numbers in others for number in numbers), *directory.trunk_numbers()]

@@ -1,0 +1,242 @@
+"""A whole simulated PBX on a real socket: configuration, calls, traffic, and all that it serves."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Final, Self
+
+from monitor.simulator.app import make_app
+from monitor.simulator.behaviour_options import Switches
+from monitor.simulator.callcontrol.api import CallControl, Visibility
+from monitor.simulator.callcontrol.audio import Streams
+from monitor.simulator.callcontrol.websocket import BACKLOG, Sockets
+from monitor.simulator.calls.call_api import Switchboard
+from monitor.simulator.faults import Faults
+from monitor.simulator.listener import Listener
+from monitor.simulator.myphone import WebClientService
+from monitor.simulator.pbx_data.generator import make_directory
+from monitor.simulator.tls import Authority
+from monitor.simulator.tokens import Licence, Tokens
+from monitor.simulator.traffic.generator import Traffic
+from monitor.simulator.traffic.planner import mix_with
+from monitor.simulator.xapi import router as xapi
+
+_LAST_IN_MINUTES: Final = "20.0.8.1109"
+"""A build that still tells of minutes in ``expires_in``."""
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatorSettings:
+    """What to simulate. ``port`` 0: any that is free."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    extensions: int = 40
+    queues: int = 4
+    contacts: int = 200
+    rate: float = 60.0
+    """Calls a minute."""
+    seed: int = 42
+    speed: float = 1.0
+    """How much faster than life calls ring and talk."""
+    calls: int | None = None
+    """How many calls to make in total; None: without end."""
+    traffic: bool = True
+    apps: float = 0.0
+    """Of a hundred calls, how many come to the API client's own route point."""
+    tls: bool = False
+    switches: Switches = field(default_factory=Switches)
+    client_id: str = "callmon"
+    client_secret: str | None = None
+    """None: made up."""
+    token_lifetime: float = 3600.0
+    """Seconds."""
+    licence: Licence = "enterprise"
+    web_client: bool = True
+    """Whether the API client may use the web client's interface."""
+    backlog: int = BACKLOG
+    """Events that a socket's client may be behind before it is cut."""
+
+
+class SimulatedPbx:
+    """``async with SimulatedPbx(settings) as pbx``: it listens, and calls go on, until the block ends."""
+
+    def __init__(self, settings: SimulatorSettings | None = None) -> None:
+        self.settings = settings = settings or SimulatorSettings()
+        self.switches = settings.switches
+        self.client_id = settings.client_id
+        self.client_secret = settings.client_secret or secrets.token_urlsafe(24)
+        self.ca_file: Path | None = None
+        """What a client has to trust; None without TLS."""
+        self.directory = make_directory(
+            settings.seed,
+            settings.extensions,
+            settings.queues,
+            settings.contacts,
+            settings.client_id,
+            self.switches.monitored,
+        )
+        self.directory.secrets[self.client_id] = self.client_secret
+        if self.switches.expires_in == "minutes":
+            self.directory.version = _LAST_IN_MINUTES
+        client = self.directory.entity(self.client_id)
+        if client is not None:
+            self.directory.update(client, {"MyPhoneEnabled": settings.web_client})
+        self.switchboard = Switchboard(self.directory, self.switches, time.time)
+        self.tokens = Tokens(self.directory, self.switches, time.time, settings.token_lifetime, settings.licence)
+        self.traffic = self._make_traffic(settings.seed, settings.calls)
+        self._listener: Listener | None = None
+        self.faults = Faults(self.tokens, self._refuse, self._accept, settings.seed)
+        visibility = Visibility(self.directory)
+        control = CallControl(self.directory, self.switchboard, self.switches, self.faults, visibility)
+        self.sockets = Sockets(
+            self.switchboard,
+            self.switches,
+            control,
+            visibility,
+            self.faults,
+            self.tokens,
+            time.time,
+            self._cut,
+            settings.backlog,
+        )
+        self._streams = Streams(self.switchboard)
+        routes = xapi.routes(self.directory, self.switchboard, self.switches, time.time)
+        self.web_client = WebClientService(self.directory)
+        routes += self.web_client.routes()
+        self._app = make_app(
+            self.directory,
+            self.tokens,
+            control,
+            self.sockets,
+            self._streams,
+            self.faults,
+            self.switches,
+            routes,
+            self._cut,
+        )
+        self._running: asyncio.Task[None] | None = None
+        self._stack = AsyncExitStack()
+        self._restarts = 0
+        self._authority: Authority | None = None
+
+    @property
+    def url(self) -> str:
+        """The address at which it listens, such as ``http://127.0.0.1:41234``. It must have been entered."""
+        if self._listener is None:
+            msg = "the simulated PBX has not been started"
+            raise RuntimeError(msg)
+        return self._listener.url
+
+    async def __aenter__(self) -> Self:
+        certificate = None
+        if self.settings.tls:
+            folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="callmon-simulator-"))
+            self._authority = Authority(Path(folder), self.settings.host)
+            certificate = self._authority.files
+            self.ca_file = certificate.ca_file
+        headers = {"X-3CX-Version": self.directory.version}
+        self._listener = Listener(self.settings.host, self.settings.port, certificate, headers)
+        self._listener.serve(self._app)
+        try:
+            await self._listener.start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        self._start_traffic()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        try:
+            await self._stop_traffic()
+        finally:
+            self.faults.calm()
+            self.sockets.clear()
+            self._streams.clear()
+            await self._refuse()
+            await self._stack.aclose()
+
+    async def restart(self, down: float = 0.0) -> None:
+        """Restart as a process would, away for at least ``down`` seconds: sockets and tokens go, other calls come.
+
+        Address, configuration and secrets stay; call ids begin anew. ``traffic`` is another from then on, not paused.
+        """
+        await self._stop_traffic()
+        await self._refuse()
+        self._restarts += 1
+        self.tokens.restart()
+        self.switchboard.restart()
+        self.sockets.clear()
+        self._streams.clear()
+        self.web_client.forget()
+        await asyncio.sleep(down)
+        left = None if self.traffic.limit is None else max(0, self.traffic.limit - self.traffic.stats.started)
+        self.traffic = self._make_traffic(self.settings.seed + self._restarts, left)
+        await self._accept()
+        self._start_traffic()
+
+    def certify(self, valid: timedelta) -> None:
+        """Serve who connects from now on with a new certificate, good for so long; negative: it has expired.
+
+        The authority stays. Raises RuntimeError without TLS.
+        """
+        if self._authority is None or self._listener is None:
+            msg = "this PBX is served without TLS"
+            raise RuntimeError(msg)
+        self._authority.issue(valid)
+        self._listener.reload()
+
+    def _make_traffic(self, seed: int, limit: int | None) -> Traffic:
+        settings = self.settings
+        mix = mix_with(settings.apps)
+        return Traffic(self.switchboard, self.directory, seed, settings.rate, settings.speed, limit=limit, mix=mix)
+
+    def _start_traffic(self) -> None:
+        if self.settings.traffic:
+            self._running = asyncio.create_task(self.traffic.run(), name="traffic of the simulated PBX")
+
+    async def _stop_traffic(self) -> None:
+        if self._running is not None:
+            self.traffic.stop()
+            running, self._running = self._running, None
+            await running
+
+    async def _refuse(self) -> None:
+        if self._listener is not None:
+            await self._listener.stop()
+
+    async def _accept(self) -> None:
+        if self._listener is not None:
+            await self._listener.start()
+
+    def _cut(self, client: tuple[str, int]) -> None:
+        if self._listener is not None:
+            self._listener.cut(client)
+
+
+async def simulate(
+    settings: SimulatorSettings, say: Callable[[str], None], bound: Callable[[str], None] = lambda _: None
+) -> None:
+    """Run until cancelled; ``say`` is given the lines to print: address, credentials, and whom to trust.
+
+    ``bound`` is told the address.
+    """
+    async with SimulatedPbx(settings) as pbx:
+        bound(pbx.url)
+        say(f"Simulated 3CX v20 ({pbx.directory.version}) at {pbx.url}")
+        say(f"client id:     {pbx.client_id}")
+        say(f"client secret: {pbx.client_secret}")
+        admin = pbx.directory.entity(pbx.directory.operator)
+        if admin is not None:
+            say(f"web client:    extension {admin['Number']}, password {admin['AccessPassword']}")
+        if pbx.ca_file is not None:
+            say(f"CA file:       {pbx.ca_file}")
+        await asyncio.Event().wait()

@@ -1,0 +1,254 @@
+"""The traffic: seeded calls of all kinds, played by one task in a time of its own.
+
+The traffic's time runs ``speed`` times as fast as the wall's, stands still while paused, and is stretched when the
+machine cannot keep up, so that nothing bursts afterwards. What happens is a function of seed, directory and that time
+alone, as long as no program takes part: the order of steps never depends on how long they took.
+
+Calls that a program makes or changes are handed to :func:`scenarios_plays.people`, which rings, answers and hangs up.
+Callers who wait in a queue are served in the order of their arrival, woken when an agent's phone is free.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import random
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import count
+
+from monitor.simulator.calls.call_api import Switchboard
+from monitor.simulator.calls.model import Call, Refused
+from monitor.simulator.pbx_data.directory import Directory
+from monitor.simulator.traffic.call_parties import Cast, InQueue, NoRoom, Scene
+from monitor.simulator.traffic.planner import MIX, Kind, Plan, Planner
+from monitor.simulator.traffic.scenarios import PLAYS, people
+
+_LONGEST_NAP = 0.05
+"""Seconds after which the task looks again, whatever it expects: for pauses, stops and calls made by programs."""
+_LONGEST_STEP = 1.0
+"""Seconds of the wall's time that are made up for at once; what is more is stretched."""
+_STEPS_IN_A_ROW = 32
+"""Steps after which others on the event loop get a turn."""
+_PEOPLE = 1_000_000_000
+"""Plans from here on are for calls that programs made."""
+
+
+@dataclass(slots=True)
+class Stats:
+    """What the traffic has done. ``skipped``: calls for which nobody was free."""
+
+    started: int = 0
+    over: int = 0
+    skipped: int = 0
+    ordered: int = 0
+    """Calls that programs made or changed and that the traffic took over."""
+    kinds: Counter[Kind] = field(default_factory=Counter)
+
+
+class Traffic:
+    """Calls at ``rate`` a minute of the wall's time, at most ``limit`` of them.
+
+    ``speed``: how much faster than life they ring and talk. ``mix``: weights of the kinds.
+    """
+
+    def __init__(
+        self,
+        switchboard: Switchboard,
+        directory: Directory,
+        seed: int,
+        rate: float,
+        speed: float = 1.0,
+        *,
+        limit: int | None = None,
+        mix: Mapping[Kind, float] = MIX,
+    ) -> None:
+        if rate < 0 or speed <= 0:
+            raise ValueError("a rate is not negative, and a speed is more than nothing")
+        self.stats = Stats()
+        self.now = 0.0
+        """Seconds of the traffic's own time since it was made."""
+        self.speed = speed
+        self.limit = limit
+        self._board = switchboard
+        self._cast = Cast(switchboard, directory)
+        self._planner = Planner(directory, seed, mix)
+        self._arrivals = random.Random(f"{seed}/arrivals")  # noqa: S311 - made-up calls, nothing secret
+        self._between = 60.0 * speed / rate if rate > 0 else None
+        self._order = count()
+        self._agenda: list[tuple[float, int, int, Scene | None]] = []
+        self._waiting: dict[str, list[tuple[int, int, Scene]]] = {}
+        self._scenes: set[Scene] = set()
+        self._index = 0
+        self._playing = True
+        self._going = asyncio.Event()
+        self._going.set()
+        self._frozen = asyncio.Event()
+        self._finished = asyncio.Event()
+        switchboard.on_idle(self._agent_free)
+        switchboard.on_order(self._ordered)
+        directory.on_change(self._agent_free)
+        self._schedule_arrival()
+
+    # the outside
+
+    async def run(self) -> None:
+        """Play until :meth:`stop`; also after the last planned call, for those that programs make."""
+        clock = asyncio.get_running_loop().time
+        last = clock()
+        while self._playing:
+            if not self._going.is_set():
+                await self._going.wait()
+                last = clock()
+            moment = clock()
+            until = self.now + min(moment - last, _LONGEST_STEP) * self.speed
+            last = moment
+            await self._catch_up(until)
+            await asyncio.sleep(self._nap())
+
+    def advance(self, seconds: float) -> None:
+        """Play so many seconds of the traffic's time at once; for tests, in place of :meth:`run`."""
+        until = self.now + seconds
+        while self._due(until):
+            self._step()
+        self.now = until
+
+    def pause(self) -> None:
+        """Freeze every call as it is, from now on."""
+        self._going.clear()
+        self._frozen.set()
+
+    def resume(self) -> None:
+        """Go on where it was frozen."""
+        self._frozen.clear()
+        self._going.set()
+
+    async def quiet(self) -> None:
+        """Wait until everything is frozen. A step is never left half done, so that is as soon as it is paused."""
+        await self._frozen.wait()
+
+    async def finished(self) -> None:
+        """Wait until the last of ``limit`` calls is over."""
+        await self._finished.wait()
+
+    def stop(self) -> None:
+        """Have :meth:`run` return; calls stay as they are, and nobody plays them any more."""
+        self._playing = False
+        self._agenda.clear()
+        self._waiting.clear()
+        self._scenes.clear()
+        self._going.set()
+
+    def plan(self, index: int) -> Plan | None:
+        """The plan of the sequence's call of that number, from 0; None if nobody can be called at this PBX."""
+        return self._planner.plan(index)
+
+    # time
+
+    async def _catch_up(self, until: float) -> None:
+        steps = 0
+        while self._playing and self._going.is_set() and self._due(until):
+            self._step()
+            steps += 1
+            if steps % _STEPS_IN_A_ROW == 0:
+                await asyncio.sleep(0)
+        if self._going.is_set():
+            self.now = until
+
+    def _nap(self) -> float:
+        if not self._agenda:
+            return _LONGEST_NAP
+        return min(_LONGEST_NAP, max(0.0, (self._agenda[0][0] - self.now) / self.speed))
+
+    def _due(self, until: float) -> bool:
+        return bool(self._agenda) and self._agenda[0][0] <= until
+
+    def _step(self) -> None:
+        due, _, version, scene = heapq.heappop(self._agenda)
+        self.now = max(self.now, due)
+        if scene is None:
+            self._arrive()
+        elif scene.version == version:
+            self._play(scene)
+
+    # scenes
+
+    def _schedule_arrival(self) -> None:
+        done = self.limit is not None and self.stats.started >= self.limit
+        if self._between is not None and not done:
+            due = self.now + self._arrivals.expovariate(1.0) * self._between
+            heapq.heappush(self._agenda, (due, next(self._order), 0, None))
+        elif done:
+            self._look_for_the_end()
+
+    def _arrive(self) -> None:
+        plan = self._planner.plan(self._index)
+        self._index += 1
+        if plan is not None:
+            scene = self._scene(plan)
+            scene.play = PLAYS[plan.kind](scene)
+            self._play(scene)
+            if scene.calls:
+                self.stats.started += 1
+                self.stats.kinds[plan.kind] += 1
+            else:
+                self.stats.skipped += 1
+        self._schedule_arrival()
+
+    def _scene(self, plan: Plan) -> Scene:
+        rng = random.Random(plan.seed)  # noqa: S311 - made-up calls, nothing secret
+        scene = Scene(self._cast, plan, lambda: self.now, rng)
+        self._scenes.add(scene)
+        return scene
+
+    def _play(self, scene: Scene) -> None:
+        """Let a scene do its next step, and note when the one after is due."""
+        scene.version += 1
+        if scene.play is None or scene.lost():
+            self._close(scene)
+            return
+        try:
+            step = next(scene.play)
+        except (StopIteration, Refused, NoRoom):
+            self._close(scene)
+            return
+        seconds = step.seconds if isinstance(step, InQueue) else step
+        heapq.heappush(self._agenda, (self.now + seconds, next(self._order), scene.version, scene))
+        if isinstance(step, InQueue):
+            queue = self._waiting.setdefault(step.queue, [])
+            heapq.heappush(queue, (scene.plan.index, scene.version, scene))
+
+    def _close(self, scene: Scene) -> None:
+        scene.close()
+        self._scenes.discard(scene)
+        if scene.calls and scene.plan.index < _PEOPLE:
+            self.stats.over += 1
+        self._look_for_the_end()
+
+    def _look_for_the_end(self) -> None:
+        if self.limit is not None and self.stats.started >= self.limit and not self._scenes:
+            self._finished.set()
+
+    # others
+
+    def _agent_free(self, number: str) -> None:
+        """Have the first who waits for this agent look for one again; not here, but at the next step."""
+        for queue in self._cast.queues_of(number):
+            waiting = self._waiting.get(queue, [])
+            while waiting:
+                _, version, scene = heapq.heappop(waiting)
+                if scene.version == version and scene in self._scenes:
+                    heapq.heappush(self._agenda, (self.now, next(self._order), version, scene))
+                    break
+
+    def _ordered(self, call: Call) -> None:
+        """Play the people of a call that a program made or changed."""
+        plan = self._planner.plan(_PEOPLE + self.stats.ordered)
+        self.stats.ordered += 1
+        if plan is None or not self._playing:
+            return
+        scene = self._scene(plan)
+        scene.begin(call)
+        scene.play = people(scene)
+        heapq.heappush(self._agenda, (self.now, next(self._order), scene.version, scene))

@@ -1,0 +1,252 @@
+"""How each kind of call goes: generators that do a step at the switchboard and yield what they wait for.
+
+A play may be left at any step: its call may be dropped, transferred or diverted by a program meanwhile. A step that
+cannot be any more raises Refused, which ends the play and what is left of its calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from monitor.simulator.traffic.call_parties import NoRoom, Play, Scene
+from monitor.simulator.traffic.planner import Kind
+from monitor.simulator.traffic.steps import (
+    answered_or_not,
+    arrive,
+    at_app,
+    dial_inside,
+    dial_out,
+    free_now,
+    free_or,
+    in_queue,
+    line,
+    pick_up,
+    ring_directly,
+    talk,
+    talk_begun,
+)
+
+
+def queue(scene: Scene) -> Play:
+    """From outside into a queue: waits, rings agents, is answered, or its caller loses patience."""
+    call = yield from arrive(scene, line(scene, scene.plan.target))
+    scene.board.route(call, scene.plan.target, greeting=scene.cast.greets(scene.plan.target))
+    yield from in_queue(scene, call, answered=scene.plan.kind != "queue_abandoned")
+
+
+def ring_group(scene: Scene) -> Play:
+    """From outside to a ring group."""
+    call = yield from arrive(scene, line(scene, scene.plan.target))
+    scene.board.route(call, scene.plan.target)
+    yield from answered_or_not(scene, call, answered=scene.plan.kind == "ring_group")
+
+
+def menu(scene: Scene) -> Play:
+    """From outside to a voice menu; from there to a queue, to an extension, or away."""
+    plan = scene.plan
+    call = yield from arrive(scene, line(scene, plan.target))
+    scene.board.route(call, plan.target)
+    yield plan.menu
+    if plan.kind == "menu_abandoned":
+        return
+    if plan.kind == "menu_extension":
+        scene.board.route(call, free_or(scene, plan.parties[0]))
+        yield from answered_or_not(scene, call)
+        return
+    chosen = scene.rng.choice(scene.cast.directory.queue_numbers())
+    scene.board.route(call, chosen, greeting=scene.cast.greets(chosen))
+    yield from in_queue(scene, call)
+
+
+def direct(scene: Scene) -> Play:
+    """From outside to an extension."""
+    call = yield from ring_directly(scene)
+    yield from answered_or_not(scene, call, answered=scene.plan.kind == "direct")
+
+
+def outbound(scene: Scene) -> Play:
+    """From an extension to the outside."""
+    call = dial_out(scene)
+    yield from answered_or_not(scene, call, answered=scene.plan.kind == "outbound")
+
+
+def internal(scene: Scene) -> Play:
+    """From one extension to another."""
+    call = dial_inside(scene)
+    yield from answered_or_not(scene, call, answered=scene.plan.kind == "internal")
+
+
+def internal_busy(scene: Scene) -> Play:
+    """To an extension that is in a call; voicemail takes it."""
+    plan, board = scene.plan, scene.board
+    caller = scene.cast.free(plan.parties[0])
+    callee = next((number for number in plan.parties[1:] if board.busy(number) and number != caller), "")
+    if not callee:
+        callee = scene.cast.free(plan.parties[1], caller)
+        other = board.dial(callee, plan.outside[0])
+        call = scene.begin(board.dial(caller, callee))
+        scene.begin(other)
+    else:
+        call = scene.begin(board.dial(caller, callee))
+    yield from answered_or_not(scene, call)
+
+
+def internal_queue(scene: Scene) -> Play:
+    """From an extension into a queue."""
+    target = scene.plan.target
+    caller = scene.cast.free(scene.plan.parties[0])
+    call = scene.begin(scene.board.dial(caller, target, greeting=scene.cast.greets(target)))
+    yield from in_queue(scene, call)
+
+
+def internal_group(scene: Scene) -> Play:
+    """From an extension to a ring group."""
+    members = scene.cast.members(scene.plan.target)
+    caller = scene.cast.free(scene.plan.parties[0], *members)
+    if not members:
+        raise NoRoom
+    call = scene.begin(scene.board.dial(caller, scene.plan.target))
+    yield from answered_or_not(scene, call)
+
+
+def blind(scene: Scene) -> Play:
+    """A talk that one party transfers blindly; the target answers or not."""
+    plan, board = scene.plan, scene.board
+    call, taker = yield from talk_begun(scene)
+    yield plan.talk / 2
+    target = free_now(scene, plan.parties[1], taker)
+    if target:
+        board.transfer(call, taker, target)
+        if plan.kind == "blind":
+            yield from answered_or_not(scene, call)
+            return
+        yield plan.ring_out
+        board.no_answer(call)
+        if call.over:
+            return
+        yield from answered_or_not(scene, call, answered=scene.rng.random() < 0.7)
+        return
+    yield from talk(scene, call)
+
+
+def attended(scene: Scene) -> Play:
+    """A talk whose taker calls somebody else and hands it over, after an answer or while it still rings."""
+    plan, board = scene.plan, scene.board
+    call, taker = yield from talk_begun(scene)
+    yield plan.talk / 3
+    target = free_now(scene, plan.parties[1], taker)
+    if target:
+        second = scene.begin(board.dial(taker, target))
+        yield plan.ring
+        if plan.kind == "attended":
+            pick_up(scene, second)
+            yield plan.talk / 3
+        board.merge(call, second, taker)
+        if plan.kind == "attended_ringing":
+            yield plan.ring
+            pick_up(scene, call)
+    yield from talk(scene, call)
+
+
+def conference(scene: Scene) -> Play:
+    """Three extensions in a conference, who leave one by one."""
+    plan, board = scene.plan, scene.board
+    call = dial_inside(scene)
+    yield plan.ring
+    pick_up(scene, call)
+    yield plan.talk / 2
+    guest = free_now(scene, plan.parties[2])
+    if guest:
+        board.invite(call, call.originator, guest)
+        yield plan.ring
+        board.answer(call, guest)
+        yield plan.talk
+        board.drop(call, guest if scene.rng.random() < 0.5 else call.originator)
+    yield from talk(scene, call)
+
+
+def forward(scene: Scene) -> Play:
+    """From outside, forwarded to the outside."""
+    plan = scene.plan
+    call = yield from arrive(scene, line(scene, ""))
+    scene.board.route(call, plan.outside[1])
+    yield from answered_or_not(scene, call, answered=plan.kind == "forward")
+
+
+def rerouted(scene: Scene) -> Play:
+    """From outside to an extension that does not answer; another one, a mobile or voicemail takes it."""
+    plan, board = scene.plan, scene.board
+    call = yield from ring_directly(scene)
+    yield plan.ring_out
+    callee = call.ringing()
+    if callee:
+        substitute = free_now(scene, plan.parties[1], callee[0].dn.number) or plan.outside[1]
+        board.divert(call, callee[0].dn.number, scene.rng.choice((substitute, plan.outside[1])))
+    yield from answered_or_not(scene, call)
+
+
+def app(scene: Scene) -> Play:
+    """From outside to a program's route point."""
+    call = yield from arrive(scene, line(scene, scene.plan.target))
+    scene.board.route(call, scene.plan.target)
+    if call.ringing():
+        yield scene.plan.ring_out
+        return
+    yield from at_app(scene, call)
+
+
+def people(scene: Scene) -> Play:
+    """Whoever is in a call that a program made or changed: phones ring and are picked up, talks end."""
+    call, board = scene.calls[0], scene.board
+    while not call.over:
+        ringing = call.ringing()
+        if ringing:
+            patience = call.timeout or scene.plan.ring_out
+            if scene.rng.random() < 0.8 and scene.plan.ring < patience:
+                yield scene.plan.ring
+                pick_up(scene, call)
+            else:
+                yield patience
+                board.no_answer(call)
+        elif call.of_kind("queue") is not None:
+            yield from in_queue(scene, call)
+            return
+        elif call.of_kind("routepoint") is not None:
+            yield from at_app(scene, call)
+            return
+        else:
+            yield from talk(scene, call)
+            return
+
+
+PLAYS: Final[Mapping[Kind, Callable[[Scene], Play]]] = MappingProxyType(
+    {
+        "queue": queue,
+        "queue_abandoned": queue,
+        "ring_group": ring_group,
+        "ring_group_unanswered": ring_group,
+        "menu_queue": menu,
+        "menu_extension": menu,
+        "menu_abandoned": menu,
+        "direct": direct,
+        "direct_unanswered": direct,
+        "outbound": outbound,
+        "outbound_unanswered": outbound,
+        "internal": internal,
+        "internal_unanswered": internal,
+        "internal_busy": internal_busy,
+        "internal_queue": internal_queue,
+        "internal_group": internal_group,
+        "blind": blind,
+        "blind_unanswered": blind,
+        "attended": attended,
+        "attended_ringing": attended,
+        "conference": conference,
+        "forward": forward,
+        "forward_unanswered": forward,
+        "rerouted": rerouted,
+        "app": app,
+    }
+)

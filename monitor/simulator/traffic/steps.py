@@ -1,0 +1,155 @@
+"""What the plays of :mod:`monitor.simulator.traffic.scenarios` are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TypeAlias
+
+from monitor.simulator.calls.model import Call, Refused
+from monitor.simulator.traffic.call_parties import InQueue, Line, NoRoom, Play, Scene, Step
+
+_MOMENT = 0.3
+"""How long a call is Initiating, or Transferring on its way into a queue."""
+_PAUSE = 1.5
+"""Between two rounds of ringing."""
+
+_Made: TypeAlias = Generator[Step, None, Call]
+_Begun: TypeAlias = Generator[Step, None, tuple[Call, str]]
+
+
+def line(scene: Scene, target: str) -> Line:
+    """Some line by which calls come to a number; an empty one: over a trunk without rules. Raises NoRoom."""
+    lines = scene.cast.lines_to(target)
+    if not lines:
+        raise NoRoom
+    return scene.rng.choice(lines)
+
+
+def arrive(scene: Scene, line: Line) -> _Made:
+    """A call comes in."""
+    call = scene.begin(scene.board.arrive(line.trunk, scene.plan.caller, line.did, line.rule))
+    yield _MOMENT
+    return call
+
+
+def ring_directly(scene: Scene) -> _Made:
+    """A call comes in and rings at an extension; if none is free, voicemail takes it."""
+    callee = free_or(scene, scene.plan.parties[0])
+    call = yield from arrive(scene, line(scene, callee))
+    scene.board.route(call, callee)
+    return call
+
+
+def dial_out(scene: Scene) -> Call:
+    """An extension calls the outside. Raises NoRoom."""
+    caller = scene.cast.free(scene.plan.parties[0])
+    trunks = scene.cast.trunks()
+    if not trunks:
+        raise NoRoom
+    return scene.begin(scene.board.dial(caller, scene.plan.outside[0], trunk=scene.rng.choice(trunks)))
+
+
+def dial_inside(scene: Scene) -> Call:
+    """An extension calls another. Raises NoRoom."""
+    caller = scene.cast.free(scene.plan.parties[0])
+    callee = scene.cast.free(scene.plan.parties[1], caller)
+    return scene.begin(scene.board.dial(caller, callee))
+
+
+def talk_begun(scene: Scene) -> _Begun:
+    """A talk, from outside, inside or to the outside; and the extension in it that will transfer."""
+    match scene.rng.randrange(4):
+        case 0:
+            call = dial_inside(scene)
+        case 1:
+            call = dial_out(scene)
+        case _:
+            call = yield from ring_directly(scene)
+    yield scene.plan.ring
+    pick_up(scene, call)
+    extensions = [leg.dn.number for leg in call.talkers() if leg.dn.kind == "extension"]
+    return call, scene.rng.choice(extensions)
+
+
+def in_queue(scene: Scene, call: Call, *, answered: bool = True) -> Play:
+    """The call is in a queue until an agent answers or its caller has waited enough."""
+    plan, board = scene.plan, scene.board
+    held = call.of_kind("queue")
+    if held is None:
+        raise Refused("NotSpecified", "the call has left its queue")
+    if call.state == "Transferring":
+        yield _MOMENT
+        board.wait(call)
+    leaves, rounds = scene.clock() + plan.patience, 0
+    while True:
+        while not (agents := scene.cast.agents(held.dn.number)):
+            if scene.clock() >= leaves:
+                return
+            yield InQueue(held.dn.number, leaves - scene.clock())
+        chosen = agents if scene.cast.rings_all(held.dn.number) else [agents[rounds % len(agents)]]
+        board.poll(call, chosen)
+        if answered and rounds >= plan.rounds:
+            yield plan.ring
+            pick_up(scene, call)
+            yield from talk(scene, call)
+            return
+        rounds += 1
+        left = leaves - scene.clock()
+        yield min(plan.ring_out, max(0.0, left))
+        if left <= plan.ring_out:
+            return
+        board.no_answer(call)
+        yield _PAUSE
+
+
+def answered_or_not(scene: Scene, call: Call, *, answered: bool = True) -> Play:
+    """What follows once phones ring, or a host has taken the call in their place."""
+    plan, board = scene.plan, scene.board
+    ringing = call.ringing()
+    if ringing and not answered:
+        yield plan.ring_out
+        voicemail = board.router.special("specialmenu")
+        if voicemail is None or len(ringing) > 1 or ringing[0].dn.kind != "extension" or scene.rng.random() < 0.5:
+            return
+        board.divert(call, ringing[0].dn.number, voicemail.number)
+    elif ringing:
+        yield plan.ring
+        pick_up(scene, call)
+    yield from talk(scene, call)
+
+
+def at_app(scene: Scene, call: Call) -> Play:
+    """Listen to a program at its route point, press keys, and hang up if it does nothing about it."""
+    for _ in range(scene.rng.randint(1, 3)):
+        yield scene.plan.menu
+        scene.board.press(call, str(scene.rng.randrange(10)))
+    yield from talk(scene, call)
+
+
+def pick_up(scene: Scene, call: Call) -> None:
+    """One of the ringing phones is answered, at one of its devices."""
+    ringing = call.ringing()
+    if not ringing:
+        raise Refused("NotSpecified", "nothing rings any more")
+    leg = scene.rng.choice(ringing)
+    scene.board.answer(call, leg.dn.number, scene.rng.choice(leg.parts).device_id)
+
+
+def talk(scene: Scene, call: Call) -> Play:
+    """Speak, to each other or to a machine; then somebody hangs up."""
+    host = call.host is not None
+    yield scene.plan.menu if host else scene.plan.talk
+    scene.board.drop(call, scene.rng.choice([leg.dn.number for leg in call.talkers()]))
+
+
+def free_now(scene: Scene, wish: str, *others: str) -> str:
+    """Somebody free; empty if nobody is."""
+    try:
+        return scene.cast.free(wish, *others)
+    except NoRoom:
+        return ""
+
+
+def free_or(scene: Scene, wish: str) -> str:
+    """Somebody free; if nobody is, who was wished, busy as he is."""
+    return free_now(scene, wish) or wish

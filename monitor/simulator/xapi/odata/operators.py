@@ -1,0 +1,106 @@
+"""Values in OData expressions: equality, order, truth and functions. Pure. See :mod:`monitor.simulator.xapi.odata.filter`."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+
+class ODataError(Exception):
+    """The query is not valid. The text says why, in the service's manner."""
+
+
+def equal(one: Any, other: Any) -> bool:
+    """Whether two values are the same; null equals null. Raises ODataError for different types."""
+    one, other = _aligned(one, other)
+    return bool(one == other)
+
+
+def ordered(word: str, one: Any, other: Any) -> bool:
+    """``word``: ``lt``, ``le``, ``gt`` or ``ge``. False with null. Raises ODataError for different types."""
+    one, other = _aligned(one, other)
+    if one is None or other is None:
+        return False
+    try:
+        return bool(_ORDER[word](one, other))
+    except TypeError as error:
+        raise ODataError(f"Values of this type cannot be compared by '{word}'.") from error
+
+
+def truth(value: Any) -> bool | None:
+    """The value as a boolean or null. Raises ODataError if it is something else."""
+    if value is None or isinstance(value, bool):
+        return value
+    raise ODataError("A boolean is expected.")
+
+
+def call(name: str, values: list[Any]) -> Any:
+    """The function's value; null if an argument is null. Raises ODataError for arguments of the wrong type."""
+    if None in values:
+        return None
+    try:
+        return FUNCTIONS[name](*values)
+    except (TypeError, AttributeError) as error:
+        raise ODataError(f"No function signature for '{name}' matches the arguments.") from error
+
+
+def sort_key(value: Any) -> tuple[bool, Any]:
+    """Sorts null first. Raises ODataError for what has no order."""
+    if isinstance(value, Mapping | list):
+        raise ODataError("The $orderby expression must evaluate to a single value of primitive type.")
+    return (value is not None, 0 if value is None else value)
+
+
+def instant(text: str) -> datetime:
+    """ISO 8601, UTC if it does not say. Raises ODataError."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ODataError(f"'{text}' is not a date and time.") from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _substring(text: str, start: int, length: int | None = None) -> str:
+    return str.__getitem__(text, slice(max(start, 0), None if length is None else max(start, 0) + max(length, 0)))
+
+
+FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {
+    "contains": str.__contains__,
+    "startswith": str.startswith,
+    "endswith": str.endswith,
+    "tolower": str.lower,
+    "toupper": str.upper,
+    "trim": str.strip,
+    "length": str.__len__,
+    "indexof": str.find,
+    "concat": str.__add__,
+    "substring": _substring,
+}
+"""The functions that expressions may use."""
+
+_ORDER: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
+    "lt": operator.lt,
+    "le": operator.le,
+    "gt": operator.gt,
+    "ge": operator.ge,
+}
+
+
+def _aligned(one: Any, other: Any) -> tuple[Any, Any]:
+    if one is None or other is None:
+        return one, other
+    if isinstance(other, datetime) and isinstance(one, str):
+        return instant(one), other
+    if isinstance(one, datetime) and isinstance(other, str):
+        return one, instant(other)
+    if _kind(one) is not _kind(other):
+        raise ODataError(
+            f"A binary operator with incompatible types was detected: {type(one).__name__} and {type(other).__name__}."
+        )
+    return one, other
+
+
+def _kind(value: Any) -> type:
+    return float if isinstance(value, int) and not isinstance(value, bool) else type(value)

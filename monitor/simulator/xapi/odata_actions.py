@@ -1,0 +1,221 @@
+"""Functions (GET) and actions (POST) of the XAPI. One table."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from monitor.simulator.pbx_data import templates_trunks_contacts as outside
+from monitor.simulator.pbx_data.directory import DnKind
+from monitor.simulator.pbx_data.templates_internal import Entity
+from monitor.simulator.xapi import derived_entities as rows
+from monitor.simulator.xapi import errors, system, writes
+from monitor.simulator.xapi.context import MadeCall, Site
+from monitor.simulator.xapi.entity_sets import FREE_NUMBERS
+from monitor.simulator.xapi.entity_types import SHAPES
+from monitor.simulator.xapi.odata.filter import ODataError
+from monitor.simulator.xapi.request import Asked, Reply
+
+_MAKECALL_TIMEOUT: Final = 30
+"""Seconds that a call made by the API rings; the request has no field for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What is invoked by a method at ``set/name`` or, if ``bound``, at ``set(id)/name``."""
+
+    method: Literal["GET", "POST"]
+    run: Callable[[Asked], Reply]
+    bound: bool = False
+
+
+def _first_free(owner: tuple[str, str]) -> Operation:
+    def run(asked: Asked) -> Reply:
+        number = asked.site.directory.first_free(FREE_NUMBERS[owner])
+        return Reply(200, {"@odata.context": f"{asked.root}/$metadata#Pbx.FirstAvailableNumber", "Number": number})
+
+    return Operation("GET", run)
+
+
+def _about(shape: str, make: Callable[[Site], Entity]) -> Operation:
+    return Operation("GET", lambda asked: asked.one(shape, make(asked.site), f"Pbx.{shape}"))
+
+
+def _init_fax(asked: Asked) -> Reply:
+    return _blank(asked, "Fax", {**outside.fax(_free(asked, "fax")), "AuthPassword": secrets.token_hex(8)})
+
+
+def _init_trunk(asked: Asked) -> Reply:
+    if not isinstance(asked.arguments.get("template"), str):
+        raise ODataError("The parameter 'template' must be a string.")
+    return _blank(asked, "Trunk", outside.trunk(_free(asked, "externalline")))
+
+
+def _free(asked: Asked, kind: DnKind) -> str:
+    number = asked.site.directory.first_free(kind)
+    if number is None:
+        raise errors.bad(errors.NO_NUMBERS, "Number")
+    return number
+
+
+def _blank(asked: Asked, shape: str, entity: Entity) -> Reply:
+    """An entity to be filled in and posted back: nothing of it is concealed."""
+    shown = {name: entity[name] for name in SHAPES[shape].fields}
+    return Reply(200, {"@odata.context": f"{asked.root}/$metadata#Pbx.{shape}", **shown})
+
+
+def _make_call(asked: Asked) -> Reply:
+    dn, destination = _text(asked, "dn"), _text(asked, "destination")
+    outcome: MadeCall = asked.site.calls.makecall(dn, None, destination, _MAKECALL_TIMEOUT, {})
+    participant = None
+    if outcome.participant is not None:
+        asked.site.calls.served_participant(outcome.participant)
+        participant = outcome.participant.to_json(asked.site.switches)
+    body = {
+        "@odata.context": f"{asked.root}/$metadata#Pbx.CallControlResultResponse",
+        "FinalStatus": outcome.finalstatus,
+        "Reason": outcome.reason,
+        "ReasonText": outcome.reasontext,
+        "Result": {pascal: participant[name] for name, pascal in _PARTICIPANT.items()} if participant else None,
+        "VttId": None,
+    }
+    if body["Result"] is None:
+        del body["Result"]
+    failed = outcome.finalstatus != "Success" and asked.site.switches.failed_makecall == "status"
+    return Reply(422 if failed else 200, body)
+
+
+def _batch_delete(asked: Asked) -> Reply:
+    directory = asked.site.directory
+    refused = []
+    for user_id in _ids(asked):
+        user = directory.users.get(user_id)
+        try:
+            if user is None:
+                raise errors.not_found()
+            writes.delete_dn(directory, user)
+        except errors.XapiError as error:
+            refused.append({"Error": error.message, "ExtensionNumber": user["Number"] if user else None})
+    return Reply(200, {"@odata.context": f"{asked.root}/$metadata#Collection(Pbx.UserDeleteError)", "value": refused})
+
+
+def _contacts_by_number(asked: Asked) -> Reply:
+    number = asked.arguments.get("number")
+    if not isinstance(number, str):
+        raise ODataError("The parameter 'number' must be a string.")
+    found = asked.site.directory.book.find(number, asked.site.switches.contacts_match)
+    return asked.many("Contact", found, "Contacts")
+
+
+def _contact_by_number(asked: Asked) -> Reply:
+    number, contact = _text(asked, "number"), asked.body.get("contact") or {}
+    if isinstance(contact, dict) and not any(contact.get(name) for name in outside.CONTACT_PHONES):
+        contact = {**contact, "PhoneNumber": number}
+    made = writes.create_contact(asked.site.directory, asked.site.switches, contact)
+    return asked.one("Contact", made, "Contacts/$entity")
+
+
+def _delete_contacts(asked: Asked) -> Reply:
+    for contact_id in _ids(asked):
+        if contact_id in asked.site.directory.contacts:
+            asked.site.directory.book.remove(contact_id)
+    return Reply(204)
+
+
+def _delete_rules(asked: Asked) -> Reply:
+    for rule_id in _ids(asked):
+        asked.site.directory.inbound_rules.pop(rule_id, None)
+    return Reply(204)
+
+
+def _drop_call(asked: Asked) -> Reply:
+    if not asked.site.calls.drop_call(asked.entity["Id"]):
+        raise errors.not_found()
+    return Reply(200, {"@odata.context": f"{asked.root}/$metadata#Pbx.IActionResult"})
+
+
+def _system_extensions(asked: Asked) -> Reply:
+    found = rows.system_extensions(asked.site.directory)
+    return asked.many("SystemExtensionStatus", found, "Collection(Pbx.SystemExtensionStatus)")
+
+
+def _report_peers(asked: Asked) -> Reply:
+    return asked.many("Peer", [rows.peer(dn) for dn in asked.site.directory.dns()], "Peers")
+
+
+def _peers_by_numbers(asked: Asked) -> Reply:
+    wanted = _object(asked).get("peersRequest")
+    numbers = wanted.get("DnNumbers") if isinstance(wanted, dict) else None
+    if not isinstance(numbers, list):
+        raise errors.bad(errors.REQUIRED, "peersRequest")
+    found = rows.peers(asked.site.directory, [number for number in numbers if isinstance(number, str)])
+    return asked.many("Peer", found, "Peers")
+
+
+def _generate_secret(asked: Asked) -> Reply:
+    secret = secrets.token_urlsafe(24)
+    asked.site.directory.secrets[asked.entity["Number"]] = secret
+    return Reply(200, {"@odata.context": f"{asked.root}/$metadata#Edm.String", "value": secret})
+
+
+def _reset_statistics(_: Asked) -> Reply:
+    return Reply(204)
+
+
+OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
+    **{owner: _first_free(owner) for owner in FREE_NUMBERS},
+    ("Users", "Pbx.MakeCall"): Operation("POST", _make_call),
+    ("Users", "Pbx.BatchDelete"): Operation("POST", _batch_delete),
+    ("Contacts", "Pbx.GetContactsByNumber"): Operation("GET", _contacts_by_number),
+    ("Contacts", "Pbx.CreateContactByNumber"): Operation("POST", _contact_by_number),
+    ("Contacts", "Pbx.DeleteContactsById"): Operation("POST", _delete_contacts),
+    ("InboundRules", "Pbx.BulkInboundRulesDelete"): Operation("POST", _delete_rules),
+    ("ActiveCalls", "Pbx.DropCall"): Operation("POST", _drop_call, bound=True),
+    ("Queues", "Pbx.ResetQueueStatistics"): Operation("POST", _reset_statistics, bound=True),
+    ("Fax", "Pbx.InitFax"): Operation("GET", _init_fax),
+    ("Trunks", "Pbx.InitTrunk"): Operation("GET", _init_trunk),
+    ("Defs", "Pbx.GetSystemParameters"): _about("SystemParameters", system.system_parameters),
+    ("Defs", "Pbx.GetLicenseParameters"): _about("License", system.license_parameters),
+    ("SystemStatus", "Pbx.SystemHealthStatus"): _about("SystemHealthStatus", system.health),
+    ("SystemStatus", "Pbx.SystemExtensions"): Operation("GET", _system_extensions),
+    ("Peers", "Pbx.GetReportPeers"): Operation("GET", _report_peers),
+    ("Peers", "Pbx.RetreivePeersByNumbers"): Operation("POST", _peers_by_numbers),
+    ("ServicePrincipals", "Pbx.GenerateAppToken"): Operation("POST", _generate_secret, bound=True),
+}
+"""Operations by the collection or singleton they belong to, and name."""
+
+_PARTICIPANT: Final = {
+    "id": "Id",
+    "status": "Status",
+    "dn": "DN",
+    "party_caller_name": "PartyCallerName",
+    "party_dn": "PartyDn",
+    "party_caller_id": "PartyCallerId",
+    "device_id": "DeviceId",
+    "party_dn_type": "PartyDnType",
+    "direct_control": "DirectControl",
+    "callid": "CallId",
+    "legid": "LegId",
+}
+
+
+def _object(asked: Asked) -> dict[str, Any]:
+    if not isinstance(asked.body, dict):
+        raise ODataError("The request body must be a JSON object.")
+    return asked.body
+
+
+def _text(asked: Asked, name: str) -> str:
+    value = _object(asked).get(name)
+    if not isinstance(value, str) or not value:
+        raise errors.bad(errors.REQUIRED, name)
+    return value
+
+
+def _ids(asked: Asked) -> list[int]:
+    ids = _object(asked).get("ids")
+    if not isinstance(ids, list) or not all(type(value) is int for value in ids):
+        raise errors.bad(errors.REQUIRED, "ids")
+    return ids

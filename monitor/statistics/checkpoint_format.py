@@ -1,0 +1,90 @@
+"""What is counted of a day, as it is kept and handed to the next monitor."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct, field
+
+from monitor.shared.codec import Malformed
+from monitor.shared.time_zones import UnknownZone, zone_info
+from monitor.statistics.day import Day
+from monitor.statistics.open_calls import Held
+from monitor.statistics.totals import Tallies
+
+VERSION = 1
+_LARGEST: Final = 2**53
+_AHEAD_S: Final = 86_400.0
+_LONGEST_DAY_MS: Final = 27 * 3_600_000
+_LATEST_MS: Final = 250_000_000_000_000
+"""The calendar of Python ends soon after."""
+
+
+class Saved(Struct):
+    """All that is counted. Of two the one with the greater ``at`` is the newer. Times are POSIX milliseconds."""
+
+    version: int = VERSION
+    at: int = 0
+    """Until when it was counted."""
+    day: Day | None = None
+    """None before the first fact."""
+    counted_since: int = 0
+    peak: int = 0
+    peak_at: int | None = None
+    tallies: Tallies = field(default_factory=Tallies)
+    held: Held = field(default_factory=Held)
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Saved)
+
+
+def encode(saved: Saved) -> bytes:
+    """What is counted, in msgpack: some tens of bytes a call of the day, a kilobyte a call that goes on."""
+    return _encoder.encode(saved)
+
+
+def decode(data: bytes) -> Saved:
+    """What :func:`encode` wrote. Raises Malformed, also if another version wrote it."""
+    try:
+        saved = _decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise Malformed(f"not a day's figures: {error}") from error
+    if saved.version != VERSION:
+        raise Malformed(f"figures of version {saved.version}, this is {VERSION}")
+    _check(saved)
+    return saved
+
+
+def check_time(saved: Saved, now: float) -> None:
+    """Raise Malformed if it was counted far in the future of this clock, POSIX seconds: it would win over all else."""
+    if saved.at > (now + _AHEAD_S) * 1000:
+        raise Malformed("figures that were counted in the future")
+
+
+def _check(saved: Saved) -> None:
+    """Raise Malformed if a number is beyond all that can be counted, or the day is none."""
+    _check_numbers(saved.tallies, 0)
+    _check_numbers(saved, -_LARGEST)
+    day = saved.day
+    if day is None:
+        return
+    try:
+        zone_info(day.zone)
+    except UnknownZone as error:
+        raise Malformed(f"figures of a day that is none: {error}") from error
+    if not 0 < day.start < day.end < day.start + _LONGEST_DAY_MS or not 0 <= saved.at <= _LATEST_MS:
+        raise Malformed(f"figures of a day that is none: from {day.start} to {day.end}")
+
+
+def _check_numbers(counted: Struct, least: int) -> None:
+    left: list[Any] = [msgspec.to_builtins(counted, str_keys=False)]
+    while left:
+        value = left.pop()
+        if isinstance(value, dict):
+            left.extend((*value.keys(), *value.values()))
+        elif isinstance(value, list | tuple):
+            left.extend(value)
+        elif isinstance(value, int) and not least <= value <= _LARGEST:
+            raise Malformed(f"figures with the number {value}")

@@ -1,0 +1,209 @@
+"""The day's figures of one PBX, brought forward by the tracker's edits. Pure: what time it is comes with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from monitor.shared.changes import Edit
+from monitor.shared.entities import topics as e
+from monitor.shared.entities.statistics import EXTENSION_STATS, PBX_ID, PBX_STATS, QUEUE_STATS, Figure, PbxStats
+from monitor.shared.time_zones import UnknownZone, zone_info
+from monitor.statistics import entity_builder as drawing
+from monitor.statistics.checkpoint_format import Saved
+from monitor.statistics.day import Day, day_of
+from monitor.statistics.durations import unix_ms
+from monitor.statistics.open_calls import Accounts
+from monitor.statistics.settings import Terms
+from monitor.statistics.subjects import PBX
+from monitor.statistics.totals import ExtensionTally, QueueTally, Tallies, TrafficTally, add_call, add_turn, add_visits
+
+_NO_ZONE = "UTC"
+"""Where neither the terms nor the PBX name one."""
+_SETTLE = 60_000
+"""Milliseconds for which the word of a call's end may be taken back."""
+_BACK = 3_600_000
+"""Milliseconds by which a clock may be set back over midnight without another day beginning."""
+_UNNOTICED = 60_000
+"""Milliseconds without counting that are no gap."""
+_TOPICS = {"queues": QUEUE_STATS, "extensions": EXTENSION_STATS, "system": PBX_STATS}
+
+
+class Statistics:
+    """The figures. ``at`` is POSIX seconds on the PBX's clock.
+
+    ``saved``: what an earlier monitor counted. Whoever follows with a new tracker calls :meth:`reconcile` once the
+    tracker has the whole state, hands all edits after that to :meth:`take`, and calls :meth:`tick` again and again.
+    Where ``terms`` name no zone, the PBX's own is taken once it is told. Raises UnknownZone.
+    """
+
+    def __init__(self, terms: Terms, saved: Saved | None = None) -> None:
+        if terms.zone:
+            zone_info(terms.zone)
+        self.terms = terms
+        self.saved = Saved() if saved is None else saved
+        self._zone = terms.zone or (self.saved.day.zone if self.saved.day is not None else _NO_ZONE)
+        self.figures: e.State = {topic: {} for topic in _TOPICS.values()}
+        """topic → id → figure, as the edits have made it."""
+        self._accounts = Accounts(self.saved.held)
+        self._places = self._accounts.places
+        self._sla_times: dict[str, int | None] = {}
+        self._extensions: set[str] = set()
+        self._watched_since: int | None = 0
+
+    def reconcile(self, state: e.State, at: float) -> tuple[Edit, ...]:
+        """Bring all in line with a whole state; calls that it does not have are over. May be called at any time."""
+        for system in e.table(state, "system", e.System).values():
+            self._enter_zone(system.time_zone)
+        now = self._pass(at)
+        self._sla_times = {num: queue.sla_time for num, queue in e.table(state, "queues", e.Queue).items()}
+        self._extensions = set(state["extensions"])
+        self._watched_since = 0
+        day = self._day
+        ended = (word for word in e.table(state, "ended", e.EndedCall).values() if unix_ms(word.ended_at) >= day.start)
+        self._accounts.reread(e.table(state, "calls", e.Call).values(), ended, now)
+        self._note_peak(now)
+        return self._drawn(now, whole=True)
+
+    def take(self, edits: Sequence[Edit], at: float) -> None:
+        """Take in the edits of one fact, as the tracker gave them; the figures follow with the next :meth:`tick`."""
+        now = self._pass(at)
+        for edit in edits:
+            self._learn(edit, now)
+        self._accounts.take(edits, now, self._watched_since)
+        self._note_peak(now)
+
+    def tick(self, at: float) -> tuple[Edit, ...]:
+        """Let time pass (midnight, targets missed, calls counted for good) and draw the figures; what changed of them.
+
+        To be called every second or so: figures that changed often in between change once.
+        """
+        now = self._pass(at)
+        for account in self._accounts.settle(now - _SETTLE):
+            self.saved.tallies.count(account, self._day)
+        self._places.touched |= set(self._accounts.unsettled())
+        return self._drawn(now)
+
+    # time
+
+    @property
+    def _day(self) -> Day:
+        day = self.saved.day
+        if day is None:
+            raise RuntimeError("no time was told yet")
+        return day
+
+    def _pass(self, at: float) -> int:
+        """Take what time it is, and begin a new day if it is one."""
+        now = round(at * 1_000_000) // 1000
+        saved, day = self.saved, self.saved.day
+        if day is None or not day.start - _BACK <= now < day.end:
+            self._begin(day_of(now, self._zone), now)
+        elif day.zone != self._zone:
+            saved.day = day_of(now, self._zone)  # what was counted stays counted
+            self._touch_all()
+        saved.at = now
+        return now
+
+    def _begin(self, day: Day, now: int) -> None:
+        saved = self.saved
+        passed_midnight = saved.day is not None and 0 <= day.start - saved.at <= _UNNOTICED
+        saved.day, saved.tallies = day, Tallies()
+        saved.counted_since = day.start if passed_midnight else now
+        saved.peak = self._accounts.going_on
+        saved.peak_at = saved.counted_since if saved.peak else None
+        self._accounts.forget(day.start - _BACK)
+        self._touch_all()
+
+    # figures
+
+    def _learn(self, edit: Edit, now: int) -> None:
+        """Take what queues and extensions there are, and whether the PBX is in sight."""
+        match edit.after:
+            case e.Queue():
+                if edit.before is None or self._sla_times.get(edit.id) != edit.after.sla_time:
+                    self._places.touched.add(("queues", edit.id))
+                self._sla_times[edit.id] = edit.after.sla_time
+            case e.Extension() if edit.id not in self._extensions:
+                self._extensions.add(edit.id)
+                self._places.touched.add(("extensions", edit.id))
+            case e.System():
+                self._see(edit.after.connection == "connected", now)
+                self._enter_zone(edit.after.time_zone)
+            case None if edit.topic in ("queues", "extensions"):
+                self._sla_times.pop(edit.id, None)
+                self._extensions.discard(edit.id)
+                self._places.touched.add((edit.topic, edit.id))
+            case _:
+                pass
+
+    def _enter_zone(self, told: str) -> None:
+        """Take the PBX's own zone, if the terms name none and it is known here."""
+        if told and not self.terms.zone:
+            with suppress(UnknownZone):
+                self._zone = zone_info(told).key
+
+    def _see(self, connected: bool, now: int) -> None:
+        if not connected:
+            self._watched_since = None
+        elif self._watched_since is None:
+            self._watched_since = now
+
+    def _touch_all(self) -> None:
+        self._places.touched |= {PBX}
+        self._places.touched |= {("queues", num) for num in self._sla_times}
+        self._places.touched |= {("extensions", num) for num in self._extensions}
+
+    def _drawn(self, now: int, *, whole: bool = False) -> tuple[Edit, ...]:
+        places = self._places
+        pbx = self.figures[PBX_STATS].get(PBX_ID)
+        if not isinstance(pbx, PbxStats) or pbx.active != self._accounts.going_on:
+            places.touched.add(PBX)
+        if whole or not self.figures[PBX_STATS]:
+            self._touch_all()
+            places.touched |= {("queues", num) for num in self.figures[QUEUE_STATS]}
+            places.touched |= {("extensions", num) for num in self.figures[EXTENSION_STATS]}
+        edits: list[Edit] = []
+        for topic, num in sorted(places.touched):
+            edits += self._put(_TOPICS[topic], num, self._figure(topic, num, now))
+        places.touched.clear()
+        return tuple(edits)
+
+    def _note_peak(self, now: int) -> None:
+        if self._accounts.going_on > self.saved.peak:
+            self.saved.peak, self.saved.peak_at = self._accounts.going_on, now
+            self._places.touched.add(PBX)
+
+    def _put(self, topic: str, id_: str, after: Figure | None) -> tuple[Edit, ...]:
+        before = self.figures[topic].pop(id_, None)
+        if after is not None:
+            self.figures[topic][id_] = after
+        return () if before == after else (Edit(topic, id_, before, after),)
+
+    def _figure(self, topic: str, num: str, now: int) -> Figure | None:
+        """Draw one figure; None of a queue or an extension that there is not."""
+        if topic == "system":
+            return self._pbx()
+        if topic == "queues":
+            return self._queue(num, now) if num in self._sla_times else None
+        return self._extension(num, now) if num in self._extensions else None
+
+    def _queue(self, num: str, now: int) -> Figure:
+        tally = self.saved.tallies.queues.get(num, QueueTally()).copy()
+        for account in self._places.of(("queues", num)):
+            add_visits(tally, num, account, self._day, now)
+        target = self.terms.queue_target(num, self._sla_times.get(num))
+        return drawing.queue(num, tally, self._day, target, self.terms.short)
+
+    def _extension(self, num: str, now: int) -> Figure:
+        tally = self.saved.tallies.extensions.get(num, ExtensionTally()).copy()
+        for account in self._places.of(("extensions", num)):
+            add_turn(tally, num, account, self._day, now)
+        return drawing.extension(num, tally, self._day, self.terms.target, self.terms.short)
+
+    def _pbx(self) -> Figure:
+        saved, day = self.saved, self._day
+        traffic = {kind: tally.copy() for kind, tally in saved.tallies.traffic.items()}
+        for account in self._places.of(PBX):
+            add_call(traffic.setdefault(account.kind, TrafficTally()), account, day)
+        return drawing.pbx(traffic, day, saved.counted_since, saved.peak, saved.peak_at, self._accounts.going_on)

@@ -1,0 +1,198 @@
+"""A call's turns at extensions: one an extension, however often it rings or talks there. Pure; POSIX milliseconds.
+
+A turn is *placed* if the call began there, else it begins with the first ring. It is answered when the extension first
+talks: when two people of the call are connected and it is one of them. A turn without talk tells by its last ring how
+it went: ``elsewhere`` if somebody else took the call while it rang, ``abandoned`` if the call ended with it, ``missed``
+if the call went on without it.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from monitor.shared.entities import topics as e
+from monitor.statistics.durations import unix_ms
+from monitor.statistics.queue_visits import SOON
+
+End: TypeAlias = Literal["answered", "abandoned", "missed", "elsewhere", "unknown", "ringing"]
+
+_PEOPLE = frozenset({"extension", "externalline", "conference"})
+_APART = frozenset({"Dialing", "Ringing"})
+"""Of a leg that talks to nobody yet."""
+_FROM_INSIDE = frozenset({"FromInternal", "Internal", "Outbound"})
+
+
+class Turn(Struct, frozen=True):
+    """One extension's part in a call."""
+
+    num: str
+    since: int
+    placed: bool
+    queue: str = ""
+    """The queue from which it rang."""
+    timed: bool = True
+    """Whether ``since`` was seen; else it is only before the answer."""
+    ceased: int | None = None
+    """When it ceased to ring, last; None while it rings or if it never did."""
+    answered: int | None = None
+    talking: int | None = None
+    """Since when it talks now."""
+    talked: int | None = 0
+    """Milliseconds, without what it talks now; None if nobody knows."""
+
+    @property
+    def wait(self) -> int | None:
+        """How long it rang before it was answered, or until it ceased; None if nobody knows."""
+        until = self.ceased if self.answered is None else self.answered
+        return until - self.since if self.timed and until is not None else None
+
+
+Turns: TypeAlias = tuple[Turn, ...]
+
+
+def observed(turns: Turns, call: e.Call, answered: int | None, at: int) -> Turns:
+    """The turns after the call has come to look like this. ``answered``: when it was, if it was; ``at``: now."""
+    legs = {leg.dn_num: leg for leg in call.legs if leg.dn_type == "extension"}
+    people = {leg.dn_num: _since(leg, at) for leg in call.legs if leg.dn_type in _PEOPLE and leg.status not in _APART}
+    talkers = people if len(people) > 1 and answered is not None else {}
+    first = answered if all(turn.answered is None for turn in turns) else None
+    held = {turn.num: turn for turn in turns}
+    for num, leg in legs.items():
+        turn = held.get(num) or _opened(leg, call, at)
+        talk = _talk_since(turn, talkers, first) if num in talkers else None
+        held[num] = _talks(turn, talk) if talk is not None else _silent(turn, call, leg.status == "Ringing", at)
+    return tuple(turn if num in legs else _silent(turn, call, False, at) for num, turn in held.items())
+
+
+def talk_began(before: Turns, now: Turns) -> int | None:
+    """When talk began at an extension, if it now did at one that did not talk."""
+    were = {turn.num for turn in before if turn.talking is not None}
+    return min((turn.talking for turn in now if turn.talking is not None and turn.num not in were), default=None)
+
+
+def came_through(turns: Turns, before: Turns, queue: str) -> Turns:
+    """With the queue at those that now began to talk, as it was its caller that they took."""
+    spoke = {turn.num for turn in before if turn.answered is not None}
+    return tuple(
+        replace(turn, queue=queue) if turn.talking is not None and turn.num not in spoke and not turn.placed else turn
+        for turn in turns
+    )
+
+
+def concluded(turns: Turns, word: e.EndedCall, answered: int | None, ended: int, *, seen: bool) -> Turns:
+    """The turns of a call that ended as told. ``seen``: whether it was watched to its end."""
+    if not turns:
+        return of_end_alone(word, unix_ms(word.started_at))
+    if answered is not None and all(turn.answered is None for turn in turns):
+        turns = tuple(
+            _talks(turn, max(answered, turn.since)) if turn.placed or turn.num == word.callee else turn
+            for turn in turns
+        )
+    return tuple(_closed(turn, ended, seen=seen) for turn in turns)
+
+
+def lost(turns: Turns, at: int) -> Turns:
+    """The turns of a call that was found to be over."""
+    return tuple(_closed(turn, at, seen=False) for turn in turns)
+
+
+def of_end_alone(word: e.EndedCall, started: int) -> Turns:
+    """The turns of a call of which only the end is known: at who placed it and at who took it, or was reached last."""
+    ended = unix_ms(word.ended_at)
+    answered = None if word.answered_at is None else max(unix_ms(word.answered_at), started)
+    talked = 0 if answered is None else ended - answered if word.outcome != "unknown" else None
+    turns: list[Turn] = []
+    if word.direction in _FROM_INSIDE and word.caller in word.extensions:
+        turns.append(Turn(word.caller, started, True, "", False, None, answered, None, talked))
+    if word.callee in word.extensions and word.callee != word.caller:
+        ceased = ended if answered is None else answered
+        turns.append(Turn(word.callee, started, False, word.queue, False, ceased, answered, None, talked))
+    return tuple(turns)
+
+
+def moved(turns: Turns, before: int, now: int) -> Turns:
+    """With the answer at another moment than was thought."""
+    return tuple(
+        replace(
+            turn,
+            answered=max(now, turn.since),
+            talking=max(now, turn.since) if turn.talking == before else turn.talking,
+            ceased=max(now, turn.since) if turn.ceased == before else turn.ceased,
+        )
+        if turn.answered == before
+        else turn
+        for turn in turns
+    )
+
+
+def how(turn: Turn, moments: tuple[int, ...], ended: int | None, now: int, *, known: bool) -> End:
+    """How a call that came to an extension went there.
+
+    ``moments``: when the call was answered, here or elsewhere; ``ended``: when it ended, None while it goes on;
+    ``known``: whether anybody saw how it ended.
+    """
+    if turn.answered is not None:
+        return "answered"
+    if turn.ceased is None:
+        return "ringing"
+    if any(turn.since <= moment <= turn.ceased + SOON for moment in moments):
+        return "elsewhere"
+    if ended is None:
+        return "ringing" if now - turn.ceased <= SOON else "missed"
+    if ended - turn.ceased > SOON:
+        return "missed"
+    return "abandoned" if known else "unknown"
+
+
+def _opened(leg: e.Leg, call: e.Call, at: int) -> Turn:
+    owns = call.owner is not None and call.owner.dn_num == leg.dn_num
+    placed = leg.status == "Dialing" or (owns and call.direction in _FROM_INSIDE)
+    return Turn(leg.dn_num, _since(leg, at), placed, timed=leg.status in _APART)
+
+
+def _talk_since(turn: Turn, talkers: dict[str, int], first: int | None) -> int:
+    """When it began to talk: once it and one other were connected; for the first, when the call was answered."""
+    if first is not None and first >= turn.since:
+        return first
+    return max(talkers[turn.num], min(since for num, since in talkers.items() if num != turn.num))
+
+
+def _talks(turn: Turn, since: int) -> Turn:
+    if turn.talking is not None:
+        return turn
+    since = max(since, turn.since)
+    rang = not turn.placed and turn.answered is None
+    return replace(
+        turn,
+        answered=since if turn.answered is None else turn.answered,
+        talking=since,
+        ceased=since if rang else turn.ceased,
+    )
+
+
+def _silent(turn: Turn, call: e.Call, rings: bool, at: int) -> Turn:
+    """A turn that does not talk now. It rings if it is to be answered and has not ceased."""
+    if turn.talking is not None:
+        talked = None if turn.talked is None else turn.talked + max(0, at - turn.talking)
+        turn = replace(turn, talking=None, talked=talked)
+    if turn.placed or turn.answered is not None:
+        return turn
+    if rings:
+        return replace(turn, ceased=None, queue=turn.queue or call.queue)
+    return turn if turn.ceased is not None else replace(turn, ceased=max(at, turn.since))
+
+
+def _closed(turn: Turn, ended: int, *, seen: bool) -> Turn:
+    if turn.talking is not None:
+        talked = turn.talked + max(0, ended - turn.talking) if seen and turn.talked is not None else None
+        return replace(turn, talking=None, talked=talked)
+    if turn.placed or turn.answered is not None or turn.ceased is not None:
+        return turn
+    return replace(turn, ceased=max(ended, turn.since))
+
+
+def _since(leg: e.Leg, at: int) -> int:
+    return at if leg.since is None else unix_ms(leg.since)

@@ -1,0 +1,223 @@
+"""The accounts of all calls that are not yet counted for good, edit by edit. Pure; times are POSIX milliseconds.
+
+What may be told again counts once:
+
+- A tracker's edits of a call make a chain: each begins with what the one before made. An edit that does not is old, and
+  is ignored; so is a call that is known to be over.
+- A new tracker begins new chains. What it shows of a call is taken as the call's next state if it is the same call.
+- A call is over by the first word of its end. That word may be taken back for a better one within the time that it is
+  kept; any other is ignored, also after the call was counted for good, as its id and its times are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from msgspec import Struct, field
+
+from monitor.shared.changes import Edit
+from monitor.shared.entities import topics as e
+from monitor.statistics import call_account as of_call
+from monitor.statistics.call_account import Account
+from monitor.statistics.durations import unix_ms
+from monitor.statistics.queue_visits import SOON
+from monitor.statistics.subjects import Place, Places
+
+_UNSURE = 10_000
+"""Milliseconds after a lost PBX came back in sight within which nobody can say when a call ended."""
+
+
+class Closed(Struct, frozen=True):
+    """A call that is over. ``before``: its account until then, None if nothing was known; ``at``: when it was told."""
+
+    before: Account | None
+    account: Account
+    word: e.EndedCall | None
+    """By which it was concluded; None if it was found to be gone."""
+    at: int
+    seen: bool
+
+
+class Held(Struct):
+    """What is held of calls, to be kept and handed on."""
+
+    open: dict[int, Account] = field(default_factory=dict)
+    """By call id."""
+    closed: dict[str, Closed] = field(default_factory=dict)
+    """Over, but not yet counted for good. By the call's id and start."""
+    counted: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+    """Call id → when the calls of this id that were counted for good began and ended."""
+
+
+class Accounts:
+    """Keeps ``held`` in step with what is told, and ``places`` with it."""
+
+    def __init__(self, held: Held) -> None:
+        self.held = held
+        self.places = Places()
+        self._last: dict[int, e.Call] = {}
+        self._taken: dict[int, set[int]] = {}
+        for call_id, account in held.open.items():
+            self.places.show(str(call_id), account)
+        for key, closed in held.closed.items():
+            self.places.show(key, closed.account)
+
+    @property
+    def going_on(self) -> int:
+        """How many calls go on; those that a new tracker has not shown yet are not among them."""
+        return len(self._last)
+
+    def take(self, edits: Sequence[Edit], at: int, watched_since: int | None) -> None:
+        """Take in a change. ``watched_since``: when the PBX came in sight, None while it is out of it."""
+        taken_back = {edit.id for edit in edits if edit.topic == "ended" and edit.after is None}
+        for edit in edits:
+            if edit.topic == "ended" and isinstance(edit.after, e.EndedCall):
+                if isinstance(edit.before, e.EndedCall):
+                    taken_back.add(edit.before.id)
+                self._ended(edit.after, taken_back, at, watched_since)
+        for edit in edits:
+            if edit.topic == "calls":
+                self._edited(edit, at, unwatched=watched_since is None or at - watched_since <= SOON)
+
+    def reread(self, calls: Iterable[e.Call], ended: Iterable[e.EndedCall], at: int) -> None:
+        """Take in all calls that go on and those that are known to have ended; who is not among them is gone."""
+        for word in ended:
+            self._ended(word, set(), at, 0)
+        present: set[int] = set()
+        for call in calls:
+            present.add(call.call_id)
+            if self._last.get(call.call_id) != call:
+                self._shown(call, at, unwatched=call.call_id not in self._last)
+        for call_id in [call_id for call_id in self.held.open if call_id not in present]:
+            self._vanish(call_id, at)
+
+    def settle(self, before: int) -> list[Account]:
+        """Hand out for good the accounts of calls of whose end was told before; their ids are kept."""
+        settled: list[Account] = []
+        for key in [key for key, closed in self.held.closed.items() if closed.at < before]:
+            account = self.held.closed.pop(key).account
+            self.places.show(key, None)
+            settled.append(account)
+            times = (account.started, account.started if account.ended is None else account.ended)
+            self.held.counted.setdefault(account.call_id, []).append(times)
+        return settled
+
+    def forget(self, before: int) -> None:
+        """Forget the ids of calls that ended before."""
+        for call_id, lives in list(self.held.counted.items()):
+            kept = [life for life in lives if life[1] >= before]
+            if kept:
+                self.held.counted[call_id] = kept
+            else:
+                del self.held.counted[call_id]
+
+    def unsettled(self) -> Iterator[Place]:
+        """Who has a call that waits or rings: his figures change with time alone."""
+        for account in self.held.open.values():
+            yield from (("queues", visit.queue) for visit in account.visits if visit.end == "waiting")
+            yield from (("extensions", turn.num) for turn in account.turns if turn.answered is None and not turn.placed)
+
+    # calls that go on
+
+    def _edited(self, edit: Edit, at: int, *, unwatched: bool) -> None:
+        call_id = int(edit.id)
+        if not self._is_next(edit, call_id):
+            return
+        if not isinstance(edit.after, e.Call):
+            self._vanish(call_id, at)
+            return
+        self._shown(edit.after, at, unwatched=unwatched)
+        if call_id in self._last:
+            self._taken.setdefault(call_id, set()).add(hash(edit))
+
+    def _is_next(self, edit: Edit, call_id: int) -> bool:
+        """Whether an edit goes on from the call as it was shown last; a call may come to look as it looked before."""
+        last = self._last.get(call_id)
+        if edit.before is last or (last is None and edit.after is not None):
+            return True
+        return edit.before == last and hash(edit) not in self._taken.get(call_id, ())
+
+    def _shown(self, call: e.Call, at: int, *, unwatched: bool) -> None:
+        account = self.held.open.get(call.call_id)
+        if account is not None and call.call_id not in self._last and not of_call.is_same(account, call):
+            self._vanish(call.call_id, at)
+            account = None
+        if account is None:
+            account = self._found_again(call)
+        if account is None and self._is_over(call.call_id, unix_ms(call.started_at)):
+            return
+        now = of_call.opened(call, at) if account is None else of_call.observed(account, call, at, unwatched=unwatched)
+        self.held.open[call.call_id] = now
+        self._last[call.call_id] = call
+        self.places.show(str(call.call_id), now)
+
+    def _found_again(self, call: e.Call) -> Account | None:
+        """The account of a call that was only thought to be gone."""
+        for key, closed in self.held.closed.items():
+            account = closed.before
+            if closed.word is not None or account is None or account.call_id != call.call_id:
+                continue
+            if of_call.is_same(account, call):
+                del self.held.closed[key]
+                self.places.show(key, None)
+                return account
+        return None
+
+    def _vanish(self, call_id: int, at: int) -> None:
+        account = self.held.open[call_id]
+        self._close(Closed(account, of_call.vanished(account, at), None, at, False))
+
+    # calls that are over
+
+    def _ended(self, word: e.EndedCall, taken_back: set[str], at: int, watched_since: int | None) -> None:
+        started, ended = unix_ms(word.started_at), unix_ms(word.ended_at)
+        account = self.held.open.get(word.call_id)
+        if account is not None and of_call.is_same_life(account.started, None, started, ended):
+            seen = watched_since is not None and (watched_since <= account.started or at - watched_since >= _UNSURE)
+            self._close(Closed(account, of_call.concluded(account, word, seen=seen), word, at, seen))
+            return
+        found = self._closed_as(word.call_id, started, ended)
+        if found is not None:
+            closed = self.held.closed[found]
+            if closed.word is None or closed.word.id in taken_back:
+                self._correct(found, closed, word)
+        elif not self._was_counted(word.call_id, started, ended):
+            self._close(Closed(None, of_call.of_end_alone(word), word, at, True))
+
+    def _correct(self, key: str, closed: Closed, word: e.EndedCall) -> None:
+        if closed.before is None:
+            account = of_call.of_end_alone(word)
+        else:
+            account = of_call.concluded(closed.before, word, seen=closed.seen)
+        self.held.closed[key] = Closed(closed.before, account, word, closed.at, closed.seen)
+        self.places.show(key, account)
+
+    def _close(self, closed: Closed) -> None:
+        account = closed.account
+        if closed.before is not None:
+            self.held.open.pop(account.call_id, None)
+            self._last.pop(account.call_id, None)
+            self._taken.pop(account.call_id, None)
+            self.places.show(str(account.call_id), None)
+        key = f"{account.call_id}@{account.started}"
+        self.held.closed[key] = closed
+        self.places.show(key, account)
+
+    def _closed_as(self, call_id: int, started: int, ended: int) -> str | None:
+        for key, closed in self.held.closed.items():
+            account = closed.account
+            if account.call_id == call_id and of_call.is_same_life(account.started, account.ended, started, ended):
+                return key
+        return None
+
+    def _was_counted(self, call_id: int, started: int, ended: int) -> bool:
+        return any(of_call.is_same_life(*life, started, ended) for life in self.held.counted.get(call_id, ()))
+
+    def _is_over(self, call_id: int, started: int) -> bool:
+        """Whether a call that began then is known to be over."""
+        lives = [
+            (closed.account.started, closed.account.ended or 0)
+            for closed in self.held.closed.values()
+            if closed.account.call_id == call_id and closed.word is not None
+        ]
+        return any(of_call.is_same_life(started, None, *life) for life in (*lives, *self.held.counted.get(call_id, ())))

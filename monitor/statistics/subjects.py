@@ -1,0 +1,51 @@
+"""For whom calls count: queues, extensions and the PBX. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import TypeAlias
+
+from monitor.shared.entities.topics import SYSTEM_ID
+from monitor.statistics.call_account import Account
+
+Place: TypeAlias = tuple[str, str]
+"""Topic and id of a queue or an extension, or of the PBX."""
+
+PBX: Place = ("system", SYSTEM_ID)
+
+
+class Places:
+    """Which accounts count for whom. ``touched``: for whom anything has changed; emptied by who reads it."""
+
+    def __init__(self) -> None:
+        self.touched: set[Place] = set()
+        self._accounts: dict[str, Account] = {}
+        self._at: dict[Place, set[str]] = defaultdict(set)
+
+    def of(self, place: Place) -> Iterator[Account]:
+        """All accounts that count for somebody."""
+        return (self._accounts[key] for key in self._at.get(place, ()))
+
+    def show(self, key: str, account: Account | None) -> None:
+        """Take an account in place of the one that was held under this key; None: there is none any more."""
+        before = self._accounts.pop(key, None)
+        held = _parts(before) if before is not None else {}
+        now = _parts(account) if account is not None else {}
+        if account is not None:
+            self._accounts[key] = account
+        for place in held.keys() - now.keys():
+            self._at[place].discard(key)
+        for place in now.keys() - held.keys():
+            self._at[place].add(key)
+        self.touched |= {place for place in held.keys() | now.keys() if held.get(place) != now.get(place)}
+
+
+def _parts(account: Account) -> dict[Place, object]:
+    """Whom an account counts for, and what it counts by."""
+    end = (account.ended, account.outcome, account.seen)
+    answers = (account.answered, *(turn.answered for turn in account.turns if turn.answered is not None))
+    parts: dict[Place, object] = {PBX: (account.started, account.kind, account.answered, end)}
+    parts.update((("queues", visit.queue), (account.visits, end)) for visit in account.visits)
+    parts.update((("extensions", turn.num), (turn, answers, end)) for turn in account.turns)
+    return parts

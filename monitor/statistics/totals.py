@@ -1,0 +1,214 @@
+"""Sums over calls. Pure; times are POSIX milliseconds.
+
+What a call counts for is added by the same functions whether it goes on, is just over, or is counted for good. Only
+what began within the day is added.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct, field
+
+from monitor.statistics.call_account import Account, Kind
+from monitor.statistics.day import Day
+from monitor.statistics.durations import Spread, Times
+from monitor.statistics.extension_visits import Turn, how
+from monitor.statistics.queue_visits import Visit
+
+
+class QueueTally(Struct):
+    """What is counted of a queue."""
+
+    offered: int = 0
+    diverted: int = 0
+    unknown: int = 0
+    waits: Spread = field(default_factory=Spread)
+    abandons: Spread = field(default_factory=Spread)
+    talks: Times = field(default_factory=Times)
+    waiting: list[int] = field(default_factory=list)
+    """How long those have waited who wait now; empty in what is counted for good."""
+
+    def copy(self) -> QueueTally:
+        """The same, to be changed apart."""
+        return QueueTally(
+            self.offered,
+            self.diverted,
+            self.unknown,
+            self.waits.copy(),
+            self.abandons.copy(),
+            self.talks.copy(),
+            list(self.waiting),
+        )
+
+
+class ExtensionTally(Struct):
+    """What is counted of an extension."""
+
+    offered: int = 0
+    missed: int = 0
+    elsewhere: int = 0
+    unknown: int = 0
+    waits: Spread = field(default_factory=Spread)
+    abandons: Spread = field(default_factory=Spread)
+    talks: Times = field(default_factory=Times)
+    queue_offered: int = 0
+    queue_answered: int = 0
+    placed: int = 0
+    placed_answered: int = 0
+    placed_talks: Times = field(default_factory=Times)
+    ringing: list[int] = field(default_factory=list)
+    """How long those have rung that ring now; empty in what is counted for good."""
+
+    def copy(self) -> ExtensionTally:
+        """The same, to be changed apart."""
+        return ExtensionTally(
+            self.offered,
+            self.missed,
+            self.elsewhere,
+            self.unknown,
+            self.waits.copy(),
+            self.abandons.copy(),
+            self.talks.copy(),
+            self.queue_offered,
+            self.queue_answered,
+            self.placed,
+            self.placed_answered,
+            self.placed_talks.copy(),
+            list(self.ringing),
+        )
+
+
+class TrafficTally(Struct):
+    """What is counted of the PBX's calls of one direction."""
+
+    calls: int = 0
+    answered: int = 0
+    missed: int = 0
+    abandoned: int = 0
+    unanswered: int = 0
+    unknown: int = 0
+    talks: Times = field(default_factory=Times)
+
+    def copy(self) -> TrafficTally:
+        """The same, to be changed apart."""
+        return TrafficTally(
+            self.calls,
+            self.answered,
+            self.missed,
+            self.abandoned,
+            self.unanswered,
+            self.unknown,
+            self.talks.copy(),
+        )
+
+
+class Tallies(Struct):
+    """What is counted for good of a day's calls."""
+
+    queues: dict[str, QueueTally] = field(default_factory=dict)
+    extensions: dict[str, ExtensionTally] = field(default_factory=dict)
+    traffic: dict[Kind, TrafficTally] = field(default_factory=dict)
+
+    def count(self, account: Account, day: Day) -> None:
+        """Count a call that is over for good."""
+        for num in {visit.queue for visit in account.visits}:
+            add_visits(self.queues.setdefault(num, QueueTally()), num, account, day, 0)
+        for turn in account.turns:
+            add_turn(self.extensions.setdefault(turn.num, ExtensionTally()), turn.num, account, day, 0)
+        add_call(self.traffic.setdefault(account.kind, TrafficTally()), account, day)
+
+
+def add_visits(tally: QueueTally, num: str, account: Account, day: Day, now: int) -> None:
+    """Add a call's visits to a queue."""
+    following: list[Visit | None] = [*account.visits[1:], None]
+    for visit, after in zip(account.visits, following, strict=True):
+        if visit.queue == num and day.has(visit.since):
+            tally.offered += 1
+            _add_visit(tally, visit, now)
+            if visit.end == "answered" and visit.until is not None:
+                _add_talk(tally.talks, visit.until, account, None if after is None else after.since)
+
+
+def add_turn(tally: ExtensionTally, num: str, account: Account, day: Day, now: int) -> None:
+    """Add a call's turn at an extension."""
+    for turn in account.turns:
+        if turn.num == num and day.has(turn.since):
+            if turn.placed:
+                _add_placed(tally, turn)
+            else:
+                _add_received(tally, turn, account, now)
+
+
+def add_call(tally: TrafficTally, account: Account, day: Day) -> None:
+    """Add a call."""
+    if not day.has(account.started):
+        return
+    tally.calls += 1
+    if account.answered is not None:
+        tally.answered += 1
+        _add_talk(tally.talks, account.answered, account, None)
+        return
+    match account.outcome:
+        case "missed":
+            tally.missed += 1
+        case "abandoned":
+            tally.abandoned += 1
+        case "unanswered":
+            tally.unanswered += 1
+        case "unknown" | "answered":
+            tally.unknown += 1
+        case None:
+            pass
+
+
+def _add_visit(tally: QueueTally, visit: Visit, now: int) -> None:
+    match visit.end:
+        case "waiting":
+            tally.waiting.append(now - visit.since)
+        case "answered":
+            tally.waits.add(visit.wait)
+        case "abandoned":
+            tally.abandons.add(visit.wait)
+        case "diverted":
+            tally.diverted += 1
+        case "unknown":
+            tally.unknown += 1
+
+
+def _add_received(tally: ExtensionTally, turn: Turn, account: Account, now: int) -> None:
+    moments = tuple(other.answered for other in account.turns if other.answered is not None)
+    if account.answered is not None:
+        moments = (*moments, account.answered)
+    tally.offered += 1
+    tally.queue_offered += turn.queue != ""
+    match how(turn, moments, account.ended, now, known=account.seen):
+        case "answered":
+            tally.waits.add(turn.wait)
+            tally.queue_answered += turn.queue != ""
+            if turn.talking is None and turn.talked is not None:
+                tally.talks.add(turn.talked)
+        case "abandoned":
+            tally.abandons.add(turn.wait)
+        case "missed":
+            tally.missed += 1
+        case "elsewhere":
+            tally.elsewhere += 1
+        case "unknown":
+            tally.unknown += 1
+        case "ringing":
+            tally.ringing.append(now - turn.since)
+
+
+def _add_placed(tally: ExtensionTally, turn: Turn) -> None:
+    tally.placed += 1
+    if turn.answered is not None:
+        tally.placed_answered += 1
+        if turn.talking is None and turn.talked is not None:
+            tally.placed_talks.add(turn.talked)
+
+
+def _add_talk(times: Times, since: int, account: Account, until: int | None) -> None:
+    """Add how long was talked: to ``until``, else to the call's end; not if it goes on or nobody saw its end."""
+    if until is not None:
+        times.add(until - since)
+    elif account.ended is not None and account.seen:
+        times.add(account.ended - since)

@@ -1,0 +1,268 @@
+"""The PBX's directory as the tracker needs it: look-ups by number, and the idle form of every entity. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Literal
+
+from monitor.pbx.facts import VM_DATE_TIME, VM_EMAIL, DirectoryRead, InboundRuleRow, QueueRow, SystemRow, UserRow
+from monitor.shared.entities import topics as e
+
+_W_TYPES: Mapping[str, e.DnType] = MappingProxyType(
+    {
+        "wextension": "extension",
+        "wqueue": "queue",
+        "wringgroup": "ringgroup",
+        "wivr": "ivr",
+        "wexternalline": "externalline",
+        "wroutepoint": "routepoint",
+        "wparking": "parking",
+        "wfax": "fax",
+        "wfaxextension": "fax",
+        "wspecialmenu": "specialmenu",
+    }
+)
+
+_PROFILES_OUT_OF_QUEUES = frozenset({"Away", "Out of office", "Custom 2"})
+"""Profiles of 3CX's kinds Away and OutOfOffice: their calls go elsewhere, so such an agent takes none."""
+
+_QUEUE_RULE = (
+    "An agent counts as free when the extension is enabled, registered, logged in to queues globally{}, not in the "
+    "profile Away, Out of office or Custom 2, and in no call.{}"
+)
+QUEUE_RULE = _QUEUE_RULE.format("", " The PBX does not tell logins to single queues.")
+QUEUE_RULE_WITH_LOGINS = _QUEUE_RULE.format(" and to this queue", "")
+
+
+def dn_type(w_type: str) -> e.DnType:
+    """Call Control's type word (``Wextension``) as the documented one; ``unknown`` for None and unheard-of ones."""
+    word = w_type.lower()
+    return "conference" if word.startswith("wconference") else _W_TYPES.get(word, "unknown")
+
+
+class Roster:
+    """Who and what there is at the PBX, as of one reading of the directory."""
+
+    def __init__(
+        self,
+        read: DirectoryRead | None = None,
+        did_map: Mapping[str, str] | None = None,
+        logins: Mapping[str, Mapping[str, bool]] | None = None,
+    ) -> None:
+        self._read = read = read or DirectoryRead((), (), (), (), (), (), (), SystemRow(), 0.0)
+        self.system = read.system
+        self.logins = logins
+        self._did_map = dict(did_map or {})
+        self.users = {row.number: row for row in read.users}
+        self._kinds: dict[str, e.DnType] = {}
+        self._names: dict[str, str] = {}
+        self._index(read)
+        self.agents = {row.number: frozenset(agent.number for agent in row.agents) for row in read.queues}
+        self.queues_of = _memberships({row.number: tuple(a.number for a in row.agents) for row in read.queues})
+        self.groups_of = _memberships({row.number: row.members for row in read.ring_groups})
+        self.extgroups_of = _memberships({row.name: row.members for row in read.departments})
+        self._rules: dict[str, list[InboundRuleRow]] = defaultdict(list)
+        for rule in read.inbound_rules:
+            self._rules[rule.trunk].append(rule)
+        self.queues = {row.number: self._queue(row) for row in read.queues}
+        self.groups = {r.number: e.RingGroup(r.number, r.name, r.members, r.strategy) for r in read.ring_groups}
+        self.ivrs = {row.number: e.Ivr(row.number, row.name, row.kind) for row in read.ivrs}
+        self.lines = {
+            r.number: e.Line(r.number, r.name, r.online, 0, r.simultaneous_calls, r.external_number)
+            for r in read.trunks
+        }
+        self.extgroups = {
+            row.name: e.ExtensionGroup(row.name, row.number, row.members, row.is_default) for row in read.departments
+        }
+        self.extensions = {number: self._extension(row) for number, row in self.users.items()}
+
+    @property
+    def queue_rule(self) -> str:
+        """By what an agent counts as free, in words."""
+        return QUEUE_RULE if self.logins is None else QUEUE_RULE_WITH_LOGINS
+
+    def amend(self, read: DirectoryRead) -> frozenset[str] | None:
+        """Take a reading that differs from the last in nothing but what some users are like; their numbers.
+
+        None if more differs: nothing was taken then. So is most of what thousands of extensions tell minute by minute.
+        """
+        last = self._read
+        if replace(read, users=last.users, at=last.at) != last:
+            return None
+        pairs = list(zip(last.users, read.users, strict=False))
+        if len(read.users) != len(last.users) or any(old.number != row.number for old, row in pairs):
+            return None
+        changed = {row.number: row for old, row in pairs if row != old}
+        self._read = read
+        self.users.update(changed)
+        for number, row in changed.items():
+            self._names[number] = _full_name(row)
+            self.extensions[number] = self._extension(row)
+        for queue in read.queues:
+            if not changed.keys().isdisjoint(self.agents[queue.number]):
+                self.queues[queue.number] = self._queue(queue)
+        return frozenset(changed)
+
+    def log_in(self, logins: Mapping[str, Mapping[str, bool]] | None) -> None:
+        """Take who is logged in to which queue: queue → extension → whether; None if that is not told."""
+        self.logins = logins
+        for number in self.queues_of:
+            if number in self.users:
+                self.extensions[number] = self._extension(self.users[number])
+
+    def kind(self, dn: str) -> e.DnType:
+        """What the number is: ``unknown`` if the directory does not list it."""
+        return self._kinds.get(dn, "unknown")
+
+    def name(self, dn: str) -> str:
+        """The DN's display name; empty if the directory does not list it."""
+        return self._names.get(dn, "")
+
+    def learn(self, dn: str, w_type: str) -> None:
+        """Take the kind of a DN that the directory does not list (a conference, a route point) from Call Control."""
+        kind = dn_type(w_type)
+        if dn and kind != "unknown":
+            self._kinds.setdefault(dn, kind)
+
+    def learnt(self, other: Roster) -> None:
+        """Take over what ``other`` has learnt of DNs that no directory lists."""
+        for dn, kind in other._kinds.items():
+            if dn not in other.users and kind in ("conference", "specialmenu", "parking", "routepoint", "fax"):
+                self._kinds.setdefault(dn, kind)
+
+    def did(self, dialled: str, trunk: str) -> str:
+        """Name the inbound rule of a call from outside.
+
+        ``dialled`` (the PBX's ``party_did``) names its rule, or itself where no rule has it; a rule of ``*200`` has all
+        that ends so, the longest first. Where the PBX does not tell it: the configured name for this trunk, else the
+        name of the trunk's only rule, else empty.
+        """
+        if dialled:
+            known = (*self._rules.get(trunk, ()), *(rule for rules in self._rules.values() for rule in rules))
+            fitting = [rule for rule in known if rule.condition == "BasedOnDID" and _fits(rule.data, dialled)]
+            if fitting:
+                return max(fitting, key=lambda rule: (rule.data == dialled, len(rule.data))).name or dialled
+            return self._did_map.get(dialled, dialled)
+        if trunk in self._did_map:
+            return self._did_map[trunk]
+        rules = self._rules.get(trunk, [])
+        return rules[0].name if len(rules) == 1 else ""
+
+    def available(self, number: str) -> bool:
+        """Tell whether the extension would take a queue's call if it is in no call: see :data:`QUEUE_RULE`."""
+        row = self.users[number]
+        return (
+            row.enabled is not False
+            and row.registered
+            and row.queue_status == "LoggedIn"
+            and row.profile not in _PROFILES_OUT_OF_QUEUES
+        )
+
+    def _index(self, read: DirectoryRead) -> None:
+        def put(number: str, kind: e.DnType, name: str) -> None:
+            self._kinds[number] = kind
+            self._names[number] = name
+
+        for peer in read.peers:
+            kind = dn_type(f"W{peer.kind}")
+            if kind != "unknown":
+                put(peer.number, kind, peer.name)
+        for user in read.users:
+            put(user.number, "extension", _full_name(user))
+        for queue in read.queues:
+            put(queue.number, "queue", queue.name)
+        for group in read.ring_groups:
+            put(group.number, "ringgroup", group.name)
+        for ivr in read.ivrs:
+            put(ivr.number, "ivr", ivr.name)
+        for trunk in read.trunks:
+            put(trunk.number, "externalline", trunk.name)
+
+    def _queue(self, row: QueueRow) -> e.Queue:
+        return e.Queue(
+            num=row.number,
+            name=row.name,
+            agents=tuple(e.Agent(a.number, a.name or self.name(a.number), a.skill_group) for a in row.agents),
+            managers=row.managers,
+            logged_in=tuple(
+                a.number
+                for a in row.agents
+                if a.number in self.users and self.users[a.number].queue_status == "LoggedIn"
+            ),
+            waiting=(),
+            sla_time=row.sla_time,
+        )
+
+    def _login(self, queue: str, number: str) -> Literal["LoggedIn", "LoggedOut"] | None:
+        logged_in = (self.logins or {}).get(queue, {}).get(number)
+        return None if logged_in is None else "LoggedIn" if logged_in else "LoggedOut"
+
+    def _extension(self, row: UserRow) -> e.Extension:
+        queues = self.queues_of.get(row.number, ())
+        return e.Extension(
+            num=row.number,
+            name=row.first_name,
+            lastname=row.last_name,
+            email=row.email,
+            mobile=row.mobile,
+            authid=row.auth_id,
+            callerid=row.outbound_caller_id,
+            enabled=_flag(row.enabled),
+            deliveraudio=_flag(row.deliver_audio),
+            recordcalls=_recording(row),
+            sipid=row.sip_id,
+            reinvite=_flag(row.reinvite),
+            replaces=_flag(row.replaces),
+            vmemail=_word(row.vm_email_options, VM_EMAIL),
+            vmenabled=_flag(row.vm_enabled),
+            vmplaycallerid=_flag(row.vm_play_caller_id),
+            vmplaydatetime=_word(row.vm_play_msg_date_time, VM_DATE_TIME),
+            internal=_flag(row.internal),
+            noanswertimeout=row.no_answer_timeout,
+            registered=row.registered,
+            status="Free",
+            fwd_name=row.profile,
+            q_global_status=row.queue_status,
+            q_status=tuple(e.QueueLogin(queue, self._login(queue, row.number)) for queue in queues),
+            activity="Idle",
+            since=None,
+            talks=(),
+            available=self.available(row.number),
+            queues=queues,
+            groups=self.groups_of.get(row.number, ()),
+            extgroups=self.extgroups_of.get(row.number, ()),
+        )
+
+
+def _fits(data: str, dialled: str) -> bool:
+    """Whether a rule's DID is the dialled one. A star, as 3CX writes it, stands for whatever may come before."""
+    return data == dialled or (data.startswith("*") and len(data) > 1 and dialled.endswith(data[1:]))
+
+
+def _full_name(row: UserRow) -> str:
+    return " ".join(part for part in (row.first_name, row.last_name) if part)
+
+
+def _memberships(members: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    belongs: dict[str, list[str]] = defaultdict(list)
+    for name, numbers in members.items():
+        for number in numbers:
+            belongs[number].append(name)
+    return {number: tuple(sorted(set(names))) for number, names in belongs.items()}
+
+
+def _flag(value: bool | None) -> int | None:
+    return None if value is None else int(value)
+
+
+def _recording(row: UserRow) -> int | None:
+    if row.record_calls is None:
+        return None
+    return 0 if not row.record_calls else 1 if row.record_external_only else 2
+
+
+def _word(word: str, words: tuple[str, ...]) -> int | None:
+    return words.index(word) if word in words else None

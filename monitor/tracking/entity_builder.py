@@ -1,0 +1,175 @@
+"""Entities drawn from what the tracker knows: a call from its record, a DN from the calls on it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from monitor.shared.entities import topics as e
+from monitor.shared.phone_index import PhoneIndex
+from monitor.shared.timestamps import from_unix
+from monitor.tracking import call_rules as calls
+from monitor.tracking.directory_index import Roster
+from monitor.tracking.leg_rules import CallRecord, Side
+
+_ACTIVITIES: tuple[e.Activity, ...] = ("Talking", "Ringing", "Dialing")
+_ACTIVITY: dict[str, e.Activity] = {"Ringing": "Ringing", "Dialing": "Dialing"}
+
+
+def call(record: CallRecord, roster: Roster, phones: PhoneIndex) -> e.Call:
+    """Draw a call as of its last observation."""
+    legs = {side.key: _leg(record, side, roster, phones) for side in record.sides}
+    owner = calls.owner(record)
+    own = legs[owner.key] if owner is not None else None
+    others = [leg for leg in legs.values() if leg is not own]
+    talking = own is not None and own.status == "Connected"
+    extensions = tuple(sorted(side.dn for side in record.sides if side.kind == "extension"))
+    return e.Call(
+        call_id=record.id,
+        direction=calls.direction(record),
+        state=calls.state(record),
+        started_at=from_unix(record.started_at),
+        answered_at=_instant(record.answered_at),
+        did=record.did,
+        owner=own,
+        talk_to=tuple(leg for leg in others if talking and leg.status == "Connected"),
+        routing_to=tuple(leg for leg in legs.values() if leg.status == "Ringing"),
+        legs=tuple(legs.values()),
+        queue=record.queue,
+        queued_at=_instant(record.queued_at),
+        extensions=extensions,
+        queues=tuple(sorted(record.queues)),
+        groups=tuple(sorted(record.groups)),
+        lines=tuple(sorted({side.dn for side in record.sides if side.kind == "externalline"})),
+        extgroups=_extgroups(extensions, roster),
+    )
+
+
+def ended(record: CallRecord, roster: Roster, phones: PhoneIndex, at: float, *, looking: bool) -> e.EndedCall:
+    """Draw a call that is over. ``at``: when it ended; ``looking``: whether the PBX was being watched then."""
+    outside = record.reached in record.lines
+    callee = record.reached_number or record.last_queue
+    caller = record.caller_number
+    extensions = tuple(sorted(record.extensions))
+    return e.EndedCall(
+        call_id=record.id,
+        direction=calls.lasting_direction(record),
+        did=record.did,
+        queue=record.last_queue,
+        started_at=from_unix(record.started_at),
+        answered_at=_instant(record.answered_at),
+        ended_at=from_unix(max(at, record.started_at)),
+        outcome=calls.outcome(record, looking=looking),
+        caller=caller,
+        caller_name=phones.name(caller) if record.external else roster.name(caller),
+        callee=callee,
+        callee_name=phones.name(callee) if outside else roster.name(callee),
+        extensions=extensions,
+        queues=tuple(sorted(record.queues)),
+        groups=tuple(sorted(record.groups)),
+        lines=tuple(sorted(record.lines)),
+        extgroups=_extgroups(extensions, roster),
+        queued_at=_instant(record.first_queued_at),
+    )
+
+
+def extension(idle: e.Extension, on_it: Sequence[e.Call], held: e.Entity | None, at: float) -> e.Extension:
+    """Draw an extension in the calls that it has a leg in. ``held``: as it was drawn last; ``at``: now."""
+    talks = tuple(
+        e.Talk(
+            call_id=call.call_id,
+            activity=_ACTIVITY.get(leg.status, "Talking"),
+            since=leg.since,
+            num=leg.external_party,
+            name=leg.party_name,
+            external=bool(call.lines),
+            queue=call.queue,
+        )
+        for call in on_it
+        for leg in call.legs
+        if leg.dn_num == idle.num
+    )
+    activity: e.Activity = next((a for a in _ACTIVITIES if any(t.activity == a for t in talks)), "Idle")
+    return replace(
+        idle,
+        status="Busy" if talks else "Free",
+        activity=activity,
+        since=_activity_since(held, activity, talks, at),
+        talks=talks,
+        available=idle.available and not talks,
+        presence_since=_presence_since(held, idle, at),
+    )
+
+
+def queue(empty: e.Queue, on_it: Sequence[e.Call]) -> e.Queue:
+    """Draw a queue with those of the calls that wait in it, the oldest first."""
+    waiting = [_waiting(call, call.owner) for call in on_it if call.queue == empty.num and call.owner is not None]
+    return replace(empty, waiting=tuple(sorted(waiting, key=lambda caller: (caller.since, caller.call_id))))
+
+
+def _waiting(call: e.Call, owner: e.Leg) -> e.WaitingCaller:
+    outside = owner.dn_type == "externalline"
+    return e.WaitingCaller(
+        call_id=call.call_id,
+        num=owner.external_party if outside else owner.dn_num,
+        name=owner.party_name if outside else owner.name,
+        since=call.queued_at or call.started_at,
+    )
+
+
+def _leg(record: CallRecord, side: Side, roster: Roster, phones: PhoneIndex) -> e.Leg:
+    p = side.participant
+    outside = side.kind == "externalline" or (p is not None and roster.kind(p.party_dn) == "externalline")
+    name = phones.name(side.external_party) if outside else roster.name(side.external_party)
+    if not name and p is not None and p.party_caller_name != side.external_party:
+        name = p.party_caller_name
+    return e.Leg(
+        dn_num=side.dn,
+        dn_type=side.kind,
+        external_party=side.external_party,
+        status=side.status,
+        name=roster.name(side.dn),
+        party_name=name,
+        party_dn=p.party_dn if p else "",
+        on_behalf_of=p.on_behalf_of_dn if p else "",
+        referred_by=p.referred_by_dn if p else "",
+        leg_id=p.leg_id if p else None,
+        participant_id=p.id if p else None,
+        device_id=p.device_id if p else "",
+        since=_instant(record.since[side.key][1]),
+    )
+
+
+def _activity_since(held: e.Entity | None, activity: e.Activity, talks: tuple[e.Talk, ...], at: float) -> str | None:
+    if activity != "Idle":
+        return min((t.since for t in talks if t.activity == activity and t.since is not None), default=None)
+    if not isinstance(held, e.Extension):
+        return None
+    return held.since if held.activity == "Idle" else from_unix(at)
+
+
+def _presence_since(held: e.Entity | None, now: e.Extension, at: float) -> str | None:
+    if not isinstance(held, e.Extension):
+        return None
+    if not _presence_differs(held, now):
+        return held.presence_since
+    return from_unix(at) if at else None
+
+
+def _presence_differs(before: e.Extension, now: e.Extension) -> bool:
+    """Whether what both know of it differs; nothing follows from a login that was not told before."""
+    logins = {login.num: login.status for login in before.q_status}
+    pairs = [(logins.get(login.num), login.status) for login in now.q_status]
+    pairs.append((before.q_global_status, now.q_global_status))
+    if any(old is not None and new is not None and old != new for old, new in pairs):
+        return True
+    return (before.enabled, before.registered, before.fwd_name) != (now.enabled, now.registered, now.fwd_name)
+
+
+def _extgroups(extensions: Sequence[str], roster: Roster) -> tuple[str, ...]:
+    return tuple(sorted({group for number in extensions for group in roster.extgroups_of.get(number, ())}))
+
+
+def _instant(at: float | None) -> str | None:
+    return None if at is None else from_unix(at)

@@ -1,0 +1,275 @@
+"""The legs of a call: those that Call Control lists, and those that can be inferred. Pure.
+
+The rules stand at the head of :mod:`monitor.tracking.call_rules`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from monitor.pbx.facts import ActiveCall, Participant
+from monitor.shared.entities import topics as e
+from monitor.tracking.directory_index import Roster, dn_type
+from monitor.tracking.party_text import PartyText
+
+RANK = {"Connected": 3, "Ringing": 2, "Dialing": 1}
+PEOPLE = frozenset({"extension", "externalline", "conference"})
+"""Kinds of DN behind which somebody talks: two of them connected is an answered call."""
+ROUTER = "ROUTER"
+"""The PBX's own route point, by which it brings a call to the phone that is to ring."""
+_UNDER_WAY = frozenset({"Routing", "Transferring", "Rerouting"})
+"""ActiveCalls' words for a call whose callee has not answered."""
+
+_AGAIN = "/2"
+
+Stage: TypeAlias = Literal["", "queue", "ivr"]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A leg without what only the tracker knows (names, since)."""
+
+    dn: str
+    kind: e.DnType
+    external_party: str
+    status: str
+    participant: Participant | None = None
+    again: bool = False
+    """The second leg on one trunk: a call from outside that is led out on the trunk by which it came."""
+
+    @property
+    def key(self) -> str:
+        """By what it is known among the legs of its call: its DN, as a DN but a trunk has one leg in a call."""
+        return f"{self.dn}{_AGAIN}" if self.again else self.dn
+
+
+@dataclass(slots=True)
+class CallRecord:
+    """All that is known of one call. Times are POSIX seconds on the PBX's clock, ``heard`` and ``asked`` monotonic."""
+
+    id: int
+    started_at: float
+    heard: float = 0.0
+    participants: dict[tuple[str, int], Participant] = field(default_factory=dict)
+    row: ActiveCall | None = None
+    row_asked: float = 0.0
+    changed: tuple[float | None, str] | None = None
+    """The row's LastChangeStatus, and the callee with which it was told first."""
+    originator: str = ""
+    """DN of who began it: an extension, or the trunk."""
+    external: bool | None = None
+    """Whether it came from outside; None while nothing tells."""
+    caller_number: str = ""
+    accepted: bool = False
+    """The caller is connected to somebody or something; a phone that rings now does not undo it."""
+    hosted: bool = False
+    """A queue or a machine accepted the caller at some time."""
+    recorded: bool = False
+    """Voicemail took it at some time."""
+    new: bool = True
+    """Not observed before."""
+    answered_at: float | None = None
+    found_answered: bool = False
+    """Nobody saw it being answered: it was already, when it was first observed or first read in a row."""
+    answer_unseen: bool = False
+    """It may have been answered: it was being handed on, or talked to nobody that is known, when first observed, or a
+    leg that rang changed and was gone before that was read."""
+    queue: str = ""
+    queued_at: float | None = None
+    machine: str = ""
+    """The IVR, voicemail, parking … that the caller is connected to, where only the row tells."""
+    queues: set[str] = field(default_factory=set)
+    groups: set[str] = field(default_factory=set)
+    lines: set[str] = field(default_factory=set)
+    extensions: set[str] = field(default_factory=set)
+    reached: str = ""
+    """DN of who answered; before that, of whom it rang last."""
+    reached_number: str = ""
+    """The number behind ``reached``: an outside number for a trunk, else the DN itself."""
+    watched: bool = True
+    """Whether the PBX has been watched without a break since the call was last seen to be alive."""
+    left: float = 0.0
+    """When the last participant went."""
+    last_queue: str = ""
+    """The queue it waited in last."""
+    first_queued_at: float | None = None
+    """When it first came into a queue."""
+    stage: Stage = ""
+    """What the caller was in last, while there was any leg."""
+    lasting: e.Direction | None = None
+    """The direction for good: the last that had reached somebody, else the last."""
+    dialled: str = ""
+    """The number that the caller dialled from outside, where the PBX tells it."""
+    did: str = ""
+    sides: tuple[Side, ...] = ()
+    since: dict[str, tuple[str, float]] = field(default_factory=dict)
+    """Key of a leg → its state, and since when it is in it."""
+    there: dict[str, tuple[float, float | None]] = field(default_factory=dict)
+    """Key of a leg → since when there is one, and since when there is none any more."""
+
+    @property
+    def fresh(self) -> bool:
+        """The row was asked for after the last event of this call: it may be believed in all that it says."""
+        return self.row is not None and self.row_asked > self.heard
+
+    @property
+    def talking_since(self) -> float | None:
+        """Since when the caller is connected to the row's callee, as far as the row may be believed and tells it."""
+        row = self.row
+        if row is None or not self.fresh or row.status != "Talking":
+            return None
+        return row.last_change_status if self.changed == (row.last_change_status, row.callee) else None
+
+
+def sides(
+    call: CallRecord, roster: Roster, visible: frozenset[str], caller: PartyText, callees: tuple[PartyText, ...]
+) -> tuple[Side, ...]:
+    """All legs that the call has now: the originator first, then in the order of leg numbers, the inferred last.
+
+    ``visible``: DNs whose legs Call Control shows; what it does not show of them is not there.
+    """
+    told = people_connected(call, roster)
+    routed_on = call.accepted and call.answered_at is None and not told
+    seen = _visible_sides(call, roster)
+    people = sum(1 for s in seen.values() if s.status == "Connected" and s.kind in PEOPLE)
+    call.accepted = call.accepted or people > 1 or told or _originator_connected(call) or _referred(call)
+    found = dict(seen)
+    rung = _rung_by_row(call, callees)
+    for side in seen.values():
+        other = _counterpart(call, roster, side, rung, routed_on=routed_on)
+        if other is not None and other.dn not in seen:
+            held = found.get(other.dn)
+            if held is None or RANK.get(other.status, 0) > RANK.get(held.status, 0):
+                found[other.dn] = other
+    for side in _sides_of_row(call, roster, visible, caller, callees):
+        found.setdefault(side.key, side)
+    for dn in (call.queue, call.machine):
+        if dn and dn not in found:
+            found[dn] = Side(dn, roster.kind(dn), _kept(call, found), "Connected")
+    return tuple(sorted(found.values(), key=lambda side: (side.key != call.originator, _leg_number(side), side.key)))
+
+
+def _kept(call: CallRecord, found: Mapping[str, Side]) -> str:
+    """The number of whom a queue or a machine keeps: the caller, or whoever is left of the call without him."""
+    if call.originator not in found:
+        for side in found.values():
+            if side.kind in PEOPLE and side.status == "Connected":
+                return side.external_party if side.kind == "externalline" else side.dn
+    return call.caller_number
+
+
+def people_connected(call: CallRecord, roster: Roster) -> bool:
+    """Tell whether a participant is connected to a person, not to a queue or a machine.
+
+    The callee's own leg tells it. The originator's does too, but not while the phone that it names is seen to ring, nor
+    once a queue or a machine has accepted him: then he is connected while the next phone rings.
+    """
+    ringing = {p.dn for p in call.participants.values() if p.status == "Ringing"}
+    for p in call.participants.values():
+        if p.status != "Connected" or roster.kind(p.dn) not in PEOPLE:
+            continue
+        if p.dn != call.originator:
+            if not p.party_dn or party_kind(p, roster) in PEOPLE:
+                return True
+        elif party_kind(p, roster) in PEOPLE and (
+            _talks(call, p.party_dn, p)
+            or (p.party_dn not in ringing and (not call.accepted or call.answered_at is not None))
+        ):
+            return True
+    return False
+
+
+def _talks(call: CallRecord, dn: str, asking: Participant) -> bool:
+    """Tell whether another leg than the asking one shows that this DN is connected."""
+    return any(p.dn == dn and p.status == "Connected" and p is not asking for p in call.participants.values())
+
+
+def party_kind(p: Participant, roster: Roster) -> e.DnType:
+    """The kind of the participant's other side: Call Control's word, else the directory's."""
+    kind = dn_type(p.party_dn_type)
+    return kind if kind != "unknown" else roster.kind(p.party_dn)
+
+
+def _visible_sides(call: CallRecord, roster: Roster) -> dict[str, Side]:
+    """One side a DN: of several devices the one furthest on, then the oldest. Each leg on a trunk is one by itself."""
+    sides: dict[str, Side] = {}
+    for p in sorted(call.participants.values(), key=lambda p: (-RANK.get(p.status, 0), p.id)):
+        kind = roster.kind(p.dn)
+        first = kind != "externalline" or p.id == min(q.id for q in call.participants.values() if q.dn == p.dn)
+        side = Side(p.dn, kind, p.party_caller_id, p.status, p, again=not first)
+        sides.setdefault(side.key, side)
+    return sides
+
+
+def _originator_connected(call: CallRecord) -> bool:
+    return any(p.dn == call.originator and p.status == "Connected" for p in call.participants.values())
+
+
+def _referred(call: CallRecord) -> bool:
+    """Tell whether a phone rings by a transfer: then somebody had been talking to the one who is transferred."""
+    return any(p.referred_by_dn and p.status == "Ringing" for p in call.participants.values())
+
+
+def _rung_by_row(call: CallRecord, callees: tuple[PartyText, ...]) -> frozenset[str]:
+    """DNs that the row says the call is being brought to: they ring, whatever whoever waits for them shows."""
+    brought = call.fresh and call.row is not None and call.row.status in _UNDER_WAY
+    return frozenset(party.dn for party in callees) if brought else frozenset()
+
+
+def _counterpart(call: CallRecord, roster: Roster, side: Side, rung: frozenset[str], *, routed_on: bool) -> Side | None:
+    """The other side of a visible leg, as that leg implies it.
+
+    ``rung``: DNs that ring by the row. ``routed_on``: a queue or a machine has accepted the caller and nobody has
+    answered, so the person whom the originator's connected leg names is still being rung, unless the row says that they
+    talk.
+    """
+    p = side.participant
+    if p is None or not p.party_dn or p.party_dn in (p.dn, ROUTER):
+        return None
+    kind = party_kind(p, roster)
+    if kind == "ringgroup":
+        return None  # it has no leg of its own: its members ring
+    talking = call.fresh and call.row is not None and call.row.status == "Talking"
+    routed = routed_on and p.dn == call.originator and p.status == "Connected" and kind in PEOPLE and not talking
+    if routed or p.status == "Dialing" or (kind == "extension" and p.party_dn in rung):
+        status = "Ringing"
+    else:  # Hold and the like are further on than Connected
+        status = "Dialing" if p.status == "Ringing" and not call.accepted else "Connected"
+    if kind == "externalline":
+        external = p.party_caller_id
+    elif kind in ("extension", "unknown"):
+        waits = call.queue and p.status == "Ringing" and p.party_dn == call.originator
+        external = call.queue if waits else p.dn
+    else:
+        external = call.caller_number
+    return Side(p.party_dn, kind, external, status)
+
+
+def _sides_of_row(
+    call: CallRecord, roster: Roster, visible: frozenset[str], caller: PartyText, callees: tuple[PartyText, ...]
+) -> Iterable[Side]:
+    row = call.row
+    if row is None:
+        return
+    settled = "Connected" if row.status in ("Talking", "Transferring") or call.accepted else "Dialing"
+    recalled = call.accepted and any(p.dn == caller.dn and p.status == "Ringing" for p in call.participants.values())
+    kind = roster.kind(caller.dn)
+    if kind == "externalline" or (caller.dn and caller.dn not in visible and call.fresh):
+        other = call.queue or (callees[0].number if callees else "")
+        yield Side(caller.dn, kind, caller.number if kind == "externalline" else other, settled)
+    if not call.fresh:
+        return
+    for party in callees:
+        kind = roster.kind(party.dn)
+        if kind in ("externalline", "conference") or (kind == "extension" and party.dn not in visible):
+            status = "Connected" if row.status == "Talking" or recalled else "Ringing"
+            other = caller.number or call.caller_number  # who began the call may have left it
+            again = kind == "externalline" and party.dn == caller.dn
+            if not again or party.number != caller.number:
+                yield Side(party.dn, kind, party.number if kind == "externalline" else other, status, again=again)
+
+
+def _leg_number(side: Side) -> int:
+    return side.participant.leg_id or 0 if side.participant else 1_000_000

@@ -1,0 +1,273 @@
+"""What is shown of one PBX: the entities of all topics, each DN in step with the calls on it. Pure.
+
+Whoever follows the PBX tells what its directory, its address book and the connection to it are, and what each call
+looks like now; the board draws the extensions, queues and lines that a call touches, and keeps those that ended. Every
+method that gives edits has made them in ``state`` (of contacts: in ``book``) already.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from itertools import islice, takewhile
+from typing import Protocol
+
+from msgspec.structs import replace
+
+from monitor.pbx.facts import ConnectionChanged, ContactChanged, ContactsRead, DirectoryRead
+from monitor.shared.changes import Edit, apply, difference
+from monitor.shared.entities import topics as e
+from monitor.shared.phone_index import PhoneIndex
+from monitor.shared.timestamps import from_unix
+from monitor.tracking import entity_builder as drawing
+from monitor.tracking.directory_index import Roster
+
+ENDED_KEPT = 1_000
+ENDED_SECONDS = 24 * 3600.0
+_LATE = 60.0
+"""Seconds by which a fact may be older than another that came before it."""
+
+
+class Timed(Protocol):
+    """A fact that tells when it held."""
+
+    @property
+    def at(self) -> float:
+        """POSIX seconds on the PBX's clock."""
+        ...
+
+
+class Board:
+    """The state of one PBX. ``at``: what time it is on the PBX's clock, POSIX seconds."""
+
+    def __init__(self, monitor: str, did_map: Mapping[str, str] | None = None) -> None:
+        self.state = e.empty_state(e.TOPICS)
+        self.book = e.empty_state(e.BOOK_TOPICS)
+        self.roster = Roster(did_map=did_map)
+        self.phones = PhoneIndex()
+        self.connection = ConnectionChanged("connecting", "", 0.0)
+        self.monitored: frozenset[str] | None = frozenset()
+        """DNs whose legs the source shows; None: those of all DNs."""
+        self.at = 0.0
+        self._monitor = monitor
+        self._did_map = dict(did_map or {})
+        self._on_dn: dict[str, set[int]] = defaultdict(set)
+        self._dns_of: dict[int, set[str]] = {}
+        self._touched: set[str] = set()
+        self._seen_before: dict[str, e.Extension] = {}
+
+    def pass_time(self, fact: Timed | ContactsRead) -> None:
+        """Take what time it is from a fact, if it tells it; one much older than others tells that a clock was set."""
+        if not isinstance(fact, ContactsRead):
+            self.at = fact.at if fact.at < self.at - _LATE else max(self.at, fact.at)
+
+    # calls
+
+    def show(self, call: e.Call) -> tuple[Edit, ...]:
+        """Show a call as it is now; what follows for its DNs waits for :meth:`settle`."""
+        self._index(call.call_id, _dns(call))
+        return self.commit("calls", {str(call.call_id): call})
+
+    def over(self, call_id: int, ended: e.EndedCall, at: float) -> tuple[Edit, ...]:
+        """Show a call no more but as one that ended; nothing if it was not shown. DNs wait for :meth:`settle`."""
+        self._index(call_id, set())
+        before = self.state["calls"].pop(str(call_id), None)
+        if before is None:
+            return ()
+        gone = Edit("calls", str(call_id), before, None)
+        return (gone, *self.commit("ended", {ended.id: ended}), *self.forget(at))
+
+    def settle(self) -> tuple[Edit, ...]:
+        """Draw anew the DNs on which calls have changed since this was last done."""
+        edits: list[Edit] = []
+        for number in sorted(self._touched):
+            if number in self.roster.extensions:
+                edits += self.commit("extensions", {number: self._extension(number)})
+            elif number in self.roster.lines:
+                edits += self.commit("lines", {number: self._line(number)})
+            elif number in self.roster.queues:
+                edits += self.commit("queues", {number: self._queue(number)})
+        self._touched.clear()
+        return tuple(edits)
+
+    def remember(self, ended: Mapping[str, e.Entity], extensions: Mapping[str, e.Extension]) -> None:
+        """Take over stored calls that ended and, before the first directory, since when extensions are as they are."""
+        self.state["ended"] = dict(sorted(ended.items(), key=lambda item: _ended_at(item[1])))
+        self._seen_before = {
+            number: replace(held, activity="Idle", since=held.since if held.activity == "Idle" else None)
+            for number, held in extensions.items()
+        }
+
+    def forget(self, at: float) -> tuple[Edit, ...]:
+        """Drop the calls that ended a day ago; of too many the oldest, and before others those that nobody lost."""
+        ended = self.state["ended"]
+        horizon = from_unix(at - ENDED_SECONDS)
+        old = list(takewhile(lambda id_: _ended_at(ended[id_]) < horizon, ended))
+        edits = [Edit("ended", id_, ended.pop(id_), None) for id_ in old]
+        for which in (_is_no_loss, _is_any):
+            over = max(0, len(ended) - ENDED_KEPT)
+            least = list(islice((id_ for id_, entity in ended.items() if which(entity)), over))
+            edits += [Edit("ended", id_, ended.pop(id_), None) for id_ in least]
+        return tuple(edits)
+
+    # DNs
+
+    def amend(self, fact: DirectoryRead) -> tuple[frozenset[int], tuple[Edit, ...]] | None:
+        """Take a directory that tells of some users anew and of nothing else: the calls that they are in, and edits.
+
+        None if it tells more; then it is to be enrolled.
+        """
+        changed = self.roster.amend(fact)
+        if changed is None:
+            return None
+        queues = {queue for number in changed for queue in self.roster.queues_of.get(number, ())}
+        drawn = {number: self._queue(number) for number in sorted(queues)}
+        edits = (*self.draw_extensions(dict.fromkeys(sorted(changed))), *self.commit("queues", drawn))
+        return frozenset(id_ for number in changed for id_ in self._on_dn.get(number, ())), edits
+
+    def enrol(self, fact: DirectoryRead) -> None:
+        """Take a directory in place of the one before; nothing is shown of it before :meth:`draw_all`."""
+        roster = Roster(fact, self._did_map, self.roster.logins)
+        roster.learnt(self.roster)
+        self.roster = roster
+
+    def draw_all(self) -> None:
+        """Draw every DN of the directory, and none that it has not."""
+        roster = self.roster
+        for topic, table in (
+            ("groups", roster.groups),
+            ("ivrs", roster.ivrs),
+            ("extgroups", roster.extgroups),
+            ("queues", {num: self._queue(num) for num in roster.queues}),
+            ("lines", {num: self._line(num) for num in roster.lines}),
+            ("extensions", {num: self._extension(num) for num in roster.extensions}),
+            ("system", self._system()),
+        ):
+            self.state[topic] = dict(table)
+        self._touched.clear()
+
+    def log_in(self, logins: Mapping[str, Mapping[str, bool]] | None) -> tuple[Edit, ...]:
+        """Take who is logged in to which queue; see :meth:`Roster.log_in`."""
+        self.roster.log_in(logins)
+        return (*self.draw_extensions(self.roster.queues_of), *self.draw_system())
+
+    def draw_extensions(self, numbers: Mapping[str, object] | None = None) -> tuple[Edit, ...]:
+        """Draw these extensions, or all; numbers that are none are left out."""
+        chosen = self.roster.extensions if numbers is None else [n for n in numbers if n in self.roster.extensions]
+        return self.commit("extensions", {number: self._extension(number) for number in chosen})
+
+    # the address book
+
+    def read_book(self, fact: ContactsRead) -> tuple[Edit, ...]:
+        """Take a whole address book in place of the one before."""
+        before = self.book
+        self.book = {"contacts": {str(contact.id): contact for contact in fact.contacts}}
+        edits = difference(before, self.book)
+        if edits:
+            self.phones = PhoneIndex(fact.contacts)
+        return edits
+
+    def change_contact(self, fact: ContactChanged) -> tuple[Edit, ...]:
+        """Take one contact as it is now."""
+        before = self.book["contacts"].get(str(fact.id))
+        if before == fact.contact:
+            return ()
+        if isinstance(before, e.Contact):
+            self.phones.remove(before)
+        if fact.contact is not None:
+            self.phones.add(fact.contact)
+        edit = Edit("contacts", str(fact.id), before, fact.contact)
+        apply(self.book, (edit,))
+        return (edit,)
+
+    # the connection
+
+    def connect(self, fact: ConnectionChanged) -> tuple[Edit, ...]:
+        """Take how the connection is; ``since`` stays while it only changes its reason or its source."""
+        before = self.connection
+        same = fact.connection == before.connection and before.at > 0  # 0: before the first fact
+        at = before.at if same else fact.at
+        self.connection = ConnectionChanged(fact.connection, fact.reason, at, fact.source or before.source)
+        return self.draw_system()
+
+    def draw_system(self) -> tuple[Edit, ...]:
+        """Draw the PBX itself."""
+        return self.commit("system", self._system())
+
+    def commit(self, topic: str, entities: Mapping[str, e.Entity]) -> tuple[Edit, ...]:
+        """Put these in place of what is held under the same ids; what is equal is no edit."""
+        held = self.state[topic]
+        edits = tuple(
+            Edit(topic, id_, held.get(id_), entity) for id_, entity in entities.items() if held.get(id_) != entity
+        )
+        apply(self.state, edits)
+        return edits
+
+    # entities
+
+    def _index(self, call_id: int, dns: set[str]) -> None:
+        """Keep the look-ups between DNs and calls."""
+        old = self._dns_of.pop(call_id, set())
+        for dn in old - dns:
+            self._on_dn[dn].discard(call_id)
+            if not self._on_dn[dn]:
+                del self._on_dn[dn]
+        for dn in dns - old:
+            self._on_dn[dn].add(call_id)
+        if dns:
+            self._dns_of[call_id] = dns
+        self._touched |= old | dns
+
+    def _calls_on(self, dn: str) -> list[e.Call]:
+        table = e.table(self.state, "calls", e.Call)
+        return [table[str(call_id)] for call_id in sorted(self._on_dn.get(dn, ())) if str(call_id) in table]
+
+    def _extension(self, number: str) -> e.Extension:
+        monitored = self.monitored is None or number in self.monitored
+        idle = replace(self.roster.extensions[number], monitored=monitored)
+        held = self.state["extensions"].get(number) or self._seen_before.pop(number, None)
+        return drawing.extension(idle, self._calls_on(number), held, self.at)
+
+    def _queue(self, number: str) -> e.Queue:
+        return drawing.queue(self.roster.queues[number], self._calls_on(number))
+
+    def _line(self, number: str) -> e.Line:
+        return replace(self.roster.lines[number], in_use=len(self._on_dn.get(number, ())))
+
+    def _system(self) -> dict[str, e.Entity]:
+        row = self.roster.system
+        monitored = self.monitored
+        return {
+            e.SYSTEM_ID: e.System(
+                connection=self.connection.connection,
+                since=from_unix(self.connection.at),
+                reason=self.connection.reason,
+                version=row.version,
+                fqdn=row.fqdn,
+                licence_limit=row.max_sim_calls,
+                source=self.connection.source,
+                monitor=self._monitor,
+                queue_rule=self.roster.queue_rule,
+                unmonitored=0 if monitored is None else sum(num not in monitored for num in self.roster.users),
+                time_zone=row.time_zone,
+            )
+        }
+
+
+def _dns(call: e.Call) -> set[str]:
+    dns = {leg.dn_num for leg in call.legs}
+    return dns | {call.queue} if call.queue else dns
+
+
+def _is_no_loss(entity: e.Entity) -> bool:
+    """Whether nobody from outside was lost with it."""
+    lost = isinstance(entity, e.EndedCall) and entity.outcome in ("missed", "abandoned")
+    return not lost or (isinstance(entity, e.EndedCall) and entity.direction in ("Internal", "FromInternal"))
+
+
+def _is_any(_: e.Entity) -> bool:
+    return True
+
+
+def _ended_at(entity: e.Entity) -> str:
+    return entity.ended_at if isinstance(entity, e.EndedCall) else ""

@@ -1,0 +1,175 @@
+"""Facts from the PBX in, edits of entities out. Pure: no clock, no I/O; what time it is comes with the facts.
+
+The tracker holds the whole state of one PBX. Each fact touches some calls; each touched call is drawn up anew by the
+rules of :mod:`monitor.tracking.call_rules`, and with it, on the :class:`~monitor.tracking.pbx_state.Board`, the extensions, queues and lines that
+it touches. What came out equal is no edit. All edits of one fact belong together: they are one change, never two
+halves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import assert_never
+
+from monitor.pbx.facts import (
+    ActiveCallsRead,
+    ConnectionChanged,
+    ContactChanged,
+    ContactsRead,
+    DirectoryRead,
+    Fact,
+    Participant,
+    ParticipantGone,
+    ParticipantSeen,
+    ParticipantsRead,
+    QueueLoginsRead,
+)
+from monitor.shared.changes import Edit
+from monitor.tracking import call_recovery as memory
+from monitor.tracking import call_rules as calls
+from monitor.tracking import entity_builder as drawing
+from monitor.tracking.base import Showing
+from monitor.tracking.call_registry import Ledger
+from monitor.tracking.leg_rules import CallRecord
+from monitor.tracking.party_text import parse_several
+
+
+class Tracker(Showing):
+    """The state of one PBX, brought forward fact by fact.
+
+    ``state`` holds the live topics, ``book`` the contacts; both are read by whoever writes a whole state. ``ready``
+    turns true once everything that a first full state needs has been read. ``doubts`` are calls whose participants and
+    row contradict each other: whoever runs the tracker has the participants read again and clears the set.
+    """
+
+    def __init__(self, monitor: str, did_map: Mapping[str, str] | None = None) -> None:
+        super().__init__(monitor, did_map)
+        self._ledger = Ledger()
+
+    @property
+    def doubts(self) -> set[int]:
+        """Calls whose participants and rows contradict each other; to be emptied by whoever acts on it."""
+        return self._ledger.doubts
+
+    @property
+    def ready(self) -> bool:
+        """Whether directory, participants and rows have been read as far as the source offers them."""
+        source = self._board.connection.source
+        needed = {"directory"} | set(source.split("+")) - {""}
+        return source != "" and needed <= self._read
+
+    def apply(self, fact: Fact) -> tuple[Edit, ...]:
+        """Take in a fact; give the edits that follow from it, already made in ``state`` (contacts: in ``book``)."""
+        board = self._board
+        board.pass_time(fact)
+        match fact:
+            case ParticipantSeen():
+                self._learn((fact.participant,))
+                return self._update(self._ledger.seen(fact), fact.at)
+            case ParticipantGone():
+                self._note_unseen(fact)
+                return self._update(self._ledger.gone(fact), fact.at)
+            case ParticipantsRead():
+                return self._participants_read(fact)
+            case ActiveCallsRead():
+                return self._rows_read(fact)
+            case DirectoryRead():
+                return self._read_directory(fact)
+            case ContactsRead():
+                return self._named_anew(board.read_book(fact))
+            case ContactChanged():
+                return self._named_anew(board.change_contact(fact))
+            case QueueLoginsRead():
+                return board.log_in(fact.logins)
+            case ConnectionChanged():
+                return self._connection_changed(fact)
+        assert_never(fact)
+
+    def tick(self, at: float) -> tuple[Edit, ...]:
+        """Let time pass: forget calls that ended a day ago, end calls that only time can end. ``at``: PBX clock."""
+        connection = self._board.connection
+        connected = connection.connection == "connected"
+        over = self._ledger.over(at, rows_told="activecalls" in connection.source or not connected)
+        return (*self._update(over, at, over), *self._bury(at), *self._board.forget(at))
+
+    # facts
+
+    def _note_unseen(self, fact: ParticipantGone) -> None:
+        """Note that a leg which was never read, and of which more than its beginning was told, may have answered."""
+        if fact.unread < 2 or self._ledger.participant(fact.dn, fact.participant_id) is not None:
+            return
+        for record in self._ledger.records.values():
+            callees = parse_several(record.row.callee, self._board.roster.kind) if record.row else ()
+            if record.reached == fact.dn or any(party.dn == fact.dn for party in callees):
+                record.answer_unseen = True
+
+    def _participants_read(self, fact: ParticipantsRead) -> tuple[Edit, ...]:
+        self._read.add("callcontrol")
+        touched = self._ledger.full_read(fact)
+        for dn, w_type in fact.dns.items():
+            self._board.roster.learn(dn, w_type)
+        self._learn(fact.participants)
+        moved, self._board.monitored = self._ledger.visible != self._board.monitored, self._ledger.visible
+        edits = self._update(touched, fact.at)
+        return (*edits, *self._board.draw_extensions(), *self._board.draw_system()) if moved else edits
+
+    def _rows_read(self, fact: ActiveCallsRead) -> tuple[Edit, ...]:
+        self._read.add("activecalls")
+        edits: list[Edit] = []
+        replaced: set[int] = set()
+        for record in list(self._ledger.impostors(fact)):
+            record.watched = False
+            edits += self._end(record, fact.at)
+            replaced.add(record.id)
+        return (*edits, *self._update(self._ledger.rows(fact) | replaced, fact.at))
+
+    def _learn(self, participants: Iterable[Participant]) -> None:
+        for participant in participants:
+            self._board.roster.learn(participant.party_dn, participant.party_dn_type)
+
+    def _connection_changed(self, fact: ConnectionChanged) -> tuple[Edit, ...]:
+        before = self._board.connection
+        if before.connection == "connected" and fact.connection != "connected":
+            self._ledger.lost(fact.at)
+        elif "activecalls" in before.source and fact.source == "callcontrol":
+            self._ledger.without_rows()
+        return self._board.connect(fact)
+
+    # entities
+
+    def _show(self, calls: Collection[int] | None) -> tuple[Edit, ...]:
+        return self._update(set(self._ledger.records) if calls is None else calls, self._board.at)
+
+    def _update(self, touched: Iterable[int], at: float, over: Iterable[int] = ()) -> tuple[Edit, ...]:
+        if "directory" not in self._read:
+            return ()  # without it nothing tells what a number is; all is drawn once it is read
+        edits: list[Edit] = []
+        over = set(over)
+        for call_id in sorted(touched):
+            record = self._ledger.records.get(call_id)
+            if record is None:
+                continue
+            if call_id in over or self._ledger.is_over(record):
+                edits += self._end(record, at)
+            else:
+                self._recall(record, at)
+                calls.observe(record, self._board.roster, self._ledger.visible, at)
+                edits += self._board.show(drawing.call(record, self._board.roster, self._board.phones))
+        edits += self._board.settle()
+        return tuple(edits)
+
+    def _recall(self, record: CallRecord, at: float) -> None:
+        """Give a call that was found, not seen to begin, what an earlier monitor knew of it."""
+        known = self._memories.get(record.id)
+        if known is None:
+            return
+        calls.observe(record, self._board.roster, self._ledger.visible, at)
+        if memory.is_same(record, known):
+            memory.take_over(record, known)
+            del self._memories[record.id]
+
+    def _end(self, record: CallRecord, at: float) -> tuple[Edit, ...]:
+        self._ledger.forget(record)
+        roster, phones = self._board.roster, self._board.phones
+        ended = drawing.ended(record, roster, phones, record.left or at, looking=record.watched)
+        return self._board.over(record.id, ended, at)

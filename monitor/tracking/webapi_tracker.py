@@ -1,0 +1,179 @@
+"""What a service that speaks the documented interface tells, as the state of a PBX: facts in, edits out. Pure.
+
+The counterpart of :mod:`monitor.tracking.tracker` for a PBX that is reached in that way. Calls are shown as they are told (see
+:mod:`monitor.tracking.webapi_call_rules`); a call that is told no more has ended. How it ended is concluded from its life as it was
+told, unless the service keeps a list of the calls that ended: then what that says stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import assert_never
+
+from msgspec.structs import replace
+
+from monitor.pbx.documented_api.facts import BusyTold, CallsTold, EndedTold, ToldCall, ToldFact
+from monitor.pbx.facts import ConnectionChanged, ContactChanged, ContactsRead, DirectoryRead, QueueLoginsRead
+from monitor.shared.changes import Edit
+from monitor.shared.entities import topics as e
+from monitor.shared.timestamps import moment
+from monitor.tracking import call_recovery as memory
+from monitor.tracking import entity_builder as drawing
+from monitor.tracking import webapi_call_rules as retelling
+from monitor.tracking.base import Showing
+from monitor.tracking.leg_rules import CallRecord
+
+_SAME_START = 10.0
+"""Seconds by which a call's start may have been told otherwise before its end."""
+_NEEDED = frozenset(("directory", "calls"))
+
+
+class Mirror(Showing):
+    """The state of one PBX, brought forward fact by fact; to its user it is as :class:`~monitor.tracking.tracker.Tracker`."""
+
+    def __init__(self, monitor: str, did_map: Mapping[str, str] | None = None) -> None:
+        super().__init__(monitor, did_map)
+        self._board.monitored = None
+        self._told: dict[int, ToldCall] = {}
+        self._records: dict[int, CallRecord] = {}
+        self._concluded: dict[int, e.EndedCall] = {}
+        self._busy: frozenset[str] | None = None
+
+    @property
+    def doubts(self) -> set[int]:
+        """None: there is but one source."""
+        return set()
+
+    @property
+    def ready(self) -> bool:
+        """Whether directory and calls have been told."""
+        return self._board.connection.source != "" and self._read >= _NEEDED
+
+    def apply(self, fact: ToldFact) -> tuple[Edit, ...]:
+        """Take in a fact; give the edits that follow from it, already made in ``state`` (contacts: in ``book``)."""
+        board = self._board
+        board.pass_time(fact)
+        match fact:
+            case CallsTold():
+                return self._calls_told(fact)
+            case EndedTold():
+                return self._ended_told(fact)
+            case BusyTold():
+                self._busy = fact.numbers
+                return self._mark_busy(board.draw_extensions())
+            case DirectoryRead():
+                return self._mark_busy(self._read_directory(fact))
+            case ContactsRead():
+                return self._named_anew(board.read_book(fact))
+            case ContactChanged():
+                return self._named_anew(board.change_contact(fact))
+            case QueueLoginsRead():
+                return self._mark_busy(board.log_in(fact.logins))
+            case ConnectionChanged():
+                return self._connection_changed(fact)
+        assert_never(fact)
+
+    def tick(self, at: float) -> tuple[Edit, ...]:
+        """Let time pass: forget calls that ended a day ago. ``at``: the service's clock."""
+        return (*self._bury(at), *self._forget(at))
+
+    # facts
+
+    def _calls_told(self, fact: CallsTold) -> tuple[Edit, ...]:
+        self._read.add("calls")
+        told = {call.id: call for call in fact.calls}
+        edits: list[Edit] = []
+        for id_, before in self._told.items():
+            if id_ not in told or retelling.is_another(before, told[id_]):
+                edits += self._end(id_, fact.at)
+        changed = [call for call in fact.calls if call != self._told.get(call.id) or call.id not in self._records]
+        self._told = told
+        for record in self._records.values():
+            record.watched = True
+        return (*edits, *self._tell(changed, fact.at))
+
+    def _ended_told(self, fact: EndedTold) -> tuple[Edit, ...]:
+        edits: list[Edit] = []
+        for ended in fact.ended:
+            own = self._concluded.pop(ended.call_id, None)
+            if own is not None and own.id != ended.id and _apart(own, ended) < _SAME_START:
+                edits += self._take_back(own)
+            edits += self._board.commit("ended", {ended.id: ended})
+        return (*edits, *self._forget(fact.at))
+
+    def _forget(self, at: float) -> tuple[Edit, ...]:
+        edits = self._board.forget(at)
+        kept = self._board.state["ended"]
+        if len(self._concluded) > len(kept):
+            self._concluded = {id_: ended for id_, ended in self._concluded.items() if ended.id in kept}
+        return edits
+
+    def _take_back(self, ended: e.EndedCall) -> tuple[Edit, ...]:
+        before = self.state["ended"].pop(ended.id, None)
+        return () if before is None else (Edit("ended", ended.id, before, None),)
+
+    def _connection_changed(self, fact: ConnectionChanged) -> tuple[Edit, ...]:
+        if fact.connection != "connected":
+            for record in self._records.values():
+                record.watched = False
+        return self._board.connect(fact)
+
+    # entities
+
+    def _show(self, calls: Collection[int] | None) -> tuple[Edit, ...]:
+        ids = self._told if calls is None else sorted(calls)
+        return self._tell([self._told[id_] for id_ in ids], self._board.at)
+
+    def _tell(self, calls: Iterable[ToldCall], at: float) -> tuple[Edit, ...]:
+        if "directory" not in self._read:
+            return ()  # names and groups come from it; all is shown once it is there
+        board = self._board
+        edits: list[Edit] = []
+        for call in calls:
+            record = self._records.get(call.id)
+            if record is None:
+                record = self._records[call.id] = self._opened(call, at)
+            retelling.observe(record, call, board.roster, at)
+            edits += board.show(retelling.draw(record, call, board.roster, board.phones))
+        return (*edits, *self._mark_busy(board.settle()))
+
+    def _opened(self, call: ToldCall, at: float) -> CallRecord:
+        """A new record, with what an earlier monitor knew of the call if it is the same."""
+        record = CallRecord(call.id, at)
+        known = self._memories.get(call.id)
+        if known is None:
+            return record
+        retelling.observe(record, call, self._board.roster, at)
+        if memory.is_same(record, known) and not _later(record, known):
+            memory.take_over(record, known)
+            del self._memories[call.id]
+        return record
+
+    def _end(self, id_: int, at: float) -> tuple[Edit, ...]:
+        record = self._records.pop(id_, None)
+        if record is None:
+            return ()
+        board = self._board
+        ended = drawing.ended(record, board.roster, board.phones, at, looking=record.watched)
+        self._concluded[id_] = ended
+        return (*board.over(id_, ended, at), *self._mark_busy(board.settle()))
+
+    def _mark_busy(self, edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
+        """Where no calls are told, an extension is as busy as its own state says."""
+        if self._busy is None:
+            return edits
+        table = e.table(self.state, "extensions", e.Extension)
+        marked: dict[str, e.Entity] = {}
+        for number, extension in table.items():
+            busy = number in self._busy or bool(extension.talks)
+            available = extension.available and not busy
+            marked[number] = replace(extension, status="Busy" if busy else "Free", available=available)
+        return (*edits, *self._board.commit("extensions", marked))
+
+
+def _later(record: CallRecord, known: e.Call) -> bool:
+    return record.started_at > moment(known.started_at).timestamp() + _SAME_START
+
+
+def _apart(one: e.EndedCall, other: e.EndedCall) -> float:
+    return abs((moment(one.started_at) - moment(other.started_at)).total_seconds())

@@ -1,0 +1,381 @@
+"""``callmon status``: who leads, who stands by, who serves, and what is wrong, with the rights that its user has."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from structlog.testing import capture_logs
+
+from gateway.auth.api_keys import digest_of
+from gateway.cli.runtime import heartbeat
+from gateway.cli.status import command as site_status
+from gateway.cli.status.conditions import Condition, Server
+from gateway.cli.status.text import words
+from monitor.shared.process_status import Part, Process
+from monitor.shared.redis.connection import connect, text
+from monitor.shared.redis.key_names import PROCESSES, SITE, Keys, process_key
+from monitor.shared.redis.topology import Servers
+from monitor.shared.timestamps import from_unix
+from monitor.simulator.server import SimulatedPbx, SimulatorSettings
+from tests.bus import Bus, RealBus, until_async
+from tests.deploy.secured import PASSWORDS, SecuredBus, secured_bus
+from tests.gateway.cli.console import ROOT, WITHIN, Ended, callmon, free_port
+from tests.system.stack import KEY, PBX, subscriber, until
+
+VERSION = metadata.version("callmon")
+
+
+@dataclass(slots=True)
+class Site:
+    """One PBX, one Redis with its users, two monitors and two gateways, each a process."""
+
+    pbx: SimulatedPbx
+    bus: SecuredBus
+    folder: Path
+    ports: tuple[int, int] = field(default_factory=lambda: (free_port(), free_port()))
+    running: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
+
+    def settings(self, name: str, user: str, password: str = "") -> Path:
+        file = self.folder / f"{name}.toml"
+        file.write_text(
+            f'[redis]\nurl = "{self.bus.url_of(user, password or PASSWORDS[user])}"\n[log]\nlevel = "warning"\n'
+            f'[monitor]\nname = "{name}"\nlease = 4.0\n[gateway.stream]\ndrain = 0\n'
+            f'[[pbx]]\nname = "{PBX}"\nurl = "{self.pbx.url}"\nclient_id = "{self.pbx.client_id}"\n'
+            f'client_secret = "{self.pbx.client_secret}"\npoll_interval = 0.3\npoll_idle = 0.3\n'
+            f'watchdog_interval = 0.5\n[[keys]]\nname = "test"\ndigest = "{digest_of(KEY)}"\n',
+            encoding="utf-8",
+        )
+        return file
+
+    async def start(self, name: str, program: str, *arguments: str) -> None:
+        self.running[name] = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "gateway", program, "--config", str(self.settings(name, program)), *arguments),
+            cwd=ROOT,
+        )
+
+    async def end(self, name: str, by: signal.Signals) -> None:
+        process = self.running.pop(name)
+        process.send_signal(by)
+        async with asyncio.timeout(WITHIN):
+            await process.wait()
+
+    async def asked(self, user: str, *arguments: str) -> Ended:
+        return await callmon("status", "--config", str(self.settings("asking", user)), *arguments)
+
+    async def look(self, user: str = "monitor", password: str = "") -> Condition:
+        url = self.bus.url_of(user, password or PASSWORDS[user])
+        servers = Servers(url)
+        try:
+            return await site_status.look(servers, url, [PBX])
+        finally:
+            await servers.aclose()
+
+    async def becomes(self, true: Callable[[Condition], bool]) -> Condition:
+        """Look, now and then, until it is true of what is found."""
+        async with asyncio.timeout(WITHIN):
+            while not true(found := await self.look()):  # noqa: ASYNC110 - other processes' state
+                await asyncio.sleep(0.2)
+        return found
+
+
+def complete(found: Condition) -> bool:
+    """Whether all four have told of themselves, and all is live."""
+    return found.code == 0 and len(found.pbxs[0].standbys) == 1 and len(found.gateways or ()) == 2
+
+
+def leads(found: Condition, name: str) -> bool:
+    leader = found.pbxs[0].leader
+    return leader is not None and leader.name == name
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
+    folder = tmp_path_factory.mktemp("status")
+    quiet = SimulatorSettings(extensions=12, queues=1, contacts=2, traffic=False)
+    async with AsyncExitStack() as stack:
+        pbx = await stack.enter_async_context(SimulatedPbx(quiet))
+        bus = await stack.enter_async_context(secured_bus(folder))
+        made = Site(pbx, bus, folder)
+        try:
+            await made.start("first", "monitor")
+            for name, port in zip(("left", "right"), made.ports, strict=True):
+                await made.start(name, "gateway", "--port", str(port))
+            await made.becomes(lambda found: leads(found, "first"))
+            await made.start("second", "monitor")
+            yield made
+        finally:
+            for name in [*made.running]:
+                await made.end(name, signal.SIGKILL)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_all_is_live_and_everybody_is_named(site: Site) -> None:
+    async with subscriber(f"http://127.0.0.1:{site.ports[0]}") as held:
+        await until(lambda: held.connected)
+        await site.becomes(complete)
+        said = await site.asked("monitor")
+        assert (said.code, said.err) == (0, ""), said.out
+        for line in (
+            f"callmon        {VERSION}",
+            f"PBX {PBX:<11}live",
+            f"  stands by    second, callmon {VERSION}",
+            "  now          0 calls, 12 extensions",
+            "All is live.",
+        ):
+            assert f"\n{line}\n" in f"\n{said.out}", said.out
+        assert f"\n  leads        first, callmon {VERSION}, since 20" in said.out
+        assert "connected since" in said.out
+        assert f"settings file  {site.folder / 'asking.toml'}" in said.out
+        assert "MiB" in said.out
+        for secret in (*PASSWORDS.values(), site.pbx.client_secret):
+            assert secret not in said.out
+
+        await site.becomes(lambda found: sum(one.subscribers for one in found.gateways or ()) == 1)
+        told: dict[str, Any] = json.loads((await site.asked("monitor", "--json")).out)
+        assert told["exitStatus"] == 0
+        assert told["pbxs"][0]["leader"]["name"] == "first"
+        assert told["pbxs"][0]["connection"] == "connected"
+        gateways = told["gateways"]
+        assert {gateway["address"] for gateway in gateways} == {f"http://127.0.0.1:{port}" for port in site.ports}
+        assert sorted(gateway["subscribers"] for gateway in gateways) == [0, 1]
+        epoch = told["pbxs"][0]["position"].partition("/")[0]
+        assert all(gateway["pbxs"][PBX]["position"].startswith(epoch) for gateway in gateways)
+    assert await site.bus.refused() == [], "nobody needs more than the users' file gives"
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_what_a_gateways_user_may_not_read_is_named_and_the_rest_is_told(site: Site) -> None:
+    await site.becomes(complete)
+    said = await site.asked("gateway")
+    assert said.code == 0, said.out
+    assert "version and memory: not allowed for this user" in said.out
+    assert f"  leads        first, callmon {VERSION}, since" in said.out
+    assert "All is live." in said.out
+    await site.bus.ask("looking", "ACL", "LOG", "RESET")
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_who_may_read_nothing_is_told_that_nothing_can_be_told(site: Site) -> None:
+    await site.bus.ask("looking", "ACL", "SETUSER", "lacking", "reset", "on", ">nothing", "+ping")
+    found = await site.look("lacking", "nothing")
+    assert found.code == 2
+    said = "\n".join(words(found, time.time()))
+    assert "the position may not be read by this user of Redis" in said
+    assert "It cannot be told" in said
+
+
+@contextmanager
+def stopped(process: asyncio.subprocess.Process) -> Iterator[None]:
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
+
+
+async def members(site: Site) -> list[str]:
+    return [str(text(member)) for member in await site.bus.of("monitor").smembers(PROCESSES)]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_one_thing_after_the_other_breaks(site: Site) -> None:
+    await site.becomes(complete)
+    # a gateway that was killed: silent for a while, then forgotten; the other one's list is tidy
+    left = site.running["left"].pid
+    await site.end("left", signal.SIGKILL)
+    dead = next(member for member in await members(site) if f"/{left}/" in member)
+    await site.bus.ask("looking", "PEXPIRE", process_key(dead), "40000")
+    found = await site.becomes(lambda found: found.code == 1)
+    (trouble,) = found.troubles
+    assert f"(process {left}): it has told nothing of itself for 2" in trouble
+    await site.bus.ask("looking", "DEL", process_key(dead))
+
+    async def tidy() -> bool:
+        return dead not in await members(site)
+
+    await until_async(tidy)
+    await site.becomes(lambda found: found.code == 0)
+    # the PBX
+    site.pbx.directory.secrets[site.pbx.client_id] = "another"
+    site.pbx.faults.revoke_tokens()
+    (trouble,) = (await site.becomes(lambda found: found.code == 1)).troubles
+    assert trouble.startswith(f"{PBX}: the PBX is ")
+    assert "does not accept the API client" in trouble
+    site.pbx.directory.secrets[site.pbx.client_id] = site.pbx.client_secret
+    await site.becomes(lambda found: found.code == 0)
+    # the other one, orderly
+    await site.end("right", signal.SIGTERM)
+    assert (await site.look()).gateways == ()
+    assert "No gateway runs; see callmon-gateway on its hosts." in (await site.look()).troubles
+    # the monitors: the standby, then the one that leads
+    second = next(member for member in await members(site) if member.startswith("monitor/second/"))
+    with stopped(site.running["second"]):
+        await site.bus.ask("looking", "PEXPIRE", process_key(second), "30000")
+        assert any("the standby second has told nothing of itself" in line for line in (await site.look()).troubles)
+    await site.end("second", signal.SIGTERM)
+    assert (await site.look()).pbxs[0].standbys == ()
+    await site.end("first", signal.SIGKILL)
+
+    found = await site.becomes(lambda found: found.pbxs[0].leader is None)
+    assert found.code == 1
+    said = "\n".join(words(found, time.time()))
+    assert f"{PBX}: no monitor leads" in said
+    assert "nothing is heard from a monitor since 20" in said
+    assert "when last heard: connected since 20" in said
+    # one that is started anew and whose secret is refused: on Redis is what was before it
+    site.pbx.directory.secrets[site.pbx.client_id] = "another"
+    await site.start("first", "monitor")
+    found = await site.becomes(lambda found: any("not reached the PBX yet" in said for said in found.troubles))
+    assert any("first leads and has not reached the PBX yet: sudo callmon check says why" in _ for _ in found.troubles)
+    # Redis
+    site.bus.kill()
+    gone = await site.asked("monitor")
+    assert gone.code == 2
+    assert "cannot be asked" in gone.out
+    assert "Redis: nothing listens at 127.0.0.1:" in gone.out
+    assert "It cannot be told" in gone.out
+    assert not any(password in gone.out for password in PASSWORDS.values())
+
+
+async def test_settings_that_are_wrong_are_said_and_nothing_can_be_told(tmp_path: Path) -> None:
+    file = tmp_path / "callmon.toml"
+    file.write_text("[reddis]\n", encoding="utf-8")
+    said = await callmon("status", "--config", str(file))
+    assert (said.code, said.out) == (2, "")
+    assert "did you mean redis?" in said.err
+
+
+# clocks, and what is left behind
+
+
+SERVER = Server("redis://here", reachable=True)
+
+
+async def looked(bus: RealBus) -> Condition:
+    servers = Servers(bus.url)
+    try:
+        return await site_status.look(servers, "redis+sentinel://u:hush@a,b/m?sentinel_password=hush", [PBX])
+    finally:
+        await servers.aclose()
+
+
+@asynccontextmanager
+async def beating(bus: RealBus, ahead: float) -> AsyncIterator[None]:
+    """A monitor's heartbeats, by a clock that is ahead of ours."""
+    redis, keys = bus.client(), Keys(PBX, "live")
+
+    async def beat() -> None:
+        while True:
+            at = from_unix(time.time() + ahead)
+            await redis.hset(keys.position, mapping={"epoch": "1-a", "seq": 7, "at": at})
+            await asyncio.sleep(0.02)
+
+    task = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.mark.parametrize(("ahead", "says"), [(-40.0, "is 40 s behind this host's"), (90.0, "is 90 s ahead of this")])
+async def test_a_monitor_whose_clock_differs_is_not_silent(
+    valkey: RealBus, ahead: float, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site_status, "_LOOK_AGAIN_S", 0.2)
+    async with beating(valkey, ahead):
+        await until_async(lambda: _written(valkey))
+        (pbx,) = (await looked(valkey)).pbxs
+    assert not pbx.silent
+    assert any(says in line for line in words(Condition("1", None, SERVER, (pbx,)), time.time()))
+    (after,) = (await looked(valkey)).pbxs
+    assert after.silent, "it stands still now"
+
+
+async def _written(bus: RealBus) -> bool:
+    return bool(await bus.client().exists(Keys(PBX, "live").position))
+
+
+async def test_a_password_or_control_character_is_shown_nowhere(valkey: RealBus) -> None:
+    await valkey.client().hset(
+        Keys(PBX, "live").position, mapping={"epoch": "1\x1b[2J", "seq": "7", "at": "no instant"}
+    )
+    found = await looked(valkey)
+    said = "\n".join(words(found, time.time()))
+    assert found.redis.address == "redis+sentinel://u@a,b/m"
+    assert "\x1b" not in said
+    assert "hush" not in said
+
+
+def process(name: str) -> Process:
+    return Process("gateway", name, os.getpid(), VERSION, from_unix(0), {PBX: Part("serving")})
+
+
+async def test_who_lives_takes_the_dead_from_the_list_and_himself_at_his_end(bus: Bus) -> None:
+    redis = bus.client()
+    await redis.sadd(PROCESSES, "dead")
+    await heartbeat.tell(redis, "one", process("one"))
+    await heartbeat.tell(redis, "two", process("two"))
+    assert await redis.smembers(PROCESSES) == {b"one", b"two"}
+    assert 0 < await redis.ttl(PROCESSES) <= heartbeat.EXPIRY_MS // 1000
+    assert 0 < await redis.pttl(process_key("one")) <= heartbeat.EXPIRY_MS
+    async with heartbeat.heartbeat(redis, "monitor", "three") as three:
+        three.of_monitor([])
+        await until_async(lambda: _listed(bus, 3))
+    await until_async(lambda: _listed(bus, 2))
+    assert sorted(await redis.keys(f"callmon:{{{SITE}}}:process:*")) == [
+        process_key(name).encode() for name in ("one", "two")
+    ]
+
+
+async def test_a_list_that_is_none_is_replaced(valkey: RealBus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeat, "EVERY", 0.01)
+    redis = valkey.client()
+    await redis.set(PROCESSES, "zzzz")
+    async with heartbeat.heartbeat(redis, "monitor", "one") as one:
+        one.of_monitor([])
+
+        async def is_list() -> bool:
+            return bool(await redis.type(PROCESSES) == b"set")
+
+        await until_async(is_list)
+
+
+async def _listed(bus: Bus, count: int) -> bool:
+    return await bus.client().scard(PROCESSES) == count
+
+
+async def test_without_the_right_it_is_said_once_and_tried_on(valkey: RealBus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeat, "EVERY", 0.01)
+    admin = valkey.client()
+    await admin.execute_command("ACL", "SETUSER", "older", "on", ">older", "-@all", "+ping", "+multi", "+exec")  # type: ignore[no-untyped-call]  # as redis-py has it
+    redis = connect(valkey.url.replace("//", "//older:older@"))
+
+    async def refused() -> bool:
+        return int((await admin.info("errorstats")).get("errorstat_NOPERM", {}).get("count", 0)) > 10
+
+    with capture_logs() as logged:
+        async with heartbeat.heartbeat(redis, "monitor", "one") as one:
+            one.of_monitor([])
+            await until_async(refused)
+            await admin.execute_command("ACL", "SETUSER", "older", "allkeys", "+@all")  # type: ignore[no-untyped-call]  # likewise
+            await until_async(lambda: _listed(valkey, 1))
+            valkey.kill()
+            await valkey.start()
+            await admin.execute_command("ACL", "SETUSER", "older", "on", ">older", "allkeys", "+@all")  # type: ignore[no-untyped-call]  # likewise
+            await until_async(lambda: _listed(valkey, 1))
+    assert [line["event"] for line in logged] == ["status_not_told"]
+    await redis.aclose()

@@ -1,0 +1,131 @@
+"""Views: whatever the history, the limits and the filter, a change brings a view exactly to where it says."""
+
+from __future__ import annotations
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.fanout.filtered_view import View
+from gateway.visibility import EVERYTHING, Limits, Visibility
+from monitor.shared.entities.topics import TOPICS, Entity, State
+from tests.gateway.entities import call, extension, group, line, queue
+from tests.gateway.histories import EXTENSIONS, GROUPS, LINES, QUEUES, Ledger, Put, limits, puts, views
+
+ALL = frozenset(TOPICS)
+
+
+def ledger_of(history: list[list[Put]], log_length: int = 1000) -> Ledger:
+    ledger = Ledger(log_length)
+    ledger.start_epoch()
+    for change in history:
+        ledger.put(change)
+    return ledger
+
+
+def applied(state: State, view: View, ledger: Ledger, from_seq: int) -> State:
+    delta = view.delta(ledger.told_since(from_seq))
+    result = {topic: dict(entities) for topic, entities in state.items()}
+    for topic, entities in delta.upsert.items():
+        result[topic].update(entities)
+    for topic, ids in delta.remove.items():
+        for id_ in ids:
+            result[topic].pop(id_, None)
+    return result
+
+
+@given(st.lists(puts(), max_size=8), views(), st.data())
+def test_a_snapshot_and_the_change_since_are_the_snapshot_now(
+    history: list[list[Put]], view: View, data: st.DataObject
+) -> None:
+    ledger = ledger_of(history)
+    assert ledger.position is not None
+    told = data.draw(st.sampled_from(sorted(ledger.past)))
+    asked = data.draw(st.integers(0, told.seq))  # a change from further back than the client is serves him too
+    assert applied(view.snapshot(ledger.at(told)), view, ledger, asked) == view.snapshot(ledger)
+
+
+@given(st.lists(puts(), max_size=8), views(), st.data())
+def test_only_what_was_or_is_in_the_view_is_named(history: list[list[Put]], view: View, data: st.DataObject) -> None:
+    ledger = ledger_of(history)
+    asked = data.draw(st.integers(0, len(ledger.past) - 1))
+    delta = view.delta(ledger.told_since(asked))
+    pasts = [view.snapshot(ledger.at(position)) for position in sorted(ledger.past)[asked:]]
+    for topic, ids in delta.remove.items():
+        assert all(any(id_ in past[topic] for past in pasts) for id_ in ids)
+        assert not set(ids) & set(pasts[-1][topic])
+    for topic, entities in delta.upsert.items():
+        assert entities.items() <= pasts[-1][topic].items()
+        assert all(any(past[topic].get(id_) != entity for past in pasts) for id_, entity in entities.items())
+
+
+@given(st.lists(puts(), max_size=8), limits(), st.data())
+def test_a_limited_key_is_never_told_a_hidden_number_but_by_a_call_it_may_see(
+    history: list[list[Put]], keys_limits: Limits, data: st.DataObject
+) -> None:
+    ledger = ledger_of(history)
+    view = View(ALL, Visibility(keys_limits))
+    delta = view.delta(ledger.told_since(data.draw(st.integers(0, len(ledger.past) - 1))))
+    if not keys_limits.any:
+        return
+    listed = set().union(*(kind or () for kind in (keys_limits.extensions, keys_limits.queues, keys_limits.groups)))
+    hidden = [number for number in EXTENSIONS + QUEUES + GROUPS + (*LINES, "i700", "Sales") if number not in listed]
+    for state in (view.snapshot(ledger), delta.upsert):
+        assert not any(state.get(topic) for topic in ("lines", "ivrs", "extgroups"))
+        said = {topic: entities for topic, entities in state.items() if topic not in ("calls", "ended")}
+        assert not [number for number in hidden if number in msgspec.json.encode(said).decode()]
+    gone = [id_ for ids in delta.remove.values() for id_ in ids]
+    assert not set(gone) & set(hidden)
+
+
+@given(st.lists(puts(), min_size=1, max_size=6), views())
+def test_a_change_touches_a_view_just_when_the_view_differs_after_it(history: list[list[Put]], view: View) -> None:
+    ledger = ledger_of(history)
+    for change in ledger.log:
+        before = view.snapshot(ledger.at(msgspec.structs.replace(change.position, seq=change.position.seq - 1)))
+        assert view.touched_by(change) is (before != view.snapshot(ledger.at(change.position)))
+
+
+def one_change(
+    before: Entity | None, after: Entity | None, topic: str, id_: str, view: View
+) -> tuple[State, list[str]]:
+    ledger = Ledger()
+    if before is not None:
+        ledger.state[topic][id_] = before
+    ledger.start_epoch()
+    ledger.put([(topic, id_, after)])
+    delta = view.delta(ledger.told_since(0))
+    return delta.upsert, delta.remove.get(topic, [])
+
+
+LIMITED = View(ALL, Visibility(Limits(extensions=frozenset({"101"}), queues=frozenset({"800"}))))
+
+
+def test_a_call_that_reaches_a_visible_extension_comes_whole_and_is_removed_when_it_leaves_it() -> None:
+    other, ours = call(1, extensions=("102",)), call(1, extensions=("101", "102"))
+    assert one_change(other, ours, "calls", "1", LIMITED) == ({"calls": {"1": ours}}, [])
+    assert one_change(ours, other, "calls", "1", LIMITED) == ({}, ["1"])
+    assert one_change(other, None, "calls", "1", LIMITED) == ({}, [])
+    assert one_change(ours, None, "calls", "1", LIMITED) == ({}, ["1"])
+
+
+def test_a_change_that_only_hidden_items_undergo_is_no_change() -> None:
+    before, after = queue("800", agents=("101",)), queue("800", agents=("101", "102"))
+    assert one_change(before, after, "queues", "800", LIMITED) == ({}, [])
+    assert one_change(group("600"), group("600", members=("101",)), "groups", "600", LIMITED) == ({}, [])
+    assert one_change(line("10000"), line("10000", 1), "lines", "10000", LIMITED) == ({}, [])
+
+
+def test_what_changed_there_and_back_is_sent_as_a_client_in_between_needs_it() -> None:
+    idle, talking = extension("101"), extension("101", activity="Talking")
+    ledger = ledger_of([[("extensions", "101", idle)], [("extensions", "101", talking)], [("extensions", "101", idle)]])
+    delta = View(ALL, EVERYTHING).delta(ledger.told_since(1))
+    assert delta.upsert == {"extensions": {"101": idle}}
+
+
+def test_other_topics_are_not_in_the_view() -> None:
+    only_calls = View(frozenset({"calls"}), EVERYTHING)
+    ledger = ledger_of([[("extensions", "101", extension("101"))]])
+    assert only_calls.snapshot(ledger) == {"calls": {}}
+    delta = only_calls.delta(ledger.told_since(0))
+    assert delta.empty

@@ -1,0 +1,334 @@
+"""The short way for repeated queries: it answers as the long way does, and steps aside for whatever is not the same."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeAlias
+
+import fakeredis
+import httpx
+import pytest
+import uvicorn
+from starlette.types import Message, Receive, Scope, Send
+
+from gateway.app import create_app
+from gateway.auth.api_keys import ApiKey, KeyTable, digest_of
+from gateway.auth.shared_rate_limiter import Spending
+from gateway.docs.openapi_examples import arguments_of
+from gateway.operations.operation_table import COMMANDS, Command
+from gateway.pbx_view import PbxView
+from gateway.queries.context import Asked
+from gateway.rest import fast_path as repeats
+from gateway.rest.fast_path import MOST, AnswerProtocol, Repeats
+from monitor.shared.api_keys import Budgets
+from monitor.shared.changes import Change, Edit, Position
+from monitor.shared.timestamps import from_unix
+from tests.gateway import entities
+from tests.gateway.world import view
+
+KEY = "a-key-of-the-tests"
+QUERY = f"/webapi/{KEY}/pbx.calls.get"
+NOW = 1_800_000_000.0
+
+Headers: TypeAlias = dict[str, str] | list[tuple[str, str]] | None
+
+
+@dataclass
+class Desk:
+    """The application with and without the short way; ``long``: how many requests went the long way."""
+
+    view: PbxView
+    keys: KeyTable
+    now: float = NOW
+    long: int = 0
+    spending: Spending | None = None
+    apps: list[Any] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        app = create_app({"main": self.view}, self.keys, spending=self.spending, clock=lambda: self.now)
+
+        async def counted(scope: Scope, receive: Receive, send: Send) -> None:
+            self.long += 1
+            await app(scope, receive, send)
+
+        self.apps = [app, Repeats(counted, self.keys, self.spending, lambda: self.now)]
+
+    async def get(self, path: str, headers: Headers = None, *, short: bool = True) -> httpx.Response:
+        transport = httpx.ASGITransport(app=self.apps[short])
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
+            return await http.get(path, headers=headers)
+
+    def put(self, topic: str, id_: str, entity: Any) -> None:
+        replica = self.view.live
+        assert replica.position is not None
+        edit = Edit(topic, id_, replica.state[topic].get(id_), entity)
+        at = Position(replica.position.epoch, replica.position.seq + 1)
+        replica.apply(Change(at, entities.START, (edit,)))
+
+
+def key(**given: Any) -> ApiKey:
+    return ApiKey("test", digest_of(KEY), "main", frozenset({"read", "contacts"}), **given)
+
+
+@pytest.fixture
+async def desk() -> Desk:
+    return Desk(view(), KeyTable([key()]))
+
+
+def same(one: httpx.Response, other: httpx.Response) -> bool:
+    return (one.status_code, one.content, sorted(one.headers.items())) == (
+        other.status_code,
+        other.content,
+        sorted(other.headers.items()),
+    )
+
+
+@pytest.mark.parametrize("name", [name for name, command in COMMANDS.items() if command.query is not None])
+async def test_every_query_is_answered_as_by_the_long_way(desk: Desk, name: str) -> None:
+    path = f"/webapi/{KEY}/{name}"
+    arguments = dict(arguments_of(COMMANDS[name]))
+    query = f"{path}?{httpx.QueryParams(arguments)}" if arguments else path
+    long = await desk.get(query, short=False)
+    first = await desk.get(query)
+    again = await desk.get(query)
+    assert same(long, first)
+    if long.status_code == 200:
+        assert same(long, again)
+        assert desk.long == 1
+        tag = {"If-None-Match": long.headers["etag"]}
+        assert same(await desk.get(query, tag, short=False), await desk.get(query, tag))
+        assert desk.long == 1
+    else:
+        assert desk.long == 2, "what is refused goes the long way"
+
+
+async def test_what_changed_is_in_the_next_answer(desk: Desk) -> None:
+    before = (await desk.get(QUERY)).json()["result"]
+    tag = (await desk.get(QUERY)).headers["etag"]
+    desk.put("calls", "4711", entities.call(4711))
+    after = await desk.get(QUERY, {"If-None-Match": tag})
+    assert (after.status_code, after.json()["result"], desk.long) == (200, before + 1, 1)
+    desk.view.live.silent(entities.START)
+    assert (await desk.get(QUERY)).headers["callmon-stale-since"] == entities.START
+
+
+@pytest.mark.parametrize("command", ["pbx.calls.get", "contact.find?num=5551234", ""])
+async def test_answers_say_since_when_the_monitor_has_not_its_pbx(desk: Desk, command: str) -> None:
+    path = f"/webapi/{KEY}/{command}"
+    assert "callmon-stale-since" not in (await desk.get(path)).headers
+    desk.put("system", "pbx", entities.system("lost"))
+    for short in (False, True):
+        answer = await desk.get(path, short=short)
+        assert answer.headers["callmon-stale-since"] == entities.START
+        unchanged = await desk.get(path, {"If-None-Match": answer.headers["etag"]}, short=short)
+        assert (unchanged.status_code, unchanged.headers["callmon-stale-since"]) == (304, entities.START)
+    desk.put("system", "pbx", entities.system())
+    assert "callmon-stale-since" not in (await desk.get(path)).headers
+
+
+@pytest.mark.parametrize("way", ["authorization", "x-api-key", "query"])
+async def test_who_asks_is_part_of_what_is_remembered(desk: Desk, way: str) -> None:
+    ways: dict[str, tuple[str, dict[str, str]]] = {
+        "authorization": ("/webapi/pbx.calls.get", {"Authorization": f"Bearer {KEY}"}),
+        "x-api-key": ("/webapi/pbx.calls.get", {"X-API-Key": KEY}),
+        "query": (f"/webapi/pbx.calls.get?key={KEY}", {}),
+    }
+    path, headers = ways[way]
+    for _ in range(2):
+        assert (await desk.get(path, headers)).status_code == 200
+    assert desk.long == 1
+    wrong = {name: value + "x" for name, value in headers.items()}
+    assert (await desk.get(path + ("" if headers else "x"), wrong)).status_code == 401
+    assert (await desk.get("/webapi/pbx.calls.get")).status_code == 401
+
+
+async def test_a_key_that_is_gone_expired_or_limited_now_is_not_answered_from_memory(desk: Desk) -> None:
+    for _ in range(2):
+        assert (await desk.get(QUERY)).status_code == 200
+    desk.keys.replace([])
+    assert (await desk.get(QUERY)).status_code == 401
+    desk.keys.replace([key(expires=from_unix(NOW + 10))])
+    for _ in range(2):
+        assert (await desk.get(QUERY)).status_code == 200
+    desk.now += 11
+    assert (await desk.get(QUERY)).status_code == 401
+    desk.keys.replace([key(networks=("192.0.2.0/24",))])
+    assert (await desk.get(QUERY)).status_code == 403
+
+
+@pytest.mark.parametrize("name", ["Authorization", "X-API-Key"])
+async def test_a_key_given_twice_is_not_remembered_as_either(desk: Desk, name: str) -> None:
+    path, good = "/webapi/pbx.calls.get", f"Bearer {KEY}" if name == "Authorization" else KEY
+    for other in ("", "Bearer another"):
+        assert (await desk.get(path, [(name, good), (name, other)])).status_code == 200
+        assert (await desk.get(path, {name: other} if other else None)).status_code == 401
+
+
+async def test_a_key_that_is_revoked_while_it_is_answered_is_not_remembered(desk: Desk) -> None:
+    scope = {"type": "http", "method": "GET", "path": QUERY, "raw_path": QUERY.encode(), "query_string": b""}
+    scope |= {"root_path": "", "headers": [], "server": ("gateway", 80), "client": ("127.0.0.1", 1), "scheme": "http"}
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":  # as one who does not read, until his key is gone
+            desk.keys.replace([])
+
+    await desk.apps[1](scope, receive, send)
+    for _ in range(2):
+        assert (await desk.get(QUERY)).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://wall.example.com"},
+        {"Prefer": "wait=1"},
+        {"Callmon-Min-Position": "x"},
+    ],
+    ids=["from a page", "would wait", "wants a position"],
+)
+async def test_whatever_is_out_of_the_ordinary_goes_the_long_way(desk: Desk, headers: dict[str, str]) -> None:
+    await desk.get(QUERY)
+    await desk.get(QUERY, headers)
+    assert desk.long == 2
+
+
+async def test_a_budget_is_counted_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    spending = Spending({"main": fakeredis.FakeAsyncRedis()}, Budgets(5, 5, 5, 5), clock=lambda: 0.0)
+    leases = spending._lease_of(key(), 5)
+    leases.reads.go_alone()
+    desk = Desk(view(), KeyTable([key()]), spending=spending)
+    answers = [await desk.get(QUERY) for _ in range(7)]
+    assert [answer.status_code for answer in answers] == [200] * 5 + [429] * 2
+    assert [answer.headers["ratelimit"].split(";")[1] for answer in answers[:5]] == ["r=4", "r=3", "r=2", "r=1", "r=0"]
+    assert desk.long == 3
+
+
+async def test_memory_is_bounded(desk: Desk) -> None:
+    await desk.get(QUERY)
+    known = desk.apps[1]._known
+    [one] = known.values()
+    known.update({(number,): one for number in range(MOST)})
+    await desk.get(QUERY + "?&")
+    assert len(known) == 1
+
+
+@pytest.mark.parametrize("junk", ["scheme", "padding"])
+async def test_junk_in_headers_and_addresses_is_not_remembered(desk: Desk, junk: str) -> None:
+    await desk.get(QUERY)
+    for number in range(20):
+        long = f"{number}".rjust(20_000, "x")
+        if junk == "scheme":
+            await desk.get(QUERY, {"Authorization": f"Basic {long}"})
+        else:
+            padded = "&".join(["key=" + "".join(f"%{ord(char):02x}" for char in KEY)] * 30)
+            assert (await desk.get(f"{QUERY}?{padded}{'&' * number}")).status_code == 200
+    assert len(desk.apps[1]._known) == 1
+
+
+async def test_what_is_remembered_is_bounded_in_bytes(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repeats, "MOST_BYTES", 60_000)
+    known = desk.apps[1]._known
+    for number in range(60):
+        for _ in range(2):  # an answer is held from the second time on
+            assert (await desk.get(f"{QUERY}?{'&' * number}")).status_code == 200
+            assert (await desk.get(f"/webapi/{KEY}/ext.state.get?{'&' * number}num=101")).status_code == 200
+        desk.put("calls", str(number), entities.call(number))
+        bodies = {id(one.answer): len(one.answer.body) for one in known.values() if one.answer is not None}
+        assert sum(bodies.values()) + sum(sum(map(len, name)) + 2_048 for name in known) <= 60_000
+    assert known
+
+
+@asynccontextmanager
+async def served(desk: Desk) -> AsyncIterator[int]:
+    """The application under uvicorn, its protocol answering what it can; the port."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    repeats = desk.apps[1]
+    http: Any = partial(AnswerProtocol, repeats)
+    server = uvicorn.Server(uvicorn.Config(repeats, lifespan="off", log_config=None, http=http))
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        server.should_exit = True
+        await serving
+
+
+async def test_a_sites_own_query_that_comes_to_fail_is_told_as_a_fault(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(asked: Asked) -> int:
+        return 1 // (4 - len(asked.live["calls"]))
+
+    monkeypatch.setitem(COMMANDS, "site.fails.get", Command("site.fails.get", "read", "fails", query=fails))
+    async with served(desk) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        path = f"/webapi/{KEY}/site.fails.get"
+        assert [(await http.get(path)).status_code for _ in range(2)] == [200, 200]
+        assert desk.long == 1
+        desk.put("calls", "4711", entities.call(4711))
+        failed = await http.get(path)
+        assert (failed.status_code, failed.json()["error"]["code"]) == (500, "internal")
+
+
+async def test_under_uvicorn_the_answer_is_the_same_to_the_byte(desk: Desk) -> None:
+    async with served(desk) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        for name in ("pbx.calls.get", "pbx.callsinfo.get", "all.ext.get"):
+            path = f"/webapi/{KEY}/{name}"
+            before = desk.long
+            first, again = await http.get(path), await http.get(path)
+            assert desk.long == before + 1
+            first.headers.pop("date")
+            again.headers.pop("date")
+            assert same(first, again)
+            known = await http.get(path, headers={"If-None-Match": first.headers["etag"]})
+            assert (known.status_code, known.content, desk.long) == (304, b"", before + 1)
+        desk.put("calls", "4711", entities.call(4711))
+        assert (await http.get(QUERY)).json()["result"] == len(desk.view.live.state["calls"])
+        assert (await http.post(f"/webapi/{KEY}/pbx.calls.get")).status_code == 200
+        assert (await http.head(f"/webapi/{KEY}/pbx.calls.get")).content == b""
+        desk.keys.replace([])
+        assert (await http.get(QUERY)).status_code == 401
+
+
+async def test_requests_sent_one_behind_the_other_are_answered_in_order(desk: Desk) -> None:
+    async with served(desk) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        paths = ["pbx.calls.get", "all.ext.get", "nothing", "pbx.calls.get", "all.queue.get", "all.ext.get"] * 5
+        for close in (False, True):
+            for number, name in enumerate(paths):
+                last = "Connection: close\r\n" if close and number == len(paths) - 1 else ""
+                writer.write(f"GET /webapi/{KEY}/{name} HTTP/1.1\r\nHost: x\r\n{last}\r\n".encode())
+        statuses, bodies = [], []
+        for _ in range(2 * len(paths)):
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            length = re.search(r"content-length: (\d+)", head, re.IGNORECASE)
+            assert length is not None
+            statuses.append(int(head.split()[1]))
+            bodies.append(await reader.readexactly(int(length[1])))
+        assert await reader.read() == b"", "it was asked to close"
+        writer.close()
+    assert statuses == [404 if name == "nothing" else 200 for name in paths] * 2
+    for name in set(paths):
+        assert len({body for body, path in zip(bodies, paths * 2, strict=True) if path == name}) == 1
+
+
+async def test_an_old_client_and_one_that_sends_a_body_go_the_long_way(desk: Desk) -> None:
+    async with served(desk) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        for _ in range(2):
+            await http.get(QUERY)
+        assert desk.long == 1
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(f"GET {QUERY} HTTP/1.0\r\nHost: x\r\n\r\n".encode())
+        assert b" 200 " in await reader.read()
+        writer.close()
+        answer = await http.request("GET", QUERY, content=b"x")
+        assert answer.status_code == 200
+        assert desk.long >= 2

@@ -1,0 +1,143 @@
+"""Answers kept, compared and marked: positions, entity tags, staleness, guarding headers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from msgspec import Struct
+
+from gateway.pbx_view import PbxView
+from gateway.rest.responses import Answer, AnswerCache, encode, matches
+from monitor.shared.changes import Change, Edit, Position
+from tests.gateway import entities
+from tests.gateway.world import FULL, LIMITED, client, view
+
+ADDRESS = f"/webapi/{FULL}/pbx.calls.get"
+
+
+@pytest.fixture
+def pbx() -> PbxView:
+    return view()
+
+
+@pytest.fixture
+async def http(pbx: PbxView) -> AsyncIterator[httpx.AsyncClient]:
+    async with client(pbx) as http:
+        yield http
+
+
+def advance(pbx: PbxView, *edits: Edit) -> None:
+    assert pbx.live.position is not None
+    position = Position(pbx.live.position.epoch, pbx.live.position.seq + 1)
+    assert pbx.live.apply(Change(position, entities.START, edits))
+
+
+async def test_an_answer_bears_its_position_and_asks_to_be_checked_again(http: httpx.AsyncClient) -> None:
+    got = await http.get(ADDRESS)
+    assert got.headers["callmon-position"] == "000000000000001-aa/5"
+    assert got.headers["cache-control"] == "private, no-cache"
+    assert "Authorization" in got.headers["vary"]
+    assert "callmon-stale-since" not in got.headers
+    book = await http.get(f"/webapi/{FULL}/contact.get?id=12")
+    assert book.headers["callmon-position"] == "000000000000001-bb/2"
+
+
+async def test_an_answer_that_the_client_has_is_not_sent_again(http: httpx.AsyncClient, pbx: PbxView) -> None:
+    etag = (await http.get(ADDRESS)).headers["etag"]
+    assert etag.startswith('"')
+    advance(pbx, Edit("lines", "1", None, entities.line("1")))
+    for given in (etag, f"W/{etag}", f'"other", {etag}', "*"):
+        for method in ("GET", "HEAD"):
+            same = await http.request(method, ADDRESS, headers={"If-None-Match": given})
+            assert (same.status_code, same.content, same.headers["etag"]) == (304, b"", etag)
+            assert same.headers["callmon-position"] == "000000000000001-aa/6"
+    advance(pbx, Edit("calls", "1", None, entities.call(1)))
+    changed = await http.get(ADDRESS, headers={"If-None-Match": etag})
+    assert (changed.status_code, changed.json()) == (200, {"result": 4})
+    assert changed.headers["etag"] != etag
+
+
+async def test_a_post_is_always_answered_in_full(http: httpx.AsyncClient) -> None:
+    assert (await http.post(ADDRESS, headers={"If-None-Match": "*"})).json() == {"result": 3}
+
+
+async def test_a_stale_answer_says_since_when(http: httpx.AsyncClient, pbx: PbxView) -> None:
+    etag = (await http.get(ADDRESS)).headers["etag"]
+    pbx.live.silent("2026-03-04T03:14:00.000Z")
+    stale = await http.get(ADDRESS)
+    assert (stale.status_code, stale.headers["callmon-stale-since"]) == (200, "2026-03-04T03:14:00.000Z")
+    same = await http.get(ADDRESS, headers={"If-None-Match": etag})
+    assert (same.status_code, same.headers["callmon-stale-since"]) == (304, "2026-03-04T03:14:00.000Z")
+    pbx.live.heard(entities.START)
+    assert "callmon-stale-since" not in (await http.get(ADDRESS)).headers
+
+
+async def test_keys_that_see_different_things_never_share_an_answer(http: httpx.AsyncClient) -> None:
+    limited = ADDRESS.replace(FULL, LIMITED)
+    answers = [(await http.get(address)).json()["result"] for address in (ADDRESS, limited, ADDRESS, limited)]
+    assert answers == [3, 2, 3, 2]
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz", "/readyz", ADDRESS, "/webapi/x/y", "/nothing/here"])
+async def test_every_answer_is_guarded(http: httpx.AsyncClient, path: str) -> None:
+    headers = (await http.get(path)).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["content-security-policy"].startswith("default-src 'none'")
+
+
+class Value(Struct, frozen=True):
+    text: str
+
+
+AT = Position("e", 1)
+
+
+def ask(cache: AnswerCache, question: str, position: Position = AT, size: int = 10) -> tuple[Answer, bool]:
+    made = False
+
+    def make() -> Struct:
+        nonlocal made
+        made = True
+        return Value("x" * (size - 11))
+
+    return cache.answer(question, position, make), made
+
+
+def test_an_answer_is_made_once_a_question_and_position() -> None:
+    cache = AnswerCache()
+    assert ask(cache, "a")[1]
+    assert not ask(cache, "a")[1]
+    assert ask(cache, "b")[1]
+    answer, made = ask(cache, "a", Position("e", 2))
+    assert (made, answer.position, len(cache)) == (True, Position("e", 2), 1)
+
+
+def test_kept_answers_are_bounded_in_number_and_in_bytes() -> None:
+    few = AnswerCache(entries=2)
+    for question in ("a", "b", "a", "c"):
+        ask(few, question)
+    assert len(few) == 2
+    assert not ask(few, "a")[1]
+    assert ask(few, "b")[1]
+    small = AnswerCache(size=100)
+    for question in ("a", "b", "c"):
+        ask(small, question, size=40)
+    assert len(small) == 2
+    ask(small, "large", size=101)
+    assert len(small) == 2
+
+
+def test_the_entity_tag_is_a_function_of_the_content_alone() -> None:
+    assert encode(Value("a"), AT).etag == encode(Value("a"), Position("f", 9)).etag
+    assert encode(Value("a"), AT).etag != encode(Value("b"), AT).etag
+
+
+def test_entity_tags_are_compared_weakly() -> None:
+    assert matches(' W/"a" , "b"', '"a"')
+    assert matches("*", '"a"')
+    assert not matches('"ab"', '"a"')
+    assert not matches("", '"a"')

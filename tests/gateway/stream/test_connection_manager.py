@@ -1,0 +1,395 @@
+"""The stream over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+from typing import Any
+
+import httpx
+import pytest
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from gateway import fair_share as shares
+from gateway.fanout.frames import Encoding
+from gateway.stream.admission import LiveSettings
+from gateway.stream.connection import Manners
+from gateway.stream.websocket import Session
+from monitor.shared.changes import Change, Edit, Position
+from monitor.shared.codec import to_json
+from monitor.shared.entities.topics import TOPICS, Contact
+from tests.gateway.entities import START, call, extension
+from tests.gateway.histories import decoded, plain
+from tests.gateway.serving import (
+    ALL_TOPICS,
+    Served,
+    closed,
+    ended_with,
+    frame,
+    frame_of,
+    retry_in,
+    say,
+    serving,
+    subscribed,
+    without_denials,
+)
+
+
+async def refusal(served: Served, **how: Any) -> tuple[int, str]:
+    """HTTP status and error code with which a handshake is refused."""
+    with pytest.raises(InvalidStatus) as refused:
+        async with served.connect(**how):
+            pass
+    body = decoded(bytes(refused.value.response.body or b"").decode())
+    assert body["result"] is False
+    return refused.value.response.status_code, str(body["error"]["code"])
+
+
+@pytest.mark.parametrize("encoding", ["json", "msgpack"])
+async def test_hello_then_a_snapshot_then_every_change(encoding: Encoding) -> None:
+    name = f"callmon.v1.{encoding}"
+    async with serving() as served, served.connect(offer=["other", name]) as connection:
+        assert connection.subprotocol == name
+        hello = await frame(connection)
+        assert (hello["type"], hello["protocol"], hello["pbx"], hello["heartbeat"]) == ("hello", 1, "main", 5.0)
+        assert hello["topics"] == [*TOPICS, "contacts"]
+        await say(connection, {"type": "subscribe", "topics": ALL_TOPICS}, encoding)
+        data = await connection.recv()
+        assert isinstance(data, str) is (encoding == "json")
+        assert decoded(data)["state"] == {topic: {} for topic in TOPICS}
+        served.put("calls", "7", call(7, ("101",)))
+        change = await frame(connection)
+        assert (change["from"], change["seq"]) == (0, 1)
+        assert change["upsert"] == {"calls": {"7": plain(call(7, ("101",)))}}
+        served.put("calls", "7", None)
+        assert (await frame(connection))["remove"] == {"calls": ["7"]}
+        served.start_epoch()
+        snapshot = await frame(connection)
+        assert (snapshot["type"], snapshot["seq"]) == ("snapshot", 0)
+
+
+async def test_without_an_offered_subprotocol_it_is_json() -> None:
+    async with serving() as served, served.connect() as connection:
+        assert connection.subprotocol is None
+        assert isinstance(await connection.recv(), str)
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/webapi/reader-key/stream", {}),
+        ("/webapi/stream?key=reader-key", {}),
+        ("/webapi/stream", {"X-API-Key": "reader-key"}),
+        ("/webapi/stream", {"Authorization": "Bearer reader-key"}),
+    ],
+)
+async def test_a_key_may_be_given_in_any_documented_way(path: str, headers: dict[str, str]) -> None:
+    async with serving() as served, served.connect(None, path, headers=headers) as connection:
+        assert (await frame(connection))["type"] == "hello"
+
+
+async def test_a_refusal_is_an_http_answer_to_the_handshake() -> None:
+    settings = LiveSettings(connections_per_key=1, origins=frozenset({"https://ours"}))
+    async with serving(settings) as served:
+        assert await refusal(served, key="no-such-key") == (401, "key_unknown")
+        assert await refusal(served, key=None) == (401, "key_missing")
+        assert await refusal(served, key="old-key") == (401, "key_expired")
+        assert await refusal(served, key="dialler-key") == (403, "scope_missing")
+        assert await refusal(served, key="elsewhere-key") == (404, "unknown_pbx")
+        assert await refusal(served, key="early-key") == (503, "no_state")
+        assert await refusal(served, offer=["graphql"]) == (400, "unknown_subprotocol")
+        assert await refusal(served, path="/webapi/stream?topics=cals") == (400, "bad_message")
+        assert await refusal(served, key="display-key", path="/webapi/stream?topics=contacts") == (403, "not_allowed")
+        assert await refusal(served, headers={"Origin": "https://theirs"}) == (403, "origin_not_allowed")
+        async with served.connect(headers={"Origin": "https://ours"}):
+            assert await refusal(served) == (429, "too_many_connections")
+        await served.live.drain(0)
+        assert await refusal(served) == (503, "draining")
+
+
+async def test_where_a_handshake_cannot_be_answered_the_close_code_says_it() -> None:
+    async with serving(wrap=without_denials) as served:
+        for key, code in (("no-such-key", 4001), ("dialler-key", 4003), ("elsewhere-key", 4004), ("early-key", 4103)):
+            async with served.connect(key) as connection:
+                assert (await closed(connection))[0] == code
+
+
+async def test_a_subscription_may_stand_in_the_address() -> None:
+    async with serving() as served, served.connect(path="/webapi/stream?topics=calls,queues") as connection:
+        assert (await frame_of(connection, "snapshot"))["state"] == {"calls": {}, "queues": {}}
+
+
+async def test_a_new_subscription_replaces_the_old_one() -> None:
+    async with serving() as served, served.connect() as connection:
+        await subscribed(connection, ["calls"])
+        assert (await subscribed(connection, ["queues"]))["state"] == {"queues": {}}
+        served.put("calls", "1", call(1))
+        served.put("queues", "800", None)
+        await say(connection, {"type": "ping", "at": 5})
+        assert (await frame(connection))["type"] == "pong"
+
+
+async def test_the_address_book_is_a_stream_of_its_own() -> None:
+    async with serving() as served, served.connect() as connection:
+        await frame(connection)
+        await say(connection, {"type": "subscribe", "topics": ["contacts", "calls"]})
+        assert (await frame(connection))["code"] == "bad_message"
+        snapshot = await subscribed(connection, ["contacts"])
+        assert snapshot["epoch"].endswith("-b")
+        contact = Contact(1, "Ann", phone="0301234567")
+        served.view.book.apply(Change(Position(snapshot["epoch"], 1), START, (Edit("contacts", "1", None, contact),)))
+        served.view.book_hub.changed()
+        assert (await frame(connection))["upsert"] == {"contacts": {"1": plain(contact)}}
+
+
+async def test_a_limited_key_is_told_what_it_may_see_only() -> None:
+    async with serving() as served, served.connect("limited-key") as connection:
+        hello = await frame(connection)
+        assert hello["topics"] == [
+            *("system", "calls", "extensions", "queues", "groups", "ended", "queuestats", "extstats")
+        ]
+        await say(connection, {"type": "subscribe", "topics": ["lines"]})
+        assert (await frame(connection))["code"] == "not_allowed"
+        await subscribed(connection, hello["topics"])
+        served.put("calls", "1", call(1, ("102",)))
+        served.put("extensions", "102", extension("102"))
+        served.put("calls", "1", call(1, ("102", "101")))
+        change = await frame(connection)
+        assert (change["from"], change["seq"]) == (0, 3)
+        assert change["upsert"].keys() == {"calls"}
+        served.put("calls", "1", call(1, ("102",)))
+        assert (await frame(connection))["remove"] == {"calls": ["1"]}
+
+
+async def test_ping_is_echoed_with_the_servers_time() -> None:
+    async with serving() as served, served.connect() as connection:
+        await frame(connection)
+        for at in (1, 2.5, "x", None, 2**62):
+            await say(connection, {"type": "ping", "at": at})
+            pong = await frame(connection)
+            assert (pong["type"], pong["at"]) == ("pong", at)
+            assert pong["server_time"].endswith("Z")
+
+
+async def test_heartbeats_come_and_tell_of_silence_at_once() -> None:
+    async with serving(heartbeat=0.2) as served, served.connect() as connection:
+        await subscribed(connection, ["queues"])
+        served.put("calls", "1", call(1))
+        while (beat := await frame(connection))["seq"] == 0:  # one that was sent before
+            assert beat["type"] == "heartbeat"
+        assert (beat["type"], beat["seq"], beat["stale_since"]) == ("heartbeat", 1, None)
+    async with serving(heartbeat=60) as served, served.connect() as connection:
+        await subscribed(connection)
+        served.view.live.silent(START)
+        served.view.hub.changed()
+        assert (await frame(connection))["stale_since"] == START
+
+
+@pytest.mark.parametrize(
+    ("message", "named"),
+    [
+        ({"type": "subscribe", "topics": ["calls", "cals"]}, "'cals'"),
+        ({"type": "subscribe", "topics": ["calls"], "fitler": {}}, "'fitler'"),
+        ({"type": "subscribe", "topics": "calls"}, "topics"),
+        ({"type": "subscribe"}, "topics"),
+        ({"type": "subscribe", "topics": []}, "topics"),
+        ({"type": "subscribe", "topics": ["calls"], "since": 3}, "since"),
+        ({"type": "subscribe", "topics": ["calls"], "merge": "no"}, "merge"),
+        ({"type": "publish"}, "'publish'"),
+        ({"type": "ping", "at": 2**80}, "at"),
+        ({"type": "ping", "at": [1]}, "at"),
+        ([], "object"),
+    ],
+)
+async def test_an_error_names_what_was_wrong_and_the_connection_stays(message: object, named: str) -> None:
+    async with serving() as served, served.connect() as connection:
+        await frame(connection)
+        await connection.send(to_json(message).decode())
+        error = await frame(connection)
+        assert (error["type"], error["code"]) == ("error", "bad_message")
+        assert named in error["message"]
+        await subscribed(connection)
+
+
+async def test_who_keeps_sending_nonsense_is_sent_away() -> None:
+    async with serving() as served, served.connect() as connection:
+        await frame(connection)
+        for _ in range(3):
+            await connection.send("{")
+            assert (await frame(connection))["type"] == "error"
+        await connection.send(b"\xc1")
+        assert (await closed(connection))[0] == 4000
+
+
+async def test_a_message_too_large_ends_it() -> None:
+    async with serving() as served, served.connect() as connection:
+        await connection.send("x" * 70_000)
+        assert (await closed(connection))[0] == 4013
+
+
+async def test_a_message_too_large_ends_it_under_any_server() -> None:
+    settings = LiveSettings(Manners(message_size=100))
+    async with serving(settings, wrap=without_denials) as served, served.connect() as connection:
+        await connection.send("ж" * 60)
+        assert (await closed(connection))[0] == 4013
+
+
+async def test_too_many_messages_end_it() -> None:
+    manners = Manners(messages_at_once=5, messages_per_second=0.001)
+    async with serving(LiveSettings(manners)) as served, served.connect() as connection:
+        for _ in range(6):
+            await say(connection, {"type": "ping"})
+        assert (await closed(connection))[0] == 4101
+
+
+async def test_all_connections_of_a_key_together_may_say_only_so_much() -> None:
+    settings = LiveSettings(messages_at_once_per_key=5, messages_per_second_per_key=0.001)
+    async with serving(settings) as served, served.connect("display-key") as other:
+        async with served.connect() as first, served.connect() as second:
+            for connection in (first, second):
+                for _ in range(3):
+                    await say(connection, {"type": "ping"})
+            assert (await closed(second))[0] == 4101
+        async with served.connect() as back:  # coming back renews nothing
+            await say(back, {"type": "ping"})
+            assert (await closed(back))[0] == 4101
+        await say(other, {"type": "ping"})
+        assert await frame_of(other, "pong")
+
+
+async def test_a_subscription_in_the_address_counts_as_one_of_its_keys_messages() -> None:
+    settings = LiveSettings(messages_at_once_per_key=2, messages_per_second_per_key=0.001)
+    async with serving(settings) as served, httpx.AsyncClient(base_url=f"http://{served.host}") as http:
+        for _ in range(2):
+            async with served.connect(path="/webapi/stream?topics=calls") as connection:
+                assert await frame_of(connection, "snapshot")
+        with pytest.raises(InvalidStatus) as refused:
+            await served.connect(path="/webapi/stream?topics=calls")
+        assert refused.value.response.status_code == 429
+        assert (await http.get("/webapi/reader-key/events?topics=calls")).status_code == 429
+        async with served.connect("display-key", "/webapi/stream?topics=calls") as other:
+            assert await frame_of(other, "snapshot")
+        assert len(served.live) <= 1
+
+
+async def test_the_filters_of_a_key_are_bounded_in_bytes_and_equal_ones_count_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shares, "MOST_FILTER_BYTES", 250_000)
+    large, other = ([f"{number}".rjust(50, end) for number in range(1_000)] for end in "ab")
+
+    def wanted(values: list[str]) -> dict[str, object]:
+        return {"type": "subscribe", "topics": ["extensions"], "filter": {"ext": values}}
+
+    async with serving() as served, served.connect() as third:
+        async with served.connect() as first, served.connect() as second:
+            for connection in (first, second):  # the same: it is held once
+                await say(connection, wanted(large))
+                await frame_of(connection, "snapshot")
+            assert len({id(track.view.filter) for track in served.view.hub.tracks}) == 1
+            await say(third, wanted(other))
+            assert (await frame_of(third, "error"))["code"] == "filters_too_large"
+            async with served.connect("display-key") as display:
+                await say(display, wanted(other))
+                await frame_of(display, "snapshot")
+            await say(first, wanted(["101"]))
+            await frame_of(first, "snapshot")
+        async with asyncio.timeout(60):
+            while len(served.live) > 1:  # noqa: ASYNC110 - the server's own time
+                await asyncio.sleep(0.01)
+        await say(third, wanted(other))
+        await frame_of(third, "snapshot")
+
+
+async def test_the_answers_that_a_key_watches_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving() as served, served.connect() as first, served.connect() as second:
+        served.put_all([("extensions", f"{number}", extension(f"{number}")) for number in range(100)])
+        served.put_all([("calls", f"{number}", call(number)) for number in range(20)])
+
+        async def watch(connection: ClientConnection, query: str) -> int:
+            await say(connection, {"type": "subscribe", "query": query})
+            return len(to_json((await frame_of(connection, "result"))["result"]))
+
+        sizes = [await watch(first, "pbx.callsinfo.get"), await watch(first, "all.ext.get")]
+        monkeypatch.setattr(shares, "MOST_ANSWER_BYTES", max(sizes) + 100)
+        await watch(second, "all.ext.get")  # the same: it is held already
+        await watch(second, "all.queue.get")
+        await say(second, {"type": "subscribe", "query": "pbx.callsinfo.get"})
+        assert (await frame_of(second, "error"))["code"] == "answers_too_large"
+        await watch(first, "all.queue.get")
+        await watch(second, "pbx.callsinfo.get")
+
+
+async def test_who_never_subscribes_is_sent_away() -> None:
+    async with serving(LiveSettings(Manners(silence=0.1))) as served, served.connect() as connection:
+        assert (await closed(connection))[0] == 4203
+
+
+async def test_a_connection_has_a_greatest_age() -> None:
+    async with serving(LiveSettings(oldest=(0.1, 0.1))) as served, served.connect() as connection:
+        code, reason = await closed(connection)
+        assert (code, len(retry_in(reason))) == (4200, 2)
+
+
+async def test_no_frame_comes_after_a_key_has_expired() -> None:
+    now = [time.time()]
+    async with serving(LiveSettings(Manners(stall=0.2)), clock=lambda: now[0]) as served:
+        expires = "2100-01-01T00:00:00.000Z"
+        served.keys.replace(
+            [type(key)(key.name, key.digest, key.pbx, key.scopes, expires) for key in (served.keys._keys or ())]
+        )
+        async with served.connect() as connection:
+            await subscribed(connection)
+            now[0] = 4_200_000_000.0
+            served.put("calls", "1", call(1))
+            with pytest.raises(ConnectionClosed) as end:
+                await connection.recv()
+            assert ended_with(end.value)[0] == 4001
+
+
+async def test_a_revoked_key_ends_its_conversations_and_no_others() -> None:
+    async with serving() as served, served.connect() as ours, served.connect("display-key") as other:
+        await subscribed(ours)
+        await subscribed(other)
+        served.live.revoke("reader")
+        assert (await closed(ours))[0] == 4001
+        served.put("calls", "1", call(1))
+        assert (await frame(other))["type"] == "change"
+
+
+async def test_a_busy_gateway_is_through_with_its_farewells_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns, asked = 0, []
+    end = Session.end
+
+    def noted(session: Session, code: int, reason: str) -> None:
+        asked.append(turns)
+        end(session, code, reason)
+
+    async def busy() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            time.sleep(0.01)  # noqa: ASYNC251 - the loop is to be held up
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(Session, "end", noted)
+    async with serving() as served, AsyncExitStack() as stack:
+        for _ in range(40):
+            await stack.enter_async_context(served.connect())
+        working = asyncio.create_task(busy())
+        await served.live.drain(0.05)
+        working.cancel()
+    assert len(asked) == 40
+    assert asked[-1] < 20, "one turn of the loop for each would take eight times as long as was given"
+
+
+async def test_at_a_drain_all_are_asked_to_come_back_later() -> None:
+    async with serving() as served, served.connect() as one, served.connect() as other:
+        await subscribed(one)
+        await subscribed(other)
+        await served.live.drain(0.05, (2, 7.5))
+        for connection in (one, other):
+            code, reason = await closed(connection)
+            assert (code, retry_in(reason)) == (4200, [2, 7.5])

@@ -1,0 +1,165 @@
+"""Who a request is from behind proxies, and how much one address may hold open."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from starlette.types import Receive, Scope, Send
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+
+from gateway import run as gateway_run
+from gateway.auth.api_keys import ApiKey, KeyTable, digest_of
+from gateway.client_addresses import Forwarded, Proxies
+from gateway.config import GatewaySection
+from gateway.transport.http_protocol import Doors
+from gateway.transport.ip_addresses import held_by, parsed
+from tests.bus import fake_bus, only, until_async
+from tests.monitor.terms import running
+
+KEY = {"Authorization": "Bearer a-key-of-tests"}
+HERE, THERE = ({"X-Forwarded-For": address} for address in ("203.0.113.7", "203.0.113.8"))
+
+
+async def client_of(proxies: str, *forwarded_for: str, peer: str = "10.0.0.1", proto: str = "https") -> tuple[str, str]:
+    """The client and the scheme that the application finds."""
+    seen: list[Scope] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope)
+
+    async def nothing(*_: Any) -> Any:
+        return None
+
+    headers = [(b"x-forwarded-for", value.encode("latin-1")) for value in forwarded_for]
+    headers.append((b"x-forwarded-proto", proto.encode()))
+    known = Proxies(proxies)
+    await known.look_up()
+    scope = {"type": "http", "client": (peer, 1234), "scheme": "http", "headers": headers}
+    await Forwarded(app, known, 10)(scope, nothing, nothing)
+    return seen[0]["client"][0], seen[0]["scheme"]
+
+
+@pytest.mark.parametrize(
+    ("said", "client"),
+    [
+        (("203.0.113.7",), "203.0.113.7"),
+        (("198.51.100.1, 203.0.113.7, 10.0.0.9",), "203.0.113.7"),
+        (("198.51.100.1", "203.0.113.7:4711"), "203.0.113.7"),
+        (("[2001:db8::7]:443",), "2001:db8::7"),
+        (("::ffff:203.0.113.7",), "203.0.113.7"),
+        (("x" * 5_000,), "10.0.0.1"),
+        (("203.0.113.7, unknown",), "10.0.0.1"),
+        ((", ".join(["203.0.113.7"] + ["10.0.0.9"] * 5_000),), "10.0.0.9"),
+        (("",), "10.0.0.1"),
+        ((), "10.0.0.1"),
+    ],
+    ids=["one", "spoofed", "port", "IPv6", "mapped", "long", "no address", "endless", "empty", "none"],
+)
+async def test_the_first_address_from_the_end_that_is_no_proxys_is_the_clients(
+    said: tuple[str, ...], client: str
+) -> None:
+    assert await client_of("10.0.0.0/8", *said) == (client, "https")
+    assert await client_of("10.0.0.0/8", *said, peer="192.0.2.1") == ("192.0.2.1", "http"), "it is no proxy"
+
+
+async def test_a_proxy_may_be_named_and_a_scheme_is_one_of_two() -> None:
+    for peer in ("127.0.0.1", "192.0.2.1"):
+        came = await client_of("localhost, no-such-name.invalid", "203.0.113.7", peer=peer, proto="x" * 5_000)
+        assert came == ("203.0.113.7" if peer == "127.0.0.1" else peer, "http")
+    assert (await client_of("*", "203.0.113.7, 198.51.100.1"))[0] == "203.0.113.7"
+
+
+def test_addresses_are_counted_by_what_one_may_have_of_them() -> None:
+    assert held_by("203.0.113.7") == held_by("::ffff:203.0.113.7") == "203.0.113.7"
+    assert held_by("2001:db8::1") == held_by("2001:db8::ffff:2") != held_by("2001:db8:0:1::1")
+    assert {held_by(host) for host in ("127.0.0.1", "::1", "", "x" * 100)} == {None}
+    assert parsed("1" * 100) is None
+
+
+def test_connections_are_bounded_in_all_and_by_address_but_not_those_of_proxies() -> None:
+    doors = Doors(5, 2, lambda host: host != "10.0.0.1")
+    leave = [doors.enter("203.0.113.7"), doors.enter("203.0.113.7")]
+    assert doors.enter("203.0.113.7") is None
+    assert all(doors.enter("10.0.0.1") for _ in range(3))
+    assert doors.enter("10.0.0.1") is None, "five in all"
+    assert leave[0] is not None
+    leave[0]()
+    assert doors.enter("203.0.113.8") is not None
+    assert len(doors) == 5
+
+
+@asynccontextmanager
+async def served(**section: Any) -> AsyncIterator[httpx.AsyncClient]:
+    keys = KeyTable([ApiKey("tests", digest_of("a-key-of-tests"), "pbx", frozenset({"read"}))])
+    async with (
+        fake_bus() as bus,
+        running(bus),
+        gateway_run.serving(["pbx"], keys, GatewaySection(port=0, **section), only(bus.client())) as server,
+    ):
+        async with httpx.AsyncClient(base_url=server.address, timeout=60, headers=KEY) as http:
+
+            async def loaded() -> bool:
+                return (await http.get("/webapi/pbx.calls.get", headers={"Connection": "close"})).status_code == 200
+
+            await until_async(loaded)
+        async with httpx.AsyncClient(base_url=server.address, timeout=60, headers=KEY) as http:
+            yield http
+
+
+async def test_one_address_holds_so_many_requests_and_streams_and_others_are_let_in() -> None:
+    async with served(connections_per_address=2) as http, AsyncExitStack() as held:
+        stream = str(http.base_url).replace("http", "ws", 1) + "/webapi/stream"
+        first = await held.enter_async_context(http.stream("GET", "/webapi/events?topics=calls", headers=HERE))
+        await held.enter_async_context(connect(stream, additional_headers=KEY | HERE, proxy=None))
+        assert first.status_code == 200
+        answer = await http.get("/healthz", headers=HERE)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (429, "too_many_connections")
+        assert answer.headers["retry-after"] == "10"
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(stream, additional_headers=KEY | HERE, proxy=None)
+        assert refused.value.response.status_code == 429
+        assert (await http.get("/healthz", headers=THERE)).status_code == 200
+        await held.aclose()
+
+        async def let_in() -> bool:
+            return (await http.get("/healthz", headers=HERE)).status_code == 200
+
+        await until_async(let_in)
+
+
+async def test_one_connection_too_many_is_closed_and_there_is_room_when_others_are_gone() -> None:
+    async with served(connections=10) as http, AsyncExitStack() as held:
+        port = int(http.base_url.port or 0)
+        stream = str(http.base_url).replace("http", "ws", 1) + "/webapi/stream"
+
+        async def one_more() -> bool:
+            """Whether one more is answered; it is gone after that."""
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            try:
+                writer.write(b"GET /healthz HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+                return (await reader.readline()).startswith(b"HTTP/1.1 200")
+            except ConnectionError:
+                return False
+            finally:
+                writer.transport.abort()
+
+        await until_async(one_more)
+        await held.enter_async_context(connect(stream, additional_headers=KEY, proxy=None))
+        idle = []
+        while await one_more():
+            idle.append((await asyncio.open_connection("127.0.0.1", port))[1])
+            assert len(idle) < 10
+        for writer in idle:
+            writer.transport.abort()
+        await held.aclose()
+        await until_async(one_more)
+        for _ in range(30):  # a WebSocket's place is given back as well
+            async with connect(stream, additional_headers=KEY, proxy=None):
+                pass
+        await until_async(one_more)

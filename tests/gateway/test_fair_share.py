@@ -1,0 +1,164 @@
+"""What a key's connections have together: values in, values out; and the turns that its work takes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from gateway import fair_share as shares
+from gateway.errors import FiltersTooLarge
+from gateway.fair_share import REQUESTS_A_TURN, Pace, Share, Turns
+from gateway.fanout.filters import filter_of
+from gateway.fanout.hub import Hub
+from gateway.fanout.view_subscribers import Subscriber
+from gateway.rest import long_poll as longpoll
+from gateway.rest.endpoint import WebApi
+from tests.gateway.entities import call, extension
+from tests.gateway.serving import frame_of, say, serving
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def share(clock: Clock | None = None) -> Share:
+    return Share(30, 10.0, Pace(), clock or Clock())
+
+
+def test_filters_are_counted_by_their_bytes_and_equal_ones_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shares, "MOST_FILTER_BYTES", 2_000)
+    one, same, other = filter_of({"ext": ["1" * 60]}), filter_of({"ext": ["1" * 60]}), filter_of({"ext": "abcdefghij"})
+    assert one is not None
+    assert same is not None
+    assert other is not None
+    mine = share()
+    assert mine.hold(one) is one
+    assert mine.hold(same) is one
+    assert mine.filter_bytes == one.size
+    with pytest.raises(FiltersTooLarge):
+        mine.hold(other)
+    mine.let_go(same)
+    with pytest.raises(FiltersTooLarge):
+        mine.hold(other)
+    mine.let_go(one)
+    assert mine.filter_bytes == 0
+    assert mine.hold(other) is other
+
+
+def test_who_has_had_his_work_waits_until_his_share_of_the_time_has_come() -> None:
+    clock, waited = Clock(), 0.0
+    mine = share(clock)
+    for _ in range(100):  # a tenth of a second each
+        waited += mine.owed
+        clock.now += mine.owed
+        mine.worked(0.1)
+    assert waited == pytest.approx((100 * 0.1 - 2.0) / 0.25, abs=1.0)
+    clock.now += 3600
+    mine.worked(1.9)
+    assert mine.owed == 0
+    mine.worked(0.2)
+    assert mine.owed == pytest.approx(0.4), "what was not used for an hour is no more than that at once"
+
+
+async def test_of_work_that_many_share_nothing_is_counted() -> None:
+    clock = Clock()
+    mine = share(clock)
+    for _ in range(1_000_000):
+        mine.worked(0.0005)
+    async with asyncio.timeout(1):
+        await mine.turn()
+
+
+async def test_between_two_who_resume_from_far_back_everything_else_has_its_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shares, "_PIECE_S", 0.0)  # each piece counts, and takes a whole turn, however fast the machine
+    monkeypatch.setattr(shares, "_TURN_S", 0.0)
+    turns, taken_in, take = 0, [], Hub.take
+
+    def watched(hub: Hub, subscriber: Subscriber) -> object:
+        messages = take(hub, subscriber)
+        if messages:
+            taken_in.append(turns)
+        return messages
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(Hub, "take", watched)
+    async with serving() as served, asyncio.TaskGroup() as tasks, asyncio.timeout(60):
+        begun = served.position
+        for number in range(500):
+            served.put("extensions", "101", extension("101", (f"{number}",)))
+        connections = [await served.connect() for _ in range(20)]
+        counting = tasks.create_task(count())
+        since = {"epoch": begun.epoch, "seq": begun.seq}
+        for number, connection in enumerate(connections):
+            wanted = {"ext": ["101", f"{number}"]}
+            await say(connection, {"type": "subscribe", "topics": ["extensions"], "filter": wanted, "since": since})
+        for connection in connections:
+            await frame_of(connection, "change")
+            await connection.close()
+        counting.cancel()
+    assert len(taken_in) >= 20
+    assert len(set(taken_in)) == len(taken_in), "no two of them in one turn of the loop"
+
+
+async def _after(turns: Turns, digest: str, order: list[str]) -> None:
+    await turns.turn(digest)
+    order.append(digest)
+
+
+async def test_many_requests_of_one_key_let_others_pass_and_keep_their_order() -> None:
+    turns, order = Turns(), list[str]()
+    async with asyncio.TaskGroup() as tasks:
+        many = [tasks.create_task(_after(turns, "many", order)) for _ in range(600)]
+        await asyncio.sleep(0)
+        for task in many[100:200]:  # their clients went away while they were in line
+            task.cancel()
+        tasks.create_task(_after(turns, "other", order))
+    assert order.index("other") <= 3 * REQUESTS_A_TURN
+    assert order.count("many") == 500
+    assert turns._waiting == {}
+    await asyncio.wait_for(turns.turn("many"), 5.0)
+
+
+async def test_600_long_polls_of_one_key_do_not_hold_up_another_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(longpoll, "MOST_PER_KEY", 600)
+    reader, other = {"Authorization": "Bearer reader-key"}, {"Authorization": "Bearer display-key"}
+    order: list[str] = []
+
+    async def ask(client: httpx.AsyncClient, headers: dict[str, str]) -> None:
+        await client.get("/webapi/pbx.calls.get", headers=headers)
+        order.append(headers["Authorization"])
+
+    async with serving() as served:
+        app = Starlette(
+            routes=[Route("/webapi/{address:path}", WebApi({"main": served.view}, served.keys, "1", time.time))]
+        )
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            etag = (await client.get("/webapi/pbx.calls.get", headers=reader)).headers["etag"]
+            waits = reader | {"If-None-Match": etag, "Prefer": "wait=60"}
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(600):
+                    tasks.create_task(ask(client, waits))
+                while served.view.watches.polls.total() < 600:  # noqa: ASYNC110 - they are on their way
+                    await asyncio.sleep(0)
+                served.put("calls", "1", call(1))
+                while not order:  # noqa: ASYNC110 - likewise
+                    await asyncio.sleep(0)
+                tasks.create_task(ask(client, other))
+    assert len(order) == 601
+    assert order.index(other["Authorization"]) < 300

@@ -1,0 +1,58 @@
+"""A view's phonebook follows its book."""
+
+from __future__ import annotations
+
+import fakeredis
+
+from gateway.pbx_view import PbxView, PhonebookKeeper, open_view
+from monitor.shared.changes import Change, Edit, Position
+from monitor.shared.entities.topics import Contact
+from tests.gateway.entities import START
+
+ANN, BOB = Contact(1, "Ann", phone="0301"), Contact(2, "Bob", phone="0302")
+
+
+def view_with(*contacts: Contact) -> tuple[PbxView, PhonebookKeeper]:
+    view = open_view("main", fakeredis.FakeAsyncRedis())
+    view.book.load(Position("1", 0), START, {"contacts": {str(c.id): c for c in contacts}})
+    keeper = PhonebookKeeper(view)
+    keeper.follow()
+    return view, keeper
+
+
+def put(view: PbxView, seq: int, before: Contact | None, after: Contact | None) -> None:
+    id_ = str((before or after or ANN).id)
+    view.book.apply(Change(Position("1", seq), START, (Edit("contacts", id_, before, after),)))
+
+
+def test_a_book_that_is_loaded_can_be_searched() -> None:
+    view, _ = view_with(ANN, BOB)
+    assert view.phonebook.find("0301") == [1]
+    assert view.phonebook.find("0302") == [2]
+
+
+def test_it_follows_changes_without_starting_anew() -> None:
+    view, keeper = view_with(ANN)
+    same = view.phonebook
+    put(view, 1, None, BOB)
+    put(view, 2, ANN, Contact(1, "Ann", phone="0309"))
+    put(view, 3, BOB, None)
+    keeper.follow()
+    assert view.phonebook is same
+    assert [view.phonebook.find(number) for number in ("0301", "0302", "0309")] == [[], [], [1]]
+    keeper.follow()
+    assert len(view.phonebook) == 1
+
+
+def test_a_new_epoch_is_another_book() -> None:
+    view, keeper = view_with(ANN)
+    view.book.load(Position("2", 0), START, {"contacts": {"2": BOB}})
+    keeper.follow()
+    assert [view.phonebook.find(number) for number in ("0301", "0302")] == [[], [2]]
+
+
+def test_nothing_is_loaded_until_there_is_a_book() -> None:
+    view = open_view("main", fakeredis.FakeAsyncRedis())
+    PhonebookKeeper(view).follow()
+    assert len(view.phonebook) == 0
+    assert not view.hub.ready

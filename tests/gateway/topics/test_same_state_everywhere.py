@@ -1,0 +1,215 @@
+"""The protocol's promises over real sockets: both transports, both encodings, both ways to send, and two gateways.
+
+One gateway's server lends its sockets, so frames are written ready-made; the other's does not, so all is sent the plain
+way. Both follow the same history. Their subscribers, each with a view of its own, come and go between them and resume
+where they were. At every frame each holds exactly its view of the state at its position, and in the end of the newest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import httpx
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gateway.auth.api_keys import ApiKey, digest_of
+from gateway.fanout.filtered_view import View
+from gateway.fanout.filters import FIELDS, EntityFilter
+from gateway.fanout.frames import Encoding
+from gateway.visibility import Limits, Visibility
+from monitor.shared.changes import Position
+from monitor.shared.codec import from_json
+from monitor.shared.entities.topics import TOPICS
+from tests.gateway.entities import START
+from tests.gateway.histories import EXTENSIONS, QUEUES, Follower, Ledger, Put, decoded, entity_filters, plain, puts
+from tests.gateway.serving import Served, say, serving, without_denials
+from tests.system.stack import until
+
+KEYS = {
+    "all-key": Visibility(),
+    "some-key": Visibility(Limits(frozenset(EXTENSIONS[:1]), frozenset(QUEUES[:1]))),
+}
+Door = Literal["websocket", "events"]
+KINDS: tuple[tuple[Door, Encoding, str], ...] = (
+    ("websocket", "json", "all-key"),
+    ("websocket", "msgpack", "some-key"),
+    ("websocket", "msgpack", "all-key"),
+    ("events", "json", "all-key"),
+    ("websocket", "json", "some-key"),
+    ("events", "json", "some-key"),
+)
+QUERY = "pbx.callsinfo.get"
+
+Step = tuple[str, int, list[Put]]
+
+
+@dataclass
+class Client:
+    """A subscriber by one of the doors, to one of the gateways."""
+
+    door: Door
+    encoding: Encoding
+    key: str
+    wanted: EntityFilter | None
+    merge: bool
+    gateways: Sequence[Served]
+    ledger: Ledger
+    at: int = 0
+    follower: Follower = field(default_factory=Follower)
+    task: asyncio.Task[None] | None = None
+
+    @property
+    def view(self) -> View:
+        return View(frozenset(KEYS[self.key].topics) & frozenset(TOPICS), KEYS[self.key], self.wanted)
+
+    @property
+    def filter(self) -> dict[str, list[str]]:
+        named = {name: getattr(self.wanted, name, None) for name in FIELDS}
+        return {name: sorted(values) for name, values in named.items() if values is not None}
+
+    def come(self) -> None:
+        reading = self.over_websocket() if self.door == "websocket" else self.over_events()
+        self.task = asyncio.create_task(reading)
+
+    async def leave(self) -> None:
+        assert self.task is not None
+        self.task.cancel()
+        ended = (await asyncio.gather(self.task, return_exceptions=True))[0]
+        assert isinstance(ended, asyncio.CancelledError), f"it ended by itself: {ended!r}"
+        self.follower.parts = None
+
+    async def over_websocket(self) -> None:
+        offer = [f"callmon.v1.{self.encoding}"]
+        async with self.gateways[self.at].connect(self.key, offer=offer) as connection:
+            message: dict[str, Any] = {"topics": sorted(self.view.topics), "filter": self.filter, "merge": self.merge}
+            if (held := self.follower.position) is not None:
+                message["since"] = {"epoch": held.epoch, "seq": held.seq}
+            await say(connection, {"type": "subscribe"} | message, self.encoding)
+            async for data in connection:
+                self.take(decoded(data))
+
+    async def over_events(self) -> None:
+        address = f"http://{self.gateways[self.at].host}/webapi/events"
+        params = {"topics": ",".join(sorted(self.view.topics)), "merge": str(self.merge).lower()}
+        params |= {name: ",".join(values) for name, values in self.filter.items()}
+        headers = {"X-API-Key": self.key}
+        if (held := self.follower.position) is not None:
+            headers["Last-Event-ID"] = str(held)
+        async with (
+            httpx.AsyncClient(timeout=60.0, verify=False) as http,  # to load certificates takes longer than all else
+            http.stream("GET", address, params=params, headers=headers) as response,
+        ):
+            id_ = None
+            async for line in response.aiter_lines():
+                name, _, value = line.partition(": ")
+                if name == "id":
+                    id_ = value
+                elif name == "data":
+                    self.take(from_json(value))
+                    assert id_ in (None, str(self.follower.position))
+                    id_ = None
+
+    def take(self, frame: dict[str, Any]) -> None:
+        if frame["type"] == "hello":
+            return
+        self.follower.receive(frame)
+        if self.follower.parts is None:
+            assert self.follower.position is not None
+            assert self.follower.state == self.truth(self.follower.position)
+
+    def truth(self, position: Position) -> Any:
+        return plain(self.view.snapshot(self.ledger.at(position)))
+
+    @property
+    def newest(self) -> bool:
+        assert self.task is not None
+        if self.task.done():
+            self.task.result()
+        return self.follower.position == self.ledger.position
+
+
+def steps() -> st.SearchStrategy[list[Step]]:
+    what = st.sampled_from(("put", "put", "put", "epoch", "hop", "hop"))
+    return st.lists(st.tuples(what, st.integers(0, len(KINDS) - 1), puts()), min_size=1, max_size=14)
+
+
+@asynccontextmanager
+async def both() -> AsyncIterator[tuple[Served, Served]]:
+    """Both gateways."""
+    async with serving(heartbeat=0.1) as lending, serving(heartbeat=0.1, wrap=without_denials) as other:
+        for served in (lending, other):
+            served.keys.replace(
+                [
+                    ApiKey(name, digest_of(name), "main", frozenset({"read"}), limits=seen.limits)
+                    for name, seen in KEYS.items()
+                ]
+            )
+        yield lending, other
+
+
+def follow(ledger: Ledger, gateways: Sequence[Served]) -> None:
+    """Take both gateways to where the ledger is."""
+    assert ledger.position is not None
+    for served in gateways:
+        if ledger.position.epoch != served.position.epoch:
+            state = {topic: dict(entities) for topic, entities in ledger.state.items()}
+            served.view.live.load(ledger.position, START, state)
+        elif ledger.position != served.position:
+            served.view.live.apply(ledger.log[-1])
+        served._moved()
+
+
+async def play(history: list[Step], wanted: list[EntityFilter | None]) -> None:
+    ledger = Ledger()
+    ledger.start_epoch()
+    async with both() as gateways, asyncio.timeout(60):
+        clients = [
+            Client(door, encoding, key, wanted[number % len(wanted)], number % 3 != 0, gateways, ledger, number % 2)
+            for number, (door, encoding, key) in enumerate(KINDS)
+        ]
+        for client in clients:
+            client.come()
+        for what, who, change in history:
+            if what == "hop":
+                await clients[who].leave()
+            if what == "epoch":
+                ledger.start_epoch()
+            else:
+                ledger.put(change)
+            follow(ledger, gateways)
+            if what == "hop":
+                clients[who].at = 1 - clients[who].at
+                clients[who].come()
+            for _ in range(who):
+                await asyncio.sleep(0)
+        await until(lambda: all(client.newest for client in clients))
+        for client in clients:
+            await client.leave()
+        await same_answers(gateways)
+
+
+async def same_answers(gateways: Sequence[Served]) -> None:
+    """What is asked and what is watched is the same, at both, for each key."""
+    for key in KEYS:
+        said: list[Any] = []
+        for served in gateways:
+            async with httpx.AsyncClient(verify=False) as http:
+                answer = await http.get(f"http://{served.host}/webapi/{QUERY}", headers={"X-API-Key": key})
+                said.append(answer.json())
+            async with served.connect(key, f"/webapi/stream?query={QUERY}") as connection:
+                await connection.recv()
+                said.append(decoded(await connection.recv())["result"])
+        assert all(one == said[0] for one in said)
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(steps(), st.lists(st.none() | entity_filters(), min_size=1, max_size=4))
+def test_every_subscriber_by_every_door_is_exact_at_every_frame_and_reaches_the_newest(
+    history: list[Step], wanted: list[EntityFilter | None]
+) -> None:
+    asyncio.run(play(history, wanted))

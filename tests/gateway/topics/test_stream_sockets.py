@@ -1,0 +1,417 @@
+"""The stream's sockets under ill use: clients that read nothing or write anything. On both event loops."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+import socket
+import struct
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import structlog
+import uvloop
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from gateway.stream.admission import LiveSettings
+from gateway.stream.connection import Manners
+from gateway.stream.websocket import Session
+from gateway.transport.websocket_protocol import SEND_BUFFER, Socket, StreamProtocol
+from monitor.shared.codec import to_json, to_msgpack
+from monitor.shared.entities.topics import TOPICS
+from tests.gateway.entities import call, extension
+from tests.gateway.histories import Follower, plain
+from tests.gateway.serving import ALL_TOPICS, Served, ended_with, follow, frame, frame_of, serving, subscribed
+
+HANDSHAKE = (
+    "Host: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+)
+
+
+TALKATIVE = LiveSettings(Manners(messages_at_once=10_000))
+"""Ten frames for each of them."""
+
+
+def on_both_loops(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """The test once on asyncio's own loop and once on uvloop; nothing may be logged that says of a fault of ours."""
+
+    @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+    def run(loop: Callable[[], asyncio.AbstractEventLoop], caplog: pytest.LogCaptureFixture) -> None:
+        with asyncio.Runner(loop_factory=loop) as runner, structlog.testing.capture_logs() as lines:
+            runner.run(test())
+        assert not [line for line in lines if line["event"] == "stream failed"]
+        assert not [record for record in caplog.records if "ASGI" in record.getMessage()]
+
+    return run
+
+
+def big_change(number: int) -> list[tuple[str, str, Any]]:
+    return [
+        ("extensions", str(100 + at), extension(str(100 + at), (f"{number}",) * 5, activity="Talking"))
+        for at in range(60)
+    ]
+
+
+async def stuck(served: Served) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A client that subscribes and then reads nothing: a socket on which nobody calls recv."""
+    host, port = served.host.split(":")
+    small = socket.socket()
+    small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    small.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(small, (host, int(port)))
+    reader, writer = await asyncio.open_connection(sock=small, limit=1024)
+    path = f"/webapi/reader-key/stream?topics={','.join(ALL_TOPICS)}"
+    writer.write(f"GET {path} HTTP/1.1\r\n{HANDSHAKE}\r\n".encode())
+    await writer.drain()
+    await reader.readuntil(b"\r\n\r\n")
+    return reader, writer
+
+
+@asynccontextmanager
+async def stuck_for_now(served: Served) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """The same, gone afterwards."""
+    reader, writer = await stuck(served)
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+
+
+def sessions(served: Served) -> list[Session]:
+    """The WebSockets that are open."""
+    return [session for session in served.live._sessions if isinstance(session, Session)]
+
+
+@on_both_loops
+async def test_one_who_reads_nothing_delays_nobody_costs_a_buffer_and_is_dropped_in_the_end() -> None:
+    manners = Manners(stall=1.0)
+    async with serving(LiveSettings(manners)) as served, served.connect("display-key") as reading:
+        await subscribed(reading)
+        _, writer = await stuck(served)
+        follower = Follower(state={topic: {} for topic in TOPICS}, position=served.position)
+        for number in range(400):  # 10 MB, were it queued
+            served.put_all(big_change(number))
+            await follow(reading, follower, served.position)
+            waiting = [session._socket.pending for session in sessions(served) if session._socket is not None]
+            assert sum(waiting) < 512 * 1024
+        assert follower.state == plain(served.view.live.state)
+        async with asyncio.timeout(60):
+            while len(served.live) > 1:
+                await frame_after_ping(reading)
+        writer.close()
+
+
+async def write_for_ever(writer: asyncio.StreamWriter, data: bytes) -> None:
+    async with asyncio.timeout(60):
+        while True:
+            writer.write(data)
+            await writer.drain()
+
+
+async def frame_after_ping(connection: ClientConnection) -> None:
+    pong = await connection.ping()
+    await pong
+    await asyncio.sleep(0.05)  # not waiting for anything: going easy on the loop that is observed
+
+
+async def flooding(served: Served) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A client that may write what it likes, its handshake done."""
+    host, port = served.host.split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(f"GET /webapi/reader-key/stream HTTP/1.1\r\n{HANDSHAKE}\r\n".encode())
+    await reader.readuntil(b"\r\n\r\n")
+    return reader, writer
+
+
+async def frames_until_the_end(reader: asyncio.StreamReader) -> list[tuple[int, bytes]]:
+    """Opcodes and payloads of the server's frames, up to its close frame."""
+    frames: list[tuple[int, bytes]] = []
+    while not frames or frames[-1][0] != 8:
+        head = await reader.readexactly(2)
+        size = int.from_bytes(await reader.readexactly(2)) if head[1] == 126 else head[1]
+        frames.append((head[0] & 15, await reader.readexactly(size)))
+    return frames
+
+
+FLOODS = {
+    "empty pings": b"\x89\x80\0\0\0\0",
+    "pongs": b"\x8a\x80\0\0\0\0",
+    "empty parts": b"\x01\x80\0\0\0\0" + b"\x00\x80\0\0\0\0" * 10_000,
+    "empty messages": b"\x81\x80\0\0\0\0",
+    "large pings": b"\x89\xfd\0\0\0\0" + b"x" * 125,
+}
+
+
+@on_both_loops
+async def test_a_flood_of_frames_ends_that_connection_and_others_go_on() -> None:
+    for flood in FLOODS.values():
+        async with serving() as served, served.connect("display-key") as innocent:
+            await subscribed(innocent)
+            reader, writer = await flooding(served)
+            begun = asyncio.get_running_loop().time()
+            writer.write(flood * (600_000 // len(flood)))
+            async with asyncio.timeout(60):
+                reading = asyncio.create_task(frames_until_the_end(reader))
+                told = 0
+                while not reading.done():  # each turn, one more change is told to the other one
+                    told += 1
+                    served.put("extensions", "101", extension("101", (f"{told}",)))
+                    await frame_of(innocent, "change")
+                *frames, (_, farewell) = reading.result()
+            allowed = 300 + 100 * (asyncio.get_running_loop().time() - begun)
+            assert (int.from_bytes(farewell[:2]), farewell[2:]) == (4101, b"too many frames")
+            assert sum(opcode == 10 for opcode, _ in frames) <= allowed, "pings that were answered"
+            assert told < 300, "it is closed before much is told to others"
+            assert served.live.measures.ended["4101"] == 1
+            writer.transport.abort()
+
+
+@on_both_loops
+async def test_a_message_in_many_parts_and_pings_between_them_are_no_flood() -> None:
+    async with serving() as served, served.connect() as connection:
+        text = to_json({"type": "subscribe", "topics": ["extensions"], "filter": {"ext": ["1" * 60] * 800}}).decode()
+        parts = [text[at : at + 1024] for at in range(0, len(text), 1024)]
+        for _ in range(3):
+            await connection.send(iter(parts))
+            await (await connection.ping())
+            await frame_of(connection, "snapshot")
+
+
+@on_both_loops
+async def test_one_who_pauses_gets_one_merged_change_and_is_exact() -> None:
+    async with serving() as served, served.connect() as connection:
+        await subscribed(connection)
+        follower = Follower(state={topic: {} for topic in TOPICS}, position=served.position)
+        connection.transport.pause_reading()
+        for number in range(600):
+            served.put_all(big_change(number))
+            await asyncio.sleep(0)
+        connection.transport.resume_reading()
+        await follow(connection, follower, served.position)
+        assert follower.state == plain(served.view.live.state)
+        assert len(follower.seen) < 300
+
+
+@on_both_loops
+async def test_a_thousand_pings_of_one_who_reads_nothing_are_not_queued() -> None:
+    manners = Manners(messages_at_once=10**6, stall=0.5)
+    async with serving(LiveSettings(manners, messages_at_once_per_key=10**6)) as served:
+        _, writer = await stuck(served)
+        ping = to_json({"type": "ping", "at": "x" * 60})
+        masked = bytes([0x81, 0x80 | len(ping)]) + b"\0\0\0\0" + ping
+        with pytest.raises(ConnectionError):
+            await write_for_ever(writer, masked * 1000)
+        for session in sessions(served):
+            assert session._socket is not None
+            assert session._socket.pending < 512 * 1024
+        writer.close()
+
+
+def client_frame(opcode: int, payload: bytes) -> bytes:
+    """A short frame of a client; its mask is zero."""
+    return bytes([opcode, 0x80 | len(payload), 0, 0, 0, 0]) + payload
+
+
+async def read_until(reader: asyncio.StreamReader, end: bytes) -> None:
+    """Read on, however much comes before it."""
+    tail = b""
+    async with asyncio.timeout(60):
+        while end not in tail:
+            data = await reader.read(65_536)
+            assert data, "the connection has ended"
+            tail = tail[-len(end) :] + data
+
+
+async def fill(served: Served) -> Socket:
+    """So much goes on that something waits in the socket of the one who is connected, and reads nothing."""
+    [session] = sessions(served)
+    assert session._socket is not None
+    number = 0
+    async with asyncio.timeout(60):
+        while not session.blocked:
+            number += 1
+            served.put_all(big_change(number))
+            await asyncio.sleep(0.001)
+    return session._socket
+
+
+@on_both_loops
+async def test_the_pings_of_one_who_reads_nothing_are_not_answered_but_for_the_last() -> None:
+    came, waiting, handle = 0, 0, StreamProtocol.handle_ping
+    all_came = asyncio.Event()
+
+    def watched(protocol: StreamProtocol) -> None:
+        nonlocal came, waiting
+        handle(protocol)
+        came, waiting = came + 1, max(waiting, protocol.transport.get_write_buffer_size())
+        if came > 10_000:
+            all_came.set()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StreamProtocol, "handle_ping", watched)
+        async with serving(TALKATIVE) as served, asyncio.timeout(60), stuck_for_now(served) as (reader, writer):
+            await fill(served)
+            writer.write(client_frame(0x89, b"x" * 125) * 10_000)
+            writer.write(client_frame(0x89, b"the last of them"))
+            await all_came.wait()
+            assert waiting < 512 * 1024, "they are 1.3 MB"
+            await read_until(reader, bytes([0x8A, 16]) + b"the last of them")
+
+
+@on_both_loops
+async def test_one_who_says_farewell_and_reads_nothing_does_not_stay() -> None:
+    lost, lose = asyncio.Event(), StreamProtocol.connection_lost
+
+    def watched(protocol: StreamProtocol, error: Exception | None) -> None:
+        lose(protocol, error)
+        lost.set()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StreamProtocol, "connection_lost", watched)
+        patch.setattr("gateway.transport.websocket_protocol._LINGER", 0.2)
+        async with serving() as served, asyncio.timeout(60), stuck_for_now(served) as (_, writer):
+            await fill(served)
+            writer.write(client_frame(0x88, struct.pack("!H", 1000)))
+            await lost.wait()
+
+
+@on_both_loops
+async def test_a_message_in_parts_is_one_message_however_many_are_empty() -> None:
+    async with serving(TALKATIVE) as served, asyncio.timeout(60), stuck_for_now(served) as (reader, writer):
+        await read_until(reader, b'"more":false}')
+        [protocol] = [one for one in gc.get_objects() if type(one) is StreamProtocol and not one.disconnected]
+        writer.write(client_frame(0x01, b'{"type":"ping",') + client_frame(0x00, b"") * 10_000)
+        writer.write(client_frame(0x89, b"x"))
+        await read_until(reader, bytes([0x8A, 1]) + b"x")
+        assert len(protocol.frames) == 1
+        writer.write(client_frame(0x80, b'"at":7}'))
+        await read_until(reader, b'"at":7')
+
+
+def garbage(rng: random.Random) -> str | bytes:
+    seeds: list[Any] = [
+        {"type": "subscribe", "topics": ["calls"]},
+        {"type": "ping", "at": 1},
+        {"type": "subscribe", "topics": [1, None, {}]},
+        {"type": ["subscribe"]},
+        {"type": "subscribe", "topics": ["calls"], "since": {"epoch": 1, "seq": "x"}},
+    ]
+    text = bytearray(rng.choice((to_json, to_msgpack))(rng.choice(seeds)))
+    for _ in range(rng.randrange(4)):
+        text[rng.randrange(len(text))] = rng.randrange(256)
+    match rng.randrange(6):
+        case 0:
+            return rng.randbytes(rng.randrange(40))
+        case 1:
+            deep = rng.randrange(1, 1100)
+            return rng.choice(("[" * deep, b"\x81\xa4type" + b"\x91" * deep + b"\xc0"))
+        case 2:
+            return '{"type":"ping","at":"\\ud800"}'
+        case 3:
+            return f'{{"type":"ping","at":{rng.choice(("1e999", "-0", "123456789012345678901234567890", "NaN"))}}}'
+        case 4:
+            return bytes(text)
+        case _:
+            return bytes(text).decode("latin-1")
+
+
+@on_both_loops
+async def test_any_message_ends_in_an_answer_or_a_close_code_of_the_protocol() -> None:
+    rng = random.Random(7)
+    manners = Manners(bad_messages=10)
+    codes: set[int] = set()
+    async with serving(LiveSettings(manners)) as served, served.connect("display-key") as other:
+        await subscribed(other)
+        for _ in range(60):
+            async with served.connect() as connection:
+                await frame(connection)
+                try:
+                    async with asyncio.timeout(60):
+                        for _ in range(14):
+                            await connection.send(garbage(rng))
+                            while (answer := (await frame(connection))["type"]) == "heartbeat":
+                                pass  # one may be due, on a slow machine
+                            assert answer in ("error", "pong", "snapshot")
+                except ConnectionClosed as error:
+                    codes.add(ended_with(error)[0])
+        served.put("calls", "1", call(1))
+        assert (await frame_of(other, "change"))["upsert"].keys() == {"calls"}
+        async with asyncio.timeout(60):
+            while len(served.live) > 1:
+                await frame_after_ping(other)
+    assert codes <= {4000}
+
+
+@on_both_loops
+async def test_any_bytes_on_the_socket_end_that_connection_and_nothing_else() -> None:
+    rng = random.Random(11)
+    before = asyncio.all_tasks()
+    async with serving() as served, served.connect("display-key") as other:
+        await subscribed(other)
+        for _ in range(60):
+            reader, writer = await stuck(served)
+            writer.write(rng.randbytes(rng.randrange(1, 300)))
+            if rng.random() < 0.3:
+                writer.write(struct.pack("!BBQ", 0x82, 0xFF, 2**62))
+            writer.write_eof()
+            async with asyncio.timeout(60):
+                while await reader.read(4096):
+                    pass
+            writer.close()
+        served.put("calls", "1", call(1))
+        assert (await frame_of(other, "change"))["upsert"].keys() == {"calls"}
+        async with asyncio.timeout(60):
+            while len(served.live) > 1:
+                await frame_after_ping(other)
+    assert asyncio.all_tasks() == before
+
+
+@on_both_loops
+async def test_one_who_answers_no_pings_is_closed_as_silent() -> None:
+    async with serving(ws_ping_interval=0.05, ws_ping_timeout=0.1) as served:
+        reader, writer = await stuck(served)
+        async with asyncio.timeout(60):
+            data = await reader.read()
+        assert struct.pack("!H", 4203) + b"silent" in data
+        writer.close()
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize(
+    ("more", "status"),
+    [("X: 1\r\n" * 300, 431), (f"X: {'1' * 20_000}\r\n", 431), ("", 414)],
+    ids=["many", "long", "address"],
+)
+def test_a_handshake_too_large_to_be_read_is_answered(
+    loop: Callable[[], asyncio.AbstractEventLoop], more: str, status: int
+) -> None:
+    async def answered() -> None:
+        async with serving() as served:
+            host, port = served.host.split(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+            path = "/webapi/stream" if more else f"/webapi/stream?topics={'calls,' * 5_000}"
+            writer.write(f"GET {path} HTTP/1.1\r\n{HANDSHAKE}{more}\r\n".encode())
+            async with asyncio.timeout(60):
+                assert (await reader.read()).startswith(f"HTTP/1.1 {status} ".encode())
+            writer.close()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(answered())
+
+
+@on_both_loops
+async def test_the_sockets_send_buffer_is_small_and_full_at_the_first_byte() -> None:
+    async with serving() as served, served.connect() as connection:
+        await subscribed(connection)
+        [session] = sessions(served)
+        assert session._socket is not None
+        assert session._socket.free
+        transport = session._socket._transport
+        assert transport.get_write_buffer_limits()[1] == 0
+        size = transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+        assert size <= 2 * SEND_BUFFER  # Linux doubles it for its own use

@@ -1,0 +1,256 @@
+"""Clients that keep a connection and neither ask anything whole nor take an answer are cut off; others are let be."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+
+from gateway import run as gateway_run
+from gateway.auth.api_keys import ApiKey, KeyTable, digest_of
+from gateway.config import GatewaySection, StreamSection
+from gateway.transport import http_protocol as punctual
+from gateway.transport.http_protocol import LARGEST_HEAD, MOST_HEADERS, MOST_PIPELINED, PunctualProtocol
+from monitor.lease import Lease
+from monitor.publishing.state_publisher import Publisher
+from monitor.shared.redis.key_names import Keys
+from tests.bus import fake_bus, only, until, until_async
+from tests.gateway import entities
+
+KEY = "punctual-key-000000001"
+SETTINGS = GatewaySection(port=0, stream=StreamSection(stall=1))
+WITHIN = 0.5
+LONG = 600.0
+WHOLE = b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n"
+BODY = b"POST /webapi/ticket HTTP/1.1\r\nHost: test\r\nContent-Length: 1000\r\n\r\n"
+
+
+@pytest.fixture
+async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[gateway_run.Server]:
+    monkeypatch.setattr(PunctualProtocol, "_within", WITHIN)
+    keys = KeyTable([ApiKey("test", digest_of(KEY), "pbx", frozenset({"read"}))])
+    async with (
+        fake_bus() as bus,
+        closing(Publisher(bus.client(), Keys("pbx", "live"), "test")) as publisher,
+        gateway_run.serving(["pbx"], keys, SETTINGS, only(bus.client())) as server,
+    ):
+        assert await Lease(bus.client(), Keys("pbx", "live"), "test", ttl=600).acquire()
+        await publisher.start_epoch(entities.state_of(system=[entities.system()]))
+        async with httpx.AsyncClient(base_url=server.address) as http:
+            await until_async(lambda: _known(http))
+        yield server
+
+
+@pytest.fixture
+def port(server: gateway_run.Server) -> int:
+    return int(server.address.rpartition(":")[2])
+
+
+@asynccontextmanager
+async def closing(publisher: Publisher) -> AsyncIterator[Publisher]:
+    try:
+        yield publisher
+    finally:
+        await publisher.aclose()
+
+
+async def _known(http: httpx.AsyncClient) -> bool:
+    return (await http.get(f"/webapi/{KEY}/pbx.calls.get")).status_code == 200
+
+
+async def ended(reader: asyncio.StreamReader) -> bool:
+    """Whether the connection is ended soon; what is answered before that does not matter."""
+    try:
+        async with asyncio.timeout(60):
+            while await reader.read(65_536):
+                pass
+    except ConnectionResetError:
+        return True
+    except TimeoutError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("said", [b"", WHOLE[:-2], BODY], ids=["nothing", "half a head", "half a body"])
+async def test_who_asks_nothing_whole_is_cut_off(port: int, said: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(said)
+    assert await ended(reader)
+    writer.close()
+
+
+async def test_a_byte_now_and_then_buys_no_time(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+
+    async def drip() -> None:
+        for byte in BODY + b"x" * 500:
+            writer.write(bytes([byte]))
+            await asyncio.sleep(WITHIN / 10)
+
+    dripping = asyncio.create_task(drip())
+    assert await ended(reader)
+    dripping.cancel()
+    writer.close()
+
+
+async def test_whole_requests_one_after_the_other_are_answered_for_longer_than_that(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for _ in range(6):
+        writer.write(WHOLE[:10])
+        await asyncio.sleep(WITHIN / 5)
+        writer.write(WHOLE[10:])
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200"), head
+        await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0]))
+    writer.close()
+
+
+async def test_an_answer_may_take_longer_than_the_question(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    address = f"/webapi/{KEY}/events?topics=system"
+    writer.write(f"GET {address} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+    await asyncio.sleep(3 * WITHIN)
+    assert not reader.at_eof()
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (b"GET /webapi/pbx.calls.get?x=" + b"x" * 70_000 + b" HTTP/1.1\r\nHost: test\r\n\r\n", "The address is longer"),
+        (b"HELO test\r\n", "Invalid HTTP request"),
+    ],
+    ids=["long address", "no HTTP"],
+)
+async def test_what_is_no_request_is_refused_in_the_form_of_all_refusals(
+    port: int, monkeypatch: pytest.MonkeyPatch, asked: bytes, said: str
+) -> None:
+    monkeypatch.setattr(PunctualProtocol, "_within", 60.0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(asked)
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"nosniff" in head
+    body = json.loads(await reader.read())
+    assert (body["result"], body["error"]["code"]) == (False, "bad_request")
+    assert said in body["error"]["message"]
+    writer.close()
+
+
+@pytest.mark.parametrize("rest", [b"X: " + b"a" * 1_000, b"X: a\r\n" * 500], ids=["one", "many"])
+async def test_headers_larger_than_any_are_refused(port: int, monkeypatch: pytest.MonkeyPatch, rest: bytes) -> None:
+    monkeypatch.setattr(punctual, "LARGEST_HEAD", 1_000)  # more might be under way when the connection is closed
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(WHOLE[:-2] + rest + b"\r\n\r\n")
+    async with asyncio.timeout(60):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 431 ")
+        assert json.loads((await reader.read()).partition(b"\r\n\r\n")[2])["error"]["code"] == "bad_request"
+    writer.close()
+
+
+MANY = b"&".join(b"a%d" % number for number in range(5_000))
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "code"),
+    [
+        (
+            b"GET /webapi/" + KEY.encode() + b"/events?" + MANY + b" HTTP/1.1\r\nHost: test\r\n\r\n",
+            400,
+            "bad_parameter",
+        ),
+        (
+            b"GET /webapi/" + KEY.encode() + b"/stream?" + MANY + b" HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\n"
+            b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
+            *(400, "bad_parameter"),
+        ),
+        (WHOLE[:-2] + b"X: a\r\n" * MOST_HEADERS + b"\r\n", 431, "bad_request"),
+    ],
+    ids=["events", "stream", "headers"],
+)
+async def test_more_parameters_or_headers_than_any_request_needs_are_refused_before_they_are_looked_at(
+    port: int, asked: bytes, status: int, code: str
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(asked)
+    async with asyncio.timeout(60):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 %d " % status)
+        error = json.loads((await reader.read()).partition(b"\r\n\r\n")[2])["error"]
+    assert error["code"] == code
+    assert "more than" in error["message"]
+    writer.close()
+
+
+async def test_what_is_asked_ahead_is_bounded_in_bytes(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PunctualProtocol, "_within", LONG)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    endless = f"GET /webapi/{KEY}/events?topics=system HTTP/1.1\r\nHost: test\r\n\r\n"
+    large = WHOLE[:-2] + b"X: " + b"a" * (LARGEST_HEAD - 1_000) + b"\r\n\r\n"
+    writer.write(endless.encode() + large * 2)
+    assert await ended(reader)
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    "begin", [b"GET /", b"GET / HTTP/1.1\r\nX: ", BODY[:-2] + b"X: "], ids=["address", "first", "last"]
+)
+async def test_headers_without_end_are_cut_off(port: int, monkeypatch: pytest.MonkeyPatch, begin: bytes) -> None:
+    monkeypatch.setattr(PunctualProtocol, "_within", LONG)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(begin + b"a" * 16 * LARGEST_HEAD)
+    assert await ended(reader)
+    writer.close()
+
+
+async def test_headers_nearly_as_large_as_is_allowed_come_in_pieces(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for piece in (WHOLE[:-2], b"X: " + b"a" * (LARGEST_HEAD - 1_000), b"\r\n\r\n"):
+        writer.write(piece)
+        await writer.drain()
+    async with asyncio.timeout(60):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+    writer.close()
+
+
+async def test_what_comes_like_headers_behind_a_body_is_none(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST /webapi/pbx.calls.get HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n")
+    writer.write(f"X-API-Key: {KEY}\r\n\r\n".encode())
+    async with asyncio.timeout(60):
+        assert not (await reader.readline()).startswith(b"HTTP/1.1 200 "), "a key among them is no key"
+    writer.close()
+
+
+async def test_who_asks_and_asks_without_waiting_for_an_answer_is_cut_off(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PunctualProtocol, "_within", LONG)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    endless = f"GET /webapi/{KEY}/events?topics=system HTTP/1.1\r\nHost: test\r\n\r\n"
+    writer.write(endless.encode() + WHOLE * (MOST_PIPELINED + 1))
+    assert await ended(reader)
+    writer.close()
+
+
+@pytest.mark.parametrize("paused", [True, False])
+async def test_who_takes_no_answer_is_cut_off(
+    server: gateway_run.Server, port: int, monkeypatch: pytest.MonkeyPatch, paused: bool
+) -> None:
+    if not paused:  # all is written, and the connection is closed with what is left of it
+        monkeypatch.setattr(PunctualProtocol, "pause_writing", lambda _: None)
+    connections = server._server.server_state.connections
+    await until(lambda: not connections)
+    ask = b"GET /static/swagger-ui/swagger-ui-bundle.js HTTP/1.1\r\nHost: test\r\n"
+    with socket.socket() as idle:
+        idle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        idle.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(idle, ("127.0.0.1", port))
+        idle.send((ask + b"\r\n") * 20 + ask + b"Connection: close\r\n\r\n")  # more than a kernel keeps
+        await until(lambda: bool(connections))
+        await until(lambda: not connections)

@@ -1,0 +1,132 @@
+"""The pages as they are served: kept by clients under their tags, and loading nothing from elsewhere."""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from hashlib import sha256
+from pathlib import Path
+
+import httpx
+import pytest
+
+from gateway.operations.operation_table import COMMANDS
+from tests.gateway.docs.test_document_pages import Links
+from tests.gateway.world import client
+
+PAGES = ("/", "/wall")
+STATIC = Path(__file__).parents[2] / "gateway" / "static"
+OURS = sorted(
+    path.relative_to(STATIC).as_posix() for folder in ("wall", "start") for path in (STATIC / folder).iterdir()
+)
+IMPORT_MAP = re.compile(r'<script type="importmap">(.*?)</script>')
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    async with client() as http:
+        yield http
+
+
+def import_map(page: str) -> str:
+    found = IMPORT_MAP.search(page)
+    assert found is not None
+    return found[1]
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_a_page_needs_no_key_and_is_asked_for_anew(http: httpx.AsyncClient, path: str) -> None:
+    page = await http.get(path)
+    assert (page.status_code, page.headers["cache-control"]) == (200, "no-cache")
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    again = await http.get(path, headers={"If-None-Match": page.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert (await http.post(path)).status_code == 405
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_the_policy_allows_the_import_map_and_nothing_from_elsewhere(http: httpx.AsyncClient, path: str) -> None:
+    page = await http.get(path)
+    digest = b64encode(sha256(import_map(page.text).encode()).digest()).decode()
+    policy = dict(part.strip().split(" ", 1) for part in page.headers["content-security-policy"].split(";"))
+    assert policy == {
+        "default-src": "'none'",
+        "script-src": f"'self' 'sha256-{digest}'",
+        "style-src": "'self'",
+        "font-src": "'self'",
+        "img-src": "'self' data:",
+        "connect-src": "'self'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "frame-ancestors": "'none'",
+    }
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_a_page_loads_only_files_that_come_with_the_gateway(http: httpx.AsyncClient, path: str) -> None:
+    page = (await http.get(path)).text
+    links = Links(IMPORT_MAP.sub("", page))
+    assert not links.inline
+    modules = json.loads(import_map(page))["imports"].values()
+    loaded = {address.removeprefix("./") for address in (*links.loaded, *modules) if address != "data:,"}
+    assert len(loaded) > 10
+    for address in loaded:
+        assert address.startswith("static/")
+        file = await http.get(f"/{address}")
+        assert file.status_code == 200
+        assert file.headers["cache-control"] == "public, max-age=31536000, immutable"
+        assert file.headers["content-type"].startswith(("text/css", "text/javascript"))
+
+
+async def test_every_import_of_a_module_has_its_tag_in_the_map(http: httpx.AsyncClient) -> None:
+    modules = json.loads(import_map((await http.get("/wall")).text))["imports"]
+    for name in (*(name for name in OURS if name.endswith(".js")), "callmon.js"):
+        for wanted in re.findall(r'^(?:import|\} from)\b.*?"([^"]+)";$', (STATIC / name).read_text(), re.MULTILINE):
+            at = f"./static/{Path(name).parent}/{wanted.removeprefix('./')}" if wanted.startswith("./") else wanted
+            assert at in modules, f"{name} imports {wanted}"
+
+
+async def test_fonts_come_with_the_gateway(http: httpx.AsyncClient) -> None:
+    style = (await http.get("/static/wall/tokens.css")).text
+    fonts = re.findall(r'url\("\.\./(vendor/[^"]+)"\)', style)
+    assert len(fonts) == style.count("url(") == 3
+    for font in fonts:
+        answer = await http.get(f"/static/{font}")
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "font/woff2")
+
+
+@pytest.mark.parametrize("name", ["callmon.js", *OURS])
+def test_our_own_files_name_no_other_server(name: str) -> None:
+    text = (STATIC / name).read_text(encoding="utf-8")
+    assert not re.search(r"(?:https?|wss?)://", text)
+    assert not re.search(r"\b(?:eval|new Function|innerHTML|document\.write)\b", text)
+
+
+def test_every_vendored_library_has_its_licence_and_version() -> None:
+    versions = (STATIC / "vendor" / "VERSIONS").read_text()
+    for folder in (path for path in (STATIC / "vendor").iterdir() if path.is_dir()):
+        assert (folder / "LICENSE").read_text()
+        assert all(file.name == "LICENSE" or f"{folder.name}/" in versions for file in folder.iterdir())
+
+
+async def test_nothing_else_of_the_directories_is_served(http: httpx.AsyncClient) -> None:
+    for path in (
+        "wall/index.html",
+        "start/index.html",
+        "vendor/VERSIONS",
+        "vendor/preact/LICENSE",
+        "package.json",
+        "wall/",
+    ):
+        assert (await http.get(f"/static/{path}")).status_code == 404
+    assert (await http.get("/wall/")).status_code == 404
+
+
+async def test_the_start_page_leads_everywhere_and_names_every_command(http: httpx.AsyncClient) -> None:
+    page = (await http.get("/")).text
+    named = Links(IMPORT_MAP.sub("", page)).named
+    assert {"wall", "docs", "openapi.json", "asyncapi.json", "healthz", "readyz"} <= set(named)
+    assert all(name in page for name in COMMANDS)
+    assert "{{" not in page

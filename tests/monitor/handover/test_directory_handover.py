@@ -1,0 +1,121 @@
+"""What a monitor leaves to the next one."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from monitor.handover import directory_handover as module
+from monitor.handover.directory_handover import Bequest
+from monitor.handover.fact_codec import decode, encode
+from monitor.pbx.facts import AgentRow, DirectoryRead, HandoverFact, QueueLoginsRead, QueueRow, SystemRow, UserRow
+from monitor.shared.codec import Malformed
+from monitor.shared.entities.topics import TOPICS, Extension, empty_state
+from monitor.shared.redis.key_names import Keys
+from monitor.tracking.tracker import Tracker
+from tests.bus import Bus, RealBus, until_async
+
+KEYS = Keys("pbx", "live")
+USERS = (UserRow(1, "101", "Анна", "Ng", registered=True), UserRow(2, "102", queue_status="LoggedIn"))
+DIRECTORY = DirectoryRead(
+    USERS, (QueueRow(3, "800", "Sales", (AgentRow("101"),)),), (), (), (), (), (), SystemRow("20.0"), 17.0
+)
+LOGINS = QueueLoginsRead({"800": {"101": True}}, 18.0)
+
+
+@pytest.fixture(autouse=True)
+def _often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_PAUSE", 0.01)
+
+
+def timeless(facts: tuple[HandoverFact, ...]) -> tuple[HandoverFact, ...]:
+    return tuple(replace(fact, at=0.0) for fact in facts)
+
+
+def test_what_is_written_is_read_whenever_it_was_told() -> None:
+    data = encode((LOGINS, DIRECTORY))
+    assert decode(data) == timeless((DIRECTORY, LOGINS))
+    assert encode((replace(DIRECTORY, at=99.0), LOGINS)) == data
+    assert decode(encode(())) == ()
+
+
+@pytest.mark.parametrize("data", [b"", b"\xc1", b"\x80", encode((DIRECTORY,))[:-3], b"\x81\xa7version\x02"])
+def test_what_is_none_of_it_is_malformed(data: bytes) -> None:
+    with pytest.raises(Malformed):
+        decode(data)
+
+
+async def test_the_newest_is_there_for_the_next_one(bus: Bus) -> None:
+    redis = bus.client()
+    await redis.set(KEYS.lease, "me")
+    left = Bequest(redis, "pbx", "me")
+    assert await left.read() == ()
+    running = asyncio.create_task(left.run())
+    newer = replace(DIRECTORY, users=USERS[:1])
+    for fact in (DIRECTORY, LOGINS, newer):
+        left.leave(fact)
+
+    async def there() -> bool:
+        return await Bequest(redis, "pbx", "next").read() == timeless((newer, LOGINS))
+
+    await until_async(there)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_who_does_not_hold_the_lease_leaves_nothing(bus: Bus) -> None:
+    redis = bus.client()
+    await redis.set(KEYS.lease, "another")
+    left = Bequest(redis, "pbx", "me")
+    running = asyncio.create_task(left.run())
+    left.leave(DIRECTORY)
+    await asyncio.sleep(0.1)
+    assert await redis.get(KEYS.directory) is None
+    await redis.set(KEYS.lease, "me")
+
+    async def there() -> bool:
+        return await left.read() != ()
+
+    await until_async(there)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_what_cannot_be_read_is_nothing(valkey: RealBus) -> None:
+    redis = valkey.client()
+    left = Bequest(redis, "pbx", "me")
+    await redis.set(KEYS.directory, b"of another version")
+    assert await left.read() == ()
+    valkey.kill()
+    assert await left.read() == ()
+
+
+def test_a_tracker_that_remembers_it_knows_the_directory_and_still_waits_for_the_calls() -> None:
+    tracker = Tracker("monitor")
+    tracker.remember(empty_state(TOPICS), timeless((DIRECTORY, LOGINS)))
+    assert tracker.state["extensions"].keys() == {"101", "102"}
+    extension = tracker.state["extensions"]["101"]
+    assert isinstance(extension, Extension)
+    assert extension.name == "Анна"
+    assert [(login.num, login.status) for login in extension.q_status] == [("800", "LoggedIn")]
+    assert not tracker.ready
+
+
+async def test_it_ends_whenever_it_is_told_to(bus: Bus) -> None:
+    redis = bus.client()
+    await redis.set(KEYS.lease, "me")
+
+    async def one(turns: int) -> None:
+        left = Bequest(redis, "pbx", "me")
+        running = asyncio.create_task(left.run())
+        left.leave(DIRECTORY)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        running.cancel()
+        done, _ = await asyncio.wait({running}, timeout=20)
+        assert done, f"told after {turns} turns of the loop, it runs on"
+        assert running.cancelled()
+
+    await asyncio.gather(*(one(turns) for turns in range(0, 300, 4)))

@@ -1,0 +1,292 @@
+"""A PBX's service with a source of our own making: who leads, what stands on Redis, through faults of every kind."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from gateway.replication.redis_reader import read_position, read_state
+from monitor.lease import Lease
+from monitor.pbx.facts import ContactsRead
+from monitor.shared.changes import Position
+from monitor.shared.entities.topics import Contact, Ivr
+from monitor.shared.redis.key_names import Keys
+from tests.bus import Bus, RealBus, flush, until, until_async
+from tests.monitor.terms import running
+
+LIVE, BOOK = Keys("pbx", "live"), Keys("pbx", "book")
+
+
+@asynccontextmanager
+async def stopped_leader(
+    bus: RealBus,
+    *arguments: str,
+) -> AsyncIterator[tuple[asyncio.StreamReader, Callable[[], None], Callable[[], None]]]:
+    """A leader in a process of its own, and how to stop and wake it."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.monitor.leading", bus.url, *arguments, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(60):
+            await said(process.stdout, b"leading")
+        yield (
+            process.stdout,
+            lambda: process.send_signal(signal.SIGSTOP),
+            lambda: process.send_signal(signal.SIGCONT),
+        )
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def said(lines: asyncio.StreamReader, word: bytes) -> None:
+    """Wait for a line with this word."""
+    async for line in lines:
+        if word in line:
+            return
+    raise AssertionError(f"never said {word!r}")
+
+
+async def stands(bus: Bus, name: str) -> Position:
+    """Wait until the store says this name; where."""
+    redis = bus.client()
+    found: list[Position] = []
+
+    async def is_there() -> bool:
+        read = await read_state(redis, LIVE)
+        if read is None or read.state["ivrs"].get("1") != Ivr("1", name):
+            return False
+        found.append(read.stored.position)
+        return True
+
+    await until_async(is_there)
+    return found[0]
+
+
+async def test_a_leader_removes_what_nobody_of_us_wrote_and_goes_on(bus: Bus) -> None:
+    redis = bus.client()
+    async with running(bus) as one:
+        await stands(bus, "connected")
+        for key in (LIVE.position, LIVE.state("ivrs"), BOOK.position):
+            await redis.hset(key, mapping={f"junk{number}": "x" for number in range(1_500)})
+
+        async def clean() -> bool:
+            sizes = [await redis.hlen(key) for key in (LIVE.position, LIVE.state("ivrs"), BOOK.position)]
+            return max(sizes) <= 5
+
+        await until_async(clean)
+        one.source.call()
+        assert (await stands(bus, "1")).seq > 0
+
+
+async def test_a_leader_writes_what_its_tracker_makes_of_the_facts(bus: Bus) -> None:
+    async with running(bus) as one:
+        await stands(bus, "connected")
+        one.source.call()
+        await stands(bus, "1")
+        assert one.source.may_mint()
+        assert one.source.wanted == 1
+        assert one.trackers[-1].doubts == set()
+
+
+async def test_facts_that_come_while_a_publish_is_under_way_go_out_as_one_change(bus: Bus) -> None:
+    async with running(bus) as one:
+        before = await stands(bus, "connected")
+        for _ in range(100):
+            one.source.call()
+        after = await stands(bus, "100")
+        assert after.epoch == before.epoch
+        assert after.seq - before.seq <= 2
+
+
+async def test_an_empty_store_gets_even_an_incomplete_state(bus: Bus) -> None:
+    async with running(bus, connected=False):
+        await until_async(lambda: _is_stored(bus, LIVE))
+        await until_async(lambda: _is_stored(bus, BOOK))
+
+
+async def test_what_another_monitor_left_stays_until_the_whole_state_is_known(bus: Bus) -> None:
+    async with running(bus, "one"):
+        left = await stands(bus, "connected")
+    async with running(bus, "two", connected=False) as two:
+        await until(lambda: bool(two.sources) and two.source.running)
+        await until(two.service.lease.sure)
+        stored = await read_position(bus.client(), LIVE)
+        assert stored is not None
+        assert stored.position == left
+        two.source.connect()
+        await until_async(lambda: _is_newer(bus, left))
+
+
+async def test_a_standby_takes_over_at_once_when_the_leader_is_stopped(bus: Bus) -> None:
+    leader = AsyncExitStack()
+    one = await leader.enter_async_context(running(bus, "one", ttl=60.0))
+    async with running(bus, "two", connected=False, ttl=60.0) as two:
+        await stands(bus, "connected")
+        assert not two.service.leading
+        async with asyncio.timeout(30):  # half of the lease's time
+            await leader.aclose()
+            await until(lambda: two.service.leading)
+        assert one.source.closed
+
+
+async def test_a_leader_that_lost_the_lease_stops_its_source_and_contests_again(bus: Bus) -> None:
+    async with running(bus) as one:
+        await stands(bus, "connected")
+        usurper = Lease(bus.client(), LIVE, "usurper", ttl=60)
+        await bus.client().delete(LIVE.lease)
+        assert await usurper.acquire()
+        first = one.source
+        await until(lambda: not one.service.leading)
+        assert not first.running
+        assert first.closed
+        assert not first.may_mint()
+        await usurper.release()
+        await until(lambda: one.service.leading and one.source is not first and one.source.running)
+
+
+async def test_a_fenced_leader_that_still_has_the_lease_starts_afresh_without_stopping_its_source(bus: Bus) -> None:
+    async with running(bus) as one:
+        epoch = (await stands(bus, "connected")).epoch
+        await bus.client().hset(LIVE.position, "epoch", "000000000000001-old")
+        await until_async(lambda: _is_newer(bus, Position(epoch, 10**9)))
+        assert len(one.sources) == 1
+        assert one.source.running
+
+
+async def test_an_emptied_redis_is_filled_again_within_a_heartbeat_or_two(bus: Bus) -> None:
+    async with running(bus) as one:
+        epoch = (await stands(bus, "connected")).epoch
+        one.source.call()
+        await stands(bus, "1")
+        await flush(bus)
+        assert (await stands(bus, "1")).epoch > epoch
+        assert len(one.sources) == 1
+
+
+async def test_lost_answers_and_requests_lose_nothing(bus: Bus) -> None:
+    async with running(bus) as one:
+        epoch = (await stands(bus, "connected")).epoch
+        for number, fault in enumerate(("answer lost", "request lost", "answer lost"), 1):
+            one.network.next_exec = "answer lost" if fault == "answer lost" else "request lost"
+            one.source.call()
+            assert (await stands(bus, str(number))).epoch == epoch
+
+
+async def test_the_address_book_has_an_epoch_of_its_own_from_its_first_reading_on(bus: Bus) -> None:
+    async with running(bus, "one") as one:
+        one.source.emit(ContactsRead((Contact(1, "Ann"),)))
+        await until_async(lambda: _book_is(bus, {"1": Contact(1, "Ann")}))
+    async with running(bus, "two") as two:
+        await stands(bus, "connected")
+        assert await _book_is(bus, {"1": Contact(1, "Ann")})
+        two.source.emit(ContactsRead((Contact(2, "Bob"),)))
+        await until_async(lambda: _book_is(bus, {"2": Contact(2, "Bob")}))
+
+
+async def test_a_book_of_100_000_does_not_hold_up_the_calls(valkey: RealBus) -> None:
+    contacts = tuple(Contact(number, "Ann", f"Number {number}", phone=str(number)) for number in range(100_000))
+    async with running(valkey) as one:
+        await stands(valkey, "connected")
+        one.source.emit(ContactsRead(contacts))
+        number = 0
+        while not await _book_has(valkey, len(contacts)):
+            number += 1
+            one.source.call()
+            await stands(valkey, str(number))
+        assert number > 3, "calls were told again and again while the book was being written"
+
+
+async def test_a_redis_killed_and_restarted_is_written_again_and_the_source_goes_on(valkey: RealBus) -> None:
+    async with running(valkey) as one:
+        epoch = (await stands(valkey, "connected")).epoch
+        valkey.kill()
+        one.source.call()
+        await until(lambda: not one.source.may_mint())
+        assert one.source.running
+        await valkey.start()
+        assert (await stands(valkey, "1")).epoch > epoch
+        await until(one.source.may_mint)
+        assert len(one.sources) == 1
+
+
+async def test_a_stopped_redis_that_goes_on_is_written_on_in_the_same_epoch(valkey: RealBus) -> None:
+    async with running(valkey, ttl=1.0) as one:
+        epoch = (await stands(valkey, "connected")).epoch
+        with valkey.paused():
+            one.source.call()
+            await until(lambda: not one.source.may_mint())
+        assert (await stands(valkey, "1")).epoch == epoch
+        await until(one.source.may_mint)
+
+
+async def test_a_leader_stopped_past_its_lease_finds_itself_fenced_before_it_writes(valkey: RealBus) -> None:
+    """A process of its own is stopped and woken; meanwhile another has taken over."""
+    async with stopped_leader(valkey) as (leader, stop, wake):
+        await stands(valkey, "connected")
+        stop()
+        async with running(valkey, "two", connected=False) as two:
+            await until(lambda: bool(two.sources) and two.source.running)
+            two.source.connect()
+            two.source.call()
+            taken = await stands(valkey, "1")
+            wake()
+            async with asyncio.timeout(60):
+                await said(leader, b"stepping down")
+            assert await stands(valkey, "1") == taken
+
+
+async def _is_stored(bus: Bus, keys: Keys) -> bool:
+    return await read_position(bus.client(), keys) is not None
+
+
+async def _is_newer(bus: Bus, than: Position) -> bool:
+    stored = await read_position(bus.client(), LIVE)
+    return stored is not None and stored.position > than
+
+
+async def _book_is(bus: Bus, contacts: dict[str, Contact]) -> bool:
+    read = await read_state(bus.client(), BOOK)
+    return read is not None and read.state["contacts"] == contacts
+
+
+async def _book_has(bus: Bus, size: int) -> bool:
+    return await bus.client().hlen(BOOK.state("contacts")) == size
+
+
+async def test_an_emptied_redis_is_left_to_the_monitor_that_led_though_the_standby_sees_it_first(
+    valkey: RealBus,
+) -> None:
+    async with (
+        stopped_leader(valkey, "", "", "60.0") as (_, stop, wake),
+        running(valkey, "standby", connected=False, ttl=60.0) as standby,
+    ):
+        service, lease = standby.service, Lease(valkey.client(), LIVE, "nobody")
+        await until(lambda: service._led_last is False)
+        led = await lease.holder()
+        stop()
+        await flush(valkey)
+        await until(lambda: service._empty_since is not None)
+        wake()
+
+        async def leads_again() -> bool:
+            return await lease.holder() == led
+
+        await until_async(leads_again)
+        assert not service.leading
+
+
+async def test_a_monitor_that_led_last_or_knows_of_no_other_takes_an_empty_redis_at_once(bus: Bus) -> None:
+    async with running(bus, "one", ttl=1_000.0) as first:  # who had to wait here would wait for ever
+        await until(lambda: first.service.leading)
+        await flush(bus)
+        await until_async(lambda: written(bus))
+        assert len(first.sources) == 1
+
+
+async def written(bus: Bus) -> bool:
+    return await read_position(bus.client(), LIVE) is not None

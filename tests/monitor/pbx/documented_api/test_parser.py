@@ -1,0 +1,75 @@
+"""Answers of services that speak the documented interface: whatever they say is read, left out or garbled."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.pbx.documented_api import parser as answers
+from monitor.shared.codec import encode_entity, from_json, to_json
+from monitor.shared.errors import PbxGarbled
+from monitor.shared.timestamps import moment
+from tests.gateway.entities import ended
+from tests.monitor.pbx.parsing.test_callcontrol import json_values
+
+LAST = "9999-12-31T23:59:59.9999999Z"
+_TIMES = st.sampled_from(
+    ["2026-03-04T03:15:00.123Z", "2026-03-04T04:15:00+01:00", LAST, "0001-01-01T00:00:00Z", "soon"]
+)
+_NAMES = st.sampled_from(
+    [
+        *("nums", "extGroups", "ids", "AConnByCallID", "callsInfo", "ended", "callID", "AConnList", "dnNum", "since"),
+        *("owner", "talkTo", "routingTo", "startedAt", "answeredAt", "num", "status", "qStatus", "error", "code"),
+    ]
+)
+_ANSWERS = st.recursive(
+    json_values | _TIMES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_NAMES, inner, max_size=4),
+    max_leaves=12,
+)
+READERS: list[Callable[[Any], object]] = [
+    answers.numbers,
+    answers.names,
+    answers.ids,
+    answers.connections,
+    answers.infos,
+    answers.ended,
+    answers.system,
+    lambda answer: answers.contact(1, answer),
+]
+
+
+@given(_ANSWERS | st.dictionaries(_NAMES, _ANSWERS, max_size=4))
+def test_no_answer_whatever_breaks_a_reader(answer: Any) -> None:
+    for read in READERS:
+        with contextlib.suppress(PbxGarbled):
+            read(answer)
+    answers.error(answer)
+    if isinstance(answer, dict):
+        answers.extension("101", answer, answer, registered=True)
+        answers.queue_logins(answer)
+
+
+def call(**other: object) -> dict[str, Any]:
+    row = from_json(to_json(ended(1)))
+    assert isinstance(row, dict)
+    return row | other
+
+
+@given(st.fixed_dictionaries({}, optional=dict.fromkeys(("startedAt", "answeredAt", "endedAt", "queuedAt"), _TIMES)))
+def test_an_ended_call_has_times_that_can_be_reckoned_with_or_is_left_out(times: dict[str, str]) -> None:
+    for found in answers.ended({"ended": [call(**times)]}):
+        encode_entity(found)
+        for time in (found.started_at, found.answered_at, found.ended_at, found.queued_at):
+            assert time is None or moment(time).year == 2026
+
+
+@pytest.mark.parametrize("name", ["startedAt", "endedAt"])
+def test_one_ended_call_without_its_times_does_not_cost_the_others(name: str) -> None:
+    read = answers.ended({"ended": [call(**{name: "soon"}), call(**{name: LAST}), call()]})
+    assert read == (ended(1),)

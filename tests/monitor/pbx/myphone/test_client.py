@@ -1,0 +1,1002 @@
+"""The web client's protocol as a client speaks it: to a simulated PBX, and to one that answers whatever a test says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from aiohttp import web as http
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from monitor import myphone_messages as webproto
+from monitor.pbx.api_client import PbxClient
+from monitor.pbx.clock import PbxClock
+from monitor.pbx.facts import QueueLoginsRead
+from monitor.pbx.myphone.client import WebClient
+from monitor.pbx.myphone.queue_logins import Logins
+from monitor.shared.errors import (
+    CommandRefused,
+    OutcomeUnknown,
+    PbxError,
+    PbxGarbled,
+    PbxRefused,
+    PbxUnreachable,
+    TokenRefused,
+)
+from monitor.simulator.server import SimulatedPbx
+from tests.monitor.pbx.commanding import NEVER
+from tests.monitor.pbx.scripted import Facts, settings_for
+from tests.monitor.simulator.api_client import QUIET
+
+SESSION = "/webclient/api/MyPhone/session"
+COMMANDS = "/MyPhone/MPWebService.asmx"
+READ = {"800": {"101": True, "102": False}, "801": {}}
+"""Logins as they are read where a test has no others in mind."""
+PATIENT = {"request_timeout": 60.0, "connect_timeout": 60.0}
+PROCESSED = webproto.done("The command was successfully processed")
+
+
+# A PBX that answers what a test says
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """An answer."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request."""
+
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class OddPbx:
+    """Answers sessions and commands (other than Login) with what was put into the queues, and well when they are empty.
+
+    ``always``: in place of every answer of such a path.
+    """
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.asked: list[Asked] = []
+        self.sessions: deque[Said] = deque()
+        self.logins: deque[Said] = deque()
+        self.commands: deque[Said] = deque()
+        self.always: dict[str, Said] = {}
+        self.opened = 0
+        self.minted = 0
+
+    async def handle(self, request: http.Request) -> http.Response:
+        body = await request.read()
+        self.asked.append(Asked(request.path, request.headers, body))
+        said = self.always.get(request.path) or self._answer(request.path, body)
+        return http.Response(status=said.status, body=said.body, headers=dict(said.headers))
+
+    def kinds(self) -> list[str]:
+        """What was asked of the web client's interface, in order."""
+        names = {100: "login", 102: "read", 132: "set"}
+        return [
+            "session" if asked.path == SESSION else names[webproto.decode(asked.body).message_id]
+            for asked in self.asked
+            if asked.path in (SESSION, COMMANDS)
+        ]
+
+    def _answer(self, path: str, body: bytes) -> Said:
+        match path:
+            case "/connect/token":
+                self.minted += 1
+                return _json({"access_token": f"token-{self.minted}", "expires_in": 3600})
+            case "/webclient/api/MyPhone/session":
+                return self.sessions.popleft() if self.sessions else self._session()
+            case "/MyPhone/MPWebService.asmx":
+                return self._command(body)
+            case _:
+                return _json({"value": []})
+
+    def _session(self) -> Said:
+        self.opened += 1
+        return _json({"sessionKey": f"key-{self.opened}", "pass": "x"})
+
+    def _command(self, body: bytes) -> Said:
+        message_id = webproto.decode(body).message_id
+        if message_id == webproto.LOGIN:
+            return self.logins.popleft() if self.logins else Said(200, PROCESSED)
+        if self.commands:
+            return self.commands.popleft()
+        return Said(200, told(READ) if message_id == webproto.GET_MY_INFO else PROCESSED)
+
+
+def _json(body: object) -> Said:
+    return Said(200, json.dumps(body).encode())
+
+
+@asynccontextmanager
+async def odd_pbx() -> AsyncIterator[tuple[OddPbx, WebClient]]:
+    """It listens until the block ends."""
+    pbx = OddPbx()
+    app = http.Application()
+    app.router.add_route("*", "/{path:.*}", pbx.handle)
+    runner = http.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await http.TCPSite(runner, "127.0.0.1", 0).start()
+    pbx.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    client = PbxClient(settings_for(pbx.url, **PATIENT))
+    try:
+        yield pbx, WebClient(client)
+    finally:
+        await client.close()
+        await runner.cleanup()
+
+
+@pytest.fixture
+async def odd() -> AsyncIterator[tuple[OddPbx, WebClient]]:
+    async with odd_pbx() as pair:
+        yield pair
+
+
+def told(logins: Mapping[str, Mapping[str, bool]]) -> bytes:
+    """Logins as a PBX tells them."""
+    return webproto.queues_info(
+        {queue: {agent: (7, on) for agent, on in agents.items()} for queue, agents in logins.items()}
+    )
+
+
+def varint(number: int) -> bytes:
+    """A number as protobuf writes it."""
+    head, rest = number & 0x7F, number >> 7
+    return bytes([head | 0x80]) + varint(rest) if rest else bytes([head])
+
+
+def put(number: int, value: int | str | bytes) -> bytes:
+    """A field as protobuf writes it."""
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    content = value.encode() if isinstance(value, str) else value
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+def message(message_id: int, payload: bytes = b"") -> bytes:
+    """A whole message."""
+    return put(1, message_id) + put(message_id, payload)
+
+
+# The simulated PBX
+
+
+@pytest.fixture
+async def pbx() -> AsyncIterator[SimulatedPbx]:
+    async with SimulatedPbx(QUIET) as pbx:
+        yield pbx
+
+
+@pytest.fixture
+async def web(pbx: SimulatedPbx) -> AsyncIterator[WebClient]:
+    async with web_client(pbx) as web:
+        yield web
+
+
+@asynccontextmanager
+async def web_client(pbx: SimulatedPbx) -> AsyncIterator[WebClient]:
+    """A client of its API client."""
+    client = client_of(pbx)
+    try:
+        yield WebClient(client)
+    finally:
+        await client.close()
+
+
+def client_of(pbx: SimulatedPbx, may_mint: Callable[[], bool] = lambda: True, **changes: Any) -> PbxClient:
+    who = {"client_id": pbx.client_id, "client_secret": pbx.client_secret}
+    return PbxClient(settings_for(pbx.url, **PATIENT, **who, **changes), may_mint)
+
+
+def truth(pbx: SimulatedPbx) -> dict[str, dict[str, bool]]:
+    """Who is logged in to which queue, as the PBX itself holds it."""
+    directory = pbx.directory
+    return {
+        queue: {agent: directory.logins.logged_in(queue, agent) for agent in directory.agents(queue)}
+        for queue in directory.queue_numbers()
+    }
+
+
+def ids(pbx: SimulatedPbx, queue: str, agent: str) -> tuple[int, int]:
+    """Ids of a queue and of a user."""
+    found = pbx.directory.entity(queue), pbx.directory.entity(agent)
+    assert found[0] is not None
+    assert found[1] is not None
+    return found[0]["Id"], found[1]["Id"]
+
+
+def an_agent(pbx: SimulatedPbx, queue: str = "800") -> str:
+    return pbx.directory.agents(queue)[0]
+
+
+def allow(pbx: SimulatedPbx, *, web_client: bool) -> None:
+    """Give the API client the right, or take it and end what was opened with it."""
+    principal = pbx.directory.entity(pbx.client_id)
+    assert principal is not None
+    pbx.directory.update(principal, {"MyPhoneEnabled": web_client})
+    if not web_client:
+        pbx.web_client.forget()
+
+
+async def test_every_agent_of_every_queue_is_told(pbx: SimulatedPbx, web: WebClient) -> None:
+    told = await web.queues_info()
+    assert told == truth(pbx)
+    assert set(told) == {"800", "801"}
+    assert all(agents and all(agents.values()) for agents in told.values())
+
+
+async def test_an_agent_is_logged_out_of_one_queue_alone_and_in_again(pbx: SimulatedPbx, web: WebClient) -> None:
+    agent = an_agent(pbx)
+    before = truth(pbx)
+    await web.set_queue_status(*ids(pbx, "800", agent), logged_in=False)
+    out = await web.queues_info()
+    assert out == {**before, "800": {**before["800"], agent: False}} == truth(pbx)
+    await web.set_queue_status(*ids(pbx, "800", agent), logged_in=True)
+    assert await web.queues_info() == before == truth(pbx)
+
+
+async def test_what_somebody_else_changed_is_read(pbx: SimulatedPbx, web: WebClient) -> None:
+    before = await web.queues_info()
+    async with web_client(pbx) as other:
+        await other.set_queue_status(*ids(pbx, "801", an_agent(pbx, "801")), logged_in=False)
+    after = await web.queues_info()
+    assert after != before
+    assert after["801"][an_agent(pbx, "801")] is False
+
+
+@pytest.mark.parametrize(
+    ("queue", "agent"), [(0, 0), (-1, -1), (2**31 - 1, 2**31 - 1)], ids=["none", "negative", "largest"]
+)
+async def test_who_and_where_must_be_there(pbx: SimulatedPbx, web: WebClient, queue: int, agent: int) -> None:
+    before = truth(pbx)
+    with pytest.raises(CommandRefused) as refused:
+        await web.set_queue_status(queue, agent, logged_in=False)
+    assert refused.value.code == "pbx_refused"
+    assert truth(pbx) == before
+
+
+async def test_who_is_no_agent_of_that_queue_is_not_logged_out_of_it(pbx: SimulatedPbx, web: WebClient) -> None:
+    before = truth(pbx)
+    stranger = next(number for number in pbx.directory.extensions() if number not in pbx.directory.agents("800"))
+    with pytest.raises(CommandRefused) as refused:
+        await web.set_queue_status(*ids(pbx, "800", stranger), logged_in=False)
+    assert refused.value.code == "pbx_refused"
+    assert truth(pbx) == before
+    assert pbx.directory.logins.logged_in("800", stranger)
+
+
+async def test_without_the_right_it_is_named_and_nothing_changes(pbx: SimulatedPbx, web: WebClient) -> None:
+    allow(pbx, web_client=False)
+    before = truth(pbx)
+    for ask in (web.queues_info(), web.set_queue_status(*ids(pbx, "800", an_agent(pbx)), logged_in=False)):
+        with pytest.raises(CommandRefused, match="MyPhone access") as refused:
+            await ask
+        assert (refused.value.code, refused.value.kind) == ("no_webclient_right", "conflict")
+    assert truth(pbx) == before
+
+
+async def test_a_right_that_comes_and_goes_is_believed_at_the_next_session(pbx: SimulatedPbx, web: WebClient) -> None:
+    await web.queues_info()
+    allow(pbx, web_client=False)
+    with pytest.raises(CommandRefused):
+        await web.queues_info()
+    allow(pbx, web_client=True)
+    assert await web.queues_info() == truth(pbx)
+
+
+async def test_a_session_that_the_pbx_has_forgotten_is_opened_anew(pbx: SimulatedPbx, web: WebClient) -> None:
+    agent = an_agent(pbx)
+    await web.queues_info()
+    pbx.web_client.forget()
+    await web.set_queue_status(*ids(pbx, "800", agent), logged_in=False)
+    pbx.web_client.forget()
+    assert (await web.queues_info())["800"][agent] is False
+
+
+async def test_a_pbx_that_restarted_is_asked_on_with_another_token_and_session(
+    pbx: SimulatedPbx, web: WebClient
+) -> None:
+    agent = an_agent(pbx)
+    await web.set_queue_status(*ids(pbx, "800", agent), logged_in=False)
+    minted = pbx.tokens.minted
+    await pbx.restart()
+    assert (await web.queues_info())["800"][agent] is False
+    assert pbx.tokens.minted == minted + 1
+
+
+async def test_a_token_revoked_in_mid_life_does_not_end_the_session(pbx: SimulatedPbx, web: WebClient) -> None:
+    before = await web.queues_info()
+    pbx.faults.revoke_tokens()
+    assert await web.queues_info() == before
+
+
+async def test_many_readings_and_changes_at_once_all_succeed(pbx: SimulatedPbx, web: WebClient) -> None:
+    pairs = [(queue, agent) for queue, agents in truth(pbx).items() for agent in agents]
+    for logged_in in (False, True):
+        await asyncio.gather(
+            *(web.set_queue_status(*ids(pbx, queue, agent), logged_in=logged_in) for queue, agent in pairs),
+            *(web.queues_info() for _ in range(5)),
+        )
+        assert {on for agents in (await web.queues_info()).values() for on in agents.values()} == {logged_in}
+        pbx.web_client.forget()
+
+
+@pytest.mark.parametrize("opened", [False, True], ids=["before a session", "in a session"])
+async def test_a_pbx_that_is_off_was_asked_for_nothing(pbx: SimulatedPbx, web: WebClient, *, opened: bool) -> None:
+    if opened:
+        await web.queues_info()
+    before = truth(pbx)
+    await pbx.faults.refuse()
+    for ask in (web.queues_info(), web.set_queue_status(*ids(pbx, "800", an_agent(pbx)), logged_in=False)):
+        with pytest.raises(PbxUnreachable, match="cannot be reached") as unreachable:
+            await ask
+        assert not isinstance(unreachable.value, PbxGarbled)
+    await pbx.faults.accept()
+    assert await web.queues_info() == before == truth(pbx)
+
+
+async def test_a_change_whose_answer_is_lost_is_not_known_and_is_not_repeated(
+    pbx: SimulatedPbx, web: WebClient
+) -> None:
+    agent = an_agent(pbx)
+    await web.queues_info()
+    pbx.faults.lose_answers(1, COMMANDS)
+    with pytest.raises(OutcomeUnknown):
+        await web.set_queue_status(*ids(pbx, "800", agent), logged_in=False)
+    assert pbx.faults.happened["unanswered"] == 1
+    assert (await web.queues_info())["800"][agent] is False
+
+
+async def test_a_reading_whose_answer_is_lost_is_to_be_tried_again(pbx: SimulatedPbx, web: WebClient) -> None:
+    before = await web.queues_info()
+    pbx.faults.lose_answers(1, COMMANDS)
+    with pytest.raises(PbxGarbled):
+        await web.queues_info()
+    assert await web.queues_info() == before
+
+
+@pytest.mark.parametrize("path", [SESSION, COMMANDS], ids=["session", "login"])
+async def test_an_answer_lost_before_the_change_itself_has_changed_nothing(
+    pbx: SimulatedPbx, web: WebClient, path: str
+) -> None:
+    before = truth(pbx)
+    change = ids(pbx, "800", an_agent(pbx))
+    pbx.faults.lose_answers(1, path)
+    with pytest.raises(PbxGarbled):
+        await web.set_queue_status(*change, logged_in=False)
+    assert pbx.faults.happened["unanswered"] == 1
+    assert truth(pbx) == before
+    await web.set_queue_status(*change, logged_in=False)
+    assert truth(pbx) != before
+
+
+async def test_a_change_answered_with_failure_is_not_known(pbx: SimulatedPbx, web: WebClient) -> None:
+    before = await web.queues_info()
+    pbx.faults.answer_with(502, 1, COMMANDS)
+    with pytest.raises(OutcomeUnknown, match="502"):
+        await web.set_queue_status(*ids(pbx, "800", an_agent(pbx)), logged_in=False)
+    assert await web.queues_info() == before
+
+
+async def test_a_login_that_failed_is_made_up_for(pbx: SimulatedPbx, web: WebClient) -> None:
+    pbx.faults.answer_with(500, 1, COMMANDS)
+    agent = an_agent(pbx)
+    await web.set_queue_status(*ids(pbx, "800", agent), logged_in=False)
+    assert pbx.faults.happened["answered"] == 1
+    assert truth(pbx)["800"][agent] is False
+
+
+# What is said to the PBX
+
+
+async def test_what_is_sent_is_what_was_seen_in_use(odd: tuple[OddPbx, WebClient]) -> None:
+    pbx, web = odd
+    await web.queues_info()
+    await web.set_queue_status(300, 9, logged_in=True)
+    await web.set_queue_status(300, 9, logged_in=False)
+    sent = [asked for asked in pbx.asked if asked.path == COMMANDS]
+    assert [asked.body for asked in sent] == [
+        message(100),
+        message(102),
+        message(132, put(1, 300) + put(2, 9) + put(3, 1)),
+        message(132, put(1, 300) + put(2, 9) + put(3, 0)),
+    ]
+    for asked in sent:
+        assert asked.headers["MyPhoneSession"] == "key-1"
+        assert asked.headers["Content-Type"] == asked.headers["Accept"] == "application/octet-stream"
+    (opening,) = (asked for asked in pbx.asked if asked.path == SESSION)
+    assert opening.headers["Authorization"] == "Bearer token-1"
+    assert json.loads(opening.body) == {"name": "callmon", "version": "1", "isHuman": False}
+
+
+async def test_one_session_and_one_login_serve_for_everything(odd: tuple[OddPbx, WebClient]) -> None:
+    pbx, web = odd
+    for _ in range(3):
+        await web.queues_info()
+        await web.set_queue_status(1, 2, logged_in=True)
+    assert pbx.kinds() == ["session", "login", *["read", "set"] * 3]
+
+
+async def test_nothing_is_opened_before_it_is_needed(odd: tuple[OddPbx, WebClient]) -> None:
+    pbx, _ = odd
+    assert pbx.asked == []
+
+
+# What the PBX says of sessions
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        Said(200, b"NOT AUTH"),
+        Said(200, webproto.done("Login is required")),
+        Said(200, b"Error: Login is required."),
+        Said(403),
+        Said(403, b"NOT AUTH"),
+    ],
+    ids=["NOT AUTH", "a message", "text", "forbidden", "forbidden in words"],
+)
+async def test_a_session_that_is_refused_once_is_opened_anew(odd: tuple[OddPbx, WebClient], said: Said) -> None:
+    pbx, web = odd
+    pbx.commands.append(said)
+    assert await web.queues_info() == READ
+    pbx.commands.append(said)
+    await web.set_queue_status(1, 2, logged_in=True)
+    assert pbx.kinds() == [*("session", "login", "read") * 2, "set", "session", "login", "set"]
+    assert [asked.headers["MyPhoneSession"] for asked in pbx.asked if asked.path == COMMANDS] == [
+        *["key-1"] * 2,
+        *["key-2"] * 3,
+        *["key-3"] * 2,
+    ]
+
+
+@pytest.mark.parametrize("said", [Said(200, b"NOT AUTH"), Said(403)], ids=["in words", "forbidden"])
+async def test_a_pbx_that_forgets_every_session_is_not_asked_for_ever(
+    odd: tuple[OddPbx, WebClient], said: Said
+) -> None:
+    pbx, web = odd
+    pbx.commands.extend([said] * 4)
+    with pytest.raises(PbxGarbled, match="forgets"):
+        await web.queues_info()
+    with pytest.raises(PbxGarbled, match="forgets"):
+        await web.set_queue_status(1, 2, logged_in=True)
+    assert pbx.kinds() == [*("session", "login", "read") * 2, *("session", "login", "set") * 2]
+    assert await web.queues_info() == READ
+
+
+@pytest.mark.parametrize("status", [200, 400, 404, 500], ids=str)
+async def test_what_answers_the_login_is_judged_by_the_command_that_follows(
+    odd: tuple[OddPbx, WebClient], status: int
+) -> None:
+    pbx, web = odd
+    pbx.logins.append(Said(status, b"\xff no message"))
+    assert await web.queues_info() == READ
+    assert pbx.kinds() == ["session", "login", "read"]
+
+
+@pytest.mark.parametrize("status", [403, 404], ids=str)
+async def test_a_session_that_may_not_be_opened_is_a_missing_right(odd: tuple[OddPbx, WebClient], status: int) -> None:
+    pbx, web = odd
+    pbx.always[SESSION] = Said(status, b"<html>no</html>")
+    for ask in (web.queues_info(), web.set_queue_status(1, 2, logged_in=True)):
+        with pytest.raises(CommandRefused) as refused:
+            await ask
+        assert refused.value.code == "no_webclient_right"
+    assert pbx.kinds() == ["session", "session"]
+
+
+async def test_a_token_that_opens_nothing_at_all_is_no_missing_right(odd: tuple[OddPbx, WebClient]) -> None:
+    pbx, web = odd
+    for path in (SESSION, "/xapi/v1/Defs"):
+        pbx.always[path] = Said(401)
+    with pytest.raises(TokenRefused):
+        await web.queues_info()
+    assert pbx.kinds() == ["session"]
+
+
+async def test_a_session_that_is_refused_once_is_asked_for_again(odd: tuple[OddPbx, WebClient]) -> None:
+    pbx, web = odd
+    pbx.sessions.append(Said(401))
+    assert await web.queues_info() == READ
+    assert pbx.kinds() == ["session", "session", "login", "read"]
+
+
+async def test_a_session_is_opened_with_another_token_where_the_first_was_revoked() -> None:
+    async with SimulatedPbx(QUIET) as pbx:
+        client = client_of(pbx)
+        web = WebClient(client)
+        await client.system_status()
+        pbx.tokens.revoke()
+        assert set(await web.queues_info()) == set(pbx.directory.queue_numbers())
+        assert pbx.tokens.minted == 2
+        await client.close()
+
+
+async def test_a_client_that_may_not_mint_opens_no_session() -> None:
+    async with SimulatedPbx(QUIET) as pbx:
+        before = truth(pbx)
+        client = client_of(pbx, may_mint=lambda: False)
+        web = WebClient(client)
+        with pytest.raises(TokenRefused):
+            await web.queues_info()
+        with pytest.raises(TokenRefused):
+            await web.set_queue_status(*ids(pbx, "800", an_agent(pbx)), logged_in=False)
+        assert (pbx.tokens.minted, truth(pbx)) == (0, before)
+        await client.close()
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "match"),
+    [
+        (Said(400), PbxRefused, "400"),
+        (Said(302, headers={"Location": "/elsewhere"}), PbxRefused, "elsewhere"),
+        (Said(429, headers={"Retry-After": "7"}), PbxUnreachable, "429"),
+        (Said(500), PbxGarbled, "500"),
+        (Said(503, b"<html>"), PbxGarbled, "503"),
+    ],
+    ids=["400", "302", "429", "500", "503"],
+)
+async def test_a_session_that_could_not_be_opened_has_changed_nothing(
+    odd: tuple[OddPbx, WebClient], said: Said, kind: type[PbxError], match: str
+) -> None:
+    pbx, web = odd
+    pbx.always[SESSION] = said
+    for ask in (web.queues_info(), web.set_queue_status(1, 2, logged_in=True)):
+        with pytest.raises(kind, match=match) as caught:
+            await ask
+        assert type(caught.value) is kind
+        assert str(caught.value).endswith((".", "?"))
+    assert pbx.kinds() == ["session", "session"]
+    assert not any(asked.path == "/elsewhere" for asked in pbx.asked)
+    pbx.always.clear()
+    assert await web.queues_info() == READ
+
+
+async def test_how_long_a_pbx_asks_to_be_left_alone_is_told(odd: tuple[OddPbx, WebClient]) -> None:
+    pbx, web = odd
+    for queue in (pbx.sessions, pbx.commands):
+        queue.append(Said(429, headers={"Retry-After": "7"}))
+        with pytest.raises(PbxUnreachable) as caught:
+            await web.queues_info()
+        assert caught.value.retry_after == 7.0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b'"key"',
+        b"{}",
+        b'{"sessionKey": ""}',
+        b'{"sessionKey": null}',
+        b'{"sessionKey": true}',
+        b'{"sessionKey": ["key"]}',
+        '{"sessionKey": "ключ"}'.encode(),
+        b'{"sessionKey": "key\\r\\nX-Other: 1"}',
+        b'{"sessionKey": "ke\\ty"}',
+        b'{"sessionKey": "key\\u007f"}',
+        b'{"SessionKey": "key"}',
+        b"{",
+        b"<html>Sign in to the guest network</html>",
+        b"\xff\xfe",
+    ],
+)
+async def test_an_answer_without_a_session_is_garbled(odd: tuple[OddPbx, WebClient], body: bytes) -> None:
+    pbx, web = odd
+    pbx.sessions.extend([Said(200, body)] * 2)
+    for ask in (web.queues_info(), web.set_queue_status(1, 2, logged_in=True)):
+        with pytest.raises(PbxGarbled):
+            await ask
+    assert pbx.kinds() == ["session", "session"]
+    assert await web.queues_info() == READ
+
+
+# What the PBX answers to commands
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "match"),
+    [
+        (Said(302, headers={"Location": "/elsewhere"}), PbxRefused, "elsewhere"),
+        (Said(400), PbxRefused, "400"),
+        (Said(404, b"<html>no</html>"), PbxRefused, "404"),
+        (Said(405), PbxRefused, "405"),
+        (Said(408), PbxUnreachable, "408"),
+        (Said(429), PbxUnreachable, "429"),
+    ],
+    ids=["302", "400", "404", "405", "408", "429"],
+)
+async def test_a_command_that_was_refused_by_its_status_has_changed_nothing(
+    odd: tuple[OddPbx, WebClient], said: Said, kind: type[PbxError], match: str
+) -> None:
+    pbx, web = odd
+    pbx.commands.extend([said] * 2)
+    for ask in (web.queues_info(), web.set_queue_status(1, 2, logged_in=True)):
+        with pytest.raises(kind, match=match) as caught:
+            await ask
+        assert type(caught.value) is kind
+    assert pbx.kinds() == ["session", "login", "read", "set"]
+    assert not any(asked.path == "/elsewhere" for asked in pbx.asked)
+    assert await web.queues_info() == READ
+
+
+@pytest.mark.parametrize("status", [500, 502, 503], ids=str)
+async def test_a_failure_of_the_pbx_makes_a_change_unknown_and_a_reading_only_late(
+    odd: tuple[OddPbx, WebClient], status: int
+) -> None:
+    pbx, web = odd
+    pbx.commands.extend([Said(status), Said(status, b"NOT AUTH")])
+    with pytest.raises(PbxUnreachable, match=str(status)):
+        await web.queues_info()
+    with pytest.raises(OutcomeUnknown, match=str(status)):
+        await web.set_queue_status(1, 2, logged_in=True)
+    assert pbx.kinds() == ["session", "login", "read", "set"], "a change is never sent a second time"
+
+
+async def test_a_command_refused_for_its_token_is_sent_once_more_with_another(odd: tuple[OddPbx, WebClient]) -> None:
+    pbx, web = odd
+    pbx.commands.append(Said(401))
+    await web.set_queue_status(1, 2, logged_in=True)
+    assert pbx.kinds() == ["session", "login", "set", "set"]
+    assert pbx.minted == 2
+
+
+async def test_a_command_refused_with_every_token_is_so_in_words(odd: tuple[OddPbx, WebClient]) -> None:
+    pbx, web = odd
+    pbx.commands.extend([Said(401)] * 2)
+    with pytest.raises(TokenRefused):
+        await web.set_queue_status(1, 2, logged_in=True)
+    assert pbx.kinds() == ["session", "login", "set", "set"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        PROCESSED,
+        webproto.login(),
+        webproto.get_my_info(),
+        webproto.set_queue_status(1, 2, logged_in=True),
+        message(211, b"")[:-1],
+        put(1, 211),
+        put(1, 211) + put(211, 1),
+        put(1, 211) + put(212, b""),
+        message(211, put(2, b"\x22\x05800")),
+        b"\xff" * 20,
+        b"<html>Sign in to the guest network</html>",
+        b'{"queues": []}',
+    ],
+    ids=[
+        "empty",
+        "done",
+        "login",
+        "question",
+        "change",
+        "cut",
+        "number alone",
+        "number in place of a message",
+        "another field",
+        "text longer than its message",
+        "bytes",
+        "html",
+        "json",
+    ],
+)
+async def test_what_tells_no_queues_is_garbled(odd: tuple[OddPbx, WebClient], body: bytes) -> None:
+    pbx, web = odd
+    pbx.commands.append(Said(200, body))
+    with pytest.raises(PbxGarbled, match="web client"):
+        await web.queues_info()
+    assert await web.queues_info() == READ
+    assert pbx.opened == 1, "the session is not to blame"
+
+
+async def test_a_message_is_read_as_seen_in_use(odd: tuple[OddPbx, WebClient]) -> None:
+    pbx, web = odd
+    agents = (
+        put(2, put(2, 31) + put(3, "101") + put(8, 1)),
+        put(2, put(1, 5) + put(3, "102") + put(8, 0) + put(77, "more")),
+        put(2, put(2, 33) + put(3, "103")),
+        put(2, put(2, 34) + put(8, 1)),
+        put(1, "more"),
+    )
+    queues = (
+        put(2, put(1, 9) + put(4, "800") + put(5, b"".join(agents)) + put(6, b"more")),
+        put(2, put(4, "801") + put(5, b"")),
+        put(2, put(4, "802")),
+        put(2, put(5, agents[0])),
+    )
+    pbx.commands.append(Said(200, message(211, put(1, 1) + b"".join(queues)) + put(400, b"more")))
+    assert await web.queues_info() == {"800": {"101": True, "102": False, "103": False}, "801": {}, "802": {}}
+
+
+async def test_a_pbx_without_queues_tells_that_it_has_none(odd: tuple[OddPbx, WebClient]) -> None:
+    pbx, web = odd
+    pbx.commands.append(Said(200, message(211)))
+    assert await web.queues_info() == {}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", webproto.login(), told(READ), b"\xff" * 20, b"<html>ok</html>"],
+    ids=["empty", "login", "queues", "bytes", "html"],
+)
+async def test_an_answer_that_says_nothing_of_a_change_leaves_it_open(
+    odd: tuple[OddPbx, WebClient], body: bytes
+) -> None:
+    pbx, web = odd
+    pbx.commands.append(Said(200, body))
+    with pytest.raises(OutcomeUnknown):
+        await web.set_queue_status(1, 2, logged_in=True)
+    assert pbx.kinds() == ["session", "login", "set"]
+
+
+async def test_a_change_is_refused_in_the_pbxs_own_words(odd: tuple[OddPbx, WebClient]) -> None:
+    pbx, web = odd
+    pbx.commands.append(Said(200, webproto.done("The agent was not found")))
+    with pytest.raises(CommandRefused, match="The agent was not found") as refused:
+        await web.set_queue_status(1, 2, logged_in=True)
+    assert refused.value.code == "pbx_refused"
+    assert pbx.kinds() == ["session", "login", "set"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [PROCESSED, b"Request successfully processed", b"\xff\x00successfully processed\xff"],
+    ids=["message", "text", "in bytes"],
+)
+async def test_a_change_is_done_whatever_stands_around_the_words(odd: tuple[OddPbx, WebClient], body: bytes) -> None:
+    pbx, web = odd
+    pbx.commands.append(Said(200, body))
+    await web.set_queue_status(1, 2, logged_in=True)
+    assert pbx.kinds() == ["session", "login", "set"]
+
+
+async def test_a_401_that_is_not_the_tokens_fault_is_a_missing_right(odd: tuple[OddPbx, WebClient]) -> None:
+    pbx, web = odd
+    pbx.always[SESSION] = Said(401)
+    with pytest.raises(CommandRefused) as refused:
+        await web.queues_info()
+    assert refused.value.code == "no_webclient_right"
+    await web._client.get_json("/xapi/v1/Users")  # nobody else is held up by it
+
+
+async def test_names_that_are_no_text_are_no_answer(odd: tuple[OddPbx, WebClient]) -> None:
+    pbx, web = odd
+    pbx.commands.append(
+        Said(200, message(211, put(2, put(4, b"\xff") + put(5, put(2, put(3, b"10\xff") + put(8, 1))))))
+    )
+    with pytest.raises(PbxGarbled):
+        await web.queues_info()
+
+
+# Whatever comes
+
+
+def bent(whole: bytes, changes: list[tuple[int, int]], cut: int) -> bytes:
+    """A message with some bits turned, and its end cut off."""
+    content = bytearray(whole)
+    for place, bits in changes:
+        content[place % len(content)] ^= bits
+    return bytes(content[: len(content) - cut])
+
+
+_logins = st.dictionaries(
+    st.text(min_size=1, max_size=6),
+    st.dictionaries(st.text(min_size=1, max_size=6), st.booleans(), max_size=4),
+    max_size=3,
+)
+_WORDS = (b"successfully processed", b"Login is required", b"NOT AUTH")
+"""What a client looks for in an answer."""
+_changes = st.lists(st.tuples(st.integers(0, 500), st.integers(1, 255)), max_size=4)
+_bodies = st.lists(
+    st.binary(max_size=60) | st.builds(bent, _logins.map(told), _changes, st.integers(0, 3)), min_size=1, max_size=8
+)
+
+
+@settings(deadline=None)
+@given(_bodies)
+def test_bytes_of_any_kind_are_queues_or_garbled(bodies: list[bytes]) -> None:
+    async def play() -> None:
+        async with odd_pbx() as (pbx, web):
+            for body in bodies:
+                pbx.commands.append(Said(200, body))
+                try:
+                    read = await web.queues_info()
+                except PbxGarbled:
+                    continue
+                assert all(type(on) is bool for agents in read.values() for on in agents.values())
+            pbx.commands.clear()
+            assert await web.queues_info() == READ
+
+    asyncio.run(play())
+
+
+@settings(deadline=None)
+@given(_bodies.filter(lambda bodies: not any(word in body for body in bodies for word in _WORDS)))
+def test_bytes_of_any_kind_are_no_change_that_was_made(bodies: list[bytes]) -> None:
+    async def play() -> None:
+        async with odd_pbx() as (pbx, web):
+            for body in bodies:
+                pbx.commands.append(Said(200, body))
+                with pytest.raises((CommandRefused, OutcomeUnknown)):
+                    await web.set_queue_status(1, 2, logged_in=True)
+            await web.set_queue_status(1, 2, logged_in=True)
+            assert pbx.kinds() == ["session", "login", *["set"] * (len(bodies) + 1)]
+
+    asyncio.run(play())
+
+
+@settings(deadline=None)
+@given(st.lists(_logins, min_size=1, max_size=5))
+def test_all_logins_are_read_as_they_were_told(told_one_by_one: list[dict[str, dict[str, bool]]]) -> None:
+    async def play() -> None:
+        async with odd_pbx() as (pbx, web):
+            for logins in told_one_by_one:
+                pbx.commands.append(Said(200, told(logins)))
+                assert await web.queues_info() == logins
+
+    asyncio.run(play())
+
+
+_keys = st.text(max_size=8) | st.text(st.characters(min_codepoint=1, max_codepoint=127), max_size=8)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.one_of(_keys, st.integers(), st.none(), st.booleans(), st.binary(max_size=40)), min_size=1, max_size=8)
+)
+def test_whatever_names_a_session_is_used_as_it_is_or_garbled(keys: list[str | int | bytes | None]) -> None:
+    async def play() -> None:
+        for key in keys:
+            async with odd_pbx() as (pbx, web):
+                pbx.sessions.append(Said(200, key) if isinstance(key, bytes) else _json({"sessionKey": key}))
+                try:
+                    assert await web.queues_info() == READ
+                except PbxGarbled:
+                    assert pbx.kinds() == ["session"]
+                else:
+                    used = {asked.headers["MyPhoneSession"] for asked in pbx.asked if asked.path == COMMANDS}
+                    assert used == {str(key).strip()}
+
+    asyncio.run(play())
+
+
+# Telling it when it has changed
+
+
+class Telling:
+    """Logins as they are told while a test runs, and who changes them elsewhere."""
+
+    def __init__(self, pbx: SimulatedPbx, logins: Logins, facts: Facts, other: WebClient) -> None:
+        self.pbx, self.logins, self.facts, self.other = pbx, logins, facts, other
+        self.connected = asyncio.Event()
+
+    @property
+    def told(self) -> list[Mapping[str, Mapping[str, bool]] | None]:
+        return [fact.logins for fact in self.facts.of(QueueLoginsRead)]
+
+    async def until(self, is_so: Callable[[Mapping[str, Mapping[str, bool]] | None], bool]) -> None:
+        """Wait until the last that was told is so."""
+        await self.facts.until(QueueLoginsRead, lambda fact: fact.logins == self.told[-1] and is_so(fact.logins))
+
+    async def log(self, *, on: bool) -> None:
+        """Log the first agent of queue 800 in or out, elsewhere."""
+        await self.other.set_queue_status(*ids(self.pbx, "800", an_agent(self.pbx)), logged_in=on)
+
+
+@asynccontextmanager
+async def telling(pbx: SimulatedPbx, **changes: Any) -> AsyncIterator[Telling]:
+    """Logins are read, once it is said that the PBX is connected, until the block ends."""
+    chosen: dict[str, Any] = {"logins_interval": NEVER, "recheck_interval": NEVER}
+    client, clock, facts = client_of(pbx, **chosen | changes), PbxClock(), Facts()
+    logins = Logins(client, facts.emit, clock, client.settings)
+    telling = Telling(pbx, logins, facts, WebClient(client))
+    running = asyncio.create_task(logins.run(telling.connected))
+    try:
+        yield telling
+    finally:
+        assert not running.done(), running
+        running.cancel()
+        await asyncio.wait([running])
+        await client.close()
+
+
+async def test_nothing_is_asked_before_the_pbx_is_connected(pbx: SimulatedPbx, web: WebClient) -> None:
+    async with telling(pbx) as desk:
+        desk.logins.want()
+        for _ in range(5):
+            await web.queues_info()
+        assert (desk.told, pbx.tokens.minted) == ([], 1), "the token is of whom the test asks with"
+        desk.connected.set()
+        await desk.until(lambda logins: logins == truth(pbx))
+        assert (desk.told, pbx.tokens.minted) == ([truth(pbx)], 2)
+
+
+async def test_a_change_made_elsewhere_is_told_when_it_is_read_and_nothing_twice(pbx: SimulatedPbx) -> None:
+    before = truth(pbx)
+    async with telling(pbx) as desk:
+        desk.connected.set()
+        await desk.until(lambda logins: logins == before)
+        await desk.logins.read()
+        await desk.log(on=False)
+        assert desk.told == [before], "nobody has read it yet"
+        desk.logins.want()
+        await desk.until(lambda logins: logins == truth(pbx))
+        await desk.logins.read()
+        await desk.log(on=True)
+        await desk.logins.read()
+        assert len(desk.told) == 3
+        assert (desk.told[0], desk.told[2]) == (before, before)
+        assert desk.told[1] != before
+
+
+async def test_a_change_made_elsewhere_is_found_without_being_asked_for(pbx: SimulatedPbx) -> None:
+    async with telling(pbx, logins_interval=0.01) as desk:
+        desk.connected.set()
+        for on in (False, True, False):
+            await desk.log(on=on)
+            await desk.until(lambda logins: logins == truth(pbx))
+
+
+async def test_a_right_that_is_taken_away_is_told_once_and_its_return_too(pbx: SimulatedPbx) -> None:
+    known = truth(pbx)
+    async with telling(pbx) as desk:
+        desk.connected.set()
+        await desk.until(lambda logins: logins == known)
+        allow(pbx, web_client=False)
+        desk.logins.want()
+        await desk.until(lambda logins: logins is None)
+        pbx.faults.answer_with(403, 1, SESSION)
+        desk.logins.want()
+        async with asyncio.timeout(60):
+            await pbx.faults.until("answered")
+        allow(pbx, web_client=True)
+        desk.logins.want()
+        await desk.until(lambda logins: logins == known)
+        assert desk.told == [known, None, known]
+
+
+async def test_without_the_right_there_is_nothing_to_tell(pbx: SimulatedPbx) -> None:
+    allow(pbx, web_client=False)
+    async with telling(pbx) as desk:
+        pbx.faults.answer_with(403, 1, SESSION)
+        desk.connected.set()
+        async with asyncio.timeout(60):
+            await pbx.faults.until("answered")
+        with pytest.raises(CommandRefused):
+            await desk.logins.read()
+        allow(pbx, web_client=True)
+        await desk.logins.read()
+        assert desk.told == [truth(pbx)]
+
+
+async def test_a_pbx_that_fails_for_a_while_does_not_make_what_is_known_unknown(pbx: SimulatedPbx) -> None:
+    known = truth(pbx)
+    async with telling(pbx) as desk:
+        desk.connected.set()
+        await desk.until(lambda logins: logins == known)
+        await desk.log(on=False)
+        pbx.faults.answer_with(500, 3, COMMANDS)
+        desk.logins.want()
+        await desk.until(lambda logins: logins == truth(pbx))
+        assert pbx.faults.happened["answered"] == 3
+        assert desk.told == [known, truth(pbx)]

@@ -1,0 +1,294 @@
+"""What outlives Redis and the process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import structs
+
+from monitor.persistence import sqlite_store as module
+from monitor.persistence.audit_entry import AuditEntry, masked, share
+from monitor.persistence.command_record import CommandRecord, Stage
+from monitor.persistence.sqlite_store import Known, Store
+from monitor.shared.api_keys import StoredKey
+from monitor.shared.errors import ConfigError, StoreFailed
+
+
+@asynccontextmanager
+async def opened(path: Path | None) -> AsyncIterator[Store]:
+    store = Store(path)
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def record(request: str, digest: str | None = None, **changes: Any) -> CommandRecord:
+    """A command that is begun."""
+    begun = CommandRecord(
+        *(request, "main", 1.0, "gateway", "tester", "10.0.0.1", f"command.{request}", "num='101'"),
+        digest=digest,
+        fingerprint="f" if digest else "",
+    )
+    return structs.replace(begun, **changes)
+
+
+async def test_an_idempotency_key_is_known_from_its_beginning_with_its_outcome_from_its_end(tmp_path: Path) -> None:
+    async with opened(tmp_path / "callmon.db") as store:
+        assert await store.begin(record("1", "d")) is None
+        assert await store.begin(record("1", "d")) is None, "the same request"
+        assert await store.begin(record("2", "d", fingerprint="other")) == Known("f", None)
+        await store.merge([record("1", "d", stage=Stage.DONE, outcome=b"done")])
+    async with opened(tmp_path / "callmon.db") as store:
+        assert await store.begin(record("3", "d")) == Known("f", b"done")
+
+
+async def test_an_undone_attempt_and_one_of_yesterday_leave_the_key_free(tmp_path: Path) -> None:
+    async with opened(tmp_path / "callmon.db") as store:
+        await store.begin(record("1", "undone"))
+        await store.merge([record("1", "undone", stage=Stage.UNDONE)])
+        assert await store.begin(record("2", "undone")) is None
+        assert await store.begin(record("3", "old")) is None
+        assert await store.begin(record("4", "old", at=86_402.0)) is None
+
+
+async def test_of_several_attempts_under_one_key_the_one_that_was_done_counts(tmp_path: Path) -> None:
+    async with opened(tmp_path / "callmon.db") as store:
+        await store.merge([record("2", "d", stage=Stage.DONE, outcome=b"done"), record("1", "d", at=2.0)])
+        assert await store.begin(record("3", "d", at=3.0)) == Known("f", b"done")
+
+
+async def test_the_audit_log_tells_the_newest_first_and_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "AUDIT_BYTES", 3 * 330)
+    monkeypatch.setattr(module, "_PURGE_EVERY", 2)
+    async with opened(tmp_path / "callmon.db") as store:
+        await store.begin(record("0", "d"))
+        for number in range(1, 8):
+            await store.begin(record(str(number), at=float(number)))
+        kept = await store.audits(100)
+        assert [held.command for held in kept][:3] == ["command.7", "command.6", "command.5"]
+        assert not {"command.1", "command.2"} & {held.command for held in kept}, "the oldest"
+        assert kept[-1].command == "command.0", "an Idempotency-Key stands for it"
+        assert kept[0] == AuditEntry(7.0, "main", "tester", "10.0.0.1", "command.7", "num='101'", "begun")
+        assert len(await store.audits(1)) == 1
+
+
+async def test_who_writes_without_end_drives_out_nobody_elses_entries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "AUDIT_BYTES", 50_000)
+    monkeypatch.setattr(module, "_PURGE_EVERY", 50)
+    async with opened(tmp_path / "callmon.db") as store:
+        for number in range(20):
+            await store.begin(record(f"quiet.{number}", key="quiet", at=float(number)))
+        for number in range(1_001):
+            await store.begin(record(f"loud.{number}", key="loud", arguments="x" * 100, at=float(number)))
+        kept = await store.audits(10_000)
+        quiet = [f"command.quiet.{n}" for n in range(19, -1, -1)]
+        assert [held.command for held in kept if held.key == "quiet"] == quiet
+        loud = [held.command for held in kept if held.key == "loud"]
+        assert 50 < len(loud) < 200
+        assert loud == [f"command.loud.{number}" for number in range(1_000, 1_000 - len(loud), -1)]
+
+
+async def test_entries_go_after_their_days(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_PURGE_EVERY", 2)
+    async with opened(tmp_path / "callmon.db") as store:
+        now = 2e9
+        for age_days in (401, 399, 0):
+            await store.begin(record(f"{age_days}", at=now - age_days * 86_400))
+        assert [held.command for held in await store.audits(10)] == ["command.0", "command.399"]
+
+
+@given(st.lists(st.integers(0, 1_000)), st.integers(0, 5_000))
+def test_shares_fill_what_there_is_and_no_more(sizes: list[int], whole: int) -> None:
+    most = share(sizes, whole)
+    kept = sum(min(size, most) for size in sizes)
+    assert kept <= whole
+    assert kept == sum(sizes) if sum(sizes) <= whole else kept > whole - max(1, len(sizes))
+
+
+async def test_a_command_is_one_entry_from_its_beginning_to_its_end(tmp_path: Path) -> None:
+    async with opened(tmp_path / "callmon.db") as store:
+        await store.begin(record("1"))
+        assert [held.request for held in await store.begun("main")] == ["1"]
+        await store.merge([record("1", stage=Stage.DONE, result="success")])
+        await store.merge([record("1")])
+        assert [held.result for held in await store.audits(10)] == ["success"]
+        assert await store.begun("main") == []
+
+
+def key(name: str, changed_at: float, *, revoked: bool = False) -> StoredKey:
+    return StoredKey(name, "a" * 64, ("read",), changed_at, revoked=revoked)
+
+
+async def test_the_newest_change_of_a_key_wins_and_a_revoked_one_stays_revoked(tmp_path: Path) -> None:
+    async with opened(tmp_path / "callmon.db") as store:
+        await store.keep_key("main", key("wall", 2.0))
+        await store.keep_key("main", key("wall", 1.0))
+        await store.keep_key("branch", key("wall", 1.0))
+        assert await store.stored_keys("main") == {"wall": key("wall", 2.0)}
+        await store.keep_key("main", key("wall", 3.0, revoked=True))
+        for late in (2.5, 3.0):
+            await store.keep_key("main", key("wall", late))
+        assert await store.stored_keys("main") == {"wall": key("wall", 3.0, revoked=True)}
+
+
+async def test_calls_that_ended_are_added_or_replaced_and_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ENDED_KEPT", 3)
+    async with opened(tmp_path / "callmon.db") as store:
+        await store.keep_ended("main", {"1": ("t1", b"1"), "2": ("t2", b"2")}, only=False)
+        await store.keep_ended("main", {"3": ("t3", b"3"), "4": ("t4", b"4")}, only=False)
+        await store.keep_ended("branch", {"1": ("t1", b"1")}, only=True)
+        assert await store.ended("main") == {"2": b"2", "3": b"3", "4": b"4"}
+        await store.keep_ended("main", {"4": ("t4", b"four")}, only=True)
+        assert await store.ended("main") == {"4": b"four"}
+
+
+async def test_without_a_file_it_is_kept_in_memory() -> None:
+    async with opened(None) as store:
+        await store.begin(record("1", "d"))
+        assert await store.begin(record("2", "d")) == Known("f", None)
+
+
+async def test_a_file_of_the_version_before_is_taken_over(tmp_path: Path) -> None:
+    old = sqlite3.connect(tmp_path / "callmon.db")
+    for script in module._MIGRATIONS[:2]:
+        old.executescript(script)
+    old.execute("PRAGMA user_version = 2")
+    values = (5.0, "main", "tester", "10.0.0.1", "ext.del", "num='101'", "success")
+    old.execute("INSERT INTO audit VALUES (1, ?, ?, ?, ?, ?, ?, ?)", values)
+    old.execute("INSERT INTO once VALUES ('d', 'f', 5.0, ?)", (b"done",))
+    old.commit()
+    old.close()
+    async with opened(tmp_path / "callmon.db") as store:
+        assert await store.audits(10) == [AuditEntry(*values)]
+        assert await store.begin(record("1", "d", at=6.0)) == Known("f", b"done")
+
+
+async def test_what_cannot_be_written_is_said_so_and_goes_again_when_there_is_room(tmp_path: Path) -> None:
+    async with opened(tmp_path / "callmon.db") as store:
+        await store.begin(record("1", "d"))
+        await store._with(lambda db: db.execute(f"PRAGMA max_page_count = {_pages(db)}"))
+        with pytest.raises(StoreFailed, match="full"):
+            await store.merge([record(str(number), arguments="x" * 5_000) for number in range(2, 100)])
+        assert await store.commands("main", 10) == [record("1", "d")], "all of it or nothing"
+        assert "full" in store.trouble
+        assert await store.begun("main"), "it can be read"
+        await store._with(lambda db: db.execute("PRAGMA max_page_count = 1000000"))
+        await store.probe()
+        assert store.trouble == ""
+
+
+def _pages(db: sqlite3.Connection) -> int:
+    (pages,) = db.execute("PRAGMA page_count").fetchone()
+    return int(pages)
+
+
+async def test_a_place_that_cannot_be_used_and_a_newer_file_are_said_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot be used"):
+        await Store(tmp_path / "file" / "callmon.db").open()
+    (tmp_path / "garbage.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(ConfigError, match="cannot be used"):
+        await Store(tmp_path / "garbage.db").open()
+    newer = sqlite3.connect(tmp_path / "newer.db")
+    newer.execute("PRAGMA user_version = 99")
+    newer.close()
+    said = (
+        rf"newer callmon \(schema 99; .* understands up to {module.SCHEMA}\)\. Install that version again, or restore"
+    )
+    with pytest.raises(ConfigError, match=said):
+        await Store(tmp_path / "newer.db").open()
+    assert _open_below(tmp_path) == []
+
+
+async def test_opening_that_is_cancelled_leaves_no_file_open(tmp_path: Path) -> None:
+    opening = asyncio.create_task(Store(tmp_path / "callmon.db").open())
+    await asyncio.sleep(0)  # the thread has it now
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    assert (tmp_path / "callmon.db").exists(), "it was too late to prevent it"
+    assert _open_below(tmp_path) == []
+
+
+def _open_below(directory: Path) -> list[Path]:
+    """Return the files there that this process holds open."""
+    links = [file for file in Path("/proc/self/fd").iterdir() if file.is_symlink()]
+    return [link.readlink() for link in links if link.readlink().is_relative_to(directory)]
+
+
+async def test_who_only_reads_leaves_the_schema_of_a_running_monitor(tmp_path: Path) -> None:
+    file = tmp_path / "callmon.db"
+    with closing(sqlite3.connect(file)) as older:
+        older.executescript(f"{module._MIGRATIONS[0]} PRAGMA user_version = 1;")
+    reader = Store(file, migrate=False)
+    await reader.open()
+    assert await reader.audits(1) == []
+    await reader.close()
+    with closing(sqlite3.connect(file)) as older:
+        assert older.execute("PRAGMA user_version").fetchone() == (1,)
+
+
+async def test_a_store_that_is_just_being_restored_is_not_opened(tmp_path: Path) -> None:
+    lock = module.locked(tmp_path, alone=True)
+    with pytest.raises(ConfigError, match=r"callmon\.db is just being restored; start again"):
+        await Store(tmp_path / "callmon.db").open()
+    os.close(lock)
+    async with opened(tmp_path / "callmon.db") as store, opened(tmp_path / "callmon.db") as reader:
+        await store.begin(record("1"))
+        assert len(await reader.audits(1)) == 1
+
+
+def test_secrets_do_not_stand_in_the_audit_log() -> None:
+    line = masked({"num": "101", "authpass": "s3cret", "vmpin": "1234", "firstname": "x" * 2000})
+    assert "s3cret" not in line
+    assert "1234" not in line
+    assert "num='101'" in line
+    assert len(line) <= 1000
+
+
+def test_no_padding_hides_what_a_long_value_says() -> None:
+    sql = "select 1" + " " * 2_000 + ", pg_read_file('x')" + "\n" * 2_000 + "from recordings"
+    line = masked({"query": sql, "count": "7"})
+    for said in ("select 1", "pg_read_file", "from recordings", f"{len(sql)} characters", "count='7'"):
+        assert said in line
+    assert sha256(sql.encode()).hexdigest()[:16] in line
+    head, tail = "select 'head', '" + "x" * 5_000, "y" * 5_000 + "' from tail"
+    line = masked({"padding": "z" * 5_000, "query": head + tail, "last": "1"})
+    assert "select 'head'" in line.replace("\\'", "'")
+    assert "from tail" in line
+    assert line.endswith("last='1'")
+    assert len(line) < 2_000
+    assert masked({"query": head + "1" + tail}) != masked({"query": head + "2" + tail})
+
+
+async def test_the_file_and_those_beside_it_are_for_their_owner_alone(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        store = Store(tmp_path / "made" / "callmon.db")
+        await store.open()
+        try:
+            modes = {file.name: file.stat().st_mode & 0o777 for file in (tmp_path / "made").iterdir()}
+        finally:
+            await store.close()
+    finally:
+        os.umask(before)
+    assert modes.keys() >= {"callmon.db", "callmon.db-wal"}
+    assert set(modes.values()) == {0o600}

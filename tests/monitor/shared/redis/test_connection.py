@@ -1,0 +1,50 @@
+"""The monitor's door to Redis: whatever the client raises from below is BusUnreachable, and redis' own error."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+import uvloop
+from redis.exceptions import ConnectionError as RedisConnectionError
+from structlog.testing import capture_logs
+
+from monitor.shared.errors import BusUnreachable, StoreFailed
+from monitor.shared.redis.connection import Guard, translated
+from tests.bus import real_bus
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_a_write_to_a_connection_that_has_just_died_is_nothing_but_a_lost_connection(
+    loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    async def scene() -> None:
+        async with real_bus() as bus:
+            redis = bus.client()
+            guard = await Guard.watch(redis, "a")
+            plain = await redis.connection_pool.get_connection()  # type: ignore[no-untyped-call]  # as redis-py has it
+            for connection in list(redis.connection_pool._in_use_connections):
+                assert connection._writer is not None
+                connection._writer.transport.abort()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert not await guard.commit([("SET", "a", "1")])
+            with pytest.raises((RedisConnectionError, OSError)):
+                await plain.send_command("PING")
+            await redis.connection_pool.release(plain)
+            assert not redis.connection_pool._in_use_connections
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(scene())
+
+
+def test_what_a_client_raises_that_nobody_foresaw_is_told_once_and_translated() -> None:
+    with capture_logs() as logs, pytest.raises(BusUnreachable, match="AttributeError: no writer"), translated():
+        raise AttributeError("no writer")
+    assert [entry["event"] for entry in logs] == ["redis_client_failure"]
+
+
+def test_an_error_of_ours_passes_untranslated() -> None:
+    with pytest.raises(StoreFailed), translated():
+        raise StoreFailed("the disk is full")

@@ -1,0 +1,212 @@
+"""Where Redis is: addresses taken apart, and groups of real servers that lose or move what callmon needs."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from monitor.shared.errors import BusUnreachable, ConfigError
+from monitor.shared.redis.connection import Guard
+from monitor.shared.redis.key_names import Keys
+from monitor.shared.redis.topology import Group, Servers
+from monitor.simulator.tls import CertificateFiles, make_certificate
+from tests.bus import real_bus, until_async
+from tests.redis_groups import clustered_group, watched_group
+
+WITHIN = 60.0
+
+
+@pytest.mark.parametrize(
+    ("url", "group"),
+    [
+        ("redis://10.0.0.5:6379/0", None),
+        ("rediss://10.0.0.5", None),
+        ("unix:///run/redis.sock", None),
+        (
+            "redis+sentinel://10.0.0.1,10.0.0.2:26380,[::1]:26379/mymaster",
+            Group("sentinel", (("10.0.0.1", 26379), ("10.0.0.2", 26380), ("::1", 26379)), master="mymaster"),
+        ),
+        # New Pythons' urlsplit refuses a host that only ends in brackets.
+        ("redis+sentinel://a,[::1]:26379/m", Group("sentinel", (("a", 26379), ("::1", 26379)), master="m")),
+        ("redis+cluster://[2001:DB8::1],B", Group("cluster", (("2001:db8::1", 6379), ("b", 6379)))),
+        ("redis://[::1]:6379/0", None),
+        ("REDIS://user:p:w@a", None),
+        (
+            "rediss+sentinel://callmon:p%40ss@a/m/3?sentinel_username=s&sentinel_password=t",
+            Group("sentinel", (("a", 26379),), "callmon", "p@ss", 3, True, "m", "s", "t"),
+        ),
+        ("redis+cluster://:p@a,b:7000", Group("cluster", (("a", 6379), ("b", 7000)), None, "p")),
+        ("rediss+cluster://a/0", Group("cluster", (("a", 6379),), tls=True)),
+    ],
+)
+def test_an_address_is_taken_apart(url: str, group: Group | None) -> None:
+    assert Group.parse(url) == group
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("http://:secret@a", "it begins with http://, which is unknown; write it as redis://127.0.0.1:6379/0"),
+        ("redis://:secret@a/callmon", "a number"),
+        (":secret@a:6379", "it does not begin with redis://; write it as redis://127.0.0.1:6379/0"),
+        ("redis+sentinel://:secret@a", "the name that the Sentinels know"),
+        ("redis+sentinel://:secret@a/m/x", "a number"),
+        ("redis+sentinel://:secret@a/m?sentinel=1", "no option sentinel"),
+        ("redis+cluster://:secret@a/1", "no database but 0"),
+        ("redis+cluster://:secret@a:99999", "no port between 1 and 65535"),
+        ("redis+cluster://:secret@a,,b", "a host is missing"),
+        ("redis+cluster://:secret@:6379", "a host is missing"),
+        ("redis+cluster://:secret@a:x", "no port between 1 and 65535"),
+        ("redis+sentinel://:secret@::1,b/m", "stands in brackets"),
+        ("redis+sentinel://:secret@[::1,b/m", "stands in brackets"),
+        ("redis+sentinel://:secret@a,[::x]:1/m", "no IPv6 address"),
+        ("redis://:secret@::1:9461/0", "stands in brackets"),
+        ("redis://:secret@[::x]:9461/0", "no IPv6 address"),
+        ("redis://:secret@a:99999", "no port between 1 and 65535"),
+        ("rediss://:secret@a:b/0", "no port between 1 and 65535"),
+    ],
+)
+def test_a_wrong_address_is_a_sentence_without_the_password(url: str, says: str) -> None:
+    with pytest.raises(ConfigError, match="redis url") as raised:
+        Group.parse(url)
+    assert says in str(raised.value)
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://:secret@a/0?sentinel=1", "redis://:secret@a/0?socket_timeout=soon", "redis://:secr/et]@a/0"]
+)
+async def test_what_the_client_cannot_use_is_a_sentence_without_the_password(url: str) -> None:
+    with pytest.raises(ConfigError, match="redis url") as raised:
+        Servers(url)
+    assert "secr" not in str(raised.value)
+
+
+async def test_a_unix_socket() -> None:
+    async with real_bus() as bus, serving(Servers(f"unix://{bus.path}?db=2")) as servers:
+        await _transaction(servers.of("main"), "main")
+
+
+async def test_a_server_with_tls_is_trusted_by_its_ca(tmp_path: Path) -> None:
+    files = make_certificate(tmp_path)
+    async with real_bus() as bus, tunnel(files, bus.port) as port:
+        async with serving(Servers(f"rediss://localhost:{port}", files.ca_file)) as servers:
+            await _transaction(servers.of("main"), "main")
+        async with serving(Servers(f"rediss://localhost:{port}")) as servers:
+            with pytest.raises(BusUnreachable, match="certificate"):
+                await _transaction(servers.of("main"), "main")
+
+
+async def test_the_sentinels_tell_who_is_master_after_the_old_one_was_killed() -> None:
+    async with watched_group() as group, serving(Servers(group.url)) as servers:
+        redis = servers.of("main")
+        assert servers.of("branch") is redis
+        await _transaction(redis, "main")
+        group.master.kill()
+        await until_async(lambda: _does(redis, "main"), WITHIN)
+        assert await group.replica.ask("EXISTS", Keys("main", "live").position) == 1
+
+
+async def test_each_pbx_has_the_node_that_holds_its_keys() -> None:
+    names = ("a", "b", "c")  # their slots lie on different nodes
+    async with clustered_group() as group, serving(Servers(group.url)) as servers:
+        holders = set()
+        for name in names:
+            await _transaction(servers.of(name), name)
+            holders.add((await group.holder(Keys(name, "live").position)).port)
+        assert len(holders) > 1
+
+
+async def test_keys_that_move_to_another_node_are_followed_by_writer_and_listener() -> None:
+    keys = Keys("a", "live")
+    async with clustered_group() as group, serving(Servers(group.url)) as one, serving(Servers(group.url)) as other:
+        writer, reader = one.of("a"), other.of("a")
+        await _transaction(writer, "a")
+        async with reader.pubsub() as listening:
+            await listening.subscribe(keys.channel)
+            await _heard(listening)
+            before = await group.holder(keys.position)
+            assert await before.says(keys.channel, "PUBSUB", "CHANNELS")
+            await group.move(keys.position)
+            await until_async(lambda: _does(writer, "a"), WITHIN)
+            with pytest.raises(RedisConnectionError, match="does not hold these keys"):
+                await reader.hget(keys.position, "seq")  # that closes what listens there too
+            assert await reader.hget(keys.position, "seq") == b"2"
+            await listening.get_message(timeout=1.0)
+            assert not await before.says(keys.channel, "PUBSUB", "CHANNELS")
+            await _transaction(writer, "a")
+            assert await _heard(listening, "message") == b"x"
+
+
+async def test_a_cluster_that_is_away_is_tried_again() -> None:
+    async with clustered_group() as group, serving(Servers(group.url)) as servers:
+        group.kill()
+        with pytest.raises(BusUnreachable, match="no node of the Cluster says"):
+            await _transaction(servers.of("a"), "a")
+
+
+@asynccontextmanager
+async def serving(servers: Servers) -> AsyncIterator[Servers]:
+    try:
+        yield servers
+    finally:
+        await servers.aclose()
+
+
+@asynccontextmanager
+async def tunnel(files: CertificateFiles, port: int) -> AsyncIterator[int]:
+    """TLS before a server that has none; gives the port."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(files.certificate, files.key)
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65_536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def joined(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        behind_reader, behind_writer = await asyncio.open_connection("127.0.0.1", port)
+        for one in (pump(reader, behind_writer), pump(behind_reader, writer)):
+            tasks.add(asyncio.create_task(one))
+
+    async with await asyncio.start_server(joined, "127.0.0.1", 0, ssl=context) as server:
+        yield server.sockets[0].getsockname()[1]
+        for task in tasks:
+            task.cancel()
+
+
+async def _transaction(redis: Redis, pbx: str) -> None:
+    """As the monitor writes: guarded by what was read."""
+    keys = Keys(pbx, "live")
+    guard = await Guard.watch(redis, keys.lease, keys.position)
+    await guard.get(keys.lease)
+    assert await guard.commit([("HINCRBY", keys.position, "seq", 1), ("PUBLISH", keys.channel, b"x")])
+
+
+async def _does(redis: Redis, pbx: str) -> bool:
+    try:
+        await _transaction(redis, pbx)
+    except BusUnreachable:
+        await asyncio.sleep(0.1)
+        return False
+    return True
+
+
+async def _heard(listening: PubSub, kind: str = "subscribe") -> object:
+    """What the next message of this kind says."""
+    async with asyncio.timeout(WITHIN):
+        while True:
+            message = await listening.get_message(timeout=1.0)
+            if message is not None and message["type"] == kind:
+                return message["data"]

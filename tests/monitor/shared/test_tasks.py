@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from monitor.shared.errors import PbxUnreachable
+from monitor.shared.tasks import end, first_error, together
+
+
+async def fails(error: Exception) -> None:
+    await asyncio.sleep(0)
+    raise error
+
+
+async def test_the_first_that_fails_ends_the_others() -> None:
+    other = asyncio.Event()
+
+    async def endless() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            other.set()
+
+    with pytest.raises(PbxUnreachable):
+        await together(endless(), fails(PbxUnreachable("away")))
+    assert other.is_set()
+
+
+async def test_a_fault_of_ours_goes_before_one_of_the_pbx() -> None:
+    with pytest.raises(KeyError):
+        await together(fails(PbxUnreachable("away")), fails(KeyError("ours")))
+
+
+async def test_a_cancellation_at_the_moment_of_a_failure_is_not_lost() -> None:
+    for steps in range(12):
+
+        async def retrying() -> None:
+            while True:
+                try:
+                    await together(fails(PbxUnreachable("a")), fails(PbxUnreachable("b")))
+                except PbxUnreachable:
+                    continue
+
+        task = asyncio.create_task(retrying())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        async with asyncio.timeout(60):
+            await asyncio.wait([task])
+        assert task.cancelled()
+
+
+async def test_a_task_that_loses_a_cancellation_is_cancelled_again() -> None:
+    lost = 0
+
+    async def loses_one() -> None:
+        nonlocal lost
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                lost += 1
+                if lost > 1:
+                    raise
+
+    task = asyncio.create_task(loses_one())
+    await asyncio.sleep(0)
+    await end([task])
+    assert task.cancelled()
+    assert lost == 2
+
+
+def test_the_error_that_counts_is_the_pbx_own_unless_there_is_a_fault_of_ours() -> None:
+    away = PbxUnreachable("away")
+    nested = ExceptionGroup("", [ExceptionGroup("", [away])])
+    assert first_error(nested) is away
+    faulty = ExceptionGroup("", [nested, KeyError()])
+    assert first_error(faulty) is faulty

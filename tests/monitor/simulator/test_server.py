@@ -1,0 +1,282 @@
+"""The simulated PBX as a whole: its life, its address, its speed, and a client of the usual kind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import ssl
+import time
+from dataclasses import replace
+from urllib.parse import quote
+
+import aiohttp
+import pytest
+import websockets
+
+from monitor.shared.errors import StartFailed
+from monitor.simulator.behaviour_options import Switches, positions
+from monitor.simulator.server import SimulatedPbx, simulate
+from tests.monitor.simulator.api_client import PATIENCE, QUIET, phones, running
+
+BUSY = replace(QUIET, traffic=True, rate=2400, speed=20)
+
+
+async def test_calls_go_on_by_themselves() -> None:
+    async with running(settings=BUSY) as client, client.socket() as socket:
+        frame = await socket.frame()
+        assert frame.event.entity.startswith("/callcontrol/")
+        async with asyncio.timeout(PATIENCE):
+            while not (await client.get("/xapi/v1/ActiveCalls")).json["value"]:
+                pass
+
+
+async def test_what_call_control_and_the_xapi_say_are_the_same_calls() -> None:
+    async with running(settings=replace(QUIET, switches=Switches(monitored="all"))) as client:
+        caller, callee = phones(client.pbx)[:2]
+        made = await client.makecall(caller, callee)
+        [row] = (await client.get("/xapi/v1/ActiveCalls")).json["value"]
+        assert row["Id"] == made.json["result"]["callid"]
+        dropped = await client.post(f"/xapi/v1/ActiveCalls({row['Id']})/Pbx.DropCall")
+        assert dropped.status in (200, 204)
+        assert (await client.get(f"/callcontrol/{caller}/participants")).json == []
+
+
+async def test_a_call_made_through_the_xapi_is_seen_in_call_control() -> None:
+    async with running() as client:
+        caller, callee = phones(client.pbx)[:2]
+        made = await client.post("/xapi/v1/Users/Pbx.MakeCall", {"dn": caller, "destination": callee})
+        assert made.status == 200
+        assert (await client.get(f"/callcontrol/{caller}/participants")).json
+
+
+async def test_a_restart_keeps_the_address_and_forgets_tokens_sockets_and_calls() -> None:
+    async with running() as client:
+        url = client.pbx.url
+        caller, callee = phones(client.pbx)[:2]
+        await client.makecall(caller, callee)
+        async with client.socket() as socket:
+            await client.pbx.restart()
+            assert await socket.ended() in (None, 1006)
+        assert client.pbx.url == url
+        assert (await client.get("/callcontrol")).status == 401
+        await client.mint()
+        state = (await client.get("/callcontrol")).json
+        assert not [entry for entry in state if entry["participants"]]
+        assert (await client.get("/xapi/v1/ActiveCalls")).json["value"] == []
+
+
+async def test_after_a_restart_other_calls_come() -> None:
+    async with running(settings=BUSY) as client:
+        async with client.socket() as socket:
+            await socket.frame()
+        await client.pbx.restart()
+        await client.mint()
+        async with client.socket() as socket:
+            await socket.frame()
+
+
+async def test_calls_are_limited_in_total_whatever_restarts_come() -> None:
+    async with running(settings=replace(BUSY, calls=3, speed=500)) as client:
+        first = client.pbx.traffic
+        async with client.socket() as socket:
+            await socket.frame()
+        await client.pbx.restart()
+        async with asyncio.timeout(PATIENCE):
+            await client.pbx.traffic.finished()
+        assert client.pbx.traffic is not first
+        assert first.stats.started + client.pbx.traffic.stats.started == 3
+
+
+async def test_two_run_side_by_side_and_a_port_in_use_is_an_error() -> None:
+    async with running() as one, running() as two:
+        assert one.pbx.url != two.pbx.url
+        assert one.pbx.client_secret != two.pbx.client_secret
+        port = int(one.pbx.url.rpartition(":")[2])
+        with pytest.raises(StartFailed, match="another program listens there already"):
+            async with SimulatedPbx(replace(QUIET, port=port)):
+                pass
+        assert (await one.get("/callcontrol")).status == 200
+
+
+async def test_latency_delays_every_answer_but_not_one_after_the_other() -> None:
+    async with running(Switches(latency=0.1)) as client:
+        began = time.monotonic()
+        answers = await asyncio.gather(
+            *(client.get("/callcontrol/100") for _ in range(100)), client.get("/xapi/v1/Users"), client.get("/nowhere")
+        )
+        took = time.monotonic() - began
+        assert {answer.status for answer in answers} == {200, 404}
+        assert 0.1 <= took < 5.0, "one after the other they would take ten seconds"
+
+
+async def test_tls_is_trusted_through_its_ca_file_and_only_so() -> None:
+    async with running(settings=replace(QUIET, tls=True)) as client:
+        assert client.pbx.url.startswith("https://")
+        assert (await client.get("/callcontrol")).status == 200
+        async with client.socket() as socket:
+            caller, callee = phones(client.pbx)[:2]
+            await client.makecall(caller, callee)
+            await socket.frame()
+            context = ssl.create_default_context(cafile=client.pbx.ca_file)
+            local = client.pbx.url.replace("127.0.0.1", "localhost") + "/callcontrol"
+            async with client.session.get(local, headers=client.headers, ssl=context) as response:
+                assert response.status == 200
+        async with aiohttp.ClientSession() as stranger:
+            with pytest.raises(aiohttp.ClientConnectorCertificateError):
+                await stranger.get(client.pbx.url)
+        await client.pbx.restart()
+        assert (await client.mint()).status == 200
+        ca_file = client.pbx.ca_file
+        assert ca_file is not None
+        assert ca_file.exists()
+    assert not ca_file.exists()
+
+
+async def test_run_alone_it_prints_what_a_client_needs() -> None:
+    said: list[str] = []
+    printed = asyncio.Event()
+
+    def say(line: str) -> None:
+        said.append(line)
+        if "web client" in line:
+            printed.set()
+
+    settings = replace(QUIET, client_secret="the secret")
+    task = asyncio.create_task(simulate(settings, say))
+    async with asyncio.timeout(PATIENCE):
+        await printed.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    text = "\n".join(said)
+    assert "http://127.0.0.1:" in text
+    assert "callmon" in text
+    assert "the secret" in text
+    assert re.search(r"extension 100, password [0-9a-f]{16}", text)
+
+
+def test_the_version_fits_what_the_token_says_of_its_life() -> None:
+    for unit, minor in (("seconds", 10), ("minutes", 8)):
+        pbx = SimulatedPbx(replace(QUIET, switches=positions([f"expires_in={unit}"])))
+        assert pbx.directory.version.split(".")[2] == str(minor)
+
+
+async def test_it_leaves_no_task_behind() -> None:
+    before = asyncio.all_tasks()
+    async with running(settings=BUSY) as client, client.socket() as socket:
+        await socket.frame()
+        client.pbx.faults.hang("/xapi")
+        asked = asyncio.create_task(client.get("/xapi/v1/Users"))
+        async with asyncio.timeout(PATIENCE):
+            while not client.pbx.faults.happened["hung"]:
+                await client.get("/callcontrol")
+    await asyncio.gather(asked, return_exceptions=True)
+    assert asyncio.all_tasks() == before
+
+
+class SampleApp:
+    """Works as the vendor's sample programs do: everything it knows comes from a token, a socket and plain reads."""
+
+    def __init__(self, pbx: SimulatedPbx, session: aiohttp.ClientSession) -> None:
+        self.pbx, self.session = pbx, session
+        self.headers: dict[str, str] = {}
+        self.devices: dict[str, list[str]] = {}
+        self.calls: dict[str, dict[int, dict[str, object]]] = {}
+        self.changed = asyncio.Event()
+
+    async def connect(self) -> None:
+        form = {
+            "client_id": self.pbx.client_id,
+            "client_secret": self.pbx.client_secret,
+            "grant_type": "client_credentials",
+        }
+        async with self.session.post("/connect/token", data=form) as response:
+            token = await response.json()
+        self.headers = {"Authorization": f"{token['token_type']} {token['access_token']}"}
+
+    async def read(self, path: str) -> object | None:
+        async with self.session.get(path, headers=self.headers) as response:
+            return None if response.status == 404 else await response.json()
+
+    async def load(self) -> None:
+        async with self.session.get("/callcontrol", headers=self.headers) as response:
+            for entry in await response.json():
+                self.devices[entry["dn"]] = [device["device_id"] for device in entry.get("devices", ())]
+                self.calls[entry["dn"]] = {one["id"]: one for one in entry["participants"]}
+
+    async def follow(self, socket: websockets.ClientConnection) -> None:
+        async for message in socket:
+            event = json.loads(message)["event"]
+            dn, kind, number = event["entity"].split("/")[-3:]
+            if kind != "participants":
+                continue
+            seen = await self.read(event["entity"]) if event["event_type"] == 0 else None
+            if isinstance(seen, dict):
+                self.calls[dn][int(number)] = seen
+            else:
+                self.calls[dn].pop(int(number), None)
+            self.changed.set()
+
+    async def keep_alive(self, socket: websockets.ClientConnection, pause: float) -> None:
+        while True:
+            await (await socket.ping())
+            self.changed.set()
+            await asyncio.sleep(pause)
+
+    async def act(self, dn: str, rest: str, **request: object) -> dict[str, object]:
+        async with self.session.post(f"/callcontrol/{dn}/{rest}", headers=self.headers, json=request) as response:
+            result: dict[str, object] = await response.json()
+        assert result["finalstatus"] == "Success", result
+        return result
+
+    async def wait(self, dn: str, status: str | None) -> int:
+        """Until the DN's call has that status, or there is none; the participant's id."""
+        async with asyncio.timeout(PATIENCE):
+            while [one["status"] for one in self.calls[dn].values()] != ([status] if status else []):
+                self.changed.clear()
+                await self.changed.wait()
+        return next(iter(self.calls[dn]), 0)
+
+
+async def test_a_client_of_the_usual_kind_follows_and_controls_calls() -> None:
+    settings = replace(QUIET, extensions=30)
+    async with SimulatedPbx(settings) as pbx, aiohttp.ClientSession(pbx.url) as session:
+        app = SampleApp(pbx, session)
+        await app.connect()
+        address = pbx.url.replace("http", "ws", 1) + "/callcontrol/ws"
+        async with websockets.connect(address, additional_headers=app.headers) as socket, asyncio.TaskGroup() as tasks:
+            await app.load()
+            running_tasks = [tasks.create_task(app.follow(socket)), tasks.create_task(app.keep_alive(socket, 5))]
+            await scene(app)
+            for task in running_tasks:
+                task.cancel()
+
+
+async def scene(app: SampleApp) -> None:
+    """One calls another, who answers at his desk phone and transfers the call to a third, who answers and hangs up."""
+    desk = [one for one in phones(app.pbx) if answers_by_itself(app.pbx, one)]
+    caller = next(one for one in phones(app.pbx) if one not in desk)
+    callee, third = desk[:2]
+    made = await app.act(caller, f"devices/{quote(app.devices[caller][0], safe='')}/makecall", destination=callee)
+    assert isinstance(made["result"], dict)
+    assert made["result"]["party_dn"] == callee
+    ringing = await app.wait(callee, "Ringing")
+    await app.wait(caller, "Dialing")
+    await app.act(callee, f"participants/{ringing}/answer")
+    talking = await app.wait(callee, "Connected")
+    await app.wait(caller, "Connected")
+    await app.act(callee, f"participants/{talking}/transferto", destination=third)
+    await app.wait(callee, None)
+    answering = await app.wait(third, "Ringing")
+    await app.act(third, f"participants/{answering}/answer")
+    last = await app.wait(third, "Connected")
+    assert {one["callid"] for one in app.calls[third].values()} == {made["result"]["callid"]}
+    await app.act(third, f"participants/{last}/drop")
+    for number in (caller, callee, third):
+        await app.wait(number, None)
+
+
+def answers_by_itself(pbx: SimulatedPbx, number: str) -> bool:
+    """Whether a program can make that telephone answer."""
+    return pbx.directory.devices(number)[0].user_agent.startswith(("Yealink", "Fanvil"))

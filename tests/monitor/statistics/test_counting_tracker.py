@@ -1,0 +1,198 @@
+"""The figures of the day beside a tracker: what is given out when."""
+
+from __future__ import annotations
+
+from monitor.pbx.facts import (
+    ActiveCall,
+    ActiveCallsRead,
+    ConnectionChanged,
+    ContactsRead,
+    Fact,
+    ParticipantGone,
+    ParticipantSeen,
+    ParticipantsRead,
+    SystemRow,
+)
+from monitor.shared.changes import Edit, apply
+from monitor.shared.entities import topics as e
+from monitor.shared.entities.statistics import PBX_ID, ExtensionStats, PbxStats, QueueStats
+from monitor.statistics.checkpoint_format import decode, encode
+from monitor.statistics.counting_tracker import Counting
+from monitor.statistics.daily_statistics import Statistics
+from monitor.statistics.settings import Terms
+from monitor.tracking.tracker import Tracker
+from tests.monitor.tracking.pbx_facts import EXTENSIONS, NOON, directory, participant
+
+FIGURES = {"queuestats", "extstats", "pbxstats"}
+
+
+class World:
+    """A counting tracker, and the state that its edits make."""
+
+    def __init__(self, zone: str = "", told: str = "") -> None:
+        self.counting: Counting[Fact] = Counting(Tracker("test"), Statistics(Terms(zone)))
+        self.made = e.empty_state(e.TOPICS)
+        self.first = (
+            ConnectionChanged("connected", "", NOON, "callcontrol+activecalls"),
+            directory(system=SystemRow(time_zone=told)),
+            ParticipantsRead((), dict.fromkeys(EXTENSIONS, "Wextension"), NOON, NOON, frozenset()),
+            ActiveCallsRead((), NOON, NOON),
+        )
+
+    def tell(self, *facts: Fact) -> set[str]:
+        """The topics that change with them."""
+        return self._made([edit for fact in facts for edit in self.counting.apply(fact)])
+
+    def tick(self, at: float) -> set[str]:
+        return self._made(list(self.counting.tick(at)))
+
+    def counts(self) -> bool:
+        return self.counting.saved is not None
+
+    def pbx(self) -> PbxStats:
+        return e.table(self.counting.state, "pbxstats", PbxStats)[PBX_ID]
+
+    def _made(self, edits: list[Edit]) -> set[str]:
+        apply(self.made, edits)
+        assert self.made == self.counting.state, "what is given out makes the state"
+        return {edit.topic for edit in edits}
+
+
+def call(at: float) -> ParticipantSeen:
+    return ParticipantSeen(participant("101", 1, 7, "Ringing", "10000:+4930123"), at, at)
+
+
+def test_nothing_is_counted_before_the_whole_state_is_known_and_then_all_figures_are_there_at_once() -> None:
+    world = World()
+    for fact in world.first[:-1]:
+        assert not world.tell(fact) & FIGURES
+        assert not world.tick(NOON) & FIGURES
+    assert not world.counts()
+    assert world.tell(world.first[-1]) >= FIGURES
+    assert world.counts()
+    assert set(world.counting.state["queuestats"]) == {"800"}
+    assert set(world.counting.state["extstats"]) == set(EXTENSIONS)
+    assert world.pbx().calls == 0
+
+
+def test_what_happens_is_drawn_with_the_next_tick() -> None:
+    world = World()
+    world.tell(*world.first)
+    assert not world.tell(call(NOON + 1)) & FIGURES
+    assert world.pbx().calls == 0
+    assert world.tick(NOON + 2) == {"extstats", "pbxstats"}
+    assert (world.pbx().calls, world.pbx().peak) == (1, 1)
+    assert world.tick(NOON + 3) == set()
+
+
+def test_an_address_book_tells_no_time() -> None:
+    world = World()
+    world.tell(*world.first)
+    assert world.tell(ContactsRead(())) == set()
+    assert world.tell(call(NOON + 1)) == {"calls", "extensions", "lines"}
+
+
+def test_the_day_is_that_of_the_pbxs_zone_unless_the_settings_name_one() -> None:
+    for given, told, zone, since in (
+        ("", "", "UTC", "2026-03-04T00:00:00.000Z"),
+        ("", "Europe/Moscow", "Europe/Moscow", "2026-03-03T21:00:00.000Z"),
+        ("Europe/Berlin", "Europe/Moscow", "Europe/Berlin", "2026-03-03T23:00:00.000Z"),
+        ("", "Mars/Base", "UTC", "2026-03-04T00:00:00.000Z"),
+    ):
+        world = World(given, told)
+        world.tell(*world.first)
+        assert (world.pbx().zone, world.pbx().since) == (zone, since)
+
+
+def test_a_zone_that_is_told_later_holds_from_then_on() -> None:
+    world = World()
+    world.tell(*world.first)
+    world.tell(directory(system=SystemRow(time_zone="Asia/Tokyo"), at=NOON + 1))
+    assert world.tick(NOON + 2) == {"pbxstats"}
+    assert (world.pbx().zone, world.pbx().since) == ("Asia/Tokyo", "2026-03-03T15:00:00.000Z")
+
+
+def test_a_clock_that_leaps_and_is_put_right_within_the_minute_costs_no_figures() -> None:
+    for leap in (18 * 3600.0, -18 * 3600.0):
+        world = World()
+        world.tell(*world.first)
+        world.tell(call(NOON + 1))
+        world.tick(NOON + 2)
+        for second in range(3, 33):
+            world.tick(NOON + second + leap)
+        assert (world.pbx().date, world.pbx().calls) == ("2026-03-04", 1), leap
+        world.tick(NOON + 33)
+        assert (world.pbx().date, world.pbx().calls) == ("2026-03-04", 1), leap
+
+
+def test_a_clock_that_was_set_for_good_is_followed() -> None:
+    for leap, date in ((18 * 3600.0, "2026-03-05"), (-18 * 3600.0, "2026-03-03")):
+        world = World()
+        world.tell(*world.first)
+        world.tell(call(NOON + 1))
+        world.tick(NOON + 2)
+        for second in range(3, 66):
+            world.tick(NOON + second + leap)
+        assert world.pbx().date == date
+        world.tell(ParticipantSeen(participant("102", 2, 8, "Ringing", "10000:+4930124"), NOON, NOON + 66 + leap))
+        world.tick(NOON + 67 + leap)
+        assert world.pbx().calls == 1
+
+
+def test_a_call_found_again_by_the_time_of_its_last_change_counts_once_though_redis_was_emptied() -> None:
+    def row(status: str, at: float) -> ActiveCallsRead:
+        return ActiveCallsRead((ActiveCall(7, "10000 t (+4930123)", "101 Ext 101", status, at, at),), at, at)
+
+    world, connected = World(), ConnectionChanged("connected", "", NOON, "activecalls")
+    world.tell(connected, directory(), row("Routing", NOON), row("Talking", NOON + 30))
+    world.tick(NOON + 31)
+    assert world.counting.saved is not None
+    kept = decode(encode(world.counting.saved))
+    heir: Counting[Fact] = Counting(Tracker("heir"), Statistics(Terms(), kept))
+    for fact in (connected, directory(at=NOON + 60), row("Talking", NOON + 30)):
+        heir.apply(fact)
+    heir.tick(NOON + 61)
+    figures = e.table(heir.state, "pbxstats", PbxStats)[PBX_ID]
+    assert (figures.calls, figures.answered, figures.inbound.unknown) == (1, 1, 0)
+    extension = e.table(heir.state, "extstats", ExtensionStats)["101"]
+    assert (extension.offered, extension.answered) == (1, 1)
+
+
+def test_a_queue_that_calls_somebody_back_was_offered_nobody() -> None:
+    world = World()
+    world.tell(*world.first)
+    row = ActiveCall(7, "800 Sales", "10000 skyetel (+4930123)", "Talking", NOON + 1, NOON + 1)
+    world.tell(ActiveCallsRead((row,), NOON + 1, NOON + 1))
+    agent = participant("101", 1, 7, "Connected", "10000:+4930123", 4, on_behalf_of_dn="800")
+    world.tell(ParticipantSeen(agent, NOON + 5, NOON + 5), ParticipantGone("101", 1, NOON + 9, NOON + 9))
+    for _ in range(2):
+        world.tick(NOON + 10)
+        queue = e.table(world.counting.state, "queuestats", QueueStats)["800"]
+        extension = e.table(world.counting.state, "extstats", ExtensionStats)["101"]
+        assert (queue.offered, extension.answered, world.pbx().outbound.calls) == (0, 1, 1)
+        world.tell(ActiveCallsRead((), NOON + 11, NOON + 11))
+
+
+def test_which_calls_were_counted_is_remembered_for_the_day_and_no_longer() -> None:
+    world = World()
+    world.tell(*world.first)
+    world.tell(call(NOON + 1), ParticipantGone("101", 1, NOON + 2, NOON + 2), ActiveCallsRead((), NOON + 3, NOON + 3))
+    world.tick(NOON + 90)
+    assert world.counting.saved is not None
+    for hour in range(1, 12):
+        world.tick(NOON + hour * 3600)
+        assert set(world.counting.saved.held.counted) == {7}
+    world.tick(NOON + 12 * 3600)
+    assert world.pbx().date == "2026-03-05"
+    assert world.counting.saved.held.counted == {}, "it is written every few seconds"
+
+
+def test_a_clock_set_back_by_minutes_is_followed_at_once() -> None:
+    world = World()
+    world.tell(*world.first)
+    world.tick(NOON + 600)  # until the PBX tells its time with the first call, ours is taken for its
+    gone = ParticipantGone("101", 1, NOON + 8, NOON + 8)
+    world.tell(call(NOON + 1), gone, ActiveCallsRead((), NOON + 9, NOON + 9))
+    world.tick(NOON + 10)
+    extension = e.table(world.counting.state, "extstats", ExtensionStats)["101"]
+    assert (extension.abandoned + extension.missed, extension.abandons.longest) == (1, 7.0)

@@ -1,0 +1,259 @@
+"""What each kind of call counts for, example by example."""
+
+from __future__ import annotations
+
+import pytest
+
+from monitor.shared.changes import Edit
+from monitor.shared.entities.statistics import Durations
+from monitor.shared.timestamps import from_unix
+from monitor.statistics.settings import Terms
+from tests.monitor.statistics.counting import Counting
+from tests.monitor.statistics.scene import queue
+
+
+@pytest.fixture
+def pbx() -> Counting:
+    return Counting()
+
+
+# queues
+
+
+def test_a_queue_of_which_nobody_came_has_no_service_level(pbx: Counting) -> None:
+    it = pbx.queue()
+    assert (it.offered, it.service_level, it.waits) == (0, None, Durations(0, 0.0, None, None))
+    assert (it.date, it.target, it.short_below) == ("2026-03-04", 20, 5)
+
+
+def test_a_call_answered_from_a_queue(pbx: Counting) -> None:
+    pbx.wait_and_answer(1, 12.5, 60)
+    it = pbx.queue()
+    assert (it.offered, it.answered, it.answered_in_target, it.service_level) == (1, 1, 1, 100.0)
+    assert it.waits == Durations(1, 12.5, 12.5, 12.5)
+    assert it.talks == Durations(1, 60.0, 60.0, 60.0)
+
+
+def test_the_service_level_is_those_answered_in_time_of_those_offered_without_short_abandons(pbx: Counting) -> None:
+    for id_, wait in enumerate((3, 20, 20.001, 40)):
+        pbx.wait_and_answer(id_, wait, 10)
+    for id_, wait in enumerate((4.999, 5, 100), start=10):
+        pbx.wait_in_vain(id_, wait)
+    it = pbx.queue()
+    assert (it.offered, it.answered, it.answered_in_target) == (7, 4, 2)
+    assert (it.abandoned, it.short_abandoned) == (2, 1)
+    assert it.service_level == 33.3, "2 of 4 + 2"
+    assert it.abandons == Durations(2, 105.0, 52.5, 100.0)
+
+
+def test_who_waits_counts_against_the_service_level_once_he_waits_too_long(pbx: Counting) -> None:
+    pbx.wait_and_answer(1, 5, 5)
+    pbx.tell(*pbx.scene.arrive(2))
+    pbx.tell(*pbx.scene.wait(2, "800"))
+    pbx.pass_time(20)
+    assert (pbx.queue().waiting, pbx.queue().service_level) == (1, 100.0)
+    told = pbx.pass_time(1)
+    assert [edit.id for edit in told] == ["800"]
+    assert pbx.queue().service_level == 50.0
+    assert pbx.pass_time(1) == ()
+
+
+def test_a_caller_led_from_one_queue_to_another_counts_in_both(pbx: Counting) -> None:
+    pbx.tell(*pbx.scene.arrive(1))
+    pbx.tell(*pbx.scene.wait(1, "800"))
+    pbx.pass_time(30)
+    pbx.tell(*pbx.scene.wait(1, "801"))
+    pbx.tell(*pbx.scene.ring(1, "101"))
+    pbx.pass_time(8)
+    pbx.tell(*pbx.scene.answer(1, "101"))
+    assert (pbx.queue("800").offered, pbx.queue("800").diverted, pbx.queue("800").service_level) == (1, 1, 0.0)
+    assert (pbx.queue("801").answered, pbx.queue("801").waits.total) == (1, 8.0)
+    assert pbx.pbx.calls == 1
+
+
+def test_a_caller_led_to_voicemail_was_diverted(pbx: Counting) -> None:
+    pbx.tell(*pbx.scene.arrive(1))
+    pbx.tell(*pbx.scene.wait(1, "800"))
+    pbx.pass_time(30)
+    pbx.tell(*pbx.scene.menu(1))
+    pbx.pass_time(30)
+    pbx.tell(*pbx.scene.end(1))
+    assert (pbx.queue().diverted, pbx.queue().abandoned) == (1, 0)
+
+
+def test_an_answered_caller_who_is_put_in_a_queue_again_waits_anew(pbx: Counting) -> None:
+    pbx.tell(*pbx.scene.arrive(1))
+    for ext, talk in (("101", 100), ("102", 50)):
+        pbx.tell(*pbx.scene.wait(1, "800"))
+        pbx.tell(*pbx.scene.ring(1, ext))
+        pbx.pass_time(10)
+        pbx.tell(*pbx.scene.answer(1, ext))
+        pbx.pass_time(talk)
+    pbx.tell(*pbx.scene.end(1))
+    it = pbx.queue()
+    assert (it.offered, it.answered, it.diverted) == (2, 2, 0)
+    assert it.waits == Durations(2, 20.0, 10.0, 10.0)
+    assert it.talks == Durations(2, 150.0, 75.0, 100.0)
+
+
+@pytest.mark.parametrize("then", ["wait", "answer"])
+def test_a_moment_outside_the_queue_is_no_diversion(pbx: Counting, then: str) -> None:
+    pbx.tell(*pbx.scene.arrive(1))
+    pbx.tell(*pbx.scene.wait(1, "800"))
+    pbx.tell(*pbx.scene.ring(1, "101"))
+    pbx.pass_time(10)
+    pbx.tell(*pbx.scene.menu(1))
+    pbx.scene.at += 1
+    pbx.tell(*(pbx.scene.wait(1, "800") if then == "wait" else pbx.scene.answer(1, "101")))
+    assert (pbx.queue().offered, pbx.queue().diverted) == (1, 0)
+    assert (pbx.queue().waiting, pbx.queue().answered) == ((1, 0) if then == "wait" else (0, 1))
+
+
+def test_a_queue_has_the_target_set_here_before_the_one_set_at_the_pbx() -> None:
+    pbx = Counting(Terms(target=30, targets={"801": 10}))
+    pbx.tell(Edit("queues", "800", queue("800"), queue("800", 60)), Edit("queues", "801", None, queue("801", 60)))
+    pbx.tell(Edit("queues", "802", None, queue("802", 0)))
+    assert [pbx.queue(num).target for num in ("800", "801", "802")] == [60, 10, 30]
+
+
+def test_an_answer_told_more_exactly_later_is_put_right(pbx: Counting) -> None:
+    """A new tracker finds a call answered, and only then reads since when."""
+    pbx.tell(*pbx.scene.arrive(1))
+    pbx.tell(*pbx.scene.wait(1, "800"))
+    pbx.tell(*pbx.scene.ring(1, "101"))
+    pbx.pass_time(10)
+    began = pbx.scene.at
+    pbx.scene.at += 7
+    pbx.tell(*pbx.scene.answer(1, "101"))
+    assert pbx.queue().waits.total == 17.0
+    pbx.scene.lines[1].answered = began
+    pbx.tell(*pbx.scene.silence(1, "none"))
+    pbx.pass_time(3)
+    pbx.tell(*pbx.scene.end(1))
+    assert pbx.queue().waits.total == pbx.ext().waits.total == 10.0
+    assert pbx.ext().talks.total == pbx.pbx.inbound.talks.total == 10.0
+
+
+# extensions
+
+
+def test_of_phones_that_ring_together_one_answers_and_for_the_others_it_was_taken_elsewhere(pbx: Counting) -> None:
+    pbx.tell(*pbx.scene.arrive(1))
+    pbx.tell(*pbx.scene.wait(1, "800"))
+    for ext in ("101", "102", "103"):
+        pbx.tell(*pbx.scene.ring(1, ext))
+    pbx.pass_time(6)
+    assert (pbx.ext().ringing, pbx.ext().service_level) == (1, None)
+    pbx.tell(*pbx.scene.silence(1, "103"))
+    pbx.scene.at += 0.5
+    pbx.tell(*pbx.scene.answer(1, "102"))
+    pbx.pass_time(30)
+    pbx.tell(*pbx.scene.end(1))
+    assert [pbx.ext(ext).elsewhere for ext in ("101", "102", "103")] == [1, 0, 1]
+    it = pbx.ext("102")
+    assert (it.offered, it.answered, it.queue_offered, it.queue_answered, it.service_level) == (1, 1, 1, 1, 100.0)
+    assert (it.waits.total, it.talks.total) == (6.5, 30.0)
+    assert pbx.ext("101").service_level is None
+
+
+def test_a_phone_that_rang_out_before_another_took_the_call_missed_it(pbx: Counting) -> None:
+    pbx.tell(*pbx.scene.arrive(1))
+    pbx.tell(*pbx.scene.wait(1, "800"))
+    for _ in range(2):
+        pbx.tell(*pbx.scene.ring(1, "101"))
+        pbx.pass_time(15)
+        pbx.tell(*pbx.scene.silence(1, "101"))
+        assert (pbx.ext().ringing, pbx.ext().missed) == (1, 0), "it may have been taken elsewhere in this moment"
+        pbx.pass_time(3)
+        assert (pbx.ext().ringing, pbx.ext().missed) == (0, 1)
+    pbx.tell(*pbx.scene.ring(1, "102"))
+    pbx.pass_time(5)
+    pbx.tell(*pbx.scene.answer(1, "102"))
+    assert (pbx.ext("101").offered, pbx.ext("101").missed, pbx.ext("101").service_level) == (1, 1, 0.0)
+    assert pbx.ext("102").answered == 1
+
+
+def test_a_call_handed_on_that_another_takes_was_taken_elsewhere_at_once(pbx: Counting) -> None:
+    pbx.tell(*pbx.scene.arrive(1))
+    pbx.tell(*pbx.scene.ring(1, "101"))
+    pbx.tell(*pbx.scene.answer(1, "101"))
+    pbx.pass_time(60)
+    pbx.tell(*pbx.scene.wait(1, "800"))
+    for ext in ("102", "103"):
+        pbx.tell(*pbx.scene.ring(1, ext))
+    pbx.pass_time(9)
+    pbx.tell(*pbx.scene.silence(1, "103"))
+    pbx.scene.at += 0.5
+    pbx.tell(*pbx.scene.answer(1, "102"))
+    assert (pbx.ext("103").elsewhere, pbx.ext("103").ringing, pbx.ext("102").answered) == (1, 0, 1)
+
+
+def test_a_caller_who_gives_up_while_a_phone_rings(pbx: Counting) -> None:
+    for id_, wait in ((1, 3), (2, 12)):
+        pbx.tell(*pbx.scene.arrive(id_))
+        pbx.tell(*pbx.scene.ring(id_, "101"))
+        pbx.pass_time(wait)
+        pbx.tell(*pbx.scene.end(id_))
+    it = pbx.ext()
+    assert (it.offered, it.abandoned, it.short_abandoned, it.service_level) == (2, 1, 1, 0.0)
+    assert it.abandons == Durations(1, 12.0, 12.0, 12.0)
+    assert (pbx.pbx.inbound.calls, pbx.pbx.inbound.missed) == (2, 2)
+
+
+def test_an_internal_call_is_placed_at_one_end_and_offered_at_the_other(pbx: Counting) -> None:
+    pbx.tell(*pbx.scene.dial(1, "101"))
+    pbx.tell(*pbx.scene.ring(1, "102"))
+    pbx.pass_time(4)
+    pbx.tell(*pbx.scene.answer(1, "102"))
+    assert (pbx.ext("101").placed_answered, pbx.ext("101").placed_talks.count) == (1, 0), "they talk still"
+    pbx.pass_time(25)
+    pbx.tell(*pbx.scene.end(1))
+    assert (pbx.ext("101").placed, pbx.ext("101").offered, pbx.ext("101").placed_talks.total) == (1, 0, 25.0)
+    assert (pbx.ext("102").placed, pbx.ext("102").answered, pbx.ext("102").talks.total) == (0, 1, 25.0)
+    assert (pbx.ext("102").queue_offered, pbx.pbx.internal.answered) == (0, 1)
+
+
+def test_who_hands_a_call_on_has_talked_as_long_as_he_was_in_it(pbx: Counting) -> None:
+    pbx.tell(*pbx.scene.arrive(1))
+    pbx.tell(*pbx.scene.ring(1, "101"))
+    pbx.tell(*pbx.scene.answer(1, "101"))
+    pbx.pass_time(20)
+    pbx.tell(*pbx.scene.silence(1, "101"))
+    pbx.tell(*pbx.scene.ring(1, "102"))
+    pbx.pass_time(5)
+    pbx.tell(*pbx.scene.answer(1, "102"))
+    pbx.pass_time(40)
+    pbx.tell(*pbx.scene.end(1))
+    assert (pbx.ext("101").talks.total, pbx.ext("102").talks.total) == (20.0, 40.0)
+    assert (pbx.ext("102").waits.total, pbx.ext("102").elsewhere) == (5.0, 0)
+    assert pbx.pbx.inbound.talks.total == 65.0
+
+
+def test_calls_to_the_outside(pbx: Counting) -> None:
+    pbx.tell(*pbx.scene.dial(1, "101", outside=True))
+    pbx.pass_time(10)
+    pbx.tell(*pbx.scene.answer_outside(1))
+    pbx.pass_time(30)
+    pbx.tell(*pbx.scene.end(1))
+    pbx.tell(*pbx.scene.dial(2, "101", outside=True))
+    pbx.pass_time(10)
+    pbx.tell(*pbx.scene.end(2))
+    it = pbx.ext()
+    assert (it.placed, it.placed_answered, it.placed_talks) == (2, 1, Durations(1, 30.0, 30.0, 30.0))
+    out = pbx.pbx.outbound
+    assert (out.calls, out.answered, out.unanswered, out.talks.total) == (2, 1, 1, 30.0)
+
+
+# the PBX
+
+
+def test_the_peak_is_when_most_calls_went_on_first(pbx: Counting) -> None:
+    for id_ in (1, 2, 3):
+        pbx.pass_time(10)
+        pbx.tell(*pbx.scene.arrive(id_))
+    peak_at = from_unix(pbx.scene.at)
+    pbx.pass_time(10)
+    pbx.tell(*pbx.scene.end(1))
+    pbx.pass_time(10)
+    pbx.tell(*pbx.scene.arrive(4))
+    assert (pbx.pbx.peak, pbx.pbx.peak_at, pbx.pbx.inbound.pending) == (3, peak_at, 3)

@@ -1,0 +1,150 @@
+"""Figures over midnight and over restarts, and of queues and extensions that come and go."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pytest
+
+from monitor.shared.changes import Edit
+from monitor.shared.codec import Malformed, to_json
+from monitor.shared.time_zones import UnknownZone
+from monitor.statistics.checkpoint_format import Saved, decode, encode
+from monitor.statistics.daily_statistics import Statistics
+from monitor.statistics.settings import Terms
+from tests.monitor.statistics.counting import Counting
+from tests.monitor.statistics.play import all_figures, figure
+from tests.monitor.statistics.scene import NOON, extension, queue
+
+_MIDNIGHT = NOON + 12 * 3600
+
+
+@pytest.fixture
+def pbx() -> Counting:
+    return Counting()
+
+
+def test_at_midnight_all_begins_anew_but_for_the_calls_that_go_on() -> None:
+    pbx = Counting(at=_MIDNIGHT - 60)
+    pbx.wait_and_answer(1, 10, 20)
+    pbx.tell(*pbx.scene.arrive(2))
+    pbx.tell(*pbx.scene.wait(2, "800"))
+    told = pbx.pass_time(31)
+    assert {(edit.topic, edit.id) for edit in told} >= {("queuestats", "800"), ("pbxstats", "pbx"), ("extstats", "101")}
+    assert (pbx.queue().date, pbx.queue().offered, pbx.pbx.calls) == ("2026-03-05", 0, 0)
+    assert (pbx.pbx.since, pbx.pbx.counted_since) == ("2026-03-05T00:00:00.000Z", "2026-03-05T00:00:00.000Z")
+    assert (pbx.pbx.peak, pbx.pbx.peak_at) == (1, "2026-03-05T00:00:00.000Z")
+    pbx.tell(*pbx.scene.ring(2, "101"))
+    pbx.pass_time(5)
+    pbx.tell(*pbx.scene.answer(2, "101"))
+    pbx.pass_time(5)
+    pbx.tell(*pbx.scene.end(2))
+    assert (pbx.queue().answered, pbx.queue().offered, pbx.pbx.calls) == (0, 0, 0), "that wait was yesterday's"
+    assert (pbx.ext().offered, pbx.ext().answered) == (1, 1), "it rang today"
+    pbx.pass_time(120)
+    assert (pbx.ext().offered, pbx.ext().answered, pbx.queue().offered) == (1, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("noon", "hours"), [("2026-03-29T10:00:00Z", 23), ("2026-10-25T11:00:00Z", 25), ("2026-03-04T11:00:00Z", 24)]
+)
+def test_a_day_on_which_clocks_change_is_counted_whole(noon: str, hours: int) -> None:
+    start = datetime.fromisoformat(noon).timestamp()
+    pbx = Counting(Terms(zone="Europe/Berlin"), at=start)
+    day = pbx.statistics.saved.day
+    assert day is not None
+    assert day.end - day.start == hours * 3_600_000
+    pbx = Counting(Terms(zone="Europe/Berlin"), at=day.start / 1000)
+    for id_ in range(hours):
+        pbx.wait_and_answer(id_, 10, 20)
+        pbx.pass_time(3570)
+        assert pbx.queue().answered == (id_ + 1) % hours
+    assert pbx.queue().date > day.date
+
+
+def test_a_monitor_that_was_away_at_midnight_tells_from_when_it_counted() -> None:
+    pbx = Counting(at=_MIDNIGHT - 3600)
+    pbx.wait_in_vain(1, 30)
+    pbx.scene.at = _MIDNIGHT + 3600
+    pbx.restart()
+    assert (pbx.pbx.since, pbx.pbx.counted_since) == ("2026-03-05T00:00:00.000Z", "2026-03-05T01:00:00.000Z")
+    assert (pbx.pbx.calls, pbx.pbx.peak, pbx.pbx.peak_at) == (0, 0, None)
+
+
+def test_a_clock_set_back_a_little_over_midnight_begins_no_day_anew() -> None:
+    pbx = Counting(at=_MIDNIGHT)
+    pbx.wait_in_vain(1, 30)
+    pbx.scene.at = _MIDNIGHT - 2
+    pbx.statistics.tick(pbx.scene.at)
+    assert (pbx.queue().date, pbx.queue().abandoned) == ("2026-03-05", 1)
+    pbx.statistics.tick(_MIDNIGHT - 90_000)
+    assert pbx.queue().date == "2026-03-03"
+
+
+def test_another_zone_keeps_what_was_counted() -> None:
+    pbx = Counting()
+    pbx.wait_in_vain(1, 30)
+    heir = Statistics(Terms(zone="Europe/Moscow"), pbx.statistics.saved)
+    heir.reconcile(pbx.scene.state, pbx.scene.at)
+    it = figure(heir, "pbxstats", "pbx")
+    assert (it.calls, it.zone, it.since) == (1, "Europe/Moscow", "2026-03-03T21:00:00.000Z")
+
+
+def test_a_zone_that_there_is_not_is_refused() -> None:
+    with pytest.raises(UnknownZone):
+        Statistics(Terms(zone="Nowhere"))
+
+
+def test_yesterdays_call_told_again_after_midnight_does_not_go_on() -> None:
+    pbx = Counting(at=_MIDNIGHT - 120)
+    first = pbx.scene.arrive(1)
+    pbx.tell(*first)
+    pbx.pass_time(10)
+    pbx.tell(*pbx.scene.end(1))
+    pbx.pass_time(61)
+    pbx.pass_time(60)
+    pbx.tell(*first)
+    assert (pbx.pbx.date, pbx.pbx.peak, pbx.statistics.saved.held.open) == ("2026-03-05", 0, {})
+
+
+# what there is, and what is kept
+
+
+def test_queues_and_extensions_have_figures_as_long_as_they_are_there(pbx: Counting) -> None:
+    pbx.wait_and_answer(1, 5, 5)
+    pbx.tell(Edit("queues", "800", queue("800"), None))
+    told = pbx.tell(Edit("extensions", "101", extension("101"), None))
+    assert [(edit.topic, edit.id, edit.after) for edit in told] == [("extstats", "101", None)]
+    assert "800" not in pbx.statistics.figures["queuestats"]
+    told = pbx.tell(
+        Edit("extensions", "101", None, extension("101")), Edit("extensions", "104", None, extension("104"))
+    )
+    assert [edit.id for edit in told] == ["101", "104"]
+    assert (pbx.ext("101").answered, pbx.ext("104").offered) == (1, 0)
+
+
+def test_a_call_counted_for_good_is_kept_as_its_id_and_times_alone(pbx: Counting) -> None:
+    for id_ in range(50):
+        pbx.wait_and_answer(id_, 10, 20)
+    before = all_figures(pbx.statistics)
+    assert pbx.pass_time(61) == ()
+    assert all_figures(pbx.statistics) == before
+    held = pbx.statistics.saved.held
+    assert (held.open, held.closed, len(held.counted)) == ({}, {}, 50)
+    assert len(encode(pbx.statistics.saved)) < 2500
+    pbx.restart()
+    assert all_figures(pbx.statistics) == before
+    pbx.pass_time(3 * 86_400)
+    assert pbx.statistics.saved.held.counted == {}
+
+
+@pytest.mark.parametrize("data", [b"", b"\xc1", b"\x01", encode(Saved(version=99))])
+def test_what_another_version_kept_is_refused(data: bytes) -> None:
+    with pytest.raises(Malformed):
+        decode(data)
+
+
+def test_figures_are_written_in_camel_case(pbx: Counting) -> None:
+    assert b'"shortAbandoned":0' in to_json(pbx.queue())
+    assert b'"serviceLevel":null' in to_json(pbx.ext())
+    assert b'"countedSince":"2026-03-04T12:00:00.000Z"' in to_json(pbx.pbx)

@@ -1,0 +1,112 @@
+"""What a call counts for at an extension, where that is not plain to see."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from monitor.shared.changes import Edit
+from monitor.shared.entities import topics as e
+from tests.monitor.statistics.counting import Counting
+
+
+@pytest.fixture
+def pbx() -> Counting:
+    """A call from outside goes on since noon."""
+    pbx = Counting()
+    pbx.tell(*pbx.scene.arrive(1))
+    return pbx
+
+
+def test_a_phone_that_rang_out_missed_the_call_though_its_caller_gave_up_later(pbx: Counting) -> None:
+    pbx.tell(*pbx.scene.ring(1, "101"))
+    pbx.pass_time(15)
+    pbx.tell(*pbx.scene.silence(1, "101"))
+    pbx.pass_time(15)
+    pbx.tell(*pbx.scene.end(1))
+    assert (pbx.ext().missed, pbx.ext().abandoned) == (1, 0)
+
+
+def test_a_call_from_a_queue_that_an_agent_does_not_take_came_from_the_queue(pbx: Counting) -> None:
+    pbx.tell(*pbx.scene.wait(1, "800"))
+    pbx.tell(*pbx.scene.ring(1, "101"))
+    pbx.pass_time(15)
+    pbx.tell(*pbx.scene.end(1))
+    assert (pbx.ext().queue_offered, pbx.ext().queue_answered, pbx.ext().abandoned) == (1, 0, 1)
+
+
+def test_who_is_called_back_out_of_a_queue_had_the_call_before(pbx: Counting) -> None:
+    for _ in range(2):
+        pbx.tell(*pbx.scene.ring(1, "101"))
+        pbx.tell(*pbx.scene.answer(1, "101"))
+        pbx.pass_time(20)
+        pbx.tell(*pbx.scene.wait(1, "800"))
+        pbx.pass_time(20)
+    pbx.tell(*pbx.scene.end(1))
+    assert (pbx.ext().offered, pbx.ext().answered, pbx.ext().queue_answered) == (1, 1, 0)
+    assert (pbx.ext().talks.count, pbx.ext().talks.total) == (1, 40.0)
+
+
+def test_a_caller_who_gives_up_while_he_is_handed_on(pbx: Counting) -> None:
+    pbx.tell(*pbx.scene.ring(1, "101"))
+    pbx.tell(*pbx.scene.answer(1, "101"))
+    pbx.pass_time(20)
+    pbx.tell(*pbx.scene.silence(1, "101"))
+    pbx.tell(*pbx.scene.ring(1, "102"))
+    pbx.pass_time(12)
+    pbx.tell(*pbx.scene.end(1))
+    assert (pbx.ext("102").abandoned, pbx.ext("102").elsewhere) == (1, 0)
+
+
+def test_an_answer_that_nobody_saw_is_taken_as_it_is_told(pbx: Counting) -> None:
+    """Another monitor finds the call answered, and its row tells since when."""
+    pbx.tell(*pbx.scene.ring(1, "101"))
+    pbx.scene.at += 15
+    pbx.scene.answer(1, "101")
+    pbx.scene.lines[1].answered = pbx.scene.at - 5
+    pbx.scene.silence(1, "none")
+    pbx.restart()
+    pbx.pass_time(5)
+    pbx.tell(*pbx.scene.end(1))
+    assert (pbx.ext().waits.total, pbx.ext().talks.total) == (10.0, 10.0)
+
+
+def test_who_takes_a_call_after_an_outside_phone_had_it_is_timed_by_his_own_ringing(pbx: Counting) -> None:
+    pbx.scene.lines[1].answered = pbx.scene.at
+    pbx.tell(*pbx.scene.menu(1))
+    pbx.pass_time(60)
+    pbx.tell(*pbx.scene.ring(1, "101"))
+    pbx.pass_time(8)
+    pbx.tell(*pbx.scene.answer(1, "101"))
+    assert (pbx.ext().answered, pbx.ext().waits.total) == (1, 8.0)
+
+
+def test_two_connected_legs_of_a_call_that_is_not_answered_are_no_talk(pbx: Counting) -> None:
+    pbx.tell(*pbx.scene.ring(1, "101"))
+    pbx.scene.lines[1].legs["101"] = ("Connected", pbx.scene.at)
+    pbx.tell(*pbx.scene.silence(1, "none"))
+    assert (pbx.ext().answered, pbx.ext().ringing) == (0, 1)
+
+
+def test_who_waits_alone_in_between_does_not_talk() -> None:
+    pbx = Counting()
+    pbx.tell(*pbx.scene.dial(1, "101"))
+    for ext in ("102", "103"):
+        pbx.tell(*pbx.scene.ring(1, ext))
+        pbx.pass_time(30)
+        pbx.scene.lines[1].legs["101"] = ("Connected", pbx.scene.started[0][0])
+        pbx.scene.lines[1].legs[ext] = ("Connected", pbx.scene.at)
+        pbx.scene.lines[1].answered = pbx.scene.lines[1].answered or pbx.scene.at
+        pbx.tell(*pbx.scene.silence(1, "none"))
+        pbx.pass_time(10)
+        pbx.tell(*pbx.scene.silence(1, ext))
+    pbx.tell(*pbx.scene.end(1))
+    assert pbx.ext().placed_talks.total == 20.0
+
+
+def test_a_phone_that_dials_placed_the_call_though_nobody_tells_who_began_it() -> None:
+    pbx = Counting()
+    (edit,) = pbx.scene.dial(1, "101")
+    assert isinstance(edit.after, e.Call)
+    pbx.tell(Edit("calls", "1", None, replace(edit.after, owner=None)))
+    assert (pbx.ext().placed, pbx.ext().offered) == (1, 0)

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from monitor.pbx.facts import ContactChanged, ContactsRead
+from monitor.shared.entities.topics import Contact
+from tests.monitor.tracking.pbx_facts import Told
+
+ADA = Contact(1, "Ada", phone="+49301234")
+BOOK = ContactsRead((ADA, Contact(2, "Bob", phone="+49305678")))
+
+
+def names(told: Told) -> set[str]:
+    return {leg.party_name for leg in told.call(7).legs}
+
+
+def ringing() -> Told:
+    """Somebody calls extension 101 from a number of the address book."""
+    told = Told()
+    told.tell(BOOK)
+    told.see("101", 1, 7, "Ringing", "10000:+49301234")
+    return told
+
+
+def test_a_contact_that_is_changed_is_that_one_edit_and_names_the_calls_that_go_on() -> None:
+    told = ringing()
+    assert "Ada" in names(told)
+    edits = told.tell(ContactChanged(1, Contact(1, "Augusta", phone="+49301234"), told.now))
+    assert [edit.id for edit in edits if edit.topic == "contacts"] == ["1"]
+    assert "Augusta" in names(told)
+    assert "Ada" not in names(told)
+
+
+def test_a_contact_that_gets_another_number_names_other_calls() -> None:
+    told = ringing()
+    told.tell(ContactChanged(1, Contact(1, "Ada", phone="+49309999"), told.now))
+    assert "Ada" not in names(told)
+    told.tell(ContactChanged(2, Contact(2, "Bob", phone="+49301234"), told.now))
+    assert "Bob" in names(told)
+
+
+def test_a_contact_that_is_gone_names_nobody() -> None:
+    told = ringing()
+    told.tell(ContactChanged(1, None, told.now))
+    assert set(told.tracker.book["contacts"]) == {"2"}
+    assert "Ada" not in names(told)
+    assert told.tell(ContactChanged(1, None, told.now)) == ()
+
+
+def test_a_contact_that_is_new_joins_those_that_there_are() -> None:
+    told = ringing()
+    edits = told.tell(ContactChanged(3, Contact(3, "Eve", phone="1"), told.now))
+    assert [(edit.topic, edit.id) for edit in edits] == [("contacts", "3")]
+    assert told.tell(ContactChanged(3, Contact(3, "Eve", phone="1"), told.now)) == ()
+    assert [edit.id for edit in told.tell(BOOK)] == ["3"]
+
+
+def test_a_contact_before_the_first_reading_does_no_harm() -> None:
+    told = Told()
+    told.tell(ContactChanged(1, ADA, told.now))
+    assert [edit.id for edit in told.tell(BOOK)] == ["2"]

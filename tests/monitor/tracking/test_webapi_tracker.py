@@ -1,0 +1,205 @@
+"""What is told through the documented interface, fact by fact."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from monitor.pbx.documented_api import parser as answers
+from monitor.pbx.documented_api.facts import BusyTold, CallsTold, EndedTold, ToldCall
+from monitor.pbx.facts import ConnectionChanged
+from monitor.shared.changes import Edit
+from monitor.shared.entities import topics as e
+from monitor.shared.errors import PbxGarbled
+from monitor.shared.timestamps import from_unix
+from monitor.tracking.pbx_state import ENDED_KEPT
+from monitor.tracking.webapi_tracker import Mirror
+from tests.monitor.tracking.pbx_facts import NOON, directory
+
+TOM = {"dnNum": "100", "dnType": "extension", "externalParty": "101", "status": "Connected"}
+ANN = {"dnNum": "101", "dnType": "extension", "externalParty": "100", "status": "Connected"}
+OUTSIDE = {"dnNum": "10000", "dnType": "line", "externalParty": "+491701", "status": "Connected"}
+SALES = {"dnNum": "800", "dnType": "queue", "externalParty": "+491701", "status": "Connected"}
+
+
+def told(id_: int, direction: str, *legs: dict[str, str], **info: Any) -> ToldCall:
+    """A call as both answers tell it, begun by the first leg."""
+    others = list(legs[1:])
+    row = {
+        "callID": id_,
+        "state": "Talking",
+        "startedAt": from_unix(NOON - 20),
+        "answeredAt": from_unix(NOON - 10),
+        "owner": legs[0],
+        "talkTo": [leg for leg in others if leg["status"] == "Connected"],
+        "routingTo": [leg for leg in others if leg["status"] == "Ringing"],
+    } | info
+    by_legs = {"AConnByCallID": [{"callID": id_, "direction": direction, "did": "", "AConnList": list(legs)}]}
+    calls, fits = answers.joined(answers.connections(by_legs), answers.infos({"callsInfo": [row]}))
+    assert fits
+    return calls[0]
+
+
+class Held:
+    """A mirror; checks that the edits account for every change of its state."""
+
+    def __init__(self, memories: e.State | None = None) -> None:
+        self.mirror = Mirror("monitor-1", {"10000": "Hotline"})
+        self.now = NOON
+        self._copy: e.State = e.empty_state(e.TOPICS | e.BOOK_TOPICS)
+        if memories is not None:
+            self.mirror.remember(memories)
+            self._copy["ended"] = dict(self.mirror.state["ended"])
+        self.tell(ConnectionChanged("connected", "", NOON, "webapi"))
+        self.tell(directory())
+
+    def tell(self, fact: Any) -> tuple[Edit, ...]:
+        self.now += 1
+        return self._check(self.mirror.apply(fact))
+
+    def tick(self) -> tuple[Edit, ...]:
+        return self._check(self.mirror.tick(self.now))
+
+    def calls(self, *calls: ToldCall) -> tuple[Edit, ...]:
+        return self.tell(CallsTold(calls, self.now))
+
+    @property
+    def ended(self) -> list[e.EndedCall]:
+        return list(e.table(self.mirror.state, "ended", e.EndedCall).values())
+
+    def call(self, id_: int) -> e.Call:
+        return e.table(self.mirror.state, "calls", e.Call)[str(id_)]
+
+    def extension(self, number: str) -> e.Extension:
+        return e.table(self.mirror.state, "extensions", e.Extension)[number]
+
+    def _check(self, edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
+        for edit in edits:
+            assert edit.before == self._copy[edit.topic].get(edit.id)
+            assert edit.before != edit.after
+            if edit.after is None:
+                del self._copy[edit.topic][edit.id]
+            else:
+                self._copy[edit.topic][edit.id] = edit.after
+        assert self._copy == self.mirror.state | self.mirror.book
+        return edits
+
+
+@pytest.fixture
+def held() -> Held:
+    there = Held()
+    before = there.mirror.ready
+    there.calls()
+    assert (before, there.mirror.ready) == (False, True)
+    return there
+
+
+def test_a_call_is_shown_as_it_is_told(held: Held) -> None:
+    held.calls(told(7, "Inbound", OUTSIDE, ANN))
+    call = held.call(7)
+    assert (call.direction, call.state, call.did) == ("Inbound", "Talking", "Hotline")
+    assert call.answered_at == from_unix(NOON - 10)
+    assert call.owner is not None
+    assert (call.owner.dn_type, call.owner.leg_id) == ("externalline", None)
+    assert (call.extensions, call.lines) == (("101",), ("10000",))
+    assert held.extension("101").status == "Busy"
+    assert held.calls(told(7, "Inbound", OUTSIDE, ANN)) == (), "what is told again is no news"
+
+
+def test_a_call_that_is_told_no_more_has_ended(held: Held) -> None:
+    held.calls(told(7, "Inbound", OUTSIDE, ANN))
+    held.calls()
+    assert [(call.call_id, call.outcome, call.caller, call.callee) for call in held.ended] == [
+        (7, "answered", "+491701", "101")
+    ]
+    assert held.extension("101").status == "Free"
+
+
+def test_a_call_led_out_on_the_trunk_by_which_it_came_has_two_legs_there(held: Held) -> None:
+    held.calls(told(7, "External", OUTSIDE, OUTSIDE | {"externalParty": "+49888"}))
+    call = held.call(7)
+    assert call.owner is not None
+    assert (call.owner.external_party, [leg.external_party for leg in call.talk_to]) == ("+491701", ["+49888"])
+    held.calls()
+    assert [(call.outcome, call.caller, call.callee) for call in held.ended] == [("answered", "+491701", "+49888")]
+
+
+def test_an_id_that_begins_anew_is_another_call(held: Held) -> None:
+    held.calls(told(7, "Inbound", OUTSIDE, ANN))
+    held.calls(told(7, "Internal", TOM, ANN, startedAt=from_unix(NOON + 60), answeredAt=None))
+    assert [call.caller for call in held.ended] == ["+491701"]
+    assert held.call(7).direction == "Internal"
+
+
+def test_a_call_that_ends_while_the_service_is_away_is_not_said_to_be_missed(held: Held) -> None:
+    held.calls(told(7, "Inbound", OUTSIDE, ANN | {"status": "Ringing"}, answeredAt=None, state="Routing"))
+    held.tell(ConnectionChanged("lost", "gone", held.now))
+    held.tell(ConnectionChanged("connected", "", held.now, "webapi"))
+    held.calls()
+    assert held.ended[0].outcome == "unknown"
+
+
+def test_a_caller_who_waits_stands_in_the_queue_until_he_gives_up(held: Held) -> None:
+    held.calls(told(7, "FromExternal", OUTSIDE, SALES, answeredAt=None))
+    waiting = e.table(held.mirror.state, "queues", e.Queue)["800"].waiting
+    assert [caller.num for caller in waiting] == ["+491701"]
+    held.calls()
+    assert (held.ended[0].outcome, held.ended[0].queue) == ("abandoned", "800")
+
+
+def test_of_two_devices_the_one_furthest_on_is_the_leg(held: Held) -> None:
+    held.calls(told(7, "Internal", TOM, ANN | {"status": "Ringing"}, ANN))
+    assert [(leg.dn_num, leg.status) for leg in held.call(7).legs] == [("100", "Connected"), ("101", "Connected")]
+    assert len(held.extension("101").talks) == 1
+
+
+def test_the_services_own_word_of_an_end_takes_the_place_of_ours(held: Held) -> None:
+    held.calls(told(7, "Inbound", OUTSIDE, ANN))
+    held.calls()
+    own = held.ended[0]
+    better = e.EndedCall(
+        7, "Inbound", "Main", "", from_unix(NOON - 21), None, own.ended_at, "missed", "+491701", "", "101", ""
+    )
+    held.tell(EndedTold((better,), held.now))
+    assert held.ended == [better]
+    assert held.tell(EndedTold((better,), held.now)) == ()
+
+
+def test_how_calls_ended_is_remembered_no_longer_than_they_are_shown(held: Held) -> None:
+    for id_ in range(ENDED_KEPT + 200):
+        held.mirror.apply(CallsTold((told(id_, "Inbound", OUTSIDE, ANN),), held.now))
+    held.mirror.tick(held.now)
+    assert len(held.mirror.state["ended"]) == ENDED_KEPT
+    assert len(held.mirror._concluded) <= ENDED_KEPT, "where the service keeps no list nothing else empties it"
+
+
+def test_a_new_monitor_takes_over_what_the_last_one_knew(held: Held) -> None:
+    held.calls(told(7, "FromExternal", OUTSIDE, SALES, answeredAt=None), told(8, "Internal", TOM, ANN))
+    before = held.call(7)
+    heir = Held({topic: dict(table) for topic, table in held.mirror.state.items()})
+    heir.now += 100
+    heir.calls(told(7, "FromExternal", OUTSIDE, SALES, answeredAt=None))
+    heir.tick()
+    assert heir.call(7).queued_at == before.queued_at
+    assert [call.call_id for call in heir.ended] == [8]
+
+
+def test_without_calls_the_states_tell_who_is_busy(held: Held) -> None:
+    held.tell(BusyTold(frozenset({"101"}), held.now))
+    assert (held.extension("101").status, held.extension("101").available) == ("Busy", False)
+    held.tell(directory())
+    assert held.extension("101").status == "Busy"
+    held.tell(BusyTold(frozenset(), held.now))
+    assert (held.extension("101").status, held.extension("101").available) == ("Free", True)
+
+
+def test_answers_of_another_shape_are_refused_and_odd_fields_left_out() -> None:
+    assert answers.numbers({"nums": ["100", 101, None, {}, "100"]}) == ("100", "101")
+    assert (
+        answers.connections({"AConnByCallID": [{"callID": "x"}, 5, {"callID": "7", "AConnList": [{}]}]})[7].legs == ()
+    )
+    shapes: tuple[Any, ...] = (None, [], {"nums": "100"}, "100")
+    for wrong in shapes:
+        with pytest.raises(PbxGarbled):
+            answers.numbers(wrong)
