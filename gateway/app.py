@@ -18,14 +18,14 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from gateway.auth.api_keys import KeyTable
-from gateway.auth.shared_rate_limiter import Spending
-from gateway.counters import RequestMeasures
+from gateway.auth.shared_rate_limiter import RateLimiter
+from gateway.counters import RequestCounters
 from gateway.docs.document_pages import Handouts, documents
 from gateway.errors import Refused, UnknownCommand, WrongMethod
 from gateway.operations.operation_table import COMMANDS
-from gateway.rest.endpoint import WebApi
+from gateway.rest.endpoint import WebApiEndpoint
 from gateway.rest.health import alive_response, asker, readiness, readiness_response
-from gateway.rest.middleware import Guarded, Logged
+from gateway.rest.middleware import AccessLog, SecurityHeaders
 from gateway.rest.responses import fault, refuse
 from gateway.restarts import kept_running
 from gateway.web.human_pages import pages
@@ -49,10 +49,10 @@ def create_app(
     keys: KeyTable,
     *,
     streams: Sequence[BaseRoute] = (),
-    spending: Spending | None = None,
+    spending: RateLimiter | None = None,
     cors_origins: Sequence[str] = (),
     clock: Callable[[], float] = time.time,
-    measures: RequestMeasures | None = None,
+    measures: RequestCounters | None = None,
     draining: Callable[[], bool] = lambda: False,
 ) -> Starlette:
     """The gateway's ASGI application. ``streams``: the routes of the stream. ``clock``: POSIX seconds.
@@ -63,7 +63,7 @@ def create_app(
     Its lifespan runs the feeds and hubs of all PBXs; without it the views stay as they are.
     """
     handouts = Handouts()
-    web_api = WebApi(pbxs, keys, VERSION, clock, spending, measures)
+    web_api = WebApiEndpoint(pbxs, keys, VERSION, clock, spending, measures)
 
     async def healthz(request: Request) -> Response:
         return alive_response(request, VERSION)
@@ -87,7 +87,7 @@ def create_app(
             Route("/webapi/{address:path}", web_api),
             *(Route(f"/{name}", web_api) for name in COMMANDS),
         ],
-        middleware=[Middleware(Logged), *_cors(cors_origins), Middleware(Guarded)],
+        middleware=[Middleware(AccessLog), *_cors(cors_origins), Middleware(SecurityHeaders)],
         exception_handlers={HTTPException: _not_served, Exception: _faulty},
         lifespan=lambda _: _running(pbxs),
     )

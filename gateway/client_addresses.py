@@ -36,7 +36,7 @@ _SCHEMES: Final = {b"http": ("http", "ws"), b"https": ("https", "wss"), b"ws": (
 _log = structlog.get_logger(__name__)
 
 
-class Proxies:
+class TrustedProxies:
     """The proxies that are believed. ``allowed``: addresses, networks and names, separated by commas; ``*``: all."""
 
     def __init__(self, allowed: str) -> None:
@@ -79,13 +79,13 @@ class Proxies:
         self._named = frozenset(found)
 
 
-class Forwarded:
+class ClientAddress:
     """Puts the client's address and scheme into each request's scope, and counts what each address holds.
 
     ``per_address``: requests and streams under way; 0: any number.
     """
 
-    def __init__(self, app: ASGIApp, proxies: Proxies, per_address: int) -> None:
+    def __init__(self, app: ASGIApp, proxies: TrustedProxies, per_address: int) -> None:
         self._app = app
         self._proxies = proxies
         self._per_address = per_address

@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from gateway.auth.api_keys import ApiKey, KeyTable, digest_of
+from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
 from gateway.operations.operation_table import RESERVED
 from gateway.parameters import quoted
 from gateway.replication.replica import LOG_BYTES, LOG_LENGTH
@@ -96,9 +96,9 @@ class StreamSection(Section):
     def settings(self) -> LiveSettings:
         """As the stream takes them."""
         from gateway.stream.admission import LiveSettings  # the server, which what only reads the settings does without
-        from gateway.stream.connection import Manners
+        from gateway.stream.connection import ConnectionLimits
 
-        manners = Manners(
+        manners = ConnectionLimits(
             messages_at_once=self.messages_at_once,
             messages_per_second=self.messages_per_second,
             stall=self.stall,
@@ -172,7 +172,7 @@ class KeySection(Section):
     @field_validator("digest")
     @classmethod
     def _unambiguous(cls, value: str) -> str:
-        word = next((word for word in RESERVED if digest_of(word) == value), None)
+        word = next((word for word in RESERVED if sha256_hex(word) == value), None)
         if word is not None:
             raise ValueError(f"this is the digest of {word!r}, which is an address, not a key")
         return value

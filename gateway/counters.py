@@ -10,7 +10,7 @@ from monitor.shared.histogram import SLOW, Histogram
 
 
 @dataclass(slots=True)
-class FeedMeasures:
+class ReplicationCounters:
     """Of a feed: how a replica follows."""
 
     changes: int = 0
@@ -27,7 +27,7 @@ class FeedMeasures:
 
 
 @dataclass(slots=True)
-class HubMeasures:
+class FanoutCounters:
     """Of a hub: what went to its subscribers."""
 
     changes: int = 0
@@ -78,7 +78,7 @@ class HubMeasures:
 
 
 @dataclass(slots=True)
-class RequestMeasures:
+class RequestCounters:
     """Of HTTP requests to the documented interface."""
 
     results: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -98,7 +98,7 @@ class RequestMeasures:
 
 
 @dataclass(slots=True)
-class LiveMeasures:
+class StreamCounters:
     """Of the stream's connections."""
 
     accepted: Counter[str] = field(default_factory=Counter)

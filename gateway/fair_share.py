@@ -38,7 +38,7 @@ REQUESTS_A_TURN: Final = 4
 """Of one key; so many take a few milliseconds."""
 
 
-class Turns:
+class RequestTurns:
     """Has the requests of each key begun in their order, a few at a time, and those of all keys side by side."""
 
     def __init__(self) -> None:
@@ -76,7 +76,7 @@ class Turns:
             self._renew_soon()
 
 
-class Pace:
+class WorkTurns:
     """Has everything else done between two pieces of work, whoever they are for."""
 
     def __init__(self) -> None:
@@ -95,10 +95,10 @@ class Pace:
         self._worked += seconds
 
 
-class Share:
+class KeyShare:
     """One key's. ``clock``: seconds, one that nobody sets."""
 
-    def __init__(self, at_once: int, per_second: float, pace: Pace, clock: Callable[[], float]) -> None:
+    def __init__(self, at_once: int, per_second: float, pace: WorkTurns, clock: Callable[[], float]) -> None:
         self.allowance = TokenBucket(at_once, per_second, clock())
         self.filter_bytes = 0
         self.answer_bytes = 0

@@ -9,21 +9,21 @@ from dataclasses import dataclass, field
 import structlog
 from redis.asyncio import Redis
 
-from gateway.commands.dispatcher import Commander
+from gateway.commands.dispatcher import CommandDispatcher
 from gateway.errors import NoState
 from gateway.fanout.hub import Hub
-from gateway.fanout.watched_queries import Question, Watches
+from gateway.fanout.watched_queries import Question, WatchedQueries
 from gateway.parameters import NONE, Arguments
-from gateway.queries.context import Asked
-from gateway.replication.follower import Feed
-from gateway.replication.position_waiter import Milestones
+from gateway.queries.context import QueryContext
+from gateway.replication.follower import StateFollower
+from gateway.replication.position_waiter import PositionWaiter
 from gateway.replication.replica import LOG_BYTES, LOG_LENGTH, Replica
 from gateway.rest.responses import Answer, AnswerCache
 from gateway.visibility import Visibility
 from monitor.shared.changes import Position
 from monitor.shared.entities.topics import SYSTEM_ID, Contact, System, table
 from monitor.shared.phone_index import PhoneIndex
-from monitor.shared.redis.key_names import Keys, Space
+from monitor.shared.redis.key_names import Space, SpaceKeys
 
 _log = structlog.get_logger(__name__)
 
@@ -39,18 +39,18 @@ class PbxView:
     name: str
     live: Replica
     book: Replica
-    live_feed: Feed
-    book_feed: Feed
+    live_feed: StateFollower
+    book_feed: StateFollower
     hub: Hub
     book_hub: Hub
     phonebook: PhoneIndex
-    milestones: Milestones
-    commander: Commander
-    watches: Watches = field(init=False)
+    milestones: PositionWaiter
+    commander: CommandDispatcher
+    watches: WatchedQueries = field(init=False)
     _answers: dict[Space, AnswerCache] = field(default_factory=lambda: {"live": AnswerCache(), "book": AnswerCache()})
 
     def __post_init__(self) -> None:
-        self.watches = Watches(
+        self.watches = WatchedQueries(
             self.ask,
             lambda command: self.replica_of(command.space).position,
             lambda: self.live.stale_since,
@@ -74,9 +74,9 @@ class PbxView:
             return silent
         return system.since
 
-    def asked(self, visibility: Visibility, arguments: Arguments = NONE) -> Asked:
+    def asked(self, visibility: Visibility, arguments: Arguments = NONE) -> QueryContext:
         """What a query is a function of."""
-        return Asked(self.live.state, self.book.state, self.phonebook, visibility, arguments)
+        return QueryContext(self.live.state, self.book.state, self.phonebook, visibility, arguments)
 
     def ask(self, question: Question) -> Answer:
         """The answer to a query now. Raises NoState, and what the query refuses."""
@@ -107,12 +107,12 @@ def open_view(
 
     ``heartbeat``: seconds. ``log_length``, ``log_bytes``: changes held of each space. ``clock``: POSIX seconds.
     """
-    live_keys, book_keys = Keys(name, "live"), Keys(name, "book")
+    live_keys, book_keys = SpaceKeys(name, "live"), SpaceKeys(name, "book")
     live, book = Replica(live_keys, log_length, log_bytes), Replica(book_keys, log_length, log_bytes)
     hub = Hub(live, lambda: live.stale_since, clock, heartbeat, lambda: live.at)
     book_hub = Hub(book, lambda: book.stale_since, clock, heartbeat, lambda: book.at)
 
-    milestones = Milestones(live, book)
+    milestones = PositionWaiter(live, book)
     log = _log.bind(pbx=name)
 
     def live_changed() -> None:
@@ -130,13 +130,13 @@ def open_view(
         name,
         live,
         book,
-        Feed(redis, live_keys, live, live_changed),
-        Feed(redis, book_keys, book, book_changed),
+        StateFollower(redis, live_keys, live, live_changed),
+        StateFollower(redis, book_keys, book, book_changed),
         hub,
         book_hub,
         PhoneIndex(),
         milestones,
-        Commander(redis, name, milestones),
+        CommandDispatcher(redis, name, milestones),
     )
     keeper = PhonebookKeeper(view)
     return view

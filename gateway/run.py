@@ -16,18 +16,18 @@ from redis.asyncio import Redis
 
 from gateway.app import create_app
 from gateway.auth.api_keys import ApiKey, KeyTable
-from gateway.auth.key_follower import KeyFeed
-from gateway.auth.shared_rate_limiter import Spending
+from gateway.auth.key_follower import KeyFollower
+from gateway.auth.shared_rate_limiter import RateLimiter
 from gateway.auth.tickets import Tickets
-from gateway.client_addresses import Forwarded, Proxies
+from gateway.client_addresses import ClientAddress, TrustedProxies
 from gateway.config import GatewaySection
-from gateway.counters import RequestMeasures
+from gateway.counters import RequestCounters
 from gateway.metrics.collector import GatewayCollector
 from gateway.pbx_view import PbxView, open_view
-from gateway.rest.fast_path import AnswerProtocol, Repeats
+from gateway.rest.fast_path import FastPathProtocol, QueryFastPath
 from gateway.restarts import kept_running
-from gateway.stream.connection_manager import Live
-from gateway.transport.http_protocol import Doors
+from gateway.stream.connection_manager import StreamServer
+from gateway.transport.http_protocol import ConnectionCounter
 from gateway.transport.websocket_protocol import uvicorn_options
 from monitor.shared.errors import NOT_BOUND, cannot_listen
 
@@ -77,10 +77,10 @@ async def serving(
         )
         for name, redis in clients.items()
     }
-    spending = Spending(clients, settings.budgets.budgets())
+    spending = RateLimiter(clients, settings.budgets.budgets())
     tickets = Tickets(clients, keys, time.time, spending)
-    live = Live(pbxs, keys, settings.stream.settings(), tickets=tickets, spending=spending)
-    requests = RequestMeasures()
+    live = StreamServer(pbxs, keys, settings.stream.settings(), tickets=tickets, spending=spending)
+    requests = RequestCounters()
     app = create_app(
         pbxs,
         keys,
@@ -90,16 +90,18 @@ async def serving(
         measures=requests,
         draining=lambda: live.draining,
     )
-    repeats = Repeats(app, keys, spending, time.time)
+    repeats = QueryFastPath(app, keys, spending, time.time)
     if registry is not None:
         registry.register(GatewayCollector(pbxs, keys, live, requests, repeats, spending, time.time))
-    proxies = Proxies(settings.forwarded_allow_ips)
-    doors = Doors(settings.connections, settings.connections_per_address, lambda host: not proxies.trusts(host))
+    proxies = TrustedProxies(settings.forwarded_allow_ips)
+    doors = ConnectionCounter(
+        settings.connections, settings.connections_per_address, lambda host: not proxies.trusts(host)
+    )
     await proxies.look_up()
     config = uvicorn.Config(
-        Forwarded(live.past(repeats), proxies, settings.connections_per_address),
+        ClientAddress(live.past(repeats), proxies, settings.connections_per_address),
         interface="asgi3",
-        http=partial(AnswerProtocol, repeats, stall=settings.stream.stall, doors=doors),  # type: ignore[arg-type]  # whatever makes a protocol is taken
+        http=partial(FastPathProtocol, repeats, stall=settings.stream.stall, doors=doors),  # type: ignore[arg-type]  # whatever makes a protocol is taken
         proxy_headers=False,  # gateway.client_addresses looks at them
         access_log=False,
         log_config=None,
@@ -109,7 +111,7 @@ async def serving(
     )
     server = Gateway(config, _bind(settings.host, settings.port, shared=shared), pbxs, keys, spending, live)
     bound(server.address)
-    feeds = [KeyFeed(clients[name], name, keys, partial(live.revoke, pbx=name)) for name in pbxs]
+    feeds = [KeyFollower(clients[name], name, keys, partial(live.revoke, pbx=name)) for name in pbxs]
     following = [
         asyncio.create_task(kept_running(f"keys of {name}", feed.run)) for name, feed in zip(pbxs, feeds, strict=True)
     ]
@@ -174,8 +176,8 @@ class Gateway(Server):
         bound: socket.socket,
         pbxs: Mapping[str, PbxView],
         keys: KeyTable,
-        spending: Spending,
-        live: Live,
+        spending: RateLimiter,
+        live: StreamServer,
     ) -> None:
         super().__init__(config, bound)
         self.pbxs, self.live = pbxs, live

@@ -26,7 +26,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from gateway.fanout.frames import Encoding
-from gateway.stream_client_connection import ProxyChoice, Target, Trouble
+from gateway.stream_client_connection import GatewayTarget, ProxyChoice, Trouble
 from monitor.shared.changes import Position
 from monitor.shared.codec import Malformed, from_json, from_msgpack, to_json
 from monitor.shared.errors import CallmonError
@@ -137,7 +137,7 @@ class StreamClient:
         """How often a gap was repaired by subscribing again."""
         self.resumed = 0
         """How often the state was continued after subscribing again, without a snapshot."""
-        self._target = Target(url, ssl, ca_file, proxy)
+        self._target = GatewayTarget(url, ssl, ca_file, proxy)
         self._key = key
         self._topics = list(topics)
         self._encoding = encoding

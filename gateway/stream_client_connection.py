@@ -79,7 +79,7 @@ class Trouble:
     later: bool = False
 
 
-class Target:
+class GatewayTarget:
     """A gateway's stream: where it is and the way to it. Raises ConfigError for an address or a file of no use.
 
     ``url``: ``ws://``, ``wss://``, ``http://`` or ``https://``. ``context`` or ``ca_file``: whom to trust, in place of
@@ -123,7 +123,7 @@ class Target:
 
         What it raises is :meth:`trouble`'s to explain.
         """
-        opening = _Connect(
+        opening = _ProxiedConnect(
             self._url,
             additional_headers={"Authorization": f"Bearer {key}"},
             subprotocols=[Subprotocol(subprotocol)],
@@ -298,7 +298,7 @@ class Target:
         return f"{scheme}://{host}" if default else f"{scheme}://{host}:{self._port}"
 
 
-class _Connect(connect):
+class _ProxiedConnect(connect):
     """Opens a connection, and follows no redirect."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:

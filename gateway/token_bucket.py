@@ -27,7 +27,7 @@ class TokenBucket:
         return True
 
 
-class Ration:
+class LogBudget:
     """How many lines may still be written. Every ``now`` is in seconds, on a clock that nobody sets."""
 
     def __init__(self, now: float) -> None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from monitor.pbx.counters import PbxMeasures
+from monitor.pbx.counters import PbxCounters
 from monitor.shared.histogram import SLOW, Histogram
 
 
 @dataclass(slots=True)
-class SpaceMeasures:
+class PublishCounters:
     """Of one space's way to Redis."""
 
     publishes: Histogram = field(default_factory=Histogram)
@@ -33,7 +33,7 @@ class SpaceMeasures:
 
 
 @dataclass(slots=True)
-class CommandMeasures:
+class CommandCounters:
     """Of the commands that gateways asked for."""
 
     results: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -60,13 +60,13 @@ class CommandMeasures:
 
 
 @dataclass(slots=True)
-class Measures:
+class MonitorCounters:
     """Of one PBX."""
 
-    pbx: PbxMeasures = field(default_factory=PbxMeasures)
-    live: SpaceMeasures = field(default_factory=SpaceMeasures)
-    book: SpaceMeasures = field(default_factory=SpaceMeasures)
-    commands: CommandMeasures = field(default_factory=CommandMeasures)
+    pbx: PbxCounters = field(default_factory=PbxCounters)
+    live: PublishCounters = field(default_factory=PublishCounters)
+    book: PublishCounters = field(default_factory=PublishCounters)
+    commands: CommandCounters = field(default_factory=CommandCounters)
     terms: int = 0
     """Times that this monitor took the lead."""
     fenced: int = 0

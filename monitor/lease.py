@@ -12,8 +12,8 @@ from typing import Final, Literal, TypeAlias
 
 from redis.asyncio import Redis
 
-from monitor.shared.redis.connection import Guard, rejected, text, translated
-from monitor.shared.redis.key_names import Keys, RedisCommand
+from monitor.shared.redis.connection import GuardedTransaction, rejected, text, translated
+from monitor.shared.redis.key_names import RedisCommand, SpaceKeys
 
 _LONGEST_S: Final = 600.0
 """Ten times what the settings allow."""
@@ -33,7 +33,7 @@ class Lease:
     """One contender for the lease. ``ttl``: seconds that a granted or renewed lease holds on Redis."""
 
     def __init__(
-        self, redis: Redis, keys: Keys, name: str, ttl: float = 5.0, uptime: Callable[[], float] = uptime
+        self, redis: Redis, keys: SpaceKeys, name: str, ttl: float = 5.0, uptime: Callable[[], float] = uptime
     ) -> None:
         self.name = name
         self.uptime = uptime
@@ -73,7 +73,7 @@ class Lease:
         """
         while True:
             asked_at = self.uptime()
-            guard = await Guard.watch(self._redis, self._key, self._position)
+            guard = await GuardedTransaction.watch(self._redis, self._key, self._position)
             try:
                 holder = await guard.get(self._key)
                 if holder not in (None, self.name) and not await self._is_nobodys(guard):
@@ -87,7 +87,7 @@ class Lease:
             finally:
                 await guard.release()
 
-    async def _is_nobodys(self, guard: Guard) -> bool:
+    async def _is_nobodys(self, guard: GuardedTransaction) -> bool:
         """Whether the lease would hold for ever, or as good as: no monitor wrote that, and nobody would ever lead."""
         seconds = await guard.expiry(self._key)
         if 0 <= seconds <= _LONGEST_S:
@@ -100,7 +100,7 @@ class Lease:
         """Give it back if it is ours, so that a standby takes over at once. Raises BusUnreachable."""
         self.lost()
         while True:
-            guard = await Guard.watch(self._redis, self._key)
+            guard = await GuardedTransaction.watch(self._redis, self._key)
             try:
                 if await guard.get(self._key) != self.name:
                     return

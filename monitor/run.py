@@ -15,8 +15,8 @@ from prometheus_client import CollectorRegistry, Gauge
 from redis.asyncio import Redis
 
 from monitor.config import MonitorSettings, PbxSection
-from monitor.counters import Measures
-from monitor.leadership.pbx_service import Service
+from monitor.counters import MonitorCounters
+from monitor.leadership.pbx_service import PbxService
 from monitor.metrics.collector import MonitorCollector
 from monitor.pbx.api_client import PbxSettings
 from monitor.pbx.database.client import Database, DatabaseSettings, greet
@@ -28,11 +28,11 @@ from monitor.pbx.http_client.secret import Secret
 from monitor.pbx.v20_source import PbxSource
 from monitor.persistence.sqlite_store import STORE, Store
 from monitor.shared.errors import ConfigError, StoreFailed
-from monitor.shared.redis.connection import heed_cancellation
+from monitor.shared.redis.connection import raise_if_cancelled
 from monitor.shared.settings.loader import not_read
-from monitor.statistics.settings import Terms
+from monitor.statistics.settings import StatisticsSettings
 from monitor.tracking.tracker import Tracker
-from monitor.tracking.webapi_tracker import Mirror
+from monitor.tracking.webapi_tracker import WebApiTracker
 
 PROBE_EVERY_S = 5.0
 """Between two looks whether the file can be written."""
@@ -47,7 +47,7 @@ _log = structlog.get_logger(__name__)
 async def run(
     settings: MonitorSettings,
     redis_of: Callable[[str], Redis],
-    started: Callable[[Sequence[Watched]], None] = lambda _: None,
+    started: Callable[[Sequence[WatchedPbx]], None] = lambda _: None,
     registry: CollectorRegistry | None = None,
     trouble: Callable[[str], None] = lambda _: None,
 ) -> None:
@@ -83,7 +83,7 @@ async def run(
         await store.close()
 
 
-async def keep_running(service: Service[Fact] | Service[ToldFact]) -> None:
+async def keep_running(service: PbxService[Fact] | PbxService[ToldFact]) -> None:
     """Run one PBX's service until cancelled. A fault in it is told, and restarts it alone, with back-off.
 
     The log has the trace once: the same fault again is one line. After a minute without any the next is a new one.
@@ -91,7 +91,7 @@ async def keep_running(service: Service[Fact] | Service[ToldFact]) -> None:
     loop = asyncio.get_running_loop()
     failures, known = 0, ""
     while True:
-        heed_cancellation()
+        raise_if_cancelled()
         began = loop.time()
         try:
             await service.run()
@@ -116,10 +116,10 @@ async def keep_running(service: Service[Fact] | Service[ToldFact]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class WatchedPbx:
     """One PBX: its service, and its secrets, which may be exchanged. ``password``: None if it has no database."""
 
-    service: Service[Fact] | Service[ToldFact]
+    service: PbxService[Fact] | PbxService[ToldFact]
     secret: Secret
     password: Secret | None
 
@@ -128,7 +128,7 @@ async def _probe(store: Store, trouble: Callable[[str], None]) -> None:
     """See again and again whether the file can be written, and tell when that changes."""
     told = False
     while True:
-        heed_cancellation()
+        raise_if_cancelled()
         with suppress(StoreFailed):
             await store.probe()
         if told != bool(store.trouble):
@@ -141,24 +141,24 @@ async def _probe(store: Store, trouble: Callable[[str], None]) -> None:
         await asyncio.sleep(PROBE_EVERY_S)
 
 
-def watch(section: PbxSection, settings: MonitorSettings, redis: Redis, store: Store) -> Watched:
+def watch(section: PbxSection, settings: MonitorSettings, redis: Redis, store: Store) -> WatchedPbx:
     """Wire up what watches one PBX. Raises ConfigError if a secret cannot be read."""
     secret, password = Secret(secret_of(section)), password_of(section)
     held = None if password is None else Secret(password)
-    return Watched(_service(section, settings, redis, store, secret, held), secret, held)
+    return WatchedPbx(_service(section, settings, redis, store, secret, held), secret, held)
 
 
 def _service(
     section: PbxSection, settings: MonitorSettings, redis: Redis, store: Store, secret: Secret, password: Secret | None
-) -> Service[Fact] | Service[ToldFact]:
-    measures = Measures()
+) -> PbxService[Fact] | PbxService[ToldFact]:
+    measures = MonitorCounters()
     if section.webapi:
         served = webapi_settings(section, secret)
-        return Service(
+        return PbxService(
             settings.monitor.name,
             section.name,
             redis,
-            lambda: Mirror(settings.monitor.name, section.did_map),
+            lambda: WebApiTracker(settings.monitor.name, section.did_map),
             lambda emit, _: WebApiSource(served, emit, measures=measures.pbx),
             database=ServedDatabase(served),
             records=store,
@@ -171,7 +171,7 @@ def _service(
             measures=measures,
         )
     pbx = pbx_settings(section, secret)
-    return Service(
+    return PbxService(
         settings.monitor.name,
         section.name,
         redis,
@@ -189,10 +189,10 @@ def _service(
     )
 
 
-def terms(section: PbxSection) -> Terms:
+def terms(section: PbxSection) -> StatisticsSettings:
     """By which terms the PBX's day is counted."""
     given = section.figures
-    return Terms(given.time_zone, given.answer_target, given.short_abandon, given.answer_targets)
+    return StatisticsSettings(given.time_zone, given.answer_target, given.short_abandon, given.answer_targets)
 
 
 def pbx_settings(section: PbxSection, secret: Secret | None = None) -> PbxSettings:

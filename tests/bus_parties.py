@@ -5,20 +5,20 @@ from __future__ import annotations
 import asyncio
 import time
 
-from gateway.replication.follower import Feed
+from gateway.replication.follower import StateFollower
 from gateway.replication.replica import Replica
 from monitor.lease import Lease
-from monitor.publishing.publish_loop import SpaceWriter
-from monitor.publishing.state_publisher import Publisher
+from monitor.publishing.publish_loop import PublishLoop
+from monitor.publishing.state_publisher import StatePublisher
 from monitor.shared import changes as model
 from monitor.shared.changes import Edit, Position
 from monitor.shared.entities.topics import Ivr, State, empty_state, table
 from monitor.shared.errors import BusUnreachable, Fenced
-from monitor.shared.redis.key_names import Keys
+from monitor.shared.redis.key_names import SpaceKeys
 from tests.bus import Bus
 from tests.faulty import FaultyRedis, Network
 
-KEYS = Keys("model", "live")
+KEYS = SpaceKeys("model", "live")
 LOG_LENGTH = 6
 
 
@@ -63,8 +63,8 @@ class Monitor:
         self._slow = slow
         self._claims = claims
         self.lease = Lease(self._redis, KEYS, name, ttl=600)
-        self.publisher: Publisher | None = None
-        self.writer: SpaceWriter | None = None
+        self.publisher: StatePublisher | None = None
+        self.writer: PublishLoop | None = None
         self.state = empty_state(KEYS.topics)
         self._term = 0
 
@@ -76,10 +76,10 @@ class Monitor:
             return
         self._term += 1
         self.state["ivrs"] = {num: self._signed(ivr) for num, ivr in table(self._truth, "ivrs", Ivr).items()}
-        self.publisher = Publisher(
+        self.publisher = StatePublisher(
             self._redis, KEYS, self.name, lease=self.lease, log_length=LOG_LENGTH, clock=self._clock
         )
-        self.writer = SpaceWriter(self.publisher, self.lease, lambda: self.state, lambda: True, heartbeat=3600)
+        self.writer = PublishLoop(self.publisher, self.lease, lambda: self.state, lambda: True, heartbeat=3600)
 
     def learn(self, num: str) -> None:
         """Something happened to this entity at the PBX."""
@@ -127,7 +127,7 @@ class Follower:
         self.name = f"follower {number}"
         self.network = Network()
         self.replica = Replica(KEYS, log_length=LOG_LENGTH)
-        self.feed = Feed(
+        self.feed = StateFollower(
             FaultyRedis(bus.client(), self.network), KEYS, self.replica, self._changed, silence=0.15, compare=0.3
         )
         self._claims = claims

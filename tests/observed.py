@@ -12,7 +12,7 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway import run as gateway_run
-from gateway.auth.api_keys import ApiKey, KeyTable, digest_of
+from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
 from gateway.cli.runtime import metrics_server as exposition
 from gateway.config import BudgetsSection, GatewaySection
 from monitor import run as monitor_run
@@ -86,7 +86,7 @@ async def observed(traffic: bool = True) -> AsyncIterator[Observed]:
     """PBX, Redis, monitor, gateway and a WebSocket subscriber, all of them live."""
     simulated = SimulatorSettings(extensions=20, queues=2, contacts=5, rate=240, speed=5, traffic=traffic)
     registries = {program: exposition.new_registry(program) for program in ("monitor", "gateway")}
-    key = ApiKey("test", digest_of(KEY), PBX, SCOPES)
+    key = ApiKey("test", sha256_hex(KEY), PBX, SCOPES)
     settings = GatewaySection(port=0, heartbeat=1.0, budgets=BudgetsSection(makecall=1))
     async with SimulatedPbx(simulated) as pbx, real_bus() as bus:
         watched = MonitorSettings(pbx=(section(pbx),), monitor=MonitorSection(name="monitor", lease=2.0))

@@ -12,16 +12,16 @@ import pytest
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
-from gateway.commands.dispatcher import FINISH_WITHIN, Commander
-from gateway.commands.pubsub_listener import Doorbell
+from gateway.commands.dispatcher import FINISH_WITHIN, CommandDispatcher
+from gateway.commands.pubsub_listener import PubSubListener
 from gateway.errors import BusAway, IdempotencyKeyReused, MonitorBusy, NoMonitor, OutcomeUnknown
 from gateway.pbx_view import PbxView, open_view
-from monitor.commands.request_consumer import Requests
+from monitor.commands.request_consumer import RequestConsumer
 from monitor.persistence.command_record import CommandRecord
-from monitor.shared.command_messages import OPEN, REFUSED, Failure, Once, Outcome, Request, encode
+from monitor.shared.command_messages import OPEN, REFUSED, CommandFailure, IdempotencyKey, Outcome, Request, encode
 from monitor.shared.entities.topics import Ivr
+from monitor.shared.errors import CommandOutcomeUnknown as NobodyKnows
 from monitor.shared.errors import CommandRefused, PbxUnreachable
-from monitor.shared.errors import OutcomeUnknown as NobodyKnows
 from monitor.shared.redis.connection import connect
 from monitor.shared.redis.key_names import RequestKeys
 from tests.bus import Bus, RealBus, copy, flush, restore, until, until_async
@@ -56,7 +56,9 @@ def heard(monitor: Process) -> bool:
     return monitor.service.leading and monitor.service.hears_requests
 
 
-async def carry_out(commander: Commander, command: str = "ext.del", once: Once | None = None) -> Outcome:
+async def carry_out(
+    commander: CommandDispatcher, command: str = "ext.del", once: IdempotencyKey | None = None
+) -> Outcome:
     return (await commander.carry_out(command, {"num": "101"}, "tester", "127.0.0.1", once)).outcome
 
 
@@ -110,7 +112,7 @@ async def test_a_flood_of_messages_lets_others_have_their_turn_and_does_not_fill
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     turns = 0
-    heard_in: dict[type, list[int]] = {Requests: [], Doorbell: []}
+    heard_in: dict[type, list[int]] = {RequestConsumer: [], PubSubListener: []}
 
     async def turning() -> None:
         nonlocal turns
@@ -127,8 +129,8 @@ async def test_a_flood_of_messages_lets_others_have_their_turn_and_does_not_fill
 
         monkeypatch.setattr(party, method, noted)
 
-    noting(Requests, "_take")
-    noting(Doorbell, "_hear")
+    noting(RequestConsumer, "_take")
+    noting(PubSubListener, "_hear")
     async with both(bus):
         other = asyncio.create_task(turning())
         with capture_logs() as logs:
@@ -244,12 +246,15 @@ async def test_the_same_request_heard_twice_is_carried_out_once(bus: Bus) -> Non
 @pytest.mark.parametrize(
     ("trouble", "failure"),
     [
-        (CommandRefused("unknown_extension", "No 101.", "missing"), Failure("missing", "unknown_extension", "No 101.")),
-        (PbxUnreachable("Away."), Failure("unavailable", "pbx_unreachable", "Away.")),
-        (NobodyKnows("Perhaps."), Failure("unknown", "outcome_unknown", "Perhaps.")),
+        (
+            CommandRefused("unknown_extension", "No 101.", "missing"),
+            CommandFailure("missing", "unknown_extension", "No 101."),
+        ),
+        (PbxUnreachable("Away."), CommandFailure("unavailable", "pbx_unreachable", "Away.")),
+        (NobodyKnows("Perhaps."), CommandFailure("unknown", "outcome_unknown", "Perhaps.")),
     ],
 )
-async def test_what_the_pbx_says_against_it_comes_back(bus: Bus, trouble: Exception, failure: Failure) -> None:
+async def test_what_the_pbx_says_against_it_comes_back(bus: Bus, trouble: Exception, failure: CommandFailure) -> None:
     async with both(bus) as (monitor, view):
         monitor.source.trouble = trouble
         outcome = await carry_out(view.commander)
@@ -395,7 +400,7 @@ async def test_a_fault_in_one_command_is_told_and_costs_no_other(bus: Bus) -> No
         assert len(monitor.sources) == 1, "it leads still"
 
 
-ONCE = Once("d" * 64, "f" * 64)
+ONCE = IdempotencyKey("d" * 64, "f" * 64)
 
 
 async def test_under_the_same_idempotency_key_a_command_is_done_once(bus: Bus) -> None:
@@ -423,7 +428,7 @@ async def test_an_idempotency_key_is_not_taken_for_another_request(bus: Bus) -> 
     async with both(bus) as (monitor, view):
         await carry_out(view.commander, once=ONCE)
         with pytest.raises(IdempotencyKeyReused):
-            await carry_out(view.commander, once=Once(ONCE.digest, "e" * 64))
+            await carry_out(view.commander, once=IdempotencyKey(ONCE.digest, "e" * 64))
         assert len(monitor.source.done) == 1
 
 
@@ -452,7 +457,7 @@ async def test_the_monitors_records_keep_the_promise_when_redis_has_forgotten(bu
         results = [entry.result for entry in monitor.records.entries]
         assert sorted(results) == ["repeated", "success"], "one success in the audit log for what was done once"
         await forgotten(bus, view)
-        other = await carry_out(view.commander, once=Once(ONCE.digest, "e" * 64))
+        other = await carry_out(view.commander, once=IdempotencyKey(ONCE.digest, "e" * 64))
         assert other.failure is not None
         assert other.failure.code == "idempotency_key_reused"
 

@@ -15,10 +15,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from gateway.commands.dispatcher import Commander
+from gateway.commands.dispatcher import CommandDispatcher
 from gateway.errors import MonitorBusy, NoMonitor, OutcomeUnknown
 from monitor.lease import Lease
-from monitor.shared.redis.key_names import Keys
+from monitor.shared.redis.key_names import SpaceKeys
 from tests.bus import RealBus, until_async
 from tests.test_commands import gateway
 
@@ -51,7 +51,7 @@ async def started(bus: RealBus, *arguments: str) -> Process:
 
 async def leader(bus: RealBus, running: list[Process], other_than: int | None = None) -> Process:
     """Wait until one of them holds the lease; which. ``other_than``: a process id."""
-    lease = Lease(bus.client(), Keys("pbx", "live"), "nobody")
+    lease = Lease(bus.client(), SpaceKeys("pbx", "live"), "nobody")
     found: list[Process] = []
 
     async def holds() -> bool:
@@ -63,7 +63,7 @@ async def leader(bus: RealBus, running: list[Process], other_than: int | None = 
     return found[0]
 
 
-async def outcome(commander: Commander, num: str) -> str:
+async def outcome(commander: CommandDispatcher, num: str) -> str:
     """What the caller is told."""
     try:
         answered = await commander.carry_out("makecall", {"num": num}, "tester", "")

@@ -15,12 +15,12 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from gateway import run as gateway_run
-from gateway.auth.api_keys import ApiKey, KeyTable, digest_of, to_stored
-from gateway.auth.key_admin import KeyChanges
+from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex, to_stored
+from gateway.auth.key_admin import KeyAdmin
 from gateway.config import GatewaySection
 from gateway.errors import AddressRefused
 from gateway.visibility import Limits
-from monitor.persistence.api_key_sync import Keyring
+from monitor.persistence.api_key_sync import ApiKeySync
 from monitor.persistence.sqlite_store import Store
 from monitor.shared.api_keys import decode_key, encode_key
 from monitor.shared.errors import ConfigError
@@ -29,16 +29,16 @@ from tests.bus import Bus, RealBus, flush, only, until_async
 from tests.monitor.terms import running
 
 RAW = "a-key-made-by-command"
-WALL = ApiKey("wall", digest_of(RAW), "pbx", frozenset({"read"}))
-STATIC = ApiKey("static", digest_of("a-static-key"), "pbx", frozenset({"read"}))
+WALL = ApiKey("wall", sha256_hex(RAW), "pbx", frozenset({"read"}))
+STATIC = ApiKey("static", sha256_hex("a-static-key"), "pbx", frozenset({"read"}))
 
 
 @asynccontextmanager
-async def keeping(bus: Bus, path: Path | None = None) -> AsyncIterator[Keyring]:
+async def keeping(bus: Bus, path: Path | None = None) -> AsyncIterator[ApiKeySync]:
     """A leading monitor's keyring, running."""
     store = Store(path)
     await store.open()
-    keyring = Keyring(bus.client(), "pbx", store)
+    keyring = ApiKeySync(bus.client(), "pbx", store)
     task = asyncio.create_task(keyring.run())
     try:
         yield keyring
@@ -70,7 +70,7 @@ async def becomes(http: httpx.AsyncClient, wanted: int, key: str = RAW) -> None:
 
 
 async def test_a_key_is_made_kept_used_listed_revoked_and_its_name_free_again(bus: Bus) -> None:
-    changes = KeyChanges(bus.client(), "pbx")
+    changes = KeyAdmin(bus.client(), "pbx")
     async with running(bus), keeping(bus), served(bus) as http:
         await becomes(http, 401)
         assert await changes.make(WALL)
@@ -83,7 +83,7 @@ async def test_a_key_is_made_kept_used_listed_revoked_and_its_name_free_again(bu
         assert await changes.all() == []
         with pytest.raises(ConfigError, match="no key 'wall'"):
             await changes.revoke("wall")
-        assert await changes.make(replace(WALL, digest=digest_of("another")))
+        assert await changes.make(replace(WALL, digest=sha256_hex("another")))
         await becomes(http, 200, "another")
         assert await status(http) == 401
 
@@ -97,8 +97,8 @@ async def test_until_the_table_is_loaded_nobody_is_told_that_his_key_is_unknown(
 
 
 async def test_a_redis_that_was_emptied_forgets_no_key_and_revives_none(bus: Bus) -> None:
-    changes = KeyChanges(bus.client(), "pbx")
-    gone = ApiKey("gone", digest_of("a-key-that-is-gone"), "pbx", frozenset({"read"}))
+    changes = KeyAdmin(bus.client(), "pbx")
+    gone = ApiKey("gone", sha256_hex("a-key-that-is-gone"), "pbx", frozenset({"read"}))
     async with running(bus), keeping(bus), served(bus) as http:
         for key in (WALL, gone):
             await changes.make(key)
@@ -119,7 +119,7 @@ async def test_a_redis_that_was_emptied_forgets_no_key_and_revives_none(bus: Bus
 
 
 async def test_a_key_that_vanishes_from_a_whole_table_holds_on_and_so_do_its_streams(valkey: RealBus) -> None:
-    changes, redis, names = KeyChanges(valkey.client(), "pbx"), valkey.client(), AccessKeys("pbx")
+    changes, redis, names = KeyAdmin(valkey.client(), "pbx"), valkey.client(), AccessKeys("pbx")
     async with running(valkey) as monitor, served(valkey) as http:
         async with keeping(valkey):
             await changes.make(WALL)
@@ -128,7 +128,7 @@ async def test_a_key_that_vanishes_from_a_whole_table_holds_on_and_so_do_its_str
         async with connect(f"{address}/webapi/{RAW}/stream?topics=ivrs") as stream:
             await stream.recv()
             await redis.hdel(names.table, "wall")  # and the table is called whole
-            other = replace(WALL, name="other", digest=digest_of("another"))
+            other = replace(WALL, name="other", digest=sha256_hex("another"))
             await redis.hset(names.table, "other", encode_key(to_stored(other, 1.0)))
             await becomes(http, 200, "another")  # what stands there now has been read
             assert await status(http) == 200
@@ -142,7 +142,7 @@ async def test_a_key_that_vanishes_from_a_whole_table_holds_on_and_so_do_its_str
 
 async def test_an_older_grant_that_comes_back_revives_no_revoked_key_at_a_gateway(bus: Bus) -> None:
     redis, names = bus.client(), AccessKeys("pbx")
-    other = replace(WALL, name="other", digest=digest_of("another"))
+    other = replace(WALL, name="other", digest=sha256_hex("another"))
     async with running(bus), served(bus) as http:
         await redis.hset(names.table, "wall", encode_key(to_stored(WALL, 2.0, revoked=True)))
         await redis.set(names.ready, "1")
@@ -165,7 +165,7 @@ async def test_who_stands_by_takes_keys_over_puts_back_what_it_knows_better_and_
 ) -> None:
     redis, names, store = bus.client(), AccessKeys("pbx"), Store(tmp_path / "standby.db")
     await store.open()
-    standby = Keyring(redis, "pbx", store)
+    standby = ApiKeySync(redis, "pbx", store)
     await redis.hset(names.table, "wall", encode_key(to_stored(WALL, 1.0)))
     await standby.mirror()
     assert await store.stored_keys("pbx") == {"wall": to_stored(WALL, 1.0)}
@@ -182,7 +182,7 @@ async def test_who_stands_by_takes_keys_over_puts_back_what_it_knows_better_and_
 async def test_a_leader_that_came_after_another_calls_no_empty_table_whole_until_it_held_one(bus: Bus) -> None:
     redis, names, store = bus.client(), AccessKeys("pbx"), Store(None)
     await store.open()
-    keyring = Keyring(redis, "pbx", store, others=lambda: True)
+    keyring = ApiKeySync(redis, "pbx", store, others=lambda: True)
     await keyring.compare()
     assert not await redis.exists(names.ready)
     await redis.hset(names.table, "wall", encode_key(to_stored(WALL, 1.0)))  # somebody has filled it
@@ -195,7 +195,7 @@ async def test_a_leader_that_came_after_another_calls_no_empty_table_whole_until
 
 
 async def test_keys_survive_in_the_monitors_file(bus: Bus, tmp_path: Path) -> None:
-    changes = KeyChanges(bus.client(), "pbx")
+    changes = KeyAdmin(bus.client(), "pbx")
     limited = replace(WALL, limits=Limits(frozenset({"101"}), None, frozenset()), networks=("127.0.0.0/8",))
     async with keeping(bus, tmp_path / "callmon.db"):
         await changes.make(limited)
@@ -206,7 +206,7 @@ async def test_keys_survive_in_the_monitors_file(bus: Bus, tmp_path: Path) -> No
 
 
 async def test_a_standby_with_an_older_file_revives_no_revoked_key(bus: Bus, tmp_path: Path) -> None:
-    changes = KeyChanges(bus.client(), "pbx")
+    changes = KeyAdmin(bus.client(), "pbx")
     async with keeping(bus, tmp_path / "one.db"), keeping(bus, tmp_path / "two.db"):
         await changes.make(WALL)
     async with keeping(bus, tmp_path / "one.db"):
@@ -220,14 +220,14 @@ async def test_a_change_without_a_monitor_is_said_to_be_kept_by_nobody(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway.auth.key_admin.KEPT_WITHIN", 0.3)
-    assert not await KeyChanges(bus.client(), "pbx").make(WALL)
+    assert not await KeyAdmin(bus.client(), "pbx").make(WALL)
     async with keeping(bus) as keyring:
         await keyring.compare()
-        assert await KeyChanges(bus.client(), "pbx").all() == [WALL]
+        assert await KeyAdmin(bus.client(), "pbx").all() == [WALL]
 
 
 async def test_a_revoked_keys_streams_end_and_no_frame_follows(valkey: RealBus) -> None:
-    changes = KeyChanges(valkey.client(), "pbx")
+    changes = KeyAdmin(valkey.client(), "pbx")
     async with running(valkey) as monitor, keeping(valkey), served(valkey) as http:
         await changes.make(WALL)
         await becomes(http, 200)

@@ -17,24 +17,24 @@ from typing import Any
 
 import pytest
 
-from gateway.auth.api_keys import ApiKey, digest_of
-from gateway.auth.key_admin import KeyChanges
-from gateway.commands.dispatcher import Commander
+from gateway.auth.api_keys import ApiKey, sha256_hex
+from gateway.auth.key_admin import KeyAdmin
+from gateway.commands.dispatcher import CommandDispatcher
 from gateway.errors import BusAway, MonitorBusy, NoMonitor, OutcomeUnknown
 from gateway.pbx_view import PbxView
 from monitor.lease import Lease
 from monitor.persistence.sqlite_store import STORE
 from monitor.shared.changes import Position
-from monitor.shared.command_messages import Once
+from monitor.shared.command_messages import IdempotencyKey
 from monitor.shared.errors import BusUnreachable, ConfigError
-from monitor.shared.redis.key_names import AccessKeys, Keys, RequestKeys
+from monitor.shared.redis.key_names import AccessKeys, RequestKeys, SpaceKeys
 from tests.bus import RealBus, flush, real_bus, until, until_async
 from tests.test_commands import gateway
 from tests.test_commands_processes import Process, leader, started
 
-ONCE = Once("d" * 64, "f" * 64)
-WALL = ApiKey("wall", digest_of("a-key-for-a-wall"), "pbx", frozenset({"read"}))
-GONE = ApiKey("gone", digest_of("a-key-that-is-gone"), "pbx", frozenset({"read"}))
+ONCE = IdempotencyKey("d" * 64, "f" * 64)
+WALL = ApiKey("wall", sha256_hex("a-key-for-a-wall"), "pbx", frozenset({"read"}))
+GONE = ApiKey("gone", sha256_hex("a-key-that-is-gone"), "pbx", frozenset({"read"}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ async def pair(valkey: RealBus, tmp_path: Path) -> AsyncIterator[Pair]:
                 await process.wait()
 
 
-async def asked(commander: Commander, num: str, once: Once | None = None) -> str:
+async def asked(commander: CommandDispatcher, num: str, once: IdempotencyKey | None = None) -> str:
     """Ask until a monitor takes it on; what comes of it."""
     while True:
         try:
@@ -173,7 +173,7 @@ async def test_a_redis_that_is_emptied_while_both_are_well_takes_nothing_of_what
     pair: Pair, misfortune: Misfortune
 ) -> None:
     await pair.leader()
-    changes = KeyChanges(pair.bus.client(), "pbx")
+    changes = KeyAdmin(pair.bus.client(), "pbx")
     async with gateway(pair.bus.client()) as view:
         await made(changes)
         first = await asked(view.commander, "1", ONCE)
@@ -189,7 +189,7 @@ async def test_a_redis_that_is_emptied_while_both_are_well_takes_nothing_of_what
 async def test_redis_and_the_leader_lost_at_once_take_no_key_no_revocation_and_no_command_with_them(pair: Pair) -> None:
     led = await pair.leader()
     survivor = pair.other(led)
-    changes = KeyChanges(pair.bus.client(), "pbx")
+    changes = KeyAdmin(pair.bus.client(), "pbx")
     async with gateway(pair.bus.client()) as view:
         await made(changes)
         first = await asked(view.commander, "1", ONCE)
@@ -207,7 +207,7 @@ async def test_redis_and_the_leader_lost_at_once_take_no_key_no_revocation_and_n
 async def test_a_monitor_that_never_held_the_keys_does_not_call_an_empty_table_whole(pair: Pair) -> None:
     led = await pair.leader()
     survivor = pair.other(led)
-    changes = KeyChanges(pair.bus.client(), "pbx")
+    changes = KeyAdmin(pair.bus.client(), "pbx")
     await made(changes)
     await until(lambda: pair.rows(survivor, "SELECT count(*) FROM keys") == [2])
     for process in (led, survivor):
@@ -233,7 +233,7 @@ async def test_a_monitor_that_never_held_the_keys_does_not_call_an_empty_table_w
     await holds(pair.bus, changes)
 
 
-async def made(changes: KeyChanges) -> None:
+async def made(changes: KeyAdmin) -> None:
     """Two keys, of which one is revoked again, in the leader's file."""
 
     async def make() -> bool:
@@ -247,7 +247,7 @@ async def made(changes: KeyChanges) -> None:
     assert await changes.revoke("gone")
 
 
-async def holds(bus: RealBus, changes: KeyChanges) -> None:
+async def holds(bus: RealBus, changes: KeyAdmin) -> None:
     """Wait until the table is whole again: the key is in it, and the revoked one is not."""
     await until_async(lambda: exists(bus, AccessKeys("pbx").ready))
     assert await changes.all() == [WALL]
@@ -277,7 +277,7 @@ async def test_a_command_that_cannot_be_written_down_is_not_done_and_goes_again_
         for number in range(10):
             assert await asked(view.commander, str(number), ONCE if number == 0 else None) == "not_recorded"
         assert await pair.carried_out() == ["first"]
-        assert await Lease(pair.bus.client(), Keys("pbx", "live"), "nobody").holder(), "it follows the PBX still"
+        assert await Lease(pair.bus.client(), SpaceKeys("pbx", "live"), "nobody").holder(), "it follows the PBX still"
         resource.prlimit(led.pid, resource.RLIMIT_FSIZE, (soft, hard))
         assert (await asked(view.commander, "0", ONCE)).startswith("success")
         assert await pair.carried_out() == ["first", "0"]

@@ -13,42 +13,42 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
-from gateway.auth.api_keys import ApiKey, KeyTable, digest_of
-from gateway.auth.key_admin import KeyChanges
-from gateway.auth.key_follower import KeyFeed
-from gateway.auth.shared_rate_limiter import Spending
+from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
+from gateway.auth.key_admin import KeyAdmin
+from gateway.auth.key_follower import KeyFollower
+from gateway.auth.shared_rate_limiter import RateLimiter
 from gateway.auth.tickets import Tickets
-from gateway.commands.dispatcher import Commander
+from gateway.commands.dispatcher import CommandDispatcher
 from gateway.errors import KeyUnknown
-from gateway.replication.position_waiter import Milestones
+from gateway.replication.position_waiter import PositionWaiter
 from gateway.replication.redis_reader import read_position, read_state
 from gateway.replication.replica import Replica
 from monitor.handover import fact_codec as facts_wire
 from monitor.handover import previous_state as heritage
-from monitor.handover.directory_handover import Bequest
+from monitor.handover.directory_handover import DirectoryHandover
 from monitor.lease import Lease
-from monitor.persistence.api_key_sync import Keyring
-from monitor.persistence.ended_calls import EndedCalls
+from monitor.persistence.api_key_sync import ApiKeySync
+from monitor.persistence.ended_calls import EndedCallStore
 from monitor.persistence.sqlite_store import Store
-from monitor.persistence.statistics_checkpoint import Keeping
-from monitor.publishing.publish_batch import Stored
+from monitor.persistence.statistics_checkpoint import StatisticsCheckpoint
+from monitor.publishing.publish_batch import StoredPositionHash
 from monitor.shared.api_keys import Budgets, StoredKey, encode_key
 from monitor.shared.changes import epoch_name, is_epoch
 from monitor.shared.codec import Malformed, check_entity, encode_entity, to_msgpack
-from monitor.shared.command_messages import Once
+from monitor.shared.command_messages import IdempotencyKey
 from monitor.shared.entities.topics import Call, EndedCall
-from monitor.shared.redis.key_names import AccessKeys, Keys, RequestKeys
+from monitor.shared.redis.key_names import AccessKeys, RequestKeys, SpaceKeys
 from monitor.statistics import checkpoint_format as figures
 from monitor.statistics.daily_statistics import Statistics
 from monitor.statistics.day import Day, day_of
-from monitor.statistics.settings import Terms
+from monitor.statistics.settings import StatisticsSettings
 from tests.bus import RealBus, until, until_async
 from tests.gateway import entities
 from tests.gateway.replication.test_follower import following, writing
 from tests.gateway.topics.test_garbage_on_redis import GARBAGE
 from tests.monitor.terms import running
 
-LIVE, BOOK, ACCESS = Keys("pbx", "live"), Keys("pbx", "book"), AccessKeys("pbx")
+LIVE, BOOK, ACCESS = SpaceKeys("pbx", "live"), SpaceKeys("pbx", "book"), AccessKeys("pbx")
 ABSURD = "999999999999999-zzzz"
 
 POSITIONS: list[Any] = [
@@ -69,7 +69,7 @@ POSITIONS: list[Any] = [
 
 
 @asynccontextmanager
-async def written_over(bus: RealBus, redis: Redis, keys: Keys, wrong: Any) -> AsyncIterator[None]:
+async def written_over(bus: RealBus, redis: Redis, keys: SpaceKeys, wrong: Any) -> AsyncIterator[None]:
     """A monitor and a gateway's feed at work; then the position is ``wrong``, or of another kind for None."""
     async with running(bus) as one, following(bus) as it:
         await until(lambda: it.replica.position is not None)
@@ -185,13 +185,13 @@ async def test_directory_and_figures_that_cannot_be_read_are_none(valkey: RealBu
     redis = valkey.client()
     for key in (LIVE.directory, LIVE.figures):
         await (redis.rpush(key, "zzzz") if value is None else redis.set(key, value))
-    assert await Bequest(redis, "pbx", "one").read() == ()
-    assert await Keeping(redis, "pbx", "one").read() is None
+    assert await DirectoryHandover(redis, "pbx", "one").read() == ()
+    assert await StatisticsCheckpoint(redis, "pbx", "one").read() is None
 
 
-def _saved(**changes: Any) -> figures.Saved:
+def _saved(**changes: Any) -> figures.SavedStatistics:
     now = round(time.time() * 1000)
-    found = figures.Saved(at=now, day=day_of(now, "UTC"), counted_since=now)
+    found = figures.SavedStatistics(at=now, day=day_of(now, "UTC"), counted_since=now)
     for name, value in changes.items():
         setattr(found, name, value)
     return found
@@ -210,7 +210,7 @@ def _saved(**changes: Any) -> figures.Saved:
 )
 async def test_figures_that_nobody_can_have_counted_are_none(valkey: RealBus, changes: dict[str, Any]) -> None:
     redis = valkey.client()
-    keeping = Keeping(redis, "pbx", "one")
+    keeping = StatisticsCheckpoint(redis, "pbx", "one")
     await redis.set(LIVE.figures, figures.encode(_saved()))
     assert await keeping.read() is not None
     await redis.set(LIVE.figures, figures.encode(_saved(**changes)))
@@ -224,7 +224,7 @@ async def test_figures_of_tomorrow_do_not_win_over_the_file_s(valkey: RealBus) -
         await store.keep_figures("pbx", figures.encode(_saved(peak=7)))
         ahead = round((time.time() + 3 * 86_400) * 1000)
         await redis.set(LIVE.figures, figures.encode(_saved(at=ahead, day=day_of(ahead, "UTC"))))
-        read = await Keeping(redis, "pbx", "one", store).read()
+        read = await StatisticsCheckpoint(redis, "pbx", "one", store).read()
         assert read is not None
         assert read.peak == 7
     finally:
@@ -255,11 +255,11 @@ async def test_a_wrong_key_is_left_out_by_gateways_and_written_over_by_the_monit
     redis, store, table = valkey.client(), Store(None), KeyTable([])
     good = StoredKey("wall", "a" * 64, ("read",), 5.0)
     gone: list[str] = []
-    feed = KeyFeed(redis, "pbx", table, gone.append)
+    feed = KeyFollower(redis, "pbx", table, gone.append)
     await store.open()
     try:
         await store.keep_key("pbx", good)
-        keyring = Keyring(redis, "pbx", store)
+        keyring = ApiKeySync(redis, "pbx", store)
         await keyring.compare()
         if wrong is None:
             for key in (ACCESS.table, ACCESS.kept):
@@ -271,7 +271,7 @@ async def test_a_wrong_key_is_left_out_by_gateways_and_written_over_by_the_monit
             await redis.hset(ACCESS.kept, b"\xff", b"\xff")
             await feed._read()
             assert "wall" not in feed._held
-            assert await KeyChanges(redis, "pbx").all() == []
+            assert await KeyAdmin(redis, "pbx").all() == []
         await keyring.compare()
         assert await redis.hget(ACCESS.table, "wall") == encode_key(good)
         assert await redis.hget(ACCESS.kept, "wall") == b"5.0"
@@ -288,7 +288,7 @@ async def test_a_standby_puts_its_keys_in_the_place_of_a_table_that_is_none(valk
     try:
         await store.keep_key("pbx", good)
         await redis.set(ACCESS.table, "zzzz")
-        await Keyring(redis, "pbx", store).mirror()
+        await ApiKeySync(redis, "pbx", store).mirror()
         assert await redis.hget(ACCESS.table, "wall") == encode_key(good)
     finally:
         await store.close()
@@ -298,10 +298,10 @@ async def test_a_table_of_keys_that_is_full_of_junk_is_begun_anew_with_all_keys(
     redis, store = valkey.client(), Store(None)
     await store.open()
     try:
-        keyring, mine = Keyring(redis, "pbx", store), StoredKey("wall", digest_of("raw"), ("read",), 5.0)
+        keyring, mine = ApiKeySync(redis, "pbx", store), StoredKey("wall", sha256_hex("raw"), ("read",), 5.0)
         await store.keep_key("pbx", mine)
         await keyring.compare()
-        theirs = StoredKey("desk", digest_of("desk"), ("read",), 6.0)
+        theirs = StoredKey("desk", sha256_hex("desk"), ("read",), 6.0)
         await redis.hset(ACCESS.table, "desk", encode_key(theirs))  # no monitor has seen it yet
         for key in (ACCESS.table, ACCESS.kept):
             await redis.hset(key, mapping={f"junk{number}": "x" for number in range(1_500)})
@@ -320,7 +320,7 @@ async def test_a_mark_that_nobody_of_us_made_is_told_of_no_second_time(valkey: R
     redis, store = valkey.client(), Store(None)
     await store.open()
     try:
-        keyring = Keyring(redis, "pbx", store)
+        keyring = ApiKeySync(redis, "pbx", store)
         await redis.hset(ACCESS.kept, b"\xff", b"\xff")
         await keyring.compare()
         async with redis.pubsub() as pubsub:
@@ -340,7 +340,7 @@ async def test_wrong_ended_calls_are_not_taken_into_a_standbys_file(valkey: Real
     good = entities.ended(1)
     await store.open()
     try:
-        ended = EndedCalls(redis, "pbx", store)
+        ended = EndedCallStore(redis, "pbx", store)
         await redis.set(key, "zzzz")
         await ended.mirror()
         await redis.delete(key)
@@ -359,8 +359,8 @@ async def test_a_wrong_counter_neither_locks_a_key_out_nor_frees_it_for_longer_t
     valkey: RealBus, value: bytes | None
 ) -> None:
     redis = valkey.client()
-    key = ApiKey("reader", digest_of("k"), "pbx", frozenset({"read"}))
-    spending = Spending({"pbx": redis}, Budgets(5, 5, 5, 5))
+    key = ApiKey("reader", sha256_hex("k"), "pbx", frozenset({"read"}))
+    spending = RateLimiter({"pbx": redis}, Budgets(5, 5, 5, 5))
     name = ACCESS.spent("commands", key.digest)
     await (redis.rpush(name, "zzzz") if value is None else redis.set(name, value))
     ((counted, seconds),) = await spending._count(redis, [(name, 1)])
@@ -372,9 +372,9 @@ async def test_a_wrong_counter_neither_locks_a_key_out_nor_frees_it_for_longer_t
 
 
 async def test_a_wrong_ticket_is_no_ticket(valkey: RealBus) -> None:
-    redis, table = valkey.client(), KeyTable([ApiKey("reader", digest_of("k"), "pbx", frozenset({"read"}))])
+    redis, table = valkey.client(), KeyTable([ApiKey("reader", sha256_hex("k"), "pbx", frozenset({"read"}))])
     tickets = Tickets({"pbx": redis}, table, time.time)
-    ticket = await tickets.issue(table.of_digest(digest_of("k"), "2026-01-01T00:00:00.000Z"))
+    ticket = await tickets.issue(table.of_digest(sha256_hex("k"), "2026-01-01T00:00:00.000Z"))
     (name,) = await redis.keys("*ticket*")
     await redis.set(name, b"\xff\xfe")
     with pytest.raises(KeyUnknown):
@@ -384,10 +384,10 @@ async def test_a_wrong_ticket_is_no_ticket(valkey: RealBus) -> None:
 @pytest.mark.parametrize("value", [b"zzzz", b"\xff\xfe zzzz", b"", None])
 async def test_a_wrong_record_of_an_idempotency_key_is_written_over(valkey: RealBus, value: bytes | None) -> None:
     redis = valkey.client()
-    once = Once("d" * 64, "f")
+    once = IdempotencyKey("d" * 64, "f")
     name = RequestKeys("pbx").once(once.digest)
     await (redis.rpush(name, "zzzz") if value is None else redis.set(name, value))
-    commander = Commander(redis, "pbx", Milestones(Replica(LIVE), Replica(BOOK)))
+    commander = CommandDispatcher(redis, "pbx", PositionWaiter(Replica(LIVE), Replica(BOOK)))
     async with redis.pipeline(transaction=True) as pipe:
         await pipe.watch(name)
         assert await commander._older(pipe, once) is None
@@ -396,7 +396,7 @@ async def test_a_wrong_record_of_an_idempotency_key_is_written_over(valkey: Real
 @given(epoch=st.text(max_size=20) | st.just(ABSURD), seq=st.text(max_size=20) | st.integers().map(str), seen=st.text())
 @settings(max_examples=100)
 def test_any_texts_are_a_position_or_none(epoch: str, seq: str, seen: str) -> None:
-    stored = Stored.parse(epoch, seq, None, seen)
+    stored = StoredPositionHash.parse(epoch, seq, None, seen)
     newest = None if stored is None else stored.newest_believed(1_800_000_000_000)
     name = epoch_name(1_800_000_000_000, newest or None, "a")
     assert is_epoch(name)
@@ -417,12 +417,12 @@ def test_any_bytes_are_figures_or_a_directory_or_malformed(data: bytes) -> None:
 @given(at=st.integers(-(2**63), 2**63 - 1), start=st.integers(-(2**63), 2**63 - 1), peak=st.integers(-5, 2**63 - 1))
 @settings(max_examples=50)
 def test_figures_that_are_read_can_be_counted_on(at: int, start: int, peak: int) -> None:
-    data = figures.encode(figures.Saved(at=at, day=Day("x", "UTC", start, start + 86_400_000), peak=peak))
+    data = figures.encode(figures.SavedStatistics(at=at, day=Day("x", "UTC", start, start + 86_400_000), peak=peak))
     try:
         found = figures.decode(data)
     except (Malformed, OverflowError):
         return
-    statistics = Statistics(Terms(), found)
+    statistics = Statistics(StatisticsSettings(), found)
     statistics.take((), 1_800_000_000.0)
     statistics.tick(1_800_000_001.0)
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 from gateway.errors import CommandFailed, UnknownQueue
 from gateway.operations.operation_table import Command, Run
 from gateway.parameters import Arguments, Parameter
-from gateway.queries.context import Asked
+from gateway.queries.context import QueryContext
 from monitor.shared.entities.topics import Queue
 
 
-def longest(asked: Asked) -> dict[str, object]:
+def longest(asked: QueryContext) -> dict[str, object]:
     """A function of the replica: who waits longest in a queue, in a shape of our own."""
     num = asked.arguments.text("num")
     queue = asked.one("queues", Queue, num)

@@ -106,7 +106,7 @@ class KeyTable:
         """
         if self._keys is None:
             raise NoKeys("The keys are not loaded yet; try again in a moment.")
-        digest = digest_of(raw[:_LONGEST_KEY])
+        digest = sha256_hex(raw[:_LONGEST_KEY])
         found = None if len(raw) > _LONGEST_KEY else self._of(digest)
         return self._held(found, now, "This key is not known here.")
 
@@ -192,7 +192,7 @@ def new_key() -> str:
     return secrets.token_urlsafe(_KEY_BYTES)
 
 
-def digest_of(raw: str) -> str:
+def sha256_hex(raw: str) -> str:
     """The SHA-256 of a key in hexadecimal: what the table holds."""
     return sha256(raw.encode("utf-8", "surrogatepass")).hexdigest()
 

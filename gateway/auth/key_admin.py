@@ -33,7 +33,7 @@ def _readable(name: bytes | str, data: bytes) -> StoredKey | None:
         return None
 
 
-class KeyChanges:
+class KeyAdmin:
     """The keys of one PBX. Every method raises BusUnreachable; then nothing was changed, or it is not known."""
 
     def __init__(self, redis: Redis, pbx: str) -> None:

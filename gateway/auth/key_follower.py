@@ -31,7 +31,7 @@ EVERY = 0.5
 _log = structlog.get_logger(__name__)
 
 
-class KeyFeed:
+class KeyFollower:
     """Moves the part of ``table`` that is this PBX's. ``on_gone``: told the name of each key that no longer holds."""
 
     def __init__(self, redis: Redis, pbx: str, table: KeyTable, on_gone: Callable[[str], None]) -> None:

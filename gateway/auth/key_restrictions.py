@@ -12,7 +12,7 @@ from typing import Final
 from gateway.errors import KeyLimited, NotFound, UnknownExtension, UnknownGroup, UnknownQueue
 from gateway.operations.operation_table import Command
 from gateway.parameters import Parameter, quoted
-from gateway.queries.context import Asked
+from gateway.queries.context import QueryContext
 from gateway.queries.statistics import pbx_stats
 from monitor.shared.command_messages import VISIBLE
 from monitor.shared.entities.topics import Entity, Extension, Queue, RingGroup
@@ -29,7 +29,7 @@ def goes_beyond(command: Command) -> bool:
     return command.query is pbx_stats or (command.changes and not _named(command))
 
 
-def check_limits(command: Command, asked: Asked) -> None:
+def check_limits(command: Command, asked: QueryContext) -> None:
     """Raises KeyLimited, UnknownExtension, UnknownQueue or UnknownGroup if the key's limits forbid this."""
     if not asked.visibility.limits.any:
         return
@@ -42,7 +42,7 @@ def check_limits(command: Command, asked: Asked) -> None:
                 raise unknown(f"There is no {word} {quoted(number.strip())}.")
 
 
-def sent_arguments(command: Command, asked: Asked) -> dict[str, str]:
+def sent_arguments(command: Command, asked: QueryContext) -> dict[str, str]:
     """Return the arguments for the monitor, with the extensions that a limited key sees where a list is replaced.
 
     The monitor keeps the members that are not among these, by what the PBX has at that moment.

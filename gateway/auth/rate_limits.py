@@ -45,7 +45,7 @@ def kind_of(command: Command | None) -> Kind:
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class RemainingQuota:
     """What is left of a budget. ``reset``: seconds until it is whole again, at least 1."""
 
     kind: Kind
@@ -62,7 +62,7 @@ class Left:
         }
 
 
-class Reads:
+class ReadLease:
     """A key's reads at one gateway. ``limit``: a window, at all gateways.
 
     Every ``now`` is in seconds, on one clock that nobody sets.

@@ -21,7 +21,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from gateway.auth.api_keys import ApiKey
-from gateway.auth.rate_limits import WINDOW, Left, Reads, kind_of
+from gateway.auth.rate_limits import WINDOW, ReadLease, RemainingQuota, kind_of
 from gateway.errors import BusAway, TooManyRequests
 from gateway.operations.operation_table import Command
 from gateway.replication.redis_reader import heed_cancellation, rejected
@@ -45,11 +45,11 @@ class _Lease:
 
     pbx: str
     name: str
-    reads: Reads
+    reads: ReadLease
     answered: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class Spending:
+class RateLimiter:
     """Counts. ``clients``: the Redis of each PBX.
 
     ``budgets``: those of a key without budgets of its own; 0 or None: no limit. ``clock``: seconds, one that nobody
@@ -73,7 +73,7 @@ class Spending:
         """From now on these are the budgets of a key without budgets of its own. What was spent stays spent."""
         self._budgets = budgets
 
-    async def spend(self, key: ApiKey, command: Command | None) -> Left | None:
+    async def spend(self, key: ApiKey, command: Command | None) -> RemainingQuota | None:
         """Count one request; what is left then, None without a limit. ``command`` None: the bare address.
 
         Raises TooManyRequests; BusAway for a command while Redis does not answer.
@@ -123,15 +123,15 @@ class Spending:
                 )
             )
 
-    async def _counted(self, key: ApiKey, kind: Kind, limit: int) -> tuple[bool, Left]:
+    async def _counted(self, key: ApiKey, kind: Kind, limit: int) -> tuple[bool, RemainingQuota]:
         try:
             spent = AccessKeys(key.pbx).spent(kind, key.digest)
             ((counted, seconds),) = await self._count(self._clients[key.pbx], [(spent, 1)])
         except (RedisError, OSError, TimeoutError) as error:
             raise BusAway("Redis cannot be reached; nothing was done.") from error
-        return counted <= limit, Left(kind, limit, max(0, limit - counted), _whole(seconds))
+        return counted <= limit, RemainingQuota(kind, limit, max(0, limit - counted), _whole(seconds))
 
-    async def _read(self, key: ApiKey, limit: int) -> tuple[bool, Left]:
+    async def _read(self, key: ApiKey, limit: int) -> tuple[bool, RemainingQuota]:
         lease = self._lease_of(key, limit)
         reads = lease.reads
         while (verdict := reads.take(self._clock())) == "wait":
@@ -142,13 +142,13 @@ class Spending:
             except TimeoutError:
                 reads.go_alone()
         self._ask(lease)
-        return verdict == "taken", Left("reads", limit, reads.remaining(), _whole(reads.ends - self._clock()))
+        return verdict == "taken", RemainingQuota("reads", limit, reads.remaining(), _whole(reads.ends - self._clock()))
 
     def _lease_of(self, key: ApiKey, limit: int) -> _Lease:
         lease = self._leases.get(key.digest)
         if lease is None or lease.reads.limit != limit:
             self._forget_some()
-            lease = _Lease(key.pbx, AccessKeys(key.pbx).spent("reads", key.digest), Reads(limit))
+            lease = _Lease(key.pbx, AccessKeys(key.pbx).spent("reads", key.digest), ReadLease(limit))
             self._leases[key.digest] = lease
         return lease
 

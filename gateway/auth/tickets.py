@@ -21,7 +21,7 @@ from starlette.routing import BaseRoute, Route
 from gateway.auth.api_keys import KeyTable, authenticate
 from gateway.errors import BusAway, KeyUnknown, Refused, UnknownPbx
 from gateway.parameters import check
-from gateway.rest.request_parser import given
+from gateway.rest.request_parser import parse_request
 from gateway.rest.responses import json_response, refuse
 from monitor.shared.codec import to_json
 from monitor.shared.redis.key_names import AccessKeys
@@ -29,7 +29,7 @@ from monitor.shared.timestamps import from_unix
 
 if TYPE_CHECKING:
     from gateway.auth.api_keys import ApiKey
-    from gateway.auth.shared_rate_limiter import Spending
+    from gateway.auth.shared_rate_limiter import RateLimiter
 
 VALID: Final = 30
 """Seconds."""
@@ -48,7 +48,7 @@ class Tickets:
         clients: Mapping[str, Redis],
         keys: KeyTable,
         clock: Callable[[], float],
-        spending: Spending | None = None,
+        spending: RateLimiter | None = None,
     ) -> None:
         self._spending = spending
         self._clients = clients
@@ -91,7 +91,7 @@ class Tickets:
 
     async def _asked(self, request: Request) -> Response:
         try:
-            came = await given(request)
+            came = await parse_request(request)
             keys = (request.path_params.get("key"), *came.keys)
             key = authenticate(self._keys, keys, from_unix(self._clock()), "read")
             key.admit(request.client.host if request.client is not None else "")

@@ -174,7 +174,7 @@ def tail(
     """Print changes as they happen."""
     from gateway.cli import tail as look
 
-    _run(look.tail(look.Gateway(url, key, ca_file, insecure), topics, json))
+    _run(look.tail(look.GatewayAddress(url, key, ca_file, insecure), topics, json))
 
 
 @app.command()
@@ -185,11 +185,11 @@ def top(
     insecure: Insecure = False,
 ) -> None:
     """Show calls, queues and agents live in the terminal."""
-    from gateway.cli.tail import Gateway
+    from gateway.cli.tail import GatewayAddress
     from gateway.cli.top import run
 
     # Textual starts tasks in a way that uvloop 0.23 does not know on Python 3.13: TypeError on eager_start.
-    _run(run(Gateway(url, key, ca_file, insecure)), asyncio.new_event_loop)
+    _run(run(GatewayAddress(url, key, ca_file, insecure)), asyncio.new_event_loop)
 
 
 @app.command()
@@ -204,7 +204,7 @@ def snapshot(
     """Print the state as JSON."""
     from gateway.cli import tail as look
 
-    _run(look.snapshot(look.Gateway(url, key, ca_file, insecure), topics, timeout))
+    _run(look.snapshot(look.GatewayAddress(url, key, ca_file, insecure), topics, timeout))
 
 
 @app.command()

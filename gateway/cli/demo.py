@@ -20,7 +20,7 @@ import fakeredis
 from pydantic import SecretStr
 
 from gateway import run as gateway_run
-from gateway.auth.api_keys import ApiKey, KeyTable, digest_of, new_key
+from gateway.auth.api_keys import ApiKey, KeyTable, new_key, sha256_hex
 from gateway.cli.runtime import logging_setup as logs
 from gateway.cli.runtime.reload import nothing_to_reload, on_sighup
 from gateway.cli.terminal_output import say, say_text
@@ -35,7 +35,7 @@ from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 DEMO_KEY = "qRQi5xQj8SvI"
 """The demo key of the documented interface: it reads and changes nothing."""
 _PBX = "demo"
-_DISPLAY = ApiKey("demo", digest_of(DEMO_KEY), _PBX, frozenset({"read", "contacts"}))
+_DISPLAY = ApiKey("demo", sha256_hex(DEMO_KEY), _PBX, frozenset({"read", "contacts"}))
 
 
 def has_screen() -> bool:
@@ -66,7 +66,7 @@ async def run(
     control_key = new_key() if control else None
     if control_key is not None:
         scopes = frozenset({"read", "contacts", "control", "admin"})
-        keys.append(ApiKey("demo control", digest_of(control_key), _PBX, scopes))
+        keys.append(ApiKey("demo control", sha256_hex(control_key), _PBX, scopes))
     async with SimulatedPbx(simulated) as pbx:
         section = PbxSection(
             name=_PBX, url=pbx.url, client_id=pbx.client_id, client_secret=SecretStr(pbx.client_secret)

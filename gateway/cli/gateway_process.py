@@ -21,7 +21,7 @@ from gateway.operations import plugins as own_commands
 from gateway.run import Gateway
 from monitor.shared.errors import ConfigError
 from monitor.shared.redis.key_names import SITE
-from monitor.shared.redis.topology import Servers
+from monitor.shared.redis.topology import RedisClients
 from monitor.shared.settings.loader import no_pbx
 
 _STREAM_LIMITS: Final = frozenset(
@@ -71,7 +71,7 @@ async def _workers(workers: int, arguments: list[str], section: GatewaySection, 
 async def _gateway(settings: GatewaySettings, reload: GatewayReload, log: logs.ProgramLog) -> None:
     on_sighup(reload)
     worker = WORKER in os.environ
-    redis = Servers(settings.redis.url, settings.redis.ca_file)
+    redis = RedisClients(settings.redis.url, settings.redis.ca_file)
     metrics_port = settings.metrics.gateway_port
     if metrics_port is not None:
         metrics_port += int(os.environ.get(WORKER, "0"))

@@ -21,7 +21,7 @@ from monitor.shared.errors import ConfigError
 
 if TYPE_CHECKING:
     from gateway.auth.api_keys import ApiKey
-    from gateway.auth.key_admin import KeyChanges
+    from gateway.auth.key_admin import KeyAdmin
 
 Pbx = Annotated[str, typer.Option(help="Name of the PBX that it is for; needed if there are several.")]
 Budget = Annotated[
@@ -61,7 +61,7 @@ def commands(run: Run) -> typer.Typer:
         config: Config = None,
     ) -> None:
         """Make a key; it is shown once."""
-        from gateway.auth.api_keys import ApiKey, digest_of, new_key, toml_block
+        from gateway.auth.api_keys import ApiKey, new_key, sha256_hex, toml_block
         from gateway.visibility import Limits
         from monitor.shared.api_keys import Budgets
         from monitor.shared.timestamps import instant
@@ -73,7 +73,7 @@ def commands(run: Run) -> typer.Typer:
             _numbers("--extensions", extensions), _numbers("--queues", queues), _numbers("--groups", groups)
         )
         budgets = Budgets(reads, commands, makecall, query)
-        made = ApiKey(name, digest_of(raw), pbx, _scopes(scopes), expires, limits, _networks(networks), budgets)
+        made = ApiKey(name, sha256_hex(raw), pbx, _scopes(scopes), expires, limits, _networks(networks), budgets)
         if print_block:
             if not pbx:
                 raise typer.BadParameter("name the PBX with --pbx")
@@ -128,10 +128,10 @@ async def _list(config: Path | None, pbx: str) -> None:
     show(titles, rows, "No key was made by command yet.", whole="expires")
 
 
-async def _with(config: Path | None, pbx: str, work: Callable[[KeyChanges], Awaitable[T]]) -> T:
-    from gateway.auth.key_admin import KeyChanges
+async def _with(config: Path | None, pbx: str, work: Callable[[KeyAdmin], Awaitable[T]]) -> T:
+    from gateway.auth.key_admin import KeyAdmin
     from gateway.config import GatewaySettings
-    from monitor.shared.redis.topology import Servers
+    from monitor.shared.redis.topology import RedisClients
     from monitor.shared.settings.loader import no_pbx
 
     settings = GatewaySettings.load(config)
@@ -142,10 +142,10 @@ async def _with(config: Path | None, pbx: str, work: Callable[[KeyChanges], Awai
         raise ConfigError(f"Name the PBX with --pbx; known are: {', '.join(names)}.")
     if pbx and names and pbx not in names:
         raise ConfigError(f"There is no PBX {pbx!r}; known are: {', '.join(names)}.")
-    servers = Servers(settings.redis.url, settings.redis.ca_file)
+    servers = RedisClients(settings.redis.url, settings.redis.ca_file)
     name = pbx or names[0]
     try:
-        return await work(KeyChanges(servers.of(name), name))
+        return await work(KeyAdmin(servers.of(name), name))
     finally:
         await servers.aclose()
 

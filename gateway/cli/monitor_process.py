@@ -15,10 +15,10 @@ from gateway.cli.runtime.reload import Reload, on_sighup
 from monitor import run as monitor_run
 from monitor.config import MonitorSettings, PbxSection
 from monitor.pbx.http_client.secret import Secret
-from monitor.run import Watched, database, password_of, secret_of
+from monitor.run import WatchedPbx, database, password_of, secret_of
 from monitor.shared.errors import ConfigError
 from monitor.shared.redis.key_names import SITE
-from monitor.shared.redis.topology import Servers
+from monitor.shared.redis.topology import RedisClients
 from monitor.shared.settings.loader import no_pbx
 
 _log = structlog.get_logger(__name__)
@@ -40,12 +40,12 @@ async def run(config: Path | None) -> None:
 
 
 async def _monitor(settings: MonitorSettings, reload: MonitorReload) -> None:
-    redis = Servers(settings.redis.url, settings.redis.ca_file)
+    redis = RedisClients(settings.redis.url, settings.redis.ca_file)
     metrics = settings.metrics
     watching = "watching " + ", ".join(section.name for section in settings.pbx)
     troubles: dict[str, str] = {}
 
-    def started(watched: Sequence[Watched]) -> None:
+    def started(watched: Sequence[WatchedPbx]) -> None:
         reload.watches(watched)
         told.of_monitor(watched)
         notify.ready(watching)
@@ -71,10 +71,10 @@ class MonitorReload(Reload[MonitorSettings]):
 
     def __init__(self, settings: MonitorSettings, load: Callable[[], MonitorSettings]) -> None:
         super().__init__(settings, load)
-        self._watched: Mapping[str, Watched] = {}
+        self._watched: Mapping[str, WatchedPbx] = {}
         self._renewed: list[tuple[Secret, str]] = []
 
-    def watches(self, watched: Sequence[Watched]) -> None:
+    def watches(self, watched: Sequence[WatchedPbx]) -> None:
         """Begin, with what is to be changed."""
         self._watched = {one.service.pbx: one for one in watched}
         self.begin()

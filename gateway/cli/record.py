@@ -23,7 +23,7 @@ from monitor.config import MonitorSettings, PbxSection
 from monitor.pbx.api_client import PbxClient, PbxSettings
 from monitor.pbx.clock import PbxClock
 from monitor.pbx.facts import ConnectionChanged, Fact
-from monitor.pbx.traffic_tap import Tape
+from monitor.pbx.traffic_tap import TrafficTap
 from monitor.pbx.v20_source import PbxSource
 from monitor.pbx.xapi.directory_reader import DirectoryReader
 from monitor.recording import file_format as recordings
@@ -31,8 +31,8 @@ from monitor.recording.masking import Mask
 from monitor.recording.recorder import Recorder
 from monitor.shared.errors import ConfigError, PbxError
 from monitor.shared.redis.connection import text
-from monitor.shared.redis.key_names import Keys
-from monitor.shared.redis.topology import Servers
+from monitor.shared.redis.key_names import SpaceKeys
+from monitor.shared.redis.topology import RedisClients
 from monitor.shared.settings.loader import no_pbx, not_read, secret_in
 from monitor.shared.tasks import together
 from monitor.tracking.tracker import Tracker
@@ -47,7 +47,7 @@ class Following:
     """
 
     def __init__(
-        self, settings: PbxSettings, tape: Tape | None = None, on_fact: Callable[[Fact], None] = lambda _: None
+        self, settings: PbxSettings, tape: TrafficTap | None = None, on_fact: Callable[[Fact], None] = lambda _: None
     ) -> None:
         self.tracker = Tracker("recording")
         self._on_fact = on_fact
@@ -164,9 +164,9 @@ def _secret(file: Path | None) -> str:
 
 async def _nobody_follows(settings: MonitorSettings, section: PbxSection) -> None:
     """Raises ConfigError if a monitor does; a Redis that does not answer knows of none."""
-    servers = Servers(settings.redis.url, settings.redis.ca_file)
+    servers = RedisClients(settings.redis.url, settings.redis.ca_file)
     try:
-        holder = text(await servers.of(section.name).get(Keys(section.name, "live").lease))
+        holder = text(await servers.of(section.name).get(SpaceKeys(section.name, "live").lease))
     except (RedisError, OSError, TimeoutError):
         return
     finally:

@@ -19,7 +19,7 @@ _CALL_WORDS = {"Ringing": "rings", "Dialing": "calls", "Connected": "talks"}
 
 
 @dataclass(frozen=True, slots=True)
-class Gateway:
+class GatewayAddress:
     """A gateway as the command line names it. ``insecure``: whether its certificate is not checked."""
 
     url: str
@@ -50,7 +50,7 @@ class Reporter:
             self._said = connection.reason
 
 
-async def tail(gateway: Gateway, topics: str, as_json: bool) -> None:
+async def tail(gateway: GatewayAddress, topics: str, as_json: bool) -> None:
     """Print changes until cancelled. Raises StreamRefused, ConfigError."""
     async with gateway.client(_topics(topics), Reporter()) as client:
         async for update in client:
@@ -58,7 +58,7 @@ async def tail(gateway: Gateway, topics: str, as_json: bool) -> None:
                 say(line)
 
 
-async def snapshot(gateway: Gateway, topics: str, timeout_s: float) -> None:
+async def snapshot(gateway: GatewayAddress, topics: str, timeout_s: float) -> None:
     """Print the state once. Raises StreamRefused, ConfigError, and CallmonError if none comes in time."""
     async with gateway.client(_topics(topics), Reporter()) as client:
         try:

@@ -22,12 +22,12 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError, WatchError
 
-from gateway.commands.pubsub_listener import Doorbell, Waiting
+from gateway.commands.pubsub_listener import PendingReply, PubSubListener
 from gateway.errors import BusAway, IdempotencyKeyReused, MonitorBusy, NoMonitor, NotReady, OutcomeUnknown
-from gateway.replication.position_waiter import Milestones
+from gateway.replication.position_waiter import PositionWaiter
 from gateway.replication.redis_reader import rejected
 from monitor.shared.codec import Malformed
-from monitor.shared.command_messages import OPEN, REFUSED, Once, Outcome, Request, decode_outcome, encode
+from monitor.shared.command_messages import OPEN, REFUSED, IdempotencyKey, Outcome, Request, decode_outcome, encode
 from monitor.shared.redis.key_names import RequestKeys
 
 CLAIM_WITHIN = 1.0
@@ -50,21 +50,21 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class CommandReply:
     """An outcome. ``again``: it had been asked for before under this Idempotency-Key."""
 
     outcome: Outcome
     again: bool
 
 
-class Commander:
+class CommandDispatcher:
     """One PBX's commands at this gateway. Run it, or no doorbell is heard."""
 
-    def __init__(self, redis: Redis, pbx: str, milestones: Milestones) -> None:
+    def __init__(self, redis: Redis, pbx: str, milestones: PositionWaiter) -> None:
         self._redis = redis
         self._keys = RequestKeys(pbx)
         self._milestones = milestones
-        self._doorbell = Doorbell(redis, pbx, milestones)
+        self._doorbell = PubSubListener(redis, pbx, milestones)
         self._log = _log.bind(pbx=pbx)
 
     async def run(self) -> None:
@@ -87,9 +87,9 @@ class Commander:
         arguments: dict[str, str],
         key: str,
         client: str,
-        once: Once | None = None,
+        once: IdempotencyKey | None = None,
         trace: str = "",
-    ) -> Answered:
+    ) -> CommandReply:
         """Have the command carried out; its outcome, be it a failure.
 
         ``key``: the name of the caller's key; ``client``: his address; ``trace``: for both sides' logs. Raises
@@ -104,11 +104,11 @@ class Commander:
         self._log.debug("command answered", command=command, trace=trace, result=result, position=position)
         if outcome.failure is None:
             await self._contained(outcome)
-        return Answered(outcome, id_ != request.id)
+        return CommandReply(outcome, id_ != request.id)
 
     # there
 
-    async def _ask(self, request: Request, waiting: Waiting) -> tuple[str, Outcome]:
+    async def _ask(self, request: Request, waiting: PendingReply) -> tuple[str, Outcome]:
         """Send the request, or wait for an older one under the same Idempotency-Key; whose outcome it is, and that."""
         for _ in range(_ATTEMPTS):
             id_ = await self._send(request)
@@ -145,7 +145,7 @@ class Commander:
             return request.id
         raise BusAway("Redis was too busy to take the request; nothing was done.")
 
-    async def _older(self, pipe: Any, once: Once) -> str | None:
+    async def _older(self, pipe: Any, once: IdempotencyKey) -> str | None:
         place = self._keys.once(once.digest)
         try:
             stored = await pipe.get(place)
@@ -173,7 +173,7 @@ class Commander:
         if await self._take_back(request.id, request.once):
             raise refusal
 
-    async def _take_back(self, id_: str, once: Once | None) -> bool:
+    async def _take_back(self, id_: str, once: IdempotencyKey | None) -> bool:
         """Refuse this request if nobody has claimed it; whether it is refused. Raises OutcomeUnknown."""
         key = self._keys.request(id_)
         try:
@@ -200,7 +200,7 @@ class Commander:
 
     # and back
 
-    async def _wait(self, id_: str, waiting: Waiting, request: Request) -> Outcome | None:
+    async def _wait(self, id_: str, waiting: PendingReply, request: Request) -> Outcome | None:
         """Return the outcome; None if it would be an older request's that is refused, as nobody claimed it."""
         loop = asyncio.get_running_loop()
         began = loop.time()

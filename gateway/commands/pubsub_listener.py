@@ -19,12 +19,22 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from gateway.replication.position_waiter import Milestones
+from gateway.replication.position_waiter import PositionWaiter
 from gateway.replication.redis_reader import heed_cancellation
-from gateway.token_bucket import Ration
+from gateway.token_bucket import LogBudget
 from monitor.shared.changes import Position
 from monitor.shared.codec import Malformed
-from monitor.shared.command_messages import Busy, Claimed, Done, Reach, Reached, Ring, decode_reach, decode_ring, encode
+from monitor.shared.command_messages import (
+    Busy,
+    Claimed,
+    Completed,
+    PositionQuery,
+    PositionReached,
+    Ring,
+    decode_reach,
+    decode_ring,
+    encode,
+)
 from monitor.shared.redis.failure_text import explain
 from monitor.shared.redis.key_names import RequestKeys
 
@@ -39,7 +49,7 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
-class Waiting:
+class PendingReply:
     """Somebody here waits for rings about one id."""
 
     bell: asyncio.Event = field(default_factory=asyncio.Event)
@@ -60,10 +70,10 @@ class Waiting:
         return True
 
 
-class Doorbell:
+class PubSubListener:
     """One PBX's doorbell at this gateway. Run it, or it is not heard."""
 
-    def __init__(self, redis: Redis, pbx: str, milestones: Milestones) -> None:
+    def __init__(self, redis: Redis, pbx: str, milestones: PositionWaiter) -> None:
         self._redis = redis
         self._keys = RequestKeys(pbx)
         self._milestones = milestones
@@ -72,9 +82,9 @@ class Doorbell:
         self.listening = False
         """Whether it is heard."""
         self._failures = 0
-        self._waiting: dict[str, Waiting] = {}
+        self._waiting: dict[str, PendingReply] = {}
         self._asked: set[asyncio.Task[None]] = set()
-        self._ration = Ration(time.monotonic())
+        self._ration = LogBudget(time.monotonic())
         self._log = _log.bind(pbx=pbx)
 
     @property
@@ -100,16 +110,16 @@ class Doorbell:
             await asyncio.gather(*self._asked, return_exceptions=True)
 
     @contextmanager
-    def waiting_for(self, id_: str) -> Iterator[Waiting]:
+    def waiting_for(self, id_: str) -> Iterator[PendingReply]:
         """Hear the rings about this id, and about those that :meth:`join` adds, while the context is entered."""
-        waiting = self._waiting[id_] = Waiting()
+        waiting = self._waiting[id_] = PendingReply()
         try:
             yield waiting
         finally:
             for id_ in [id_ for id_, other in self._waiting.items() if other is waiting]:
                 del self._waiting[id_]
 
-    def join(self, id_: str, waiting: Waiting) -> Waiting:
+    def join(self, id_: str, waiting: PendingReply) -> PendingReply:
         """Hear the rings about this id too; gives who is told of them: whoever waits here for them already, if any."""
         return self._waiting.setdefault(id_, waiting)
 
@@ -119,7 +129,7 @@ class Doorbell:
         with self.waiting_for(id_) as waiting:
             try:
                 async with asyncio.timeout(OTHERS_WITHIN):
-                    question = encode(Reach(id_, self.name, live, book))
+                    question = encode(PositionQuery(id_, self.name, live, book))
                     others = await self._redis.publish(self._keys.reached, question) - self.listening
                     while waiting.reached < others:
                         waiting.bell.clear()
@@ -162,26 +172,26 @@ class Doorbell:
         match ring:
             case Claimed():
                 waiting.claimed = True
-            case Done():
+            case Completed():
                 waiting.claimed = waiting.done = True
             case Busy():
                 waiting.busy = True
-            case Reached():
+            case PositionReached():
                 waiting.reached += 1
             case _:
                 assert_never(ring)
         waiting.bell.set()
 
-    def _asked_for(self, question: Reach) -> None:
+    def _asked_for(self, question: PositionQuery) -> None:
         if question.gateway == self.name or len(self._asked) >= _MOST_ASKED:
             return
         task = asyncio.create_task(self._tell_when_reached(question))
         self._asked.add(task)
         task.add_done_callback(self._asked.discard)
 
-    async def _tell_when_reached(self, question: Reach) -> None:
+    async def _tell_when_reached(self, question: PositionQuery) -> None:
         if await self._milestones.wait(question.live, question.book, OTHERS_WITHIN):
             try:
-                await self._redis.publish(self._keys.replies(question.gateway), encode(Reached(question.id)))
+                await self._redis.publish(self._keys.replies(question.gateway), encode(PositionReached(question.id)))
             except _LOST as error:
                 self._log.info("another gateway could not be told", reason=str(error))

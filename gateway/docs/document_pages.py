@@ -99,16 +99,20 @@ class Handouts:
 def documents(commands: Iterable[Command], version: str, handouts: Handouts) -> list[BaseRoute]:
     """The routes of everything that documents these commands and the stream. ``version``: callmon's."""
     table = tuple(commands)
-    files = {name: Kept(partial(_file, name), handouts) for name in _FILES}
+    files = {name: RenderedDocument(partial(_file, name), handouts) for name in _FILES}
     kept = {
-        "/openapi.json": Kept(lambda: document_of(to_json(openapi(table, version)), "application/json"), handouts),
-        "/asyncapi.json": Kept(lambda: document_of(to_json(asyncapi(version)), "application/json"), handouts),
-        "/docs": Kept(lambda: document_of(_page(version).encode(), "text/html", _POLICY), handouts),
+        "/openapi.json": RenderedDocument(
+            lambda: document_of(to_json(openapi(table, version)), "application/json"), handouts
+        ),
+        "/asyncapi.json": RenderedDocument(
+            lambda: document_of(to_json(asyncapi(version)), "application/json"), handouts
+        ),
+        "/docs": RenderedDocument(lambda: document_of(_page(version).encode(), "text/html", _POLICY), handouts),
     } | {f"/static/{name}": file for name, file in files.items()}
     return [Route(path, document.answer) for path, document in kept.items()]
 
 
-class Kept:
+class RenderedDocument:
     """A document that is made when it is first asked for, beside the event loop. ``handouts``: counts it."""
 
     def __init__(self, make: Callable[[], Document], handouts: Handouts) -> None:

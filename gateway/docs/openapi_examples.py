@@ -10,7 +10,7 @@ from typing import Any, Final
 from gateway.docs.example_data import book_state, contacts, live_state
 from gateway.operations.operation_table import Command
 from gateway.parameters import Arguments, Parameter
-from gateway.queries.context import Asked
+from gateway.queries.context import QueryContext
 from monitor.shared.codec import from_json, to_json
 from monitor.shared.phone_index import PhoneIndex
 
@@ -88,7 +88,7 @@ def answer_of(command: Command) -> Any:
         return None
     arguments = Arguments(tuple(arguments_of(command).items()))
     try:
-        answer = command.query(Asked(live_state(), book_state(), PhoneIndex(contacts()), arguments=arguments))
+        answer = command.query(QueryContext(live_state(), book_state(), PhoneIndex(contacts()), arguments=arguments))
         return from_json(to_json(answer))
     except Exception:  # a site's own query may want what the small PBX has not
         return None

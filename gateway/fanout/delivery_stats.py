@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gateway.counters import HubMeasures
+from gateway.counters import FanoutCounters
 from gateway.fanout.filtered_view import History
-from gateway.fanout.view_subscribers import Track
+from gateway.fanout.view_subscribers import ViewSubscribers
 from monitor.shared.changes import Position
 
 
-class Tally:
+class DeliveryStats:
     """Of one hub. ``clock``: POSIX seconds."""
 
     def __init__(self, history: History, clock: Callable[[], float]) -> None:
-        self.measures = HubMeasures()
+        self.measures = FanoutCounters()
         self._history = history
         self._clock = clock
-        self._last: tuple[Track, Position, Position | None, bool, float] | None = None
+        self._last: tuple[ViewSubscribers, Position, Position | None, bool, float] | None = None
         """A frame's view, positions, whether it merges, its age: the same for many portions of subscribers."""
 
-    def written(self, track: Track, told: Position, length: int, times: int) -> None:
+    def written(self, track: ViewSubscribers, told: Position, length: int, times: int) -> None:
         """The hub has written the change from ``told`` to now, so many bytes, to so many."""
         now, last = self._history.position, self._last
         if last is None or last[0] is not track or last[1] is not told or last[2] is not now:
@@ -29,7 +29,9 @@ class Tally:
         _, _, _, merged, heard = last
         self.measures.wrote(length, times, merged=merged, seconds=self._clock() - heard if heard else None)
 
-    def taken(self, track: Track, length: int, told: Position, stretch: tuple[int, int], to: Position) -> None:
+    def taken(
+        self, track: ViewSubscribers, length: int, told: Position, stretch: tuple[int, int], to: Position
+    ) -> None:
         """A client takes the change from ``told``, which is no different up to ``stretch``, to ``to``."""
         merged = to.seq - stretch[1] > 1 and track.changes_since(told.seq) > 1
         heard = self._oldest(stretch)

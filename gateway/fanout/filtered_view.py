@@ -35,7 +35,7 @@ class History(Protocol):
         """The changes of the present epoch after ``seq``, up to ``to`` or now; None if the log does not reach back."""
 
 
-class Filter(Protocol):
+class ViewFilter(Protocol):
     """What a subscriber wants to see of that which he may see. Hashable, so that equal filters share frames."""
 
     def __call__(self, topic: str, entity: Entity) -> bool:
@@ -59,12 +59,12 @@ class Delta:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class FilteredView:
     """Topics, what the key may see of them, and what is wanted of that. Equal views get the same bytes."""
 
     topics: frozenset[str]
     visibility: Visibility
-    filter: Filter | None = None
+    filter: ViewFilter | None = None
 
     def shown(self, topic: str, entity: Entity | None) -> Entity | None:
         """The entity as it stands in this view, or None if it does not.

@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Raw, Struct, field
 
-from gateway.fanout.filtered_view import Delta, History, View
+from gateway.fanout.filtered_view import Delta, FilteredView, History
 from monitor.shared.changes import Change, Position
 from monitor.shared.codec import to_json, to_msgpack
 from monitor.shared.entities.topics import Entity, State
@@ -137,9 +137,9 @@ class FrameCache:
     def __init__(self, history: History, clock: Callable[[], float]) -> None:
         self._history = history
         self._clock = clock
-        self._changes: OrderedDict[tuple[View, Encoding, int, int], Message | None] = OrderedDict()
+        self._changes: OrderedDict[tuple[FilteredView, Encoding, int, int], Message | None] = OrderedDict()
         self._changes_epoch: str | None = None
-        self._snapshots: OrderedDict[tuple[View, Encoding], tuple[float, Parts]] = OrderedDict()
+        self._snapshots: OrderedDict[tuple[FilteredView, Encoding], tuple[float, Parts]] = OrderedDict()
         self._snapshots_size = 0
 
     def heartbeat(self, encoding: Encoding, stale_since: str | None, at: Position | None = None) -> Message:
@@ -148,7 +148,7 @@ class FrameCache:
         return encode(HeartbeatFrame(now.epoch, now.seq, from_unix(self._clock()), stale_since), encoding)
 
     def change(
-        self, view: View, encoding: Encoding, from_seq: int, same_until: int, to: Position | None = None
+        self, view: FilteredView, encoding: Encoding, from_seq: int, same_until: int, to: Position | None = None
     ) -> Message | None:
         """The change from ``from_seq`` of the present epoch to ``to``; None if a snapshot must be sent instead.
 
@@ -169,7 +169,7 @@ class FrameCache:
                 self._changes.popitem(last=False)
         return self._changes[key]
 
-    def snapshot(self, view: View, encoding: Encoding, at_least: int) -> Parts:
+    def snapshot(self, view: FilteredView, encoding: Encoding, at_least: int) -> Parts:
         """The whole view at a position of the present epoch that is now, or within the last second and the log.
 
         Never before ``at_least``, which must not be after now.
@@ -194,7 +194,7 @@ class FrameCache:
         for key in [key for key, (at, _) in self._snapshots.items() if not oldest < at <= self._clock()]:
             self._drop(key)
 
-    def _drop(self, key: tuple[View, Encoding]) -> None:
+    def _drop(self, key: tuple[FilteredView, Encoding]) -> None:
         self._snapshots_size -= self._snapshots.pop(key)[1].size
 
     def _usable(self, position: Position, at_least: int) -> bool:
@@ -205,7 +205,7 @@ class FrameCache:
             and (position == now or self._history.since(position.seq, position.seq) is not None)
         )
 
-    def _dearer(self, view: View, changes: Iterable[Change]) -> bool:
+    def _dearer(self, view: FilteredView, changes: Iterable[Change]) -> bool:
         """Whether to look through these changes takes longer than a snapshot; of few it does not matter."""
         edits = sum(len(change.edits) for change in changes)
         if edits <= _EDITS_AT_ONCE:
@@ -218,7 +218,7 @@ class FrameCache:
         message = encode(frame, encoding)
         return message if size(message) <= SIZE_LIMIT else None
 
-    def _encode_snapshot(self, view: View, encoding: Encoding) -> Parts:
+    def _encode_snapshot(self, view: FilteredView, encoding: Encoding) -> Parts:
         now = self._position()
         server_time = from_unix(self._clock())
         parts = list(_parts(view.snapshot(self._history), encoding))

@@ -22,10 +22,10 @@ from collections.abc import Callable, Collection
 from itertools import count
 from time import perf_counter
 
-from gateway.fanout.delivery_stats import Tally
-from gateway.fanout.filtered_view import History, View
+from gateway.fanout.delivery_stats import DeliveryStats
+from gateway.fanout.filtered_view import FilteredView, History
 from gateway.fanout.frames import Encoding, FrameCache, Message, size
-from gateway.fanout.view_subscribers import PATIENCE, Line, Subscriber, Track
+from gateway.fanout.view_subscribers import PATIENCE, DirectWriter, Subscriber, ViewSubscribers
 from gateway.transport.websocket_protocol import ready_made
 from monitor.shared.changes import Position
 
@@ -52,16 +52,16 @@ class Hub:
     ) -> None:
         self.heartbeat = heartbeat
         self._heard = heard
-        self._tally = Tally(history, clock)
+        self._tally = DeliveryStats(history, clock)
         self.measures = self._tally.measures
         self._history = history
         self._stale_since = stale_since
         self._frames = FrameCache(history, clock)
-        self._tracks: dict[View, Track] = {}
+        self._tracks: dict[FilteredView, ViewSubscribers] = {}
         self._slots: tuple[set[Subscriber], ...] = tuple(set() for _ in range(_SLOTS))
         self._next_slot = count()
         self._told_stale: str | None = None
-        self._telling: dict[Track, None] = {}
+        self._telling: dict[ViewSubscribers, None] = {}
         self._turn: asyncio.Handle | None = None
 
     @property
@@ -78,19 +78,19 @@ class Hub:
         return sum(len(slot) for slot in self._slots)
 
     @property
-    def tracks(self) -> Collection[Track]:
+    def tracks(self) -> Collection[ViewSubscribers]:
         """The views in use, with their subscribers; for looking only."""
         return self._tracks.values()
 
     def subscribe(
         self,
-        view: View,
+        view: FilteredView,
         encoding: Encoding,
         wake: Callable[[], None],
         since: Position | None = None,
         *,
         merge: bool = True,
-        line: Line | None = None,
+        line: DirectWriter | None = None,
         told: Position | None = None,
     ) -> Subscriber:
         """A new subscriber. The caller must :meth:`leave`.
@@ -106,7 +106,7 @@ class Hub:
         return subscriber
 
     def change_view(
-        self, subscriber: Subscriber, view: View, since: Position | None = None, *, merge: bool = True
+        self, subscriber: Subscriber, view: FilteredView, since: Position | None = None, *, merge: bool = True
     ) -> None:
         """From now on it sees ``view``: as for a new one, but never at an older position than it has been told."""
         self._exit(subscriber)
@@ -157,7 +157,7 @@ class Hub:
                     continue
                 return
 
-    def _tell(self, track: Track, subscribers: list[Subscriber]) -> None:
+    def _tell(self, track: ViewSubscribers, subscribers: list[Subscriber]) -> None:
         """Write the change to every line that can take it; wake the others."""
         now = self._history.position
         told: Position | None = None
@@ -188,7 +188,7 @@ class Hub:
         if sent and told is not None and frame is not None:
             self._tally.written(track, told, len(frame), sent)
 
-    def _ready_change(self, track: Track, told: Position | None, encoding: Encoding) -> bytes | None:
+    def _ready_change(self, track: ViewSubscribers, told: Position | None, encoding: Encoding) -> bytes | None:
         now = self._history.position
         if told is None or now is None or told.epoch != now.epoch or told.seq >= now.seq:
             return None
@@ -320,7 +320,7 @@ class Hub:
     def _enter(self, subscriber: Subscriber, since: Position | None, merge: bool) -> None:
         track = self._tracks.get(subscriber.view)
         if track is None:
-            track = self._tracks[subscriber.view] = Track(subscriber.view, self._history)
+            track = self._tracks[subscriber.view] = ViewSubscribers(subscriber.view, self._history)
         subscriber.view = track.view  # equal ones are held once: a filter may be large
         track.add(subscriber)
         subscriber.merge = merge

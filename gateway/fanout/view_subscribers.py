@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from gateway.fanout.filtered_view import History, View
+from gateway.fanout.filtered_view import FilteredView, History
 from gateway.fanout.frames import Encoding
 from monitor.shared.changes import Position
 
@@ -19,7 +19,7 @@ _PORTION: Final = 64
 """So many are told between two looks at the clock."""
 
 
-class Line(Protocol):
+class DirectWriter(Protocol):
     """A connection that can be written to without its session."""
 
     @property
@@ -45,7 +45,12 @@ class Subscriber:
     )
 
     def __init__(
-        self, view: View, encoding: Encoding, wake: Callable[[], None], slot: int, line: Line | None = None
+        self,
+        view: FilteredView,
+        encoding: Encoding,
+        wake: Callable[[], None],
+        slot: int,
+        line: DirectWriter | None = None,
     ) -> None:
         self.line = line
         self.at = 0
@@ -71,14 +76,14 @@ class Subscriber:
         return not (self.snapshot_due or self.resuming) and self.merge
 
 
-class Track:
+class ViewSubscribers:
     """A view in use: its subscribers, and at which positions of the present epoch it changed, as far as it was watched.
 
     Positions between which the view did not change are one and the same to it, so those who stand at any of them get
     the same bytes.
     """
 
-    def __init__(self, view: View, history: History) -> None:
+    def __init__(self, view: FilteredView, history: History) -> None:
         self.subscribers: list[Subscriber] = []
         self.untold = False
         """Whether the view has changed since :attr:`left` was last set to all."""

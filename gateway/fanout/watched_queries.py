@@ -56,7 +56,7 @@ class Watcher:
     older, as in the hub.
     """
 
-    watched: Watched
+    watched: WatchedQuery
     encoding: Encoding
     wake: Callable[[], None]
     told: int = 0
@@ -68,7 +68,7 @@ class Watcher:
 
 
 @dataclass(slots=True, eq=False)
-class Watched:
+class WatchedQuery:
     """One question that is watched, and its answer: ``answer``, or the refusal that there was instead."""
 
     question: Question
@@ -81,7 +81,7 @@ class Watched:
     messages: dict[Encoding, Message] = field(default_factory=dict)
 
 
-class Watches:
+class WatchedQueries:
     """All watched queries of a PBX. Everything but :meth:`run` is synchronous.
 
     ``ask``: answers a question from the replica; raises Refused. ``position``: where the state is that a command is
@@ -105,7 +105,7 @@ class Watches:
         self._position = position
         self._stale_since = stale_since
         self._clock = clock
-        self._watched: dict[Question, Watched] = {}
+        self._watched: dict[Question, WatchedQuery] = {}
         self._moved = asyncio.Event()
         self._told_stale: str | None = None
         self._watchers = 0
@@ -124,7 +124,7 @@ class Watches:
         """
         watched = self._watched.get(question)
         if watched is None:
-            watched = self._watched[question] = Watched(question)
+            watched = self._watched[question] = WatchedQuery(question)
         self._bring_up(watched)
         watcher = Watcher(watched, encoding, wake, heartbeat_due=self._stale_since() is not None, since=since)
         watcher.heard = None if self._heard is None else self._heard()
@@ -232,14 +232,14 @@ class Watches:
                     self._lose_patience(watcher)
                 watcher.wake()
 
-    def _bring_up(self, watched: Watched) -> None:
+    def _bring_up(self, watched: WatchedQuery) -> None:
         """To now; whoever watches is woken if the answer is another, or was held back for him."""
         changed = self._evaluate(watched)
         for watcher in watched.watchers:
             if changed or watcher.since is not None:
                 watcher.wake()
 
-    def _evaluate(self, watched: Watched) -> bool:
+    def _evaluate(self, watched: WatchedQuery) -> bool:
         """Ask again if the state has moved. Whether the answer is another."""
         now = self._position(watched.question.command)
         if now is None or now == watched.position:
@@ -265,13 +265,13 @@ class Watches:
             watched.messages.clear()
         return not same
 
-    def _message(self, watched: Watched, encoding: Encoding) -> Message:
+    def _message(self, watched: WatchedQuery, encoding: Encoding) -> Message:
         message = watched.messages.get(encoding)
         if message is None:
             message = watched.messages[encoding] = self._encoded(watched, encoding)
         return message
 
-    def _encoded(self, watched: Watched, encoding: Encoding) -> Message:
+    def _encoded(self, watched: WatchedQuery, encoding: Encoding) -> Message:
         at, answer = watched.position, watched.answer
         if answer is None or at is None:
             return encode(ErrorFrame(*(watched.refusal or ("internal", "There is no answer."))), encoding)

@@ -20,11 +20,11 @@ from monitor.shared.api_keys import Kind
 
 if TYPE_CHECKING:
     from gateway.auth.api_keys import KeyTable
-    from gateway.auth.shared_rate_limiter import Spending
-    from gateway.counters import RequestMeasures
+    from gateway.auth.shared_rate_limiter import RateLimiter
+    from gateway.counters import RequestCounters
     from gateway.pbx_view import PbxView
-    from gateway.rest.fast_path import Repeats
-    from gateway.stream.connection_manager import Live
+    from gateway.rest.fast_path import QueryFastPath
+    from gateway.stream.connection_manager import StreamServer
 
 _UNKNOWN = all_shown()[OutcomeUnknown]
 _KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -37,10 +37,10 @@ class GatewayCollector(Collector):
         self,
         pbxs: Mapping[str, PbxView],
         keys: KeyTable,
-        live: Live,
-        requests: RequestMeasures,
-        repeats: Repeats,
-        spending: Spending,
+        live: StreamServer,
+        requests: RequestCounters,
+        repeats: QueryFastPath,
+        spending: RateLimiter,
         clock: Callable[[], float],
     ) -> None:
         self._pbxs = pbxs

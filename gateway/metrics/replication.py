@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 if TYPE_CHECKING:
     from gateway.pbx_view import PbxView
-    from gateway.replication.follower import Feed
+    from gateway.replication.follower import StateFollower
     from gateway.replication.replica import Replica
 
 _LABELS = ["pbx", "space"]
@@ -28,7 +28,7 @@ def collect(pbxs: Mapping[str, PbxView], now: float) -> Iterator[Metric]:
     yield held
 
 
-def _state(spaces: list[tuple[str, str, Replica, Feed]], now: float) -> Iterator[Metric]:
+def _state(spaces: list[tuple[str, str, Replica, StateFollower]], now: float) -> Iterator[Metric]:
     connected = GaugeMetricFamily(
         "callmon_gateway_feed_connected", "Whether the space is followed on Redis.", labels=_LABELS
     )
@@ -51,7 +51,7 @@ def _state(spaces: list[tuple[str, str, Replica, Feed]], now: float) -> Iterator
     yield from (connected, age, stale, behind)
 
 
-def _history(spaces: list[tuple[str, str, Replica, Feed]]) -> Iterator[Metric]:
+def _history(spaces: list[tuple[str, str, Replica, StateFollower]]) -> Iterator[Metric]:
     changes = CounterMetricFamily("callmon_gateway_changes", "Changes taken in.", labels=_LABELS)
     loads = CounterMetricFamily("callmon_gateway_states_loaded", "Whole states read from Redis.", labels=_LABELS)
     losses = CounterMetricFamily("callmon_gateway_feed_losses", "Times that the feed was lost.", labels=_LABELS)
@@ -72,7 +72,7 @@ def _history(spaces: list[tuple[str, str, Replica, Feed]]) -> Iterator[Metric]:
     yield from (changes, loads, losses, gaps, length)
 
 
-def _spaces(pbxs: Mapping[str, PbxView]) -> Iterator[tuple[str, str, Replica, Feed]]:
+def _spaces(pbxs: Mapping[str, PbxView]) -> Iterator[tuple[str, str, Replica, StateFollower]]:
     for name, view in pbxs.items():
         yield name, "live", view.live, view.live_feed
         yield name, "book", view.book, view.book_feed

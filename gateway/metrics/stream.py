@@ -14,7 +14,7 @@ from gateway.visibility import NO_LIMITS
 if TYPE_CHECKING:
     from gateway.fanout.hub import Hub
     from gateway.pbx_view import PbxView
-    from gateway.stream.connection_manager import Live
+    from gateway.stream.connection_manager import StreamServer
 
 STUCK = 5.0
 """Seconds for which a client has taken nothing, from which on it counts as stuck."""
@@ -23,7 +23,7 @@ _TRANSPORTS = ("websocket", "sse")
 _WHYS = ("subscribed", "epoch", "log", "size")
 
 
-def collect(pbxs: Mapping[str, PbxView], live: Live) -> Iterator[Metric]:
+def collect(pbxs: Mapping[str, PbxView], live: StreamServer) -> Iterator[Metric]:
     """Of all PBXs, by name."""
     hubs = [hub for name, view in pbxs.items() for hub in ((name, "live", view.hub), (name, "book", view.book_hub))]
     yield from _connections(live)
@@ -38,7 +38,7 @@ def collect(pbxs: Mapping[str, PbxView], live: Live) -> Iterator[Metric]:
     yield watching
 
 
-def _connections(live: Live) -> Iterator[Metric]:
+def _connections(live: StreamServer) -> Iterator[Metric]:
     now = GaugeMetricFamily("callmon_gateway_connections", "Clients on the stream.", labels=["transport"])
     counted = Counter("sse" if isinstance(one, EventStream) else "websocket" for one in live.sessions)
     accepted = CounterMetricFamily("callmon_gateway_connections_accepted", "Clients let in.", labels=["transport"])

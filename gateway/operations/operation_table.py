@@ -16,11 +16,11 @@ from gateway.parameters import Arguments, Parameter, check, nearest, quoted
 from gateway.queries import calls, directory
 from gateway.queries import contacts as book
 from gateway.queries import statistics as figures
-from gateway.queries.context import Asked
+from gateway.queries.context import QueryContext
 from gateway.scopes import Scope
 from monitor.shared.redis.key_names import Space
 
-Query: TypeAlias = Callable[[Asked], object]
+Query: TypeAlias = Callable[[QueryContext], object]
 """A function of the replica: what it gives is the reply, a Struct or anything else that JSON can hold."""
 
 

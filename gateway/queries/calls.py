@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
-from gateway.queries.context import Asked
+from gateway.queries.context import QueryContext
 from monitor.shared.entities.topics import SYSTEM_ID, Call, CallState, Direction, EndedCall, Leg, System
 
 PRODUCT = "callmon"
@@ -74,18 +74,18 @@ class WhatThisIs(Struct, frozen=True, rename="camel"):
     commands: tuple[str, ...]
 
 
-def calls_get(asked: Asked) -> Result:
+def calls_get(asked: QueryContext) -> Result:
     """``pbx.calls.get``: the number of calls now passing through the PBX."""
     return Result(len(asked.all("calls", Call)))
 
 
-def ac_get(asked: Asked) -> ActiveConnections:
+def ac_get(asked: QueryContext) -> ActiveConnections:
     """``pbx.ac.get``: the active connections, call by call."""
     calls = tuple(ConnectionsOfCall(call.call_id, call.direction, call.did, call.legs) for call in _calls(asked))
     return ActiveConnections(len(calls), calls)
 
 
-def callsinfo_get(asked: Asked) -> CallsInfo:
+def callsinfo_get(asked: QueryContext) -> CallsInfo:
     """``pbx.callsinfo.get``: the same calls by who talks to whom."""
     calls = tuple(
         CallInfo(
@@ -103,14 +103,14 @@ def callsinfo_get(asked: Asked) -> CallsInfo:
     return CallsInfo(len(calls), calls)
 
 
-def ended_get(asked: Asked) -> EndedCalls:
+def ended_get(asked: QueryContext) -> EndedCalls:
     """``pbx.ended.get``: the calls that ended lately, in the order in which they ended."""
     ended = tuple(sorted(asked.all("ended", EndedCall), key=lambda call: (call.ended_at, call.call_id)))
     return EndedCalls(len(ended), ended)
 
 
 def what_this_is(
-    asked: Asked, version: str, pbx: str, scopes: tuple[str, ...], commands: tuple[str, ...]
+    asked: QueryContext, version: str, pbx: str, scopes: tuple[str, ...], commands: tuple[str, ...]
 ) -> WhatThisIs:
     """The bare address: product, licence, and the commands that the key may use."""
     system = asked.one("system", System, SYSTEM_ID)
@@ -120,5 +120,5 @@ def what_this_is(
     return WhatThisIs(PRODUCT, version, limit, pbx, system.version, system.time_zone, scopes, commands)
 
 
-def _calls(asked: Asked) -> list[Call]:
+def _calls(asked: QueryContext) -> list[Call]:
     return sorted(asked.all("calls", Call), key=lambda call: call.call_id)

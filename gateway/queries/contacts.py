@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from gateway.errors import UnknownContact
-from gateway.queries.context import Asked
+from gateway.queries.context import QueryContext
 from monitor.shared.entities.topics import Contact
 
 
@@ -15,14 +15,14 @@ class Ids(Struct, frozen=True):
     ids: tuple[int, ...]
 
 
-def contact_find(asked: Asked) -> Ids:
+def contact_find(asked: QueryContext) -> Ids:
     """``contact.find``: the contacts whose numbers match by the rule that ``min_len`` chooses; none if none does."""
     min_len = asked.arguments.optional("min_len")
     found = asked.phonebook.find(asked.arguments.text("num"), None if min_len is None else int(min_len))
     return Ids(tuple(id_ for id_ in found if asked.one("contacts", Contact, str(id_)) is not None))
 
 
-def contact_get(asked: Asked) -> Contact:
+def contact_get(asked: QueryContext) -> Contact:
     """``contact.get``. Raises UnknownContact."""
     id_ = asked.arguments.whole("id")
     contact = asked.one("contacts", Contact, str(id_))

@@ -12,7 +12,7 @@ from monitor.shared.phone_index import PhoneIndex
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class QueryContext:
     """A question: the states as they are now, who asks, and for what."""
 
     live: State

@@ -15,7 +15,7 @@ from msgspec import Struct, field
 from gateway.errors import UnknownExtension, UnknownExtgroup, UnknownGroup, UnknownQueue
 from gateway.parameters import quoted
 from gateway.queries.calls import Result
-from gateway.queries.context import Asked, in_order
+from gateway.queries.context import QueryContext, in_order
 from monitor.shared.entities.topics import Extension, ExtensionGroup, Ivr, Line, Queue, QueueLogin, RingGroup
 
 
@@ -74,42 +74,42 @@ class ExtensionState(Struct, frozen=True, rename="camel"):
     q_status: tuple[QueueLogin, ...]
 
 
-def all_extensions(asked: Asked) -> Numbers:
+def all_extensions(asked: QueryContext) -> Numbers:
     """``all.ext.get``: all user extensions."""
     return _numbers(extension.num for extension in asked.all("extensions", Extension))
 
 
-def all_registered(asked: Asked) -> Numbers:
+def all_registered(asked: QueryContext) -> Numbers:
     """``all.registered.get``: all user extensions with a registered phone."""
     return _numbers(extension.num for extension in asked.all("extensions", Extension) if extension.registered)
 
 
-def all_groups(asked: Asked) -> Numbers:
+def all_groups(asked: QueryContext) -> Numbers:
     """``all.group.get``: all ring groups."""
     return _numbers(group.num for group in asked.all("groups", RingGroup))
 
 
-def all_queues(asked: Asked) -> Numbers:
+def all_queues(asked: QueryContext) -> Numbers:
     """``all.queue.get``: all call queues."""
     return _numbers(queue.num for queue in asked.all("queues", Queue))
 
 
-def all_ivrs(asked: Asked) -> Numbers:
+def all_ivrs(asked: QueryContext) -> Numbers:
     """``all.ivr.get``: all digital receptionists."""
     return _numbers(ivr.num for ivr in asked.all("ivrs", Ivr))
 
 
-def all_lines(asked: Asked) -> Numbers:
+def all_lines(asked: QueryContext) -> Numbers:
     """``all.line.get``: all trunks."""
     return _numbers(line.num for line in asked.all("lines", Line))
 
 
-def all_extgroups(asked: Asked) -> ExtensionGroups:
+def all_extgroups(asked: QueryContext) -> ExtensionGroups:
     """``all.extgroup.get``: the names of all extension groups."""
     return ExtensionGroups(tuple(sorted(group.name for group in asked.all("extgroups", ExtensionGroup))))
 
 
-def extension_info(asked: Asked) -> ExtensionInfo:
+def extension_info(asked: QueryContext) -> ExtensionInfo:
     """``ext.info.get``. Raises UnknownExtension."""
     ext = _extension(asked)
     return ExtensionInfo(
@@ -139,45 +139,45 @@ def extension_info(asked: Asked) -> ExtensionInfo:
     )
 
 
-def extension_state(asked: Asked) -> ExtensionState:
+def extension_state(asked: QueryContext) -> ExtensionState:
     """``ext.state.get``. Raises UnknownExtension."""
     ext = _extension(asked)
     return ExtensionState(ext.num, ext.registered, ext.status, ext.fwd_name, ext.q_global_status, ext.q_status)
 
 
-def queue_members(asked: Asked) -> Numbers:
+def queue_members(asked: QueryContext) -> Numbers:
     """``queue.members.get``: all agents. Raises UnknownQueue."""
     return _numbers(agent.num for agent in _queue(asked).agents)
 
 
-def queue_managers(asked: Asked) -> Numbers:
+def queue_managers(asked: QueryContext) -> Numbers:
     """``queue.managers.get``: all managers. Raises UnknownQueue."""
     return _numbers(_queue(asked).managers)
 
 
-def queue_free(asked: Asked) -> Numbers:
+def queue_free(asked: QueryContext) -> Numbers:
     """``queue.free.get``: the agents who are ready to take a call. Raises UnknownQueue."""
     queue = _queue(asked)
     return _numbers(agent.num for agent in _agents(asked, queue) if _takes_calls_of(agent, queue.num))
 
 
-def queue_talk(asked: Asked) -> Numbers:
+def queue_talk(asked: QueryContext) -> Numbers:
     """``queue.talk.get``: the agents who are in a conversation. Raises UnknownQueue."""
     return _numbers(agent.num for agent in _agents(asked, _queue(asked)) if _talks(agent))
 
 
-def queue_isfree(asked: Asked) -> Result:
+def queue_isfree(asked: QueryContext) -> Result:
     """``queue.isfree.get``: whether at least one agent is ready to take a call. Raises UnknownQueue."""
     queue = _queue(asked)
     return Result(any(_takes_calls_of(agent, queue.num) for agent in _agents(asked, queue)))
 
 
-def group_members(asked: Asked) -> Numbers:
+def group_members(asked: QueryContext) -> Numbers:
     """``group.members.get``: all members of the ring group. Raises UnknownGroup."""
     return _numbers(_group(asked).members)
 
 
-def group_free(asked: Asked) -> Numbers:
+def group_free(asked: QueryContext) -> Numbers:
     """``group.free.get``: the members whom the ring group can ring now. Raises UnknownGroup."""
     members = _extensions(asked, _group(asked).members)
     return _numbers(
@@ -185,7 +185,7 @@ def group_free(asked: Asked) -> Numbers:
     )
 
 
-def extgroup_members(asked: Asked) -> Numbers:
+def extgroup_members(asked: QueryContext) -> Numbers:
     """``extgroup.members.get``: the extensions of the extension group. Raises UnknownExtgroup."""
     name = asked.arguments.text("name")
     group = asked.one("extgroups", ExtensionGroup, name)
@@ -194,7 +194,7 @@ def extgroup_members(asked: Asked) -> Numbers:
     return _numbers(group.members)
 
 
-def _extension(asked: Asked) -> Extension:
+def _extension(asked: QueryContext) -> Extension:
     num = asked.arguments.text("num")
     extension = asked.one("extensions", Extension, num)
     if extension is None:
@@ -202,7 +202,7 @@ def _extension(asked: Asked) -> Extension:
     return extension
 
 
-def _queue(asked: Asked) -> Queue:
+def _queue(asked: QueryContext) -> Queue:
     num = asked.arguments.text("num")
     queue = asked.one("queues", Queue, num)
     if queue is None:
@@ -210,7 +210,7 @@ def _queue(asked: Asked) -> Queue:
     return queue
 
 
-def _group(asked: Asked) -> RingGroup:
+def _group(asked: QueryContext) -> RingGroup:
     num = asked.arguments.text("num")
     group = asked.one("groups", RingGroup, num)
     if group is None:
@@ -218,11 +218,11 @@ def _group(asked: Asked) -> RingGroup:
     return group
 
 
-def _agents(asked: Asked, queue: Queue) -> list[Extension]:
+def _agents(asked: QueryContext, queue: Queue) -> list[Extension]:
     return _extensions(asked, (agent.num for agent in queue.agents))
 
 
-def _extensions(asked: Asked, numbers: Iterable[str]) -> list[Extension]:
+def _extensions(asked: QueryContext, numbers: Iterable[str]) -> list[Extension]:
     found = (asked.one("extensions", Extension, number) for number in numbers)
     return [extension for extension in found if extension is not None]
 

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from gateway.errors import KeyLimited, NoState, UnknownExtension, UnknownQueue
 from gateway.parameters import quoted
-from gateway.queries.context import Asked
+from gateway.queries.context import QueryContext
 from monitor.shared.entities.statistics import (
     EXTENSION_STATS,
     PBX_ID,
@@ -21,7 +21,7 @@ from monitor.shared.entities.topics import Extension, Queue
 _StatsT = TypeVar("_StatsT", QueueStats, ExtensionStats, PbxStats)
 
 
-def queue_stats(asked: Asked) -> QueueStats:
+def queue_stats(asked: QueryContext) -> QueueStats:
     """``queue.stats.get``. Raises UnknownQueue, NoState."""
     num = asked.arguments.text("num")
     if asked.one("queues", Queue, num) is None:
@@ -29,7 +29,7 @@ def queue_stats(asked: Asked) -> QueueStats:
     return _counted(asked.one(QUEUE_STATS, QueueStats, num))
 
 
-def extension_stats(asked: Asked) -> ExtensionStats:
+def extension_stats(asked: QueryContext) -> ExtensionStats:
     """``ext.stats.get``. Raises UnknownExtension, NoState."""
     num = asked.arguments.text("num")
     if asked.one("extensions", Extension, num) is None:
@@ -37,7 +37,7 @@ def extension_stats(asked: Asked) -> ExtensionStats:
     return _counted(asked.one(EXTENSION_STATS, ExtensionStats, num))
 
 
-def pbx_stats(asked: Asked) -> PbxStats:
+def pbx_stats(asked: QueryContext) -> PbxStats:
     """``pbx.stats.get``. Raises KeyLimited, NoState."""
     if asked.visibility.limits.any:
         raise KeyLimited("This key is limited to some extensions, queues or groups; the PBX's figures go beyond.")

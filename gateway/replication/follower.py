@@ -30,7 +30,7 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
-from gateway.counters import FeedMeasures
+from gateway.counters import ReplicationCounters
 from gateway.replication.redis_reader import (
     StoredPosition,
     check_topics,
@@ -45,7 +45,7 @@ from gateway.replication.replica import Gap, Replica
 from monitor.shared.changes import Change, Position, is_ahead
 from monitor.shared.codec import Announcement, Heartbeat, Malformed, decode_announcement
 from monitor.shared.redis.failure_text import explain
-from monitor.shared.redis.key_names import Keys
+from monitor.shared.redis.key_names import SpaceKeys
 from monitor.shared.timestamps import from_unix, moment
 
 SILENCE = 3.0
@@ -59,7 +59,7 @@ _BACKOFF_CAP = 1.0
 _log = structlog.get_logger(__name__)
 
 
-class Feed:
+class StateFollower:
     """Moves ``replica`` and calls ``on_change``, synchronously, whenever its state, position or staleness changed.
 
     ``silence``, ``compare``: seconds.
@@ -68,7 +68,7 @@ class Feed:
     def __init__(
         self,
         redis: Redis,
-        keys: Keys,
+        keys: SpaceKeys,
         replica: Replica,
         on_change: Callable[[], None],
         *,
@@ -77,7 +77,7 @@ class Feed:
     ) -> None:
         self.connected = False
         """Whether subscribed, with the store read since."""
-        self.measures = FeedMeasures()
+        self.measures = ReplicationCounters()
         self._redis = redis
         self._keys = keys
         self._replica = replica
@@ -157,7 +157,7 @@ class Feed:
     async def _listen(self, pubsub: PubSub) -> None:
         loop = asyncio.get_running_loop()
         listening_since = compared_at = loop.time()
-        looking: _Look | None = None
+        looking: _ReadReason | None = None
         try:
             while True:
                 heed_cancellation()
@@ -218,12 +218,12 @@ class Feed:
             self._log.debug("change", trace=change.trace, position=str(change.position), edits=len(change.edits))
         return news
 
-    def _look(self, *, silent: bool) -> _Look:
+    def _look(self, *, silent: bool) -> _ReadReason:
         """Begin to read the store's position; what is announced meanwhile is taken in all the same."""
         reading = asyncio.create_task(read_position(self._redis, self._keys))
-        return _Look(reading, self._replica.position, self._replica.at, self._heard_at, silent)
+        return _ReadReason(reading, self._replica.position, self._replica.at, self._heard_at, silent)
 
-    async def _compared(self, look: _Look) -> None:
+    async def _compared(self, look: _ReadReason) -> None:
         """Compare with the store. If we heard nothing while it moved, the subscription is wedged.
 
         A store that is ahead may have its announcements on the way to us still: they must be here by the next look.
@@ -315,7 +315,7 @@ class Feed:
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _ReadReason:
     """A look at the store's position, and what we knew when it began."""
 
     reading: asyncio.Task[StoredPosition | None]

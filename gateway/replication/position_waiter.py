@@ -8,7 +8,7 @@ from gateway.replication.replica import Replica
 from monitor.shared.changes import Position
 
 
-class Milestones:
+class PositionWaiter:
     """Told by :meth:`moved` whenever one of the two replicas changed; wakes who waits for where they are now."""
 
     def __init__(self, live: Replica, book: Replica) -> None:

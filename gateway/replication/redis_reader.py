@@ -18,7 +18,7 @@ from redis.exceptions import ResponseError, WatchError
 from monitor.shared.changes import Change, Position, is_epoch, is_seq
 from monitor.shared.codec import Malformed, decode_change, decode_entity
 from monitor.shared.entities.topics import Entity, State
-from monitor.shared.redis.key_names import Keys
+from monitor.shared.redis.key_names import SpaceKeys
 from monitor.shared.timestamps import is_instant
 
 LOG_AT_ONCE = 200
@@ -49,7 +49,7 @@ class StoredState:
     sizes: tuple[int, ...]
 
 
-async def read_position(redis: Redis, keys: Keys) -> StoredPosition | None:
+async def read_position(redis: Redis, keys: SpaceKeys) -> StoredPosition | None:
     """None if the store is empty. Raises RedisError, like all here."""
     async with redis.pipeline(transaction=False) as pipe:
         pipe.execute_command("HMGET", keys.position, "epoch", "seq", "at")
@@ -58,7 +58,7 @@ async def read_position(redis: Redis, keys: Keys) -> StoredPosition | None:
 
 
 async def read_log(
-    redis: Redis, keys: Keys, after: int
+    redis: Redis, keys: SpaceKeys, after: int
 ) -> tuple[StoredPosition | None, tuple[Change, ...], tuple[int, ...]]:
     """The position, and at most LOG_AT_ONCE changes with a greater ``seq`` than ``after``, with their sizes in bytes.
 
@@ -72,7 +72,7 @@ async def read_log(
     return _position(keys, position), tuple(_change(entry, keys) for entry in entries), _sizes(entries)
 
 
-async def read_state(redis: Redis, keys: Keys) -> StoredState | None:
+async def read_state(redis: Redis, keys: SpaceKeys) -> StoredState | None:
     """The whole state; None if the store is empty. Raises Malformed.
 
     Decoding lets the event loop have its turn in between.
@@ -95,7 +95,7 @@ async def read_state(redis: Redis, keys: Keys) -> StoredState | None:
     return StoredState(stored, state, log, _sizes(entries[: len(log)][::-1]))
 
 
-async def leave_epoch(redis: Redis, keys: Keys, epoch: str) -> None:
+async def leave_epoch(redis: Redis, keys: SpaceKeys, epoch: str) -> None:
     """Tell the writer of an older epoch that ``epoch`` has been followed. Nothing if there is no such position."""
     async with redis.pipeline(transaction=True) as pipe:
         await pipe.watch(keys.position)
@@ -136,7 +136,7 @@ def rejected(key: str, reason: str) -> None:
     _log.warning("redis_value_rejected", key=key, reason=reason[:200])
 
 
-def _position(keys: Keys, read: Any) -> StoredPosition | None:
+def _position(keys: SpaceKeys, read: Any) -> StoredPosition | None:
     epoch, seq, at = (None if value is None else _text(value) for value in _read(keys.position, read, (None,) * 3))
     if epoch is None or seq is None or at is None:
         return None
@@ -156,7 +156,7 @@ def _text(value: bytes | str) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
-def _change(entry: tuple[bytes, Mapping[bytes, bytes]], keys: Keys) -> Change:
+def _change(entry: tuple[bytes, Mapping[bytes, bytes]], keys: SpaceKeys) -> Change:
     try:
         change = decode_change(entry[1][b"change"])
     except KeyError as error:
@@ -165,7 +165,7 @@ def _change(entry: tuple[bytes, Mapping[bytes, bytes]], keys: Keys) -> Change:
     return change
 
 
-def check_topics(change: Change, keys: Keys) -> None:
+def check_topics(change: Change, keys: SpaceKeys) -> None:
     """Raise Malformed if the change is of topics that this space has not."""
     for edit in change.edits:
         if edit.topic not in keys.topics:
@@ -176,7 +176,9 @@ def _sizes(entries: Sequence[tuple[bytes, Mapping[bytes, bytes]]]) -> tuple[int,
     return tuple(len(fields[b"change"]) for _, fields in entries)
 
 
-async def _decoded_log(keys: Keys, newest_first: Sequence[tuple[bytes, Mapping[bytes, bytes]]]) -> tuple[Change, ...]:
+async def _decoded_log(
+    keys: SpaceKeys, newest_first: Sequence[tuple[bytes, Mapping[bytes, bytes]]]
+) -> tuple[Change, ...]:
     """The changes, oldest first; those alone that come after the last one that cannot be read."""
     changes: list[Change] = []
     for number, entry in enumerate(newest_first, 1):

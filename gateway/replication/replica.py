@@ -15,7 +15,7 @@ from typing import Final
 from monitor.shared import changes as model
 from monitor.shared.changes import Change, Edit, Position
 from monitor.shared.entities.topics import Entity, State, empty_state
-from monitor.shared.redis.key_names import Keys
+from monitor.shared.redis.key_names import SpaceKeys
 
 LOG_LENGTH: Final = 10_000
 """Changes held, unless the settings say otherwise."""
@@ -33,7 +33,7 @@ class Replica:
     ``state`` is replaced by :meth:`load` and changed in place by :meth:`apply`: read it without awaiting in between.
     """
 
-    def __init__(self, keys: Keys, log_length: int = LOG_LENGTH, log_bytes: int = LOG_BYTES) -> None:
+    def __init__(self, keys: SpaceKeys, log_length: int = LOG_LENGTH, log_bytes: int = LOG_BYTES) -> None:
         self.keys = keys
         self.state: State = empty_state(keys.topics)
         self.position: Position | None = None

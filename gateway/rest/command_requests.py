@@ -33,16 +33,16 @@ from gateway.errors import (
 )
 from gateway.operations.operation_table import Command, Run, command_named
 from gateway.parameters import quoted
-from gateway.queries.context import Asked
+from gateway.queries.context import QueryContext
 from gateway.rest import request_id as traces
 from gateway.rest.responses import json_response
 from monitor.shared.changes import Position
 from monitor.shared.codec import to_json
-from monitor.shared.command_messages import NOT_RECORDED, Failure, Once, Outcome
+from monitor.shared.command_messages import NOT_RECORDED, CommandFailure, IdempotencyKey, Outcome
 from monitor.shared.redis.key_names import Space
 
 if TYPE_CHECKING:
-    from gateway.auth.shared_rate_limiter import Spending
+    from gateway.auth.shared_rate_limiter import RateLimiter
     from gateway.pbx_view import PbxView
 
 MOST_WAITING: Final = 1_000
@@ -53,7 +53,7 @@ _POSITION = re.compile(r"(\d{15}-[0-9a-f]{1,32})/(\d{1,15})")
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
-async def carry_out(request: Request, view: PbxView, key: ApiKey, command: Command, asked: Asked) -> Response:
+async def carry_out(request: Request, view: PbxView, key: ApiKey, command: Command, asked: QueryContext) -> Response:
     """Have the command carried out at the PBX, and answer. Raises gateway.errors' refusals."""
     _need_state(view, "live")
     check_limits(command, asked)
@@ -71,7 +71,7 @@ async def carry_out(request: Request, view: PbxView, key: ApiKey, command: Comma
     return _response(command, answered.outcome, headers)
 
 
-def as_caller(request: Request, view: PbxView, key: ApiKey, spending: Spending | None) -> Run:
+def as_caller(request: Request, view: PbxView, key: ApiKey, spending: RateLimiter | None) -> Run:
     """What carries out a composition's parts with its caller's rights, limits and budgets.
 
     Under an Idempotency-Key each part that changes something is done once, as the first, the second, … of its parts.
@@ -86,7 +86,9 @@ def as_caller(request: Request, view: PbxView, key: ApiKey, spending: Spending |
         if spending is not None:
             await spending.spend(key, part)
         _need_state(view, part.space)
-        asked = Asked(view.live.state, view.book.state, view.phonebook, key.visibility, part.check(arguments.items()))
+        asked = QueryContext(
+            view.live.state, view.book.state, view.phonebook, key.visibility, part.check(arguments.items())
+        )
         if part.query is not None:
             reply: dict[str, Any] = to_builtins(part.query(asked), str_keys=True)
             return reply
@@ -135,7 +137,9 @@ def _need_state(view: PbxView, space: Space) -> None:
         raise NoState("There is no state of the PBX yet; try again in a moment.")
 
 
-def _once(request: Request, key: ApiKey, command: Command, arguments: dict[str, str], ordinal: str = "") -> Once | None:
+def _once(
+    request: Request, key: ApiKey, command: Command, arguments: dict[str, str], ordinal: str = ""
+) -> IdempotencyKey | None:
     given = request.headers.get("idempotency-key")
     if given is None or command.name == "query":
         return None
@@ -143,7 +147,7 @@ def _once(request: Request, key: ApiKey, command: Command, arguments: dict[str, 
         raise BadParameter(
             f"Idempotency-Key = {quoted(given)} came, but it takes 1 to 255 visible ASCII characters without spaces."
         )
-    return Once(
+    return IdempotencyKey(
         sha256(f"{key.digest} {given}{ordinal}".encode()).hexdigest(),
         sha256(to_json([command.name, sorted(arguments.items())])).hexdigest(),
     )
@@ -161,7 +165,7 @@ def _response(command: Command, outcome: Outcome, headers: dict[str, str]) -> Re
     return json_response(to_json(reply if command.name == "query" else {"result": True} | reply), headers=headers)
 
 
-def _refusal(failure: Failure) -> Refused:
+def _refusal(failure: CommandFailure) -> Refused:
     match failure.kind:
         case "missing":
             return CommandFailed(404, failure.code, failure.message)

@@ -19,12 +19,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from gateway.auth.api_keys import ApiKey, KeyTable, authenticate, digest_of
+from gateway.auth.api_keys import ApiKey, KeyTable, authenticate, sha256_hex
 from gateway.auth.key_restrictions import goes_beyond
-from gateway.auth.shared_rate_limiter import Spending
-from gateway.counters import RequestMeasures
+from gateway.auth.shared_rate_limiter import RateLimiter
+from gateway.counters import RequestCounters
 from gateway.errors import INTERNAL, KeyRefused, KeyUnknown, Refused, UnknownCommand, UnknownPbx, WrongMethod, shown
-from gateway.fair_share import Turns
+from gateway.fair_share import RequestTurns
 from gateway.fanout.watched_queries import Question
 from gateway.operations.operation_table import COMMANDS, RESERVED, Command, command_named, commands_for
 from gateway.parameters import check
@@ -32,7 +32,7 @@ from gateway.queries.calls import what_this_is
 from gateway.rest import command_requests as changing
 from gateway.rest import long_poll as longpoll
 from gateway.rest import request_id as traces
-from gateway.rest.request_parser import Bodies, given, keys_outside
+from gateway.rest.request_parser import UnauthenticatedBodies, keys_outside, parse_request
 from gateway.rest.responses import json_response, matches, refuse, respond
 from monitor.shared.codec import to_json
 from monitor.shared.timestamps import from_unix
@@ -85,7 +85,7 @@ def address_of(path: str, keys: tuple[str, ...]) -> Address:
             raise UnknownCommand("An address is /webapi/{key}/{command} or /webapi/{command}, and nothing after it.")
 
 
-class WebApi:
+class WebApiEndpoint:
     """The ASGI endpoint of the documented interface."""
 
     def __init__(
@@ -94,13 +94,13 @@ class WebApi:
         keys: KeyTable,
         version: str,
         clock: Callable[[], float],
-        spending: Spending | None = None,
-        measures: RequestMeasures | None = None,
+        spending: RateLimiter | None = None,
+        measures: RequestCounters | None = None,
     ) -> None:
-        self._measures = RequestMeasures() if measures is None else measures
+        self._measures = RequestCounters() if measures is None else measures
         self._spending = spending
-        self._bodies = Bodies()
-        self._turns = Turns()
+        self._bodies = UnauthenticatedBodies()
+        self._turns = RequestTurns()
         self._pbxs = pbxs
         self._keys = keys
         self._version = version
@@ -133,7 +133,7 @@ class WebApi:
         judged = self._judged(request)
         bodies = self._bodies if request.method == "POST" and judged is None else None
         turn = partial(self._turns.turn, "" if judged is None else judged.digest)
-        came = await given(request, bodies, turn)
+        came = await parse_request(request, bodies, turn)
         address = address_of(_tail(request), came.keys)
         keys = (address.key, *came.keys)
         key = self._authenticated(request, keys)
@@ -187,7 +187,7 @@ class WebApi:
             return authenticate(self._keys, keys, from_unix(self._clock()))
         except KeyRefused:
             given_key = next((key for key in keys if key), None)
-            request.scope[REFUSED_KEY] = None if given_key is None else digest_of(given_key)[:_SHOWN_DIGITS]
+            request.scope[REFUSED_KEY] = None if given_key is None else sha256_hex(given_key)[:_SHOWN_DIGITS]
             raise
 
     async def _spend(self, request: Request, key: ApiKey, command: Command | None) -> None:

@@ -5,7 +5,7 @@ comes again it is answered from that, past routing and parsing, with the same st
 would give. Whatever is out of the ordinary goes the long way: a changed key table, a spent budget, a refusal, a page
 from another origin, a client that would wait.
 
-Under uvicorn :class:`AnswerProtocol` answers as soon as a request's headers are there; under other servers the
+Under uvicorn :class:`FastPathProtocol` answers as soon as a request's headers are there; under other servers the
 application does.
 """
 
@@ -20,12 +20,12 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from gateway.rest.endpoint import REPEATABLE
 from gateway.rest.responses import RAW_GUARDS, answer_headers, matches
-from gateway.transport.http_protocol import MOST_HEADERS, PunctualProtocol
+from gateway.transport.http_protocol import MOST_HEADERS, TimeoutHttpProtocol
 from monitor.shared.timestamps import moment
 
 if TYPE_CHECKING:
     from gateway.auth.api_keys import ApiKey, KeyTable
-    from gateway.auth.shared_rate_limiter import Spending
+    from gateway.auth.shared_rate_limiter import RateLimiter
     from gateway.fanout.watched_queries import Question
     from gateway.pbx_view import PbxView
     from gateway.rest.responses import Answer
@@ -70,10 +70,10 @@ class _Known:
     lines_of_body: bytes = b""
 
 
-class Repeats:
+class QueryFastPath:
     """The ASGI application, with the short way before it. ``clock``: POSIX seconds."""
 
-    def __init__(self, app: ASGIApp, keys: KeyTable, spending: Spending | None, clock: Callable[[], float]) -> None:
+    def __init__(self, app: ASGIApp, keys: KeyTable, spending: RateLimiter | None, clock: Callable[[], float]) -> None:
         self._app = app
         self._keys = keys
         self._spending = spending
@@ -207,13 +207,13 @@ class Repeats:
         return True
 
 
-class AnswerProtocol(PunctualProtocol):
+class FastPathProtocol(TimeoutHttpProtocol):
     """uvicorn's HTTP protocol with the short way before it: ``uvicorn.Config(http=partial(AnswerProtocol, repeats))``.
 
     It answers only while nothing else is under way on the connection: no request, and nothing that waits to be sent.
     """
 
-    def __init__(self, repeats: Repeats, *args: Any, **more: Any) -> None:
+    def __init__(self, repeats: QueryFastPath, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
         self._repeats = repeats
         self._answered = False

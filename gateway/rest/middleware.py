@@ -14,7 +14,7 @@ from gateway.operations.operation_table import RESERVED
 from gateway.rest.endpoint import KEY_NAME, REFUSED_KEY
 from gateway.rest.request_id import TRACE
 from gateway.rest.responses import GUARDS
-from gateway.token_bucket import Ration
+from gateway.token_bucket import LogBudget
 
 _SHOWN_PARTS = RESERVED | {
     "",
@@ -41,7 +41,7 @@ def redacted(path: str) -> str:
     return "/".join(part if part in _SHOWN_PARTS or part in RESERVED else "*" for part in parts)
 
 
-class Guarded:
+class SecurityHeaders:
     """Adds the guarding headers to every answer that does not set them itself."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -63,7 +63,7 @@ class Guarded:
         await self._app(scope, receive, guarded)
 
 
-class Logged:
+class AccessLog:
     """Logs every HTTP request: refusals as information, what went well for debugging, faults as warnings.
 
     Refusals of those whose key is not known are rationed, and say from where they come and which key it was, by the
@@ -72,7 +72,7 @@ class Logged:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._ration = Ration(time.monotonic())
+        self._ration = LogBudget(time.monotonic())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""

@@ -31,14 +31,14 @@ may never read the answer that says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class ParsedRequest:
     """``pairs``: names and values, ``key`` left out. ``keys``: every key given, by whatever way but the path."""
 
     pairs: tuple[tuple[str, str], ...]
     keys: tuple[str, ...]
 
 
-class Bodies:
+class UnauthenticatedBodies:
     """Counts what the bodies hold that are under way; a body may be slow, and there may be thousands."""
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Bodies:
 
 
 def keys_outside(request: Request) -> tuple[str, ...]:
-    """The keys that stand in headers and query string, before a body is read. Raises as :func:`given`."""
+    """The keys that stand in headers and query string, before a body is read. Raises as :func:`parse_request`."""
     pairs = _urlencoded(request.scope["query_string"], "The query string")
     return (*(value for name, value in pairs if name == "key"), *_in_headers(request))
 
@@ -56,9 +56,9 @@ async def _no_turn() -> None:
     pass
 
 
-async def given(
-    request: Request, bodies: Bodies | None = None, turn: Callable[[], Awaitable[None]] = _no_turn
-) -> Given:
+async def parse_request(
+    request: Request, bodies: UnauthenticatedBodies | None = None, turn: Callable[[], Awaitable[None]] = _no_turn
+) -> ParsedRequest:
     """Read the request; a body counts only with POST.
 
     ``bodies``: counts it, as nobody knows yet who sends it. ``turn``: waits until its sender's next one may be decoded.
@@ -72,7 +72,7 @@ async def given(
     if len(pairs) > MOST_GIVEN:
         raise BadParameter(f"{len(pairs)} parameters came; no command takes more than {MOST_GIVEN}.")
     keys = [value for name, value in pairs if name == "key"] + _in_headers(request)
-    return Given(tuple(pair for pair in pairs if pair[0] != "key"), tuple(keys))
+    return ParsedRequest(tuple(pair for pair in pairs if pair[0] != "key"), tuple(keys))
 
 
 def _in_headers(request: Request) -> list[str]:
@@ -99,7 +99,7 @@ async def _decoded(request: Request, body: bytes) -> list[tuple[str, str]]:
             )
 
 
-async def _read(request: Request, bodies: Bodies | None) -> bytes:
+async def _read(request: Request, bodies: UnauthenticatedBodies | None) -> bytes:
     body = bytearray()
     size = 0
     try:
@@ -118,7 +118,7 @@ async def _read(request: Request, bodies: Bodies | None) -> bytes:
     return bytes(body)
 
 
-def _count(size: int, bodies: Bodies | None) -> None:
+def _count(size: int, bodies: UnauthenticatedBodies | None) -> None:
     if bodies is None:
         return
     bodies.unknown_bytes += size

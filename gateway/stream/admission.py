@@ -14,13 +14,13 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gateway.auth.api_keys import ApiKey, KeyTable, authenticate, bearer
-from gateway.auth.shared_rate_limiter import Spending
+from gateway.auth.shared_rate_limiter import RateLimiter
 from gateway.auth.tickets import Tickets
 from gateway.errors import KeyUnknown, NoState, Refused, UnknownPbx, shown
-from gateway.fair_share import Pace, Share
+from gateway.fair_share import KeyShare, WorkTurns
 from gateway.pbx_view import PbxView
 from gateway.stream.client_messages import BadMessage, Subscribe, Watch, from_address
-from gateway.stream.connection import Guest, Manners
+from gateway.stream.connection import ConnectionLimits, StreamPrincipal
 from monitor.shared.codec import to_json
 from monitor.shared.entities.topics import BOOK_TOPICS
 from monitor.shared.timestamps import from_unix, moment
@@ -36,7 +36,7 @@ class LiveSettings:
     browser sends, is not judged by it. ``oldest``: the range in which each connection's greatest age is drawn.
     """
 
-    manners: Manners = field(default_factory=Manners)
+    manners: ConnectionLimits = field(default_factory=ConnectionLimits)
     connections: int = 10_000
     connections_per_key: int = 1_000
     messages_at_once_per_key: int = 3_000
@@ -87,7 +87,7 @@ class Admission:
         settings: LiveSettings,
         clock: Callable[[], float],
         tickets: Tickets | None = None,
-        spending: Spending | None = None,
+        spending: RateLimiter | None = None,
     ) -> None:
         self.draining = False
         self._pbxs = pbxs
@@ -97,8 +97,8 @@ class Admission:
         self._tickets = tickets
         self._per_key: Counter[str] = Counter()
         self._spending = spending
-        self._pace = Pace()
-        self._shares: dict[str, Share] = {}
+        self._pace = WorkTurns()
+        self._shares: dict[str, KeyShare] = {}
 
     def limit(self, settings: LiveSettings) -> None:
         """From now on these are the limits. Who is in stays in; what a key may say is counted anew for who comes."""
@@ -141,13 +141,13 @@ class Admission:
         if not self._per_key[key.digest]:
             del self._per_key[key.digest]
 
-    def guest(self, key: ApiKey) -> Guest:
+    def guest(self, key: ApiKey) -> StreamPrincipal:
         """What the conversation needs to know of it."""
         topics = tuple(topic for topic in key.visibility.topics if topic not in BOOK_TOPICS or "contacts" in key.scopes)
         expires = None if key.expires is None else moment(key.expires).timestamp()
         oldest = random.uniform(*self._settings.oldest)  # noqa: S311
         count = None if self._spending is None else partial(self._spending.spend, key, None)
-        return Guest(key.name, key.visibility, topics, expires, oldest, key.scopes, self._share(key), count)
+        return StreamPrincipal(key.name, key.visibility, topics, expires, oldest, key.scopes, self._share(key), count)
 
     async def _count(self, key: ApiKey) -> None:
         """Count a connection as a read. Raises TooManyRequests, and KeyUnknown if the key was revoked meanwhile."""
@@ -158,11 +158,11 @@ class Admission:
         if self._keys.version != version and self._keys.of_digest(key.digest, from_unix(self._clock())) != key:
             raise KeyUnknown("This key was changed meanwhile; come again.")
 
-    def _share(self, key: ApiKey) -> Share:
+    def _share(self, key: ApiKey) -> KeyShare:
         """What all connections of the key have. Kept when they are gone, or coming back would renew it."""
         if key.digest not in self._shares:
             settings = self._settings
-            self._shares[key.digest] = Share(
+            self._shares[key.digest] = KeyShare(
                 settings.messages_at_once_per_key,
                 settings.messages_per_second_per_key,
                 self._pace,
@@ -193,7 +193,7 @@ def _check_ready(pbx: PbxView) -> None:
         raise NoState(f"No state of the PBX {pbx.name!r} is loaded yet.")
 
 
-def first_wanted(given: Sequence[tuple[str, str]], guest: Guest) -> Subscribe | Watch | None:
+def first_wanted(given: Sequence[tuple[str, str]], guest: StreamPrincipal) -> Subscribe | Watch | None:
     """The subscription that stands in the address; it counts as a message of its key. Raises Denial."""
     try:
         wanted = from_address([(name, value) for name, value in given if name not in _CREDENTIALS], guest.rights)

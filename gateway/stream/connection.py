@@ -18,12 +18,12 @@ import structlog
 from starlette.websockets import WebSocketDisconnect
 
 from gateway.errors import NoState
-from gateway.fair_share import Share
+from gateway.fair_share import KeyShare
 from gateway.fanout.frames import PROTOCOL, Encoding, Hello, Message
-from gateway.fanout.view_subscribers import Line
+from gateway.fanout.view_subscribers import DirectWriter
 from gateway.pbx_view import PbxView
 from gateway.stream.client_messages import Rights, Subscribe, Watch
-from gateway.stream.subscription import Place
+from gateway.stream.subscription import ClientSubscription
 from gateway.transport.websocket_protocol import MESSAGE_SIZE
 from gateway.visibility import Visibility
 from monitor.shared.timestamps import from_unix
@@ -39,7 +39,7 @@ _SLICE = 0.005
 _log = structlog.get_logger(__name__)
 
 
-class Farewell(Exception):
+class CloseConnection(Exception):
     """The conversation ends with this close code and reason (at most 123 bytes)."""
 
     def __init__(self, code: int, reason: str) -> None:
@@ -54,7 +54,7 @@ def farewell_reason(retry_in: tuple[float, float]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Manners:
+class ConnectionLimits:
     """What is expected of a client. Times in seconds, sizes in bytes."""
 
     server: str = "callmon"
@@ -70,7 +70,7 @@ class Manners:
 
 
 @dataclass(frozen=True, slots=True)
-class Guest:
+class StreamPrincipal:
     """Whom the conversation serves. ``expires``: POSIX seconds; ``oldest``: the greatest age in seconds."""
 
     key_name: str
@@ -79,7 +79,7 @@ class Guest:
     expires: float | None
     oldest: float
     scopes: frozenset[str] = frozenset()
-    share: Share | None = None
+    share: KeyShare | None = None
     """What all connections of its key have together; None: no limit."""
     count: Callable[[], Awaitable[object]] | None = None
     """Counts a subscription as a read of its key. Raises TooManyRequests. None: no limit."""
@@ -90,7 +90,7 @@ class Guest:
         return Rights(self.topics, self.scopes)
 
 
-class Conversation(ABC):
+class StreamConnection(ABC):
     """A client that was let in. ``clock``: POSIX seconds. ``line``: as for the hub."""
 
     __slots__ = (
@@ -101,11 +101,11 @@ class Conversation(ABC):
     def __init__(
         self,
         pbx: PbxView,
-        guest: Guest,
+        guest: StreamPrincipal,
         encoding: Encoding,
-        manners: Manners,
+        manners: ConnectionLimits,
         clock: Callable[[], float],
-        line: Line | None = None,
+        line: DirectWriter | None = None,
     ) -> None:
         self.guest = guest
         self._pbx = pbx
@@ -113,13 +113,13 @@ class Conversation(ABC):
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._begun = self._loop.time()
-        self._farewell: Farewell | None = None
+        self._farewell: CloseConnection | None = None
         self._limit: asyncio.Timeout | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._writer: asyncio.Task[None] | None = None
         self._blocked_since: float | None = None
         self._pending = 0
-        self._place = Place(pbx, guest.visibility, encoding, self._wake, line, guest.share)
+        self._place = ClientSubscription(pbx, guest.visibility, encoding, self._wake, line, guest.share)
 
     @property
     def pbx(self) -> str:
@@ -140,12 +140,12 @@ class Conversation(ABC):
         """Ask for the end of the conversation; only the first time counts."""
         if self._farewell is not None:
             return
-        self._farewell = Farewell(code, reason)
+        self._farewell = CloseConnection(code, reason)
         self._keep_back()
         if self._limit is not None:
             self._limit.reschedule(self._loop.time())
 
-    async def _converse(self, reading: Coroutine[Any, Any, None]) -> Farewell | None:
+    async def _converse(self, reading: Coroutine[Any, Any, None]) -> CloseConnection | None:
         """Read until the client goes (None) or is sent away: with which words."""
         try:
             self._keep_time()
@@ -172,7 +172,7 @@ class Conversation(ABC):
                     self._limit = None
         except WebSocketDisconnect:
             pass
-        except Farewell as farewell:
+        except CloseConnection as farewell:
             self.end(farewell.code, farewell.reason)
         except TimeoutError:
             if self._farewell is None:
@@ -193,7 +193,7 @@ class Conversation(ABC):
         try:
             self._place.enter(wanted)
         except NoState as error:
-            raise Farewell(4103, "no state yet") from error
+            raise CloseConnection(4103, "no state yet") from error
         finally:
             if share is not None:
                 share.worked(thread_time() - began)
@@ -243,7 +243,7 @@ class Conversation(ABC):
                     until = perf_counter() + _SLICE
         except WebSocketDisconnect:
             self.end(GONE, "")
-        except Farewell as farewell:
+        except CloseConnection as farewell:
             self.end(farewell.code, farewell.reason)
         except Exception:
             self._failed()
@@ -255,7 +255,7 @@ class Conversation(ABC):
         if self._farewell is not None:
             raise self._farewell
         if self._expired:
-            raise Farewell(4001, "key expired")
+            raise CloseConnection(4001, "key expired")
 
     async def _taking(self, sending: Awaitable[None]) -> None:
         """Await it; for so long the client takes nothing."""

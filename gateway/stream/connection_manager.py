@@ -19,16 +19,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gateway.auth.api_keys import KeyTable
-from gateway.auth.shared_rate_limiter import Spending
+from gateway.auth.shared_rate_limiter import RateLimiter
 from gateway.auth.tickets import Tickets
-from gateway.counters import LiveMeasures
+from gateway.counters import StreamCounters
 from gateway.fanout.frames import Encoding
 from gateway.pbx_view import PbxView
 from gateway.stream.admission import Admission, Denial, LiveSettings, deny, first_wanted
 from gateway.stream.connection import GONE, farewell_reason
 from gateway.stream.sse import EventsResponse, EventStream, come_back_later, takes_events_only
-from gateway.stream.websocket import Session
-from gateway.token_bucket import Ration
+from gateway.stream.websocket import WebSocketSession
+from gateway.token_bucket import LogBudget
 
 _log = structlog.get_logger(__name__)
 
@@ -37,7 +37,7 @@ _PASSING = (429, 503)
 SUBPROTOCOLS: dict[str, Encoding] = {"callmon.v1.json": "json", "callmon.v1.msgpack": "msgpack"}
 
 
-class Live:
+class StreamServer:
     """The stream of all PBXs. Whoever serves it calls :meth:`drain` before the HTTP server stops.
 
     ``clock``: POSIX seconds. ``tickets``: None if none are issued. ``spending``: counts connections and subscriptions
@@ -51,17 +51,17 @@ class Live:
         settings: LiveSettings | None = None,
         clock: Callable[[], float] = time.time,
         tickets: Tickets | None = None,
-        spending: Spending | None = None,
+        spending: RateLimiter | None = None,
     ) -> None:
-        self.measures = LiveMeasures()
+        self.measures = StreamCounters()
         self._pbxs = pbxs
         self._settings = settings or LiveSettings()
         self._clock = clock
         self._tickets = tickets
         self._admission = Admission(pbxs, keys, self._settings, clock, tickets, spending)
-        self._sessions: set[Session | EventStream] = set()
+        self._sessions: set[WebSocketSession | EventStream] = set()
         self._left = asyncio.Event()
-        self._ration = Ration(time.monotonic())
+        self._ration = LogBudget(time.monotonic())
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -72,7 +72,7 @@ class Live:
         return self._admission.draining
 
     @property
-    def sessions(self) -> Collection[Session | EventStream]:
+    def sessions(self) -> Collection[WebSocketSession | EventStream]:
         """Who is connected; for looking only."""
         return self._sessions
 
@@ -119,7 +119,7 @@ class Live:
             guest = self._admission.guest(key)
             # A connection object of its own, as the WebSocket would keep what it reads of the handshake.
             first = first_wanted(HTTPConnection(websocket.scope).query_params.multi_items(), guest)
-            session = Session(websocket, pbx, guest, encoding, self._settings.manners, self._clock)
+            session = WebSocketSession(websocket, pbx, guest, encoding, self._settings.manners, self._clock)
             self._sessions.add(session)  # before it is let in, so that a revocation just now ends it too
             try:
                 await websocket.accept(subprotocol=subprotocol)
@@ -209,7 +209,7 @@ class Live:
             self._left.clear()
             await self._left.wait()
 
-    def _gone(self, session: Session | EventStream) -> None:
+    def _gone(self, session: WebSocketSession | EventStream) -> None:
         self._sessions.discard(session)
         self.measures.ended["gone" if session.closed_with in (None, GONE) else str(session.closed_with)] += 1
         self._left.set()

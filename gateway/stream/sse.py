@@ -22,7 +22,15 @@ from gateway.errors import HoldsTooMuch, shown
 from gateway.fanout.frames import Message, encode
 from gateway.pbx_view import PbxView
 from gateway.stream.client_messages import Subscribe, Watch
-from gateway.stream.connection import CLOSE_WITHIN, GONE, STALLED, Conversation, Farewell, Guest, Manners
+from gateway.stream.connection import (
+    CLOSE_WITHIN,
+    GONE,
+    STALLED,
+    CloseConnection,
+    ConnectionLimits,
+    StreamConnection,
+    StreamPrincipal,
+)
 from gateway.transport.http_protocol import TRANSPORT
 from gateway.transport.websocket_protocol import keep_buffers_small, waiting_in
 from monitor.shared.changes import Position, is_epoch
@@ -37,7 +45,7 @@ _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _log = structlog.get_logger(__name__)
 
 
-class EventStream(Conversation):
+class EventStream(StreamConnection):
     """One client's stream. ``last_event_id``: what its header says. ``clock``: POSIX seconds."""
 
     __slots__ = ("_first", "_send", "_transport")
@@ -45,10 +53,10 @@ class EventStream(Conversation):
     def __init__(
         self,
         pbx: PbxView,
-        guest: Guest,
+        guest: StreamPrincipal,
         first: Subscribe | Watch,
         last_event_id: str | None,
-        manners: Manners,
+        manners: ConnectionLimits,
         clock: Callable[[], float],
     ) -> None:
         super().__init__(pbx, guest, "json", manners, clock)
@@ -74,7 +82,7 @@ class EventStream(Conversation):
         try:
             await self._enter(self._first)
         except HoldsTooMuch as error:
-            raise Farewell(shown(error).close, "too much is held") from error
+            raise CloseConnection(shown(error).close, "too much is held") from error
         while (await receive())["type"] != "http.disconnect":
             pass
 
@@ -95,7 +103,7 @@ class EventStream(Conversation):
     def _keep_back(self) -> None:
         """All of it is sent here."""
 
-    async def _say_farewell(self, farewell: Farewell) -> None:
+    async def _say_farewell(self, farewell: CloseConnection) -> None:
         """End the answer; drop the connection if that does not get out, as nobody would wait for it to close."""
         retry = _retry(farewell.reason)
         text = f": {farewell.code}\n" + (f"retry: {retry}\n" if retry is not None else "") + "\n"

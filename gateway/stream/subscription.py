@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gateway.errors import AnswersTooLarge, NoState
-from gateway.fair_share import Share
-from gateway.fanout.filtered_view import View
+from gateway.fair_share import KeyShare
+from gateway.fanout.filtered_view import FilteredView
 from gateway.fanout.filters import EntityFilter
 from gateway.fanout.frames import Encoding, Message
 from gateway.fanout.hub import Hub
-from gateway.fanout.view_subscribers import Line, Subscriber
+from gateway.fanout.view_subscribers import DirectWriter, Subscriber
 from gateway.fanout.watched_queries import Question, Watcher
 from gateway.pbx_view import PbxView
 from gateway.stream.client_messages import Subscribe, Watch
@@ -18,7 +18,7 @@ from gateway.visibility import Visibility
 from monitor.shared.changes import Position
 
 
-class Place:
+class ClientSubscription:
     """Where one client stands. ``wake`` is called whenever :meth:`take` may have something.
 
     A new subscription replaces the old one and may keep its place in the hub, so that positions never go back.
@@ -31,8 +31,8 @@ class Place:
         visibility: Visibility,
         encoding: Encoding,
         wake: Callable[[], None],
-        line: Line | None = None,
-        share: Share | None = None,
+        line: DirectWriter | None = None,
+        share: KeyShare | None = None,
     ) -> None:
         self._share = share
         self._filter: EntityFilter | None = None
@@ -88,7 +88,7 @@ class Place:
         hub = self._pbx.book_hub if wanted.book else self._pbx.hub
         if not hub.ready:
             raise NoState("There is no state of this yet.")
-        view = View(wanted.topics, self._visibility, self._held(wanted.filter))
+        view = FilteredView(wanted.topics, self._visibility, self._held(wanted.filter))
         if self._subscribed is not None and self._subscribed[0] is hub:
             hub.change_view(self._subscribed[1], view, wanted.since, merge=wanted.merge)
             return

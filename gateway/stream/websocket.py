@@ -16,14 +16,22 @@ from gateway.errors import HoldsTooMuch, TooManyRequests, shown
 from gateway.fanout.frames import Encoding, ErrorFrame, Frame, Message, Pong, encode, size
 from gateway.pbx_view import PbxView
 from gateway.stream.client_messages import BadMessage, Ping, Subscribe, Watch, parse
-from gateway.stream.connection import CLOSE_WITHIN, GONE, STALLED, Conversation, Farewell, Guest, Manners
+from gateway.stream.connection import (
+    CLOSE_WITHIN,
+    GONE,
+    STALLED,
+    CloseConnection,
+    ConnectionLimits,
+    StreamConnection,
+    StreamPrincipal,
+)
 from gateway.token_bucket import TokenBucket
 from gateway.transport.websocket_protocol import EXTENSION, FLOODED, Socket
 
 _log = structlog.get_logger(__name__)
 
 
-class Session(Conversation):
+class WebSocketSession(StreamConnection):
     """An accepted connection. ``clock``: POSIX seconds."""
 
     __slots__ = ("_allowance", "_bad_messages", "_encoding", "_sending", "_socket", "_subscribed", "_websocket")
@@ -32,9 +40,9 @@ class Session(Conversation):
         self,
         websocket: WebSocket,
         pbx: PbxView,
-        guest: Guest,
+        guest: StreamPrincipal,
         encoding: Encoding,
-        manners: Manners,
+        manners: ConnectionLimits,
         clock: Callable[[], float],
     ) -> None:
         found = websocket.scope.get("extensions", {}).get(EXTENSION)
@@ -64,22 +72,22 @@ class Session(Conversation):
             try:
                 await self._enter(first)
             except HoldsTooMuch as error:
-                raise Farewell(shown(error).close, "too much is held") from error
+                raise CloseConnection(shown(error).close, "too much is held") from error
         while True:
             event = await self._websocket.receive()
             if event["type"] == "websocket.disconnect":
                 if event.get("code") == FLOODED:
-                    raise Farewell(FLOODED, event["reason"])  # which has been said; it is to be counted
+                    raise CloseConnection(FLOODED, event["reason"])  # which has been said; it is to be counted
                 return
             data = event.get("text")
             await self._heed(data if data is not None else event.get("bytes") or b"")
 
     async def _heed(self, data: str | bytes) -> None:
         if size(data) > self._manners.message_size:
-            raise Farewell(4013, "message too large")
+            raise CloseConnection(4013, "message too large")
         now, share = self._loop.time(), self.guest.share
         if not (self._allowance.take(now) and (share is None or share.allowance.take(now))):
-            raise Farewell(4101, "too many messages")
+            raise CloseConnection(4101, "too many messages")
         try:
             match parse(data, self.guest.rights):
                 case Subscribe() | Watch() as wanted:
@@ -89,7 +97,7 @@ class Session(Conversation):
         except (BadMessage, HoldsTooMuch) as error:
             self._bad_messages += 1
             if self._bad_messages > self._manners.bad_messages:
-                raise Farewell(4000, "bad message") from error
+                raise CloseConnection(4000, "bad message") from error
             code = error.code if isinstance(error, BadMessage) else shown(error).code
             await self._answer(ErrorFrame(code, str(error)))
 
@@ -99,7 +107,7 @@ class Session(Conversation):
             try:
                 await self.guest.count()
             except TooManyRequests as error:
-                raise Farewell(shown(error).close, "the key's budget of reads is spent") from error
+                raise CloseConnection(shown(error).close, "the key's budget of reads is spent") from error
         self._subscribed = True
         await self._enter(wanted)
 
@@ -149,7 +157,7 @@ class Session(Conversation):
         if self._socket is not None and not self._socket.free:
             await self._taking(self._socket.writable())
 
-    async def _say_farewell(self, farewell: Farewell) -> None:
+    async def _say_farewell(self, farewell: CloseConnection) -> None:
         """Close; drop the connection if the close frame does not get out."""
         try:
             async with asyncio.timeout(0 if farewell.code == STALLED else CLOSE_WITHIN):

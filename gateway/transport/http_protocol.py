@@ -40,7 +40,7 @@ MOST_PIPELINED: Final = 100
 """Requests of one connection that wait for the answer to an earlier one; their heads are no larger than one's."""
 
 
-class Doors:
+class ConnectionCounter:
     """How many connections there are, in all and by the address that connects.
 
     ``counted``: whether an address's own are bounded: not those of a proxy, behind which many are.
@@ -74,7 +74,7 @@ class Doors:
                 del self._by_holder[holder]
 
 
-class PunctualProtocol(HttpToolsProtocol):
+class TimeoutHttpProtocol(HttpToolsProtocol):
     """Cuts off who is late, says too much or takes nothing, and who is one too many.
 
     ``stall``: in place of :data:`STALL`. ``doors``: who is in; None: any number may be.
@@ -84,7 +84,7 @@ class PunctualProtocol(HttpToolsProtocol):
 
     _within = WITHIN
 
-    def __init__(self, *args: Any, stall: float = STALL, doors: Doors | None = None, **more: Any) -> None:
+    def __init__(self, *args: Any, stall: float = STALL, doors: ConnectionCounter | None = None, **more: Any) -> None:
         super().__init__(*args, **more)
         self._doors = doors
         self._leave: Callable[[], None] | None = None

@@ -18,7 +18,7 @@ from typing import Final
 
 from starlette.routing import BaseRoute, Route
 
-from gateway.docs.document_pages import Document, Handouts, Kept, document_of
+from gateway.docs.document_pages import Document, Handouts, RenderedDocument, document_of
 from gateway.operations.operation_table import COMMANDS, Command
 
 _STATIC: Final = Path(__file__).parent / "static"
@@ -42,11 +42,11 @@ _POLICY: Final = (
 
 def pages(version: str, handouts: Handouts) -> list[BaseRoute]:
     """The routes of the pages and of their files. ``version``: callmon's; ``handouts``: counts what is sent."""
-    files = {name: Kept(partial(_file, name), handouts) for name in _files()}
+    files = {name: RenderedDocument(partial(_file, name), handouts) for name in _files()}
     words = {"version": escape(version), "commands": _rows(COMMANDS.values())}
     kept = {
-        "/": Kept(lambda: _page("start", words), handouts),
-        "/wall": Kept(lambda: _page("wall"), handouts),
+        "/": RenderedDocument(lambda: _page("start", words), handouts),
+        "/wall": RenderedDocument(lambda: _page("wall"), handouts),
     } | {f"/static/{name}": file for name, file in files.items()}
     return [Route(path, document.answer) for path, document in kept.items()]
 

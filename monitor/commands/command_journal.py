@@ -25,13 +25,13 @@ from msgspec import structs
 from redis.asyncio import Redis
 
 from monitor.commands.outcome_rules import result_of, undone
-from monitor.counters import CommandMeasures
+from monitor.counters import CommandCounters
 from monitor.persistence.audit_entry import masked
 from monitor.persistence.command_record import MAX_TEXT, CommandRecord, Stage, encode_record
-from monitor.persistence.sqlite_store import ONCE_KEPT, Known, Store
-from monitor.shared.command_messages import NOT_RECORDED, Done, Failure, Outcome, Request, encode
+from monitor.persistence.sqlite_store import ONCE_KEPT, KnownRequest, Store
+from monitor.shared.command_messages import NOT_RECORDED, CommandFailure, Completed, Outcome, Request, encode
 from monitor.shared.errors import BusUnreachable, StoreFailed
-from monitor.shared.redis.connection import heed_cancellation, send
+from monitor.shared.redis.connection import raise_if_cancelled, send
 from monitor.shared.redis.key_names import RecordKeys, RedisCommand, RequestKeys
 
 RESULT_KEPT: Final = 120
@@ -48,7 +48,7 @@ _log = structlog.get_logger(__name__)
 class CommandJournal:
     """One PBX's. ``store``: raises StoreFailed, which is handled here but for :meth:`begin`."""
 
-    def __init__(self, redis: Redis, pbx: str, store: Store, measures: CommandMeasures) -> None:
+    def __init__(self, redis: Redis, pbx: str, store: Store, measures: CommandCounters) -> None:
         self._redis = redis
         self._pbx = pbx
         self._requests = RequestKeys(pbx)
@@ -104,7 +104,7 @@ class CommandJournal:
         """Return the seconds for which claim and outcome stand on Redis."""
         return int(ONCE_KEPT) if record.fingerprint else RESULT_KEPT
 
-    async def begin(self, record: CommandRecord) -> Known | None:
+    async def begin(self, record: CommandRecord) -> KnownRequest | None:
         """Write down that the command is begun; what is known if its Idempotency-Key was used. Raises StoreFailed."""
         await self._keep_later()  # or what was done under the same key would be called unknown for a day
         return await self._store.begin(record)
@@ -144,7 +144,7 @@ class CommandJournal:
     def _told(self, record: CommandRecord, outcome: Outcome) -> list[RedisCommand]:
         commands: list[RedisCommand] = [
             ("SET", self._requests.result(record.request), encode(outcome), "EX", self.kept(record)),
-            ("PUBLISH", self._requests.replies(record.gateway), encode(Done(record.request))),
+            ("PUBLISH", self._requests.replies(record.gateway), encode(Completed(record.request))),
             self.logged(record),
         ]
         if record.digest is not None and record.stage == Stage.UNDONE:
@@ -157,7 +157,7 @@ class CommandJournal:
         ``level``: whether all is known that earlier leaders did; nothing is settled before.
         """
         while True:
-            heed_cancellation()
+            raise_if_cancelled()
             try:
                 while self._untold:  # first: a file that takes nothing must keep nobody from being told
                     await send(self._redis, self._told(*self._untold[0]), whole=True)
@@ -167,7 +167,7 @@ class CommandJournal:
                     await self._settle()
             except (BusUnreachable, StoreFailed) as error:
                 self._log.debug("records_wait", reason=str(error))
-            heed_cancellation()
+            raise_if_cancelled()
             await asyncio.sleep(LATER_S)
 
     async def _keep_later(self) -> None:
@@ -186,7 +186,7 @@ class CommandJournal:
 
     async def _settle_one(self, record: CommandRecord) -> None:
         text = "The monitor that had it in hand ended: it may have been done or not. Look at the PBX first."
-        outcome = Outcome(record.request, None, Failure("unknown", "outcome_unknown", text))
+        outcome = Outcome(record.request, None, CommandFailure("unknown", "outcome_unknown", text))
         ended = await self.finish(record, outcome)
         self._log.warning("command_settled", command=ended.command, key=ended.key, result=ended.result)
         result, *rest = self._told(ended, outcome)

@@ -15,8 +15,8 @@ import structlog
 
 from monitor.commands.outcome_rules import failed
 from monitor.shared.changes import Position
-from monitor.shared.command_messages import Failure, Outcome, Request
-from monitor.shared.errors import CommandRefused, OutcomeUnknown, PbxError
+from monitor.shared.command_messages import CommandFailure, Outcome, Request
+from monitor.shared.errors import CommandOutcomeUnknown, CommandRefused, PbxError
 
 CALLS_AT_ONCE = 16
 QUERIES_AT_ONCE = 4
@@ -31,7 +31,7 @@ Written: TypeAlias = Callable[[str], Awaitable[tuple[Position | None, Position |
 """Command → positions (live, book) that contain what it changed, once they are in the store."""
 
 
-class Carrying:
+class CommandExecutor:
     """Carries out one PBX's commands. ``sure``: whether we lead for certain; nothing is begun while we do not."""
 
     def __init__(self, pbx: str, execute: Execute, written: Written, sure: Callable[[], bool]) -> None:
@@ -52,17 +52,17 @@ class Carrying:
                 return Outcome(request.id, reply, None, live, book)
         except _TooLate:
             text = "It was not done: others were before it, and its time was up."
-            return failed(request, Failure("too late", "too_late", text))
+            return failed(request, CommandFailure("too late", "too_late", text))
         except CommandRefused as error:
-            return failed(request, Failure(error.kind, error.code, str(error)))
-        except OutcomeUnknown as error:
-            return failed(request, Failure("unknown", "outcome_unknown", str(error)))
+            return failed(request, CommandFailure(error.kind, error.code, str(error)))
+        except CommandOutcomeUnknown as error:
+            return failed(request, CommandFailure("unknown", "outcome_unknown", str(error)))
         except PbxError as error:
-            return failed(request, Failure("unavailable", "pbx_unreachable", str(error)))
+            return failed(request, CommandFailure("unavailable", "pbx_unreachable", str(error)))
         except Exception:  # a fault of ours in one command is no reason to stop watching the calls
             self._log.exception("a command failed", command=request.command, trace=request.trace)
             text = "Something went wrong in the monitor, which has logged it. Look at the PBX before repeating it."
-            return failed(request, Failure("unknown", "outcome_unknown", text))
+            return failed(request, CommandFailure("unknown", "outcome_unknown", text))
 
     async def _positions(self, command: str) -> tuple[Position | None, Position | None]:
         """Where what was changed can be seen; none if that takes too long, as while the first reading is under way."""

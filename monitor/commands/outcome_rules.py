@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from monitor.shared.codec import Malformed
-from monitor.shared.command_messages import Failure, Outcome, Request, decode_outcome
+from monitor.shared.command_messages import CommandFailure, Outcome, Request, decode_outcome
 
 
 def result_of(outcome: Outcome) -> str:
@@ -18,7 +18,7 @@ def undone(outcome: Outcome) -> bool:
     return outcome.failure is not None and outcome.failure.kind in ("unavailable", "too late")
 
 
-def failed(request: Request, failure: Failure) -> Outcome:
+def failed(request: Request, failure: CommandFailure) -> Outcome:
     """The outcome of a request that failed so."""
     return Outcome(request.id, None, failure)
 
@@ -30,13 +30,13 @@ def as_known(request: Request, fingerprint: str, stored: bytes | None) -> Outcom
     """
     if request.once is not None and fingerprint != request.once.fingerprint:
         text = "This Idempotency-Key was used for another request; use a new key for a new request."
-        return failed(request, Failure("conflict", "idempotency_key_reused", text))
+        return failed(request, CommandFailure("conflict", "idempotency_key_reused", text))
     if stored is None:
         text = "The same request was begun before and its end is not known; look at the PBX before you repeat it."
-        return failed(request, Failure("unknown", "outcome_unknown", text))
+        return failed(request, CommandFailure("unknown", "outcome_unknown", text))
     try:
         known = decode_outcome(stored)
     except Malformed:
         text = "The same request was done before by another version; its answer cannot be read any more."
-        return failed(request, Failure("unknown", "outcome_unknown", text))
+        return failed(request, CommandFailure("unknown", "outcome_unknown", text))
     return Outcome(request.id, known.reply, known.failure, known.live, known.book)

@@ -35,14 +35,14 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from monitor.counters import Measures
+from monitor.counters import MonitorCounters
 from monitor.lease import uptime
 from monitor.persistence.command_record import CommandRecord, Stage, decode_record, encode_record
 from monitor.persistence.sqlite_store import ONCE_KEPT, Store
 from monitor.shared.changes import BELIEVED_AHEAD_MS
 from monitor.shared.codec import Malformed
 from monitor.shared.errors import BusUnreachable, StoreFailed
-from monitor.shared.redis.connection import heed_cancellation, is_wrong_type, rejected, send, text, translated
+from monitor.shared.redis.connection import is_wrong_type, raise_if_cancelled, rejected, send, text, translated
 from monitor.shared.redis.key_names import RecordKeys, RedisCommand, RequestKeys
 
 EVERY_S: Final = 0.25
@@ -68,7 +68,7 @@ _Id = tuple[int, int]
 _log = structlog.get_logger(__name__)
 
 
-class RecordSync:
+class RecordReplication:
     """One PBX's. ``name``: this monitor's, unlike any other's. ``leading``: whether it leads now.
 
     ``in_step``: whether all else that is mirrored is level too, as far as this monitor knows. ``unkept``: records of
@@ -82,7 +82,7 @@ class RecordSync:
         pbx: str,
         name: str,
         store: Store,
-        measures: Measures,
+        measures: MonitorCounters,
         *,
         leading: Callable[[], bool],
         in_step: Callable[[], bool] = lambda: True,
@@ -125,7 +125,7 @@ class RecordSync:
     async def run(self) -> None:
         """Read, merge and say so, until cancelled."""
         while True:
-            heed_cancellation()
+            raise_if_cancelled()
             try:
                 await self.step()
                 if uptime() >= self._said_at + _SAY_EVERY_S:
@@ -137,7 +137,7 @@ class RecordSync:
                 self._failing = str(error)
             except Exception:  # whatever it is, the next reading may do better, and this must not stop
                 self._log.exception("record_sync_failed")
-            heed_cancellation()
+            raise_if_cancelled()
             await asyncio.sleep(_LEADING_EVERY_S if self._leading() else EVERY_S)
 
     async def catch_up(self) -> None:
@@ -166,12 +166,12 @@ class RecordSync:
     async def _read_all(self) -> None:
         told = self._told()
         while await self._read():
-            heed_cancellation()
+            raise_if_cancelled()
         if self._position < self._newest:
             self._log.warning("records_rolled_back", reason="Redis came back without some that it had taken")
             self._read_anew()
             while await self._read():
-                heed_cancellation()
+                raise_if_cancelled()
         if lost := [record for record in told if record in self._told()]:
             await self._put(lost)
 

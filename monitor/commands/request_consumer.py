@@ -21,9 +21,9 @@ from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from monitor.commands.command_journal import CommandJournal
-from monitor.commands.executor import Carrying, Execute, Written
+from monitor.commands.executor import CommandExecutor, Execute, Written
 from monitor.commands.outcome_rules import as_known, failed, result_of
-from monitor.counters import CommandMeasures
+from monitor.counters import CommandCounters
 from monitor.lease import Lease
 from monitor.persistence.command_record import CommandRecord
 from monitor.shared.changes import Position
@@ -33,15 +33,15 @@ from monitor.shared.command_messages import (
     OPEN,
     Busy,
     Claimed,
-    Failure,
+    CommandFailure,
     Outcome,
     Request,
     decode_request,
     encode,
 )
 from monitor.shared.errors import BusError, BusUnreachable, StoreFailed
-from monitor.shared.redis.connection import Guard, heed_cancellation, send, translated
-from monitor.shared.redis.key_names import Keys, RequestKeys
+from monitor.shared.redis.connection import GuardedTransaction, raise_if_cancelled, send, translated
+from monitor.shared.redis.key_names import RequestKeys, SpaceKeys
 
 MOST_IN_HAND = 64
 """Requests; more are left to be refused by their gateways."""
@@ -57,7 +57,7 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Office:
+class LeadershipContext:
     """In whose name requests are carried out: the lease, and the position that was written last.
 
     ``level``: whether all is known that earlier leaders did; nothing is done before.
@@ -68,26 +68,26 @@ class Office:
     level: Callable[[], bool] = lambda: True
 
 
-class Requests:
+class RequestConsumer:
     """Listens for requests and sees to them. Run it only while leading."""
 
     def __init__(
         self,
         redis: Redis,
         pbx: str,
-        office: Office,
+        office: LeadershipContext,
         execute: Execute,
         written: Written,
         journal: CommandJournal,
-        measures: CommandMeasures,
+        measures: CommandCounters,
     ) -> None:
         self._measures = measures
         self._redis = redis
         self._pbx = pbx
         self._keys = RequestKeys(pbx)
-        self._live = Keys(pbx, "live")
+        self._live = SpaceKeys(pbx, "live")
         self._office = office
-        self._carrying = Carrying(pbx, execute, written, office.lease.sure)
+        self._carrying = CommandExecutor(pbx, execute, written, office.lease.sure)
         self._journal = journal
         self.listening = False
         """Whether requests are heard."""
@@ -109,7 +109,7 @@ class Requests:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._journal.run(self._office.level))
             while True:
-                heed_cancellation()
+                raise_if_cancelled()
                 try:
                     await self._listen(tasks)
                 except BusUnreachable as error:
@@ -124,7 +124,7 @@ class Requests:
                 await pubsub.subscribe(self._keys.requests)
                 try:
                     while True:
-                        heed_cancellation()
+                        raise_if_cancelled()
                         message = await pubsub.get_message(timeout=_POLL)
                         self.listening, self._failures = True, 0
                         if message is not None and message["type"] == "message":
@@ -199,7 +199,9 @@ class Requests:
             self._log.debug("a request is left alone", command=request.command, trace=request.trace)
             return
         began = loop.time()
-        outcome = failed(request, Failure("unknown", "outcome_unknown", "The monitor was stopped in the midst of it."))
+        outcome = failed(
+            request, CommandFailure("unknown", "outcome_unknown", "The monitor was stopped in the midst of it.")
+        )
         record = begun
         try:
             outcome, record = await self._carry_out(request, begun, began + seconds)
@@ -217,7 +219,7 @@ class Requests:
             mine = self._office.position()
             if not lease.sure() or mine is None:
                 return None
-            guard = await Guard.watch(self._redis, self._live.lease, key)
+            guard = await GuardedTransaction.watch(self._redis, self._live.lease, key)
             try:
                 holder, state, left = await guard.get(self._live.lease), await guard.get(key), await guard.left(key)
                 (epoch,) = await guard.fields(self._live.position, "epoch")
@@ -247,7 +249,7 @@ class Requests:
         except StoreFailed as error:
             self._log.error("command_not_recorded", command=request.command, reason=str(error))
             text = "It was not done: the monitor cannot keep its record of commands now. Its log says why."
-            return failed(request, Failure("unavailable", NOT_RECORDED, text)), begun
+            return failed(request, CommandFailure("unavailable", NOT_RECORDED, text)), begun
         if known is not None:
             return as_known(request, known.fingerprint, known.outcome), replace(begun, digest=None)
         return await self._carrying.outcome(request, deadline), begun

@@ -16,8 +16,8 @@ from monitor.handover.fact_codec import decode, encode
 from monitor.pbx.facts import DirectoryRead, HandoverFact
 from monitor.shared.codec import Malformed
 from monitor.shared.errors import BusUnreachable
-from monitor.shared.redis.connection import commit_while, heed_cancellation, translated
-from monitor.shared.redis.key_names import Keys
+from monitor.shared.redis.connection import commit_while, raise_if_cancelled, translated
+from monitor.shared.redis.key_names import SpaceKeys
 
 _PAUSE: Final = 1.0
 """Seconds from one writing to the next, and from a failed one to its repetition."""
@@ -25,12 +25,12 @@ _PAUSE: Final = 1.0
 _log = structlog.get_logger(__name__)
 
 
-class Bequest:
+class DirectoryHandover:
     """Of one PBX. ``writer``: the lease's value while it is ours; who does not hold it writes nothing."""
 
     def __init__(self, redis: Redis, pbx: str, writer: str) -> None:
         self._redis = redis
-        self._keys = Keys(pbx, "live")
+        self._keys = SpaceKeys(pbx, "live")
         self._writer = writer
         self._newest: dict[type[HandoverFact], HandoverFact] = {}
         self._wake = asyncio.Event()
@@ -56,7 +56,7 @@ class Bequest:
         """Write what is left, until cancelled."""
         written = b""
         while True:
-            heed_cancellation()
+            raise_if_cancelled()
             await self._wake.wait()
             self._wake.clear()
             data = encode(self._newest.values())

@@ -14,7 +14,7 @@ from monitor.shared.entities import topics as e
 from monitor.shared.errors import BusUnreachable
 from monitor.shared.redis.connection import is_wrong_type, rejected, translated
 from monitor.shared.redis.failure_text import explain
-from monitor.shared.redis.key_names import Keys
+from monitor.shared.redis.key_names import SpaceKeys
 from monitor.shared.timestamps import moment
 
 MOST_CONTACTS: Final = 50_000
@@ -24,7 +24,7 @@ RECENT: Final = 300.0
 _TOPICS: Final = ("calls", "ended", "extensions")
 
 
-async def read(redis: Redis, keys: Keys, now: float) -> e.State:
+async def read(redis: Redis, keys: SpaceKeys, now: float) -> e.State:
     """The stored calls, running and ended; the extensions as well if a writer was there not long before ``now``.
 
     ``now``: POSIX seconds on our clock, as a writer's last sign of life is on his. What cannot be read any more is left
@@ -44,7 +44,7 @@ async def read(redis: Redis, keys: Keys, now: float) -> e.State:
     return state
 
 
-async def read_book(redis: Redis, keys: Keys) -> tuple[ContactsRead, ...]:
+async def read_book(redis: Redis, keys: SpaceKeys) -> tuple[ContactsRead, ...]:
     """The stored address book, by which callers are named; nothing if it is empty or large. Raises BusUnreachable."""
     with translated():
         try:

@@ -9,21 +9,21 @@ from typing import Generic, Protocol, TypeVar
 
 import structlog
 
-from monitor.commands.request_consumer import Requests
-from monitor.counters import Measures
-from monitor.handover.directory_handover import Bequest
+from monitor.commands.request_consumer import RequestConsumer
+from monitor.counters import MonitorCounters
+from monitor.handover.directory_handover import DirectoryHandover
 from monitor.lease import Lease, uptime
 from monitor.pbx.documented_api.facts import ToldFact
 from monitor.pbx.facts import ContactsRead, Fact, HandoverFact, ParticipantGone, ParticipantSeen
-from monitor.persistence.api_key_sync import Keyring
-from monitor.persistence.ended_calls import EndedCalls
-from monitor.persistence.statistics_checkpoint import Keeping
-from monitor.publishing.publish_loop import SpaceWriter
-from monitor.publishing.state_publisher import Publisher
+from monitor.persistence.api_key_sync import ApiKeySync
+from monitor.persistence.ended_calls import EndedCallStore
+from monitor.persistence.statistics_checkpoint import StatisticsCheckpoint
+from monitor.publishing.publish_loop import PublishLoop
+from monitor.publishing.state_publisher import StatePublisher
 from monitor.shared.changes import Edit, Position
 from monitor.shared.entities.topics import BOOK_TOPICS, State
 from monitor.shared.errors import CommandRefused
-from monitor.statistics.counting_tracker import Counting
+from monitor.statistics.counting_tracker import CountingTracker
 
 TICK = 1.0
 
@@ -63,20 +63,20 @@ class DatabaseLike(Protocol):
         ...
 
 
-class Leader(Generic[FactT]):
+class LeaderTerm(Generic[FactT]):
     """``source_factory``: as the service has it. What the source's facts change goes to the writers."""
 
     def __init__(
         self,
         pbx: str,
-        tracker: Counting[FactT],
+        tracker: CountingTracker[FactT],
         source_factory: Callable[[Callable[[FactT], None], Callable[[], bool]], SourceLike],
         lease: Lease,
-        live: Publisher,
-        book: Publisher,
+        live: StatePublisher,
+        book: StatePublisher,
         heartbeat: float,
-        measures: Measures,
-        bequest: Bequest,
+        measures: MonitorCounters,
+        bequest: DirectoryHandover,
     ) -> None:
         self._log = _log.bind(pbx=pbx)
         self._tracker = tracker
@@ -84,8 +84,8 @@ class Leader(Generic[FactT]):
         self._book_read = False
         self._bequest = bequest
         self._pbx_clock: tuple[float, float] | None = None  # of the last fact, and our uptime then
-        self._live = SpaceWriter(live, lease, lambda: tracker.state, lambda: tracker.ready, heartbeat, measures.live)
-        self._book = SpaceWriter(book, lease, lambda: tracker.book, lambda: self._book_read, heartbeat, measures.book)
+        self._live = PublishLoop(live, lease, lambda: tracker.state, lambda: tracker.ready, heartbeat, measures.live)
+        self._book = PublishLoop(book, lease, lambda: tracker.book, lambda: self._book_read, heartbeat, measures.book)
 
     @property
     def state(self) -> State:
@@ -120,7 +120,13 @@ class Leader(Generic[FactT]):
             return None, None
         return await self._live.written(), await self._book.written() if command.startswith("contact.") else None
 
-    async def run(self, requests: Requests, keyring: Keyring | None, keeping: Keeping, ended: EndedCalls) -> None:
+    async def run(
+        self,
+        requests: RequestConsumer,
+        keyring: ApiKeySync | None,
+        keeping: StatisticsCheckpoint,
+        ended: EndedCallStore,
+    ) -> None:
         """Until cancelled; raises an ExceptionGroup with Fenced when somebody else has the lease."""
         try:
             async with asyncio.TaskGroup() as tasks:

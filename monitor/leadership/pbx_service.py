@@ -25,30 +25,30 @@ import structlog
 from redis.asyncio import Redis
 
 from monitor.commands.command_journal import CommandJournal
-from monitor.commands.record_replication import RecordSync
-from monitor.commands.request_consumer import Office, Requests
-from monitor.counters import Measures
+from monitor.commands.record_replication import RecordReplication
+from monitor.commands.request_consumer import LeadershipContext, RequestConsumer
+from monitor.counters import MonitorCounters
 from monitor.handover import previous_state as heritage
-from monitor.handover.directory_handover import Bequest
-from monitor.leadership.leader_term import DatabaseLike, Leader, SourceLike
-from monitor.leadership.standby import StandbyMirror
+from monitor.handover.directory_handover import DirectoryHandover
+from monitor.leadership.leader_term import DatabaseLike, LeaderTerm, SourceLike
+from monitor.leadership.standby import Standby
 from monitor.lease import Lease
 from monitor.pbx.documented_api.facts import ToldFact
 from monitor.pbx.facts import ContactsRead, Fact, HandoverFact
-from monitor.persistence.api_key_sync import Keyring
-from monitor.persistence.ended_calls import EndedCalls
+from monitor.persistence.api_key_sync import ApiKeySync
+from monitor.persistence.ended_calls import EndedCallStore
 from monitor.persistence.sqlite_store import Store
-from monitor.persistence.statistics_checkpoint import Keeping, Shelf
+from monitor.persistence.statistics_checkpoint import Shelf, StatisticsCheckpoint
 from monitor.publishing.publish_loop import HEARTBEAT
-from monitor.publishing.state_publisher import LOG_BYTES, Publisher
+from monitor.publishing.state_publisher import LOG_BYTES, StatePublisher
 from monitor.shared.entities.topics import State, empty_state
 from monitor.shared.errors import BusError, BusUnreachable, Fenced, StoreFailed
-from monitor.shared.redis.connection import heed_cancellation
-from monitor.shared.redis.key_names import Keys
-from monitor.statistics.checkpoint_format import Saved
-from monitor.statistics.counting_tracker import Counting, TrackerLike
+from monitor.shared.redis.connection import raise_if_cancelled
+from monitor.shared.redis.key_names import SpaceKeys
+from monitor.statistics.checkpoint_format import SavedStatistics
+from monitor.statistics.counting_tracker import CountingTracker, TrackerLike
 from monitor.statistics.daily_statistics import Statistics
-from monitor.statistics.settings import Terms
+from monitor.statistics.settings import StatisticsSettings
 
 CONTEST_EVERY = 0.25
 """Seconds between two looks at a lease that somebody else has; a released one is taken over as soon."""
@@ -67,7 +67,7 @@ Emit: TypeAlias = Callable[[Fact], None]
 MayMint: TypeAlias = Callable[[], bool]
 
 
-class Service(Generic[FactT]):
+class PbxService(Generic[FactT]):
     """Watches one PBX. ``name``: this monitor's; ``pbx``: the PBX's, as in every key.
 
     ``redis`` is asked for connections as needed: one for each space's publisher and one for the lease. ``database``:
@@ -87,18 +87,18 @@ class Service(Generic[FactT]):
         records: Store,
         database: DatabaseLike | None = None,
         key_store: Store | None = None,
-        terms: Terms | None = None,
+        terms: StatisticsSettings | None = None,
         shelf: Shelf | None = None,
         heartbeat: float = HEARTBEAT,
         lease_ttl: float = 5.0,
         log_length: int = 10_000,
         log_bytes: int = LOG_BYTES,
-        measures: Measures | None = None,
+        measures: MonitorCounters | None = None,
     ) -> None:
-        self.measures = Measures() if measures is None else measures
+        self.measures = MonitorCounters() if measures is None else measures
         self._redis = redis
-        self._live_keys = Keys(pbx, "live")
-        self._book_keys = Keys(pbx, "book")
+        self._live_keys = SpaceKeys(pbx, "live")
+        self._book_keys = SpaceKeys(pbx, "book")
         self._tracker_factory = tracker_factory
         self._source_factory = source_factory
         self._records = records
@@ -112,18 +112,18 @@ class Service(Generic[FactT]):
         self.lease = Lease(redis, self._live_keys, f"{name}/{secrets.token_hex(4)}", lease_ttl)
         self.leading_since: float | None = None
         """POSIX seconds; None while somebody else leads."""
-        self._terms = Terms() if terms is None else terms
-        self._keeping = Keeping(redis, pbx, self.lease.name, shelf)
-        self._requests: Requests | None = None
-        self._leader: Leader[FactT] | None = None
+        self._terms = StatisticsSettings() if terms is None else terms
+        self._keeping = StatisticsCheckpoint(redis, pbx, self.lease.name, shelf)
+        self._requests: RequestConsumer | None = None
+        self._leader: LeaderTerm[FactT] | None = None
         self._led_last: bool | None = None
         self._others = False
         self._empty_since: float | None = None
-        self._keyring = None if key_store is None else Keyring(redis, pbx, key_store, lambda: self._others)
-        self._ended = EndedCalls(redis, pbx, records)
-        self._mirror = StandbyMirror(pbx, self._keyring, self._keeping, self._ended)
+        self._keyring = None if key_store is None else ApiKeySync(redis, pbx, key_store, lambda: self._others)
+        self._ended = EndedCallStore(redis, pbx, records)
+        self._mirror = Standby(pbx, self._keyring, self._keeping, self._ended)
         self._journal = CommandJournal(redis, pbx, records, self.measures.commands)
-        self._sync = RecordSync(
+        self._sync = RecordReplication(
             *(redis, pbx, self.lease.name, records, self.measures),
             leading=lambda: self.leading,
             in_step=lambda: self.leading or self._mirror.level,
@@ -160,7 +160,7 @@ class Service(Generic[FactT]):
         try:
             while True:
                 await self._stand_by()
-                heed_cancellation()
+                raise_if_cancelled()
                 await self._lead()
         finally:
             syncing.cancel()
@@ -203,7 +203,7 @@ class Service(Generic[FactT]):
         # As long as who led last may need to find out that Redis is back: his lease's time, and his back-off.
         patience = self.lease.ttl + _BACKOFF_CAP_S + random.uniform(0.0, 1.0)  # noqa: S311
         while True:
-            heed_cancellation()
+            raise_if_cancelled()
             delay = CONTEST_EVERY
             try:
                 if await self._try(patience):
@@ -238,10 +238,10 @@ class Service(Generic[FactT]):
         self.measures.terms += 1
         try:
             await self._sync.catch_up()
-            bequest = Bequest(self._redis, self.pbx, self.lease.name)
+            bequest = DirectoryHandover(self._redis, self.pbx, self.lease.name)
             tracker = await self._taken_over(bequest)
-            heed_cancellation()
-            leader = self._leader = Leader(
+            raise_if_cancelled()
+            leader = self._leader = LeaderTerm(
                 self.pbx,
                 tracker,
                 self._source_factory,
@@ -252,8 +252,8 @@ class Service(Generic[FactT]):
                 self.measures,
                 bequest,
             )
-            office = Office(self.lease, leader.position, lambda: self._sync.level)
-            requests = self._requests = Requests(
+            office = LeadershipContext(self.lease, leader.position, lambda: self._sync.level)
+            requests = self._requests = RequestConsumer(
                 self._redis,
                 self.pbx,
                 office,
@@ -271,12 +271,12 @@ class Service(Generic[FactT]):
             self.leading_since, self._requests, self._leader = None, None, None
             self.lease.lost()
 
-    async def _taken_over(self, bequest: Bequest) -> Counting[FactT]:
+    async def _taken_over(self, bequest: DirectoryHandover) -> CountingTracker[FactT]:
         """Return a tracker that knows what an earlier monitor left; less where that leads to a fault."""
         statistics = self._counted(await self._keeping.read())
         ended = await self._ended.read()
         for left_behind in (self._left_behind, self._nothing_left):
-            tracker = Counting(self._tracker_factory(), statistics)
+            tracker = CountingTracker(self._tracker_factory(), statistics)
             try:
                 state, left = await left_behind(bequest)
                 state["ended"] = ended | state["ended"]
@@ -285,9 +285,9 @@ class Service(Generic[FactT]):
                 self._log.exception("takeover_failure")
             else:
                 return tracker
-        return Counting(self._tracker_factory(), statistics)
+        return CountingTracker(self._tracker_factory(), statistics)
 
-    async def _left_behind(self, bequest: Bequest) -> tuple[State, tuple[HandoverFact | ContactsRead, ...]]:
+    async def _left_behind(self, bequest: DirectoryHandover) -> tuple[State, tuple[HandoverFact | ContactsRead, ...]]:
         """Return the state and the facts that an earlier monitor left on Redis."""
         try:
             left = (*await bequest.read(), *await heritage.read_book(self._redis, self._book_keys))
@@ -296,18 +296,18 @@ class Service(Generic[FactT]):
             self._log.warning("nothing taken over from an earlier monitor", reason=str(error))
             return await self._nothing_left(bequest)
 
-    async def _nothing_left(self, _: Bequest) -> tuple[State, tuple[HandoverFact | ContactsRead, ...]]:
+    async def _nothing_left(self, _: DirectoryHandover) -> tuple[State, tuple[HandoverFact | ContactsRead, ...]]:
         return empty_state(self._live_keys.topics), ()
 
-    def _counted(self, saved: Saved | None) -> Statistics:
+    def _counted(self, saved: SavedStatistics | None) -> Statistics:
         try:
             return Statistics(self._terms, saved)
         except Exception:
             self._log.exception("takeover_failure")
             return Statistics(self._terms)
 
-    def _publisher(self, keys: Keys, lease: Lease | None) -> Publisher:
-        return Publisher(
+    def _publisher(self, keys: SpaceKeys, lease: Lease | None) -> StatePublisher:
+        return StatePublisher(
             self._redis,
             keys,
             self.lease.name,

@@ -16,11 +16,11 @@ from typing import Final
 
 import structlog
 
-from monitor.persistence.api_key_sync import Keyring
-from monitor.persistence.ended_calls import EndedCalls
-from monitor.persistence.statistics_checkpoint import Keeping
+from monitor.persistence.api_key_sync import ApiKeySync
+from monitor.persistence.ended_calls import EndedCallStore
+from monitor.persistence.statistics_checkpoint import StatisticsCheckpoint
 from monitor.shared.errors import BusUnreachable, StoreFailed
-from monitor.shared.redis.connection import heed_cancellation
+from monitor.shared.redis.connection import raise_if_cancelled
 
 KEYS_EVERY_S: Final = 1.0
 """Between two readings of the keys."""
@@ -30,10 +30,12 @@ REST_EVERY: Final = 5
 _log = structlog.get_logger(__name__)
 
 
-class StandbyMirror:
+class Standby:
     """One PBX's. ``keyring``: None if no API keys are kept."""
 
-    def __init__(self, pbx: str, keyring: Keyring | None, keeping: Keeping, ended: EndedCalls) -> None:
+    def __init__(
+        self, pbx: str, keyring: ApiKeySync | None, keeping: StatisticsCheckpoint, ended: EndedCallStore
+    ) -> None:
         self._keyring = keyring
         self._keeping = keeping
         self._ended = ended
@@ -46,7 +48,7 @@ class StandbyMirror:
         times = 0
         try:
             while True:
-                heed_cancellation()
+                raise_if_cancelled()
                 try:
                     await self._mirror(rest=times % REST_EVERY == 0)
                     self.level = True
@@ -58,7 +60,7 @@ class StandbyMirror:
                 except Exception:  # whatever it is, the next reading may do better, and a standby must not stop
                     self._log.exception("mirror_failed")
                     self.level = False
-                heed_cancellation()  # a turn later the take-over would have waited a second
+                raise_if_cancelled()  # a turn later the take-over would have waited a second
                 await asyncio.sleep(KEYS_EVERY_S)
         finally:
             await self._keeping.shelve()

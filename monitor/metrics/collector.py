@@ -13,7 +13,7 @@ from typing import Protocol
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from monitor.counters import Measures, SpaceMeasures
+from monitor.counters import MonitorCounters, PublishCounters
 from monitor.lease import Lease
 from monitor.metrics import pbx_client as interface
 from monitor.metrics import pbx_state_metrics as figures
@@ -39,7 +39,7 @@ class Watching(Protocol):
         ...
 
     @property
-    def measures(self) -> Measures:
+    def measures(self) -> MonitorCounters:
         """What is counted."""
         ...
 
@@ -165,7 +165,7 @@ def _commands(watching: Iterable[Watching]) -> Iterator[Metric]:
     yield from (results, durations, in_hand, alone, audit)
 
 
-def _spaces(watching: Iterable[Watching]) -> Iterator[tuple[str, str, SpaceMeasures]]:
+def _spaces(watching: Iterable[Watching]) -> Iterator[tuple[str, str, PublishCounters]]:
     for one in watching:
         yield one.pbx, "live", one.measures.live
         yield one.pbx, "book", one.measures.book

@@ -6,20 +6,20 @@ from collections.abc import Collection, Iterator
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
-from monitor.pbx.counters import PbxMeasures
+from monitor.pbx.counters import PbxCounters
 
 _TOKENS = ("minted", "denied", "revoked")
 _SOCKETS = ("opened", "ended")
 
 
-def collect(pbxs: Collection[tuple[str, PbxMeasures]]) -> Iterator[Metric]:
+def collect(pbxs: Collection[tuple[str, PbxCounters]]) -> Iterator[Metric]:
     """Of all PBXs, by name."""
     yield from _requests(pbxs)
     yield from _counted(pbxs)
     yield from _known(pbxs)
 
 
-def _requests(pbxs: Collection[tuple[str, PbxMeasures]]) -> Iterator[Metric]:
+def _requests(pbxs: Collection[tuple[str, PbxCounters]]) -> Iterator[Metric]:
     requests = CounterMetricFamily(
         "callmon_pbx_requests",
         "Requests to the PBX: ok, refused (4xx), failed (5xx) or unreachable (no answer).",
@@ -36,7 +36,7 @@ def _requests(pbxs: Collection[tuple[str, PbxMeasures]]) -> Iterator[Metric]:
     yield from (requests, durations)
 
 
-def _counted(pbxs: Collection[tuple[str, PbxMeasures]]) -> Iterator[Metric]:
+def _counted(pbxs: Collection[tuple[str, PbxCounters]]) -> Iterator[Metric]:
     tokens = CounterMetricFamily(
         "callmon_pbx_tokens",
         "Tokens minted, denied by the PBX, or revoked by it before their time.",
@@ -61,7 +61,7 @@ def _counted(pbxs: Collection[tuple[str, PbxMeasures]]) -> Iterator[Metric]:
     yield from (tokens, sockets, events, reads)
 
 
-def _known(pbxs: Collection[tuple[str, PbxMeasures]]) -> Iterator[Metric]:
+def _known(pbxs: Collection[tuple[str, PbxCounters]]) -> Iterator[Metric]:
     waiting = GaugeMetricFamily(
         "callmon_pbx_participants_waiting", "Participants with an event that are not read yet.", labels=["pbx"]
     )

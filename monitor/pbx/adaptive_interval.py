@@ -16,7 +16,7 @@ _SLOWER: Final = 2.0
 _RELIEF: Final = 0.8
 
 
-class Pace:
+class AdaptiveInterval:
     """Times are seconds. ``longest`` is taken for ``shortest`` where it is less."""
 
     def __init__(self, shortest: float, longest: float) -> None:

@@ -13,18 +13,18 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-from monitor.pbx.counters import PbxMeasures
+from monitor.pbx.counters import PbxCounters
 from monitor.pbx.facts import ActiveCall, Participant, Source, SystemRow
 from monitor.pbx.http_client.paging import PAGE, Query, read_all
 from monitor.pbx.http_client.secret import Secret, text_of
-from monitor.pbx.http_client.token import Claims, Granted, TokenOwner
-from monitor.pbx.http_client.transport import MAX_BODY_BYTES, Answer, Transport, tls_context
+from monitor.pbx.http_client.token import Claims, GrantedToken, TokenOwner
+from monitor.pbx.http_client.transport import MAX_BODY_BYTES, HttpResponse, Transport, tls_context
 from monitor.pbx.parsing import xapi as rows
 from monitor.pbx.parsing.callcontrol import FullState, parse_full_state, parse_participant
 from monitor.pbx.parsing.json_fields import integer, objects, text
-from monitor.pbx.traffic_tap import NoTape, Tape
+from monitor.pbx.traffic_tap import NoTrafficTap, TrafficTap
 from monitor.shared.codec import to_json
-from monitor.shared.errors import OutcomeUnknown, PbxError, PbxGarbled, PbxRefused, TokenRefused
+from monitor.shared.errors import CommandOutcomeUnknown, PbxError, PbxGarbled, PbxRefused, TokenRefused
 from monitor.shared.time_zones import ZoneRow
 
 XAPI: Final = "/xapi/v1"
@@ -94,11 +94,11 @@ class PbxClient:
         settings: PbxSettings,
         may_mint: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = time.monotonic,
-        measures: PbxMeasures | None = None,
-        tape: Tape | None = None,
+        measures: PbxCounters | None = None,
+        tape: TrafficTap | None = None,
     ) -> None:
-        self.tape: Tape = NoTape() if tape is None else tape
-        self.measures = PbxMeasures() if measures is None else measures
+        self.tape: TrafficTap = NoTrafficTap() if tape is None else tape
+        self.measures = PbxCounters() if measures is None else measures
         self.settings = settings
         self.tls = tls_context(settings.url, settings.ca_file, verify=settings.verify)
         """For the event socket; None if the address is not ``https``."""
@@ -148,7 +148,7 @@ class PbxClient:
         *,
         blame_token: bool = True,
         largest: int = MAX_BODY_BYTES,
-    ) -> Answer:
+    ) -> HttpResponse:
         """The answer to a request that may change something, whatever its status but 401.
 
         ``content`` is JSON unless ``headers`` say otherwise; ``timeout``: seconds, if not those of the settings. Raises
@@ -157,7 +157,7 @@ class PbxClient:
         """
         kind = {"Content-Type": "application/json"} if content is not None else {}
 
-        async def send(token: str) -> Answer:
+        async def send(token: str) -> HttpResponse:
             given = {"Authorization": f"Bearer {token}", **kind, **(headers or {})}
             return await self._transport.write(method, path, given, content, timeout, largest=largest)
 
@@ -229,7 +229,7 @@ class PbxClient:
     def _secret(self) -> str:
         return text_of(self.settings.client_secret)
 
-    async def _grant(self) -> Granted:
+    async def _grant(self) -> GrantedToken:
         form = {
             "grant_type": "client_credentials",
             "client_id": self.settings.client_id,
@@ -258,13 +258,13 @@ class PbxClient:
         if not token.isascii() or not token or any(char.isspace() for char in token):
             raise PbxGarbled("The PBX's answer to a request for a token holds none: is it a 3CX? See url.")
         expires_in = integer(answer, "expires_in")
-        return Granted(token, None if expires_in is None else float(expires_in))
+        return GrantedToken(token, None if expires_in is None else float(expires_in))
 
-    async def _get(self, path: str, query: Query | None) -> Answer:
+    async def _get(self, path: str, query: Query | None) -> HttpResponse:
         """Return a good answer of any form."""
         address, largest = _address(path, query), _MAX_PARTICIPANT_BYTES if _of_one(path) else MAX_BODY_BYTES
 
-        async def read(token: str) -> Answer:
+        async def read(token: str) -> HttpResponse:
             return await self._transport.read("GET", address, token, largest=largest)
 
         answer = await self._authorized(read, f"GET {path}")
@@ -272,7 +272,7 @@ class PbxClient:
             raise answer.refusal()
         return answer
 
-    async def _authorized(self, send: Callable[[str], Awaitable[Answer]], shown: str) -> Answer:
+    async def _authorized(self, send: Callable[[str], Awaitable[HttpResponse]], shown: str) -> HttpResponse:
         token = await self.tokens.get()
         answer = await send(token)
         if answer.status == 401:
@@ -291,19 +291,21 @@ def _of_one(path: str) -> bool:
 
 def refusal(shown: str, status: int, headers: Mapping[str, str]) -> PbxError:
     """The error for an HTTP status other than 2xx and 401. ``shown``: the request, for the message."""
-    return Answer(shown, status, headers, b"").refusal()
+    return HttpResponse(shown, status, headers, b"").refusal()
 
 
-def _done(answer: Answer) -> Any:
+def _done(answer: HttpResponse) -> Any:
     """What a request that changes something was answered, if it was done."""
     if answer.status >= 500:
-        raise OutcomeUnknown(f"The PBX answered {answer.status} to {answer.shown}: whether it did it is not known.")
+        raise CommandOutcomeUnknown(
+            f"The PBX answered {answer.status} to {answer.shown}: whether it did it is not known."
+        )
     if not answer.good:
         raise answer.refusal()
     try:
         return answer.json()
     except PbxGarbled as garbled:
-        raise OutcomeUnknown(f"Whether it was done is not known. {garbled}") from garbled
+        raise CommandOutcomeUnknown(f"Whether it was done is not known. {garbled}") from garbled
 
 
 def _address(path: str, query: Query | None) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class Touched:
+class ReadBack:
     """What a command changed at the PBX.
 
     ``users``, ``queues``, ``ring_groups``: numbers. ``logins``: whether any to single queues. ``contacts``: ids.
@@ -28,10 +28,10 @@ class Touched:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class CommandResult:
     """``reply``: the documented reply's fields beside ``result``."""
 
-    touched: Touched
+    touched: ReadBack
     reply: Mapping[str, object] = field(default_factory=dict)
 
 

@@ -16,7 +16,7 @@ from monitor.pbx.facts import ConnectionChanged, Source
 from monitor.shared.entities.topics import Connection
 
 
-class Condition(Enum):
+class InterfaceCondition(Enum):
     """How a part fares."""
 
     UNKNOWN = "unknown"
@@ -26,17 +26,17 @@ class Condition(Enum):
     DOWN = "down"
 
 
-_LACKING = frozenset((Condition.REFUSED, Condition.DOWN))
+_LACKING = frozenset((InterfaceCondition.REFUSED, InterfaceCondition.DOWN))
 
 
 @dataclass(slots=True)
-class Part:
+class InterfaceState:
     """A part, and why it is not live."""
 
-    condition: Condition = Condition.UNKNOWN
+    condition: InterfaceCondition = InterfaceCondition.UNKNOWN
     reason: str = ""
 
-    def is_now(self, condition: Condition, reason: str = "") -> None:
+    def is_now(self, condition: InterfaceCondition, reason: str = "") -> None:
         """Take note."""
         self.condition, self.reason = condition, reason
 
@@ -46,8 +46,8 @@ class ConnectionState:
     """Both parts. ``chosen``: by the settings. ``ever``: whether it was connected before, so that it can be lost."""
 
     chosen: Source = "auto"
-    call_control: Part = field(default_factory=Part)
-    active_calls: Part = field(default_factory=Part)
+    call_control: InterfaceState = field(default_factory=InterfaceState)
+    active_calls: InterfaceState = field(default_factory=InterfaceState)
     connection: Connection = "connecting"
     source: str = ""
     ever: bool = False
@@ -73,7 +73,7 @@ class ConnectionState:
     def _judge(self) -> tuple[Connection, str, str]:
         control, calls = self.call_control, self.active_calls
         if self.chosen == "activecalls":
-            if calls.condition is Condition.LIVE:
+            if calls.condition is InterfaceCondition.LIVE:
                 return "connected", "", self.chosen
             return self._away, calls.reason, ""
         if self.chosen == "callcontrol+activecalls":
@@ -84,17 +84,17 @@ class ConnectionState:
 
     def _by_what_there_is(self) -> tuple[Connection, str, str]:
         control, calls = self.call_control, self.active_calls
-        if control.condition is Condition.LIVE:
-            if calls.condition is Condition.LIVE:
+        if control.condition is InterfaceCondition.LIVE:
+            if calls.condition is InterfaceCondition.LIVE:
                 return "connected", "", "callcontrol+activecalls"
             if calls.condition in _LACKING:
                 return "connected", f"Without ActiveCalls: {calls.reason}", "callcontrol"
             return "connecting", calls.reason, ""
-        if control.condition is Condition.REFUSED:
-            if calls.condition is Condition.LIVE:
+        if control.condition is InterfaceCondition.REFUSED:
+            if calls.condition is InterfaceCondition.LIVE:
                 return "connected", f"Without Call Control: {control.reason}", "activecalls"
             return self._away, calls.reason or control.reason, ""
-        if control.condition is Condition.DOWN:
+        if control.condition is InterfaceCondition.DOWN:
             return self._away, control.reason, ""
         return "connecting", control.reason, ""
 

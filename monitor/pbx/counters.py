@@ -11,7 +11,7 @@ from monitor.shared.histogram import SLOW, Histogram
 
 
 @dataclass(slots=True)
-class PbxMeasures:
+class PbxCounters:
     """Of one PBX, for as long as the process runs: the connections come and go with the lease."""
 
     requests: Counter[tuple[str, str]] = field(default_factory=Counter)

@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class SentRequest:
     """A request. ``address``: path and query as sent; ``content``: its body; ``at``: ``time.monotonic()`` then."""
 
     method: str
@@ -17,13 +17,13 @@ class Sent:
     at: float
 
 
-class Tape(Protocol):
+class TrafficTap(Protocol):
     """Is told what came, as it came: secrets, names and numbers included. Must neither wait nor raise."""
 
-    def answered(self, sent: Sent, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    def answered(self, sent: SentRequest, status: int, headers: Mapping[str, str], body: bytes) -> None:
         """An HTTP answer came, of whatever status."""
 
-    def unanswered(self, sent: Sent) -> None:
+    def unanswered(self, sent: SentRequest) -> None:
         """No whole answer came."""
 
     def opened(self) -> None:
@@ -39,13 +39,13 @@ class Tape(Protocol):
         """The event socket ended by itself. ``code``: the close frame's; None if none came."""
 
 
-class NoTape:
+class NoTrafficTap:
     """Keeps nothing."""
 
-    def answered(self, sent: Sent, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        """See :class:`Tape`, as for the others."""
+    def answered(self, sent: SentRequest, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        """See :class:`TrafficTap`, as for the others."""
 
-    def unanswered(self, sent: Sent) -> None: ...  # noqa: D102
+    def unanswered(self, sent: SentRequest) -> None: ...  # noqa: D102
 
     def opened(self) -> None: ...  # noqa: D102
 

@@ -15,19 +15,19 @@ from typing import Final
 import structlog
 
 from monitor.pbx.api_client import PbxClient, PbxSettings
-from monitor.pbx.callcontrol.event_socket import Listener
+from monitor.pbx.callcontrol.event_socket import EventSocket
 from monitor.pbx.clock import PbxClock
-from monitor.pbx.commands.execute_and_reread import Execution
-from monitor.pbx.connection_state import Condition, ConnectionState
-from monitor.pbx.counters import PbxMeasures
+from monitor.pbx.commands.execute_and_reread import CommandRunner
+from monitor.pbx.connection_state import ConnectionState, InterfaceCondition
+from monitor.pbx.counters import PbxCounters
 from monitor.pbx.facts import ActiveCallsRead, Fact, ParticipantsRead
 from monitor.pbx.http_client import secret
-from monitor.pbx.myphone.queue_logins import Logins
+from monitor.pbx.myphone.queue_logins import QueueLoginReader
 from monitor.pbx.silence_watch import watch_silence
-from monitor.pbx.traffic_tap import Tape
-from monitor.pbx.xapi.active_calls_poller import Poller
+from monitor.pbx.traffic_tap import TrafficTap
+from monitor.pbx.xapi.active_calls_poller import ActiveCallsPoller
 from monitor.pbx.xapi.directory_reader import DirectoryReader
-from monitor.pbx.xapi.directory_snapshot import Known
+from monitor.pbx.xapi.directory_snapshot import DirectorySnapshot
 from monitor.shared.backoff import Backoff
 from monitor.shared.errors import PbxError, PbxRefused
 from monitor.shared.tasks import together
@@ -54,16 +54,16 @@ class PbxSource:
         emit: Callable[[Fact], None],
         may_mint: Callable[[], bool] = lambda: True,
         clock: PbxClock | None = None,
-        measures: PbxMeasures | None = None,
-        tape: Tape | None = None,
+        measures: PbxCounters | None = None,
+        tape: TrafficTap | None = None,
     ) -> None:
         self._settings, self._emit = settings, emit
         self._clock = clock = clock or PbxClock()
         self._client = PbxClient(settings, may_mint, clock.now, measures, tape)
         self._measures = measures = self._client.measures
         measures.clock, measures.waiting = clock, lambda: self.lag
-        self._poller = Poller(self._client, emit, clock)
-        self._listener = Listener(self._client, emit, clock, self._poller.poke)
+        self._poller = ActiveCallsPoller(self._client, emit, clock)
+        self._listener = EventSocket(self._client, emit, clock, self._poller.poke)
         self._reader = DirectoryReader(self._client, clock)
         self._state = ConnectionState(settings.source)
         self._alone = False
@@ -72,9 +72,9 @@ class PbxSource:
         self._live_since: float | None = None
         self._rows_failing_since: float | None = None
         self._contacts_wanted = asyncio.Event()
-        self._known = Known(emit)
-        self._logins = Logins(self._client, emit, clock, settings)
-        self._execution = Execution(
+        self._known = DirectorySnapshot(emit)
+        self._logins = QueueLoginReader(self._client, emit, clock, settings)
+        self._execution = CommandRunner(
             self._client, self._reader, self._known, self._logins, self._listener, self._poller, self._want_all
         )
         self._log = _log.bind(url=settings.url)
@@ -132,16 +132,16 @@ class PbxSource:
             try:
                 await self._listener.session(self._opened, self._participants_read)
             except PbxRefused as refused:
-                part.is_now(Condition.REFUSED, str(refused))
+                part.is_now(InterfaceCondition.REFUSED, str(refused))
                 self._without_call_control()
-                alone = self._state.active_calls.condition is Condition.LIVE
+                alone = self._state.active_calls.condition is InterfaceCondition.LIVE
                 pause = (rechecks if alone else backoff).pause()
             except PbxError as error:
                 if self._lasted() >= STEADY:
                     backoff.reset()
                     rechecks.reset()
-                if part.condition is not Condition.REFUSED:
-                    part.is_now(Condition.DOWN, str(error))
+                if part.condition is not InterfaceCondition.REFUSED:
+                    part.is_now(InterfaceCondition.DOWN, str(error))
                 pause = backoff.pause(error)
             self._tell()
             await self._pause(pause)
@@ -151,8 +151,8 @@ class PbxSource:
         return 0.0 if self._live_since is None else self._clock.now() - self._live_since
 
     def _opened(self) -> None:
-        if self._state.call_control.condition is not Condition.REFUSED:
-            self._state.call_control.is_now(Condition.UNKNOWN, "Reading the state of all calls.")
+        if self._state.call_control.condition is not InterfaceCondition.REFUSED:
+            self._state.call_control.is_now(InterfaceCondition.UNKNOWN, "Reading the state of all calls.")
             self._tell()
 
     def _participants_read(self) -> None:
@@ -160,7 +160,7 @@ class PbxSource:
         if self._live_since is None:
             self._live_since = self._clock.now()
             self._alone = False
-            self._state.call_control.is_now(Condition.LIVE)
+            self._state.call_control.is_now(InterfaceCondition.LIVE)
             self._tell()
 
     def _without_call_control(self) -> None:
@@ -180,8 +180,8 @@ class PbxSource:
             try:
                 await self._poller.run(self._rows_read)
             except PbxRefused as refused:
-                self._without_rows(Condition.REFUSED, str(refused))
-                alone = self._state.call_control.condition is Condition.LIVE
+                self._without_rows(InterfaceCondition.REFUSED, str(refused))
+                alone = self._state.call_control.condition is InterfaceCondition.LIVE
                 pause = (rechecks if alone else backoff).pause()
             except PbxError as error:
                 if self._rows_failing_since is None:
@@ -189,35 +189,37 @@ class PbxSource:
                     backoff.reset()
                     rechecks.reset()
                 if self._clock.now() - self._rows_failing_since >= DO_WITHOUT_AFTER:
-                    self._without_rows(Condition.DOWN, str(error))
-                elif part.condition is Condition.UNKNOWN:
-                    part.is_now(Condition.UNKNOWN, str(error))
+                    self._without_rows(InterfaceCondition.DOWN, str(error))
+                elif part.condition is InterfaceCondition.UNKNOWN:
+                    part.is_now(InterfaceCondition.UNKNOWN, str(error))
                     self._tell()
                 pause = backoff.pause(error)
             await self._pause(pause)
 
     def _rows_awaited_since(self) -> float | None:
         """Since when rows are waited for without any word, where nothing else tells of calls."""
-        alone = self._settings.source == "activecalls" or self._state.call_control.condition is Condition.REFUSED
+        alone = (
+            self._settings.source == "activecalls" or self._state.call_control.condition is InterfaceCondition.REFUSED
+        )
         asked = self._poller.asked_at
-        if asked is None or not alone or self._state.active_calls.condition is not Condition.LIVE:
+        if asked is None or not alone or self._state.active_calls.condition is not InterfaceCondition.LIVE:
             return None
         return max(asked, self._client.heard_at)
 
     def _rows_silent(self) -> None:
         reason = f"The PBX has said nothing in {self._settings.silence:g} s, though it was asked for the calls."
-        self._state.active_calls.is_now(Condition.DOWN, reason)
+        self._state.active_calls.is_now(InterfaceCondition.DOWN, reason)
         self._tell()
 
     def _rows_read(self) -> None:
         self._measures.reads["active_calls"] += 1
         self._rows_failing_since = None
-        if self._state.active_calls.condition is not Condition.LIVE:
-            self._state.active_calls.is_now(Condition.LIVE)
+        if self._state.active_calls.condition is not InterfaceCondition.LIVE:
+            self._state.active_calls.is_now(InterfaceCondition.LIVE)
             self._tell()
 
-    def _without_rows(self, condition: Condition, reason: str) -> None:
-        was_live = self._state.active_calls.condition is Condition.LIVE
+    def _without_rows(self, condition: InterfaceCondition, reason: str) -> None:
+        was_live = self._state.active_calls.condition is InterfaceCondition.LIVE
         self._state.active_calls.is_now(condition, reason)
         self._tell()
         if was_live and self._state.connection == "connected":

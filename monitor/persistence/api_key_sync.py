@@ -27,7 +27,7 @@ from monitor.persistence.sqlite_store import Store
 from monitor.shared.api_keys import StoredKey, encode_key, newest, of_table
 from monitor.shared.codec import Malformed
 from monitor.shared.errors import BusUnreachable, StoreFailed
-from monitor.shared.redis.connection import heed_cancellation, is_wrong_type, rejected, text, translated
+from monitor.shared.redis.connection import is_wrong_type, raise_if_cancelled, rejected, text, translated
 from monitor.shared.redis.key_names import AccessKeys, RedisCommand
 
 EVERY = 1.0
@@ -43,7 +43,7 @@ _MOST_UNREADABLE = 1_000
 _log = structlog.get_logger(__name__)
 
 
-class Keyring:
+class ApiKeySync:
     """Run it only while leading; :meth:`mirror` is for who stands by.
 
     ``others``: whether another monitor is known to have led before this one.
@@ -66,7 +66,7 @@ class Keyring:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            heed_cancellation()
+            raise_if_cancelled()
             try:
                 await self._follow()
             except (BusUnreachable, StoreFailed) as error:
@@ -78,9 +78,9 @@ class Keyring:
             async with self._redis.pubsub() as pubsub:
                 await pubsub.subscribe(self._keys.channel)
                 while True:
-                    heed_cancellation()
+                    raise_if_cancelled()
                     await self.compare()
-                    heed_cancellation()
+                    raise_if_cancelled()
                     await pubsub.get_message(timeout=EVERY)
 
     async def compare(self) -> None:

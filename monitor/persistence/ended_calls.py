@@ -18,8 +18,8 @@ from monitor.persistence.sqlite_store import Store
 from monitor.shared.codec import Malformed, check_entity, decode_entity, encode_entity
 from monitor.shared.entities.topics import EndedCall, Entity, State, table
 from monitor.shared.errors import StoreFailed
-from monitor.shared.redis.connection import heed_cancellation, is_wrong_type, rejected, text, translated
-from monitor.shared.redis.key_names import Keys
+from monitor.shared.redis.connection import is_wrong_type, raise_if_cancelled, rejected, text, translated
+from monitor.shared.redis.key_names import SpaceKeys
 
 EVERY_S: Final = 5.0
 """Between two writings to the file."""
@@ -29,13 +29,13 @@ _AT_ONCE: Final = 200
 _log = structlog.get_logger(__name__)
 
 
-class EndedCalls:
+class EndedCallStore:
     """Of one PBX."""
 
     def __init__(self, redis: Redis, pbx: str, store: Store) -> None:
         self._redis = redis
         self._pbx = pbx
-        self._key = Keys(pbx, "live").state(_TOPIC)
+        self._key = SpaceKeys(pbx, "live").state(_TOPIC)
         self._store = store
         self._held: set[str] = set()
 
@@ -80,7 +80,7 @@ class EndedCalls:
         shown: dict[str, EndedCall] = {}
         try:
             while True:
-                heed_cancellation()
+                raise_if_cancelled()
                 await asyncio.sleep(EVERY_S)
                 shown = await self._keep(table(state(), _TOPIC, EndedCall), shown)
         finally:

@@ -101,7 +101,7 @@ ResultT = TypeVar("ResultT")
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownRequest:
     """What is known of an Idempotency-Key. ``outcome``: None if its request was begun and its end is not known."""
 
     fingerprint: str
@@ -188,14 +188,14 @@ class Store:
 
     # commands: the audit log, and Idempotency-Keys
 
-    async def begin(self, record: CommandRecord) -> Known | None:
+    async def begin(self, record: CommandRecord) -> KnownRequest | None:
         """Note that a command is begun, before the PBX is asked.
 
         If another command was begun under the same Idempotency-Key within a day and was not left undone, return what is
         known of that; this one is then noted as one without a key, and is not to be carried out.
         """
 
-        def begin(db: sqlite3.Connection) -> Known | None:
+        def begin(db: sqlite3.Connection) -> KnownRequest | None:
             self._purge(db, record.at)
             row = None
             if record.digest is not None:
@@ -205,7 +205,7 @@ class Store:
                     (record.digest, record.request, record.at - ONCE_KEPT, Stage.UNDONE),
                 ).fetchone()
             _merge(db, record if row is None else structs.replace(record, digest=None))
-            return None if row is None else Known(*row)
+            return None if row is None else KnownRequest(*row)
 
         return await self._write(begin)
 

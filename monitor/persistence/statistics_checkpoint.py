@@ -18,9 +18,9 @@ from redis.asyncio import Redis
 
 from monitor.shared.codec import Malformed
 from monitor.shared.errors import BusUnreachable, StoreFailed
-from monitor.shared.redis.connection import commit_while, heed_cancellation, translated
-from monitor.shared.redis.key_names import Keys
-from monitor.statistics.checkpoint_format import Saved, check_time, decode, encode
+from monitor.shared.redis.connection import commit_while, raise_if_cancelled, translated
+from monitor.shared.redis.key_names import SpaceKeys
+from monitor.statistics.checkpoint_format import SavedStatistics, check_time, decode, encode
 
 KEEP_EVERY = 5.0
 """Seconds between two writings to Redis."""
@@ -43,19 +43,19 @@ class Shelf(Protocol):
         ...
 
 
-class Keeping:
+class StatisticsCheckpoint:
     """Of one PBX. ``writer``: the lease's value while it is ours. ``shelf``: None if there is no file."""
 
     def __init__(self, redis: Redis, pbx: str, writer: str, shelf: Shelf | None = None) -> None:
         self._redis = redis
         self._pbx = pbx
-        self._keys = Keys(pbx, "live")
+        self._keys = SpaceKeys(pbx, "live")
         self._writer = writer
         self._shelf = shelf
         self._mirrored: bytes | None = None
         self._times = 0
 
-    async def read(self) -> Saved | None:
+    async def read(self) -> SavedStatistics | None:
         """The newest that was kept; None if nothing was, or nothing can be read."""
         found = (await self._from_redis(), await self._from_file(), self._mirrored)
         kept = [saved for data in found if (saved := self._decoded(data))]
@@ -83,7 +83,7 @@ class Keeping:
             with suppress(StoreFailed):
                 await self._shelf.keep_figures(self._pbx, encode(saved))
 
-    async def run(self, counted: Callable[[], Saved | None]) -> None:
+    async def run(self, counted: Callable[[], SavedStatistics | None]) -> None:
         """Keep what is counted until cancelled, and once more then."""
         times = 0
         try:
@@ -91,13 +91,13 @@ class Keeping:
                 await asyncio.sleep(KEEP_EVERY)
                 times += 1
                 await self._keep(counted(), to_file=times % _TO_FILE == 0)
-                heed_cancellation()
+                raise_if_cancelled()
         finally:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_AT_THE_END):
                     await self._keep(counted(), to_file=True)
 
-    async def _keep(self, saved: Saved | None, *, to_file: bool) -> None:
+    async def _keep(self, saved: SavedStatistics | None, *, to_file: bool) -> None:
         if saved is None:
             return
         data = encode(saved)
@@ -130,7 +130,7 @@ class Keeping:
             _log.warning("figures not read from the file", pbx=self._pbx, reason=str(error))
             return None
 
-    def _decoded(self, data: bytes | None) -> Saved | None:
+    def _decoded(self, data: bytes | None) -> SavedStatistics | None:
         if data is None:
             return None
         try:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from monitor.shared.changes import Edit
 
 
-class Pending:
+class PendingEdits:
     """What changed since the last publish: one edit an entity, so its size is bounded by the state's."""
 
     def __init__(self) -> None:

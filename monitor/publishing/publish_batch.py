@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 from monitor.shared import codec as wire
 from monitor.shared.changes import Change, Edit, Position, is_ahead, is_epoch, is_seq
 from monitor.shared.errors import Fenced, HistoryLost
-from monitor.shared.redis.key_names import Keys, RedisCommand
+from monitor.shared.redis.key_names import RedisCommand, SpaceKeys
 
 ANNOUNCED_WHOLE = 64 * 1024
 """Bytes. The announcement of a larger change says its position only: pub/sub buffers are for small things."""
@@ -19,7 +19,7 @@ Verdict: TypeAlias = Literal["go on", "done already"]
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredPositionHash:
     """The position hash as it was read. ``id``: of the publish that led there; ``seen``: newest epoch of a follower."""
 
     position: Position
@@ -29,7 +29,7 @@ class Stored:
     @classmethod
     def parse(
         cls, epoch: str | None, seq: str | None, id_: str | None = None, seen: str | None = None
-    ) -> Stored | None:
+    ) -> StoredPositionHash | None:
         """None if the store holds no position, or nonsense, as nobody of us can have written."""
         if not epoch or seq is None or not is_epoch(epoch) or not is_seq(seq):
             return None
@@ -77,7 +77,7 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class PublishBatch:
     """One publish, encoded: a retry repeats exactly this."""
 
     id: str
@@ -87,11 +87,11 @@ class Batch:
     """Bytes of its entry of the log."""
 
 
-def encode(keys: Keys, change: Change, id_: str, log_length: int) -> Batch:
+def encode(keys: SpaceKeys, change: Change, id_: str, log_length: int) -> PublishBatch:
     """The batch that brings the store to the change's position and its log to at most ``log_length`` entries."""
     entry = wire.encode_change(change)
     position, at = change.position, change.at
-    return Batch(
+    return PublishBatch(
         id_,
         position,
         (
@@ -104,12 +104,14 @@ def encode(keys: Keys, change: Change, id_: str, log_length: int) -> Batch:
     )
 
 
-def announcement(keys: Keys, position: Position, at: str) -> RedisCommand:
+def announcement(keys: SpaceKeys, position: Position, at: str) -> RedisCommand:
     """The announcement that says only the position."""
     return ("PUBLISH", keys.channel, wire.encode_heartbeat(wire.Heartbeat(position.epoch, position.seq, at)))
 
 
-def judge(stored: Stored | None, written: Position, written_id: str, under_way: str | None = None) -> Verdict:
+def judge(
+    stored: StoredPositionHash | None, written: Position, written_id: str, under_way: str | None = None
+) -> Verdict:
     """May the writer of ``written`` (by the publish ``written_id``) go on? ``under_way``: id of what he tries to write.
 
     Another epoch: another writer took over, Fenced. The store is empty or older than what was written, or its
@@ -126,7 +128,7 @@ def judge(stored: Stored | None, written: Position, written_id: str, under_way: 
     raise HistoryLost(f"the store is at {stored.position}, we wrote {written}")
 
 
-def _state_commands(keys: Keys, edits: Iterable[Edit]) -> Iterator[RedisCommand]:
+def _state_commands(keys: SpaceKeys, edits: Iterable[Edit]) -> Iterator[RedisCommand]:
     upserts: dict[str, list[str | bytes]] = {}
     removals: dict[str, list[str]] = {}
     for edit in edits:

@@ -21,15 +21,15 @@ from dataclasses import dataclass
 
 import structlog
 
-from monitor.counters import SpaceMeasures
+from monitor.counters import PublishCounters
 from monitor.lease import Lease
-from monitor.publishing.pending_edits import Pending
-from monitor.publishing.state_publisher import Publisher
+from monitor.publishing.pending_edits import PendingEdits
+from monitor.publishing.state_publisher import StatePublisher
 from monitor.publishing.stray_fields import EVERY_S as CLEAN_EVERY_S
 from monitor.shared.changes import Edit, Position
 from monitor.shared.entities.topics import State
 from monitor.shared.errors import BusUnreachable, Fenced, HistoryLost
-from monitor.shared.redis.connection import heed_cancellation
+from monitor.shared.redis.connection import raise_if_cancelled
 
 HEARTBEAT = 1.0
 """Seconds."""
@@ -59,7 +59,7 @@ class _Sent:
     began: float
 
 
-class SpaceWriter:
+class PublishLoop:
     """Keeps the store equal to ``state()``. ``ready()``: whether that is the whole state.
 
     ``edits`` tell what changed in it; :meth:`changed` is called in the same synchronous step that changed it.
@@ -67,20 +67,20 @@ class SpaceWriter:
 
     def __init__(
         self,
-        publisher: Publisher,
+        publisher: StatePublisher,
         lease: Lease,
         state: Callable[[], State],
         ready: Callable[[], bool],
         heartbeat: float = HEARTBEAT,
-        measures: SpaceMeasures | None = None,
+        measures: PublishCounters | None = None,
     ) -> None:
         self._publisher = publisher
         self._lease = lease
         self._state = state
         self._ready = ready
         self._heartbeat = heartbeat
-        self._measures = SpaceMeasures() if measures is None else measures
-        self._pending = Pending()
+        self._measures = PublishCounters() if measures is None else measures
+        self._pending = PendingEdits()
         self._gathered: _Gathered | None = None
         self._sent: _Sent | None = None
         self._log = _log.bind(pbx=publisher.keys.pbx, space=publisher.keys.space)
@@ -127,7 +127,7 @@ class SpaceWriter:
         """Write until cancelled, or until fenced: raises Fenced when somebody else has the lease."""
         try:
             while True:
-                heed_cancellation()
+                raise_if_cancelled()
                 await self._wait(await self._step_or_back_off())
         finally:
             await self._publisher.aclose()

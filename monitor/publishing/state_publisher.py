@@ -18,14 +18,14 @@ from collections.abc import Callable, Iterable, Sequence
 from redis.asyncio import Redis
 
 from monitor.lease import Lease
-from monitor.publishing.publish_batch import Batch, Log, Stored, announcement, encode, judge
+from monitor.publishing.publish_batch import Log, PublishBatch, StoredPositionHash, announcement, encode, judge
 from monitor.publishing.state_staging import StagedState, stage
 from monitor.publishing.stray_fields import StrayFields
 from monitor.shared.changes import Change, Edit, Position, epoch_name
 from monitor.shared.entities.topics import State
 from monitor.shared.errors import BusUnreachable, Fenced, HistoryLost
-from monitor.shared.redis.connection import Guard, rejected
-from monitor.shared.redis.key_names import Keys, RedisCommand
+from monitor.shared.redis.connection import GuardedTransaction, rejected
+from monitor.shared.redis.key_names import RedisCommand, SpaceKeys
 from monitor.shared.timestamps import from_unix
 
 LOG_BYTES = 64 * 1024 * 1024
@@ -33,7 +33,7 @@ LOG_BYTES = 64 * 1024 * 1024
 _ATTEMPTS = 10
 
 
-class Publisher:
+class StatePublisher:
     """Writes one space of one PBX.
 
     ``writer``: the lease's value with which an epoch may be started. ``lease``: given to one publisher of a PBX, whose
@@ -43,7 +43,7 @@ class Publisher:
     def __init__(
         self,
         redis: Redis,
-        keys: Keys,
+        keys: SpaceKeys,
         writer: str,
         *,
         lease: Lease | None = None,
@@ -61,12 +61,12 @@ class Publisher:
         self._written: tuple[Position, str] | None = None
         self._newest_epoch = ""
         self._rejected = ""
-        self._under_way: Batch | None = None
-        self._armed: tuple[Guard, Stored | None] | None = None
+        self._under_way: PublishBatch | None = None
+        self._armed: tuple[GuardedTransaction, StoredPositionHash | None] | None = None
         self._strays = StrayFields(redis, keys)
 
     @property
-    def keys(self) -> Keys:
+    def keys(self) -> SpaceKeys:
         """The space's."""
         return self._keys
 
@@ -82,7 +82,7 @@ class Publisher:
 
     async def stored(self) -> Position | None:
         """The position in the store, whoever wrote it. Raises BusUnreachable."""
-        guard = await Guard.watch(self._redis, self._keys.position)
+        guard = await GuardedTransaction.watch(self._redis, self._keys.position)
         try:
             stored = await self._read(guard)
         finally:
@@ -100,7 +100,9 @@ class Publisher:
         token = secrets.token_hex(4)
         staged = await stage(self._redis, self._keys, copied, token)
         for _ in range(_ATTEMPTS):
-            guard = await Guard.watch(self._redis, self._keys.lease, self._keys.position, *staged.names.values())
+            guard = await GuardedTransaction.watch(
+                self._redis, self._keys.lease, self._keys.position, *staged.names.values()
+            )
             try:
                 position = await self._try_start(guard, staged, token)
             finally:
@@ -203,20 +205,20 @@ class Publisher:
             raise
         raise BusUnreachable("the position changed under every attempt")
 
-    async def _look(self) -> tuple[Guard, Stored | None]:
+    async def _look(self) -> tuple[GuardedTransaction, StoredPositionHash | None]:
         if self._armed is not None:
             armed, self._armed = self._armed, None
             return armed
-        guard = await Guard.watch(self._redis, *self._watched)
+        guard = await GuardedTransaction.watch(self._redis, *self._watched)
         try:
             return guard, await self._read(guard)
         except BaseException:
             await guard.release()
             raise
 
-    async def _read(self, guard: Guard) -> Stored | None:
+    async def _read(self, guard: GuardedTransaction) -> StoredPositionHash | None:
         epoch, seq, id_, seen = await guard.fields(self._keys.position, "epoch", "seq", "id", "seen")
-        stored = Stored.parse(epoch, seq, id_, seen)
+        stored = StoredPositionHash.parse(epoch, seq, id_, seen)
         if (stored is None and (epoch or seq)) or (stored is not None and seen and not stored.seen):
             self._reject(f"epoch {epoch!r}, seq {seq!r}, seen {seen!r}")
         return stored
@@ -233,7 +235,7 @@ class Publisher:
         except BusUnreachable:
             self._armed = None  # the next publish will find out and say so
 
-    async def _check_lease(self, guard: Guard, stored: Stored | None) -> None:
+    async def _check_lease(self, guard: GuardedTransaction, stored: StoredPositionHash | None) -> None:
         if stored is not None and stored.seen > stored.position.epoch:
             # A new epoch wipes what was seen. One that is not believed is named to followers by our heartbeat's time.
             if stored.newest_believed(self._unix_ms()) > stored.position.epoch:
@@ -257,7 +259,7 @@ class Publisher:
 
     # A new epoch.
 
-    async def _try_start(self, guard: Guard, staged: StagedState, token: str) -> Position | None:
+    async def _try_start(self, guard: GuardedTransaction, staged: StagedState, token: str) -> Position | None:
         stored = await self._read(guard)
         if await guard.get(self._keys.lease) != self._writer:
             if self._lease is not None:

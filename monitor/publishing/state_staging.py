@@ -15,8 +15,8 @@ from redis.asyncio import Redis
 
 from monitor.shared import codec as wire
 from monitor.shared.entities.topics import Entity, State
-from monitor.shared.redis.connection import Guard, send
-from monitor.shared.redis.key_names import Keys, RedisCommand
+from monitor.shared.redis.connection import GuardedTransaction, send
+from monitor.shared.redis.key_names import RedisCommand, SpaceKeys
 
 _CHUNK = 500
 _KEPT_FOR = 120
@@ -27,12 +27,12 @@ _KEPT_FOR = 120
 class StagedState:
     """A state that waits to be put in place. Topics without entities need no key."""
 
-    keys: Keys
+    keys: SpaceKeys
     names: dict[str, str]
     """topic → key"""
     sizes: dict[str, int]
 
-    async def intact(self, guard: Guard) -> bool:
+    async def intact(self, guard: GuardedTransaction) -> bool:
         """Whether all of it is still there; the guard must watch :attr:`names`. Raises BusUnreachable."""
         return all([await guard.size(name) == self.sizes[topic] for topic, name in self.names.items()])
 
@@ -44,7 +44,7 @@ class StagedState:
         return commands
 
 
-async def stage(redis: Redis, keys: Keys, state: State, token: str) -> StagedState:
+async def stage(redis: Redis, keys: SpaceKeys, state: State, token: str) -> StagedState:
     """Write ``state`` under names made with ``token``; it must not change meanwhile. Raises BusUnreachable."""
     names = {topic: f"{keys.state(topic)}:{token}" for topic, entities in state.items() if entities}
     for topic, name in names.items():

@@ -19,7 +19,7 @@ from redis.exceptions import ResponseError
 
 from monitor.shared.entities.topics import State
 from monitor.shared.redis.connection import is_wrong_type, rejected, text, translated
-from monitor.shared.redis.key_names import Keys, RedisCommand
+from monitor.shared.redis.key_names import RedisCommand, SpaceKeys
 
 EVERY_S: Final = 5.0
 """Seconds between two looks at all hashes of a space."""
@@ -33,7 +33,7 @@ _ALWAYS: Final = 4
 class StrayFields:
     """One space's."""
 
-    def __init__(self, redis: Redis, keys: Keys) -> None:
+    def __init__(self, redis: Redis, keys: SpaceKeys) -> None:
         self._redis = redis
         self._keys = keys
         self._found: dict[str, list[Any]] = {}

@@ -59,7 +59,7 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class RecordedLine:
     """Any other line. ``said``: what it has besides ``t`` and ``kind``."""
 
     t: float
@@ -72,7 +72,7 @@ class Recording:
     """A whole file, in order of time."""
 
     header: Header
-    lines: tuple[Line, ...]
+    lines: tuple[RecordedLine, ...]
 
     @property
     def seconds(self) -> float:
@@ -155,7 +155,7 @@ _NUMBERS: Final[Mapping[str, Callable[[object], bool]]] = {
 """What else of a line is a number, if it is there."""
 
 
-def _line(path: Path, number: int, text: bytes) -> Line:
+def _line(path: Path, number: int, text: bytes) -> RecordedLine:
     try:
         row = from_json(text)
     except Malformed as error:
@@ -165,4 +165,4 @@ def _line(path: Path, number: int, text: bytes) -> Line:
     for name, fits in _NUMBERS.items():
         if row.get(name) is not None and not fits(row[name]):
             raise ConfigError(f"{path}: line {number} has no number as {name}.")
-    return Line(float(row.pop("t")), row.pop("kind"), row)
+    return RecordedLine(float(row.pop("t")), row.pop("kind"), row)

@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 from monitor import myphone_messages as webproto
 from monitor.recording import masking_rules as rules
 from monitor.recording.file_format import Recording
-from monitor.recording.response_matcher import FULL_STATE, Reply, SocketLife, SocketRefused, Timeline, Wait
+from monitor.recording.response_matcher import FULL_STATE, RecordedResponse, SocketLife, SocketRefused, Timeline, Wait
 from monitor.shared.codec import to_json
 from monitor.shared.timestamps import moment
 from monitor.simulator.listener import Listener
@@ -114,20 +114,20 @@ class Player:
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    async def _reply(self, method: str, address: str, content: bytes) -> Reply:
+    async def _reply(self, method: str, address: str, content: bytes) -> RecordedResponse:
         ask = _message(content) if address == rules.WEB_CLIENT else 0
         while True:
             now = self._now()
             match self._timeline.reply(method, address, ask, now):
                 case Wait(until):
                     await self._until(until)
-                case Reply() as reply:
+                case RecordedResponse() as reply:
                     await self._until(reply.at)
                     return reply
                 case None:
-                    return Reply(now, now, 404 if method == "GET" else 403, {})
+                    return RecordedResponse(now, now, 404 if method == "GET" else 403, {})
 
-    def _body(self, path: str, reply: Reply) -> tuple[bytes, bytes]:
+    def _body(self, path: str, reply: RecordedResponse) -> tuple[bytes, bytes]:
         """The body and its type."""
         kept = reply.body
         if "logins" in kept:

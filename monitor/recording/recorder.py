@@ -14,7 +14,7 @@ from typing import IO, Any, Final
 import structlog
 
 from monitor import myphone_messages as webproto
-from monitor.pbx.traffic_tap import Sent
+from monitor.pbx.traffic_tap import SentRequest
 from monitor.recording import masking_rules as rules
 from monitor.recording.file_format import Header
 from monitor.recording.masking import Mask
@@ -46,7 +46,7 @@ class Recorder:
         self._seen: dict[str, bytes] = {}
         self._put(header.line())
 
-    def answered(self, sent: Sent, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    def answered(self, sent: SentRequest, status: int, headers: Mapping[str, str], body: bytes) -> None:
         """Write an answer down."""
         self.answers += 1
         path = rules.address(self._mask, sent.address)
@@ -61,7 +61,7 @@ class Recorder:
             **self._body(f"{sent.method} {path} {status}", path, sent.content, body),
         )
 
-    def unanswered(self, sent: Sent) -> None:
+    def unanswered(self, sent: SentRequest) -> None:
         """Write down that nothing came."""
         path = rules.address(self._mask, sent.address)
         self._line("silence", asked=self._since(sent.at), method=sent.method, path=path)

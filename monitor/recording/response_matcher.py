@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
-from monitor.recording.file_format import Line, Recording
+from monitor.recording.file_format import RecordedLine, Recording
 
 PATIENCE: Final = 3.0
 """How early somebody may ask and wait for the answer."""
@@ -31,7 +31,7 @@ _GONE: Final = (404, 410)
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class RecordedResponse:
     """An answer. ``asked``, ``at``: when it was asked for and came then; ``status`` None: none came."""
 
     asked: float
@@ -71,10 +71,10 @@ class Timeline:
 
     def __init__(self, recording: Recording) -> None:
         self.seconds = recording.seconds
-        self.events: tuple[Line, ...] = tuple(line for line in recording.lines if line.kind == "event")
+        self.events: tuple[RecordedLine, ...] = tuple(line for line in recording.lines if line.kind == "event")
         """Messages on the socket, in order."""
         self.lives, self.refusals = _sockets(recording.lines)
-        self._replies: dict[str, list[Reply]] = defaultdict(list)
+        self._replies: dict[str, list[RecordedResponse]] = defaultdict(list)
         self._next: dict[str, int] = {}
         for key, reply in _replies(recording.lines):
             self._replies[key].append(reply)
@@ -83,14 +83,14 @@ class Timeline:
         self._happened = _happenings(self.events)
         self._changes = sorted(_changes(self._replies, self.events), key=lambda change: change.at)
 
-    def reply(self, method: str, address: str, ask: int, now: float) -> Reply | Wait | None:
+    def reply(self, method: str, address: str, ask: int, now: float) -> RecordedResponse | Wait | None:
         """What a request gets; None if nothing is known of any like it. ``ask``: the web client's message."""
         key = key_of(method, address, ask)
         place = _participant(key)
         if place is not None:
             return self._of_participant(key, place, now)
         found = self._in_turn(key, now)
-        if key == f"GET {FULL_STATE}" and isinstance(found, Reply) and found.status == 200:
+        if key == f"GET {FULL_STATE}" and isinstance(found, RecordedResponse) and found.status == 200:
             return self._forward(found, max(now, found.at))
         return found
 
@@ -105,7 +105,7 @@ class Timeline:
             return Wait(soon)
         return max((refused for refused in self.refusals if refused.at <= now), key=lambda r: r.at, default=None)
 
-    def _in_turn(self, key: str, now: float) -> Reply | Wait | None:
+    def _in_turn(self, key: str, now: float) -> RecordedResponse | Wait | None:
         replies, following = self._replies.get(key, ()), self._next.get(key, 0)
         if not replies:
             return None
@@ -117,7 +117,7 @@ class Timeline:
         self._next[key] = due + 1
         return replies[due]
 
-    def _of_participant(self, key: str, place: tuple[str, int], now: float) -> Reply | Wait:
+    def _of_participant(self, key: str, place: tuple[str, int], now: float) -> RecordedResponse | Wait:
         happened = self._happened.get(place, [])
         passed = bisect_right(happened, now, key=lambda event: event[0])
         since, removed = happened[passed - 1] if passed else (0.0, False)
@@ -130,24 +130,24 @@ class Timeline:
         if then:
             return then[0]
         if removed:
-            return Reply(now, now, 404, {})
+            return RecordedResponse(now, now, 404, {})
         before = [reply for reply in replies if reply.asked < since]
         later = next((reply for reply in replies if reply.asked >= until), None)
         if later is not None:  # then it was read once for two events
-            return later if later.asked <= now + PATIENCE else Reply(now, now, later.status, later.body)
+            return later if later.asked <= now + PATIENCE else RecordedResponse(now, now, later.status, later.body)
         return before[-1] if before else self._held(place, now)
 
-    def _held(self, place: tuple[str, int], now: float) -> Reply:
+    def _held(self, place: tuple[str, int], now: float) -> RecordedResponse:
         """A participant of which only the full state tells."""
         replies = self._replies.get(f"GET {FULL_STATE}", ())
         full = next((reply for reply in reversed(replies) if reply.asked <= now and reply.status == 200), None)
         for row in _rows(self._forward(full, now).body.get("body")) if full is not None else ():
             for participant in _rows(row.get("participants")):
                 if (row.get("dn"), participant.get("id")) == place:
-                    return Reply(now, now, 200, {"body": participant})
-        return Reply(now, now, 404, {})
+                    return RecordedResponse(now, now, 200, {"body": participant})
+        return RecordedResponse(now, now, 404, {})
 
-    def _forward(self, full: Reply, now: float) -> Reply:
+    def _forward(self, full: RecordedResponse, now: float) -> RecordedResponse:
         """The full state as it is by ``now``."""
         changes = [change for change in self._changes if full.asked < change.asked and change.at <= now]
         if not changes:
@@ -158,7 +158,7 @@ class Timeline:
                 if row.get("dn") == change.place[0]:
                     held = [one for one in row["participants"] if one.get("id") != change.place[1]]
                     row["participants"] = held if change.row is None else [*held, change.row]
-        return Reply(full.asked, full.at, full.status, {"body": rows})
+        return RecordedResponse(full.asked, full.at, full.status, {"body": rows})
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,7 @@ def key_of(method: str, address: str, ask: int = 0) -> str:
     return f"{method} {unquote(path)}{f'?{what}' if what else ''}"
 
 
-def _replies(lines: tuple[Line, ...]) -> Iterator[tuple[str, Reply]]:
+def _replies(lines: tuple[RecordedLine, ...]) -> Iterator[tuple[str, RecordedResponse]]:
     last: dict[str, Mapping[str, Any]] = {}
     for line in lines:
         if line.kind not in ("answer", "silence"):
@@ -193,10 +193,10 @@ def _replies(lines: tuple[Line, ...]) -> Iterator[tuple[str, Reply]]:
         body = dict(last.get(request, {})) if said.get("same") else body
         last[request] = body
         key = key_of(str(said.get("method")), str(said.get("path")), int(said.get("ask") or 0))
-        yield key, Reply(asked, line.t, status if line.kind == "answer" else None, body)
+        yield key, RecordedResponse(asked, line.t, status if line.kind == "answer" else None, body)
 
 
-def _sockets(lines: tuple[Line, ...]) -> tuple[tuple[SocketLife, ...], tuple[SocketRefused, ...]]:
+def _sockets(lines: tuple[RecordedLine, ...]) -> tuple[tuple[SocketLife, ...], tuple[SocketRefused, ...]]:
     lives: list[SocketLife] = []
     refusals: list[SocketRefused] = []
     for line in lines:
@@ -214,7 +214,7 @@ def _sockets(lines: tuple[Line, ...]) -> tuple[tuple[SocketLife, ...], tuple[Soc
     return tuple(lives), tuple(refusals)
 
 
-def _happenings(events: tuple[Line, ...]) -> dict[tuple[str, int], list[tuple[float, bool]]]:
+def _happenings(events: tuple[RecordedLine, ...]) -> dict[tuple[str, int], list[tuple[float, bool]]]:
     """Participant → when an event told of it, and whether that it is gone."""
     found: dict[tuple[str, int], list[tuple[float, bool]]] = defaultdict(list)
     for line in events:
@@ -224,7 +224,7 @@ def _happenings(events: tuple[Line, ...]) -> dict[tuple[str, int], list[tuple[fl
     return found
 
 
-def _changes(replies: Mapping[str, list[Reply]], events: tuple[Line, ...]) -> Iterator[_Change]:
+def _changes(replies: Mapping[str, list[RecordedResponse]], events: tuple[RecordedLine, ...]) -> Iterator[_Change]:
     for key, answered in replies.items():
         place = _participant(key)
         for reply in answered if place is not None else ():
@@ -239,7 +239,7 @@ def _changes(replies: Mapping[str, list[Reply]], events: tuple[Line, ...]) -> It
             yield _Change(line.t, line.t, place, None if removed else data)
 
 
-def _event(line: Line) -> tuple[tuple[str, int] | None, bool, Mapping[str, Any]]:
+def _event(line: RecordedLine) -> tuple[tuple[str, int] | None, bool, Mapping[str, Any]]:
     """Of which participant an event tells, whether it is gone, and what of it comes with the event."""
     body = line.said.get("body")
     event = body.get("event") if isinstance(body, dict) else None

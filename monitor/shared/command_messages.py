@@ -29,7 +29,7 @@ FailureKind: TypeAlias = Literal["missing", "conflict", "bad", "unavailable", "t
 reached and nothing was done. ``too late``: nothing was done. ``unknown``: it may have been done or not."""
 
 
-class Once(Struct, frozen=True, array_like=True):
+class IdempotencyKey(Struct, frozen=True, array_like=True):
     """An Idempotency-Key: a digest of it and of whose it is, and one of what was asked."""
 
     digest: str
@@ -49,11 +49,11 @@ class Request(Struct, frozen=True, array_like=True):
     arguments: dict[str, str]
     key: str
     client: str
-    once: Once | None = None
+    once: IdempotencyKey | None = None
     trace: str = ""
 
 
-class Failure(Struct, frozen=True, array_like=True):
+class CommandFailure(Struct, frozen=True, array_like=True):
     """Why there is no success. ``code``: a stable word."""
 
     kind: FailureKind
@@ -69,7 +69,7 @@ class Outcome(Struct, frozen=True, array_like=True):
 
     id: str
     reply: dict[str, Any] | None
-    failure: Failure | None = None
+    failure: CommandFailure | None = None
     live: Position | None = None
     book: Position | None = None
 
@@ -80,7 +80,7 @@ class Claimed(Struct, frozen=True, array_like=True, tag="claimed"):
     id: str
 
 
-class Done(Struct, frozen=True, array_like=True, tag="done"):
+class Completed(Struct, frozen=True, array_like=True, tag="done"):
     """Rung by the monitor: the outcome stands."""
 
     id: str
@@ -92,13 +92,13 @@ class Busy(Struct, frozen=True, array_like=True, tag="busy"):
     id: str
 
 
-class Reached(Struct, frozen=True, array_like=True, tag="reached"):
-    """Rung by another gateway: it is where :class:`Reach` asked for."""
+class PositionReached(Struct, frozen=True, array_like=True, tag="reached"):
+    """Rung by another gateway: it is where :class:`PositionQuery` asked for."""
 
     id: str
 
 
-class Reach(Struct, frozen=True, array_like=True):
+class PositionQuery(Struct, frozen=True, array_like=True):
     """Asked of all gateways by one: ring when you are at these positions, or further on."""
 
     id: str
@@ -107,18 +107,18 @@ class Reach(Struct, frozen=True, array_like=True):
     book: Position | None
 
 
-Ring: TypeAlias = Claimed | Done | Busy | Reached
+Ring: TypeAlias = Claimed | Completed | Busy | PositionReached
 
 MessageT = TypeVar("MessageT")
 
 _encoder = msgspec.msgpack.Encoder()
 _request = msgspec.msgpack.Decoder(Request)
 _outcome = msgspec.msgpack.Decoder(Outcome)
-_ring: msgspec.msgpack.Decoder[Ring] = msgspec.msgpack.Decoder(Claimed | Done | Busy | Reached)
-_reach = msgspec.msgpack.Decoder(Reach)
+_ring: msgspec.msgpack.Decoder[Ring] = msgspec.msgpack.Decoder(Claimed | Completed | Busy | PositionReached)
+_reach = msgspec.msgpack.Decoder(PositionQuery)
 
 
-def encode(message: Request | Outcome | Ring | Reach) -> bytes:
+def encode(message: Request | Outcome | Ring | PositionQuery) -> bytes:
     """The message in msgpack."""
     return _encoder.encode(message)
 
@@ -138,7 +138,7 @@ def decode_ring(data: bytes) -> Ring:
     return _decoded(_ring, data)
 
 
-def decode_reach(data: bytes) -> Reach:
+def decode_reach(data: bytes) -> PositionQuery:
     """Raises Malformed."""
     return _decoded(_reach, data)
 

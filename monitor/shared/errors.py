@@ -112,7 +112,7 @@ class CommandRefused(CallmonError):
         self.kind = kind
 
 
-class OutcomeUnknown(CallmonError):
+class CommandOutcomeUnknown(CallmonError):
     """The PBX was asked to change something and no answer came: it may or may not have been done."""
 
 

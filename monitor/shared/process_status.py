@@ -15,7 +15,7 @@ from monitor.shared.codec import Malformed
 Role: TypeAlias = Literal["leading", "standby", "serving"]
 
 
-class Part(Struct, frozen=True, rename="camel"):
+class PbxRole(Struct, frozen=True, rename="camel"):
     """What a process does for one PBX. Positions: of a gateway, None while it has no state."""
 
     role: Role
@@ -30,7 +30,7 @@ class Part(Struct, frozen=True, rename="camel"):
     subscribers: int = 0
 
 
-class Process(Struct, frozen=True, rename="camel"):
+class ProcessStatus(Struct, frozen=True, rename="camel"):
     """A process. ``started``: an instant. ``pbxs``: PBX's name → what it does for that."""
 
     program: Literal["monitor", "gateway"]
@@ -39,7 +39,7 @@ class Process(Struct, frozen=True, rename="camel"):
     pid: int
     version: str
     started: str
-    pbxs: dict[str, Part]
+    pbxs: dict[str, PbxRole]
     address: str = ""
     """Where a gateway listens."""
     worker: int | None = None
@@ -47,15 +47,15 @@ class Process(Struct, frozen=True, rename="camel"):
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Process)
+_decoder = msgspec.msgpack.Decoder(ProcessStatus)
 
 
-def encode_process(process: Process) -> bytes:
+def encode_process(process: ProcessStatus) -> bytes:
     """Return it in msgpack."""
     return _encoder.encode(process)
 
 
-def decode_process(data: bytes) -> Process:
+def decode_process(data: bytes) -> ProcessStatus:
     """Return what was encoded. Raises Malformed."""
     try:
         return _decoder.decode(data)

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from monitor.simulator import login as web_login
 from monitor.simulator.behaviour_options import Switches
-from monitor.simulator.callcontrol.api import Answer, CallControl
+from monitor.simulator.callcontrol.api import ApiResponse, CallControl
 from monitor.simulator.callcontrol.audio import Streams
 from monitor.simulator.callcontrol.websocket import Sockets
 from monitor.simulator.faults import Faults
@@ -67,7 +67,7 @@ class _CallControlEndpoint:
         path = scope["raw_path"].decode("latin-1")
         if path.endswith("/stream"):
             found = self._control.stream(client_id, method, path)
-            if isinstance(found, Answer):
+            if isinstance(found, ApiResponse):
                 await self._answer(found, send)
             elif method == "GET":
                 await self._streams.listen(found[1], receive, send)
@@ -75,10 +75,12 @@ class _CallControlEndpoint:
                 await self._streams.play(*found, receive, send)
             return
         body = b"" if method == "GET" else await _body(receive)
-        await self._answer(Answer(413) if body is None else self._control.answer(client_id, method, path, body), send)
+        await self._answer(
+            ApiResponse(413) if body is None else self._control.answer(client_id, method, path, body), send
+        )
 
     @staticmethod
-    async def _answer(answer: Answer, send: Send) -> None:
+    async def _answer(answer: ApiResponse, send: Send) -> None:
         content = b"" if answer.payload is None else _encode(answer.payload)
         headers = [(b"content-length", b"%d" % len(content))]
         if content:

@@ -39,7 +39,7 @@ _KEEPALIVE: Final = 20.0
 
 
 @dataclass(slots=True)
-class _Session:
+class _LoginSession:
     password: str
     logged_in: bool = False
     outboxes: set[asyncio.Queue[bytes]] = field(default_factory=set)
@@ -57,7 +57,7 @@ class WebClientService:
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
-        self._sessions: dict[str, _Session] = {}
+        self._sessions: dict[str, _LoginSession] = {}
 
     def routes(self) -> list[BaseRoute]:
         """Its addresses."""
@@ -82,7 +82,7 @@ class WebClientService:
         while len(self._sessions) >= _MOST_SESSIONS:
             del self._sessions[next(iter(self._sessions))]
         key = secrets.token_hex(16)
-        self._sessions[key] = session = _Session(secrets.token_hex(8))
+        self._sessions[key] = session = _LoginSession(secrets.token_hex(8))
         return JSONResponse({"sessionKey": key, "pass": session.password})
 
     async def _command(self, request: Request) -> Response:
@@ -95,7 +95,7 @@ class WebClientService:
             return Response(status_code=400)
         return Response(self._done(session, message), media_type=_OCTETS)
 
-    def _done(self, session: _Session, message: Any) -> bytes:
+    def _done(self, session: _LoginSession, message: Any) -> bytes:
         if message.message_id == webproto.LOGIN:
             session.logged_in = True
             return webproto.done("Login was successfully processed")

@@ -15,7 +15,7 @@ from typing import Final, Self
 
 from monitor.simulator.app import make_app
 from monitor.simulator.behaviour_options import Switches
-from monitor.simulator.callcontrol.api import CallControl, Visibility
+from monitor.simulator.callcontrol.api import CallControl, MonitoredDns
 from monitor.simulator.callcontrol.audio import Streams
 from monitor.simulator.callcontrol.websocket import BACKLOG, Sockets
 from monitor.simulator.calls.call_api import Switchboard
@@ -25,7 +25,7 @@ from monitor.simulator.myphone import WebClientService
 from monitor.simulator.pbx_data.generator import make_directory
 from monitor.simulator.tls import Authority
 from monitor.simulator.tokens import Licence, Tokens
-from monitor.simulator.traffic.generator import Traffic
+from monitor.simulator.traffic.generator import TrafficGenerator
 from monitor.simulator.traffic.planner import mix_with
 from monitor.simulator.xapi import router as xapi
 
@@ -95,7 +95,7 @@ class SimulatedPbx:
         self.traffic = self._make_traffic(settings.seed, settings.calls)
         self._listener: Listener | None = None
         self.faults = Faults(self.tokens, self._refuse, self._accept, settings.seed)
-        visibility = Visibility(self.directory)
+        visibility = MonitoredDns(self.directory)
         control = CallControl(self.directory, self.switchboard, self.switches, self.faults, visibility)
         self.sockets = Sockets(
             self.switchboard,
@@ -194,10 +194,12 @@ class SimulatedPbx:
         self._authority.issue(valid)
         self._listener.reload()
 
-    def _make_traffic(self, seed: int, limit: int | None) -> Traffic:
+    def _make_traffic(self, seed: int, limit: int | None) -> TrafficGenerator:
         settings = self.settings
         mix = mix_with(settings.apps)
-        return Traffic(self.switchboard, self.directory, seed, settings.rate, settings.speed, limit=limit, mix=mix)
+        return TrafficGenerator(
+            self.switchboard, self.directory, seed, settings.rate, settings.speed, limit=limit, mix=mix
+        )
 
     def _start_traffic(self) -> None:
         if self.settings.traffic:

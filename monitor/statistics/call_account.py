@@ -14,8 +14,8 @@ from monitor.shared.entities import topics as e
 from monitor.statistics import extension_visits as turns
 from monitor.statistics import queue_visits as visits
 from monitor.statistics.durations import unix_ms
-from monitor.statistics.extension_visits import Turn
-from monitor.statistics.queue_visits import Visit
+from monitor.statistics.extension_visits import ExtensionVisit
+from monitor.statistics.queue_visits import QueueVisit
 
 Kind: TypeAlias = Literal["inbound", "outbound", "internal"]
 
@@ -31,7 +31,7 @@ _SAME_START = 10_000
 """Milliseconds by which a call's start may be told otherwise later."""
 
 
-class Account(Struct, frozen=True):
+class CallAccount(Struct, frozen=True):
     """One call's account."""
 
     call_id: int
@@ -42,9 +42,9 @@ class Account(Struct, frozen=True):
     """DN and participant id of its legs as they were seen last: by these it is known again."""
     kind: Kind
     answered: int | None = None
-    visits: tuple[Visit, ...] = ()
+    visits: tuple[QueueVisit, ...] = ()
     """In queues, the oldest first."""
-    turns: tuple[Turn, ...] = ()
+    turns: tuple[ExtensionVisit, ...] = ()
     """One an extension."""
     ended: int | None = None
     """None while it goes on."""
@@ -53,14 +53,14 @@ class Account(Struct, frozen=True):
     """Whether its end was watched, so that it is known how long it took."""
 
 
-def opened(call: e.Call, at: int) -> Account:
+def opened(call: e.Call, at: int) -> CallAccount:
     """A new account, of a call as it is first seen. ``at``: now."""
     started = unix_ms(call.started_at)
     kind = _KINDS[call.direction]
-    return observed(Account(call.call_id, started, "", (), kind, visits=visits.passed(call, started)), call, at)
+    return observed(CallAccount(call.call_id, started, "", (), kind, visits=visits.passed(call, started)), call, at)
 
 
-def observed(account: Account, call: e.Call, at: int, *, unwatched: bool = False) -> Account:
+def observed(account: CallAccount, call: e.Call, at: int, *, unwatched: bool = False) -> CallAccount:
     """The account after the call has come to look like this. ``at``: now. ``unwatched``: nobody watched before."""
     answered = account.answered if call.answered_at is None else unix_ms(call.answered_at)
     if account.answered is not None and answered is not None and answered != account.answered:
@@ -84,7 +84,7 @@ def observed(account: Account, call: e.Call, at: int, *, unwatched: bool = False
     )
 
 
-def concluded(account: Account, word: e.EndedCall, *, seen: bool) -> Account:
+def concluded(account: CallAccount, word: e.EndedCall, *, seen: bool) -> CallAccount:
     """The account of a call that ended as told. ``seen``: whether it was watched to its end."""
     ended = unix_ms(word.ended_at)
     answered = account.answered if word.answered_at is None else unix_ms(word.answered_at)
@@ -102,7 +102,7 @@ def concluded(account: Account, word: e.EndedCall, *, seen: bool) -> Account:
     )
 
 
-def vanished(account: Account, at: int) -> Account:
+def vanished(account: CallAccount, at: int) -> CallAccount:
     """The account of a call that was found to be over, without a word of how it ended."""
     return replace(
         account,
@@ -114,10 +114,10 @@ def vanished(account: Account, at: int) -> Account:
     )
 
 
-def of_end_alone(word: e.EndedCall) -> Account:
+def of_end_alone(word: e.EndedCall) -> CallAccount:
     """The account of a call of which only the end is known: where it waited and rang, but not how long."""
     started = unix_ms(word.started_at)
-    return Account(
+    return CallAccount(
         word.call_id,
         started,
         word.caller,
@@ -132,7 +132,7 @@ def of_end_alone(word: e.EndedCall) -> Account:
     )
 
 
-def is_same(account: Account, call: e.Call) -> bool:
+def is_same(account: CallAccount, call: e.Call) -> bool:
     """Whether a call found after a restart is the account's: ids may have been given anew meanwhile."""
     handles = {(leg.dn_num, leg.participant_id) for leg in call.legs if leg.participant_id is not None}
     if handles & set(account.handles):
@@ -158,7 +158,7 @@ def _caller(call: e.Call) -> str:
     return owner.external_party if owner.dn_type == "externalline" else owner.dn_num
 
 
-def _answer_moved(account: Account, before: int, now: int) -> Account:
+def _answer_moved(account: CallAccount, before: int, now: int) -> CallAccount:
     """What was answered at that moment was answered at this one: a later read has told better."""
     return replace(
         account, visits=visits.moved(account.visits, before, now), turns=turns.moved(account.turns, before, now)

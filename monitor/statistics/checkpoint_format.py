@@ -10,8 +10,8 @@ from msgspec import Struct, field
 from monitor.shared.codec import Malformed
 from monitor.shared.time_zones import UnknownZone, zone_info
 from monitor.statistics.day import Day
-from monitor.statistics.open_calls import Held
-from monitor.statistics.totals import Tallies
+from monitor.statistics.open_calls import OpenCallsState
+from monitor.statistics.totals import Totals
 
 VERSION = 1
 _LARGEST: Final = 2**53
@@ -21,7 +21,7 @@ _LATEST_MS: Final = 250_000_000_000_000
 """The calendar of Python ends soon after."""
 
 
-class Saved(Struct):
+class SavedStatistics(Struct):
     """All that is counted. Of two the one with the greater ``at`` is the newer. Times are POSIX milliseconds."""
 
     version: int = VERSION
@@ -32,20 +32,20 @@ class Saved(Struct):
     counted_since: int = 0
     peak: int = 0
     peak_at: int | None = None
-    tallies: Tallies = field(default_factory=Tallies)
-    held: Held = field(default_factory=Held)
+    tallies: Totals = field(default_factory=Totals)
+    held: OpenCallsState = field(default_factory=OpenCallsState)
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Saved)
+_decoder = msgspec.msgpack.Decoder(SavedStatistics)
 
 
-def encode(saved: Saved) -> bytes:
+def encode(saved: SavedStatistics) -> bytes:
     """What is counted, in msgpack: some tens of bytes a call of the day, a kilobyte a call that goes on."""
     return _encoder.encode(saved)
 
 
-def decode(data: bytes) -> Saved:
+def decode(data: bytes) -> SavedStatistics:
     """What :func:`encode` wrote. Raises Malformed, also if another version wrote it."""
     try:
         saved = _decoder.decode(data)
@@ -57,13 +57,13 @@ def decode(data: bytes) -> Saved:
     return saved
 
 
-def check_time(saved: Saved, now: float) -> None:
+def check_time(saved: SavedStatistics, now: float) -> None:
     """Raise Malformed if it was counted far in the future of this clock, POSIX seconds: it would win over all else."""
     if saved.at > (now + _AHEAD_S) * 1000:
         raise Malformed("figures that were counted in the future")
 
 
-def _check(saved: Saved) -> None:
+def _check(saved: SavedStatistics) -> None:
     """Raise Malformed if a number is beyond all that can be counted, or the day is none."""
     _check_numbers(saved.tallies, 0)
     _check_numbers(saved, -_LARGEST)

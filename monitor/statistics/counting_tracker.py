@@ -9,9 +9,9 @@ from monitor.pbx.documented_api.facts import ToldFact
 from monitor.pbx.facts import ContactsRead, Fact, HandoverFact
 from monitor.shared.changes import Edit
 from monitor.shared.entities.topics import State
-from monitor.statistics.checkpoint_format import Saved
+from monitor.statistics.checkpoint_format import SavedStatistics
 from monitor.statistics.daily_statistics import Statistics
-from monitor.statistics.jump_tolerant_clock import FiguresClock
+from monitor.statistics.jump_tolerant_clock import JumpTolerantClock
 
 FactT_contra = TypeVar("FactT_contra", bound=Fact | ToldFact, contravariant=True)
 
@@ -52,7 +52,7 @@ class TrackerLike(Protocol[FactT_contra]):
         ...
 
 
-class Counting(Generic[FactT_contra]):
+class CountingTracker(Generic[FactT_contra]):
     """A tracker with statistics beside it. Nothing is counted before the tracker has the whole state.
 
     The figures follow with each :meth:`tick`, so that a busy second is one change of each of them.
@@ -62,7 +62,7 @@ class Counting(Generic[FactT_contra]):
         self._tracker = tracker
         self._statistics = statistics
         self._counts = False
-        self._clock = FiguresClock()
+        self._clock = JumpTolerantClock()
 
     @property
     def state(self) -> State:
@@ -85,7 +85,7 @@ class Counting(Generic[FactT_contra]):
         return self._tracker.doubts
 
     @property
-    def saved(self) -> Saved | None:
+    def saved(self) -> SavedStatistics | None:
         """What is counted; None before anything is."""
         return self._statistics.saved if self._counts else None
 

@@ -10,13 +10,21 @@ from monitor.shared.entities import topics as e
 from monitor.shared.entities.statistics import EXTENSION_STATS, PBX_ID, PBX_STATS, QUEUE_STATS, Figure, PbxStats
 from monitor.shared.time_zones import UnknownZone, zone_info
 from monitor.statistics import entity_builder as drawing
-from monitor.statistics.checkpoint_format import Saved
+from monitor.statistics.checkpoint_format import SavedStatistics
 from monitor.statistics.day import Day, day_of
 from monitor.statistics.durations import unix_ms
-from monitor.statistics.open_calls import Accounts
-from monitor.statistics.settings import Terms
+from monitor.statistics.open_calls import OpenCalls
+from monitor.statistics.settings import StatisticsSettings
 from monitor.statistics.subjects import PBX
-from monitor.statistics.totals import ExtensionTally, QueueTally, Tallies, TrafficTally, add_call, add_turn, add_visits
+from monitor.statistics.totals import (
+    ExtensionTotals,
+    QueueTotals,
+    Totals,
+    TrafficTotals,
+    add_call,
+    add_turn,
+    add_visits,
+)
 
 _NO_ZONE = "UTC"
 """Where neither the terms nor the PBX name one."""
@@ -37,15 +45,15 @@ class Statistics:
     Where ``terms`` name no zone, the PBX's own is taken once it is told. Raises UnknownZone.
     """
 
-    def __init__(self, terms: Terms, saved: Saved | None = None) -> None:
+    def __init__(self, terms: StatisticsSettings, saved: SavedStatistics | None = None) -> None:
         if terms.zone:
             zone_info(terms.zone)
         self.terms = terms
-        self.saved = Saved() if saved is None else saved
+        self.saved = SavedStatistics() if saved is None else saved
         self._zone = terms.zone or (self.saved.day.zone if self.saved.day is not None else _NO_ZONE)
         self.figures: e.State = {topic: {} for topic in _TOPICS.values()}
         """topic → id → figure, as the edits have made it."""
-        self._accounts = Accounts(self.saved.held)
+        self._accounts = OpenCalls(self.saved.held)
         self._places = self._accounts.places
         self._sla_times: dict[str, int | None] = {}
         self._extensions: set[str] = set()
@@ -108,7 +116,7 @@ class Statistics:
     def _begin(self, day: Day, now: int) -> None:
         saved = self.saved
         passed_midnight = saved.day is not None and 0 <= day.start - saved.at <= _UNNOTICED
-        saved.day, saved.tallies = day, Tallies()
+        saved.day, saved.tallies = day, Totals()
         saved.counted_since = day.start if passed_midnight else now
         saved.peak = self._accounts.going_on
         saved.peak_at = saved.counted_since if saved.peak else None
@@ -189,14 +197,14 @@ class Statistics:
         return self._extension(num, now) if num in self._extensions else None
 
     def _queue(self, num: str, now: int) -> Figure:
-        tally = self.saved.tallies.queues.get(num, QueueTally()).copy()
+        tally = self.saved.tallies.queues.get(num, QueueTotals()).copy()
         for account in self._places.of(("queues", num)):
             add_visits(tally, num, account, self._day, now)
         target = self.terms.queue_target(num, self._sla_times.get(num))
         return drawing.queue(num, tally, self._day, target, self.terms.short)
 
     def _extension(self, num: str, now: int) -> Figure:
-        tally = self.saved.tallies.extensions.get(num, ExtensionTally()).copy()
+        tally = self.saved.tallies.extensions.get(num, ExtensionTotals()).copy()
         for account in self._places.of(("extensions", num)):
             add_turn(tally, num, account, self._day, now)
         return drawing.extension(num, tally, self._day, self.terms.target, self.terms.short)
@@ -205,5 +213,5 @@ class Statistics:
         saved, day = self.saved, self._day
         traffic = {kind: tally.copy() for kind, tally in saved.tallies.traffic.items()}
         for account in self._places.of(PBX):
-            add_call(traffic.setdefault(account.kind, TrafficTally()), account, day)
+            add_call(traffic.setdefault(account.kind, TrafficTotals()), account, day)
         return drawing.pbx(traffic, day, saved.counted_since, saved.peak, saved.peak_at, self._accounts.going_on)

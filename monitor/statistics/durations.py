@@ -17,7 +17,7 @@ def unix_ms(instant: str) -> int:
     return (moment(instant) - _EPOCH) // _MS
 
 
-class Times(Struct):
+class DurationTally(Struct):
     """How many durations, their sum and the longest, in milliseconds."""
 
     count: int = 0
@@ -31,9 +31,9 @@ class Times(Struct):
         self.total += duration
         self.longest = max(self.longest, duration)
 
-    def copy(self) -> Times:
+    def copy(self) -> DurationTally:
         """The same, to be changed apart."""
-        return Times(self.count, self.total, self.longest)
+        return DurationTally(self.count, self.total, self.longest)
 
 
 class Spread(Struct):
@@ -71,11 +71,11 @@ class Spread(Struct):
         """How many took less than that."""
         return sum(count for bucket, (count, _) in self.buckets.items() if bucket < 2 * seconds)
 
-    def lasting(self, seconds: int) -> Times:
+    def lasting(self, seconds: int) -> DurationTally:
         """Those that took as long or longer."""
         chosen = [held for bucket, held in self.buckets.items() if bucket >= 2 * seconds]
         count, total = sum(count for count, _ in chosen), sum(total for _, total in chosen)
-        return Times(count, total, self.longest if count else 0)
+        return DurationTally(count, total, self.longest if count else 0)
 
     def copy(self) -> Spread:
         """The same, to be changed apart."""

@@ -8,11 +8,11 @@ from monitor.shared.entities.statistics import Durations, ExtensionStats, PbxSta
 from monitor.shared.timestamps import from_unix
 from monitor.statistics.call_account import Kind
 from monitor.statistics.day import Day
-from monitor.statistics.durations import Times
-from monitor.statistics.totals import ExtensionTally, QueueTally, TrafficTally
+from monitor.statistics.durations import DurationTally
+from monitor.statistics.totals import ExtensionTotals, QueueTotals, TrafficTotals
 
 
-def queue(num: str, tally: QueueTally, day: Day, target: int, short: int) -> QueueStats:
+def queue(num: str, tally: QueueTotals, day: Day, target: int, short: int) -> QueueStats:
     """Draw a queue's day. ``target``, ``short``: seconds."""
     abandons = tally.abandons.lasting(short)
     return QueueStats(
@@ -35,7 +35,7 @@ def queue(num: str, tally: QueueTally, day: Day, target: int, short: int) -> Que
     )
 
 
-def extension(num: str, tally: ExtensionTally, day: Day, target: int, short: int) -> ExtensionStats:
+def extension(num: str, tally: ExtensionTotals, day: Day, target: int, short: int) -> ExtensionStats:
     """Draw an extension's day. ``target``, ``short``: seconds."""
     abandons = tally.abandons.lasting(short)
     return ExtensionStats(
@@ -65,11 +65,11 @@ def extension(num: str, tally: ExtensionTally, day: Day, target: int, short: int
 
 
 def pbx(
-    traffic: Mapping[Kind, TrafficTally], day: Day, counted_since: int, peak: int, peak_at: int | None, active: int
+    traffic: Mapping[Kind, TrafficTotals], day: Day, counted_since: int, peak: int, peak_at: int | None, active: int
 ) -> PbxStats:
     """Draw the PBX's day. Times are POSIX milliseconds."""
     inbound, outbound, internal = (
-        _traffic(traffic.get(kind, TrafficTally())) for kind in ("inbound", "outbound", "internal")
+        _traffic(traffic.get(kind, TrafficTotals())) for kind in ("inbound", "outbound", "internal")
     )
     return PbxStats(
         date=day.date,
@@ -87,7 +87,7 @@ def pbx(
     )
 
 
-def durations(times: Times) -> Durations:
+def durations(times: DurationTally) -> Durations:
     """Draw durations."""
     if not times.count:
         return Durations(0, 0.0, None, None)
@@ -95,7 +95,7 @@ def durations(times: Times) -> Durations:
     return Durations(times.count, round(times.total / 1000, 1), average, round(times.longest / 1000, 1))
 
 
-def _traffic(tally: TrafficTally) -> Traffic:
+def _traffic(tally: TrafficTotals) -> Traffic:
     over = tally.answered + tally.missed + tally.abandoned + tally.unanswered + tally.unknown
     return Traffic(
         calls=tally.calls,
@@ -110,7 +110,7 @@ def _traffic(tally: TrafficTally) -> Traffic:
 
 
 def _level(
-    tally: QueueTally | ExtensionTally, lasting: list[int], target: int, short: int, *, apart: int = 0
+    tally: QueueTotals | ExtensionTotals, lasting: list[int], target: int, short: int, *, apart: int = 0
 ) -> float | None:
     """Percent answered within the target. ``lasting``: those that go on; ``apart``: others that are not counted."""
     unseen = tally.abandons.untimed + tally.waits.untimed + tally.unknown

@@ -25,7 +25,7 @@ _APART = frozenset({"Dialing", "Ringing"})
 _FROM_INSIDE = frozenset({"FromInternal", "Internal", "Outbound"})
 
 
-class Turn(Struct, frozen=True):
+class ExtensionVisit(Struct, frozen=True):
     """One extension's part in a call."""
 
     num: str
@@ -50,7 +50,7 @@ class Turn(Struct, frozen=True):
         return until - self.since if self.timed and until is not None else None
 
 
-Turns: TypeAlias = tuple[Turn, ...]
+Turns: TypeAlias = tuple[ExtensionVisit, ...]
 
 
 def observed(turns: Turns, call: e.Call, answered: int | None, at: int) -> Turns:
@@ -104,12 +104,12 @@ def of_end_alone(word: e.EndedCall, started: int) -> Turns:
     ended = unix_ms(word.ended_at)
     answered = None if word.answered_at is None else max(unix_ms(word.answered_at), started)
     talked = 0 if answered is None else ended - answered if word.outcome != "unknown" else None
-    turns: list[Turn] = []
+    turns: list[ExtensionVisit] = []
     if word.direction in _FROM_INSIDE and word.caller in word.extensions:
-        turns.append(Turn(word.caller, started, True, "", False, None, answered, None, talked))
+        turns.append(ExtensionVisit(word.caller, started, True, "", False, None, answered, None, talked))
     if word.callee in word.extensions and word.callee != word.caller:
         ceased = ended if answered is None else answered
-        turns.append(Turn(word.callee, started, False, word.queue, False, ceased, answered, None, talked))
+        turns.append(ExtensionVisit(word.callee, started, False, word.queue, False, ceased, answered, None, talked))
     return tuple(turns)
 
 
@@ -128,7 +128,7 @@ def moved(turns: Turns, before: int, now: int) -> Turns:
     )
 
 
-def how(turn: Turn, moments: tuple[int, ...], ended: int | None, now: int, *, known: bool) -> End:
+def how(turn: ExtensionVisit, moments: tuple[int, ...], ended: int | None, now: int, *, known: bool) -> End:
     """How a call that came to an extension went there.
 
     ``moments``: when the call was answered, here or elsewhere; ``ended``: when it ended, None while it goes on;
@@ -147,20 +147,20 @@ def how(turn: Turn, moments: tuple[int, ...], ended: int | None, now: int, *, kn
     return "abandoned" if known else "unknown"
 
 
-def _opened(leg: e.Leg, call: e.Call, at: int) -> Turn:
+def _opened(leg: e.Leg, call: e.Call, at: int) -> ExtensionVisit:
     owns = call.owner is not None and call.owner.dn_num == leg.dn_num
     placed = leg.status == "Dialing" or (owns and call.direction in _FROM_INSIDE)
-    return Turn(leg.dn_num, _since(leg, at), placed, timed=leg.status in _APART)
+    return ExtensionVisit(leg.dn_num, _since(leg, at), placed, timed=leg.status in _APART)
 
 
-def _talk_since(turn: Turn, talkers: dict[str, int], first: int | None) -> int:
+def _talk_since(turn: ExtensionVisit, talkers: dict[str, int], first: int | None) -> int:
     """When it began to talk: once it and one other were connected; for the first, when the call was answered."""
     if first is not None and first >= turn.since:
         return first
     return max(talkers[turn.num], min(since for num, since in talkers.items() if num != turn.num))
 
 
-def _talks(turn: Turn, since: int) -> Turn:
+def _talks(turn: ExtensionVisit, since: int) -> ExtensionVisit:
     if turn.talking is not None:
         return turn
     since = max(since, turn.since)
@@ -173,7 +173,7 @@ def _talks(turn: Turn, since: int) -> Turn:
     )
 
 
-def _silent(turn: Turn, call: e.Call, rings: bool, at: int) -> Turn:
+def _silent(turn: ExtensionVisit, call: e.Call, rings: bool, at: int) -> ExtensionVisit:
     """A turn that does not talk now. It rings if it is to be answered and has not ceased."""
     if turn.talking is not None:
         talked = None if turn.talked is None else turn.talked + max(0, at - turn.talking)
@@ -185,7 +185,7 @@ def _silent(turn: Turn, call: e.Call, rings: bool, at: int) -> Turn:
     return turn if turn.ceased is not None else replace(turn, ceased=max(at, turn.since))
 
 
-def _closed(turn: Turn, ended: int, *, seen: bool) -> Turn:
+def _closed(turn: ExtensionVisit, ended: int, *, seen: bool) -> ExtensionVisit:
     if turn.talking is not None:
         talked = turn.talked + max(0, ended - turn.talking) if seen and turn.talked is not None else None
         return replace(turn, talking=None, talked=talked)

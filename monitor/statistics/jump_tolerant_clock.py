@@ -15,7 +15,7 @@ _GAP = 3600.0
 _LASTING = 60.0
 
 
-class FiguresClock:
+class JumpTolerantClock:
     """``at``: what time it is; 0 before any was told."""
 
     def __init__(self) -> None:

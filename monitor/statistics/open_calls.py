@@ -18,43 +18,43 @@ from msgspec import Struct, field
 from monitor.shared.changes import Edit
 from monitor.shared.entities import topics as e
 from monitor.statistics import call_account as of_call
-from monitor.statistics.call_account import Account
+from monitor.statistics.call_account import CallAccount
 from monitor.statistics.durations import unix_ms
 from monitor.statistics.queue_visits import SOON
-from monitor.statistics.subjects import Place, Places
+from monitor.statistics.subjects import Place, Subjects
 
 _UNSURE = 10_000
 """Milliseconds after a lost PBX came back in sight within which nobody can say when a call ended."""
 
 
-class Closed(Struct, frozen=True):
+class ClosedCall(Struct, frozen=True):
     """A call that is over. ``before``: its account until then, None if nothing was known; ``at``: when it was told."""
 
-    before: Account | None
-    account: Account
+    before: CallAccount | None
+    account: CallAccount
     word: e.EndedCall | None
     """By which it was concluded; None if it was found to be gone."""
     at: int
     seen: bool
 
 
-class Held(Struct):
+class OpenCallsState(Struct):
     """What is held of calls, to be kept and handed on."""
 
-    open: dict[int, Account] = field(default_factory=dict)
+    open: dict[int, CallAccount] = field(default_factory=dict)
     """By call id."""
-    closed: dict[str, Closed] = field(default_factory=dict)
+    closed: dict[str, ClosedCall] = field(default_factory=dict)
     """Over, but not yet counted for good. By the call's id and start."""
     counted: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
     """Call id → when the calls of this id that were counted for good began and ended."""
 
 
-class Accounts:
+class OpenCalls:
     """Keeps ``held`` in step with what is told, and ``places`` with it."""
 
-    def __init__(self, held: Held) -> None:
+    def __init__(self, held: OpenCallsState) -> None:
         self.held = held
-        self.places = Places()
+        self.places = Subjects()
         self._last: dict[int, e.Call] = {}
         self._taken: dict[int, set[int]] = {}
         for call_id, account in held.open.items():
@@ -91,9 +91,9 @@ class Accounts:
         for call_id in [call_id for call_id in self.held.open if call_id not in present]:
             self._vanish(call_id, at)
 
-    def settle(self, before: int) -> list[Account]:
+    def settle(self, before: int) -> list[CallAccount]:
         """Hand out for good the accounts of calls of whose end was told before; their ids are kept."""
-        settled: list[Account] = []
+        settled: list[CallAccount] = []
         for key in [key for key, closed in self.held.closed.items() if closed.at < before]:
             account = self.held.closed.pop(key).account
             self.places.show(key, None)
@@ -151,7 +151,7 @@ class Accounts:
         self._last[call.call_id] = call
         self.places.show(str(call.call_id), now)
 
-    def _found_again(self, call: e.Call) -> Account | None:
+    def _found_again(self, call: e.Call) -> CallAccount | None:
         """The account of a call that was only thought to be gone."""
         for key, closed in self.held.closed.items():
             account = closed.before
@@ -165,7 +165,7 @@ class Accounts:
 
     def _vanish(self, call_id: int, at: int) -> None:
         account = self.held.open[call_id]
-        self._close(Closed(account, of_call.vanished(account, at), None, at, False))
+        self._close(ClosedCall(account, of_call.vanished(account, at), None, at, False))
 
     # calls that are over
 
@@ -174,7 +174,7 @@ class Accounts:
         account = self.held.open.get(word.call_id)
         if account is not None and of_call.is_same_life(account.started, None, started, ended):
             seen = watched_since is not None and (watched_since <= account.started or at - watched_since >= _UNSURE)
-            self._close(Closed(account, of_call.concluded(account, word, seen=seen), word, at, seen))
+            self._close(ClosedCall(account, of_call.concluded(account, word, seen=seen), word, at, seen))
             return
         found = self._closed_as(word.call_id, started, ended)
         if found is not None:
@@ -182,17 +182,17 @@ class Accounts:
             if closed.word is None or closed.word.id in taken_back:
                 self._correct(found, closed, word)
         elif not self._was_counted(word.call_id, started, ended):
-            self._close(Closed(None, of_call.of_end_alone(word), word, at, True))
+            self._close(ClosedCall(None, of_call.of_end_alone(word), word, at, True))
 
-    def _correct(self, key: str, closed: Closed, word: e.EndedCall) -> None:
+    def _correct(self, key: str, closed: ClosedCall, word: e.EndedCall) -> None:
         if closed.before is None:
             account = of_call.of_end_alone(word)
         else:
             account = of_call.concluded(closed.before, word, seen=closed.seen)
-        self.held.closed[key] = Closed(closed.before, account, word, closed.at, closed.seen)
+        self.held.closed[key] = ClosedCall(closed.before, account, word, closed.at, closed.seen)
         self.places.show(key, account)
 
-    def _close(self, closed: Closed) -> None:
+    def _close(self, closed: ClosedCall) -> None:
         account = closed.account
         if closed.before is not None:
             self.held.open.pop(account.call_id, None)

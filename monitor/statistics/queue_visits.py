@@ -26,7 +26,7 @@ SOON = 2_000
 """Milliseconds within which one event may be told in parts."""
 
 
-class Visit(Struct, frozen=True):
+class QueueVisit(Struct, frozen=True):
     """One visit. ``until``: when the wait ended, the answer included; None while it goes on."""
 
     queue: str
@@ -42,7 +42,7 @@ class Visit(Struct, frozen=True):
         return self.until - self.since if self.timed and self.until is not None else None
 
 
-Visits: TypeAlias = tuple[Visit, ...]
+Visits: TypeAlias = tuple[QueueVisit, ...]
 
 
 def observed(visits: Visits, call: e.Call, talk: int | None, at: int, *, unwatched: bool = False) -> Visits:
@@ -99,7 +99,7 @@ def of_end_alone(word: e.EndedCall, started: int) -> Visits:
     if not word.queue:
         return others
     until = unix_ms(word.answered_at or word.ended_at)
-    return (*others, Visit(word.queue, started, max(until, started), end, False))
+    return (*others, QueueVisit(word.queue, started, max(until, started), end, False))
 
 
 def moved(visits: Visits, before: int, now: int) -> Visits:
@@ -112,7 +112,7 @@ def moved(visits: Visits, before: int, now: int) -> Visits:
 
 def _passed(queues: Sequence[str], caller: str, started: int) -> Visits:
     """Visits of which nothing is known but that there were; a queue that calls somebody back has been in none."""
-    return tuple(Visit(queue, started, started, "diverted", False) for queue in queues if queue != caller)
+    return tuple(QueueVisit(queue, started, started, "diverted", False) for queue in queues if queue != caller)
 
 
 def _waits(visits: Visits, queue: str, since: int, talk: int | None, left: End) -> Visits:
@@ -123,7 +123,7 @@ def _waits(visits: Visits, queue: str, since: int, talk: int | None, left: End) 
         return visits
     if last is not None and last.queue == queue and last.end in _LEFT and _soon(last, since):
         return _with_last(visits, until=None, end="waiting")
-    return (*_left(visits, talk, since, left), Visit(queue, since))
+    return (*_left(visits, talk, since, left), QueueVisit(queue, since))
 
 
 def _left(visits: Visits, talk: int | None, at: int, end: End) -> Visits:
@@ -139,7 +139,7 @@ def _answered_after_all(visits: Visits, talk: int) -> Visits:
     return _with_last(visits, until=max(talk, visits[-1].since), end="answered") if _soon(visits[-1], talk) else visits
 
 
-def _soon(visit: Visit, at: int) -> bool:
+def _soon(visit: QueueVisit, at: int) -> bool:
     return visit.until is not None and at - visit.until <= SOON
 
 

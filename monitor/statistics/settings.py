@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from msgspec import Struct, field
 
 
-class Terms(Struct, frozen=True):
+class StatisticsSettings(Struct, frozen=True):
     """``zone``: an IANA name; empty: the PBX's own. ``targets``: seconds by queue number, before all others.
 
     They may be others after a restart: what was counted before is seen by the new ones, but for the zone's.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TypeAlias
 
 from monitor.shared.entities.topics import SYSTEM_ID
-from monitor.statistics.call_account import Account
+from monitor.statistics.call_account import CallAccount
 
 Place: TypeAlias = tuple[str, str]
 """Topic and id of a queue or an extension, or of the PBX."""
@@ -15,19 +15,19 @@ Place: TypeAlias = tuple[str, str]
 PBX: Place = ("system", SYSTEM_ID)
 
 
-class Places:
+class Subjects:
     """Which accounts count for whom. ``touched``: for whom anything has changed; emptied by who reads it."""
 
     def __init__(self) -> None:
         self.touched: set[Place] = set()
-        self._accounts: dict[str, Account] = {}
+        self._accounts: dict[str, CallAccount] = {}
         self._at: dict[Place, set[str]] = defaultdict(set)
 
-    def of(self, place: Place) -> Iterator[Account]:
+    def of(self, place: Place) -> Iterator[CallAccount]:
         """All accounts that count for somebody."""
         return (self._accounts[key] for key in self._at.get(place, ()))
 
-    def show(self, key: str, account: Account | None) -> None:
+    def show(self, key: str, account: CallAccount | None) -> None:
         """Take an account in place of the one that was held under this key; None: there is none any more."""
         before = self._accounts.pop(key, None)
         held = _parts(before) if before is not None else {}
@@ -41,7 +41,7 @@ class Places:
         self.touched |= {place for place in held.keys() | now.keys() if held.get(place) != now.get(place)}
 
 
-def _parts(account: Account) -> dict[Place, object]:
+def _parts(account: CallAccount) -> dict[Place, object]:
     """Whom an account counts for, and what it counts by."""
     end = (account.ended, account.outcome, account.seen)
     answers = (account.answered, *(turn.answered for turn in account.turns if turn.answered is not None))

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
-from monitor.statistics.call_account import Account, Kind
+from monitor.statistics.call_account import CallAccount, Kind
 from monitor.statistics.day import Day
-from monitor.statistics.durations import Spread, Times
-from monitor.statistics.extension_visits import Turn, how
-from monitor.statistics.queue_visits import Visit
+from monitor.statistics.durations import DurationTally, Spread
+from monitor.statistics.extension_visits import ExtensionVisit, how
+from monitor.statistics.queue_visits import QueueVisit
 
 
-class QueueTally(Struct):
+class QueueTotals(Struct):
     """What is counted of a queue."""
 
     offered: int = 0
@@ -23,13 +23,13 @@ class QueueTally(Struct):
     unknown: int = 0
     waits: Spread = field(default_factory=Spread)
     abandons: Spread = field(default_factory=Spread)
-    talks: Times = field(default_factory=Times)
+    talks: DurationTally = field(default_factory=DurationTally)
     waiting: list[int] = field(default_factory=list)
     """How long those have waited who wait now; empty in what is counted for good."""
 
-    def copy(self) -> QueueTally:
+    def copy(self) -> QueueTotals:
         """The same, to be changed apart."""
-        return QueueTally(
+        return QueueTotals(
             self.offered,
             self.diverted,
             self.unknown,
@@ -40,7 +40,7 @@ class QueueTally(Struct):
         )
 
 
-class ExtensionTally(Struct):
+class ExtensionTotals(Struct):
     """What is counted of an extension."""
 
     offered: int = 0
@@ -49,18 +49,18 @@ class ExtensionTally(Struct):
     unknown: int = 0
     waits: Spread = field(default_factory=Spread)
     abandons: Spread = field(default_factory=Spread)
-    talks: Times = field(default_factory=Times)
+    talks: DurationTally = field(default_factory=DurationTally)
     queue_offered: int = 0
     queue_answered: int = 0
     placed: int = 0
     placed_answered: int = 0
-    placed_talks: Times = field(default_factory=Times)
+    placed_talks: DurationTally = field(default_factory=DurationTally)
     ringing: list[int] = field(default_factory=list)
     """How long those have rung that ring now; empty in what is counted for good."""
 
-    def copy(self) -> ExtensionTally:
+    def copy(self) -> ExtensionTotals:
         """The same, to be changed apart."""
-        return ExtensionTally(
+        return ExtensionTotals(
             self.offered,
             self.missed,
             self.elsewhere,
@@ -77,7 +77,7 @@ class ExtensionTally(Struct):
         )
 
 
-class TrafficTally(Struct):
+class TrafficTotals(Struct):
     """What is counted of the PBX's calls of one direction."""
 
     calls: int = 0
@@ -86,11 +86,11 @@ class TrafficTally(Struct):
     abandoned: int = 0
     unanswered: int = 0
     unknown: int = 0
-    talks: Times = field(default_factory=Times)
+    talks: DurationTally = field(default_factory=DurationTally)
 
-    def copy(self) -> TrafficTally:
+    def copy(self) -> TrafficTotals:
         """The same, to be changed apart."""
-        return TrafficTally(
+        return TrafficTotals(
             self.calls,
             self.answered,
             self.missed,
@@ -101,25 +101,25 @@ class TrafficTally(Struct):
         )
 
 
-class Tallies(Struct):
+class Totals(Struct):
     """What is counted for good of a day's calls."""
 
-    queues: dict[str, QueueTally] = field(default_factory=dict)
-    extensions: dict[str, ExtensionTally] = field(default_factory=dict)
-    traffic: dict[Kind, TrafficTally] = field(default_factory=dict)
+    queues: dict[str, QueueTotals] = field(default_factory=dict)
+    extensions: dict[str, ExtensionTotals] = field(default_factory=dict)
+    traffic: dict[Kind, TrafficTotals] = field(default_factory=dict)
 
-    def count(self, account: Account, day: Day) -> None:
+    def count(self, account: CallAccount, day: Day) -> None:
         """Count a call that is over for good."""
         for num in {visit.queue for visit in account.visits}:
-            add_visits(self.queues.setdefault(num, QueueTally()), num, account, day, 0)
+            add_visits(self.queues.setdefault(num, QueueTotals()), num, account, day, 0)
         for turn in account.turns:
-            add_turn(self.extensions.setdefault(turn.num, ExtensionTally()), turn.num, account, day, 0)
-        add_call(self.traffic.setdefault(account.kind, TrafficTally()), account, day)
+            add_turn(self.extensions.setdefault(turn.num, ExtensionTotals()), turn.num, account, day, 0)
+        add_call(self.traffic.setdefault(account.kind, TrafficTotals()), account, day)
 
 
-def add_visits(tally: QueueTally, num: str, account: Account, day: Day, now: int) -> None:
+def add_visits(tally: QueueTotals, num: str, account: CallAccount, day: Day, now: int) -> None:
     """Add a call's visits to a queue."""
-    following: list[Visit | None] = [*account.visits[1:], None]
+    following: list[QueueVisit | None] = [*account.visits[1:], None]
     for visit, after in zip(account.visits, following, strict=True):
         if visit.queue == num and day.has(visit.since):
             tally.offered += 1
@@ -128,7 +128,7 @@ def add_visits(tally: QueueTally, num: str, account: Account, day: Day, now: int
                 _add_talk(tally.talks, visit.until, account, None if after is None else after.since)
 
 
-def add_turn(tally: ExtensionTally, num: str, account: Account, day: Day, now: int) -> None:
+def add_turn(tally: ExtensionTotals, num: str, account: CallAccount, day: Day, now: int) -> None:
     """Add a call's turn at an extension."""
     for turn in account.turns:
         if turn.num == num and day.has(turn.since):
@@ -138,7 +138,7 @@ def add_turn(tally: ExtensionTally, num: str, account: Account, day: Day, now: i
                 _add_received(tally, turn, account, now)
 
 
-def add_call(tally: TrafficTally, account: Account, day: Day) -> None:
+def add_call(tally: TrafficTotals, account: CallAccount, day: Day) -> None:
     """Add a call."""
     if not day.has(account.started):
         return
@@ -160,7 +160,7 @@ def add_call(tally: TrafficTally, account: Account, day: Day) -> None:
             pass
 
 
-def _add_visit(tally: QueueTally, visit: Visit, now: int) -> None:
+def _add_visit(tally: QueueTotals, visit: QueueVisit, now: int) -> None:
     match visit.end:
         case "waiting":
             tally.waiting.append(now - visit.since)
@@ -174,7 +174,7 @@ def _add_visit(tally: QueueTally, visit: Visit, now: int) -> None:
             tally.unknown += 1
 
 
-def _add_received(tally: ExtensionTally, turn: Turn, account: Account, now: int) -> None:
+def _add_received(tally: ExtensionTotals, turn: ExtensionVisit, account: CallAccount, now: int) -> None:
     moments = tuple(other.answered for other in account.turns if other.answered is not None)
     if account.answered is not None:
         moments = (*moments, account.answered)
@@ -198,7 +198,7 @@ def _add_received(tally: ExtensionTally, turn: Turn, account: Account, now: int)
             tally.ringing.append(now - turn.since)
 
 
-def _add_placed(tally: ExtensionTally, turn: Turn) -> None:
+def _add_placed(tally: ExtensionTotals, turn: ExtensionVisit) -> None:
     tally.placed += 1
     if turn.answered is not None:
         tally.placed_answered += 1
@@ -206,7 +206,7 @@ def _add_placed(tally: ExtensionTally, turn: Turn) -> None:
             tally.placed_talks.add(turn.talked)
 
 
-def _add_talk(times: Times, since: int, account: Account, until: int | None) -> None:
+def _add_talk(times: DurationTally, since: int, account: CallAccount, until: int | None) -> None:
     """Add how long was talked: to ``until``, else to the call's end; not if it goes on or nobody saw its end."""
     if until is not None:
         times.add(until - since)

@@ -9,14 +9,14 @@ from monitor.pbx.facts import ContactsRead, DirectoryRead, HandoverFact
 from monitor.shared.changes import Edit, difference
 from monitor.shared.entities import topics as e
 from monitor.tracking import call_recovery as memory
-from monitor.tracking.pbx_state import Board
+from monitor.tracking.pbx_state import PbxState
 
 
-class Showing(ABC):
+class BaseTracker(ABC):
     """The state of one PBX, brought forward fact by fact. Edits that are given are made in it already."""
 
     def __init__(self, monitor: str, did_map: Mapping[str, str] | None = None) -> None:
-        self._board = Board(monitor, did_map)
+        self._board = PbxState(monitor, did_map)
         self._read: set[str] = set()
         self._memories: dict[int, e.Call] = {}
 

@@ -26,7 +26,7 @@ from monitor.tracking.leg_rules import CallRecord
 _GRACE = 2.0
 
 
-class Ledger:
+class CallRegistry:
     """The records of all calls. The methods that take a fact give the ids of the calls that it touches.
 
     ``doubts``: calls of which participants are left though ActiveCalls lists them no more, each told once. Whoever

@@ -38,8 +38,8 @@ from __future__ import annotations
 
 from monitor.pbx.facts import Participant
 from monitor.shared.entities import topics as e
-from monitor.tracking.directory_index import Roster
-from monitor.tracking.leg_rules import PEOPLE, ROUTER, CallRecord, Side, party_kind, people_connected, sides
+from monitor.tracking.directory_index import DirectoryIndex
+from monitor.tracking.leg_rules import PEOPLE, ROUTER, CallRecord, DerivedLeg, party_kind, people_connected, sides
 from monitor.tracking.party_text import NOBODY, PartyText, parse, parse_several
 
 _REACHED = frozenset({"extension", "specialmenu", "conference", "fax", "parking", "routepoint"})
@@ -58,7 +58,7 @@ _STATES: dict[str, e.CallState] = {
 }
 
 
-def observe(call: CallRecord, roster: Roster, visible: frozenset[str], at: float) -> None:
+def observe(call: CallRecord, roster: DirectoryIndex, visible: frozenset[str], at: float) -> None:
     """Draw all conclusions after the call's participants or its row have changed.
 
     ``visible``: the DNs whose legs Call Control shows; of those no row tells anything better. ``at``: now.
@@ -138,7 +138,7 @@ def state(call: CallRecord) -> e.CallState:
     return "Initiating" if "Dialing" in statuses else "Talking" if "Connected" in statuses else "Unknown"
 
 
-def owner(call: CallRecord) -> Side | None:
+def owner(call: CallRecord) -> DerivedLeg | None:
     """Find the originator's leg while there is one, else the oldest that is left."""
     for side in call.sides:
         if side.key == call.originator:
@@ -176,7 +176,7 @@ def _times(call: CallRecord) -> None:
             call.changed = row.last_change_status, row.callee
 
 
-def _originator(call: CallRecord, roster: Roster, caller: PartyText) -> None:
+def _originator(call: CallRecord, roster: DirectoryIndex, caller: PartyText) -> None:
     if call.external is None:
         found = _first_sign(call, roster)
         if found is None and caller != NOBODY:
@@ -194,7 +194,7 @@ def _originator(call: CallRecord, roster: Roster, caller: PartyText) -> None:
         call.did = roster.did(call.dialled, call.originator)
 
 
-def _first_sign(call: CallRecord, roster: Roster) -> tuple[str, bool, str] | None:
+def _first_sign(call: CallRecord, roster: DirectoryIndex) -> tuple[str, bool, str] | None:
     """Who began it, as participants tell: originator's DN, whether it is outside, the caller's number."""
     for p in call.participants.values():
         kind = party_kind(p, roster)
@@ -215,7 +215,7 @@ def _first_sign(call: CallRecord, roster: Roster) -> tuple[str, bool, str] | Non
     return None
 
 
-def _routed(call: CallRecord, roster: Roster) -> tuple[str, bool, str] | None:
+def _routed(call: CallRecord, roster: DirectoryIndex) -> tuple[str, bool, str] | None:
     """The same of a call that nobody saw ringing: a leg that the router made has the caller at its other side."""
     for p in call.participants.values():
         kind = party_kind(p, roster)
@@ -225,7 +225,7 @@ def _routed(call: CallRecord, roster: Roster) -> tuple[str, bool, str] | None:
     return None
 
 
-def _stage(call: CallRecord, roster: Roster, callees: tuple[PartyText, ...], at: float) -> None:
+def _stage(call: CallRecord, roster: DirectoryIndex, callees: tuple[PartyText, ...], at: float) -> None:
     """Find out whether the caller waits in a queue or listens to a machine."""
     held = call.queue
     if call.row is not None and not call.fresh and call.row.status == "Talking":
@@ -256,7 +256,7 @@ def _stage(call: CallRecord, roster: Roster, callees: tuple[PartyText, ...], at:
         call.first_queued_at = call.queued_at
 
 
-def _stage_of_row(call: CallRecord, roster: Roster, callees: tuple[PartyText, ...], word: str) -> None:
+def _stage_of_row(call: CallRecord, roster: DirectoryIndex, callees: tuple[PartyText, ...], word: str) -> None:
     dns = {party.dn: roster.kind(party.dn) for party in callees if party.dn}
     queue = next((dn for dn, kind in dns.items() if kind == "queue"), "")
     agents = roster.agents.get(call.queue, frozenset())
@@ -270,14 +270,14 @@ def _stage_of_row(call: CallRecord, roster: Roster, callees: tuple[PartyText, ..
     call.accepted = call.accepted or word in ("Talking", "Transferring")
 
 
-def _queue_behind(call: CallRecord, roster: Roster, callees: tuple[PartyText, ...]) -> str:
+def _queue_behind(call: CallRecord, roster: DirectoryIndex, callees: tuple[PartyText, ...]) -> str:
     """The queue that a row named just before an event: its agents ring now, and the next row may name one of them."""
     queue = next((party.dn for party in callees if roster.kind(party.dn) == "queue"), "")
     ringing = {p.dn for p in call.participants.values() if p.dn != call.originator and p.status == "Ringing"}
     return queue if ringing <= roster.agents.get(queue, frozenset()) else ""
 
 
-def _stage_of_participant(call: CallRecord, roster: Roster, p: Participant) -> None:
+def _stage_of_participant(call: CallRecord, roster: DirectoryIndex, p: Participant) -> None:
     own, party = roster.kind(p.dn), party_kind(p, roster)
     behalf = roster.kind(p.on_behalf_of_dn)
     if behalf == "ringgroup":
@@ -292,7 +292,7 @@ def _stage_of_participant(call: CallRecord, roster: Roster, p: Participant) -> N
         call.machine = ""
 
 
-def _left_queue(call: CallRecord, roster: Roster) -> bool:
+def _left_queue(call: CallRecord, roster: DirectoryIndex) -> bool:
     """Tell whether the waiting caller's own leg shows that he is connected to something else than a queue."""
     return any(
         p.dn == call.originator and p.status == "Connected" and party_kind(p, roster) not in ("queue", "unknown")
@@ -300,7 +300,7 @@ def _left_queue(call: CallRecord, roster: Roster) -> bool:
     )
 
 
-def _answer(call: CallRecord, roster: Roster, callees: tuple[PartyText, ...], at: float) -> None:
+def _answer(call: CallRecord, roster: DirectoryIndex, callees: tuple[PartyText, ...], at: float) -> None:
     """Note when the call was answered: with the event, or as the row tells if it was found answered already."""
     told = call.talking_since
     if call.answered_at is None:
@@ -315,7 +315,7 @@ def _answer(call: CallRecord, roster: Roster, callees: tuple[PartyText, ...], at
         call.answered_at, call.found_answered = min(call.answered_at, told), False
 
 
-def _answered_by_row(call: CallRecord, roster: Roster, callees: tuple[PartyText, ...]) -> bool:
+def _answered_by_row(call: CallRecord, roster: DirectoryIndex, callees: tuple[PartyText, ...]) -> bool:
     """Tell whether the row proves the answer though no leg shows it, as it is over or not read yet.
 
     A queue or a machine that accepted the caller leaves the word at Talking while the next phone rings.
@@ -327,6 +327,6 @@ def _answered_by_row(call: CallRecord, roster: Roster, callees: tuple[PartyText,
     return bool(callees) and all(roster.kind(party.dn) in PEOPLE for party in callees)
 
 
-def _reach(call: CallRecord, side: Side) -> None:
+def _reach(call: CallRecord, side: DerivedLeg) -> None:
     call.reached = side.dn
     call.reached_number = side.external_party if side.kind == "externalline" else side.dn

@@ -43,7 +43,7 @@ def dn_type(w_type: str) -> e.DnType:
     return "conference" if word.startswith("wconference") else _W_TYPES.get(word, "unknown")
 
 
-class Roster:
+class DirectoryIndex:
     """Who and what there is at the PBX, as of one reading of the directory."""
 
     def __init__(
@@ -127,7 +127,7 @@ class Roster:
         if dn and kind != "unknown":
             self._kinds.setdefault(dn, kind)
 
-    def learnt(self, other: Roster) -> None:
+    def learnt(self, other: DirectoryIndex) -> None:
         """Take over what ``other`` has learnt of DNs that no directory lists."""
         for dn, kind in other._kinds.items():
             if dn not in other.users and kind in ("conference", "specialmenu", "parking", "routepoint", "fax"):

@@ -10,14 +10,14 @@ from monitor.shared.entities import topics as e
 from monitor.shared.phone_index import PhoneIndex
 from monitor.shared.timestamps import from_unix
 from monitor.tracking import call_rules as calls
-from monitor.tracking.directory_index import Roster
-from monitor.tracking.leg_rules import CallRecord, Side
+from monitor.tracking.directory_index import DirectoryIndex
+from monitor.tracking.leg_rules import CallRecord, DerivedLeg
 
 _ACTIVITIES: tuple[e.Activity, ...] = ("Talking", "Ringing", "Dialing")
 _ACTIVITY: dict[str, e.Activity] = {"Ringing": "Ringing", "Dialing": "Dialing"}
 
 
-def call(record: CallRecord, roster: Roster, phones: PhoneIndex) -> e.Call:
+def call(record: CallRecord, roster: DirectoryIndex, phones: PhoneIndex) -> e.Call:
     """Draw a call as of its last observation."""
     legs = {side.key: _leg(record, side, roster, phones) for side in record.sides}
     owner = calls.owner(record)
@@ -46,7 +46,7 @@ def call(record: CallRecord, roster: Roster, phones: PhoneIndex) -> e.Call:
     )
 
 
-def ended(record: CallRecord, roster: Roster, phones: PhoneIndex, at: float, *, looking: bool) -> e.EndedCall:
+def ended(record: CallRecord, roster: DirectoryIndex, phones: PhoneIndex, at: float, *, looking: bool) -> e.EndedCall:
     """Draw a call that is over. ``at``: when it ended; ``looking``: whether the PBX was being watched then."""
     outside = record.reached in record.lines
     callee = record.reached_number or record.last_queue
@@ -118,7 +118,7 @@ def _waiting(call: e.Call, owner: e.Leg) -> e.WaitingCaller:
     )
 
 
-def _leg(record: CallRecord, side: Side, roster: Roster, phones: PhoneIndex) -> e.Leg:
+def _leg(record: CallRecord, side: DerivedLeg, roster: DirectoryIndex, phones: PhoneIndex) -> e.Leg:
     p = side.participant
     outside = side.kind == "externalline" or (p is not None and roster.kind(p.party_dn) == "externalline")
     name = phones.name(side.external_party) if outside else roster.name(side.external_party)
@@ -167,7 +167,7 @@ def _presence_differs(before: e.Extension, now: e.Extension) -> bool:
     return (before.enabled, before.registered, before.fwd_name) != (now.enabled, now.registered, now.fwd_name)
 
 
-def _extgroups(extensions: Sequence[str], roster: Roster) -> tuple[str, ...]:
+def _extgroups(extensions: Sequence[str], roster: DirectoryIndex) -> tuple[str, ...]:
     return tuple(sorted({group for number in extensions for group in roster.extgroups_of.get(number, ())}))
 
 

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 
 from monitor.pbx.facts import ActiveCall, Participant
 from monitor.shared.entities import topics as e
-from monitor.tracking.directory_index import Roster, dn_type
+from monitor.tracking.directory_index import DirectoryIndex, dn_type
 from monitor.tracking.party_text import PartyText
 
 RANK = {"Connected": 3, "Ringing": 2, "Dialing": 1}
@@ -28,7 +28,7 @@ Stage: TypeAlias = Literal["", "queue", "ivr"]
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class DerivedLeg:
     """A leg without what only the tracker knows (names, since)."""
 
     dn: str
@@ -103,7 +103,7 @@ class CallRecord:
     dialled: str = ""
     """The number that the caller dialled from outside, where the PBX tells it."""
     did: str = ""
-    sides: tuple[Side, ...] = ()
+    sides: tuple[DerivedLeg, ...] = ()
     since: dict[str, tuple[str, float]] = field(default_factory=dict)
     """Key of a leg → its state, and since when it is in it."""
     there: dict[str, tuple[float, float | None]] = field(default_factory=dict)
@@ -124,8 +124,8 @@ class CallRecord:
 
 
 def sides(
-    call: CallRecord, roster: Roster, visible: frozenset[str], caller: PartyText, callees: tuple[PartyText, ...]
-) -> tuple[Side, ...]:
+    call: CallRecord, roster: DirectoryIndex, visible: frozenset[str], caller: PartyText, callees: tuple[PartyText, ...]
+) -> tuple[DerivedLeg, ...]:
     """All legs that the call has now: the originator first, then in the order of leg numbers, the inferred last.
 
     ``visible``: DNs whose legs Call Control shows; what it does not show of them is not there.
@@ -147,11 +147,11 @@ def sides(
         found.setdefault(side.key, side)
     for dn in (call.queue, call.machine):
         if dn and dn not in found:
-            found[dn] = Side(dn, roster.kind(dn), _kept(call, found), "Connected")
+            found[dn] = DerivedLeg(dn, roster.kind(dn), _kept(call, found), "Connected")
     return tuple(sorted(found.values(), key=lambda side: (side.key != call.originator, _leg_number(side), side.key)))
 
 
-def _kept(call: CallRecord, found: Mapping[str, Side]) -> str:
+def _kept(call: CallRecord, found: Mapping[str, DerivedLeg]) -> str:
     """The number of whom a queue or a machine keeps: the caller, or whoever is left of the call without him."""
     if call.originator not in found:
         for side in found.values():
@@ -160,7 +160,7 @@ def _kept(call: CallRecord, found: Mapping[str, Side]) -> str:
     return call.caller_number
 
 
-def people_connected(call: CallRecord, roster: Roster) -> bool:
+def people_connected(call: CallRecord, roster: DirectoryIndex) -> bool:
     """Tell whether a participant is connected to a person, not to a queue or a machine.
 
     The callee's own leg tells it. The originator's does too, but not while the phone that it names is seen to ring, nor
@@ -186,19 +186,19 @@ def _talks(call: CallRecord, dn: str, asking: Participant) -> bool:
     return any(p.dn == dn and p.status == "Connected" and p is not asking for p in call.participants.values())
 
 
-def party_kind(p: Participant, roster: Roster) -> e.DnType:
+def party_kind(p: Participant, roster: DirectoryIndex) -> e.DnType:
     """The kind of the participant's other side: Call Control's word, else the directory's."""
     kind = dn_type(p.party_dn_type)
     return kind if kind != "unknown" else roster.kind(p.party_dn)
 
 
-def _visible_sides(call: CallRecord, roster: Roster) -> dict[str, Side]:
+def _visible_sides(call: CallRecord, roster: DirectoryIndex) -> dict[str, DerivedLeg]:
     """One side a DN: of several devices the one furthest on, then the oldest. Each leg on a trunk is one by itself."""
-    sides: dict[str, Side] = {}
+    sides: dict[str, DerivedLeg] = {}
     for p in sorted(call.participants.values(), key=lambda p: (-RANK.get(p.status, 0), p.id)):
         kind = roster.kind(p.dn)
         first = kind != "externalline" or p.id == min(q.id for q in call.participants.values() if q.dn == p.dn)
-        side = Side(p.dn, kind, p.party_caller_id, p.status, p, again=not first)
+        side = DerivedLeg(p.dn, kind, p.party_caller_id, p.status, p, again=not first)
         sides.setdefault(side.key, side)
     return sides
 
@@ -218,7 +218,9 @@ def _rung_by_row(call: CallRecord, callees: tuple[PartyText, ...]) -> frozenset[
     return frozenset(party.dn for party in callees) if brought else frozenset()
 
 
-def _counterpart(call: CallRecord, roster: Roster, side: Side, rung: frozenset[str], *, routed_on: bool) -> Side | None:
+def _counterpart(
+    call: CallRecord, roster: DirectoryIndex, side: DerivedLeg, rung: frozenset[str], *, routed_on: bool
+) -> DerivedLeg | None:
     """The other side of a visible leg, as that leg implies it.
 
     ``rung``: DNs that ring by the row. ``routed_on``: a queue or a machine has accepted the caller and nobody has
@@ -244,12 +246,12 @@ def _counterpart(call: CallRecord, roster: Roster, side: Side, rung: frozenset[s
         external = call.queue if waits else p.dn
     else:
         external = call.caller_number
-    return Side(p.party_dn, kind, external, status)
+    return DerivedLeg(p.party_dn, kind, external, status)
 
 
 def _sides_of_row(
-    call: CallRecord, roster: Roster, visible: frozenset[str], caller: PartyText, callees: tuple[PartyText, ...]
-) -> Iterable[Side]:
+    call: CallRecord, roster: DirectoryIndex, visible: frozenset[str], caller: PartyText, callees: tuple[PartyText, ...]
+) -> Iterable[DerivedLeg]:
     row = call.row
     if row is None:
         return
@@ -258,7 +260,7 @@ def _sides_of_row(
     kind = roster.kind(caller.dn)
     if kind == "externalline" or (caller.dn and caller.dn not in visible and call.fresh):
         other = call.queue or (callees[0].number if callees else "")
-        yield Side(caller.dn, kind, caller.number if kind == "externalline" else other, settled)
+        yield DerivedLeg(caller.dn, kind, caller.number if kind == "externalline" else other, settled)
     if not call.fresh:
         return
     for party in callees:
@@ -268,8 +270,8 @@ def _sides_of_row(
             other = caller.number or call.caller_number  # who began the call may have left it
             again = kind == "externalline" and party.dn == caller.dn
             if not again or party.number != caller.number:
-                yield Side(party.dn, kind, party.number if kind == "externalline" else other, status, again=again)
+                yield DerivedLeg(party.dn, kind, party.number if kind == "externalline" else other, status, again=again)
 
 
-def _leg_number(side: Side) -> int:
+def _leg_number(side: DerivedLeg) -> int:
     return side.participant.leg_id or 0 if side.participant else 1_000_000

@@ -20,7 +20,7 @@ from monitor.shared.entities import topics as e
 from monitor.shared.phone_index import PhoneIndex
 from monitor.shared.timestamps import from_unix
 from monitor.tracking import entity_builder as drawing
-from monitor.tracking.directory_index import Roster
+from monitor.tracking.directory_index import DirectoryIndex
 
 ENDED_KEPT = 1_000
 ENDED_SECONDS = 24 * 3600.0
@@ -37,13 +37,13 @@ class Timed(Protocol):
         ...
 
 
-class Board:
+class PbxState:
     """The state of one PBX. ``at``: what time it is on the PBX's clock, POSIX seconds."""
 
     def __init__(self, monitor: str, did_map: Mapping[str, str] | None = None) -> None:
         self.state = e.empty_state(e.TOPICS)
         self.book = e.empty_state(e.BOOK_TOPICS)
-        self.roster = Roster(did_map=did_map)
+        self.roster = DirectoryIndex(did_map=did_map)
         self.phones = PhoneIndex()
         self.connection = ConnectionChanged("connecting", "", 0.0)
         self.monitored: frozenset[str] | None = frozenset()
@@ -127,7 +127,7 @@ class Board:
 
     def enrol(self, fact: DirectoryRead) -> None:
         """Take a directory in place of the one before; nothing is shown of it before :meth:`draw_all`."""
-        roster = Roster(fact, self._did_map, self.roster.logins)
+        roster = DirectoryIndex(fact, self._did_map, self.roster.logins)
         roster.learnt(self.roster)
         self.roster = roster
 
@@ -147,7 +147,7 @@ class Board:
         self._touched.clear()
 
     def log_in(self, logins: Mapping[str, Mapping[str, bool]] | None) -> tuple[Edit, ...]:
-        """Take who is logged in to which queue; see :meth:`Roster.log_in`."""
+        """Take who is logged in to which queue; see :meth:`DirectoryIndex.log_in`."""
         self.roster.log_in(logins)
         return (*self.draw_extensions(self.roster.queues_of), *self.draw_system())
 

@@ -28,13 +28,13 @@ from monitor.shared.changes import Edit
 from monitor.tracking import call_recovery as memory
 from monitor.tracking import call_rules as calls
 from monitor.tracking import entity_builder as drawing
-from monitor.tracking.base import Showing
-from monitor.tracking.call_registry import Ledger
+from monitor.tracking.base import BaseTracker
+from monitor.tracking.call_registry import CallRegistry
 from monitor.tracking.leg_rules import CallRecord
 from monitor.tracking.party_text import parse_several
 
 
-class Tracker(Showing):
+class Tracker(BaseTracker):
     """The state of one PBX, brought forward fact by fact.
 
     ``state`` holds the live topics, ``book`` the contacts; both are read by whoever writes a whole state. ``ready``
@@ -44,7 +44,7 @@ class Tracker(Showing):
 
     def __init__(self, monitor: str, did_map: Mapping[str, str] | None = None) -> None:
         super().__init__(monitor, did_map)
-        self._ledger = Ledger()
+        self._ledger = CallRegistry()
 
     @property
     def doubts(self) -> set[int]:

@@ -16,8 +16,8 @@ from monitor.shared.entities import topics as e
 from monitor.shared.phone_index import PhoneIndex
 from monitor.shared.timestamps import from_unix, moment
 from monitor.tracking import call_rules as calls
-from monitor.tracking.directory_index import Roster
-from monitor.tracking.leg_rules import PEOPLE, RANK, CallRecord, Side
+from monitor.tracking.directory_index import DirectoryIndex
+from monitor.tracking.leg_rules import PEOPLE, RANK, CallRecord, DerivedLeg
 
 _FROM_OUTSIDE = frozenset({"FromExternal", "Inbound", "External"})
 _OTHER_RANK = 4
@@ -32,7 +32,7 @@ def is_another(before: ToldCall, now: ToldCall) -> bool:
     return now.info.started_at > before.info.started_at + _ANOTHER_AFTER
 
 
-def observe(record: CallRecord, told: ToldCall, roster: Roster, at: float) -> None:
+def observe(record: CallRecord, told: ToldCall, roster: DirectoryIndex, at: float) -> None:
     """Draw all conclusions from what is told now. ``at``: now."""
     legs = _legs(told)
     info = told.info
@@ -52,7 +52,7 @@ def observe(record: CallRecord, told: ToldCall, roster: Roster, at: float) -> No
     record.lasting = now if before is None or not now.startswith("From") else before
 
 
-def draw(record: CallRecord, told: ToldCall, roster: Roster, phones: PhoneIndex) -> e.Call:
+def draw(record: CallRecord, told: ToldCall, roster: DirectoryIndex, phones: PhoneIndex) -> e.Call:
     """The call as of its last observation."""
     legs = tuple(_named(record, leg, roster, phones) for leg in _legs(told))
     by_dn = {leg.dn_num: leg for leg in reversed(legs)}
@@ -103,14 +103,14 @@ def _legs(told: ToldCall) -> tuple[e.Leg, ...]:
     return tuple(leg for leg in told.legs if leg.dn_type != "extension" or best[leg.dn_num] is leg)
 
 
-def _sides(record: CallRecord, legs: Sequence[e.Leg]) -> Iterator[Side]:
+def _sides(record: CallRecord, legs: Sequence[e.Leg]) -> Iterator[DerivedLeg]:
     """The legs as sides; of two on the caller's trunk his own is the first."""
     first: dict[str, e.Leg] = {}
     for leg in sorted(legs, key=lambda leg: leg.external_party != record.caller_number):
         first.setdefault(leg.dn_num, leg)
     for leg in legs:
         again = leg.dn_type == "externalline" and leg is not first[leg.dn_num]
-        yield Side(leg.dn_num, leg.dn_type, leg.external_party, leg.status, again=again)
+        yield DerivedLeg(leg.dn_num, leg.dn_type, leg.external_party, leg.status, again=again)
 
 
 def _rank(leg: e.Leg) -> int:
@@ -140,7 +140,7 @@ def _originator(record: CallRecord, told: ToldCall) -> None:
     record.caller_number = owner.external_party if owner.dn_type == "externalline" else owner.dn_num
 
 
-def _queue(record: CallRecord, legs: Sequence[e.Leg], roster: Roster, at: float) -> None:
+def _queue(record: CallRecord, legs: Sequence[e.Leg], roster: DirectoryIndex, at: float) -> None:
     """Find the queue that the caller waits in, or that rings for him: it has a leg, or a leg rings on its behalf."""
     own = next((leg for leg in legs if leg.dn_type == "queue"), None)
     behalf = {leg.on_behalf_of for leg in legs if leg.on_behalf_of}
@@ -162,7 +162,7 @@ def _queue(record: CallRecord, legs: Sequence[e.Leg], roster: Roster, at: float)
         record.first_queued_at = record.queued_at
 
 
-def _named(record: CallRecord, leg: e.Leg, roster: Roster, phones: PhoneIndex) -> e.Leg:
+def _named(record: CallRecord, leg: e.Leg, roster: DirectoryIndex, phones: PhoneIndex) -> e.Leg:
     """The leg with names and time where they are not told but known here."""
     outside = leg.dn_type == "externalline"
     since = record.since.get(_key(record, leg))

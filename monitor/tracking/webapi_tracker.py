@@ -20,7 +20,7 @@ from monitor.shared.timestamps import moment
 from monitor.tracking import call_recovery as memory
 from monitor.tracking import entity_builder as drawing
 from monitor.tracking import webapi_call_rules as retelling
-from monitor.tracking.base import Showing
+from monitor.tracking.base import BaseTracker
 from monitor.tracking.leg_rules import CallRecord
 
 _SAME_START = 10.0
@@ -28,7 +28,7 @@ _SAME_START = 10.0
 _NEEDED = frozenset(("directory", "calls"))
 
 
-class Mirror(Showing):
+class WebApiTracker(BaseTracker):
     """The state of one PBX, brought forward fact by fact; to its user it is as :class:`~monitor.tracking.tracker.Tracker`."""
 
     def __init__(self, monitor: str, did_map: Mapping[str, str] | None = None) -> None:

@@ -10,13 +10,13 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from gateway.auth.api_keys import digest_of
+from gateway.auth.api_keys import sha256_hex
 from monitor.lease import Lease
-from monitor.publishing.state_publisher import Publisher
+from monitor.publishing.state_publisher import StatePublisher
 from monitor.shared.changes import Edit, Position
 from monitor.shared.entities.topics import TOPICS, Ivr, State, System, empty_state
-from monitor.shared.redis.connection import heed_cancellation
-from monitor.shared.redis.key_names import AccessKeys, Keys
+from monitor.shared.redis.connection import raise_if_cancelled
+from monitor.shared.redis.key_names import AccessKeys, SpaceKeys
 from tests.bench.processes import Party, party
 from tests.bus import RealBus
 
@@ -52,11 +52,11 @@ class Writer:
     """Publishes one space of the PBX; gives heartbeats besides."""
 
     def __init__(self, bus: RealBus) -> None:
-        redis, keys = bus.client(), Keys(PBX, "live")
+        redis, keys = bus.client(), SpaceKeys(PBX, "live")
         self._redis = redis
         self._lease = Lease(redis, keys, "bench", ttl=600)
-        self._publisher = Publisher(redis, keys, "bench", lease=self._lease)
-        self._book = Publisher(bus.client(), Keys(PBX, "book"), "bench")
+        self._publisher = StatePublisher(redis, keys, "bench", lease=self._lease)
+        self._book = StatePublisher(bus.client(), SpaceKeys(PBX, "book"), "bench")
         self._busy = asyncio.Lock()
         self._named = Ivr("7", "")
         self._count = 0
@@ -72,7 +72,7 @@ class Writer:
         await self._redis.set(AccessKeys(PBX).ready, "1")
         assert await self._lease.acquire()
         await self._publisher.start_epoch(state)
-        await self._book.start_epoch(empty_state(Keys(PBX, "book").topics))
+        await self._book.start_epoch(empty_state(SpaceKeys(PBX, "book").topics))
 
     async def publish(self, edits: Iterable[Edit]) -> None:
         """Publish one change."""
@@ -94,7 +94,7 @@ class Writer:
     async def beat(self) -> None:
         """Heartbeats, until cancelled."""
         while True:
-            heed_cancellation()
+            raise_if_cancelled()
             await asyncio.sleep(1)
             async with self._busy:
                 await self._publisher.heartbeat()
@@ -139,7 +139,7 @@ def free_port() -> int:
 
 
 def _settings(bus: RealBus, heartbeat: int) -> str:
-    keys = "".join(f'[[keys]]\nname = "{number}"\ndigest = "{digest_of(key(number))}"\n\n' for number in range(_KEYS))
+    keys = "".join(f'[[keys]]\nname = "{number}"\ndigest = "{sha256_hex(key(number))}"\n\n' for number in range(_KEYS))
     return f"""
 [redis]
 url = "{bus.url}"

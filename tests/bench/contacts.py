@@ -21,12 +21,12 @@ from typing import Any, Final
 import aiohttp
 from redis.asyncio import Redis
 
-from gateway.auth.api_keys import digest_of
+from gateway.auth.api_keys import sha256_hex
 from monitor.pbx.api_client import XAPI
 from monitor.pbx.xapi.directory_reader import _CONTACTS, CONTACTS_PAGE
 from monitor.shared.codec import decode_entity, from_json
 from monitor.shared.entities.topics import SYSTEM_ID, System
-from monitor.shared.redis.key_names import Keys
+from monitor.shared.redis.key_names import SpaceKeys
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bench.bus_feed import PBX, free_port, key
 from tests.bench.processes import Party, party, python
@@ -107,7 +107,7 @@ async def _until(begun: float, there: Callable[[], Awaitable[bool]], every: floa
 
 
 async def _calls_on(redis: Redis) -> bool:
-    keys = Keys(PBX, "live")
+    keys = SpaceKeys(PBX, "live")
     system = await redis.hget(keys.state("system"), SYSTEM_ID)
     if not isinstance(system, bytes):
         return False
@@ -116,7 +116,7 @@ async def _calls_on(redis: Redis) -> bool:
 
 
 async def _contacts_on(redis: Redis) -> bool:
-    return await redis.hlen(Keys(PBX, "book").state("contacts")) == CONTACTS
+    return await redis.hlen(SpaceKeys(PBX, "book").state("contacts")) == CONTACTS
 
 
 async def _calls_at(http: aiohttp.ClientSession, port: int) -> bool:
@@ -176,7 +176,7 @@ client_id = "{_ID}"
 client_secret = "{_SECRET}"
 [[keys]]
 name = "bench"
-digest = "{digest_of(key(0))}"
+digest = "{sha256_hex(key(0))}"
 pbx = "{PBX}"
 scopes = ["read", "contacts"]
 """

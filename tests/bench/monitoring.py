@@ -15,7 +15,7 @@ from statistics import median
 
 from monitor.publishing import publish_batch as batch
 from monitor.shared.changes import Change, Position
-from monitor.shared.redis.key_names import Keys
+from monitor.shared.redis.key_names import SpaceKeys
 from tests.bench.office import Office
 from tests.bench.processes import party, python, ratio, rounds
 
@@ -61,7 +61,7 @@ async def measure(times: int) -> Events:
 
 
 def _events(office: Office) -> float:
-    keys = Keys("bench", "live")
+    keys = SpaceKeys("bench", "live")
     begun = time.process_time()
     for seq, edits in enumerate(islice(office.edits(), _EVENTS)):
         assert edits

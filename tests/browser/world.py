@@ -11,9 +11,9 @@ import httpx
 from redis.asyncio import Redis
 
 from gateway import run as gateway_run
-from gateway.auth.api_keys import ApiKey, KeyTable, digest_of
+from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
 from gateway.config import GatewaySection
-from monitor.simulator.calls.model import Call
+from monitor.simulator.calls.model import SimulatedCall
 from monitor.simulator.server import SimulatedPbx
 from tests.browser.chromium import WITHIN
 from tests.bus import Bus, only
@@ -44,7 +44,7 @@ class World:
 
     async def start_gateway(self, *, key: str = KEY, expires: str | None = None) -> None:
         """Start it, at the port that it had; it knows this key."""
-        known = ApiKey("display", digest_of(key), PBX, frozenset({"read"}), expires)
+        known = ApiKey("display", sha256_hex(key), PBX, frozenset({"read"}), expires)
         settings = GatewaySection(port=urlsplit(self.address).port or 0, heartbeat=1.0)
         serving = gateway_run.serving([PBX], KeyTable([known]), settings, only(self.redis()))
         server = await self._gateway_stack.enter_async_context(serving)
@@ -73,11 +73,11 @@ class World:
         async with httpx.AsyncClient(base_url=self.address, trust_env=False) as http:
             return (await http.get(f"/webapi/{KEY}/{command}")).json()
 
-    def call(self, number: str = CALLER) -> Call:
+    def call(self, number: str = CALLER) -> SimulatedCall:
         """A call comes in; it goes nowhere yet."""
         return self.pbx.switchboard.arrive("10000", number)
 
-    def queued(self, queue: str = "800", number: str = CALLER) -> Call:
+    def queued(self, queue: str = "800", number: str = CALLER) -> SimulatedCall:
         """A call comes in and waits in a queue."""
         call = self.call(number)
         self.pbx.switchboard.route(call, queue)

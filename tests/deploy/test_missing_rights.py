@@ -10,7 +10,7 @@ import pytest_asyncio
 from gateway.cli.check import redis_server as check_redis
 from gateway.cli.check.finding import Finding
 from gateway.cli.check.redis_permissions import ALONE, NEEDED, Program, lacks
-from monitor.shared.redis.topology import Servers
+from monitor.shared.redis.topology import RedisClients
 from tests.deploy.secured import DEPLOY, SecuredBus, secured_bus
 
 USERS = (DEPLOY / "redis" / "users.acl").read_text(encoding="utf-8")
@@ -46,7 +46,7 @@ async def user(bus: SecuredBus, program: Program, *, without: str) -> str:
 
 
 async def found(bus: SecuredBus, program: Program, name: str) -> list[Finding]:
-    servers = Servers(bus.url_of(name, "looking"))
+    servers = RedisClients(bus.url_of(name, "looking"))
     try:
         return [finding async for finding in check_redis.look_at(servers, program, ["main"])]
     finally:

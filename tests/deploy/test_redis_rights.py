@@ -13,15 +13,15 @@ from redis.exceptions import AuthenticationError, NoPermissionError
 from websockets.asyncio.client import connect
 
 from gateway import run as gateway_run
-from gateway.auth.api_keys import ApiKey, KeyTable, digest_of
-from gateway.auth.key_admin import KeyChanges
+from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
+from gateway.auth.key_admin import KeyAdmin
 from gateway.cli.check.redis_permissions import lacks
 from gateway.cli.runtime.heartbeat import tell
 from gateway.config import GatewaySection
 from gateway.replication.redis_reader import leave_epoch, read_position
-from monitor.shared.process_status import Process
+from monitor.shared.process_status import ProcessStatus
 from monitor.shared.redis.connection import connect as connect_to
-from monitor.shared.redis.key_names import AccessKeys, Keys, RequestKeys
+from monitor.shared.redis.key_names import AccessKeys, RequestKeys, SpaceKeys
 from monitor.shared.timestamps import from_unix
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bus import only, until_async
@@ -29,7 +29,7 @@ from tests.deploy.secured import DEPLOY, PASSWORDS, SecuredBus, secured_bus
 from tests.system.stack import PBX, monitoring, subscriber, until
 
 ADMIN = "administrators-key"
-LIVE, BOOK, ACCESS, REQUESTS = Keys(PBX, "live"), Keys(PBX, "book"), AccessKeys(PBX), RequestKeys(PBX)
+LIVE, BOOK, ACCESS, REQUESTS = SpaceKeys(PBX, "live"), SpaceKeys(PBX, "book"), AccessKeys(PBX), RequestKeys(PBX)
 SCOPES = frozenset({"read", "contacts", "control", "admin"})
 
 
@@ -41,7 +41,7 @@ async def bus(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Secured
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_the_whole_system_runs_with_these_rights_and_is_never_refused_anything(bus: SecuredBus) -> None:
-    keys = KeyTable([ApiKey("test", digest_of("a-key-for-tests"), PBX, SCOPES)])
+    keys = KeyTable([ApiKey("test", sha256_hex("a-key-for-tests"), PBX, SCOPES)])
     simulated = SimulatorSettings(extensions=10, queues=2, contacts=20, rate=600)
     async with (
         SimulatedPbx(simulated) as pbx,
@@ -59,16 +59,16 @@ async def test_the_whole_system_runs_with_these_rights_and_is_never_refused_anyt
         assert await lacks(bus.of("monitor"), "monitor", PBX) == await lacks(bus.of("gateway"), "gateway", PBX) == []
         await _an_older_epoch_is_left(bus)
         for user in PASSWORDS:
-            await tell(bus.of(user), user, Process("gateway", user, 1, "1", from_unix(0), {}))
+            await tell(bus.of(user), user, ProcessStatus("gateway", user, 1, "1", from_unix(0), {}))
         await until(lambda: held.connected)
     assert await bus.refused() == []
 
 
 async def _keys_work(bus: SecuredBus, http: httpx.AsyncClient) -> None:
-    changes = KeyChanges(bus.of("monitor"), PBX)
-    assert await changes.make(ApiKey("admin", digest_of(ADMIN), PBX, SCOPES))
+    changes = KeyAdmin(bus.of("monitor"), PBX)
+    assert await changes.make(ApiKey("admin", sha256_hex(ADMIN), PBX, SCOPES))
     await until_async(lambda: _answered(http, f"/webapi/{ADMIN}/pbx.calls.get", 200))
-    assert await changes.make(ApiKey("other", digest_of("another"), PBX, SCOPES))
+    assert await changes.make(ApiKey("other", sha256_hex("another"), PBX, SCOPES))
     assert await changes.revoke("other")
     assert [key.name for key in await changes.all()] == ["admin"]
 

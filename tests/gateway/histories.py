@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
-from gateway.fanout.filtered_view import View
+from gateway.fanout.filtered_view import FilteredView
 from gateway.fanout.filters import WORDS, EntityFilter
 from gateway.fanout.frames import Message
 from gateway.visibility import Limits, Visibility
@@ -122,11 +122,11 @@ def entity_filters() -> st.SearchStrategy[EntityFilter]:
     )
 
 
-def views() -> st.SearchStrategy[View]:
+def views() -> st.SearchStrategy[FilteredView]:
     """Any view: topics, limits, with and without a filter."""
     topics = st.frozensets(st.sampled_from(tuple(TOPICS)), min_size=1) | st.just(frozenset(TOPICS))
     filters = st.none() | st.builds(Matching, st.frozensets(st.sampled_from(EXTENSIONS + QUEUES))) | entity_filters()
-    return st.builds(View, topics, st.builds(Visibility, limits()), filters)
+    return st.builds(FilteredView, topics, st.builds(Visibility, limits()), filters)
 
 
 @dataclass

@@ -22,15 +22,15 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from gateway.auth.api_keys import ApiKey, KeyTable, digest_of
-from gateway.auth.shared_rate_limiter import Spending
+from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
+from gateway.auth.shared_rate_limiter import RateLimiter
 from gateway.auth.tickets import Tickets
 from gateway.fanout.frames import Encoding
 from gateway.pbx_view import PbxView, open_view
-from gateway.rest.endpoint import WebApi
+from gateway.rest.endpoint import WebApiEndpoint
 from gateway.stream.admission import LiveSettings
-from gateway.stream.connection_manager import Live
-from gateway.transport.http_protocol import PunctualProtocol
+from gateway.stream.connection_manager import StreamServer
+from gateway.transport.http_protocol import TimeoutHttpProtocol
 from gateway.transport.websocket_protocol import uvicorn_options
 from gateway.visibility import Limits
 from monitor.shared.api_keys import Budgets
@@ -44,13 +44,13 @@ from tests.gateway.histories import Follower, decoded
 ALL_TOPICS = list(TOPICS)
 
 KEYS = (
-    ApiKey("reader", digest_of("reader-key"), "main", frozenset({"read", "contacts"})),
-    ApiKey("display", digest_of("display-key"), "main", frozenset({"read"})),
-    ApiKey("limited", digest_of("limited-key"), "main", frozenset({"read"}), None, Limits(frozenset({"101"}))),
-    ApiKey("old", digest_of("old-key"), "main", frozenset({"read"}), "2020-01-01T00:00:00.000Z"),
-    ApiKey("dialler", digest_of("dialler-key"), "main", frozenset({"control"})),
-    ApiKey("elsewhere", digest_of("elsewhere-key"), "branch", frozenset({"read"})),
-    ApiKey("early", digest_of("early-key"), "empty", frozenset({"read"})),
+    ApiKey("reader", sha256_hex("reader-key"), "main", frozenset({"read", "contacts"})),
+    ApiKey("display", sha256_hex("display-key"), "main", frozenset({"read"})),
+    ApiKey("limited", sha256_hex("limited-key"), "main", frozenset({"read"}), None, Limits(frozenset({"101"}))),
+    ApiKey("old", sha256_hex("old-key"), "main", frozenset({"read"}), "2020-01-01T00:00:00.000Z"),
+    ApiKey("dialler", sha256_hex("dialler-key"), "main", frozenset({"control"})),
+    ApiKey("elsewhere", sha256_hex("elsewhere-key"), "branch", frozenset({"read"})),
+    ApiKey("early", sha256_hex("early-key"), "empty", frozenset({"read"})),
 )
 
 
@@ -60,7 +60,7 @@ class Served:
 
     host: str
     view: PbxView
-    live: Live
+    live: StreamServer
     keys: KeyTable
     redis: fakeredis.FakeAsyncRedis
     epochs: int = 1
@@ -171,13 +171,13 @@ async def serving(
     view.book.load(Position(f"{1:015d}-b", 0), START, empty_state(BOOK_TOPICS))
     keys = KeyTable(KEYS)
     tickets = Tickets({"main": redis, "empty": redis}, keys, clock)
-    spending = None if budgets is None else Spending({"main": redis, "empty": redis}, budgets)
-    live = Live({"main": view, "empty": empty}, keys, settings, clock, tickets, spending)
+    spending = None if budgets is None else RateLimiter({"main": redis, "empty": redis}, budgets)
+    live = StreamServer({"main": view, "empty": empty}, keys, settings, clock, tickets, spending)
     listener = socket.create_server(("127.0.0.1", port))
-    web_api = WebApi({"main": view, "empty": empty}, keys, "1.2.3", clock)
+    web_api = WebApiEndpoint({"main": view, "empty": empty}, keys, "1.2.3", clock)
     app = wrap(Starlette(routes=[*live.routes(), Route("/webapi/{address:path}", web_api)]))
     manners = (settings or LiveSettings()).manners
-    ours = {"http": PunctualProtocol, **uvicorn_options(manners.messages_at_once, manners.messages_per_second)}
+    ours = {"http": TimeoutHttpProtocol, **uvicorn_options(manners.messages_at_once, manners.messages_per_second)}
     server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, **{**ours, **options}))
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(server.serve(sockets=[listener]))

@@ -18,7 +18,7 @@ from starlette.types import Message
 from structlog.testing import capture_logs
 
 from gateway.app import create_app
-from gateway.auth.api_keys import digest_of
+from gateway.auth.api_keys import sha256_hex
 from gateway.operations.operation_table import COMMANDS
 from gateway.pbx_view import PbxView
 from gateway.rest import request_parser as given_module
@@ -232,7 +232,7 @@ async def test_refusals_of_unknown_keys_are_logged_with_address_and_digest_and_s
             assert (await http.get(f"/webapi/{FULL}/pbx.calls.get?x=")).status_code == 400
     refused = [line for line in logged if line["status"] == 401]
     assert 60 <= len(refused) <= 61 + passed
-    assert {(line["address"], line["refused_key"]) for line in refused} == {("127.0.0.1", digest_of(wrong)[:8])}
+    assert {(line["address"], line["refused_key"]) for line in refused} == {("127.0.0.1", sha256_hex(wrong)[:8])}
     assert logged[-1]["status"] == 400, "whoever has a key is logged each time"
     assert not any(wrong in str(line) for line in logged)
 

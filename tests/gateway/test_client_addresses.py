@@ -14,10 +14,10 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from gateway import run as gateway_run
-from gateway.auth.api_keys import ApiKey, KeyTable, digest_of
-from gateway.client_addresses import Forwarded, Proxies
+from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
+from gateway.client_addresses import ClientAddress, TrustedProxies
 from gateway.config import GatewaySection
-from gateway.transport.http_protocol import Doors
+from gateway.transport.http_protocol import ConnectionCounter
 from gateway.transport.ip_addresses import held_by, parsed
 from tests.bus import fake_bus, only, until_async
 from tests.monitor.terms import running
@@ -38,10 +38,10 @@ async def client_of(proxies: str, *forwarded_for: str, peer: str = "10.0.0.1", p
 
     headers = [(b"x-forwarded-for", value.encode("latin-1")) for value in forwarded_for]
     headers.append((b"x-forwarded-proto", proto.encode()))
-    known = Proxies(proxies)
+    known = TrustedProxies(proxies)
     await known.look_up()
     scope = {"type": "http", "client": (peer, 1234), "scheme": "http", "headers": headers}
-    await Forwarded(app, known, 10)(scope, nothing, nothing)
+    await ClientAddress(app, known, 10)(scope, nothing, nothing)
     return seen[0]["client"][0], seen[0]["scheme"]
 
 
@@ -83,7 +83,7 @@ def test_addresses_are_counted_by_what_one_may_have_of_them() -> None:
 
 
 def test_connections_are_bounded_in_all_and_by_address_but_not_those_of_proxies() -> None:
-    doors = Doors(5, 2, lambda host: host != "10.0.0.1")
+    doors = ConnectionCounter(5, 2, lambda host: host != "10.0.0.1")
     leave = [doors.enter("203.0.113.7"), doors.enter("203.0.113.7")]
     assert doors.enter("203.0.113.7") is None
     assert all(doors.enter("10.0.0.1") for _ in range(3))
@@ -96,7 +96,7 @@ def test_connections_are_bounded_in_all_and_by_address_but_not_those_of_proxies(
 
 @asynccontextmanager
 async def served(**section: Any) -> AsyncIterator[httpx.AsyncClient]:
-    keys = KeyTable([ApiKey("tests", digest_of("a-key-of-tests"), "pbx", frozenset({"read"}))])
+    keys = KeyTable([ApiKey("tests", sha256_hex("a-key-of-tests"), "pbx", frozenset({"read"}))])
     async with (
         fake_bus() as bus,
         running(bus),

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.auth.api_keys import digest_of
+from gateway.auth.api_keys import sha256_hex
 from gateway.config import GatewaySettings
 from gateway.visibility import Limits
 from monitor.config import MonitorSettings
 from monitor.shared.errors import ConfigError
 
-DIGEST = digest_of("some-key-of-some-client")
+DIGEST = sha256_hex("some-key-of-some-client")
 WHOLE = f"""
 [redis]
 url = "redis://bus:6379/1"
@@ -241,7 +241,7 @@ KEY = f'[[keys]]\nname = "k"\ndigest = "{DIGEST}"\n'
         (PBX + PBX, "two [[pbx]] entries are named main"),
         (PBX + KEY + KEY.replace(DIGEST, "0" * 64), "two [[keys]] entries are named k"),
         (PBX + KEY + KEY.replace('"k"', '"l"'), "the same digest"),
-        (PBX + KEY.replace(DIGEST, digest_of("stream")), "the digest of 'stream', which is an address"),
+        (PBX + KEY.replace(DIGEST, sha256_hex("stream")), "the digest of 'stream', which is an address"),
         (PBX.replace("main", "Main Office"), "pbx[0].name is 'Main Office'"),
         ("[[pbx]]\nurl = 'x'", "pbx[0].name is missing"),
         ("[gateway", "not TOML"),

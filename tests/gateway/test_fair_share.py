@@ -12,12 +12,12 @@ from starlette.routing import Route
 
 from gateway import fair_share as shares
 from gateway.errors import FiltersTooLarge
-from gateway.fair_share import REQUESTS_A_TURN, Pace, Share, Turns
+from gateway.fair_share import REQUESTS_A_TURN, KeyShare, RequestTurns, WorkTurns
 from gateway.fanout.filters import filter_of
 from gateway.fanout.hub import Hub
 from gateway.fanout.view_subscribers import Subscriber
 from gateway.rest import long_poll as longpoll
-from gateway.rest.endpoint import WebApi
+from gateway.rest.endpoint import WebApiEndpoint
 from tests.gateway.entities import call, extension
 from tests.gateway.serving import frame_of, say, serving
 
@@ -29,8 +29,8 @@ class Clock:
         return self.now
 
 
-def share(clock: Clock | None = None) -> Share:
-    return Share(30, 10.0, Pace(), clock or Clock())
+def share(clock: Clock | None = None) -> KeyShare:
+    return KeyShare(30, 10.0, WorkTurns(), clock or Clock())
 
 
 def test_filters_are_counted_by_their_bytes_and_equal_ones_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,13 +115,13 @@ async def test_between_two_who_resume_from_far_back_everything_else_has_its_turn
     assert len(set(taken_in)) == len(taken_in), "no two of them in one turn of the loop"
 
 
-async def _after(turns: Turns, digest: str, order: list[str]) -> None:
+async def _after(turns: RequestTurns, digest: str, order: list[str]) -> None:
     await turns.turn(digest)
     order.append(digest)
 
 
 async def test_many_requests_of_one_key_let_others_pass_and_keep_their_order() -> None:
-    turns, order = Turns(), list[str]()
+    turns, order = RequestTurns(), list[str]()
     async with asyncio.TaskGroup() as tasks:
         many = [tasks.create_task(_after(turns, "many", order)) for _ in range(600)]
         await asyncio.sleep(0)
@@ -145,7 +145,7 @@ async def test_600_long_polls_of_one_key_do_not_hold_up_another_key(monkeypatch:
 
     async with serving() as served:
         app = Starlette(
-            routes=[Route("/webapi/{address:path}", WebApi({"main": served.view}, served.keys, "1", time.time))]
+            routes=[Route("/webapi/{address:path}", WebApiEndpoint({"main": served.view}, served.keys, "1", time.time))]
         )
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:

@@ -10,13 +10,13 @@ import httpx
 import msgspec
 
 from gateway.app import create_app
-from gateway.auth.api_keys import ApiKey, KeyTable, digest_of
-from gateway.commands.dispatcher import Commander
+from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
+from gateway.commands.dispatcher import CommandDispatcher
 from gateway.fanout.hub import Hub
 from gateway.pbx_view import PbxView
-from gateway.queries.context import Asked
-from gateway.replication.follower import Feed
-from gateway.replication.position_waiter import Milestones
+from gateway.queries.context import QueryContext
+from gateway.replication.follower import StateFollower
+from gateway.replication.position_waiter import PositionWaiter
 from gateway.replication.replica import Replica
 from gateway.visibility import Limits
 from monitor.shared.changes import Position
@@ -35,7 +35,7 @@ from monitor.shared.entities.topics import (
     empty_state,
 )
 from monitor.shared.phone_index import PhoneIndex
-from monitor.shared.redis.key_names import Keys
+from monitor.shared.redis.key_names import SpaceKeys
 from tests.gateway import entities
 
 NOW = 1_772_594_100.0
@@ -54,7 +54,7 @@ LIMITS = Limits(frozenset({"101", "102"}), frozenset({"800"}), frozenset({"600"}
 
 
 def key(raw: str, scopes: frozenset[str], **more: object) -> ApiKey:
-    fields: dict[str, object] = {"name": raw[:4], "digest": digest_of(raw), "pbx": "main", "scopes": scopes}
+    fields: dict[str, object] = {"name": raw[:4], "digest": sha256_hex(raw), "pbx": "main", "scopes": scopes}
     return ApiKey(**(fields | more))  # type: ignore[arg-type]  # a test's shorthand
 
 
@@ -185,30 +185,30 @@ def book_state() -> State:
     return state
 
 
-def asked(**more: object) -> Asked:
+def asked(**more: object) -> QueryContext:
     fields: dict[str, object] = {"live": live_state(), "book": book_state(), "phonebook": PhoneIndex(contacts())}
-    return Asked(**(fields | more))  # type: ignore[arg-type]  # a test's shorthand
+    return QueryContext(**(fields | more))  # type: ignore[arg-type]  # a test's shorthand
 
 
 def view(*, loaded: bool = True, name: str = "main") -> PbxView:
     """A PBX whose feeds are not run: what is loaded is there, what is not, not."""
     redis = fakeredis.FakeAsyncRedis()
-    live, book = Replica(Keys(name, "live")), Replica(Keys(name, "book"))
+    live, book = Replica(SpaceKeys(name, "live")), Replica(SpaceKeys(name, "book"))
     if loaded:
         live.load(Position("000000000000001-aa", 5), entities.START, live_state())
         book.load(Position("000000000000001-bb", 2), entities.START, book_state())
-    milestones = Milestones(live, book)
+    milestones = PositionWaiter(live, book)
     seen = PbxView(
         name=name,
         live=live,
         book=book,
-        live_feed=Feed(redis, live.keys, live, lambda: None),
-        book_feed=Feed(redis, book.keys, book, lambda: None),
+        live_feed=StateFollower(redis, live.keys, live, lambda: None),
+        book_feed=StateFollower(redis, book.keys, book, lambda: None),
         hub=Hub(live, lambda: live.stale_since, lambda: NOW),
         book_hub=Hub(book, lambda: book.stale_since, lambda: NOW),
         phonebook=PhoneIndex(contacts() if loaded else ()),
         milestones=milestones,
-        commander=Commander(redis, name, milestones),
+        commander=CommandDispatcher(redis, name, milestones),
     )
     seen.live_feed.connected = seen.book_feed.connected = loaded
     return seen

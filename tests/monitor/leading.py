@@ -16,7 +16,7 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
-from monitor.leadership.pbx_service import Emit, MayMint, Service
+from monitor.leadership.pbx_service import Emit, MayMint, PbxService
 from monitor.persistence.sqlite_store import STORE
 from monitor.shared.redis.connection import connect, send
 from tests.monitor.hands import CountingTracker, HandSource, NoteBook
@@ -48,7 +48,7 @@ async def main(url: str, state_dir: str = "", pbx: str = "", lease: str = "1.0")
         def source(emit: Emit, may_mint: MayMint) -> ReadySource:
             return ReadySource(emit, may_mint, deeds)
 
-        service = Service(
+        service = PbxService(
             *(str(os.getpid()), "pbx", redis, CountingTracker, source),
             records=store,
             key_store=store,

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from monitor.leadership.leader_term import DatabaseLike
-from monitor.leadership.pbx_service import Emit, MayMint, Service
+from monitor.leadership.pbx_service import Emit, MayMint, PbxService
 from tests.bus import Bus, until
 from tests.faulty import FaultyRedis, Network
 from tests.monitor.hands import CountingTracker, HandSource, NoteBook
@@ -22,7 +22,7 @@ class Process:
         self.trackers: list[CountingTracker] = []
         redis = FaultyRedis(bus.client(), self.network)
         self.records = NoteBook()
-        self.service = Service(
+        self.service = PbxService(
             name,
             "pbx",
             redis,

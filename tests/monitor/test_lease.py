@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from monitor.lease import Lease
-from monitor.shared.redis.key_names import Keys
+from monitor.shared.redis.key_names import SpaceKeys
 from tests.bus import Bus, until_async
 
-KEYS = Keys("pbx", "live")
+KEYS = SpaceKeys("pbx", "live")
 
 
 class Uptime:

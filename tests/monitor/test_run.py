@@ -12,10 +12,10 @@ from redis.exceptions import RedisError
 from structlog.testing import capture_logs
 
 from monitor import run
-from monitor.leadership.pbx_service import Emit, MayMint, Service
+from monitor.leadership.pbx_service import Emit, MayMint, PbxService
 from monitor.pbx.facts import Fact
-from monitor.shared.redis.key_names import Keys
-from monitor.shared.redis.topology import Servers
+from monitor.shared.redis.key_names import SpaceKeys
+from monitor.shared.redis.topology import RedisClients
 from tests.bus import RealBus, until, until_async
 from tests.monitor.hands import CountingTracker, HandSource, NoteBook
 
@@ -35,17 +35,17 @@ def talker(emit: Emit, may_mint: MayMint) -> Talker:
 
 
 def made(
-    name: str, servers: Servers, source: Callable[[Emit, MayMint], HandSource] = talker, heartbeat: float = 0.1
-) -> Service[Fact]:
+    name: str, servers: RedisClients, source: Callable[[Emit, MayMint], HandSource] = talker, heartbeat: float = 0.1
+) -> PbxService[Fact]:
     """A service of a PBX of this name."""
     redis = servers.of(name)
-    return Service(
+    return PbxService(
         "m", name, redis, CountingTracker, source, records=NoteBook(), heartbeat=heartbeat, lease_ttl=3.0, log_length=50
     )
 
 
 @asynccontextmanager
-async def kept(services: list[Service[Fact]]) -> AsyncIterator[list[asyncio.Task[None]]]:
+async def kept(services: list[PbxService[Fact]]) -> AsyncIterator[list[asyncio.Task[None]]]:
     """The services, run as the process runs them."""
     tasks = [asyncio.create_task(run.keep_running(service)) for service in services]
     try:
@@ -74,7 +74,7 @@ async def test_a_fault_in_one_pbx_restarts_that_one_alone_and_its_trace_is_told_
         tried += 1
         return _Failing(emit, may_mint) if tried <= 3 else Talker(emit, may_mint)
 
-    servers = Servers(valkey.url)
+    servers = RedisClients(valkey.url)
     bad, good = made("bad", servers, source), made("good", servers)
     with capture_logs() as logs:
         async with kept([bad, good]) as tasks:
@@ -91,11 +91,11 @@ async def test_a_fault_in_one_pbx_restarts_that_one_alone_and_its_trace_is_told_
 
 async def kill_again_and_again(bus: RealBus, pbxs: int, kills: int) -> list[Any]:
     """Kill Redis under many PBXs, with each connection cut as it dies; the log's errors."""
-    servers = Servers(bus.url)
+    servers = RedisClients(bus.url)
     services = [made(f"pbx{number}", servers, heartbeat=0.05) for number in range(pbxs)]
     redis = servers.of("pbx0")
     pool = redis.connection_pool
-    positions = [Keys(service.pbx, "live").position for service in services]
+    positions = [SpaceKeys(service.pbx, "live").position for service in services]
 
     async def all_write() -> bool:
         try:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 
 from monitor.lease import Lease
-from monitor.publishing.publish_loop import SpaceWriter
-from monitor.publishing.state_publisher import Publisher
+from monitor.publishing.publish_loop import PublishLoop
+from monitor.publishing.state_publisher import StatePublisher
 from monitor.shared.entities.topics import empty_state
-from monitor.shared.redis.key_names import Keys
+from monitor.shared.redis.key_names import SpaceKeys
 from tests.bus import RealBus, until
 
-BOOK = Keys("pbx", "book")
+BOOK = SpaceKeys("pbx", "book")
 HEARTBEAT_S = 0.2
 
 
@@ -30,14 +30,14 @@ async def test_a_space_whose_state_is_not_whole_is_left_alone_from_heartbeat_to_
     redis = valkey.client()
     before = Lease(redis, BOOK, "m/1", 30.0)
     assert await before.acquire()
-    earlier = Publisher(redis, BOOK, "m/1", lease=before)
+    earlier = StatePublisher(redis, BOOK, "m/1", lease=before)
     await earlier.start_epoch(empty_state(BOOK.topics))
     await earlier.aclose()
     await redis.delete(BOOK.lease)
     lease = _Counting(redis, BOOK, "m/2", 30.0)
     assert await lease.acquire()
-    publisher = Publisher(redis, BOOK, "m/2", lease=lease)
-    writer = SpaceWriter(publisher, lease, lambda: empty_state(BOOK.topics), lambda: False, HEARTBEAT_S)
+    publisher = StatePublisher(redis, BOOK, "m/2", lease=lease)
+    writer = PublishLoop(publisher, lease, lambda: empty_state(BOOK.topics), lambda: False, HEARTBEAT_S)
     began = asyncio.get_running_loop().time()
     running = asyncio.create_task(writer.run())
     await until(lambda: lease.acquired >= 6)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from gateway.auth.api_keys import digest_of
+from gateway.auth.api_keys import sha256_hex
 from monitor.simulator.server import SimulatedPbx
 from tests.system.stack import KEY, PBX, Subscriber, subscriber
 
@@ -107,7 +107,7 @@ watchdog_interval = 2.0
 
 [[keys]]
 name = "test"
-digest = "{digest_of(KEY)}"
+digest = "{sha256_hex(KEY)}"
 pbx = "{PBX}"
 """,
         encoding="utf-8",

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from gateway import run as gateway_run
-from gateway.auth.api_keys import ApiKey, KeyTable, digest_of
+from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
 from gateway.config import GatewaySection
 from gateway.stream_client import Entities, StreamClient, Update
 from monitor import run as monitor_run
@@ -99,7 +99,7 @@ async def gateway(
     redis: Redis, port: int = 0, scopes: frozenset[str] = frozenset({"read", "contacts"})
 ) -> AsyncIterator[str]:
     """A gateway in this loop, whose key has these scopes; gives its address."""
-    key = ApiKey("test", digest_of(KEY), PBX, scopes)
+    key = ApiKey("test", sha256_hex(KEY), PBX, scopes)
     settings = GatewaySection(port=port, heartbeat=1.0)
     async with gateway_run.serving([PBX], KeyTable([key]), settings, only(redis)) as server:
         yield server.address

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from gateway import run as gateway_run
-from gateway.auth.api_keys import ApiKey, KeyTable, digest_of
+from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
 from gateway.config import GatewaySection
 from gateway.operations.operation_table import COMMANDS, Command, Run
 from gateway.parameters import Arguments
@@ -53,10 +53,10 @@ async def desk() -> AsyncIterator[Desk]:
 @asynccontextmanager
 async def site() -> AsyncIterator[Desk]:
     keys = [
-        ApiKey("admin", digest_of(ADMIN), PBX, ALL_SCOPES),
-        ApiKey("reader", digest_of(READER), PBX, frozenset({"read"})),
-        ApiKey("limited", digest_of(LIMITED), PBX, ALL_SCOPES, None, Limits(extensions=frozenset({"101"}))),
-        ApiKey("team", digest_of(TEAM), PBX, ALL_SCOPES, None, Limits(frozenset({"101"}), frozenset({"800"}))),
+        ApiKey("admin", sha256_hex(ADMIN), PBX, ALL_SCOPES),
+        ApiKey("reader", sha256_hex(READER), PBX, frozenset({"read"})),
+        ApiKey("limited", sha256_hex(LIMITED), PBX, ALL_SCOPES, None, Limits(extensions=frozenset({"101"}))),
+        ApiKey("team", sha256_hex(TEAM), PBX, ALL_SCOPES, None, Limits(frozenset({"101"}), frozenset({"800"}))),
     ]
     settings = SimulatorSettings(extensions=20, queues=3, traffic=False)
     async with (

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 from redis.asyncio import Redis
 
-from monitor.shared.redis.key_names import Keys
+from monitor.shared.redis.key_names import SpaceKeys
 from monitor.simulator.calls.ground_truth import TruthEnded
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bus import RealBus, until_async
@@ -78,7 +78,7 @@ async def play(pbx: SimulatedPbx, calls: int) -> None:
 
 async def kept(valkey: RealBus) -> None:
     """Wait until what is counted has been kept once more for the next monitor."""
-    redis, key = valkey.client(), Keys(PBX, "live").figures
+    redis, key = valkey.client(), SpaceKeys(PBX, "live").figures
     before = await redis.get(key)
     await until_async(lambda: _differs(redis, key, before), WITHIN)
 

@@ -19,7 +19,7 @@ import pytest
 from redis.exceptions import RedisError
 
 from monitor.shared.codec import Heartbeat, decode_announcement
-from monitor.shared.redis.key_names import Keys
+from monitor.shared.redis.key_names import SpaceKeys
 from monitor.shared.timestamps import moment
 from monitor.simulator.server import SimulatedPbx
 from tests.bus import RealBus
@@ -33,7 +33,7 @@ async def announced(bus: RealBus) -> AsyncIterator[list[tuple[str, int]]]:
     """Every change that is announced from now on: its epoch and position."""
     heard: list[tuple[str, int]] = []
     async with bus.client().pubsub() as listening:
-        await listening.subscribe(Keys(PBX, "live").channel)
+        await listening.subscribe(SpaceKeys(PBX, "live").channel)
 
         async def listen() -> None:
             async for message in listening.listen():

@@ -13,13 +13,13 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import MaxConnectionsError
 
 from gateway import run as gateway_run
-from gateway.auth.api_keys import ApiKey, KeyTable, digest_of
+from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
 from gateway.config import GatewaySection
-from monitor.leadership.pbx_service import Service
+from monitor.leadership.pbx_service import PbxService
 from monitor.pbx.facts import Fact
 from monitor.persistence.sqlite_store import Store
 from monitor.shared.entities.topics import System
-from monitor.shared.redis.topology import Servers
+from monitor.shared.redis.topology import RedisClients
 from tests.bus import RealBus, real_bus, until, until_async
 from tests.gateway.entities import START
 from tests.monitor.hands import CountingTracker, HandSource
@@ -40,9 +40,9 @@ def test_redis_killed_again_and_again_under_20_pbxs_ends_none_of_them() -> None:
 
 
 async def test_60_pbxs_have_connections_enough_at_a_monitor_and_a_gateway(valkey: RealBus) -> None:
-    servers, at_gateway = Servers(valkey.url), Servers(valkey.url)
+    servers, at_gateway = RedisClients(valkey.url), RedisClients(valkey.url)
     names = [f"pbx{number}" for number in range(MANY)]
-    key = ApiKey("test", digest_of("a-key"), names[0], frozenset({"read"}))
+    key = ApiKey("test", sha256_hex("a-key"), names[0], frozenset({"read"}))
     pools = [of(names[0]).connection_pool for of in (servers.of, at_gateway.of)]
     refused: list[str] = []
     for pool in pools:
@@ -100,8 +100,8 @@ def _settled(pool: ConnectionPool) -> bool:
     return 4 * MANY <= len(pool._in_use_connections) <= 9 * MANY
 
 
-def _service(name: str, servers: Servers, store: Store) -> Service[Fact]:
-    return Service(
+def _service(name: str, servers: RedisClients, store: Store) -> PbxService[Fact]:
+    return PbxService(
         "m", name, servers.of(name), _Tracker, _Quiet, records=store, key_store=store, shelf=store, lease_ttl=30.0
     )
 

@@ -14,13 +14,13 @@ from typing import Any
 import httpx
 from redis.asyncio import Redis
 
-from gateway.auth.api_keys import ApiKey, digest_of
-from gateway.auth.key_admin import KeyChanges
+from gateway.auth.api_keys import ApiKey, sha256_hex
+from gateway.auth.key_admin import KeyAdmin
 from gateway.stream_client import StreamClient
 from monitor.lease import Lease
 from monitor.persistence.sqlite_store import STORE
 from monitor.shared.errors import BusUnreachable
-from monitor.shared.redis.key_names import Keys
+from monitor.shared.redis.key_names import SpaceKeys
 from monitor.simulator.server import SimulatedPbx
 from monitor.statistics.checkpoint_format import decode
 from tests.bus import RealBus, until_async
@@ -28,7 +28,7 @@ from tests.system.processes import Running, Site, spawn
 from tests.system.stack import PBX, Subscriber, running, until
 
 MADE = "a-key-made-by-command"
-WALL = ApiKey("wall", digest_of(MADE), PBX, frozenset({"read"}))
+WALL = ApiKey("wall", sha256_hex(MADE), PBX, frozenset({"read"}))
 
 
 def settings_in(directory: Path, place: Site, more: str) -> Path:
@@ -49,7 +49,7 @@ async def start(place: Site, directory: Path, more: str = "") -> Running:
 
 async def leads(redis: Redis, before: str = "") -> str:
     """Wait until a monitor leads, other than ``before``; its name in the lease."""
-    lease, found = Lease(redis, Keys(PBX, "live"), "nobody"), ""
+    lease, found = Lease(redis, SpaceKeys(PBX, "live"), "nobody"), ""
 
     async def held() -> bool:
         nonlocal found
@@ -77,7 +77,7 @@ async def test_ended_calls_figures_keys_and_streams_outlive_redis_and_the_leader
     await start(place, tmp_path / "b")
     await place.start("gateway", "--port", str(place.port))
     survivor = tmp_path / "b" / STORE
-    await made(KeyChanges(valkey.client(), PBX))
+    await made(KeyAdmin(valkey.client(), PBX))
     async with StreamClient(place.address.replace("http", "ws", 1) + "/webapi/stream", MADE, STREAMED) as client:
         held = Subscriber(client)
         refused: list[str] = []
@@ -122,7 +122,7 @@ def counted(file: Path) -> int:
     return good + sum(len(one.held.closed) for one in saved)
 
 
-async def made(changes: KeyChanges) -> None:
+async def made(changes: KeyAdmin) -> None:
     async def make() -> bool:
         try:
             return await changes.make(WALL)

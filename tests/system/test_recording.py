@@ -14,7 +14,7 @@ import pytest
 
 from gateway.cli.record import Following, header, known_dns
 from monitor.pbx.api_client import PbxSettings
-from monitor.pbx.traffic_tap import Sent, Tape
+from monitor.pbx.traffic_tap import SentRequest, TrafficTap
 from monitor.recording import file_format as recordings
 from monitor.recording.masking import Mask
 from monitor.recording.player import Player
@@ -52,16 +52,16 @@ PEOPLE = EMPTIED | {
 class Tee:
     """Two tapes at once, and the secrets that passed."""
 
-    tapes: tuple[Tape, ...]
+    tapes: tuple[TrafficTap, ...]
     secrets: set[str] = field(default_factory=set)
 
-    def answered(self, sent: Sent, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    def answered(self, sent: SentRequest, status: int, headers: Mapping[str, str], body: bytes) -> None:
         if sent.address.endswith(("/connect/token", "/session")):
             self.secrets |= {value for value in json.loads(body).values() if isinstance(value, str) and len(value) > 7}
         for tape in self.tapes:
             tape.answered(sent, status, headers, body)
 
-    def unanswered(self, sent: Sent) -> None:
+    def unanswered(self, sent: SentRequest) -> None:
         for tape in self.tapes:
             tape.unanswered(sent)
 

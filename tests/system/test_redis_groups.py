@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.shared.redis.key_names import Keys
+from monitor.shared.redis.key_names import SpaceKeys
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.redis_groups import clustered_group, watched_group
 from tests.system.processes import site, watching
@@ -48,7 +48,7 @@ async def test_a_master_is_killed_and_the_sentinels_make_the_replica_the_master(
 async def test_the_keys_of_a_pbx_move_to_another_node_of_the_cluster(pbx: SimulatedPbx, tmp_path: Path) -> None:
     async with clustered_group() as group, site(pbx, group, tmp_path) as place, watching(place) as held:
         await right(pbx, held)
-        key = Keys(PBX, "live").position
+        key = SpaceKeys(PBX, "live").position
         before = await group.holder(key)
         await group.move(key)
         assert await group.holder(key) is not before

@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from gateway.stream_client import Update
-from monitor.shared.redis.key_names import Keys
+from monitor.shared.redis.key_names import SpaceKeys
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bus import RealBus, until_async
 from tests.system.processes import LEASE, Site, watching
@@ -75,8 +75,8 @@ async def test_a_take_over_at_5000_extensions_does_not_wait_for_the_directory(
 
 async def _kept(redis: Redis) -> bool:
     """Whether directory and address book are in Redis; they are not written in the same moment as the calls."""
-    contacts = Keys(PBX, "book").state("contacts")
-    return await redis.exists(Keys(PBX, "live").directory, contacts) == 2
+    contacts = SpaceKeys(PBX, "book").state("contacts")
+    return await redis.exists(SpaceKeys(PBX, "live").directory, contacts) == 2
 
 
 class Seen:

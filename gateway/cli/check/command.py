@@ -14,7 +14,7 @@ from gateway.cli.check.fix_monitored_extensions import Ask
 from gateway.cli.terminal_output import say
 from gateway.config import GatewaySettings
 from monitor.config import MonitorSettings
-from monitor.shared.redis.topology import Servers
+from monitor.shared.redis.topology import RedisClients
 from monitor.shared.settings.loader import found_files, outdated, places
 
 
@@ -43,7 +43,7 @@ async def _of_gateway(settings: GatewaySettings, config: Path | None) -> AsyncIt
     if not settings.pbx_names:
         yield _no_pbx()
     yield _keys(settings)
-    servers = Servers(settings.redis.url, settings.redis.ca_file)
+    servers = RedisClients(settings.redis.url, settings.redis.ca_file)
     try:
         async for finding in check_redis.look_at(servers, "gateway", settings.pbx_names):
             yield finding
@@ -60,7 +60,7 @@ async def _of_monitor(settings: MonitorSettings, config: Path | None, fix: Ask |
         yield _no_pbx()
     yield _keys(GatewaySettings.load(config))
     yield await check_state.look_at(settings.monitor.state_dir)
-    servers = Servers(settings.redis.url, settings.redis.ca_file)
+    servers = RedisClients(settings.redis.url, settings.redis.ca_file)
     try:
         async for finding in check_redis.look_at(servers, "monitor", [section.name for section in settings.pbx]):
             yield finding

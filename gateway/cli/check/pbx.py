@@ -19,7 +19,7 @@ from monitor.pbx.clock import PbxClock
 from monitor.pbx.documented_api import parser as answers
 from monitor.pbx.documented_api.client import WebApiClient
 from monitor.pbx.http_client.token import Claims
-from monitor.pbx.myphone.client import WebClient
+from monitor.pbx.myphone.client import MyPhoneClient
 from monitor.pbx.xapi.directory_reader import COLLECTIONS
 from monitor.shared.errors import CommandRefused, ConfigError, PbxError, PbxRefused, PbxUnreachable
 from monitor.shared.timestamps import from_unix
@@ -177,7 +177,7 @@ async def _logins(site: _Site) -> Finding:
     """Logins to single queues are known, and can be changed, through the web client's interface alone."""
     what = f"{site.name}, web client"
     try:
-        queues = await WebClient(site.client).queues_info()
+        queues = await MyPhoneClient(site.client).queues_info()
     except CommandRefused as refused:
         note = f"{refused} Without it qStatus is not told, and ext.queue.set does not work; all else does."
         return Finding(what, note)

@@ -91,14 +91,14 @@ _NOT_QUEUED: Final = {"WATCH": "UNWATCH", "SUBSCRIBE": "UNSUBSCRIBE"}
 
 
 @dataclass(frozen=True, slots=True)
-class Lack:
+class MissingPermission:
     """A right that is missing, and the rule of users.acl that would give it."""
 
     command: str
     rule: str
 
 
-async def lacks(redis: Redis, program: Program, pbx: str) -> list[Lack]:
+async def lacks(redis: Redis, program: Program, pbx: str) -> list[MissingPermission]:
     """What its user may not do of all that the program does for this PBX. Raises RedisError, OSError."""
     needed = [(command, rule) for rule in NEEDED[program] for command in _commands(rule, pbx)]
     needed += [((name,), BOTH) for name in ("MULTI", "EXEC")]
@@ -109,7 +109,7 @@ async def lacks(redis: Redis, program: Program, pbx: str) -> list[Lack]:
     finally:
         await connection.disconnect()  # and with it whatever was queued
         await pool.release(connection)
-    return [Lack(" ".join(command[:2]), rule) for command, rule in needed if command in refused]
+    return [MissingPermission(" ".join(command[:2]), rule) for command, rule in needed if command in refused]
 
 
 def _commands(rule: str, pbx: str) -> Iterator[Trial]:

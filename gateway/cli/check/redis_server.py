@@ -9,17 +9,17 @@ from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, RedisError
 
 from gateway.cli.check.finding import Finding
-from gateway.cli.check.redis_permissions import ALONE, NEEDED, Lack, Program, lacks
+from gateway.cli.check.redis_permissions import ALONE, NEEDED, MissingPermission, Program, lacks
 from monitor.shared.redis import connection as bus
 from monitor.shared.redis.failure_text import explain
-from monitor.shared.redis.key_names import Keys
-from monitor.shared.redis.topology import Servers
+from monitor.shared.redis.key_names import SpaceKeys
+from monitor.shared.redis.topology import RedisClients
 
 _FAILURES: Final = (RedisError, OSError, TimeoutError)
 _AT_MOST: Final = 3
 
 
-async def look_at(servers: Servers, program: Program, pbxs: Sequence[str]) -> AsyncIterator[Finding]:
+async def look_at(servers: RedisClients, program: Program, pbxs: Sequence[str]) -> AsyncIterator[Finding]:
     """Each finding; none but the first if Redis does not answer."""
     try:
         version = await _version(servers.of(pbxs[0] if pbxs else "check"))
@@ -41,7 +41,7 @@ async def _version(redis: Redis) -> str:
         return ""
 
 
-def _rights(program: Program, pbx: str, missing: Sequence[Lack]) -> Finding:
+def _rights(program: Program, pbx: str, missing: Sequence[MissingPermission]) -> Finding:
     what = f"rights on Redis, {program} of {pbx}"
     if not missing:
         return Finding(what, "its user may do all that it must")
@@ -61,6 +61,6 @@ def _rights(program: Program, pbx: str, missing: Sequence[Lack]) -> Finding:
 async def _monitor(redis: Redis, pbx: str) -> Finding:
     """Whether somebody follows the PBX now; nobody may be right, before the first start."""
     what = f"monitor of {pbx}"
-    holder = bus.text(await redis.get(Keys(pbx, "live").lease))
+    holder = bus.text(await redis.get(SpaceKeys(pbx, "live").lease))
     note = f"{holder} follows it; 3CX keeps one token a client, so this check makes it renew its own, once"
     return Finding(what, note if holder else "none is running now")

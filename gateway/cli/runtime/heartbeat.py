@@ -21,15 +21,15 @@ from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, RedisError
 
 from gateway.restarts import kept_running
-from monitor.shared.process_status import Part, Process, encode_process
-from monitor.shared.redis.connection import heed_cancellation, is_wrong_type, rejected, text
+from monitor.shared.process_status import PbxRole, ProcessStatus, encode_process
+from monitor.shared.redis.connection import is_wrong_type, raise_if_cancelled, rejected, text
 from monitor.shared.redis.key_names import PROCESSES, process_key
 from monitor.shared.timestamps import from_unix
 from monitor.shared.version import VERSION
 
 if TYPE_CHECKING:
     from gateway.run import Gateway
-    from monitor.run import Watched
+    from monitor.run import WatchedPbx
 
 EVERY: Final = 5.0
 """Seconds."""
@@ -42,8 +42,8 @@ _FAILURES: Final = (RedisError, OSError, TimeoutError)
 _log = structlog.get_logger(__name__)
 
 
-class Heartbeat:
-    """Tells of this process what ``describe`` says. ``program``, ``name``: as :class:`Process` has them."""
+class ProcessHeartbeat:
+    """Tells of this process what ``describe`` says. ``program``, ``name``: as :class:`ProcessStatus` has them."""
 
     def __init__(self, redis: Redis, program: Literal["monitor", "gateway"], name: str = "") -> None:
         self._redis = redis
@@ -51,10 +51,10 @@ class Heartbeat:
         self._name = name or re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())
         self._id = f"{program}/{self._name}/{os.getpid()}/{secrets.token_hex(4)}"
         self._started = from_unix(time.time())
-        self._described: asyncio.Future[Callable[[], Process]] = asyncio.get_running_loop().create_future()
+        self._described: asyncio.Future[Callable[[], ProcessStatus]] = asyncio.get_running_loop().create_future()
         self._refused = False
 
-    def of_monitor(self, watched: Sequence[Watched]) -> None:
+    def of_monitor(self, watched: Sequence[WatchedPbx]) -> None:
         """Begin: it is a monitor that watches these."""
         self._described.set_result(lambda: self._process({one.service.pbx: _watching(one) for one in watched}))
 
@@ -68,7 +68,7 @@ class Heartbeat:
         try:
             while True:
                 await self._try_to_tell(describe())
-                heed_cancellation()
+                raise_if_cancelled()
                 await asyncio.sleep(EVERY)
         finally:
             with suppress(*_FAILURES):
@@ -77,7 +77,7 @@ class Heartbeat:
                     pipe.execute_command("SREM", PROCESSES, self._id)
                     await pipe.execute()
 
-    async def _try_to_tell(self, process: Process) -> None:
+    async def _try_to_tell(self, process: ProcessStatus) -> None:
         try:
             await tell(self._redis, self._id, process)
         except NoPermissionError as error:
@@ -91,15 +91,17 @@ class Heartbeat:
                     await self._redis.delete(PROCESSES)
             # of all else others say that Redis is away
 
-    def _process(self, pbxs: dict[str, Part], address: str = "", worker: int | None = None) -> Process:
+    def _process(self, pbxs: dict[str, PbxRole], address: str = "", worker: int | None = None) -> ProcessStatus:
         version = VERSION
-        return Process(self._program, self._name, os.getpid(), version, self._started, pbxs, address, worker)
+        return ProcessStatus(self._program, self._name, os.getpid(), version, self._started, pbxs, address, worker)
 
 
 @asynccontextmanager
-async def heartbeat(redis: Redis, program: Literal["monitor", "gateway"], name: str = "") -> AsyncIterator[Heartbeat]:
+async def heartbeat(
+    redis: Redis, program: Literal["monitor", "gateway"], name: str = ""
+) -> AsyncIterator[ProcessHeartbeat]:
     """Tell of this process while the context is entered, from when the heartbeat is begun."""
-    beating = Heartbeat(redis, program, name)
+    beating = ProcessHeartbeat(redis, program, name)
     task = asyncio.create_task(kept_running("heartbeat", beating.run))
     try:
         yield beating
@@ -108,7 +110,7 @@ async def heartbeat(redis: Redis, program: Literal["monitor", "gateway"], name: 
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def tell(redis: Redis, id_: str, process: Process) -> None:
+async def tell(redis: Redis, id_: str, process: ProcessStatus) -> None:
     """Write it, and take those from the list that are not there any more. Raises RedisError."""
     async with redis.pipeline(transaction=True) as pipe:
         pipe.execute_command("SET", process_key(id_), encode_process(process), "PX", EXPIRY_MS)
@@ -127,17 +129,17 @@ async def tell(redis: Redis, id_: str, process: Process) -> None:
             await pipe.execute()
 
 
-def _watching(watched: Watched) -> Part:
+def _watching(watched: WatchedPbx) -> PbxRole:
     service = watched.service
     if service.leading_since is None:
-        return Part("standby", writer=service.lease.name)
-    return Part("leading", from_unix(service.leading_since), service.lease.name)
+        return PbxRole("standby", writer=service.lease.name)
+    return PbxRole("leading", from_unix(service.leading_since), service.lease.name)
 
 
-def _serving(gateway: Gateway) -> dict[str, Part]:
+def _serving(gateway: Gateway) -> dict[str, PbxRole]:
     subscribers = Counter(session.pbx for session in gateway.live.sessions)
     return {
-        name: Part(
+        name: PbxRole(
             "serving",
             position=None if view.live.position is None else str(view.live.position),
             book_position=None if view.book.position is None else str(view.book.position),

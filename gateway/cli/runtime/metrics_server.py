@@ -49,7 +49,7 @@ async def exposed(
     """
     bound = _bind(host, port)
     host, port = bound.getsockname()[:2]
-    server = _Server(
+    server = _MetricsServer(
         uvicorn.Config(
             _only_metrics(make_asgi_app(registry), troubles),
             ws="none",
@@ -69,7 +69,7 @@ async def exposed(
         bound.close()
 
 
-class _Server(uvicorn.Server):
+class _MetricsServer(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Signals are left to who runs the loop."""

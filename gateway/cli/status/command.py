@@ -19,7 +19,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, RedisError
 
 from gateway.cli.runtime.heartbeat import EXPIRY_MS
-from gateway.cli.status.conditions import SILENCE_S, Condition, Gateway, Pbx, Seen, Server
+from gateway.cli.status.conditions import SILENCE_S, GatewayStatus, LastSeen, PbxStatus, RedisStatus, SiteStatus
 from gateway.cli.status.text import words
 from gateway.cli.terminal_output import say, say_text
 from gateway.config import GatewaySettings
@@ -27,11 +27,11 @@ from monitor.shared.changes import Position
 from monitor.shared.codec import Malformed, decode_entity, to_json
 from monitor.shared.entities.topics import SYSTEM_ID, System
 from monitor.shared.errors import ConfigError
-from monitor.shared.process_status import Part, Process, decode_process
+from monitor.shared.process_status import PbxRole, ProcessStatus, decode_process
 from monitor.shared.redis.connection import text
 from monitor.shared.redis.failure_text import explain
-from monitor.shared.redis.key_names import PROCESSES, SITE, Keys, process_key
-from monitor.shared.redis.topology import Servers
+from monitor.shared.redis.key_names import PROCESSES, SITE, SpaceKeys, process_key
+from monitor.shared.redis.topology import RedisClients
 from monitor.shared.settings.loader import no_pbx
 from monitor.shared.timestamps import instant, moment
 from monitor.shared.version import VERSION
@@ -44,12 +44,12 @@ _NOT_ALLOWED: Final = object()
 
 
 async def run(config: Path | None, *, as_json: bool) -> int:
-    """Print how things are; the exit status is that of :class:`Condition`. It is 2 for wrong settings too."""
+    """Print how things are; the exit status is that of :class:`SiteStatus`. It is 2 for wrong settings too."""
     try:
         settings = GatewaySettings.load(config)
         if not settings.pbx_names:
             raise ConfigError(f"{no_pbx(config)}: nothing to tell of.")
-        servers = Servers(settings.redis.url, settings.redis.ca_file)
+        servers = RedisClients(settings.redis.url, settings.redis.ca_file)
     except ConfigError as error:
         say(*f"callmon: {error}".split("\n"), error=True)
         return _UNKNOWN
@@ -65,24 +65,24 @@ async def run(config: Path | None, *, as_json: bool) -> int:
     return found.code
 
 
-async def look(servers: Servers, url: str, pbxs: Sequence[str], settings_file: str | None = None) -> Condition:
+async def look(servers: RedisClients, url: str, pbxs: Sequence[str], settings_file: str | None = None) -> SiteStatus:
     """Read all there is to tell."""
     try:
         server = await _server(servers.of(SITE), _shown(url))
         seen = await _processes(servers.of(SITE))
         looks = await _looks(servers, pbxs)
     except _FAILURES as error:
-        down = Server(_shown(url), reachable=False, reason=f"{explain(error)}.")
-        return Condition(VERSION, settings_file, down)
+        down = RedisStatus(_shown(url), reachable=False, reason=f"{explain(error)}.")
+        return SiteStatus(VERSION, settings_file, down)
     found = tuple(_pbx(one, seen or ()) for one in looks)
     gateways = None if seen is None else tuple(_gateway(one) for one in seen if one.process.program == "gateway")
-    return Condition(VERSION, settings_file, server, found, gateways)
+    return SiteStatus(VERSION, settings_file, server, found, gateways)
 
 
 # Redis itself
 
 
-async def _server(redis: Redis, address: str) -> Server:
+async def _server(redis: Redis, address: str) -> RedisStatus:
     await redis.ping()  # the first one connects
     asked = time.perf_counter()
     await redis.ping()
@@ -90,9 +90,9 @@ async def _server(redis: Redis, address: str) -> Server:
     try:
         told: Mapping[str, Any] = {**await redis.info("server"), **await redis.info("memory")}
     except NoPermissionError:
-        return Server(address, reachable=True, round_trip_ms=round(took, 2), not_allowed=("version", "memory"))
+        return RedisStatus(address, reachable=True, round_trip_ms=round(took, 2), not_allowed=("version", "memory"))
     valkey = "valkey_version" in told
-    return Server(
+    return RedisStatus(
         address,
         reachable=True,
         kind="Valkey" if valkey else "Redis",
@@ -122,13 +122,13 @@ def _number(value: object) -> int | None:
 class _Told:
     """A process, and for how many seconds it has been silent by Redis' own clock."""
 
-    process: Process
+    process: ProcessStatus
     silent_for: float
 
     @property
-    def seen(self) -> Seen:
+    def seen(self) -> LastSeen:
         one = self.process
-        return Seen(one.name, one.pid, one.version, one.started, silent_for_s=round(self.silent_for, 1))
+        return LastSeen(one.name, one.pid, one.version, one.started, silent_for_s=round(self.silent_for, 1))
 
 
 async def _processes(redis: Redis) -> list[_Told] | None:
@@ -152,17 +152,17 @@ async def _processes(redis: Redis) -> list[_Told] | None:
     return sorted(found, key=lambda told: (told.process.name, told.process.worker or 0, told.process.pid))
 
 
-def _gateway(told: _Told) -> Gateway:
+def _gateway(told: _Told) -> GatewayStatus:
     one = told.process
     subscribers = sum(part.subscribers for part in one.pbxs.values())
-    return Gateway(told.seen, one.address, one.worker, subscribers, one.pbxs)
+    return GatewayStatus(told.seen, one.address, one.worker, subscribers, one.pbxs)
 
 
 # PBXs
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _StatusReader:
     """A PBX's answers. Each may be ``_NOT_ALLOWED``."""
 
     name: str
@@ -189,7 +189,7 @@ class _Look:
         return self.age is not None and not -1.0 <= self.age <= SILENCE_S
 
 
-async def _looks(servers: Servers, pbxs: Sequence[str]) -> list[_Look]:
+async def _looks(servers: RedisClients, pbxs: Sequence[str]) -> list[_StatusReader]:
     """Look at each PBX, and again at those whose heartbeat is not of now."""
     looks = [await _look_at(servers.of(name), name) for name in pbxs]
     if any(one.doubtful for one in looks):
@@ -198,13 +198,13 @@ async def _looks(servers: Servers, pbxs: Sequence[str]) -> list[_Look]:
     return looks
 
 
-async def _again(redis: Redis, before: _Look) -> _Look:
+async def _again(redis: Redis, before: _StatusReader) -> _StatusReader:
     now = await _look_at(redis, before.name)
     return replace(now, moved=now.live != before.live)
 
 
-async def _look_at(redis: Redis, pbx: str) -> _Look:
-    live, book = Keys(pbx, "live"), Keys(pbx, "book")
+async def _look_at(redis: Redis, pbx: str) -> _StatusReader:
+    live, book = SpaceKeys(pbx, "live"), SpaceKeys(pbx, "book")
     async with redis.pipeline(transaction=False) as pipe:
         pipe.execute_command("GET", live.lease)
         pipe.execute_command("HMGET", live.position, "epoch", "seq", "at")
@@ -213,7 +213,7 @@ async def _look_at(redis: Redis, pbx: str) -> _Look:
         pipe.execute_command("HLEN", live.state("calls"))
         pipe.execute_command("HLEN", live.state("extensions"))
         answers = await pipe.execute(raise_on_error=False)
-    return _Look(pbx, time.time(), *map(_allowed, answers))
+    return _StatusReader(pbx, time.time(), *map(_allowed, answers))
 
 
 def _allowed(answer: Any) -> Any:
@@ -241,12 +241,12 @@ def _position(answer: Any) -> str | None:
     return None if epoch is None or seq is None or not seq.isdecimal() else str(Position(epoch, int(seq)))
 
 
-def _pbx(look: _Look, told: Sequence[_Told]) -> Pbx:
+def _pbx(look: _StatusReader, told: Sequence[_Told]) -> PbxStatus:
     names = {"lease": look.lease, "position": look.live, "state": look.system, "counts": look.calls}
     system = _system(look.system)
     monitors = [one for one in told if look.name in one.process.pbxs and one.process.program == "monitor"]
     age = look.age
-    found = Pbx(
+    found = PbxStatus(
         look.name,
         _leader(look, monitors, system),
         tuple(one.seen for one in monitors if _part(one, look.name).role == "standby"),
@@ -283,7 +283,7 @@ def _system(answer: Any) -> System | None:
     return entity if isinstance(entity, System) else None
 
 
-def _leader(look: _Look, monitors: Sequence[_Told], system: System | None) -> Seen | None:
+def _leader(look: _StatusReader, monitors: Sequence[_Told], system: System | None) -> LastSeen | None:
     """Return who has the lease. Who may not read that takes the word of who says that he leads, or last led."""
     parts = [(_part(one, look.name), one) for one in monitors]
     if look.lease is _NOT_ALLOWED:
@@ -291,15 +291,15 @@ def _leader(look: _Look, monitors: Sequence[_Told], system: System | None) -> Se
         if leading:
             since, one = max(leading, key=lambda pair: pair[0])
             return msgspec.structs.replace(one.seen, leading_since=since or None)
-        return None if system is None else Seen(system.monitor)
+        return None if system is None else LastSeen(system.monitor)
     holder = text(look.lease)
     if holder is None:
         return None
     for part, one in parts:
         if part.writer == holder:
             return msgspec.structs.replace(one.seen, leading_since=part.since)
-    return Seen(holder.rpartition("/")[0] or holder)
+    return LastSeen(holder.rpartition("/")[0] or holder)
 
 
-def _part(told: _Told, pbx: str) -> Part:
+def _part(told: _Told, pbx: str) -> PbxRole:
     return told.process.pbxs[pbx]

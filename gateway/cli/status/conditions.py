@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from monitor.shared.process_status import Part
+from monitor.shared.process_status import PbxRole
 
 SILENCE_S: Final = 3.0
 """Without a heartbeat for so long a monitor is silent; gateways see it so too."""
@@ -15,7 +15,7 @@ PROCESS_SILENCE_S: Final = 15.0
 """The same for what each process tells of itself, every five seconds."""
 
 
-class Server(Struct, frozen=True, rename="camel"):
+class RedisStatus(Struct, frozen=True, rename="camel"):
     """Redis. What is not told is None or empty."""
 
     address: str
@@ -33,7 +33,7 @@ class Server(Struct, frozen=True, rename="camel"):
     """What its user may not read."""
 
 
-class Seen(Struct, frozen=True, rename="camel"):
+class LastSeen(Struct, frozen=True, rename="camel"):
     """A process that told of itself, or of which no more is known than its name."""
 
     name: str
@@ -54,12 +54,12 @@ class Seen(Struct, frozen=True, rename="camel"):
         return f"has told nothing of itself for {self.silent_for_s:.0f} s; did it die?"
 
 
-class Pbx(Struct, frozen=True, rename="camel"):
+class PbxStatus(Struct, frozen=True, rename="camel"):
     """One PBX, as the monitor that leads has left it on Redis."""
 
     name: str
-    leader: Seen | None = None
-    standbys: tuple[Seen, ...] = ()
+    leader: LastSeen | None = None
+    standbys: tuple[LastSeen, ...] = ()
     position: str | None = None
     book_position: str | None = None
     heartbeat: str | None = None
@@ -115,14 +115,14 @@ class Pbx(Struct, frozen=True, rename="camel"):
         return f" {leader.name} leads and has not reached the PBX yet: sudo callmon check says why."
 
 
-class Gateway(Struct, frozen=True, rename="camel"):
+class GatewayStatus(Struct, frozen=True, rename="camel"):
     """A gateway, or one of its workers, as it told of itself last."""
 
-    seen: Seen
+    seen: LastSeen
     address: str
     worker: int | None
     subscribers: int
-    pbxs: Mapping[str, Part]
+    pbxs: Mapping[str, PbxRole]
 
     @property
     def troubles(self) -> Iterator[str]:
@@ -143,14 +143,14 @@ class Gateway(Struct, frozen=True, rename="camel"):
         return f"{self.seen.name} (process {self.seen.pid}{worker})"
 
 
-class Condition(Struct, frozen=True, rename="camel"):
+class SiteStatus(Struct, frozen=True, rename="camel"):
     """All of it. ``gateways``: None if the user on Redis may not read of them."""
 
     version: str
     settings_file: str | None
-    redis: Server
-    pbxs: tuple[Pbx, ...] = ()
-    gateways: tuple[Gateway, ...] | None = ()
+    redis: RedisStatus
+    pbxs: tuple[PbxStatus, ...] = ()
+    gateways: tuple[GatewayStatus, ...] | None = ()
 
     @property
     def troubles(self) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gateway.cli.status.conditions import Condition, Gateway, Pbx, Seen, Server
+from gateway.cli.status.conditions import GatewayStatus, LastSeen, PbxStatus, RedisStatus, SiteStatus
 from monitor.shared.timestamps import moment
 
 _COLUMN = 15
@@ -12,13 +12,13 @@ _MIB = 1024 * 1024
 _VERDICTS = ("All is live.", "Something is stale or missing:", "It cannot be told how things are:")
 
 
-def words(found: Condition, now: float) -> Iterator[str]:
+def words(found: SiteStatus, now: float) -> Iterator[str]:
     """Tell it, line by line. ``now``: POSIX seconds."""
     for line in _lines(found, now):
         yield "".join(char if char.isprintable() else "?" for char in line)  # a PBX's words might steer the terminal
 
 
-def _lines(found: Condition, now: float) -> Iterator[str]:
+def _lines(found: SiteStatus, now: float) -> Iterator[str]:
     yield _row("callmon", found.version)
     yield _row("settings file", found.settings_file or "none: defaults and the environment")
     yield _row("Redis", _server(found.redis))
@@ -37,7 +37,7 @@ def _row(title: str, text: str) -> str:
     return f"{title:<{_COLUMN}}{text}"
 
 
-def _server(server: Server) -> str:
+def _server(server: RedisStatus) -> str:
     if not server.reachable:
         return f"{server.address}: cannot be asked"
     kind = f"{server.kind} {server.version}" if server.kind else "answers"
@@ -50,7 +50,7 @@ def _server(server: Server) -> str:
     return text
 
 
-def _pbx(pbx: Pbx, now: float) -> Iterator[str]:
+def _pbx(pbx: PbxStatus, now: float) -> Iterator[str]:
     yield _row(f"PBX {pbx.name}", "stale or missing" if any(pbx.troubles) else "live")
     yield _row("  leads", _leader(pbx, now))
     standbys = ", ".join(_named(one) + (" (silent)" if one.silent else "") for one in pbx.standbys)
@@ -63,18 +63,18 @@ def _pbx(pbx: Pbx, now: float) -> Iterator[str]:
     yield _row("  now", told or "not allowed for this user")
 
 
-def _leader(pbx: Pbx, now: float) -> str:
+def _leader(pbx: PbxStatus, now: float) -> str:
     if pbx.leader is None:
         return "who does is not allowed for this user" if "lease" in pbx.not_allowed else "nobody"
     since = f", since {_since(pbx.leader.leading_since, now)}" if pbx.leader.leading_since else ""
     return _named(pbx.leader) + since
 
 
-def _named(seen: Seen) -> str:
+def _named(seen: LastSeen) -> str:
     return f"{seen.name}, callmon {seen.version or 'of a version that is not told'}"
 
 
-def _heartbeat(pbx: Pbx) -> str:
+def _heartbeat(pbx: PbxStatus) -> str:
     if "position" in pbx.not_allowed:
         return "not allowed for this user"
     if pbx.heartbeat is None or pbx.heartbeat_age_s is None:
@@ -87,7 +87,7 @@ def _heartbeat(pbx: Pbx) -> str:
     return f"{max(0.0, pbx.heartbeat_age_s):.1f} s ago"
 
 
-def _connection(pbx: Pbx, now: float) -> str:
+def _connection(pbx: PbxStatus, now: float) -> str:
     if "state" in pbx.not_allowed:
         return "not allowed for this user"
     if not pbx.connection:
@@ -102,7 +102,7 @@ def _connection(pbx: Pbx, now: float) -> str:
     return ", ".join(told)
 
 
-def _gateways(found: Condition, now: float) -> Iterator[str]:
+def _gateways(found: SiteStatus, now: float) -> Iterator[str]:
     if found.gateways is None:
         yield _row("gateways", "not allowed for this user")
         return
@@ -112,7 +112,7 @@ def _gateways(found: Condition, now: float) -> Iterator[str]:
         yield from _gateway(gateway, now)
 
 
-def _gateway(gateway: Gateway, now: float) -> Iterator[str]:
+def _gateway(gateway: GatewayStatus, now: float) -> Iterator[str]:
     seen = gateway.seen
     yield f"  {gateway.title} at {gateway.address}: callmon {seen.version}, since {_since(seen.started, now)}"
     if seen.silent:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from gateway.cli.tail import Gateway
+from gateway.cli.tail import GatewayAddress
 from gateway.cli.top.follower import TOPICS
 from monitor.shared.errors import ConfigError
 
@@ -13,7 +13,7 @@ def _unheard(_: object) -> None:
     """The screen shows how the connection stands; nothing else may write on the terminal."""
 
 
-async def run(gateway: Gateway) -> int:
+async def run(gateway: GatewayAddress) -> int:
     """Until the user quits; gives the exit code. Raises ConfigError, StreamRefused if there never was a state."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise ConfigError("callmon top needs a terminal; for pipes there are callmon tail and callmon snapshot.")

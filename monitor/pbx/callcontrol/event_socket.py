@@ -1,7 +1,7 @@
 """Call Control's event socket. The only module that knows the websockets library.
 
 Not that library's own endless loop: the token would be fixed there, and every reconnect after its end answer 401. One
-:meth:`Listener.session` is one life of the socket: another token than the last life's, connect, the full state, then
+:meth:`EventSocket.session` is one life of the socket: another token than the last life's, connect, the full state, then
 events until something ends it. Events that come while the full state is being read are not lost: see
 :mod:`monitor.pbx.callcontrol.participant_reader`.
 """
@@ -21,7 +21,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 from websockets.frames import CloseCode
 
 from monitor.pbx.api_client import CALL_CONTROL, PbxClient, refusal
-from monitor.pbx.callcontrol.participant_reader import ParticipantFact, Participants
+from monitor.pbx.callcontrol.participant_reader import ParticipantFact, ParticipantReader
 from monitor.pbx.clock import PbxClock
 from monitor.pbx.parsing.callcontrol import DnChanged, Event, Irrelevant, Removed, Upserted, parse_event
 from monitor.pbx.silence_watch import watch_silence
@@ -43,7 +43,7 @@ _KINDS: Final = {Upserted: "upserted", Removed: "removed", DnChanged: "dn_change
 _log = structlog.get_logger(__name__)
 
 
-class Listener:
+class EventSocket:
     """Follows Call Control. ``emit``: facts, synchronously and in order; ``on_event``: after each event of a call."""
 
     def __init__(
@@ -55,7 +55,7 @@ class Listener:
     ) -> None:
         self._client, self._emit, self._clock, self._on_event = client, emit, clock, on_event
         self._token: str | None = None
-        self._participants: Participants | None = None
+        self._participants: ParticipantReader | None = None
         self._event_bytes = 0
         self._heard_at = 0.0
 
@@ -96,7 +96,9 @@ class Listener:
             self._event_bytes = 0
             on_full()
 
-        self._participants = Participants(self._client, self._emit, self._clock, settings.parallel_reads, fully_read)
+        self._participants = ParticipantReader(
+            self._client, self._emit, self._clock, settings.parallel_reads, fully_read
+        )
         try:
             on_open()
             await together(
@@ -115,7 +117,7 @@ class Listener:
     async def _connect(self, token: str) -> ClientConnection:
         settings, tls = self._client.settings, self._client.tls
         try:
-            return await _Connect(
+            return await _SocketConnect(
                 settings.url.replace("http", "ws", 1) + _PATH,
                 additional_headers={"Authorization": f"Bearer {token}"},
                 user_agent_header=USER_AGENT,
@@ -145,7 +147,7 @@ class Listener:
             return TokenRefused("The PBX refuses our token at the event socket.")
         return refusal("the opening of the event socket", response.status_code, dict(response.headers.raw_items()))
 
-    async def _watch(self, participants: Participants) -> None:
+    async def _watch(self, participants: ParticipantReader) -> None:
         """Events may be lost; what they would have said is found by reading everything now and then."""
         while True:
             await asyncio.sleep(self._client.settings.watchdog_interval)
@@ -169,7 +171,7 @@ class Listener:
         socket.transport.abort()  # who hears nothing takes no farewell either
         raise PbxUnreachable(f"The event socket is silent: nothing was heard in {self._client.settings.silence:g} s.")
 
-    async def _follow(self, socket: ClientConnection, participants: Participants) -> NoReturn:
+    async def _follow(self, socket: ClientConnection, participants: ParticipantReader) -> NoReturn:
         garbled = 0
         try:
             while True:
@@ -194,7 +196,7 @@ class Listener:
             self._client.tape.closed(*((None, "") if closed.rcvd is None else (closed.rcvd.code, closed.rcvd.reason)))
             raise PbxUnreachable(_why(closed)) from closed
 
-    def _apply(self, event: Event, heard: float, participants: Participants) -> None:
+    def _apply(self, event: Event, heard: float, participants: ParticipantReader) -> None:
         self._client.measures.events[_KINDS[type(event)]] += 1
         match event:
             case Upserted():
@@ -210,7 +212,7 @@ class Listener:
         self._on_event()
 
 
-class _Connect(connect):
+class _SocketConnect(connect):
     """Follows no redirect: a PBX makes none, and whatever stands before it is not to see the token."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:

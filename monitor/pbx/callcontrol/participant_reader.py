@@ -39,7 +39,7 @@ _MOST_UNREAD: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class FullReadPacing:
     """When to read everything. Times are seconds."""
 
     full_read_above: int = 256
@@ -56,7 +56,7 @@ ParticipantFact: TypeAlias = ParticipantSeen | ParticipantGone | ParticipantsRea
 _log = structlog.get_logger(__name__)
 
 
-class Reads(Protocol):
+class ParticipantApi(Protocol):
     """The part of the client that is used here."""
 
     async def participant(self, dn: str, participant_id: int) -> Participant | None:
@@ -69,7 +69,7 @@ class Reads(Protocol):
 
 
 @dataclass(slots=True)
-class _Reading:
+class _PendingRead:
     """A read in flight. ``again``: time of an event that came meanwhile; ``void``: its answer is to be thrown away."""
 
     heard: float
@@ -77,7 +77,7 @@ class _Reading:
     void: bool = False
 
 
-class Participants:
+class ParticipantReader:
     """The participants during one life of the event socket. ``emit`` is called synchronously, in order.
 
     Nothing is read but while :meth:`run` runs, which ends with the error of whatever fails for good. ``on_full``:
@@ -86,20 +86,20 @@ class Participants:
 
     def __init__(
         self,
-        reads: Reads,
+        reads: ParticipantApi,
         emit: Callable[[ParticipantFact], None],
         clock: PbxClock,
         parallel: int,
         on_full: Callable[[], None],
-        pace: Pace | None = None,
+        pace: FullReadPacing | None = None,
     ) -> None:
         self._reads, self._emit, self._clock = reads, emit, clock
         self._tasks: asyncio.TaskGroup | None = None
         self._parallel = parallel
         self._on_full = on_full
-        self._pace = pace or Pace()
+        self._pace = pace or FullReadPacing()
         self._waiting: dict[Key, float] = {}
-        self._in_flight: dict[Key, _Reading] = {}
+        self._in_flight: dict[Key, _PendingRead] = {}
         self._kept: set[Key] | None = None
         """Of the full read in flight; None while there is none."""
         self._full_wanted = asyncio.Event()
@@ -217,10 +217,10 @@ class Participants:
             self._full_wanted.set()
         while self._tasks is not None and self._waiting and len(self._in_flight) < self._parallel:
             key = next(iter(self._waiting))
-            reading = self._in_flight[key] = _Reading(self._waiting.pop(key))
+            reading = self._in_flight[key] = _PendingRead(self._waiting.pop(key))
             self._tasks.create_task(self._read(key, reading))
 
-    async def _read(self, key: Key, reading: _Reading) -> None:
+    async def _read(self, key: Key, reading: _PendingRead) -> None:
         try:
             participant = await self._reads.participant(*key)
         except TokenRefused:
@@ -235,7 +235,7 @@ class Participants:
             self._waiting[key] = reading.again
         self._start()
 
-    def _answered(self, key: Key, reading: _Reading, participant: Participant | None) -> None:
+    def _answered(self, key: Key, reading: _PendingRead, participant: Participant | None) -> None:
         if reading.void:
             return
         if participant is not None:
@@ -248,7 +248,7 @@ class Participants:
             self._gone(key, reading.heard)
             self._doubt(key)
 
-    def _failed(self, key: Key, reading: _Reading, error: PbxError) -> None:
+    def _failed(self, key: Key, reading: _PendingRead, error: PbxError) -> None:
         if reading.void:
             return
         _log.info("participant not read", dn=key[0], participant=key[1], reason=str(error))

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from monitor.pbx.api_client import XAPI, PbxClient
-from monitor.pbx.command_result import Done, Touched, replied
+from monitor.pbx.command_result import CommandResult, ReadBack, replied
 from monitor.pbx.commands.error_mapping import LARGEST, no_contact, nothing_to_set, refused, unsupported
 from monitor.pbx.parsing.json_fields import integer
-from monitor.shared.errors import OutcomeUnknown, PbxRefused
+from monitor.shared.errors import CommandOutcomeUnknown, PbxRefused
 
 UNSUPPORTED: Final = ("crmcontactdata", "data2", "data8")
 """Documented fields that a 3CX v20 does not have: CRM data, Home2, Homefax."""
@@ -30,7 +30,7 @@ _FIELDS: Final = {
 }
 
 
-async def update(client: PbxClient, arguments: Mapping[str, str]) -> Done:
+async def update(client: PbxClient, arguments: Mapping[str, str]) -> CommandResult:
     """``contact.update``."""
     changes, left_out = _changes(arguments)
     id_ = _id(arguments)
@@ -38,10 +38,10 @@ async def update(client: PbxClient, arguments: Mapping[str, str]) -> Done:
         await client.patch(f"{XAPI}/Contacts({id_})", changes)
     except PbxRefused as error:
         raise refused(error, no_contact(str(id_))) from error
-    return Done(Touched(contacts=frozenset((id_,))), replied(left_out))
+    return CommandResult(ReadBack(contacts=frozenset((id_,))), replied(left_out))
 
 
-async def new(client: PbxClient, arguments: Mapping[str, str]) -> Done:
+async def new(client: PbxClient, arguments: Mapping[str, str]) -> CommandResult:
     """``contact.new``; replies with the ``id``."""
     changes, left_out = _changes(arguments)
     try:
@@ -50,18 +50,18 @@ async def new(client: PbxClient, arguments: Mapping[str, str]) -> Done:
         raise refused(error) from error
     id_ = integer(made, "Id") if isinstance(made, dict) else None
     if id_ is None:
-        raise OutcomeUnknown("The PBX took the contact and did not say its id.")
-    return Done(Touched(contacts=frozenset((id_,))), replied(left_out, id=id_))
+        raise CommandOutcomeUnknown("The PBX took the contact and did not say its id.")
+    return CommandResult(ReadBack(contacts=frozenset((id_,))), replied(left_out, id=id_))
 
 
-async def delete(client: PbxClient, arguments: Mapping[str, str]) -> Done:
+async def delete(client: PbxClient, arguments: Mapping[str, str]) -> CommandResult:
     """``contact.del``."""
     id_ = _id(arguments)
     try:
         await client.delete(f"{XAPI}/Contacts({id_})")
     except PbxRefused as error:
         raise refused(error, no_contact(str(id_))) from error
-    return Done(Touched(contacts=frozenset((id_,))))
+    return CommandResult(ReadBack(contacts=frozenset((id_,))))
 
 
 def _id(arguments: Mapping[str, str]) -> int:

@@ -11,15 +11,15 @@ from typing import Final
 import structlog
 
 from monitor.pbx.api_client import PbxClient
-from monitor.pbx.callcontrol.event_socket import Listener
-from monitor.pbx.command_result import Done, Touched
+from monitor.pbx.callcontrol.event_socket import EventSocket
+from monitor.pbx.command_result import CommandResult, ReadBack
 from monitor.pbx.commands import table as commands
-from monitor.pbx.myphone.queue_logins import Logins
-from monitor.pbx.xapi.active_calls_poller import Poller
+from monitor.pbx.myphone.queue_logins import QueueLoginReader
+from monitor.pbx.xapi.active_calls_poller import ActiveCallsPoller
 from monitor.pbx.xapi.directory_reader import DirectoryReader
-from monitor.pbx.xapi.directory_snapshot import Known
+from monitor.pbx.xapi.directory_snapshot import DirectorySnapshot
 from monitor.shared.backoff import Backoff
-from monitor.shared.errors import CommandRefused, OutcomeUnknown, PbxError
+from monitor.shared.errors import CommandOutcomeUnknown, CommandRefused, PbxError
 
 LOOK_WITHIN: Final = 1.0
 """Seconds for a call that was just made to be read."""
@@ -29,15 +29,15 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Execution:
+class CommandRunner:
     """What is needed to carry out commands. ``want_all``: has everything read again soon."""
 
     client: PbxClient
     reader: DirectoryReader
-    known: Known
-    logins: Logins
-    listener: Listener
-    poller: Poller
+    known: DirectorySnapshot
+    logins: QueueLoginReader
+    listener: EventSocket
+    poller: ActiveCallsPoller
     want_all: Callable[[], None]
 
     async def execute(self, command: str, arguments: Mapping[str, str]) -> Mapping[str, object]:
@@ -48,13 +48,13 @@ class Execution:
         """
         try:
             done = await commands.run(self.client, self.logins.web, command, arguments)
-        except OutcomeUnknown:
+        except CommandOutcomeUnknown:
             self.want_all()
             raise
         await self._read_again(done)
         return done.reply
 
-    async def _read_again(self, done: Done) -> None:
+    async def _read_again(self, done: CommandResult) -> None:
         backoff = Backoff()
         for attempt in range(_ATTEMPTS):
             if attempt:
@@ -70,11 +70,11 @@ class Execution:
                 return
         self.want_all()
         made = f" Its id is {done.reply['id']}." if "id" in done.reply else ""
-        raise OutcomeUnknown(
+        raise CommandOutcomeUnknown(
             f"The PBX has done it, but then could not be read: what is shown may be of before.{made} {reason}"
         )
 
-    async def _look(self, touched: Touched) -> None:
+    async def _look(self, touched: ReadBack) -> None:
         if touched.directory:
             self.known.amended(await self.reader.again(self.known.directory, touched))
         for id_ in touched.contacts:

@@ -11,10 +11,10 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from monitor.pbx.api_client import XAPI, PbxClient
-from monitor.pbx.command_result import Done, Touched, replied
+from monitor.pbx.command_result import CommandResult, ReadBack, replied
 from monitor.pbx.commands.error_mapping import LARGEST, no_extension, nothing_to_set, refused, unsupported
 from monitor.pbx.parsing.json_fields import flag, integer, objects, text
-from monitor.shared.errors import CommandRefused, OutcomeUnknown, PbxError, PbxRefused
+from monitor.shared.errors import CommandOutcomeUnknown, CommandRefused, PbxError, PbxRefused
 
 Arguments = Mapping[str, str]
 
@@ -61,7 +61,7 @@ def properties(arguments: Arguments) -> dict[str, object]:
     return found | _RECORDING.get(arguments.get("recordcalls", ""), {})
 
 
-async def update(client: PbxClient, arguments: Arguments) -> Done:
+async def update(client: PbxClient, arguments: Arguments) -> CommandResult:
     """``ext.update``."""
     number = arguments["num"]
     left_out = [name for name in UNSUPPORTED if name in arguments]
@@ -73,10 +73,10 @@ async def update(client: PbxClient, arguments: Arguments) -> Done:
     if timeout is not None:
         changes["ForwardingProfiles"] = _with_timeout(user, timeout)
     await patch(client, user, changes)
-    return Done(Touched(users=frozenset((number,))), replied(left_out))
+    return CommandResult(ReadBack(users=frozenset((number,))), replied(left_out))
 
 
-async def options(client: PbxClient, arguments: Arguments) -> Done:
+async def options(client: PbxClient, arguments: Arguments) -> CommandResult:
     """``ext.options.set``."""
     changes: dict[str, object] = {}
     if "enabled" in arguments:
@@ -86,10 +86,10 @@ async def options(client: PbxClient, arguments: Arguments) -> Done:
     if "recording" in arguments:
         changes |= _RECORDING[{"off": "0", "external": "1", "all": "2"}[arguments["recording"]]]
     await patch(client, await find(client, arguments["num"]), changes)
-    return Done(Touched(users=frozenset((arguments["num"],))))
+    return CommandResult(ReadBack(users=frozenset((arguments["num"],))))
 
 
-async def forwarding(client: PbxClient, arguments: Arguments) -> Done:
+async def forwarding(client: PbxClient, arguments: Arguments) -> CommandResult:
     """``ext.fwd.set``: the profile in force, and its message if one is given."""
     user = await find(client, arguments["num"])
     profile = _profile_named(user, arguments["status"])
@@ -99,10 +99,10 @@ async def forwarding(client: PbxClient, arguments: Arguments) -> Done:
             {**row, "CustomMessage": arguments["message"]} if row is profile else row for row in _profiles(user)
         ]
     await patch(client, user, changes)
-    return Done(Touched(users=frozenset((arguments["num"],))))
+    return CommandResult(ReadBack(users=frozenset((arguments["num"],))))
 
 
-async def queue_login(client: PbxClient, arguments: Arguments) -> Done:
+async def queue_login(client: PbxClient, arguments: Arguments) -> CommandResult:
     """``ext.queueglobal.set``. Where the profile in force governs queue login nothing changes and it is false.
 
     XAPI tells only of one rule by which a profile does that; of others, that the login stays as it was.
@@ -110,17 +110,17 @@ async def queue_login(client: PbxClient, arguments: Arguments) -> Done:
     user = await find(client, arguments["num"])
     in_force = next((row for row in _profiles(user) if text(row, "Name") == text(user, "CurrentProfileName")), {})
     if flag(in_force, "OfficeHoursAutoQueueLogOut"):
-        return Done(Touched(), {"result": False})
+        return CommandResult(ReadBack(), {"result": False})
     wanted = "LoggedIn" if arguments["log"] == "on" else "LoggedOut"
     await patch(client, user, {"QueueStatus": wanted})
     try:
         obeyed = text(await find(client, arguments["num"]), "QueueStatus") == wanted
     except (PbxError, CommandRefused) as error:
-        raise OutcomeUnknown(f"The PBX was asked, but whether it did it is not known: {error}") from error
-    return Done(Touched(users=frozenset((arguments["num"],))), {} if obeyed else {"result": False})
+        raise CommandOutcomeUnknown(f"The PBX was asked, but whether it did it is not known: {error}") from error
+    return CommandResult(ReadBack(users=frozenset((arguments["num"],))), {} if obeyed else {"result": False})
 
 
-async def new(client: PbxClient, arguments: Arguments) -> Done:
+async def new(client: PbxClient, arguments: Arguments) -> CommandResult:
     """``ext.new``. What needs a second step is undone with the first if it fails, or if it is cancelled."""
     number = arguments["num"]
     left_out = [name for name in UNSUPPORTED if name in arguments]
@@ -133,14 +133,14 @@ async def new(client: PbxClient, arguments: Arguments) -> Done:
         try:
             user = await find(client, number)
             await patch(client, user, {"ForwardingProfiles": _with_timeout(user, timeout)})
-        except (PbxError, CommandRefused, OutcomeUnknown) as error:
+        except (PbxError, CommandRefused, CommandOutcomeUnknown) as error:
             await _undo(client, number, made, str(error))
             text_ = f"The extension {number} was made, but not all of it, and is deleted again. {error}"
             raise CommandRefused("undone", text_) from error
         except asyncio.CancelledError:
             await _undo(client, number, made, "There was no time left.")
             raise
-    return Done(Touched(users=frozenset((number,))), replied(left_out))
+    return CommandResult(ReadBack(users=frozenset((number,))), replied(left_out))
 
 
 async def _undo(client: PbxClient, number: str, made: object, why: str) -> None:
@@ -148,14 +148,14 @@ async def _undo(client: PbxClient, number: str, made: object, why: str) -> None:
     id_ = integer(made, "Id") if isinstance(made, dict) else None
     try:
         await client.delete(f"{XAPI}/Users({id_ or (await find(client, number))['Id']})")
-    except (PbxError, CommandRefused, OutcomeUnknown) as error:
-        raise OutcomeUnknown(
+    except (PbxError, CommandRefused, CommandOutcomeUnknown) as error:
+        raise CommandOutcomeUnknown(
             f"The extension {number} was made, but not all of it ({why}), and may not have been deleted again"
             f" ({error}). Look at the PBX: delete it, or set what is missing."
         ) from error
 
 
-async def delete(client: PbxClient, arguments: Arguments) -> Done:
+async def delete(client: PbxClient, arguments: Arguments) -> CommandResult:
     """``ext.del``."""
     number = arguments["num"]
     user = await find(client, number)
@@ -163,7 +163,7 @@ async def delete(client: PbxClient, arguments: Arguments) -> Done:
         await client.delete(f"{XAPI}/Users({user['Id']})")
     except PbxRefused as error:
         raise refused(error, no_extension(number)) from error
-    return Done(Touched(frozenset((number,))))
+    return CommandResult(ReadBack(frozenset((number,))))
 
 
 async def find(client: PbxClient, number: str) -> dict[str, Any]:

@@ -13,13 +13,13 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from monitor.pbx.api_client import CALL_CONTROL, XAPI, PbxClient
-from monitor.pbx.command_result import Done, Touched
+from monitor.pbx.command_result import CommandResult, ReadBack
 from monitor.pbx.commands.error_mapping import no_extension, refused
 from monitor.pbx.commands.extensions import find
-from monitor.pbx.http_client.transport import Answer
+from monitor.pbx.http_client.transport import HttpResponse
 from monitor.pbx.parsing.json_fields import integer, objects, record, text
 from monitor.shared.codec import to_json
-from monitor.shared.errors import CommandRefused, OutcomeUnknown, PbxGarbled, PbxRefused
+from monitor.shared.errors import CommandOutcomeUnknown, CommandRefused, PbxGarbled, PbxRefused
 
 RINGS: Final = 30
 """Seconds."""
@@ -43,7 +43,7 @@ _SENTENCES: Final = {
 }
 
 
-async def make(client: PbxClient, arguments: Mapping[str, str]) -> Done:
+async def make(client: PbxClient, arguments: Mapping[str, str]) -> CommandResult:
     """``makecall``; replies with ``finalStatus`` and, where the PBX tells it, ``callid``."""
     if arguments["second"].startswith(" "):  # without its + it would be another number
         raise CommandRefused("bad_value", "second begins with a space: a + in an address is written %2B.", "bad")
@@ -62,7 +62,9 @@ async def make(client: PbxClient, arguments: Mapping[str, str]) -> Done:
     said = _said(answer)
     if said is None:
         if answer.good or answer.status >= 500:
-            raise OutcomeUnknown(f"The PBX answered {answer.status} without a word of the call: it may ring or not.")
+            raise CommandOutcomeUnknown(
+                f"The PBX answered {answer.status} without a word of the call: it may ring or not."
+            )
         error = answer.refusal()
         raise refused(error, no_extension(first)) if isinstance(error, PbxRefused) else error
     return _done(first, said, shown=devices is not None)
@@ -73,7 +75,7 @@ def dialled(number: str) -> str:
     return re.sub(r"[^0-9+*#]", "", number) if _NOTATION.fullmatch(number) else number.strip()
 
 
-def _said(answer: Answer) -> dict[str, Any] | None:
+def _said(answer: HttpResponse) -> dict[str, Any] | None:
     """The result of a call that an answer of any status holds, its names in lower case; None if it holds none."""
     try:
         said = answer.json()
@@ -95,7 +97,7 @@ async def _devices(client: PbxClient, number: str) -> list[str] | None:
     return [device for row in objects(rows) if (device := text(row, "device_id"))]
 
 
-def _done(first: str, said: dict[str, Any], *, shown: bool) -> Done:
+def _done(first: str, said: dict[str, Any], *, shown: bool) -> CommandResult:
     status = {"1": "Success", "0": "Rejected", "-1": "Failed"}.get(text(said, "finalstatus"), text(said, "finalstatus"))
     reason = text(said, "reason")
     if status != "Success":
@@ -109,7 +111,7 @@ def _done(first: str, said: dict[str, Any], *, shown: bool) -> Done:
     reply: dict[str, object] = {"finalStatus": status}
     if call_id:
         reply["callid"] = call_id
-    return Done(Touched(call=(text(result, "dn") or first, participant if shown else None)), reply)
+    return CommandResult(ReadBack(call=(text(result, "dn") or first, participant if shown else None)), reply)
 
 
 def _lower(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from monitor.pbx.api_client import XAPI, PbxClient
-from monitor.pbx.command_result import Done, Touched
+from monitor.pbx.command_result import CommandResult, ReadBack
 from monitor.pbx.commands.error_mapping import no_extension, no_group, no_queue, refused
 from monitor.pbx.parsing.json_fields import integer, objects, text
 from monitor.shared.command_messages import VISIBLE
@@ -22,22 +22,22 @@ _AT_ONCE: Final = 25
 _KEPT: Final = ("Number", "SkillGroup")
 
 
-async def queue_agents(client: PbxClient, arguments: Mapping[str, str]) -> Done:
+async def queue_agents(client: PbxClient, arguments: Mapping[str, str]) -> CommandResult:
     """``queue.agents.set``."""
     await _replace(client, "Queues", "Agents", arguments, "agents", no_queue)
-    return Done(Touched(queues=frozenset((arguments["num"],))))
+    return CommandResult(ReadBack(queues=frozenset((arguments["num"],))))
 
 
-async def queue_managers(client: PbxClient, arguments: Mapping[str, str]) -> Done:
+async def queue_managers(client: PbxClient, arguments: Mapping[str, str]) -> CommandResult:
     """``queue.managers.set``."""
     await _replace(client, "Queues", "Managers", arguments, "managers", no_queue)
-    return Done(Touched(queues=frozenset((arguments["num"],))))
+    return CommandResult(ReadBack(queues=frozenset((arguments["num"],))))
 
 
-async def group_members(client: PbxClient, arguments: Mapping[str, str]) -> Done:
+async def group_members(client: PbxClient, arguments: Mapping[str, str]) -> CommandResult:
     """``group.members.set``."""
     await _replace(client, "RingGroups", "Members", arguments, "members", no_group)
-    return Done(Touched(ring_groups=frozenset((arguments["num"],))))
+    return CommandResult(ReadBack(ring_groups=frozenset((arguments["num"],))))
 
 
 async def find_queue(client: PbxClient, number: str) -> Mapping[str, Any]:

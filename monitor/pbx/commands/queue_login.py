@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from monitor.pbx.api_client import PbxClient
-from monitor.pbx.command_result import Done, Touched
+from monitor.pbx.command_result import CommandResult, ReadBack
 from monitor.pbx.commands.extensions import find
 from monitor.pbx.commands.members import find_queue
-from monitor.pbx.myphone.client import WebClient
+from monitor.pbx.myphone.client import MyPhoneClient
 from monitor.pbx.parsing.json_fields import integer, objects, text
 from monitor.shared.errors import CommandRefused, PbxGarbled
 
 
-async def queue_login(client: PbxClient, web: WebClient, arguments: Mapping[str, str]) -> Done:
+async def queue_login(client: PbxClient, web: MyPhoneClient, arguments: Mapping[str, str]) -> CommandResult:
     """``ext.queue.set``."""
     number, queue_number = arguments["num"], arguments["queue"]
     user = await find(client, number)
@@ -22,7 +22,7 @@ async def queue_login(client: PbxClient, web: WebClient, arguments: Mapping[str,
     if not any(text(agent, "Number") == number for agent in objects(queue.get("Agents"))):
         raise CommandRefused("not_an_agent", f"Extension {number} is no agent of queue {queue_number}.")
     await web.set_queue_status(_id(queue), _id(user), logged_in=arguments["log"] == "on")
-    return Done(Touched(logins=True))
+    return CommandResult(ReadBack(logins=True))
 
 
 def _id(row: Mapping[str, Any]) -> int:

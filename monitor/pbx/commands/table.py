@@ -6,16 +6,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeAlias
 
 from monitor.pbx.api_client import PbxClient
-from monitor.pbx.command_result import Done
+from monitor.pbx.command_result import CommandResult
 from monitor.pbx.commands import contacts, extensions
 from monitor.pbx.commands import makecall as calls
 from monitor.pbx.commands import members as lists
 from monitor.pbx.commands import queue_login as logins
 from monitor.pbx.commands.error_mapping import refused
-from monitor.pbx.myphone.client import WebClient
+from monitor.pbx.myphone.client import MyPhoneClient
 from monitor.shared.errors import CommandRefused, PbxRefused
 
-_Run: TypeAlias = Callable[[PbxClient, Mapping[str, str]], Awaitable[Done]]
+_Run: TypeAlias = Callable[[PbxClient, Mapping[str, str]], Awaitable[CommandResult]]
 
 _COMMANDS: Final[dict[str, _Run]] = {
     "makecall": calls.make,
@@ -34,7 +34,7 @@ _COMMANDS: Final[dict[str, _Run]] = {
 }
 
 
-async def run(client: PbxClient, web: WebClient, command: str, arguments: Mapping[str, str]) -> Done:
+async def run(client: PbxClient, web: MyPhoneClient, command: str, arguments: Mapping[str, str]) -> CommandResult:
     """Carry out a command; ``arguments`` are checked by whoever took them.
 
     Raises CommandRefused (nothing was changed), OutcomeUnknown, PbxUnreachable, TokenRefused (not carried out).

@@ -42,7 +42,7 @@ _ESCAPED: Final = ".U&"
 _DOLLARS: Final = re.compile(r"\$(?:[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_\x80-\U0010ffff]*)?\$")
 
 
-class Asked(Protocol):
+class FunctionLookup(Protocol):
     """A connection to PostgreSQL."""
 
     async def fetch(self, query: str, *args: object) -> Sequence[Any]:
@@ -50,7 +50,7 @@ class Asked(Protocol):
         ...
 
 
-async def forbidden(connection: Asked, sql: str) -> list[str]:
+async def forbidden(connection: FunctionLookup, sql: str) -> list[str]:
     """Return the functions that a statement calls and may not, sorted. Raises asyncpg's errors."""
     called = called_in(sql)
     found = {str(row[0]) for row in await connection.fetch(_CALLED, sorted(called))}

@@ -63,7 +63,7 @@ ORDER BY 1
 """
 
 
-class Asked(Protocol):
+class PrivilegeLookup(Protocol):
     """A connection to PostgreSQL."""
 
     async def fetch(self, query: str) -> Sequence[Any]:
@@ -71,7 +71,7 @@ class Asked(Protocol):
         ...
 
 
-async def can_write(connection: Asked) -> str:
+async def can_write(connection: PrivilegeLookup) -> str:
     """What the session's role may do besides reading, in words; empty if it may not. Raises asyncpg's errors."""
     found = [str(row[0]) for row in await connection.fetch(_FINDINGS)]
     if "is a superuser" in found:
@@ -80,6 +80,6 @@ async def can_write(connection: Asked) -> str:
     return ", ".join(found[:NAMED_AT_MOST]) + more
 
 
-async def reads_secrets(connection: Asked) -> str:
+async def reads_secrets(connection: PrivilegeLookup) -> str:
     """Return what the session's role may read of passwords, in words; empty if nothing. Raises asyncpg's errors."""
     return ", ".join([str(row[0]) for row in await connection.fetch(_SECRETS)])

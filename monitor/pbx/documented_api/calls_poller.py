@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Final, NoReturn
 
-from monitor.pbx.adaptive_interval import Pace
+from monitor.pbx.adaptive_interval import AdaptiveInterval
 from monitor.pbx.clock import PbxClock
 from monitor.pbx.documented_api.client import WebApiSettings
 from monitor.pbx.documented_api.facts import CallsTold, EndedTold
@@ -43,7 +43,7 @@ class CallsFollower:
     ) -> None:
         self._reader, self._clock, self._settings = reader, clock, settings
         self._emit, self._on_read, self._on_failure = emit, on_read, on_failure
-        self._pace = Pace(settings.poll_interval, settings.poll_idle)
+        self._pace = AdaptiveInterval(settings.poll_interval, settings.poll_idle)
         self._poked = asyncio.Event()
         self._looking: list[asyncio.Future[None]] = []
         self._told: CallsTold | None = None

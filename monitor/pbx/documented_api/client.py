@@ -17,14 +17,14 @@ from typing import Any, Final, Generic, TypeVar
 from urllib.parse import quote, urlencode
 
 from monitor.pbx.clock import PbxClock
-from monitor.pbx.counters import PbxMeasures
+from monitor.pbx.counters import PbxCounters
 from monitor.pbx.documented_api import parser as answers
 from monitor.pbx.http_client.secret import Secret, text_of
-from monitor.pbx.http_client.transport import Answer, Transport, tls_context
+from monitor.pbx.http_client.transport import HttpResponse, Transport, tls_context
 from monitor.shared.codec import to_json
 from monitor.shared.errors import (
+    CommandOutcomeUnknown,
     CommandRefused,
-    OutcomeUnknown,
     PbxGarbled,
     PbxRefused,
     PbxUnreachable,
@@ -74,7 +74,7 @@ class WebApiSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept(Generic[T]):
+class CachedResponse(Generic[T]):
     """What was answered. ``tag``: its ETag, to be given with the next question; empty if it has none."""
 
     value: T
@@ -88,7 +88,7 @@ class Kept(Generic[T]):
 class WebApiClient:
     """Asks one service. To be closed. The constructor raises ConfigError if ``ca_file`` cannot be read."""
 
-    def __init__(self, settings: WebApiSettings, clock: PbxClock, measures: PbxMeasures | None = None) -> None:
+    def __init__(self, settings: WebApiSettings, clock: PbxClock, measures: PbxCounters | None = None) -> None:
         self.settings, self._clock = settings, clock
         tls = tls_context(settings.url, settings.ca_file, verify=settings.verify)
         self._transport = Transport(
@@ -118,10 +118,10 @@ class WebApiClient:
         command: str,
         parse: Callable[[Any], T],
         arguments: Mapping[str, str] | None = None,
-        kept: Kept[T] | None = None,
+        kept: CachedResponse[T] | None = None,
         *,
         patient: bool = True,
-    ) -> Kept[T]:
+    ) -> CachedResponse[T]:
         """What a query answers, parsed; ``kept`` itself if that still holds.
 
         ``patient``: whether to ask again where the service wants to be asked later. Raises PbxUnreachable, PbxGarbled,
@@ -131,12 +131,12 @@ class WebApiClient:
         headers = {"If-None-Match": kept.tag} if kept is not None and kept.tag else {}
         answer = await self._asked(command, arguments or {}, headers, callmon=callmon, patient=patient)
         if answer.status == 304 and kept is not None:
-            return Kept(kept.value, kept.tag, *_condition(answer))
+            return CachedResponse(kept.value, kept.tag, *_condition(answer))
         value = _good(answer).json()
         if answers.says_no(value) and set(value) <= {"result", "error"}:
             code, _ = answers.error(value)
             raise PbxRefused(f"The service says no to {command}{f': {code}' if code else ''}.", 404, code)
-        return Kept(parse(value), answer.headers.get("ETag", ""), *_condition(answer))
+        return CachedResponse(parse(value), answer.headers.get("ETag", ""), *_condition(answer))
 
     async def order(self, command: str, arguments: Mapping[str, str]) -> Mapping[str, object]:
         """Have a command carried out; the reply's fields beside ``result``, which stays where it is no success.
@@ -163,7 +163,7 @@ class WebApiClient:
 
     async def _asked(
         self, command: str, arguments: Mapping[str, str], headers: Mapping[str, str], *, callmon: bool, patient: bool
-    ) -> Answer:
+    ) -> HttpResponse:
         for attempt in range(_ATTEMPTS):
             await asyncio.sleep(self._not_before - self._clock.now())
             answer = await self._send(command, arguments, headers, callmon=callmon)
@@ -178,7 +178,7 @@ class WebApiClient:
 
     async def _send(
         self, command: str, arguments: Mapping[str, str], headers: Mapping[str, str], *, callmon: bool
-    ) -> Answer:
+    ) -> HttpResponse:
         asked = self._clock.now()
         answer = await self._transport.read(
             "GET",
@@ -199,7 +199,7 @@ class WebApiClient:
                 self._callmon = self._judged(answer)
             return self._callmon
 
-    def _judged(self, answer: Answer) -> bool:
+    def _judged(self, answer: HttpResponse) -> bool:
         if answer.status in _AWAY:
             raise answer.refusal()
         try:
@@ -220,7 +220,7 @@ class WebApiClient:
     def _credentials(self, *, callmon: bool) -> dict[str, str]:
         return {"Authorization": f"Bearer {text_of(self.settings.key)}"} if callmon else {}
 
-    def _learn(self, answer: Answer, asked: float) -> None:
+    def _learn(self, answer: HttpResponse, asked: float) -> None:
         """Take the service's clock from its answer's date, which is cut to whole seconds."""
         try:
             date = parsedate_to_datetime(answer.headers.get("Date", "")).timestamp()
@@ -234,11 +234,11 @@ def not_served(refused: PbxRefused) -> bool:
     return refused.code in _NOT_SERVED or (not refused.code and refused.status in _NOT_SERVED_STATUS)
 
 
-def _condition(answer: Answer) -> tuple[str, str]:
+def _condition(answer: HttpResponse) -> tuple[str, str]:
     return answer.headers.get("Callmon-Position", ""), answer.headers.get("Callmon-Stale-Since", "")
 
 
-def _good(answer: Answer) -> Answer:
+def _good(answer: HttpResponse) -> HttpResponse:
     if answer.status == 401:
         raise TokenRefused("The service does not accept the key; see key in the settings.")
     if not answer.good:
@@ -251,14 +251,14 @@ def _query(arguments: Mapping[str, str]) -> dict[str, object]:
     return {"query": arguments.get("query", "")} | ({"count": int(count)} if count.isdigit() else {})
 
 
-def _done(command: str, answer: Answer) -> Mapping[str, object]:
+def _done(command: str, answer: HttpResponse) -> Mapping[str, object]:
     if answer.status == 401:
         raise TokenRefused("Nothing was done: the service does not accept the key.")
     try:
         body = answer.json()
     except PbxGarbled as garbled:
         if answer.good:
-            raise OutcomeUnknown(f"Whether it was done is not known. {garbled}") from garbled
+            raise CommandOutcomeUnknown(f"Whether it was done is not known. {garbled}") from garbled
         body = None
     code, message = answers.error(body)
     if not answer.good:
@@ -277,12 +277,12 @@ def _done(command: str, answer: Answer) -> Mapping[str, object]:
     return reply
 
 
-def _failure(answer: Answer, code: str, message: str) -> Exception:
+def _failure(answer: HttpResponse, code: str, message: str) -> Exception:
     text = message or f"The service answered {answer.status} to {answer.shown}."
     if code == "too_late" or answer.status in _NOT_DONE:
         return PbxUnreachable(f"Nothing was done: {text}")
     if answer.status >= 500 and answer.status != 501:
-        return OutcomeUnknown(text)
+        return CommandOutcomeUnknown(text)
     if answer.status < 400:
         return CommandRefused("pbx_refused", text)
     if answer.status == 403:  # what it says of "your key" is said of ours, not of the caller's

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 from monitor.pbx.clock import PbxClock
 from monitor.pbx.documented_api import parser as answers
-from monitor.pbx.documented_api.client import Kept, WebApiClient, not_served
+from monitor.pbx.documented_api.client import CachedResponse, WebApiClient, not_served
 from monitor.pbx.documented_api.facts import CallsTold, EndedTold
 from monitor.pbx.facts import (
     AgentRow,
@@ -63,7 +63,7 @@ class WebApiReader:
 
     def __init__(self, client: WebApiClient, clock: PbxClock) -> None:
         self._client, self._clock = client, clock
-        self._kept: dict[tuple[str, str], Kept[Any]] = {}
+        self._kept: dict[tuple[str, str], CachedResponse[Any]] = {}
         self._served: set[str] = set()
         self._changed = float("-inf")
         self._side_by_side = asyncio.Semaphore(client.settings.parallel_reads)
@@ -251,7 +251,7 @@ class WebApiReader:
         place = (command, subject)
         for _ in range(_AGAIN):
             asked = self._clock.now()
-            kept: Kept[T] | None = self._kept.get(place)
+            kept: CachedResponse[T] | None = self._kept.get(place)
             try:
                 told = await self._client.get(command, parse, arguments, kept, patient=patient)
             except PbxRefused as refused:
@@ -274,11 +274,11 @@ class WebApiReader:
         return self._of(command, "")
 
     def _of(self, command: str, subject: str) -> tuple[str, ...]:
-        kept: Kept[tuple[str, ...]] | None = self._kept.get((command, subject))
+        kept: CachedResponse[tuple[str, ...]] | None = self._kept.get((command, subject))
         return () if kept is None else kept.value
 
     def _fields(self, command: str, number: str) -> Fields:
-        kept: Kept[Fields] | None = self._kept.get((command, number))
+        kept: CachedResponse[Fields] | None = self._kept.get((command, number))
         return {} if kept is None else kept.value
 
     def _user(self, number: str, registered: frozenset[str]) -> UserRow:

@@ -17,7 +17,7 @@ from typing import Final
 import structlog
 
 from monitor.pbx.clock import PbxClock
-from monitor.pbx.counters import PbxMeasures
+from monitor.pbx.counters import PbxCounters
 from monitor.pbx.documented_api import parser as answers
 from monitor.pbx.documented_api.calls_poller import CallsFollower
 from monitor.pbx.documented_api.client import WebApiClient, WebApiSettings
@@ -29,7 +29,7 @@ from monitor.pbx.silence_watch import watch_silence
 from monitor.shared.backoff import Backoff
 from monitor.shared.command_messages import VISIBLE
 from monitor.shared.entities.topics import Connection, Contact
-from monitor.shared.errors import CommandRefused, OutcomeUnknown, PbxError, PbxRefused
+from monitor.shared.errors import CommandOutcomeUnknown, CommandRefused, PbxError, PbxRefused
 from monitor.shared.tasks import all_together, together
 
 _PATIENCE: Final = 2
@@ -57,13 +57,13 @@ class WebApiSource:
         settings: WebApiSettings,
         emit: Callable[[ToldFact], None],
         clock: PbxClock | None = None,
-        measures: PbxMeasures | None = None,
+        measures: PbxCounters | None = None,
     ) -> None:
         self._settings, self._emit = settings, emit
         self._clock = clock = clock or PbxClock()
         now = clock.now()
         clock.learn(clock.at(now), now, now)  # ours, until the service's says that it is another
-        self._measures = measures = PbxMeasures() if measures is None else measures
+        self._measures = measures = PbxCounters() if measures is None else measures
         measures.clock = clock
         self._client = WebApiClient(settings, clock, measures)
         self._reader = WebApiReader(self._client, clock)
@@ -108,7 +108,7 @@ class WebApiSource:
         """
         try:
             reply = await self._client.order(command, await self._passed_on(command, arguments))
-        except OutcomeUnknown:
+        except CommandOutcomeUnknown:
             self._reader.changed()
             self._lists_wanted.set()
             raise
@@ -119,7 +119,7 @@ class WebApiSource:
             self._lists_wanted.set()
             made = f" Its id is {reply['id']}." if "id" in reply else ""
             text = f"It was done, but then could not be read: what is shown may be of before.{made} {error}"
-            raise OutcomeUnknown(text) from error
+            raise CommandOutcomeUnknown(text) from error
         return reply
 
     async def _passed_on(self, command: str, arguments: Mapping[str, str]) -> Mapping[str, str]:

@@ -35,7 +35,7 @@ async def read_all(fetch: Fetch, query: Query, top: int | None = PAGE) -> list[d
     ``top``: rows asked for at once; None: as many as the server gives. Where the server refuses that many it is
     :data:`PAGE`. Raises what ``fetch`` raises, and PbxGarbled for an answer that is no collection.
     """
-    reading = _Reading(top)
+    reading = _PageRead(top)
     while not reading.done:
         try:
             answer = await fetch({**query, "$orderby": "Id", "$count": "true", **reading.window()})
@@ -47,7 +47,7 @@ async def read_all(fetch: Fetch, query: Query, top: int | None = PAGE) -> list[d
     return reading.rows
 
 
-class _Reading:
+class _PageRead:
     def __init__(self, top: int | None) -> None:
         self.rows: list[dict[str, Any]] = []
         self.done = False

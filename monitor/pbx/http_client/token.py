@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 
 import jwt
 
-from monitor.pbx.counters import PbxMeasures
+from monitor.pbx.counters import PbxCounters
 from monitor.shared.errors import PbxError, PbxUnreachable, TokenRefused
 
 MINUTES_BELOW = 300
@@ -38,7 +38,7 @@ _TRY_RENEWAL_EVERY = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Granted:
+class GrantedToken:
     """The PBX's answer to a request for a token. ``expires_in``: as answered, in whatever unit."""
 
     access_token: str = field(repr=False)
@@ -70,14 +70,14 @@ class TokenOwner:
 
     def __init__(
         self,
-        grant: Callable[[], Awaitable[Granted]],
+        grant: Callable[[], Awaitable[GrantedToken]],
         may_mint: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = time.monotonic,
         chance: random.Random | None = None,
-        measures: PbxMeasures | None = None,
+        measures: PbxCounters | None = None,
         secret: Callable[[], str] = str,
     ) -> None:
-        self._measures = PbxMeasures() if measures is None else measures
+        self._measures = PbxCounters() if measures is None else measures
         self._secret = secret
         self._denied_secret: str | None = None
         self._grant, self._may_mint, self._clock = grant, may_mint, clock
@@ -205,7 +205,7 @@ class TokenOwner:
         )
 
 
-def _life(granted: Granted) -> float:
+def _life(granted: GrantedToken) -> float:
     """How many seconds the token lives from when it was asked for."""
     payload = _payload(granted.access_token)
     expires, issued = _number(payload.get("exp")), _number(payload.get("iat"))

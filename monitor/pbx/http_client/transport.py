@@ -26,12 +26,12 @@ from urllib.parse import urlsplit
 import aiohttp
 from yarl import URL
 
-from monitor.pbx.counters import PbxMeasures
+from monitor.pbx.counters import PbxCounters
 from monitor.pbx.http_client.connect_errors import cause
 from monitor.pbx.parsing import xapi as rows
-from monitor.pbx.traffic_tap import NoTape, Sent, Tape
+from monitor.pbx.traffic_tap import NoTrafficTap, SentRequest, TrafficTap
 from monitor.shared.codec import Malformed, from_json
-from monitor.shared.errors import ConfigError, OutcomeUnknown, PbxError, PbxGarbled, PbxRefused, PbxUnreachable
+from monitor.shared.errors import CommandOutcomeUnknown, ConfigError, PbxError, PbxGarbled, PbxRefused, PbxUnreachable
 from monitor.shared.version import USER_AGENT
 
 _LATER: Final = frozenset((408, 425, 429))
@@ -52,7 +52,7 @@ _GZIP: Final = 31
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpResponse:
     """An HTTP answer of any status. ``shown``: the request, without its query, for messages."""
 
     shown: str
@@ -115,11 +115,11 @@ class Transport:
         request_timeout: float,
         connect_timeout: float,
         parallel: int,
-        measures: PbxMeasures | None = None,
-        tape: Tape | None = None,
+        measures: PbxCounters | None = None,
+        tape: TrafficTap | None = None,
     ) -> None:
-        self._tape: Tape = NoTape() if tape is None else tape
-        self._measures = PbxMeasures() if measures is None else measures
+        self._tape: TrafficTap = NoTrafficTap() if tape is None else tape
+        self._measures = PbxCounters() if measures is None else measures
         self._url, self._tls, self._parallel = url, tls, parallel
         if tls is not None:
             # As each handshake ends: an answer that is read whole has given its connection back already.
@@ -148,7 +148,7 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         shown: str = "",
         largest: int = MAX_BODY_BYTES,
-    ) -> Answer:
+    ) -> HttpResponse:
         """The answer to a request that changes nothing. Raises PbxUnreachable; PbxGarbled for one that is too large.
 
         ``shown``: in place of method and path, where the path holds a secret. ``largest``: bytes.
@@ -156,7 +156,7 @@ class Transport:
         shown = shown or f"{method} {address.partition('?')[0]}"
         if self._reading is None:
             self._reading = self._session(aiohttp.TCPConnector(limit=self._parallel + 16, ssl=self._ssl))
-        sent = Sent(method, address, None, time.monotonic())
+        sent = SentRequest(method, address, None, time.monotonic())
         try:
             async with self._reading.request(
                 method,
@@ -182,7 +182,7 @@ class Transport:
         timeout: float | None = None,  # noqa: ASYNC109 - of one request, as aiohttp takes it
         shown: str = "",
         largest: int = MAX_BODY_BYTES,
-    ) -> Answer:
+    ) -> HttpResponse:
         """The answer to a request that may change something, whatever its status. ``shown``: as for :meth:`read`.
 
         Raises PbxUnreachable if it was certainly not sent, OutcomeUnknown if it was and no whole answer came.
@@ -190,7 +190,7 @@ class Transport:
         shown = shown or f"{method} {address.partition('?')[0]}"
         if self._writing is None:
             self._writing = self._session(aiohttp.TCPConnector(limit=0, force_close=True, ssl=self._ssl), _once())
-        sending, sent = _Sending(), Sent(method, address, content, time.monotonic())
+        sending, sent = _Sending(), SentRequest(method, address, content, time.monotonic())
         limits = aiohttp.ClientTimeout(total=timeout or self._timeout, sock_connect=self._connect_timeout)
         try:
             async with self._writing.request(
@@ -210,9 +210,11 @@ class Transport:
             self._no_answer(shown, sent)
             raise sending.failure(f"the PBX {self._why(error)} ({shown})") from error
 
-    async def _answer(self, shown: str, sent: Sent, response: aiohttp.ClientResponse, largest: int) -> Answer:
+    async def _answer(
+        self, shown: str, sent: SentRequest, response: aiohttp.ClientResponse, largest: int
+    ) -> HttpResponse:
         self.heard_at = time.monotonic()
-        answer = Answer(shown, response.status, response.headers, await self._body(response, largest))
+        answer = HttpResponse(shown, response.status, response.headers, await self._body(response, largest))
         self.heard_at = time.monotonic()
         self._measures.request(shown, response.status, self.heard_at - sent.at)
         self._tape.answered(sent, answer.status, answer.headers, answer.body)
@@ -239,7 +241,7 @@ class Transport:
             self._held_bytes -= len(body)
         return bytes(body)
 
-    def _no_answer(self, shown: str, sent: Sent) -> None:
+    def _no_answer(self, shown: str, sent: SentRequest) -> None:
         self._measures.request(shown, None, 0.0)
         self._tape.unanswered(sent)
 
@@ -287,7 +289,7 @@ def certificate_ends(peer: Mapping[str, Any] | None) -> float | None:
     return ssl.cert_time_to_seconds(ends) if isinstance(ends, str) else None
 
 
-def _observed(measures: PbxMeasures) -> type[ssl.SSLObject]:
+def _observed(measures: PbxCounters) -> type[ssl.SSLObject]:
     """Return a class of TLS connections that note until when the certificate they were shown holds."""
 
     class Observed(ssl.SSLObject):
@@ -333,10 +335,10 @@ class _Sending:
     def __init__(self) -> None:
         self.begun = False
 
-    def failure(self, why: str) -> PbxUnreachable | OutcomeUnknown:
+    def failure(self, why: str) -> PbxUnreachable | CommandOutcomeUnknown:
         if not self.begun:
             return PbxUnreachable(f"Nothing was done: {why}.")
-        return OutcomeUnknown(f"The PBX was asked, but whether it did it is not known: {why}.")
+        return CommandOutcomeUnknown(f"The PBX was asked, but whether it did it is not known: {why}.")
 
 
 def _once() -> aiohttp.TraceConfig:

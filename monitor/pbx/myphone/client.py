@@ -10,10 +10,10 @@ from typing import Final
 
 from monitor import myphone_messages as webproto
 from monitor.pbx.api_client import XAPI, PbxClient
-from monitor.pbx.http_client.transport import Answer
+from monitor.pbx.http_client.transport import HttpResponse
 from monitor.pbx.parsing.json_fields import text
 from monitor.shared.codec import to_json
-from monitor.shared.errors import CommandRefused, OutcomeUnknown, PbxGarbled
+from monitor.shared.errors import CommandOutcomeUnknown, CommandRefused, PbxGarbled
 
 _SESSION: Final = "/webclient/api/MyPhone/session"
 _COMMANDS: Final = "/MyPhone/MPWebService.asmx"
@@ -24,7 +24,7 @@ _MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
 _OCTETS: Final = "application/octet-stream"
 
 
-class WebClient:
+class MyPhoneClient:
     """One session, opened when it is first needed.
 
     Both methods raise CommandRefused(``no_webclient_right``) if the API client may not, PbxUnreachable, PbxGarbled,
@@ -60,7 +60,7 @@ class WebClient:
         except webproto.NotAMessage:
             said = None
         if said is None or not said.HasField("done"):
-            raise OutcomeUnknown("The PBX's answer does not say whether the login to the queue was changed.")
+            raise CommandOutcomeUnknown("The PBX's answer does not say whether the login to the queue was changed.")
         raise CommandRefused("pbx_refused", f"The PBX did not change the login to the queue: {said.done.text}.")
 
     async def _command(self, message: bytes, *, changes: bool) -> bytes:
@@ -86,15 +86,17 @@ class WebClient:
         await self._send(webproto.login(), headers, changes=False)
         return key
 
-    async def _send(self, message: bytes, headers: dict[str, str], *, changes: bool) -> Answer:
+    async def _send(self, message: bytes, headers: dict[str, str], *, changes: bool) -> HttpResponse:
         try:
             answer = await self._client.order("POST", _COMMANDS, message, headers, largest=_MAX_MESSAGE_BYTES)
-        except OutcomeUnknown as error:
+        except CommandOutcomeUnknown as error:
             if changes:
                 raise
             raise PbxGarbled(f"The web client's interface: {error}") from error
         if changes and answer.status >= 500:
-            raise OutcomeUnknown(f"The PBX answered {answer.status}: whether the login was changed is not known.")
+            raise CommandOutcomeUnknown(
+                f"The PBX answered {answer.status}: whether the login was changed is not known."
+            )
         return answer
 
     async def _session(self) -> object:
@@ -102,7 +104,7 @@ class WebClient:
         for last in (False, True):
             try:
                 answer = await self._client.order("POST", _SESSION, body, blame_token=False)
-            except OutcomeUnknown as error:
+            except CommandOutcomeUnknown as error:
                 raise PbxGarbled(str(error)) from error  # a session more or less does no harm
             if answer.status == 401:
                 await self._client.get_json(f"{XAPI}/Defs", {"$select": "Id"})  # renews the token, if it was that

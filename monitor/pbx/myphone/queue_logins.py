@@ -14,20 +14,20 @@ import structlog
 from monitor.pbx.api_client import PbxClient, PbxSettings
 from monitor.pbx.clock import PbxClock
 from monitor.pbx.facts import QueueLoginsRead
-from monitor.pbx.myphone.client import WebClient
+from monitor.pbx.myphone.client import MyPhoneClient
 from monitor.shared.backoff import Backoff
 from monitor.shared.errors import CommandRefused, PbxError
 
 _log = structlog.get_logger(__name__)
 
 
-class Logins:
+class QueueLoginReader:
     """Tells by ``emit``, when it has changed, who is logged in to which queue."""
 
     def __init__(
         self, client: PbxClient, emit: Callable[[QueueLoginsRead], None], clock: PbxClock, settings: PbxSettings
     ) -> None:
-        self.web = WebClient(client)
+        self.web = MyPhoneClient(client)
         self._emit = emit
         self._clock = clock
         self._settings = settings

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import NoReturn
 
-from monitor.pbx.adaptive_interval import Pace
+from monitor.pbx.adaptive_interval import AdaptiveInterval
 from monitor.pbx.api_client import PbxClient
 from monitor.pbx.clock import PbxClock
 from monitor.pbx.facts import ActiveCall, ActiveCallsRead
@@ -22,14 +22,14 @@ GAP = 0.2
 """Seconds between the starts of two reads."""
 
 
-class Poller:
+class ActiveCallsPoller:
     """Reads ActiveCalls. ``emit`` is called synchronously."""
 
     def __init__(self, client: PbxClient, emit: Callable[[ActiveCallsRead], None], clock: PbxClock) -> None:
         self._client, self._emit, self._clock = client, emit, clock
         self._poked = asyncio.Event()
         self._began = self._ended = float("-inf")
-        self._pace = Pace(client.settings.poll_interval, client.settings.poll_idle)
+        self._pace = AdaptiveInterval(client.settings.poll_interval, client.settings.poll_idle)
         self._rows: tuple[ActiveCall, ...] = ()
         self._looking: list[asyncio.Future[None]] = []
         self.asked_at: float | None = None

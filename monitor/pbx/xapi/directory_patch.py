@@ -14,7 +14,7 @@ Rows: TypeAlias = Mapping[str, _Row | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Amendment:
+class DirectoryPatch:
     """Rows as they are ``at`` that time (PBX clock). ``joined``: a new user's number → Ids of his departments."""
 
     at: float

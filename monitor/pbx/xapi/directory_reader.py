@@ -14,11 +14,11 @@ import structlog
 
 from monitor.pbx.api_client import XAPI, PbxClient
 from monitor.pbx.clock import PbxClock
-from monitor.pbx.command_result import Touched
+from monitor.pbx.command_result import ReadBack
 from monitor.pbx.facts import ContactChanged, ContactsRead, DirectoryRead, SystemRow, UserRow
 from monitor.pbx.parsing import xapi as rows
 from monitor.pbx.parsing.json_fields import integer, objects
-from monitor.pbx.xapi.directory_patch import Amendment, listing
+from monitor.pbx.xapi.directory_patch import DirectoryPatch, listing
 from monitor.shared.entities.topics import Contact
 from monitor.shared.errors import PbxRefused
 from monitor.shared.tasks import end
@@ -125,7 +125,7 @@ class DirectoryReader:
             peers=peers.result(),
         )
 
-    async def again(self, last: DirectoryRead | None, touched: Touched) -> Amendment:
+    async def again(self, last: DirectoryRead | None, touched: ReadBack) -> DirectoryPatch:
         """What a command has changed, read anew. ``last``: what was known before it.
 
         A user that is gone has left queues and ring groups; a new one belongs to departments.
@@ -144,7 +144,7 @@ class DirectoryReader:
                 joined[number] = await self._departments_of(user)
         queue_rows = await self._numbered(_QUEUES, queues)
         ring_group_rows = await self._numbered(_RING_GROUPS, ring_groups)
-        return Amendment(at, users, queue_rows, ring_group_rows, joined)
+        return DirectoryPatch(at, users, queue_rows, ring_group_rows, joined)
 
     async def contact(self, id_: int) -> ContactChanged:
         """One contact."""

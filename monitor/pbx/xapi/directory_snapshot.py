@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from monitor.pbx.facts import ContactChanged, ContactsRead, DirectoryRead
-from monitor.pbx.xapi.directory_patch import Amendment
+from monitor.pbx.xapi.directory_patch import DirectoryPatch
 
 
-class Known:
+class DirectorySnapshot:
     """Tells by ``emit`` whatever it takes in. What a reading could miss is kept until the next one begins."""
 
     def __init__(self, emit: Callable[[DirectoryRead | ContactsRead | ContactChanged], None]) -> None:
@@ -21,7 +21,7 @@ class Known:
         self.directory: DirectoryRead | None = None
         """None before the first reading."""
         self._contacts: ContactsRead | None = None
-        self._amendments: list[Amendment] = []
+        self._amendments: list[DirectoryPatch] = []
         self._changes: dict[int, ContactChanged] = {}
 
     def directory_asked(self) -> None:
@@ -35,7 +35,7 @@ class Known:
         self.directory = read
         self._emit(read)
 
-    def amended(self, amendment: Amendment) -> None:
+    def amended(self, amendment: DirectoryPatch) -> None:
         """Some rows were read again. Before the first reading nothing is told of it."""
         self._amendments.append(amendment)
         if self.directory is not None:

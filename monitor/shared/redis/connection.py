@@ -99,14 +99,14 @@ def translated() -> Iterator[None]:
         raise BusUnreachable(f"Redis: {type(error).__name__}: {error}") from error
 
 
-class Guard:
+class GuardedTransaction:
     """One guarded transaction on a connection of its own: what was read holds, or :meth:`commit` does nothing."""
 
     def __init__(self, pipe: Pipeline) -> None:
         self._pipe = pipe
 
     @classmethod
-    async def watch(cls, redis: Redis, *keys: str) -> Guard:
+    async def watch(cls, redis: Redis, *keys: str) -> GuardedTransaction:
         """Begin. Raises BusUnreachable."""
         pipe = redis.pipeline(transaction=True)
         try:
@@ -184,7 +184,7 @@ async def commit_while(redis: Redis, key: str, value: str, commands: Sequence[Re
     The key may be written again with the same value meanwhile, as a lease is. Raises BusUnreachable.
     """
     for _ in range(_ATTEMPTS):
-        guard = await Guard.watch(redis, key)
+        guard = await GuardedTransaction.watch(redis, key)
         try:
             if await guard.get(key) != value:
                 return False
@@ -203,7 +203,7 @@ async def send(redis: Redis, commands: Iterable[RedisCommand], *, whole: bool = 
             await pipe.execute()
 
 
-def heed_cancellation() -> None:
+def raise_if_cancelled() -> None:
     """Raise CancelledError if this task was cancelled and the word was lost; call it each turn of an endless loop.
 
     Python 3.11's ``wait_for``, on which the Redis client stands, swallows a cancellation that comes in the very moment

@@ -52,7 +52,7 @@ SPACES: dict[Space, dict[str, type[Entity]]] = {"live": TOPICS, "book": BOOK_TOP
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
+class SpaceKeys:
     """The names for one space of one PBX."""
 
     pbx: str

@@ -27,7 +27,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from monitor.shared.errors import ConfigError
 from monitor.shared.redis.connection import connect, harden, make_room, options
 from monitor.shared.redis.failure_text import explain, in_short, no_master
-from monitor.shared.redis.key_names import Keys
+from monitor.shared.redis.key_names import SpaceKeys
 
 Address: TypeAlias = tuple[str, int]
 
@@ -40,7 +40,7 @@ _SCHEMES: Final = (*sorted(_PLAIN), *(f"{tls}+{kind}" for kind in _PORTS for tls
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class RedisTarget:
     """Several servers that are one Redis. ``hosts``: all Sentinels, or some of the Cluster's nodes."""
 
     kind: str
@@ -56,7 +56,7 @@ class Group:
     sentinel_password: str | None = None
 
     @classmethod
-    def parse(cls, url: str) -> Group | None:
+    def parse(cls, url: str) -> RedisTarget | None:
         """Take an address apart; None if it is of one server. Raises ConfigError, without what may be a password.
 
         ``redis+sentinel://[user:password@]host:port,host:port/master/db?sentinel_username=…&sentinel_password=…``,
@@ -100,15 +100,15 @@ class Group:
         )
 
 
-class Servers:
+class RedisClients:
     """The Redis of each PBX. Its clients are lazy: nothing is raised before the first command.
 
-    ``url``: as :func:`~monitor.shared.redis.connection.connect` or :meth:`Group.parse` takes it; ConfigError if neither does. ``ca_file``:
+    ``url``: as :func:`~monitor.shared.redis.connection.connect` or :meth:`RedisTarget.parse` takes it; ConfigError if neither does. ``ca_file``:
     certificates of who signs the servers', in place of the system's.
     """
 
     def __init__(self, url: str, ca_file: Path | None = None) -> None:
-        self._group = group = Group.parse(url)
+        self._group = group = RedisTarget.parse(url)
         self._clients: dict[str, Redis] = {}
         self._names: set[str] = set()
         self._sentinel: Sentinel | None = None
@@ -135,7 +135,7 @@ class Servers:
         for client in (*self._clients.values(), *sentinels):
             await client.aclose()
 
-    def _master(self, group: Group) -> Redis:
+    def _master(self, group: RedisTarget) -> Redis:
         given = self._options | {"ssl": group.tls}
         theirs = {"username": group.sentinel_username, "password": group.sentinel_password}
         self._sentinel = _Sentinels(group.hosts, sentinel_kwargs=given | theirs)  # type: ignore[no-untyped-call]
@@ -204,7 +204,7 @@ class _TlsNodeConnection(_NodeConnection, SSLConnection):
 class _NodePool(ConnectionPool):
     """Connections to the node that holds a PBX's keys."""
 
-    def __init__(self, group: Group, pbx: str, options: dict[str, Any]) -> None:
+    def __init__(self, group: RedisTarget, pbx: str, options: dict[str, Any]) -> None:
         login: dict[str, Any] = {"username": group.username, "password": group.password}
         super().__init__(_TlsNodeConnection if group.tls else _NodeConnection, **login, **options)
         self.connection_kwargs["node_pool"] = weakref.proxy(self)
@@ -213,7 +213,7 @@ class _NodePool(ConnectionPool):
         ]
         for pool in (self, *(node.connection_pool for _, node in self._nodes)):
             harden(pool)
-        self._slot = key_slot(Keys(pbx, "live").position.encode())
+        self._slot = key_slot(SpaceKeys(pbx, "live").position.encode())
         self._found: Address | None = None
         self._looking = asyncio.Lock()
 

@@ -33,7 +33,7 @@ _NEED_DESTINATION: Final = frozenset(("divert", "routeto", "transferto"))
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ApiResponse:
     """An HTTP status, and what is answered as JSON; None: no body."""
 
     status: int
@@ -56,7 +56,7 @@ class _Refused(Exception):
         self.status = status
 
 
-class Visibility:
+class MonitoredDns:
     """Which DNs an API client may see: its own route point and its peers; a person sees his extension.
 
     Remembered until the directory changes.
@@ -84,7 +84,7 @@ class CallControl:
         switchboard: Switchboard,
         switches: Switches,
         faults: Faults,
-        visibility: Visibility,
+        visibility: MonitoredDns,
     ) -> None:
         self._directory = directory
         self._switchboard = switchboard
@@ -92,28 +92,28 @@ class CallControl:
         self._faults = faults
         self._visibility = visibility
 
-    def answer(self, client_id: str, method: str, path: str, body: bytes = b"") -> Answer:
+    def answer(self, client_id: str, method: str, path: str, body: bytes = b"") -> ApiResponse:
         """What this client gets for a request; ``path`` is as sent, still percent-encoded, without a query."""
         parts = [unquote(part) for part in path.split("/")[2:] if part]
         try:
             match method, parts:
                 case "GET", []:
-                    return Answer(200, [self._dn_info(dn) for dn in self._visible_dns(client_id)])
+                    return ApiResponse(200, [self._dn_info(dn) for dn in self._visible_dns(client_id)])
                 case "GET", [number, *rest]:
                     return self._read(self._dn(client_id, number), rest)
                 case "POST", [number, *rest]:
                     return self._do(self._dn(client_id, number), rest, body)
                 case _:
-                    return Answer(405)
+                    return ApiResponse(405)
         except _Refused as refused:
-            return Answer(refused.status)
+            return ApiResponse(refused.status)
 
-    def ask(self, client_id: str, path: str, body: bytes) -> Answer:
+    def ask(self, client_id: str, path: str, body: bytes) -> ApiResponse:
         """The same for a request over the socket, which names no method: what acts is POST."""
         last = path.rstrip("/").rpartition("/")[2]
         return self.answer(client_id, "POST" if last in ACTIONS or last == "makecall" else "GET", path, body)
 
-    def stream(self, client_id: str, method: str, path: str) -> tuple[str, int] | Answer:
+    def stream(self, client_id: str, method: str, path: str) -> tuple[str, int] | ApiResponse:
         """Which participant of which DN a request of this path streams from or to; else the refusal."""
         parts = [unquote(part) for part in path.split("/")[2:] if part]
         try:
@@ -121,26 +121,26 @@ class CallControl:
                 case "GET" | "POST", [number, "participants", participant_id, "stream"]:
                     return self._stream(self._dn(client_id, number), participant_id, client_id)
                 case _:
-                    return Answer(405)
+                    return ApiResponse(405)
         except _Refused as refused:
-            return Answer(refused.status)
+            return ApiResponse(refused.status)
 
-    def _read(self, dn: Dn, rest: list[str]) -> Answer:
+    def _read(self, dn: Dn, rest: list[str]) -> ApiResponse:
         match rest:
             case []:
-                return Answer(200, self._dn_info(dn))
+                return ApiResponse(200, self._dn_info(dn))
             case ["participants", participant_id]:
-                return Answer(200, self._participant(dn, participant_id))
+                return ApiResponse(200, self._participant(dn, participant_id))
             case ["participants"]:
-                return Answer(200, self._participants(dn))
+                return ApiResponse(200, self._participants(dn))
             case ["devices"]:
-                return Answer(200, [_device_json(device) for device in self._directory.devices(dn.number)])
+                return ApiResponse(200, [_device_json(device) for device in self._directory.devices(dn.number)])
             case ["devices", device_id]:
-                return Answer(200, _device_json(self._device(dn, device_id)))
+                return ApiResponse(200, _device_json(self._device(dn, device_id)))
             case _:
-                return Answer(404)
+                return ApiResponse(404)
 
-    def _do(self, dn: Dn, rest: list[str], body: bytes) -> Answer:
+    def _do(self, dn: Dn, rest: list[str], body: bytes) -> ApiResponse:
         match rest:
             case ["makecall"]:
                 devices = self._directory.devices(dn.number)
@@ -150,28 +150,28 @@ class CallControl:
             case ["participants", participant_id, action] if action in ACTIONS:
                 return self._act(dn, participant_id, action, _request(body))
             case [] | ["devices" | "participants", *_]:
-                return Answer(405 if len(rest) < 3 else 404)
+                return ApiResponse(405 if len(rest) < 3 else 404)
             case _:
-                return Answer(404)
+                return ApiResponse(404)
 
-    def _makecall(self, dn: Dn, device_id: str | None, body: bytes) -> Answer:
+    def _makecall(self, dn: Dn, device_id: str | None, body: bytes) -> ApiResponse:
         request = _request(body)
         if not request.destination:
-            return Answer(400)
+            return ApiResponse(400)
         attached = dict(request.attached or {})
         return self._result(
             self._switchboard.makecall(dn.number, device_id, request.destination, request.timeout, attached)
         )
 
-    def _act(self, dn: Dn, participant_id: str, action: str, request: ControlRequest) -> Answer:
+    def _act(self, dn: Dn, participant_id: str, action: str, request: ControlRequest) -> ApiResponse:
         if action in _NEED_DESTINATION and not request.destination:
-            return Answer(400)
+            return ApiResponse(400)
         view = self._switchboard.participant(dn.number, _number(participant_id))
         if view is None:
-            return Answer(404)
+            return ApiResponse(404)
         return self._result(self._switchboard.act(dn.number, view.id, action, request))
 
-    def _result(self, outcome: CallOutcome) -> Answer:
+    def _result(self, outcome: CallOutcome) -> ApiResponse:
         payload: dict[str, object] = {"finalstatus": outcome.finalstatus, "reason": outcome.reason}
         success = outcome.finalstatus == "Success"
         if success and outcome.participant is not None:
@@ -179,8 +179,8 @@ class CallControl:
             payload["result"] = outcome.participant.to_json(self._switches)
         payload["reasontext"] = outcome.reasontext
         if success or self._switches.failed_makecall == "ok":
-            return Answer(200, payload)
-        return Answer(404 if outcome.reason == "SubjectNotFound" else 422, payload)
+            return ApiResponse(200, payload)
+        return ApiResponse(404 if outcome.reason == "SubjectNotFound" else 422, payload)
 
     def _stream(self, dn: Dn, participant_id: str, client_id: str) -> tuple[str, int]:
         view = self._switchboard.participant(dn.number, _number(participant_id))

@@ -26,7 +26,7 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from monitor.simulator.behaviour_options import Switches
-from monitor.simulator.callcontrol.api import Answer, CallControl, Visibility
+from monitor.simulator.callcontrol.api import ApiResponse, CallControl, MonitoredDns
 from monitor.simulator.calls.call_api import Event, KeysPressed, ParticipantUpsert, ParticipantView, Signal, Switchboard
 from monitor.simulator.faults import EventPath, Faults
 from monitor.simulator.tokens import Principal, Tokens
@@ -55,7 +55,7 @@ class Sockets:
         switchboard: Switchboard,
         switches: Switches,
         control: CallControl,
-        visibility: Visibility,
+        visibility: MonitoredDns,
         faults: Faults,
         tokens: Tokens,
         clock: Callable[[], float],
@@ -66,7 +66,7 @@ class Sockets:
         self._switchboard, self._switches = switchboard, switches
         self._control, self._visibility, self._faults = control, visibility, faults
         self._clock, self._cut = clock, cut
-        self._sessions: set[_Session] = set()
+        self._sessions: set[_ListenerSession] = set()
         self._path: EventPath[_Outgoing] = EventPath(faults, self._deliver)
         self._count = 0
         self._upserts = 0
@@ -80,7 +80,7 @@ class Sockets:
 
     async def serve(self, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None:
         """One socket, from its handshake to its end."""
-        session = _Session(principal.client_id, tuple(scope["client"]), send)
+        session = _ListenerSession(principal.client_id, tuple(scope["client"]), send)
         await receive()
         await send({"type": "websocket.accept"})
         self._sessions.add(session)
@@ -140,14 +140,14 @@ class Sockets:
         data = outgoing.data if outgoing.view is None else outgoing.view.to_json(self._switches)
         return _encode({"event_type": outgoing.kind, "entity": entity, "attached_data": data})
 
-    def _send(self, session: _Session, event: bytes) -> None:
+    def _send(self, session: _ListenerSession, event: bytes) -> None:
         if len(session.outbox) >= self.backlog:
             self._sessions.discard(session)
             self._cut(session.client)
             return
         session.put(f'{{"sequence":{self._sequence(session)},"event":{event.decode()}}}')
 
-    def _sequence(self, session: _Session) -> int:
+    def _sequence(self, session: _ListenerSession) -> int:
         session.sent += 1
         match self._switches.sequence:
             case "connection":
@@ -159,7 +159,7 @@ class Sockets:
 
     # requests
 
-    async def _read(self, session: _Session, receive: Receive) -> None:
+    async def _read(self, session: _ListenerSession, receive: Receive) -> None:
         while True:
             message = await receive()
             if message["type"] == "websocket.disconnect":
@@ -167,12 +167,14 @@ class Sockets:
             text = message.get("text")
             self._respond(session, text.encode() if text is not None else message.get("bytes") or b"")
 
-    def _respond(self, session: _Session, message: bytes) -> None:
+    def _respond(self, session: _ListenerSession, message: bytes) -> None:
         try:
             request_id, path, body = _request(message)
         except msgspec.MsgspecError:
             return
-        answer = self._control.ask(session.client_id, path, body) if path.startswith("/callcontrol") else Answer(404)
+        answer = (
+            self._control.ask(session.client_id, path, body) if path.startswith("/callcontrol") else ApiResponse(404)
+        )
         data = {
             "RequestID": request_id,
             "Path": path,
@@ -199,7 +201,7 @@ class Sockets:
                 session.close(_GOING_AWAY)
 
 
-class _Session:
+class _ListenerSession:
     """What one client has yet to be sent."""
 
     def __init__(self, client_id: str, client: tuple[str, int], send: Send) -> None:

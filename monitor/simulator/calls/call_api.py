@@ -22,7 +22,7 @@ from monitor.simulator.calls.call_store import (
     Signal,
 )
 from monitor.simulator.calls.ground_truth import TruthCall, TruthEnded, truth_of
-from monitor.simulator.calls.model import PEOPLE, Call, Leg, Part, Reason, Refused
+from monitor.simulator.calls.model import PEOPLE, DeviceLeg, OperationRefused, Reason, SimulatedCall, SimulatedLeg
 from monitor.simulator.calls.operations import Operations
 from monitor.simulator.calls.views import ActiveCallRow, ParticipantView
 
@@ -67,7 +67,7 @@ class ActionRequest(Protocol):
 class Switchboard(Operations):
     """The calls of one PBX. ``clock`` gives POSIX seconds. Single-threaded; nothing here waits."""
 
-    _on_order: Callable[[Call], None] | None = None
+    _on_order: Callable[[SimulatedCall], None] | None = None
 
     # what is shown
 
@@ -121,7 +121,7 @@ class Switchboard(Operations):
 
     # orders
 
-    def on_order(self, callback: Callable[[Call], None]) -> None:
+    def on_order(self, callback: Callable[[SimulatedCall], None]) -> None:
         """Have a callable told each call that a program made or changed, so that somebody plays its people."""
         self._on_order = callback
 
@@ -134,13 +134,13 @@ class Switchboard(Operations):
         """
         try:
             if number == destination:
-                raise Refused("RoutingLoopDetected", f"{number} cannot call itself")
+                raise OperationRefused("RoutingLoopDetected", f"{number} cannot call itself")
             _check_keys(attached)
             if device_id is None:
                 call = self.ring_first(number, destination)
             else:
                 call = self.dial(number, destination, device_id)
-        except Refused as refused:
+        except OperationRefused as refused:
             return CallOutcome("Failed", refused.reason, refused.text)
         call.timeout = timeout
         part = call.legs[number].parts[0]
@@ -153,7 +153,7 @@ class Switchboard(Operations):
         try:
             call, leg, part = self._part(number, participant_id)
             self._act(call, leg, part, action, request)
-        except Refused as refused:
+        except OperationRefused as refused:
             status: Literal["Failed", "Rejected"] = "Rejected" if refused.reason == "NotSpecified" else "Failed"
             return CallOutcome(status, refused.reason, refused.text, self._view(number, participant_id))
         if not call.over and not action.startswith("attach"):
@@ -161,11 +161,11 @@ class Switchboard(Operations):
             self._ordered(call)
         return CallOutcome("Success", participant=self._view(number, participant_id))
 
-    def press(self, call: Call, keys: str) -> None:
+    def press(self, call: SimulatedCall, keys: str) -> None:
         """Whoever is connected to a route point in this call presses keys. Raises Refused if nobody is."""
         point = call.of_kind("routepoint")
         if point is None or not point.connected:
-            raise Refused("NotSpecified", f"no route point is connected in call {call.id}")
+            raise OperationRefused("NotSpecified", f"no route point is connected in call {call.id}")
         for part in point.parts:
             self._signal(KeysPressed(point.dn.number, part.id, keys))
 
@@ -189,7 +189,7 @@ class Switchboard(Operations):
 
     # within
 
-    def _row(self, call: Call) -> ActiveCallRow:
+    def _row(self, call: SimulatedCall) -> ActiveCallRow:
         if call.row is None:
             call.row = projection.row(call, self.directory, self.switches)
         return call.row
@@ -198,18 +198,20 @@ class Switchboard(Operations):
         for listener in self._signal_listeners:
             listener(signal)
 
-    def _ordered(self, call: Call) -> None:
+    def _ordered(self, call: SimulatedCall) -> None:
         if self._on_order is not None and not call.over:
             self._on_order(call)
 
-    def _act(self, call: Call, leg: Leg, part: Part, action: str, request: ActionRequest) -> None:
+    def _act(
+        self, call: SimulatedCall, leg: SimulatedLeg, part: DeviceLeg, action: str, request: ActionRequest
+    ) -> None:
         number = leg.dn.number
         match action:
             case "drop":
                 self.drop(call, number, part.device_id)
             case "answer":
                 if not part.direct and leg.dn.kind != "routepoint":
-                    raise Refused("NotSpecified", "the device cannot be told to answer")
+                    raise OperationRefused("NotSpecified", "the device cannot be told to answer")
                 self.answer(call, number, part.device_id)
             case "divert":
                 self.divert(call, number, request.destination)
@@ -222,9 +224,11 @@ class Switchboard(Operations):
             case "attach_party_data":
                 self._attach_data(call, [other for other in call.legs.values() if other is not leg], None, request)
             case _:
-                raise Refused("NotSpecified", f"there is no action {action}")
+                raise OperationRefused("NotSpecified", f"there is no action {action}")
 
-    def _attach_data(self, call: Call, legs: Iterable[Leg], only: Part | None, request: ActionRequest) -> None:
+    def _attach_data(
+        self, call: SimulatedCall, legs: Iterable[SimulatedLeg], only: DeviceLeg | None, request: ActionRequest
+    ) -> None:
         data = request.attached or {}
         _check_keys(data)
         for leg in legs:
@@ -235,4 +239,4 @@ class Switchboard(Operations):
 
 def _check_keys(data: Mapping[str, str]) -> None:
     if any(not key.startswith("public_") for key in data):
-        raise Refused("NotSpecified", "keys of attached data begin with public_")
+        raise OperationRefused("NotSpecified", "keys of attached data begin with public_")

@@ -17,7 +17,7 @@ from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.calls import ground_truth as truth
 from monitor.simulator.calls import views as projection
 from monitor.simulator.calls.ground_truth import TruthEnded
-from monitor.simulator.calls.model import Call, Leg, Part, Refused, Status, Word
+from monitor.simulator.calls.model import DeviceLeg, OperationRefused, SimulatedCall, SimulatedLeg, Status, Word
 from monitor.simulator.calls.views import ParticipantView
 from monitor.simulator.pbx_data.directory import Device, Directory, Dn
 
@@ -71,11 +71,11 @@ class Exchange:
         self.directory = directory
         self.switches = switches
         self.clock = clock
-        self.calls: dict[int, Call] = {}
-        self._by_dn: dict[str, dict[int, Leg]] = {}
-        self._parts: dict[int, Call] = {}
-        self._ended: deque[tuple[Call, TruthEnded]] = deque(maxlen=ENDED_KEPT)
-        self._over: dict[int, Call] = {}
+        self.calls: dict[int, SimulatedCall] = {}
+        self._by_dn: dict[str, dict[int, SimulatedLeg]] = {}
+        self._parts: dict[int, SimulatedCall] = {}
+        self._ended: deque[tuple[SimulatedCall, TruthEnded]] = deque(maxlen=ENDED_KEPT)
+        self._over: dict[int, SimulatedCall] = {}
         self._listeners: list[Callable[[Event], None]] = []
         self._signal_listeners: list[Callable[[Signal], None]] = []
         self._idle_listeners: list[Callable[[str], None]] = []
@@ -106,21 +106,23 @@ class Exchange:
         """How many calls a DN has a leg in."""
         return len(self._by_dn.get(number, ()))
 
-    def calls_of(self, number: str) -> list[Call]:
+    def calls_of(self, number: str) -> list[SimulatedCall]:
         """The calls that a DN has a leg in, oldest first."""
         return [self.calls[call_id] for call_id in self._by_dn.get(number, ())]
 
     # for operations
 
-    def _open(self, dn: Dn, number: str, dialled: str, *, external: bool) -> Call:
+    def _open(self, dn: Dn, number: str, dialled: str, *, external: bool) -> SimulatedCall:
         """A call that nobody sees before it is committed."""
         now = self.clock()
-        call = Call(self._next_call, external, dn.number, number, dialled, now, changed_at=now, established_at=now)
+        call = SimulatedCall(
+            self._next_call, external, dn.number, number, dialled, now, changed_at=now, established_at=now
+        )
         self._next_call += 1
         self.calls[call.id] = call
         return call
 
-    def _add(self, call: Call, leg: Leg, device_id: str | None = None) -> Leg:
+    def _add(self, call: SimulatedCall, leg: SimulatedLeg, device_id: str | None = None) -> SimulatedLeg:
         """Put a leg into a call: at the device, at all devices (None), or at none if its DN is no extension."""
         number = leg.dn.number
         for device in self._devices(leg.dn, device_id):
@@ -129,13 +131,13 @@ class Exchange:
         self._by_dn.setdefault(number, {})[call.id] = leg
         return leg
 
-    def _take(self, call: Call, leg: Leg) -> None:
+    def _take(self, call: SimulatedCall, leg: SimulatedLeg) -> None:
         """Take a leg out of a call."""
         for part in leg.parts:
             self._parts.pop(part.id, None)
         self._unlink(call, leg)
 
-    def _move(self, leg: Leg, origin: Call, target: Call) -> None:
+    def _move(self, leg: SimulatedLeg, origin: SimulatedCall, target: SimulatedCall) -> None:
         """Move a leg to another call, as the switch for attended transfers says: same participants or new ones."""
         self._unlink(origin, leg)
         for part in leg.parts:
@@ -147,7 +149,7 @@ class Exchange:
         target.legs[leg.dn.number] = leg
         self._by_dn.setdefault(leg.dn.number, {})[target.id] = leg
 
-    def _keep_device(self, leg: Leg, device_id: str) -> None:
+    def _keep_device(self, leg: SimulatedLeg, device_id: str) -> None:
         """Leave a leg at one of its devices only."""
         kept = next((part for part in leg.parts if part.device_id == device_id), leg.parts[0])
         for part in leg.parts:
@@ -155,17 +157,17 @@ class Exchange:
                 del self._parts[part.id]
         leg.parts = [kept]
 
-    def _lose_part(self, leg: Leg, part: Part) -> None:
+    def _lose_part(self, leg: SimulatedLeg, part: DeviceLeg) -> None:
         """Take one of several devices out of a leg."""
         leg.parts.remove(part)
         del self._parts[part.id]
 
-    def _say(self, call: Call, word: Word) -> None:
+    def _say(self, call: SimulatedCall, word: Word) -> None:
         """Give the call a word of state."""
         if call.state != word:
             call.state, call.changed_at = word, self.clock()
 
-    def _commit(self, *calls: Call) -> None:
+    def _commit(self, *calls: SimulatedCall) -> None:
         """Show what these calls have become, and tell of it."""
         now = self.clock()
         upserts: list[Event] = []
@@ -185,19 +187,19 @@ class Exchange:
         for listener in self._listeners:
             listener(event)
 
-    def _finish(self, call: Call) -> None:
+    def _finish(self, call: SimulatedCall) -> None:
         """End a call: remember its truth, take out all legs. It must be committed after."""
         self._remember_end(call)
         self._close(call)
 
-    def _remember_end(self, call: Call) -> None:
+    def _remember_end(self, call: SimulatedCall) -> None:
         call.last_row = call.row
         self._ended.append((call, truth.truth_of_end(call, self.clock())))
         self._over[call.id] = call
         if len(self._over) > ENDED_KEPT:
             del self._over[next(iter(self._over))]
 
-    def _close(self, call: Call) -> None:
+    def _close(self, call: SimulatedCall) -> None:
         call.over = True
         for leg in list(call.legs.values()):
             self._take(call, leg)
@@ -219,14 +221,14 @@ class Exchange:
         view = call.views.get(participant_id) if call is not None else None
         return view if view is not None and view.dn == number else None
 
-    def _part(self, number: str, participant_id: int) -> tuple[Call, Leg, Part]:
+    def _part(self, number: str, participant_id: int) -> tuple[SimulatedCall, SimulatedLeg, DeviceLeg]:
         """A participant with its leg and call. Raises Refused if it is gone."""
         call = self._parts.get(participant_id)
         leg = call.legs.get(number) if call is not None else None
         for part in leg.parts if leg is not None else ():
             if call is not None and leg is not None and part.id == participant_id:
                 return call, leg, part
-        raise Refused("SubjectNotFound", f"there is no participant {participant_id} of {number}")
+        raise OperationRefused("SubjectNotFound", f"there is no participant {participant_id} of {number}")
 
     def _note_shown(self, call_id: int, numbers: Iterable[str], *, talking: bool) -> None:
         call = self.calls.get(call_id) or self._over.get(call_id)
@@ -239,13 +241,13 @@ class Exchange:
             originator = call.legs.get(call.originator)
             call.accepted_shown = call.accepted_shown or (originator is not None and originator.status == "Connected")
 
-    def _leg(self, call: Call, number: str, *statuses: Status) -> Leg:
+    def _leg(self, call: SimulatedCall, number: str, *statuses: Status) -> SimulatedLeg:
         """A leg in one of these states. Raises Refused."""
         leg = call.legs.get(number)
         if leg is None:
-            raise Refused("SubjectNotFound", f"{number} is not in call {call.id}")
+            raise OperationRefused("SubjectNotFound", f"{number} is not in call {call.id}")
         if statuses and leg.status not in statuses:
-            raise Refused("NotSpecified", f"{number} is {leg.status}, not {' or '.join(statuses)}")
+            raise OperationRefused("NotSpecified", f"{number} is {leg.status}, not {' or '.join(statuses)}")
         return leg
 
     # within
@@ -258,13 +260,13 @@ class Exchange:
             return [*known] or [None]
         return [next((device for device in known if device.device_id == device_id), None)]
 
-    def _attach(self, call: Call, leg: Leg, device: Device | None) -> None:
+    def _attach(self, call: SimulatedCall, leg: SimulatedLeg, device: Device | None) -> None:
         direct = device is not None and device.on_desk
-        part = Part(self._new_part(), _take_leg_id(call), device.device_id if device else "", direct)
+        part = DeviceLeg(self._new_part(), _take_leg_id(call), device.device_id if device else "", direct)
         leg.parts.append(part)
         self._parts[part.id] = call
 
-    def _unlink(self, call: Call, leg: Leg) -> None:
+    def _unlink(self, call: SimulatedCall, leg: SimulatedLeg) -> None:
         number = leg.dn.number
         del call.legs[number]
         legs = self._by_dn[number]
@@ -285,6 +287,6 @@ class Exchange:
                     listener(number)
 
 
-def _take_leg_id(call: Call) -> int:
+def _take_leg_id(call: SimulatedCall) -> int:
     call.next_leg += 1
     return call.next_leg - 1

@@ -19,7 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from monitor.simulator.calls.model import HOSTS, PEOPLE, Call, Direction, Leg, Status, Word
+from monitor.simulator.calls.model import HOSTS, PEOPLE, Direction, SimulatedCall, SimulatedLeg, Status, Word
 from monitor.simulator.pbx_data.directory import DnKind
 
 Outcome: TypeAlias = Literal["answered", "missed", "abandoned", "unanswered"]
@@ -96,7 +96,7 @@ class TruthEnded:
     """When ActiveCalls was first given after its last change before its end."""
 
 
-def direction(call: Call) -> Direction:
+def direction(call: SimulatedCall) -> Direction:
     """The direction by the legs of this moment."""
     reached = trunks = 0
     for leg in call.legs.values():
@@ -107,7 +107,7 @@ def direction(call: Call) -> Direction:
     return "Outbound" if trunks else "Internal" if reached else "FromInternal"
 
 
-def remember(call: Call, now: float) -> None:
+def remember(call: SimulatedCall, now: float) -> None:
     """Note what the call's end, and those who ask later, need to know of this moment."""
     connected = 0
     for leg in call.legs.values():
@@ -129,7 +129,7 @@ def remember(call: Call, now: float) -> None:
             call.lasting = present
 
 
-def truth_of(call: Call) -> TruthCall:
+def truth_of(call: SimulatedCall) -> TruthCall:
     """The truth of a call that goes on."""
     first = _owner(call)
     others = [leg for leg in call.legs.values() if leg is not first]
@@ -153,7 +153,7 @@ def truth_of(call: Call) -> TruthCall:
     )
 
 
-def truth_of_end(call: Call, now: float) -> TruthEnded:
+def truth_of_end(call: SimulatedCall, now: float) -> TruthEnded:
     """The truth of a call at its end; its legs must still be there."""
     return TruthEnded(
         call_id=call.id,
@@ -172,7 +172,7 @@ def truth_of_end(call: Call, now: float) -> TruthEnded:
     )
 
 
-def _outcome(call: Call) -> Outcome:
+def _outcome(call: SimulatedCall) -> Outcome:
     if call.answered_at is not None:
         return "answered"
     if call.of_kind("queue", "ivr") is not None:
@@ -182,17 +182,17 @@ def _outcome(call: Call) -> Outcome:
     return "missed" if call.rang and not call.went_out else "unanswered"
 
 
-def _owner(call: Call) -> Leg:
+def _owner(call: SimulatedCall) -> SimulatedLeg:
     return call.legs.get(call.originator) or next(iter(call.legs.values()))
 
 
-def _legs(call: Call) -> tuple[TruthLeg, ...]:
+def _legs(call: SimulatedCall) -> tuple[TruthLeg, ...]:
     return tuple(
         TruthLeg(leg.dn.number, leg.dn.kind, _external_party(call, leg), leg.status) for leg in call.legs.values()
     )
 
 
-def _external_party(call: Call, leg: Leg) -> str:
+def _external_party(call: SimulatedCall, leg: SimulatedLeg) -> str:
     if leg.dn.kind == "externalline":
         return leg.outside
     if leg.dn.kind == "conference":

@@ -7,7 +7,7 @@ from typing import assert_never
 
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.calls.call_store import Exchange
-from monitor.simulator.calls.model import HOSTS, TALKERS, Call, Leg, Refused, Word
+from monitor.simulator.calls.model import HOSTS, TALKERS, OperationRefused, SimulatedCall, SimulatedLeg, Word
 from monitor.simulator.calls.routing import Route, Router, ToHost, ToOutside, ToPhones
 from monitor.simulator.pbx_data.directory import Directory, Dn
 
@@ -21,7 +21,7 @@ class Connections(Exchange):
 
     def _apply(
         self,
-        call: Call,
+        call: SimulatedCall,
         route: Route,
         word: Word,
         *,
@@ -34,7 +34,7 @@ class Connections(Exchange):
                 self._clear_hosts(call)
                 call.group = group
                 for dn in phones:
-                    leg = Leg(dn, "Ringing", routed=call.external or bool(group), behalf=group)
+                    leg = SimulatedLeg(dn, "Ringing", routed=call.external or bool(group), behalf=group)
                     self._ring(call, leg, referred_by, instead_of)
                 self._say(call, word)
                 if phones[0].kind == "routepoint" and self.switches.route_point == "connects":
@@ -42,7 +42,9 @@ class Connections(Exchange):
             case ToOutside(trunk, number):
                 self._clear_hosts(call)
                 call.group = ""
-                self._ring(call, Leg(trunk, "Ringing", outside=number, routed=call.external), referred_by, instead_of)
+                self._ring(
+                    call, SimulatedLeg(trunk, "Ringing", outside=number, routed=call.external), referred_by, instead_of
+                )
                 self._say(call, word)
             case ToHost(host):
                 self._clear_ringing(call)
@@ -51,17 +53,17 @@ class Connections(Exchange):
                     self._take(call, call.legs[instead_of])
                 if host.kind == "conference":
                     call.creator = call.caller
-                self._add(call, Leg(host, "Connected", routed=call.external))
+                self._add(call, SimulatedLeg(host, "Connected", routed=call.external))
                 self._connected(call)
                 self._say(call, "Transferring" if host.kind == "queue" and not greeting else "Talking")
             case _:
                 assert_never(route)
 
-    def _ring(self, call: Call, leg: Leg, referred_by: str, instead_of: str) -> None:
+    def _ring(self, call: SimulatedCall, leg: SimulatedLeg, referred_by: str, instead_of: str) -> None:
         leg.referred_by, leg.instead_of = referred_by, instead_of
         self._add(call, leg)
 
-    def _pick_up(self, call: Call, leg: Leg) -> None:
+    def _pick_up(self, call: SimulatedCall, leg: SimulatedLeg) -> None:
         """A ringing leg takes the call: whatever else rings stops, hosts let go, and whom it was to replace leaves."""
         replaced = call.legs.get(leg.instead_of)
         leg.status, leg.referred_by, leg.instead_of = "Connected", "", ""
@@ -72,18 +74,18 @@ class Connections(Exchange):
         self._connected(call)
         self._say(call, "Talking")
 
-    def _answer_own(self, call: Call, leg: Leg, device_id: str) -> None:
+    def _answer_own(self, call: SimulatedCall, leg: SimulatedLeg, device_id: str) -> None:
         """The originator, rung first, has picked up: now the destination is called."""
         destination, call.forward_to = call.forward_to, ""
         self._keep_device(leg, device_id)
         leg.status = "Dialing"
         try:
             self._apply(call, self.router.resolve(destination, call.legs), "Routing")
-        except Refused:
+        except OperationRefused:
             self._finish(call)
         self._commit(call)
 
-    def _after_ringing(self, call: Call, last: Leg) -> None:
+    def _after_ringing(self, call: SimulatedCall, last: SimulatedLeg) -> None:
         """Nobody took it: what becomes of the call."""
         if call.ringing():
             return
@@ -92,12 +94,12 @@ class Connections(Exchange):
         if settled:
             self._say(call, "Talking")
         elif last.referred_by and not self.busy(last.referred_by) and self.directory.devices(last.referred_by):
-            self._add(call, Leg(self.router.phone(last.referred_by), "Ringing", routed=call.external))
+            self._add(call, SimulatedLeg(self.router.phone(last.referred_by), "Ringing", routed=call.external))
             self._say(call, "Rerouting")
         else:
             self._finish(call)
 
-    def _leave(self, call: Call, leg: Leg) -> None:
+    def _leave(self, call: SimulatedCall, leg: SimulatedLeg) -> None:
         """A party that was there is gone: the call goes on only if two others remain, or if it was being replaced."""
         replaced = any(other.instead_of == leg.dn.number for other in call.ringing())
         others = [other for other in call.talkers() if other is not leg]
@@ -108,13 +110,13 @@ class Connections(Exchange):
         for other in call.ringing():
             other.instead_of = ""
 
-    def _close_merged(self, call: Call, moved: Leg, target: Call) -> None:
+    def _close_merged(self, call: SimulatedCall, moved: SimulatedLeg, target: SimulatedCall) -> None:
         """End a call one leg of which moves on to another."""
         self._remember_end(call)
         self._move(moved, call, target)
         self._close(call)
 
-    def _connected(self, call: Call) -> None:
+    def _connected(self, call: SimulatedCall) -> None:
         """Whoever dialled is accepted."""
         for leg in call.legs.values():
             if leg.status == "Dialing":
@@ -122,12 +124,12 @@ class Connections(Exchange):
         call.group = ""
         call.established_at = self.clock()
 
-    def _clear_ringing(self, call: Call, but: Leg | None = None) -> None:
+    def _clear_ringing(self, call: SimulatedCall, but: SimulatedLeg | None = None) -> None:
         for leg in call.ringing():
             if leg is not but:
                 self._take(call, leg)
 
-    def _clear_hosts(self, call: Call) -> None:
+    def _clear_hosts(self, call: SimulatedCall) -> None:
         for leg in [leg for leg in call.legs.values() if leg.dn.kind in HOSTS]:
             self._take(call, leg)
 
@@ -138,19 +140,19 @@ class Connections(Exchange):
             return dn
         return self.router.phone(number)
 
-    def _alive(self, call: Call) -> None:
+    def _alive(self, call: SimulatedCall) -> None:
         if call.over:
-            raise Refused("SubjectNotFound", f"call {call.id} is over")
+            raise OperationRefused("SubjectNotFound", f"call {call.id} is over")
 
-    def _queue_of(self, call: Call) -> Leg:
+    def _queue_of(self, call: SimulatedCall) -> SimulatedLeg:
         queue = call.of_kind("queue")
         if queue is None:
-            raise Refused("NotSpecified", f"call {call.id} is in no queue")
+            raise OperationRefused("NotSpecified", f"call {call.id} is in no queue")
         return queue
 
-    def _partner(self, call: Call, number: str) -> Leg:
+    def _partner(self, call: SimulatedCall, number: str) -> SimulatedLeg:
         """The one party that a connected party talks to, while nothing else goes on. Raises Refused."""
         others = [leg for leg in call.legs.values() if leg.dn.number != number]
         if len(others) != 1 or others[0].dn.kind not in TALKERS or not others[0].connected:
-            raise Refused("NotSpecified", f"{number} does not talk to exactly one party")
+            raise OperationRefused("NotSpecified", f"{number} does not talk to exactly one party")
         return others[0]

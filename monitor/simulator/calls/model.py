@@ -47,7 +47,7 @@ PEOPLE: Final[frozenset[DnKind]] = frozenset(("extension", "externalline", "conf
 """Two of these connected to each other is an answered call."""
 
 
-class Refused(Exception):
+class OperationRefused(Exception):
     """An operation that cannot be: the call is over, the leg gone or in another state, the destination of no use."""
 
     def __init__(self, reason: Reason, text: str) -> None:
@@ -57,7 +57,7 @@ class Refused(Exception):
 
 
 @dataclass(slots=True, eq=False)
-class Part:
+class DeviceLeg:
     """A leg at one device. ``device_id`` is empty for what is no telephone."""
 
     id: int
@@ -69,7 +69,7 @@ class Part:
 
 
 @dataclass(slots=True, eq=False)
-class Leg:
+class SimulatedLeg:
     """A DN's part in a call."""
 
     dn: Dn
@@ -84,7 +84,7 @@ class Leg:
     """Who transferred the call here blindly; empty once it is answered."""
     instead_of: str = ""
     """DN of the connected leg in whose place this one comes when it answers."""
-    parts: list[Part] = field(default_factory=list)
+    parts: list[DeviceLeg] = field(default_factory=list)
 
     @property
     def number(self) -> str:
@@ -103,7 +103,7 @@ class Leg:
 
 
 @dataclass(slots=True, eq=False)
-class Call:
+class SimulatedCall:
     """One call. ``legs`` by DN, oldest first. Times are POSIX seconds."""
 
     id: int
@@ -126,7 +126,7 @@ class Call:
     answered_at: float | None = None
     parted_at: float | None = None
     """When, once it had been answered, nobody talked to anybody for the first time."""
-    legs: dict[str, Leg] = field(default_factory=dict)
+    legs: dict[str, SimulatedLeg] = field(default_factory=dict)
     group: str = ""
     """The ring group whose phones ring."""
     forward_to: str = ""
@@ -169,29 +169,29 @@ class Call:
     row: ActiveCallRow | None = None
     """What ActiveCalls shows, made when it is asked for."""
 
-    def of_kind(self, *kinds: DnKind) -> Leg | None:
+    def of_kind(self, *kinds: DnKind) -> SimulatedLeg | None:
         """The oldest leg of one of these kinds."""
         return next((leg for leg in self.legs.values() if leg.dn.kind in kinds), None)
 
     @property
-    def host(self) -> Leg | None:
+    def host(self) -> SimulatedLeg | None:
         """The queue, menu … that the caller is connected to."""
         return next((leg for leg in self.legs.values() if leg.dn.kind in HOSTS), None)
 
     @property
-    def conference(self) -> Leg | None:
+    def conference(self) -> SimulatedLeg | None:
         """The conference's leg."""
         return self.of_kind("conference")
 
-    def ringing(self) -> list[Leg]:
+    def ringing(self) -> list[SimulatedLeg]:
         """Legs that ring, oldest first."""
         return [leg for leg in self.legs.values() if leg.status == "Ringing"]
 
-    def talkers(self) -> Iterator[Leg]:
+    def talkers(self) -> Iterator[SimulatedLeg]:
         """Parties that are there: connected, or dialling."""
         return (leg for leg in self.legs.values() if leg.dn.kind in TALKERS and leg.status != "Ringing")
 
-    def calling(self) -> Leg | None:
+    def calling(self) -> SimulatedLeg | None:
         """The party for whom the ringing phones ring: the oldest there that is not about to be replaced."""
         leaving = {leg.instead_of for leg in self.legs.values() if leg.instead_of}
         return next((leg for leg in self.talkers() if leg.dn.number not in leaving), None)

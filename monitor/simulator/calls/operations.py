@@ -1,6 +1,6 @@
 """What can happen to a call: each method is one step, complete in itself and told to the listeners at once.
 
-Scenarios and Call Control's actions use the same steps. A step that cannot be raises :class:`Refused` and has changed
+Scenarios and Call Control's actions use the same steps. A step that cannot be raises :class:`OperationRefused` and has changed
 nothing. Who decides when things happen (people, time-outs) is elsewhere.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from monitor.simulator.calls.leg_operations import Connections
-from monitor.simulator.calls.model import TALKERS, Call, Leg, Refused
+from monitor.simulator.calls.model import TALKERS, OperationRefused, SimulatedCall, SimulatedLeg
 from monitor.simulator.calls.routing import ToPhones
 
 _FIRST_ROUTED_LEG = 4
@@ -21,32 +21,32 @@ class Operations(Connections):
 
     # beginnings
 
-    def arrive(self, trunk: str, number: str, did: str = "", rule: str = "") -> Call:
+    def arrive(self, trunk: str, number: str, did: str = "", rule: str = "") -> SimulatedCall:
         """A call comes in on a trunk, by an inbound rule (``did``: its number) or by none; nothing rings yet."""
         dn = self.directory.dn(trunk)
         if dn is None or dn.kind != "externalline":
-            raise Refused("UnknownDestination", f"{trunk} is no trunk")
+            raise OperationRefused("UnknownDestination", f"{trunk} is no trunk")
         call = self._open(dn, number, did, external=True)
         call.rule = rule
-        self._add(call, Leg(dn, "Dialing", outside=number))
+        self._add(call, SimulatedLeg(dn, "Dialing", outside=number))
         call.next_leg = _FIRST_ROUTED_LEG
         self._commit(call)
         return call
 
     def dial(
         self, number: str, destination: str, device_id: str = "", *, trunk: str = "", greeting: bool = True
-    ) -> Call:
+    ) -> SimulatedCall:
         """A DN calls a number and is routed to it at once. ``device_id`` empty: its first device."""
         dn = self._caller(number)
         route = self.router.resolve(destination, (number,), trunk)
         devices = self.directory.devices(number)
         call = self._open(dn, number, destination, external=False)
-        self._add(call, Leg(dn, "Dialing"), device_id or (devices[0].device_id if devices else ""))
+        self._add(call, SimulatedLeg(dn, "Dialing"), device_id or (devices[0].device_id if devices else ""))
         self._apply(call, route, "Routing", greeting=greeting)
         self._commit(call)
         return call
 
-    def ring_first(self, number: str, destination: str) -> Call:
+    def ring_first(self, number: str, destination: str) -> SimulatedCall:
         """The PBX rings a DN's own phones, to call the destination once it picks up."""
         dn = self._caller(number)
         if dn.kind == "routepoint":  # it has nobody who would pick up first
@@ -54,14 +54,14 @@ class Operations(Connections):
         self.router.resolve(destination, (number,))
         call = self._open(dn, number, destination, external=False)
         call.forward_to = destination
-        self._add(call, Leg(dn, "Ringing"))
+        self._add(call, SimulatedLeg(dn, "Ringing"))
         self._say(call, "Routing")
         self._commit(call)
         return call
 
     # ways on
 
-    def route(self, call: Call, destination: str, *, trunk: str = "", greeting: bool = True) -> None:
+    def route(self, call: SimulatedCall, destination: str, *, trunk: str = "", greeting: bool = True) -> None:
         """The waiting caller is sent on: phones ring, or a host takes him.
 
         ``greeting``: whether a queue has one; the first word of a call in a queue without is Transferring.
@@ -72,25 +72,25 @@ class Operations(Connections):
         self._apply(call, route, "Routing", greeting=greeting)
         self._commit(call)
 
-    def wait(self, call: Call) -> None:
+    def wait(self, call: SimulatedCall) -> None:
         """A queue without a greeting has put the caller among those who wait."""
         self._queue_of(call)
         self._say(call, "Talking")
         self._commit(call)
 
-    def poll(self, call: Call, agents: Iterable[str]) -> None:
+    def poll(self, call: SimulatedCall, agents: Iterable[str]) -> None:
         """The queue lets these agents' phones ring, and no others."""
         queue = self._queue_of(call)
         phones = [self.router.phone(number) for number in agents]
         if not phones or any(dn.number in call.legs and not call.legs[dn.number].ringing for dn in phones):
-            raise Refused("DestinationIsNotReachable", "there is nobody to ring")
+            raise OperationRefused("DestinationIsNotReachable", "there is nobody to ring")
         self._clear_ringing(call)
         for dn in phones:
-            self._add(call, Leg(dn, "Ringing", routed=True, behalf=queue.dn.number))
+            self._add(call, SimulatedLeg(dn, "Ringing", routed=True, behalf=queue.dn.number))
         self._say(call, "Routing")
         self._commit(call)
 
-    def answer(self, call: Call, number: str, device_id: str = "") -> None:
+    def answer(self, call: SimulatedCall, number: str, device_id: str = "") -> None:
         """A ringing phone is picked up: the others stop, a queue lets go, and the two are connected."""
         leg = self._leg(call, number, "Ringing")
         if call.forward_to:
@@ -100,7 +100,7 @@ class Operations(Connections):
         self._pick_up(call, leg)
         self._commit(call)
 
-    def no_answer(self, call: Call, numbers: Iterable[str] = ()) -> None:
+    def no_answer(self, call: SimulatedCall, numbers: Iterable[str] = ()) -> None:
         """Phones have rung long enough (none named: all). When none is left, the call goes on or ends.
 
         It goes back to its queue, to the talk that it was to leave, or to who transferred it, if his phone is free.
@@ -108,7 +108,7 @@ class Operations(Connections):
         self._alive(call)
         stopped = [self._leg(call, number, "Ringing") for number in numbers] or call.ringing()
         if not stopped:
-            raise Refused("NotSpecified", "nothing rings")
+            raise OperationRefused("NotSpecified", "nothing rings")
         if call.forward_to:
             self._finish(call)
         else:
@@ -117,24 +117,26 @@ class Operations(Connections):
             self._after_ringing(call, stopped[-1])
         self._commit(call)
 
-    def divert(self, call: Call, number: str, destination: str, *, trunk: str = "", greeting: bool = True) -> None:
+    def divert(
+        self, call: SimulatedCall, number: str, destination: str, *, trunk: str = "", greeting: bool = True
+    ) -> None:
         """A ringing phone sends its call elsewhere; whatever else rings stops, and a queue lets go."""
         self._leg(call, number, "Ringing")
         if call.forward_to:
-            raise Refused("NotSpecified", f"{number} is being called back and cannot divert itself")
+            raise OperationRefused("NotSpecified", f"{number} is being called back and cannot divert itself")
         route = self.router.resolve(destination, call.legs, trunk)
         self._clear_ringing(call)
         self._apply(call, route, "Rerouting", greeting=greeting)
         self._commit(call)
 
-    def add_route(self, call: Call, number: str, destination: str) -> None:
+    def add_route(self, call: SimulatedCall, number: str, destination: str) -> None:
         """An alternative rings too: beside a ringing phone, or to take the place of a connected party.
 
         A call that rings from a queue leaves it.
         """
         leg = self._leg(call, number, "Ringing", "Connected")
         if call.forward_to:
-            raise Refused("NotSpecified", f"{number} is being called back and has no other route")
+            raise OperationRefused("NotSpecified", f"{number} is being called back and has no other route")
         if leg.connected:
             self._partner(call, number)
         route = self.router.resolve(destination, call.legs)
@@ -144,7 +146,7 @@ class Operations(Connections):
         self._apply(call, route, "Rerouting", instead_of=instead_of)
         self._commit(call)
 
-    def transfer(self, call: Call, number: str, destination: str, *, greeting: bool = True) -> None:
+    def transfer(self, call: SimulatedCall, number: str, destination: str, *, greeting: bool = True) -> None:
         """A connected party sends the other one elsewhere blindly, and leaves at once."""
         leg = self._leg(call, number, "Connected")
         self._partner(call, number)
@@ -153,15 +155,15 @@ class Operations(Connections):
         self._apply(call, route, "Transferring", greeting=greeting, referred_by=number)
         self._commit(call)
 
-    def merge(self, first: Call, second: Call, number: str) -> None:
+    def merge(self, first: SimulatedCall, second: SimulatedCall, number: str) -> None:
         """Who is in both calls leaves, and the other party of the second joins the first (attended transfer)."""
         ours, theirs = self._leg(first, number, "Connected"), self._leg(second, number, "Connected", "Dialing")
         partner = self._partner(first, number)
         moved = next((leg for leg in second.legs.values() if leg is not theirs), None)
         if first is second or moved is None or len(second.legs) != 2 or moved.dn.kind not in TALKERS:
-            raise Refused("NotSpecified", f"call {second.id} has no one party to hand over")
+            raise OperationRefused("NotSpecified", f"call {second.id} has no one party to hand over")
         if moved.dn.number in first.legs:
-            raise Refused("RoutingLoopDetected", f"{moved.dn.number} is in the call already")
+            raise OperationRefused("RoutingLoopDetected", f"{moved.dn.number} is in the call already")
         outside = partner.dn.kind == "externalline"
         self._take(first, ours)
         self._close_merged(second, moved, first)
@@ -171,27 +173,27 @@ class Operations(Connections):
         self._say(first, "Talking" if moved.connected else "Transferring")
         self._commit(first, second)
 
-    def invite(self, call: Call, number: str, guest: str) -> None:
+    def invite(self, call: SimulatedCall, number: str, guest: str) -> None:
         """A connected party makes the talk a conference, and a third phone rings for it."""
         self._leg(call, number, "Connected")
         if call.conference is None:
             self._partner(call, number)
         conference = self.router.special("conference")
         if conference is None:
-            raise Refused("UnknownDestination", "this PBX has no conference")
+            raise OperationRefused("UnknownDestination", "this PBX has no conference")
         route = self.router.resolve(guest, call.legs)
         if not isinstance(route, ToPhones) or route.group:
-            raise Refused("DestinationIsNotReachable", f"{guest} cannot be invited")
+            raise OperationRefused("DestinationIsNotReachable", f"{guest} cannot be invited")
         if call.conference is None:
             call.creator = call.legs[number].number
-            self._add(call, Leg(conference, "Connected"))
+            self._add(call, SimulatedLeg(conference, "Connected"))
         for dn in route.phones:
-            self._add(call, Leg(dn, "Ringing", routed=call.external))
+            self._add(call, SimulatedLeg(dn, "Ringing", routed=call.external))
         self._commit(call)
 
     # ends
 
-    def drop(self, call: Call, number: str, device_id: str | None = None) -> None:
+    def drop(self, call: SimulatedCall, number: str, device_id: str | None = None) -> None:
         """A party hangs up or rejects; at one of several ringing devices only that one falls silent."""
         leg = self._leg(call, number)
         part = next((part for part in leg.parts if part.device_id == device_id), None)
@@ -204,7 +206,7 @@ class Operations(Connections):
             self._leave(call, leg)
         self._commit(call)
 
-    def end(self, call: Call) -> bool:
+    def end(self, call: SimulatedCall) -> bool:
         """End a call whatever it does; False if it is over already."""
         if call.over:
             return False

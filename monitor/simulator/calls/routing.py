@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from monitor.simulator.calls.model import HOSTS, Reason, Refused
+from monitor.simulator.calls.model import HOSTS, OperationRefused, Reason
 from monitor.simulator.pbx_data.directory import Directory, Dn, DnKind
 
 _OUTSIDE: Final = re.compile(r"\+?\d{6,}")
@@ -55,7 +55,7 @@ class Router:
         no phone is answered by voicemail if it has a mailbox.
         """
         if destination in there:
-            raise Refused("RoutingLoopDetected", f"{destination} is in the call already")
+            raise OperationRefused("RoutingLoopDetected", f"{destination} is in the call already")
         dn = self._directory.dn(destination)
         if dn is None:
             return self._outside(destination, there, trunk)
@@ -67,7 +67,7 @@ class Router:
             return ToPhones((dn,))
         if dn.kind in HOSTS or dn.kind == "conference":
             return ToHost(dn)
-        raise Refused("UnknownDestination", f"{destination} cannot be called")
+        raise OperationRefused("UnknownDestination", f"{destination} cannot be called")
 
     def special(self, kind: DnKind) -> Dn | None:
         """The first DN of a kind of which a PBX has one: its conference, its voicemail."""
@@ -79,9 +79,9 @@ class Router:
         """An extension that can be rung. Raises Refused."""
         dn = self._directory.dn(number)
         if dn is None or dn.kind != "extension":
-            raise Refused("UnknownDestination", f"{number} is no extension")
+            raise OperationRefused("UnknownDestination", f"{number} is no extension")
         if not self._directory.devices(number):
-            raise Refused("DestinationIsNotRegistered", f"{number} has no phone")
+            raise OperationRefused("DestinationIsNotRegistered", f"{number} has no phone")
         return dn
 
     def _extension(self, dn: Dn, there: Collection[str]) -> Route:
@@ -93,20 +93,20 @@ class Router:
         if voicemail is not None and voicemail.number not in there and user is not None and user["VMEnabled"]:
             return ToHost(voicemail)
         reason: Reason = "DestinationIsNotRegistered" if absent else "DestinationBusy"
-        raise Refused(reason, f"{dn.number} {'has no phone' if absent else 'is busy'}, and no mailbox")
+        raise OperationRefused(reason, f"{dn.number} {'has no phone' if absent else 'is busy'}, and no mailbox")
 
     def _group(self, dn: Dn, there: Collection[str]) -> Route:
         members = (self._directory.dn(number) for number in self._directory.members(dn.number) if number not in there)
         free = tuple(m for m in members if m and self._directory.devices(m.number) and not self._busy(m.number))
         if not free:
-            raise Refused("DestinationIsNotReachable", f"nobody of ring group {dn.number} can be rung")
+            raise OperationRefused("DestinationIsNotReachable", f"nobody of ring group {dn.number} can be rung")
         return ToPhones(free, dn.number)
 
     def _outside(self, number: str, there: Collection[str], trunk: str) -> Route:
         if not _OUTSIDE.fullmatch(number):
-            raise Refused("UnknownDestination", f"{number} is no number")
+            raise OperationRefused("UnknownDestination", f"{number} is no number")
         trunks = [trunk] if trunk else self._directory.trunk_numbers()
         dn = next((dn for name in trunks if name not in there and (dn := self._directory.dn(name))), None)
         if dn is None:
-            raise Refused("DestinationIsNotReachable", "no trunk is left for the call")
+            raise OperationRefused("DestinationIsNotReachable", "no trunk is left for the call")
         return ToOutside(dn, number)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from monitor.simulator.behaviour_options import Switches
-from monitor.simulator.calls.model import HOSTS, Call, Leg, Part, Status, Word
+from monitor.simulator.calls.model import HOSTS, DeviceLeg, SimulatedCall, SimulatedLeg, Status, Word
 from monitor.simulator.pbx_data.directory import Directory, Dn
 
 _ROUTER: Final = ("ROUTER", "Wroutepoint")
@@ -83,7 +83,7 @@ class ActiveCallRow:
     dns: frozenset[str]
 
 
-def views(call: Call, directory: Directory) -> Iterator[ParticipantView]:
+def views(call: SimulatedCall, directory: Directory) -> Iterator[ParticipantView]:
     """Every participant of a call, the oldest leg's first."""
     for leg in call.legs.values():
         other = _other_side(call, leg, directory)
@@ -91,7 +91,7 @@ def views(call: Call, directory: Directory) -> Iterator[ParticipantView]:
             yield _view(call, leg, part, other, directory)
 
 
-def row(call: Call, directory: Directory, switches: Switches) -> ActiveCallRow:
+def row(call: SimulatedCall, directory: Directory, switches: Switches) -> ActiveCallRow:
     """The call's row of ActiveCalls."""
     first = _first_party(call)
     callees = _callees(call, first, directory, switches)
@@ -106,7 +106,7 @@ def row(call: Call, directory: Directory, switches: Switches) -> ActiveCallRow:
     )
 
 
-def _first_party(call: Call) -> Leg:
+def _first_party(call: SimulatedCall) -> SimulatedLeg:
     """The originator; once he has left, even if he is rung again, the oldest party that is there."""
     originator = call.legs.get(call.originator)
     if originator is not None and not call.departed:
@@ -124,7 +124,9 @@ class _Side:
     name: str
 
 
-def _view(call: Call, leg: Leg, part: Part, other: _Side, directory: Directory) -> ParticipantView:
+def _view(
+    call: SimulatedCall, leg: SimulatedLeg, part: DeviceLeg, other: _Side, directory: Directory
+) -> ParticipantView:
     behalf = directory.dn(leg.behalf) if leg.behalf else None
     referrer = directory.dn(leg.referred_by) if leg.referred_by else None
     origin = _ROUTER if leg.routed else _NOBODY
@@ -150,7 +152,7 @@ def _view(call: Call, leg: Leg, part: Part, other: _Side, directory: Directory) 
     )
 
 
-def _other_side(call: Call, leg: Leg, directory: Directory) -> _Side:
+def _other_side(call: SimulatedCall, leg: SimulatedLeg, directory: Directory) -> _Side:
     conference = call.conference
     if conference is leg:
         creator = next((other for other in call.talkers() if other.number == call.creator), None)
@@ -172,7 +174,7 @@ def _other_side(call: Call, leg: Leg, directory: Directory) -> _Side:
     return _side(call, ringing, directory) if ringing else _dialled("" if call.external else call.dialled)
 
 
-def _met(call: Call, leg: Leg) -> Leg | None:
+def _met(call: SimulatedCall, leg: SimulatedLeg) -> SimulatedLeg | None:
     """The host or the party that a leg is connected to."""
     host = call.host
     if host is not None:
@@ -180,7 +182,7 @@ def _met(call: Call, leg: Leg) -> Leg | None:
     return next((other for other in call.talkers() if other is not leg and other.connected and leg.connected), None)
 
 
-def _side(call: Call, leg: Leg, directory: Directory) -> _Side:
+def _side(call: SimulatedCall, leg: SimulatedLeg, directory: Directory) -> _Side:
     return _Side(leg.dn.number, f"W{leg.dn.kind}", leg.number, _shown_name(call, leg, directory))
 
 
@@ -188,7 +190,7 @@ def _dialled(number: str) -> _Side:
     return _Side("", "None", number, "")
 
 
-def _shown_name(call: Call, leg: Leg, directory: Directory) -> str:
+def _shown_name(call: SimulatedCall, leg: SimulatedLeg, directory: Directory) -> str:
     """The name that a phone displays: first name first; for somebody outside his number, if he called."""
     if leg.dn.kind == "externalline":
         return leg.outside if call.external and leg.dn.number == call.originator else ""
@@ -196,7 +198,9 @@ def _shown_name(call: Call, leg: Leg, directory: Directory) -> str:
     return f"{user['FirstName']} {user['LastName']}".strip() if user else leg.dn.name
 
 
-def _callees(call: Call, first: Leg, directory: Directory, switches: Switches) -> list[tuple[Dn, str]]:
+def _callees(
+    call: SimulatedCall, first: SimulatedLeg, directory: Directory, switches: Switches
+) -> list[tuple[Dn, str]]:
     """Whom the caller talks to or reaches for: DN, and the number outside if it is a trunk."""
     if call.conference is not None and call.conference is not first:
         return [(call.conference.dn, "")]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from monitor.simulator.calls.call_api import Switchboard
-from monitor.simulator.calls.model import Call
+from monitor.simulator.calls.model import SimulatedCall
 from monitor.simulator.pbx_data.directory import Directory
 from monitor.simulator.traffic.planner import Plan
 
@@ -31,7 +31,7 @@ class NoRoom(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class FreeTrunk:
     """How a call from outside comes in: over a trunk, by a rule or by none."""
 
     trunk: str
@@ -83,16 +83,16 @@ class Cast:
         entity = self.directory.entity(queue)
         return entity is not None and bool(entity["EnableIntro"])
 
-    def lines_to(self, target: str) -> list[Line]:
+    def lines_to(self, target: str) -> list[FreeTrunk]:
         """The lines by which calls come to a number: by rules that lead there, else over trunks without rules."""
-        found: list[Line] = []
-        free: list[Line] = []
+        found: list[FreeTrunk] = []
+        free: list[FreeTrunk] = []
         for trunk in self.directory.trunk_numbers():
             rules = self.directory.rules(trunk)
             leading = [rule for rule in rules if target and rule["OfficeHoursDestination"]["Number"] == target]
-            found += [Line(trunk, str(rule["Data"]), str(rule["RuleName"])) for rule in leading]
+            found += [FreeTrunk(trunk, str(rule["Data"]), str(rule["RuleName"])) for rule in leading]
             if not rules:
-                free.append(Line(trunk))
+                free.append(FreeTrunk(trunk))
         return found or free
 
     def trunks(self) -> list[str]:
@@ -125,7 +125,7 @@ class Scene:
     clock: Callable[[], float]
     """The traffic's own time, seconds."""
     rng: random.Random
-    calls: list[Call] = field(default_factory=list)
+    calls: list[SimulatedCall] = field(default_factory=list)
     play: Play | None = None
     version: int = 0
     """Grows with each step, so that what was to wake an earlier one is known to be late."""
@@ -135,7 +135,7 @@ class Scene:
         """Where the calls are made."""
         return self.cast.board
 
-    def begin(self, call: Call) -> Call:
+    def begin(self, call: SimulatedCall) -> SimulatedCall:
         """Take a call into the scene."""
         call.driver = self
         self.calls.append(call)

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from monitor.simulator.calls.call_api import Switchboard
-from monitor.simulator.calls.model import Call, Refused
+from monitor.simulator.calls.model import OperationRefused, SimulatedCall
 from monitor.simulator.pbx_data.directory import Directory
 from monitor.simulator.traffic.call_parties import Cast, InQueue, NoRoom, Scene
 from monitor.simulator.traffic.planner import MIX, Kind, Plan, Planner
@@ -47,7 +47,7 @@ class Stats:
     kinds: Counter[Kind] = field(default_factory=Counter)
 
 
-class Traffic:
+class TrafficGenerator:
     """Calls at ``rate`` a minute of the wall's time, at most ``limit`` of them.
 
     ``speed``: how much faster than life they ring and talk. ``mix``: weights of the kinds.
@@ -210,7 +210,7 @@ class Traffic:
             return
         try:
             step = next(scene.play)
-        except (StopIteration, Refused, NoRoom):
+        except (StopIteration, OperationRefused, NoRoom):
             self._close(scene)
             return
         seconds = step.seconds if isinstance(step, InQueue) else step
@@ -242,7 +242,7 @@ class Traffic:
                     heapq.heappush(self._agenda, (self.now, next(self._order), version, scene))
                     break
 
-    def _ordered(self, call: Call) -> None:
+    def _ordered(self, call: SimulatedCall) -> None:
         """Play the people of a call that a program made or changed."""
         plan = self._planner.plan(_PEOPLE + self.stats.ordered)
         self.stats.ordered += 1

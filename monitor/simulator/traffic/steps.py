@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TypeAlias
 
-from monitor.simulator.calls.model import Call, Refused
-from monitor.simulator.traffic.call_parties import InQueue, Line, NoRoom, Play, Scene, Step
+from monitor.simulator.calls.model import OperationRefused, SimulatedCall
+from monitor.simulator.traffic.call_parties import FreeTrunk, InQueue, NoRoom, Play, Scene, Step
 
 _MOMENT = 0.3
 """How long a call is Initiating, or Transferring on its way into a queue."""
 _PAUSE = 1.5
 """Between two rounds of ringing."""
 
-_Made: TypeAlias = Generator[Step, None, Call]
-_Begun: TypeAlias = Generator[Step, None, tuple[Call, str]]
+_Made: TypeAlias = Generator[Step, None, SimulatedCall]
+_Begun: TypeAlias = Generator[Step, None, tuple[SimulatedCall, str]]
 
 
-def line(scene: Scene, target: str) -> Line:
+def line(scene: Scene, target: str) -> FreeTrunk:
     """Some line by which calls come to a number; an empty one: over a trunk without rules. Raises NoRoom."""
     lines = scene.cast.lines_to(target)
     if not lines:
@@ -25,7 +25,7 @@ def line(scene: Scene, target: str) -> Line:
     return scene.rng.choice(lines)
 
 
-def arrive(scene: Scene, line: Line) -> _Made:
+def arrive(scene: Scene, line: FreeTrunk) -> _Made:
     """A call comes in."""
     call = scene.begin(scene.board.arrive(line.trunk, scene.plan.caller, line.did, line.rule))
     yield _MOMENT
@@ -40,7 +40,7 @@ def ring_directly(scene: Scene) -> _Made:
     return call
 
 
-def dial_out(scene: Scene) -> Call:
+def dial_out(scene: Scene) -> SimulatedCall:
     """An extension calls the outside. Raises NoRoom."""
     caller = scene.cast.free(scene.plan.parties[0])
     trunks = scene.cast.trunks()
@@ -49,7 +49,7 @@ def dial_out(scene: Scene) -> Call:
     return scene.begin(scene.board.dial(caller, scene.plan.outside[0], trunk=scene.rng.choice(trunks)))
 
 
-def dial_inside(scene: Scene) -> Call:
+def dial_inside(scene: Scene) -> SimulatedCall:
     """An extension calls another. Raises NoRoom."""
     caller = scene.cast.free(scene.plan.parties[0])
     callee = scene.cast.free(scene.plan.parties[1], caller)
@@ -71,12 +71,12 @@ def talk_begun(scene: Scene) -> _Begun:
     return call, scene.rng.choice(extensions)
 
 
-def in_queue(scene: Scene, call: Call, *, answered: bool = True) -> Play:
+def in_queue(scene: Scene, call: SimulatedCall, *, answered: bool = True) -> Play:
     """The call is in a queue until an agent answers or its caller has waited enough."""
     plan, board = scene.plan, scene.board
     held = call.of_kind("queue")
     if held is None:
-        raise Refused("NotSpecified", "the call has left its queue")
+        raise OperationRefused("NotSpecified", "the call has left its queue")
     if call.state == "Transferring":
         yield _MOMENT
         board.wait(call)
@@ -102,7 +102,7 @@ def in_queue(scene: Scene, call: Call, *, answered: bool = True) -> Play:
         yield _PAUSE
 
 
-def answered_or_not(scene: Scene, call: Call, *, answered: bool = True) -> Play:
+def answered_or_not(scene: Scene, call: SimulatedCall, *, answered: bool = True) -> Play:
     """What follows once phones ring, or a host has taken the call in their place."""
     plan, board = scene.plan, scene.board
     ringing = call.ringing()
@@ -118,7 +118,7 @@ def answered_or_not(scene: Scene, call: Call, *, answered: bool = True) -> Play:
     yield from talk(scene, call)
 
 
-def at_app(scene: Scene, call: Call) -> Play:
+def at_app(scene: Scene, call: SimulatedCall) -> Play:
     """Listen to a program at its route point, press keys, and hang up if it does nothing about it."""
     for _ in range(scene.rng.randint(1, 3)):
         yield scene.plan.menu
@@ -126,16 +126,16 @@ def at_app(scene: Scene, call: Call) -> Play:
     yield from talk(scene, call)
 
 
-def pick_up(scene: Scene, call: Call) -> None:
+def pick_up(scene: Scene, call: SimulatedCall) -> None:
     """One of the ringing phones is answered, at one of its devices."""
     ringing = call.ringing()
     if not ringing:
-        raise Refused("NotSpecified", "nothing rings any more")
+        raise OperationRefused("NotSpecified", "nothing rings any more")
     leg = scene.rng.choice(ringing)
     scene.board.answer(call, leg.dn.number, scene.rng.choice(leg.parts).device_id)
 
 
-def talk(scene: Scene, call: Call) -> Play:
+def talk(scene: Scene, call: SimulatedCall) -> Play:
     """Speak, to each other or to a machine; then somebody hangs up."""
     host = call.host is not None
     yield scene.plan.menu if host else scene.plan.talk

@@ -15,7 +15,7 @@ from monitor.simulator.xapi.validation import TEMPLATES, check, check_rows
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class LinkTarget:
     """What is written to: the entity as it is, and where it lives."""
 
     directory: Directory
@@ -23,11 +23,11 @@ class Target:
     entity: Entity
 
 
-Relation: TypeAlias = Callable[[Target, str, Any], Any]
+Relation: TypeAlias = Callable[[LinkTarget, str, Any], Any]
 """Makes of what a client sent what is stored. Raises ODataError or XapiError."""
 
 
-def _memberships(target: Target, name: str, value: Any) -> list[Entity]:
+def _memberships(target: LinkTarget, name: str, value: Any) -> list[Entity]:
     kept = []
     for row in check_rows("UserGroup", name, value):
         if row.get("GroupId") not in target.directory.groups:
@@ -43,7 +43,7 @@ def _role(row: Entity) -> str:
     return str(role)
 
 
-def _agents(target: Target, name: str, value: Any) -> list[Entity]:
+def _agents(target: LinkTarget, name: str, value: Any) -> list[Entity]:
     rows = check_rows("QueueAgent", name, value)
     numbers = _numbers(target, name, rows, ("extension",))
     return [
@@ -52,16 +52,16 @@ def _agents(target: Target, name: str, value: Any) -> list[Entity]:
     ]
 
 
-def _extensions(target: Target, name: str, value: Any) -> list[Entity]:
+def _extensions(target: LinkTarget, name: str, value: Any) -> list[Entity]:
     numbers = _numbers(target, name, check_rows("Person", name, value), ("extension",))
     return [{"Number": number} for number in numbers]
 
 
-def _peers(target: Target, name: str, value: Any) -> list[Entity]:
+def _peers(target: LinkTarget, name: str, value: Any) -> list[Entity]:
     return [{"Number": number} for number in _numbers(target, name, check_rows("Peer", name, value), ())]
 
 
-def _numbers(target: Target, name: str, rows: list[Entity], kinds: tuple[str, ...]) -> list[str]:
+def _numbers(target: LinkTarget, name: str, rows: list[Entity], kinds: tuple[str, ...]) -> list[str]:
     numbers: list[str] = []
     for row in rows:
         number = row.get("Number")
@@ -76,7 +76,7 @@ def _numbers(target: Target, name: str, rows: list[Entity], kinds: tuple[str, ..
     return numbers
 
 
-def _forwards(_: Target, name: str, value: Any) -> list[Entity]:
+def _forwards(_: LinkTarget, name: str, value: Any) -> list[Entity]:
     blank = {**TEMPLATES["ReceptionistForward"], "ForwardType": "EndCall", "PeerType": "None"}
     return [
         {**blank, **row, "Id": row.get("Id") or position}
@@ -84,12 +84,12 @@ def _forwards(_: Target, name: str, value: Any) -> list[Entity]:
     ]
 
 
-def _greetings(_: Target, name: str, value: Any) -> list[Entity]:
+def _greetings(_: LinkTarget, name: str, value: Any) -> list[Entity]:
     blank = {"DisplayName": "", "Filename": "", "Type": "Default"}
     return [{**blank, **row} for row in check_rows("Greeting", name, value)]
 
 
-def _rights(_: Target, name: str, value: Any) -> list[Entity]:
+def _rights(_: LinkTarget, name: str, value: Any) -> list[Entity]:
     rows = check_rows("Rights", name, value)
     for row in rows:
         if row.get("RoleName") not in ROLES:
@@ -97,7 +97,7 @@ def _rights(_: Target, name: str, value: Any) -> list[Entity]:
     return [{**TEMPLATES["Rights"], **row} for row in rows]
 
 
-def _profiles(target: Target, name: str, value: Any) -> list[Entity]:
+def _profiles(target: LinkTarget, name: str, value: Any) -> list[Entity]:
     old = {profile["Name"]: profile for profile in target.entity[name]}
     blank = TEMPLATES["ForwardingProfile"]
     new: dict[str, Entity] = dict(old) if target.switches.partial_profiles == "merge" else {}
@@ -112,7 +112,7 @@ def _profiles(target: Target, name: str, value: Any) -> list[Entity]:
     return list(new.values())
 
 
-def _trunk(target: Target, name: str, value: Any) -> Entity:
+def _trunk(target: LinkTarget, name: str, value: Any) -> Entity:
     if value is None:
         raise errors.bad(errors.REQUIRED, name)
     number = check("Peer", value).get("Number")
@@ -122,7 +122,7 @@ def _trunk(target: Target, name: str, value: Any) -> Entity:
     return {"Number": dn.number}
 
 
-def _nothing(_: Target, name: str, value: Any) -> list[Entity]:
+def _nothing(_: LinkTarget, name: str, value: Any) -> list[Entity]:
     if value != []:
         raise errors.bad(errors.NOT_SUPPORTED, name)
     return []
@@ -156,7 +156,7 @@ RELATIONS: Final[Mapping[str, Mapping[str, Relation]]] = {
 """Relations of each entity type."""
 
 
-def incoming(kind: str, target: Target, body: Any) -> Entity:
+def incoming(kind: str, target: LinkTarget, body: Any) -> Entity:
     """The body's properties, checked, with relations as they are stored. Raises ODataError or XapiError."""
     values = check(kind, body)
     relations = RELATIONS[kind]

@@ -16,7 +16,7 @@ from monitor.simulator.xapi.context import MadeCall, Site
 from monitor.simulator.xapi.entity_sets import FREE_NUMBERS
 from monitor.simulator.xapi.entity_types import SHAPES
 from monitor.simulator.xapi.odata.filter import ODataError
-from monitor.simulator.xapi.request import Asked, Reply
+from monitor.simulator.xapi.request import XapiRequest, XapiResponse
 
 _MAKECALL_TIMEOUT: Final = 30
 """Seconds that a call made by the API rings; the request has no field for it."""
@@ -27,14 +27,16 @@ class Operation:
     """What is invoked by a method at ``set/name`` or, if ``bound``, at ``set(id)/name``."""
 
     method: Literal["GET", "POST"]
-    run: Callable[[Asked], Reply]
+    run: Callable[[XapiRequest], XapiResponse]
     bound: bool = False
 
 
 def _first_free(owner: tuple[str, str]) -> Operation:
-    def run(asked: Asked) -> Reply:
+    def run(asked: XapiRequest) -> XapiResponse:
         number = asked.site.directory.first_free(FREE_NUMBERS[owner])
-        return Reply(200, {"@odata.context": f"{asked.root}/$metadata#Pbx.FirstAvailableNumber", "Number": number})
+        return XapiResponse(
+            200, {"@odata.context": f"{asked.root}/$metadata#Pbx.FirstAvailableNumber", "Number": number}
+        )
 
     return Operation("GET", run)
 
@@ -43,30 +45,30 @@ def _about(shape: str, make: Callable[[Site], Entity]) -> Operation:
     return Operation("GET", lambda asked: asked.one(shape, make(asked.site), f"Pbx.{shape}"))
 
 
-def _init_fax(asked: Asked) -> Reply:
+def _init_fax(asked: XapiRequest) -> XapiResponse:
     return _blank(asked, "Fax", {**outside.fax(_free(asked, "fax")), "AuthPassword": secrets.token_hex(8)})
 
 
-def _init_trunk(asked: Asked) -> Reply:
+def _init_trunk(asked: XapiRequest) -> XapiResponse:
     if not isinstance(asked.arguments.get("template"), str):
         raise ODataError("The parameter 'template' must be a string.")
     return _blank(asked, "Trunk", outside.trunk(_free(asked, "externalline")))
 
 
-def _free(asked: Asked, kind: DnKind) -> str:
+def _free(asked: XapiRequest, kind: DnKind) -> str:
     number = asked.site.directory.first_free(kind)
     if number is None:
         raise errors.bad(errors.NO_NUMBERS, "Number")
     return number
 
 
-def _blank(asked: Asked, shape: str, entity: Entity) -> Reply:
+def _blank(asked: XapiRequest, shape: str, entity: Entity) -> XapiResponse:
     """An entity to be filled in and posted back: nothing of it is concealed."""
     shown = {name: entity[name] for name in SHAPES[shape].fields}
-    return Reply(200, {"@odata.context": f"{asked.root}/$metadata#Pbx.{shape}", **shown})
+    return XapiResponse(200, {"@odata.context": f"{asked.root}/$metadata#Pbx.{shape}", **shown})
 
 
-def _make_call(asked: Asked) -> Reply:
+def _make_call(asked: XapiRequest) -> XapiResponse:
     dn, destination = _text(asked, "dn"), _text(asked, "destination")
     outcome: MadeCall = asked.site.calls.makecall(dn, None, destination, _MAKECALL_TIMEOUT, {})
     participant = None
@@ -84,10 +86,10 @@ def _make_call(asked: Asked) -> Reply:
     if body["Result"] is None:
         del body["Result"]
     failed = outcome.finalstatus != "Success" and asked.site.switches.failed_makecall == "status"
-    return Reply(422 if failed else 200, body)
+    return XapiResponse(422 if failed else 200, body)
 
 
-def _batch_delete(asked: Asked) -> Reply:
+def _batch_delete(asked: XapiRequest) -> XapiResponse:
     directory = asked.site.directory
     refused = []
     for user_id in _ids(asked):
@@ -98,10 +100,12 @@ def _batch_delete(asked: Asked) -> Reply:
             writes.delete_dn(directory, user)
         except errors.XapiError as error:
             refused.append({"Error": error.message, "ExtensionNumber": user["Number"] if user else None})
-    return Reply(200, {"@odata.context": f"{asked.root}/$metadata#Collection(Pbx.UserDeleteError)", "value": refused})
+    return XapiResponse(
+        200, {"@odata.context": f"{asked.root}/$metadata#Collection(Pbx.UserDeleteError)", "value": refused}
+    )
 
 
-def _contacts_by_number(asked: Asked) -> Reply:
+def _contacts_by_number(asked: XapiRequest) -> XapiResponse:
     number = asked.arguments.get("number")
     if not isinstance(number, str):
         raise ODataError("The parameter 'number' must be a string.")
@@ -109,7 +113,7 @@ def _contacts_by_number(asked: Asked) -> Reply:
     return asked.many("Contact", found, "Contacts")
 
 
-def _contact_by_number(asked: Asked) -> Reply:
+def _contact_by_number(asked: XapiRequest) -> XapiResponse:
     number, contact = _text(asked, "number"), asked.body.get("contact") or {}
     if isinstance(contact, dict) and not any(contact.get(name) for name in outside.CONTACT_PHONES):
         contact = {**contact, "PhoneNumber": number}
@@ -117,35 +121,35 @@ def _contact_by_number(asked: Asked) -> Reply:
     return asked.one("Contact", made, "Contacts/$entity")
 
 
-def _delete_contacts(asked: Asked) -> Reply:
+def _delete_contacts(asked: XapiRequest) -> XapiResponse:
     for contact_id in _ids(asked):
         if contact_id in asked.site.directory.contacts:
             asked.site.directory.book.remove(contact_id)
-    return Reply(204)
+    return XapiResponse(204)
 
 
-def _delete_rules(asked: Asked) -> Reply:
+def _delete_rules(asked: XapiRequest) -> XapiResponse:
     for rule_id in _ids(asked):
         asked.site.directory.inbound_rules.pop(rule_id, None)
-    return Reply(204)
+    return XapiResponse(204)
 
 
-def _drop_call(asked: Asked) -> Reply:
+def _drop_call(asked: XapiRequest) -> XapiResponse:
     if not asked.site.calls.drop_call(asked.entity["Id"]):
         raise errors.not_found()
-    return Reply(200, {"@odata.context": f"{asked.root}/$metadata#Pbx.IActionResult"})
+    return XapiResponse(200, {"@odata.context": f"{asked.root}/$metadata#Pbx.IActionResult"})
 
 
-def _system_extensions(asked: Asked) -> Reply:
+def _system_extensions(asked: XapiRequest) -> XapiResponse:
     found = rows.system_extensions(asked.site.directory)
     return asked.many("SystemExtensionStatus", found, "Collection(Pbx.SystemExtensionStatus)")
 
 
-def _report_peers(asked: Asked) -> Reply:
+def _report_peers(asked: XapiRequest) -> XapiResponse:
     return asked.many("Peer", [rows.peer(dn) for dn in asked.site.directory.dns()], "Peers")
 
 
-def _peers_by_numbers(asked: Asked) -> Reply:
+def _peers_by_numbers(asked: XapiRequest) -> XapiResponse:
     wanted = _object(asked).get("peersRequest")
     numbers = wanted.get("DnNumbers") if isinstance(wanted, dict) else None
     if not isinstance(numbers, list):
@@ -154,14 +158,14 @@ def _peers_by_numbers(asked: Asked) -> Reply:
     return asked.many("Peer", found, "Peers")
 
 
-def _generate_secret(asked: Asked) -> Reply:
+def _generate_secret(asked: XapiRequest) -> XapiResponse:
     secret = secrets.token_urlsafe(24)
     asked.site.directory.secrets[asked.entity["Number"]] = secret
-    return Reply(200, {"@odata.context": f"{asked.root}/$metadata#Edm.String", "value": secret})
+    return XapiResponse(200, {"@odata.context": f"{asked.root}/$metadata#Edm.String", "value": secret})
 
 
-def _reset_statistics(_: Asked) -> Reply:
-    return Reply(204)
+def _reset_statistics(_: XapiRequest) -> XapiResponse:
+    return XapiResponse(204)
 
 
 OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
@@ -201,20 +205,20 @@ _PARTICIPANT: Final = {
 }
 
 
-def _object(asked: Asked) -> dict[str, Any]:
+def _object(asked: XapiRequest) -> dict[str, Any]:
     if not isinstance(asked.body, dict):
         raise ODataError("The request body must be a JSON object.")
     return asked.body
 
 
-def _text(asked: Asked, name: str) -> str:
+def _text(asked: XapiRequest, name: str) -> str:
     value = _object(asked).get(name)
     if not isinstance(value, str) or not value:
         raise errors.bad(errors.REQUIRED, name)
     return value
 
 
-def _ids(asked: Asked) -> list[int]:
+def _ids(asked: XapiRequest) -> list[int]:
     ids = _object(asked).get("ids")
     if not isinstance(ids, list) or not all(type(value) is int for value in ids):
         raise errors.bad(errors.REQUIRED, "ids")

@@ -12,13 +12,13 @@ from monitor.simulator.xapi.context import Site
 from monitor.simulator.xapi.entity_types import SHAPES
 from monitor.simulator.xapi.odata.query_options import Options, paged
 from monitor.simulator.xapi.paths import Argument
-from monitor.simulator.xapi.view import View
+from monitor.simulator.xapi.view import XapiView
 
 _IN_PATHS = "/()'=,."
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class XapiResponse:
     """An answer. ``body`` None: none."""
 
     status: int
@@ -27,7 +27,7 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class XapiRequest:
     """A request. ``root``: the service's absolute address; ``path``: what is asked for below it; ``body``: decoded."""
 
     site: Site
@@ -41,18 +41,18 @@ class Asked:
     entity: Entity = field(default_factory=dict)
 
     @property
-    def view(self) -> View:
+    def view(self) -> XapiView:
         """What this request may see."""
-        return View(self.site.directory, concealed=self.site.switches.secrets == "concealed")
+        return XapiView(self.site.directory, concealed=self.site.switches.secrets == "concealed")
 
-    def one(self, shape: str, entity: Entity, context: str, status: int = 200) -> Reply:
+    def one(self, shape: str, entity: Entity, context: str, status: int = 200) -> XapiResponse:
         """An entity."""
         shown = self.view.presenter(SHAPES[shape], self.options)(entity)
-        return Reply(status, {"@odata.context": f"{self.root}/$metadata#{context}", **shown})
+        return XapiResponse(status, {"@odata.context": f"{self.root}/$metadata#{context}", **shown})
 
     def many(
         self, shape: str, rows: Collection[Any], context: str, shown: Callable[[list[Any]], None] | None = None
-    ) -> Reply:
+    ) -> XapiResponse:
         """A collection, by the request's options, cut at the server's page size. ``shown`` hears which rows it has."""
         view, kind = self.view, SHAPES[shape]
         present, matcher = view.presenter(kind, self.options), view.matcher(kind, self.options)
@@ -71,7 +71,7 @@ class Asked:
         if page.more:
             body["@odata.nextLink"] = self._next(len(page.rows))
         body["value"] = [present(row) for row in page.rows]
-        return Reply(200, body)
+        return XapiResponse(200, body)
 
     def _next(self, given: int) -> str:
         later = {"$skip": str(self.options.skip + given)}

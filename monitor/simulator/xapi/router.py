@@ -26,7 +26,7 @@ from monitor.simulator.xapi.odata.filter import ODataError
 from monitor.simulator.xapi.odata.query_options import parse_options
 from monitor.simulator.xapi.odata_actions import OPERATIONS
 from monitor.simulator.xapi.paths import Segment, parse_path
-from monitor.simulator.xapi.request import Asked, Reply
+from monitor.simulator.xapi.request import XapiRequest, XapiResponse
 from monitor.simulator.xapi.system import defs, license_status, office_hours, system_status
 
 PREFIX: Final = "/xapi/v1"
@@ -57,22 +57,22 @@ def routes(directory: Directory, calls: Calls, switches: Switches, clock: Callab
     return [Route(f"{PREFIX}/{{path:path}}", endpoint, methods=_METHODS)]
 
 
-def answer(site: Site, role: str, request: Request, body: bytes) -> Reply:
+def answer(site: Site, role: str, request: Request, body: bytes) -> XapiResponse:
     """The answer to a request, or the refusal."""
     try:
         return _dispatch(_asked(site, request, body), role)
     except errors.XapiError as error:
-        return Reply(error.status, error.body(), error.headers)
+        return XapiResponse(error.status, error.body(), error.headers)
     except ODataError as error:
         message = f"The query specified in the URI is not valid. {error}" if request.method == "GET" else str(error)
-        return Reply(400, {"error": {"code": "", "message": message}})
+        return XapiResponse(400, {"error": {"code": "", "message": message}})
 
 
-def _asked(site: Site, request: Request, body: bytes) -> Asked:
+def _asked(site: Site, request: Request, body: bytes) -> XapiRequest:
     path: str = request.path_params["path"]
     pairs = tuple(request.query_params.multi_items())
     root = f"{request.url.scheme}://{request.url.netloc}{PREFIX}"
-    return Asked(site, request.method, root, path, pairs, parse_options(pairs), _decoded(body))
+    return XapiRequest(site, request.method, root, path, pairs, parse_options(pairs), _decoded(body))
 
 
 def _decoded(body: bytes) -> Any:
@@ -82,7 +82,7 @@ def _decoded(body: bytes) -> Any:
         raise ODataError("The request body is not valid JSON.") from error
 
 
-def _dispatch(asked: Asked, role: str) -> Reply:
+def _dispatch(asked: XapiRequest, role: str) -> XapiResponse:
     first, *rest = parse_path(asked.path)
     if role not in ("system_admins", "system_owners") or (role != "system_owners" and first.name in OWNERS_ONLY):
         raise errors.forbidden()
@@ -91,7 +91,7 @@ def _dispatch(asked: Asked, role: str) -> Reply:
     below = rest[0] if rest else None
     empty = first.name in EMPTY if below is None else (first.name, below.name) in REPORTS
     if empty and first.arguments is None and asked.method == "GET":
-        return Reply(200, {"@odata.context": f"{asked.root}/$metadata#{first.name}", "value": []})
+        return XapiResponse(200, {"@odata.context": f"{asked.root}/$metadata#{first.name}", "value": []})
     if below is not None and below.name.startswith("Pbx."):
         return _invoke(asked, first, below)
     if first.name in _SINGLETONS and first.arguments is None:
@@ -104,7 +104,7 @@ def _dispatch(asked: Asked, role: str) -> Reply:
     return _entity(asked, served, first, below)
 
 
-def _invoke(asked: Asked, owner: Segment, operation: Segment) -> Reply:
+def _invoke(asked: XapiRequest, owner: Segment, operation: Segment) -> XapiResponse:
     found = OPERATIONS.get((owner.name, operation.name))
     if found is None or found.bound is (owner.arguments is None):
         raise errors.not_found()
@@ -115,7 +115,7 @@ def _invoke(asked: Asked, owner: Segment, operation: Segment) -> Reply:
     return found.run(replace(asked, arguments=operation.arguments or {}))
 
 
-def _bound(asked: Asked, owner: Segment) -> Entity:
+def _bound(asked: XapiRequest, owner: Segment) -> Entity:
     if owner.name != "ActiveCalls":
         return _find(asked, SETS[owner.name], owner)
     key = (owner.arguments or {}).get("", (owner.arguments or {}).get("Id"))
@@ -124,7 +124,7 @@ def _bound(asked: Asked, owner: Segment) -> Entity:
     return {"Id": key}
 
 
-def _singleton(asked: Asked, name: str, below: Segment | None) -> Reply:
+def _singleton(asked: XapiRequest, name: str, below: Segment | None) -> XapiResponse:
     if name == "DialCodeSettings" and asked.method == "PATCH" and below is None:
         return _change_dial_codes(asked)
     if asked.method != "GET":
@@ -148,23 +148,23 @@ def _singleton(asked: Asked, name: str, below: Segment | None) -> Reply:
     return asked.many(navigation.shape, entity[below.name], f"{name}/{below.name}")
 
 
-def _change_dial_codes(asked: Asked) -> Reply:
+def _change_dial_codes(asked: XapiRequest) -> XapiResponse:
     codes = asked.site.directory.dial_codes
     if not isinstance(asked.body, dict) or not asked.body.keys() <= codes.keys():
         raise ODataError("The request body must be a JSON object with known properties.")
     if not all(isinstance(value, str) for value in asked.body.values()):
         raise errors.bad(errors.INVALID)
     codes.update(asked.body)
-    return Reply(204)
+    return XapiResponse(204)
 
 
-def _collection(asked: Asked, served: EntitySet, below: Segment | None) -> Reply:
+def _collection(asked: XapiRequest, served: EntitySet, below: Segment | None) -> XapiResponse:
     if below is not None and (below.name != "$count" or asked.method != "GET"):
         raise errors.not_found()
     match asked.method:
         case "GET" if below is not None:
             matcher = asked.view.matcher(SHAPES[served.shape], asked.options)
-            return Reply(200, len(matcher.matching(served.rows(asked.site))), {"Content-Type": "text/plain"})
+            return XapiResponse(200, len(matcher.matching(served.rows(asked.site))), {"Content-Type": "text/plain"})
         case "GET":
             return _list(asked, served)
         case "POST" if served.create is not None:
@@ -175,7 +175,7 @@ def _collection(asked: Asked, served: EntitySet, below: Segment | None) -> Reply
             raise errors.not_allowed("GET, POST" if served.create else "GET")
 
 
-def _list(asked: Asked, served: EntitySet) -> Reply:
+def _list(asked: XapiRequest, served: EntitySet) -> XapiResponse:
     rows = served.rows(asked.site)
     pinned = asked.view.matcher(SHAPES[served.shape], asked.options).pinned
     if served.numbered and isinstance(number := pinned.get("Number"), str):
@@ -185,7 +185,7 @@ def _list(asked: Asked, served: EntitySet) -> Reply:
     return asked.many(served.shape, rows, served.name, asked.site.served if served.name == "ActiveCalls" else None)
 
 
-def _entity(asked: Asked, served: EntitySet, segment: Segment, below: Segment | None) -> Reply:
+def _entity(asked: XapiRequest, served: EntitySet, segment: Segment, below: Segment | None) -> XapiResponse:
     entity = _find(asked, served, segment)
     by_number = "Number" in (segment.arguments or {})
     if below is not None:
@@ -200,10 +200,10 @@ def _entity(asked: Asked, served: EntitySet, segment: Segment, below: Segment | 
             served.delete(directory, entity)
         case _:
             raise errors.not_allowed("GET" if by_number else "GET, PATCH, DELETE")
-    return Reply(204)
+    return XapiResponse(204)
 
 
-def _find(asked: Asked, served: EntitySet, segment: Segment) -> Entity:
+def _find(asked: XapiRequest, served: EntitySet, segment: Segment) -> Entity:
     match segment.arguments:
         case {"": int(key)} | {"Id": int(key)} if served.find is not None:
             entity = served.find(asked.site.directory, key)
@@ -216,7 +216,7 @@ def _find(asked: Asked, served: EntitySet, segment: Segment) -> Entity:
     return entity
 
 
-def _related(asked: Asked, served: EntitySet, entity: Entity, below: Segment, *, by_number: bool) -> Reply:
+def _related(asked: XapiRequest, served: EntitySet, entity: Entity, below: Segment, *, by_number: bool) -> XapiResponse:
     if below.name not in served.paths or by_number or asked.method == "POST":
         raise errors.not_found()
     if asked.method != "GET":

@@ -18,7 +18,7 @@ from monitor.simulator.xapi.odata.query_options import Expand, Matcher, Options,
 Presenter: TypeAlias = Callable[[Entity], Entity]
 
 
-class View:
+class XapiView:
     """The directory as one request sees it. ``concealed``: secrets are."""
 
     def __init__(self, directory: Directory, *, concealed: bool) -> None:

@@ -17,7 +17,7 @@ from monitor.simulator.pbx_data.directory import Directory, DnKind
 from monitor.simulator.pbx_data.templates_internal import Entity
 from monitor.simulator.pbx_data.templates_trunks_contacts import CONTACT_PHONES
 from monitor.simulator.xapi import errors
-from monitor.simulator.xapi.navigation_writes import Target, incoming
+from monitor.simulator.xapi.navigation_writes import LinkTarget, incoming
 
 _READ_ONLY: Final = frozenset(("Id", "IsRegistered", "DisplayName", "HasMembers", "IsDefault", "IsSystem", "LastUsed"))
 _SHAPES: Final[Mapping[DnKind, tuple[str, Callable[[str], Entity]]]] = {
@@ -37,7 +37,7 @@ def create_dn(directory: Directory, switches: Switches, kind: DnKind, body: Any)
     shape, template = _SHAPES[kind]
     number = body.get("Number") if isinstance(body, dict) else None
     entity = template(_free(directory, kind, number))
-    values = incoming(shape, Target(directory, switches, entity), body)
+    values = incoming(shape, LinkTarget(directory, switches, entity), body)
     _settle(directory, kind, entity, values)
     if not entity["Groups"]:
         entity["Groups"] = [_in_default(directory)]
@@ -52,7 +52,7 @@ def create_dn(directory: Directory, switches: Switches, kind: DnKind, body: Any)
 
 def change_dn(directory: Directory, switches: Switches, kind: DnKind, entity: Entity, body: Any) -> None:
     """Set properties of a DN. Raises ODataError or XapiError."""
-    values = incoming(_SHAPES[kind][0], Target(directory, switches, entity), body)
+    values = incoming(_SHAPES[kind][0], LinkTarget(directory, switches, entity), body)
     if values.get("Number") not in (None, entity["Number"]):
         raise errors.bad(errors.FORBIDDEN_CHANGE, "Number")
     if kind == "extension" and switches.governed_login == "ignored" and entity["CurrentProfileName"] != "Available":
@@ -74,7 +74,7 @@ def delete_dn(directory: Directory, entity: Entity) -> None:
 def create_contact(directory: Directory, switches: Switches, body: Any) -> Entity:
     """A new entry of the address book. Raises ODataError or XapiError."""
     contact = outside.contact()
-    values = incoming("Contact", Target(directory, switches, contact), body)
+    values = incoming("Contact", LinkTarget(directory, switches, contact), body)
     contact.update({**_writable(values), "ContactType": "3CX"})
     _check_contact(contact)
     return directory.book.add(contact)
@@ -82,7 +82,7 @@ def create_contact(directory: Directory, switches: Switches, body: Any) -> Entit
 
 def change_contact(directory: Directory, switches: Switches, entity: Entity, body: Any) -> None:
     """Set properties of an entry of the address book. Raises ODataError or XapiError."""
-    values = _writable(incoming("Contact", Target(directory, switches, entity), body))
+    values = _writable(incoming("Contact", LinkTarget(directory, switches, entity), body))
     _check_contact({**entity, **values})
     directory.book.update(entity["Id"], values)
 
@@ -90,7 +90,7 @@ def change_contact(directory: Directory, switches: Switches, entity: Entity, bod
 def create_rule(directory: Directory, switches: Switches, body: Any) -> Entity:
     """A new inbound rule. Raises ODataError or XapiError."""
     rule = outside.inbound_rule("", "")
-    values = incoming("InboundRule", Target(directory, switches, rule), body)
+    values = incoming("InboundRule", LinkTarget(directory, switches, rule), body)
     if "TrunkDN" not in values:
         raise errors.bad(errors.REQUIRED, "TrunkDN")
     return directory.add_rule({**rule, **_writable(values)})
@@ -98,13 +98,13 @@ def create_rule(directory: Directory, switches: Switches, body: Any) -> Entity:
 
 def change_rule(directory: Directory, switches: Switches, entity: Entity, body: Any) -> None:
     """Set properties of an inbound rule. Raises ODataError or XapiError."""
-    entity.update(_writable(incoming("InboundRule", Target(directory, switches, entity), body)))
+    entity.update(_writable(incoming("InboundRule", LinkTarget(directory, switches, entity), body)))
 
 
 def create_outbound_rule(directory: Directory, switches: Switches, body: Any) -> Entity:
     """A new outbound rule. Raises ODataError or XapiError."""
     rule = outside.outbound_rule()
-    values = incoming("OutboundRule", Target(directory, switches, rule), body)
+    values = incoming("OutboundRule", LinkTarget(directory, switches, rule), body)
     if not values.get("Name"):
         raise errors.bad(errors.REQUIRED, "Name")
     return directory.add_rule({**rule, **_writable(values)}, outbound=True)
@@ -112,7 +112,7 @@ def create_outbound_rule(directory: Directory, switches: Switches, body: Any) ->
 
 def change_outbound_rule(directory: Directory, switches: Switches, entity: Entity, body: Any) -> None:
     """Set properties of an outbound rule. Raises ODataError or XapiError."""
-    entity.update(_writable(incoming("OutboundRule", Target(directory, switches, entity), body)))
+    entity.update(_writable(incoming("OutboundRule", LinkTarget(directory, switches, entity), body)))
 
 
 def create_group(directory: Directory, switches: Switches, body: Any) -> Entity:
@@ -120,7 +120,7 @@ def create_group(directory: Directory, switches: Switches, body: Any) -> Entity:
     used = {group["Number"] for group in directory.groups.values()}
     number = next(text for i in range(len(used) + 1) if (text := f"GRP{i:04}") not in used)
     group = outside.group(number)
-    values = incoming("Group", Target(directory, switches, group), _without_members(body))
+    values = incoming("Group", LinkTarget(directory, switches, group), _without_members(body))
     if not values.get("Name"):
         raise errors.bad(errors.REQUIRED, "Name")
     _check_group(directory, group, values)
@@ -133,7 +133,7 @@ def create_group(directory: Directory, switches: Switches, body: Any) -> Entity:
 
 def change_group(directory: Directory, switches: Switches, entity: Entity, body: Any) -> None:
     """Set properties of a department; ``Members`` replaces all of them. Raises ODataError or XapiError."""
-    values = incoming("Group", Target(directory, switches, entity), _without_members(body))
+    values = incoming("Group", LinkTarget(directory, switches, entity), _without_members(body))
     if values.get("Number") not in (None, entity["Number"]):
         raise errors.bad(errors.FORBIDDEN_CHANGE, "Number")
     _check_group(directory, entity, values)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.auth.api_keys import ApiKey, KeyTable, authenticate, bearer, check_key, digest_of, new_key, toml_block
+from gateway.auth.api_keys import ApiKey, KeyTable, authenticate, bearer, check_key, new_key, sha256_hex, toml_block
 from gateway.config import GatewaySettings
 from gateway.errors import KeyAmbiguous, KeyExpired, KeyMissing, KeyRefused, KeyUnknown, NoKeys, ScopeMissing
 from gateway.operations.operation_table import RESERVED
@@ -16,11 +16,11 @@ from gateway.visibility import Limits
 
 NOW = "2026-03-04T03:15:00.000Z"
 RAW = "an-api-key-of-a-client"
-KEY = ApiKey("wallboard", digest_of(RAW), "main", frozenset({"read"}))
+KEY = ApiKey("wallboard", sha256_hex(RAW), "main", frozenset({"read"}))
 
 
 def test_a_key_is_found_by_its_text_alone() -> None:
-    other = ApiKey("other", digest_of("other"), "main", frozenset())
+    other = ApiKey("other", sha256_hex("other"), "main", frozenset())
     assert KeyTable([other, KEY]).find(RAW, NOW) is KEY
     for wrong in ("", RAW[:-1], RAW + "x", RAW.upper(), KEY.digest, "ключ", "\ud800", "x" * 100_000):
         with pytest.raises(KeyUnknown):
@@ -35,14 +35,14 @@ def test_no_text_but_the_key_opens(text: str) -> None:
 
 def test_a_long_text_is_not_cut_down_to_a_key() -> None:
     long = "k" * 256
-    table = KeyTable([ApiKey("long", digest_of(long), "main", frozenset())])
+    table = KeyTable([ApiKey("long", sha256_hex(long), "main", frozenset())])
     assert table.find(long, NOW).name == "long"
     with pytest.raises(KeyUnknown):
         table.find(long + "k", NOW)
 
 
 def test_a_key_ends_at_its_instant() -> None:
-    table = KeyTable([ApiKey("k", digest_of(RAW), "main", frozenset(), expires=NOW)])
+    table = KeyTable([ApiKey("k", sha256_hex(RAW), "main", frozenset(), expires=NOW)])
     assert table.find(RAW, "2026-03-04T03:14:59.999Z").name == "k"
     with pytest.raises(KeyExpired) as caught:
         table.find(RAW, NOW)
@@ -116,7 +116,7 @@ def test_a_key_as_text_does_not_show_the_key() -> None:
 @given(name=st.text(st.characters(codec="utf-8"), min_size=1, max_size=20).filter(lambda text: text.strip() == text))
 def test_the_written_entry_is_read_back_as_the_same_key(name: str) -> None:
     limits = Limits(frozenset({"101", "99"}), None, frozenset())
-    key = ApiKey(name, digest_of(RAW), "main", frozenset({"read", "admin"}), NOW, limits)
+    key = ApiKey(name, sha256_hex(RAW), "main", frozenset({"read", "admin"}), NOW, limits)
     block = toml_block(key)
     assert RAW not in block
     settings = GatewaySettings(**tomllib.loads('[[pbx]]\nname = "main"\n' + block))

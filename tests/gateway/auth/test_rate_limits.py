@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.auth.rate_limits import ASK_AGAIN, CREDIT_FROM, WINDOW, Left, Reads, kind_of
+from gateway.auth.rate_limits import ASK_AGAIN, CREDIT_FROM, WINDOW, ReadLease, RemainingQuota, kind_of
 from gateway.operations.operation_table import COMMANDS, Command
 from monitor.shared.api_keys import Kind
 
@@ -25,13 +25,13 @@ class Counter:
         return self.counted, self.ends - now
 
 
-def lease(reads: Reads, counter: Counter, now: float) -> None:
+def lease(reads: ReadLease, counter: Counter, now: float) -> None:
     wanted = reads.ask(now)
     if wanted:
         reads.answered(*counter.add(wanted, now), now)
 
 
-def passed(reads: Reads, counter: Counter, now: float, requests: int) -> int:
+def passed(reads: ReadLease, counter: Counter, now: float, requests: int) -> int:
     """How many of so many requests one after the other pass, with an answer after each."""
     count = 0
     for _ in range(requests):
@@ -68,7 +68,7 @@ def test_a_composition_is_a_read_as_its_parts_count_besides() -> None:
 
 @given(limit=st.integers(1, 3_000))
 def test_one_gateway_alone_lets_pass_exactly_the_budget_and_again_in_the_next_window(limit: int) -> None:
-    reads, counter = Reads(limit), Counter()
+    reads, counter = ReadLease(limit), Counter()
     for now in (100.0, 100.0 + WINDOW, 100.0 + 5 * WINDOW):
         assert passed(reads, counter, now, limit + 10) == limit
         assert reads.take(now) == "spent"
@@ -82,7 +82,7 @@ def test_one_gateway_alone_lets_pass_exactly_the_budget_and_again_in_the_next_wi
 def test_all_gateways_together_let_pass_the_budget_and_at_most_one_batch_on_credit_each(
     limit: int, turns: list[tuple[int, int, bool]]
 ) -> None:
-    gateways, counter = [Reads(limit) for _ in range(3)], Counter()
+    gateways, counter = [ReadLease(limit) for _ in range(3)], Counter()
     count = 0
     for number, requests, answered in turns:
         reads = gateways[number]
@@ -95,7 +95,7 @@ def test_all_gateways_together_let_pass_the_budget_and_at_most_one_batch_on_cred
 
 
 def test_a_large_budget_waits_for_no_answer_and_asks_before_its_batch_is_used_up() -> None:
-    reads = Reads(100_000)
+    reads = ReadLease(100_000)
     assert [reads.take(0.0) for _ in range(reads.batch)] == ["taken"] * reads.batch
     assert reads.take(0.0) == "wait"
     assert reads.ask(0.0) == 2 * reads.batch, "what was used on credit, and a batch"
@@ -108,7 +108,7 @@ def test_a_large_budget_waits_for_no_answer_and_asks_before_its_batch_is_used_up
 
 
 def test_what_others_use_up_ends_the_credit() -> None:
-    reads = Reads(1_000)
+    reads = ReadLease(1_000)
     reads.take(0.0)
     reads.ask(0.0)
     reads.answered(5_000, 30.0, 0.0)
@@ -119,7 +119,7 @@ def test_what_others_use_up_ends_the_credit() -> None:
 
 
 def test_without_redis_a_gateway_counts_alone_and_asks_for_its_debt_when_it_is_back() -> None:
-    reads = Reads(100)
+    reads = ReadLease(100)
     assert reads.take(0.0) == "wait"
     reads.ask(0.0)
     reads.answered(None, 0.0, 0.0)
@@ -134,21 +134,21 @@ def test_without_redis_a_gateway_counts_alone_and_asks_for_its_debt_when_it_is_b
 
 
 def test_who_waits_too_long_goes_on_alone() -> None:
-    reads = Reads(10)
+    reads = ReadLease(10)
     assert reads.take(0.0) == "wait"
     reads.go_alone()
     assert [reads.take(0.0) for _ in range(11)] == ["taken"] * 10 + ["spent"]
 
 
 def test_a_redis_that_was_emptied_gives_a_new_window() -> None:
-    reads, counter = Reads(100), Counter()
+    reads, counter = ReadLease(100), Counter()
     assert passed(reads, counter, 0.0, 50) == 50
     counter.counted = 0
     assert passed(reads, counter, 0.0, 200) <= 100 + reads.batch
 
 
 def test_the_headers_say_what_is_left() -> None:
-    assert Left("makecall", 5, 2, 31).headers == {
+    assert RemainingQuota("makecall", 5, 2, 31).headers == {
         "RateLimit-Policy": '"makecall";q=5;w=60',
         "RateLimit": '"makecall";r=2;t=31',
     }

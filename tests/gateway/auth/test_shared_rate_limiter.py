@@ -12,9 +12,9 @@ import httpx
 import pytest
 
 from gateway import run as gateway_run
-from gateway.auth.api_keys import ApiKey, KeyTable, digest_of
-from gateway.auth.rate_limits import Left
-from gateway.auth.shared_rate_limiter import Spending
+from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
+from gateway.auth.rate_limits import RemainingQuota
+from gateway.auth.shared_rate_limiter import RateLimiter
 from gateway.config import GatewaySection
 from gateway.errors import BusAway, TooManyRequests
 from gateway.operations.operation_table import COMMANDS, Command
@@ -23,14 +23,14 @@ from tests.bus import Bus, RealBus, only, until_async
 from tests.monitor.terms import running
 
 RAW = "a-testers-key"
-KEY = ApiKey("tester", digest_of(RAW), "pbx", frozenset({"read", "control"}))
+KEY = ApiKey("tester", sha256_hex(RAW), "pbx", frozenset({"read", "control"}))
 READ, CALL = COMMANDS["pbx.calls.get"], COMMANDS["makecall"]
 
 
 @asynccontextmanager
-async def spending(bus: Bus, **budgets: int) -> AsyncIterator[Spending]:
+async def spending(bus: Bus, **budgets: int) -> AsyncIterator[RateLimiter]:
     """As a gateway has it."""
-    made = Spending({"pbx": bus.client()}, Budgets(**budgets))
+    made = RateLimiter({"pbx": bus.client()}, Budgets(**budgets))
     task = asyncio.create_task(made.run())
     try:
         yield made
@@ -55,7 +55,7 @@ async def served(bus: Bus, key: ApiKey, **section: Any) -> AsyncIterator[httpx.A
         yield http
 
 
-async def passes(gateway: Spending, command: Command, key: ApiKey = KEY) -> bool:
+async def passes(gateway: RateLimiter, command: Command, key: ApiKey = KEY) -> bool:
     try:
         await gateway.spend(key, command)
     except TooManyRequests:
@@ -68,13 +68,13 @@ async def test_a_budget_is_shared_by_all_gateways_and_each_key_and_kind_has_its_
         for number, gateway in enumerate((one, two, one, two, one)):
             left = await gateway.spend(KEY, CALL)
             assert left is not None
-            assert replace(left, reset=0) == Left("makecall", 5, 4 - number, 0)
+            assert replace(left, reset=0) == RemainingQuota("makecall", 5, 4 - number, 0)
             assert 1 <= left.reset <= 60
         for gateway in (one, two):
             with pytest.raises(TooManyRequests) as refused:
                 await gateway.spend(KEY, CALL)
             assert 1 <= int(refused.value.headers["Retry-After"]) <= 60
-        assert await passes(one, CALL, replace(KEY, digest=digest_of("another")))
+        assert await passes(one, CALL, replace(KEY, digest=sha256_hex("another")))
         assert await passes(one, READ)
 
 
@@ -141,7 +141,7 @@ async def test_while_redis_is_away_reads_are_counted_here_and_commands_refused_a
                 await _alone(gateway)
 
 
-async def _alone(gateway: Spending) -> None:
+async def _alone(gateway: RateLimiter) -> None:
     assert [await passes(gateway, READ) for _ in range(21)] == [True] * 20 + [False]
     with pytest.raises(BusAway):
         await gateway.spend(KEY, CALL)

@@ -13,8 +13,8 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from gateway.auth.api_keys import ApiKey, digest_of
-from gateway.auth.key_admin import KeyChanges
+from gateway.auth.api_keys import ApiKey, sha256_hex
+from gateway.auth.key_admin import KeyAdmin
 from gateway.cli import keys
 from gateway.config import GatewaySettings
 from gateway.visibility import Limits
@@ -39,7 +39,7 @@ def settings(tmp_path: Path, url: str) -> Path:
     path = tmp_path / "callmon.toml"
     path.write_text(
         f'[redis]\nurl = "{url}"\n[[pbx]]\nname = "pbx"\n'
-        f'[[keys]]\nname = "static"\ndigest = "{digest_of("a-static-key")}"\n'
+        f'[[keys]]\nname = "static"\ndigest = "{sha256_hex("a-static-key")}"\n'
     )
     return path
 
@@ -51,7 +51,7 @@ def made(name: str, out: str) -> tuple[str, ApiKey]:
     limits = Limits(None, frozenset({"800", "801"}), None)
     budgets = Budgets(reads=600, makecall=0)
     scopes = frozenset({"read", "control"})
-    return found[1], ApiKey(name, digest_of(found[1]), "pbx", scopes, None, limits, ("192.0.2.0/24",), budgets)
+    return found[1], ApiKey(name, sha256_hex(found[1]), "pbx", scopes, None, limits, ("192.0.2.0/24",), budgets)
 
 
 async def test_a_key_is_made_shown_once_listed_and_revoked(
@@ -64,7 +64,7 @@ async def test_a_key_is_made_shown_once_listed_and_revoked(
         new = await say(app, "new", "--name", "wall", "--scopes", "read,control", *LIMITED, *config)
         assert new.exit_code == 0, new.output
         raw, key = made("wall", new.output)
-        assert await KeyChanges(valkey.client(), "pbx").all() == [key]
+        assert await KeyAdmin(valkey.client(), "pbx").all() == [key]
         listed = await say(app, "list", *config)
         for shown in ("wall", "control, read", "never", "queues 800, 801", "192.0.2.0/24", "600 reads, 0 makecall"):
             assert shown in listed.output

@@ -32,7 +32,7 @@ from monitor.config import MonitorSettings, PbxSection
 from monitor.persistence.sqlite_store import Store
 from monitor.run import database, pbx_settings
 from monitor.shared.errors import CallmonError, ConfigError
-from monitor.shared.redis.topology import Servers
+from monitor.shared.redis.topology import RedisClients
 from monitor.shared.store_failure_text import explain
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bus import RealBus, until
@@ -437,7 +437,7 @@ async def test_a_reader_that_goes_ends_it_without_a_trace(command: str, tmp_path
 
 
 async def test_a_redis_that_is_away_is_warned_of_once() -> None:
-    servers = Servers(f"redis://127.0.0.1:{free_port()}")
+    servers = RedisClients(f"redis://127.0.0.1:{free_port()}")
     with capture_logs() as lines:
         commander = open_view("main", servers.of("main")).commander
         task = asyncio.create_task(commander.run())

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.cli.demo import DEMO_KEY
 from monitor.recording import file_format as recordings
-from monitor.shared.redis.key_names import Keys
+from monitor.shared.redis.key_names import SpaceKeys
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bus import RealBus
 from tests.gateway.cli.console import WITHIN, callmon, running
@@ -70,7 +70,7 @@ async def test_a_client_that_a_monitor_uses_is_left_alone(
 ) -> None:
     client = valkey.client()
     try:
-        await client.set(Keys("main", "live").lease, b"host/1234")
+        await client.set(SpaceKeys("main", "live").lease, b"host/1234")
     finally:
         await client.aclose()
     file = tmp_path / "a.jsonl"

@@ -19,7 +19,7 @@ from gateway.docs.openapi_parameters import json_schema, text_schema
 from gateway.errors import all_shown
 from gateway.operations.operation_table import COMMANDS, Command, Run
 from gateway.parameters import Arguments, Parameter
-from gateway.queries.context import Asked
+from gateway.queries.context import QueryContext
 from monitor.pbx.commands import error_mapping as commands_refusals
 from monitor.pbx.commands import makecall as commands_calls
 from monitor.shared.codec import from_json, to_json
@@ -221,19 +221,19 @@ class CallInfo(Struct, frozen=True):
     text: str
 
 
-def ages(asked: Asked) -> Ages:
+def ages(asked: QueryContext) -> Ages:
     return Ages(tuple(range(len(asked.live["calls"]))))
 
 
-def clashing(asked: Asked) -> CallInfo:
+def clashing(asked: QueryContext) -> CallInfo:
     return CallInfo("x")
 
 
-def failing(asked: Asked) -> dict[str, int]:
+def failing(asked: QueryContext) -> dict[str, int]:
     return {"one": asked.arguments.whole("missing")}
 
 
-def silent(asked: Asked):  # type: ignore[no-untyped-def]  # as a site may write it
+def silent(asked: QueryContext):  # type: ignore[no-untyped-def]  # as a site may write it
     return [1, 2]
 
 

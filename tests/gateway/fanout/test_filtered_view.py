@@ -6,7 +6,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.fanout.filtered_view import View
+from gateway.fanout.filtered_view import FilteredView
 from gateway.visibility import EVERYTHING, Limits, Visibility
 from monitor.shared.entities.topics import TOPICS, Entity, State
 from tests.gateway.entities import call, extension, group, line, queue
@@ -23,7 +23,7 @@ def ledger_of(history: list[list[Put]], log_length: int = 1000) -> Ledger:
     return ledger
 
 
-def applied(state: State, view: View, ledger: Ledger, from_seq: int) -> State:
+def applied(state: State, view: FilteredView, ledger: Ledger, from_seq: int) -> State:
     delta = view.delta(ledger.told_since(from_seq))
     result = {topic: dict(entities) for topic, entities in state.items()}
     for topic, entities in delta.upsert.items():
@@ -36,7 +36,7 @@ def applied(state: State, view: View, ledger: Ledger, from_seq: int) -> State:
 
 @given(st.lists(puts(), max_size=8), views(), st.data())
 def test_a_snapshot_and_the_change_since_are_the_snapshot_now(
-    history: list[list[Put]], view: View, data: st.DataObject
+    history: list[list[Put]], view: FilteredView, data: st.DataObject
 ) -> None:
     ledger = ledger_of(history)
     assert ledger.position is not None
@@ -46,7 +46,9 @@ def test_a_snapshot_and_the_change_since_are_the_snapshot_now(
 
 
 @given(st.lists(puts(), max_size=8), views(), st.data())
-def test_only_what_was_or_is_in_the_view_is_named(history: list[list[Put]], view: View, data: st.DataObject) -> None:
+def test_only_what_was_or_is_in_the_view_is_named(
+    history: list[list[Put]], view: FilteredView, data: st.DataObject
+) -> None:
     ledger = ledger_of(history)
     asked = data.draw(st.integers(0, len(ledger.past) - 1))
     delta = view.delta(ledger.told_since(asked))
@@ -64,7 +66,7 @@ def test_a_limited_key_is_never_told_a_hidden_number_but_by_a_call_it_may_see(
     history: list[list[Put]], keys_limits: Limits, data: st.DataObject
 ) -> None:
     ledger = ledger_of(history)
-    view = View(ALL, Visibility(keys_limits))
+    view = FilteredView(ALL, Visibility(keys_limits))
     delta = view.delta(ledger.told_since(data.draw(st.integers(0, len(ledger.past) - 1))))
     if not keys_limits.any:
         return
@@ -79,7 +81,9 @@ def test_a_limited_key_is_never_told_a_hidden_number_but_by_a_call_it_may_see(
 
 
 @given(st.lists(puts(), min_size=1, max_size=6), views())
-def test_a_change_touches_a_view_just_when_the_view_differs_after_it(history: list[list[Put]], view: View) -> None:
+def test_a_change_touches_a_view_just_when_the_view_differs_after_it(
+    history: list[list[Put]], view: FilteredView
+) -> None:
     ledger = ledger_of(history)
     for change in ledger.log:
         before = view.snapshot(ledger.at(msgspec.structs.replace(change.position, seq=change.position.seq - 1)))
@@ -87,7 +91,7 @@ def test_a_change_touches_a_view_just_when_the_view_differs_after_it(history: li
 
 
 def one_change(
-    before: Entity | None, after: Entity | None, topic: str, id_: str, view: View
+    before: Entity | None, after: Entity | None, topic: str, id_: str, view: FilteredView
 ) -> tuple[State, list[str]]:
     ledger = Ledger()
     if before is not None:
@@ -98,7 +102,7 @@ def one_change(
     return delta.upsert, delta.remove.get(topic, [])
 
 
-LIMITED = View(ALL, Visibility(Limits(extensions=frozenset({"101"}), queues=frozenset({"800"}))))
+LIMITED = FilteredView(ALL, Visibility(Limits(extensions=frozenset({"101"}), queues=frozenset({"800"}))))
 
 
 def test_a_call_that_reaches_a_visible_extension_comes_whole_and_is_removed_when_it_leaves_it() -> None:
@@ -119,12 +123,12 @@ def test_a_change_that_only_hidden_items_undergo_is_no_change() -> None:
 def test_what_changed_there_and_back_is_sent_as_a_client_in_between_needs_it() -> None:
     idle, talking = extension("101"), extension("101", activity="Talking")
     ledger = ledger_of([[("extensions", "101", idle)], [("extensions", "101", talking)], [("extensions", "101", idle)]])
-    delta = View(ALL, EVERYTHING).delta(ledger.told_since(1))
+    delta = FilteredView(ALL, EVERYTHING).delta(ledger.told_since(1))
     assert delta.upsert == {"extensions": {"101": idle}}
 
 
 def test_other_topics_are_not_in_the_view() -> None:
-    only_calls = View(frozenset({"calls"}), EVERYTHING)
+    only_calls = FilteredView(frozenset({"calls"}), EVERYTHING)
     ledger = ledger_of([[("extensions", "101", extension("101"))]])
     assert only_calls.snapshot(ledger) == {"calls": {}}
     delta = only_calls.delta(ledger.told_since(0))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.fanout.filtered_view import View
+from gateway.fanout.filtered_view import FilteredView
 from gateway.fanout.filters import FIELDS, MOST_VALUES, BadFilter, EntityFilter, filter_of
 from gateway.visibility import EVERYTHING, Limits, Visibility
 from monitor.shared.entities.topics import TOPICS, Entity, empty_state
@@ -116,7 +116,7 @@ def test_who_enters_comes_whole_and_who_leaves_is_removed(
 ) -> None:
     ledger = Ledger()
     ledger.start_epoch()
-    view = View(frozenset(TOPICS), EVERYTHING, wanted)
+    view = FilteredView(frozenset(TOPICS), EVERYTHING, wanted)
     held = view.snapshot(ledger)
     start = 0
     for number, change in enumerate(history):
@@ -138,7 +138,7 @@ def test_a_filter_tells_nothing_of_what_a_key_may_not_see() -> None:
     ledger.put([("extensions", "101", EXTENSION), ("calls", "7", CALL)])
     limited = Visibility(Limits(extensions=frozenset({"101"})))
     for wanted in ({"queue": ["800"]}, {"group": ["600"]}, {"extgroup": ["Sales"]}):
-        shown = View(frozenset({"extensions"}), limited, filter_of(wanted)).snapshot(ledger)
+        shown = FilteredView(frozenset({"extensions"}), limited, filter_of(wanted)).snapshot(ledger)
         assert shown == {"extensions": {}}, wanted
     assert replace(EntityFilter(), ext=frozenset({"101"}))("extensions", EXTENSION)
 

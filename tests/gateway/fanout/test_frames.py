@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.fanout.filtered_view import View
+from gateway.fanout.filtered_view import FilteredView
 from gateway.fanout.filters import EntityFilter
 from gateway.fanout.frames import SIZE_LIMIT, Encoding, ErrorFrame, FrameCache, Hello, Pong, encode
 from gateway.visibility import EVERYTHING
@@ -16,7 +16,7 @@ from monitor.shared.entities.topics import TOPICS
 from tests.gateway.entities import START, call, extension
 from tests.gateway.histories import Follower, Ledger, Put, decoded, plain, puts, views
 
-ALL = View(frozenset(TOPICS), EVERYTHING)
+ALL = FilteredView(frozenset(TOPICS), EVERYTHING)
 
 
 @dataclass
@@ -39,7 +39,7 @@ def test_the_frames_are_as_the_protocol_says() -> None:
     ledger = Ledger()
     ledger.start_epoch()
     frames = FrameCache(ledger, Clock())
-    view = View(frozenset({"calls"}), EVERYTHING)
+    view = FilteredView(frozenset({"calls"}), EVERYTHING)
     head = {"epoch": "000000000000001-t", "server_time": START}
     [part] = frames.snapshot(view, "json", 0).messages
     assert decoded(part) == {"type": "snapshot", "seq": 0, "state": {"calls": {}}, "more": False, **head}
@@ -68,7 +68,7 @@ def test_the_frames_are_as_the_protocol_says() -> None:
 
 
 @given(st.lists(puts(), min_size=1, max_size=5), views())
-def test_both_encodings_say_the_same(history: list[list[Put]], view: View) -> None:
+def test_both_encodings_say_the_same(history: list[list[Put]], view: FilteredView) -> None:
     ledger = Ledger()
     ledger.start_epoch()
     for change in history:
@@ -114,7 +114,7 @@ def test_a_change_too_large_for_a_frame_is_left_to_a_snapshot() -> None:
 def test_equal_views_get_the_very_same_bytes() -> None:
     ledger = busy_ledger(3)
     frames = FrameCache(ledger, Clock())
-    twin = View(frozenset(TOPICS), EVERYTHING)
+    twin = FilteredView(frozenset(TOPICS), EVERYTHING)
     assert frames.snapshot(ALL, "json", 0) is frames.snapshot(twin, "json", 0)
     ledger.put([("calls", "1", call(1))])
     assert frames.change(ALL, "json", 0, 0) is frames.change(twin, "json", 0, 0)
@@ -142,7 +142,7 @@ def test_many_who_come_at_once_with_a_view_of_their_own_each_do_not_fill_the_mem
     room = 3 * one.size + 100
     monkeypatch.setattr("gateway.fanout.frames._SNAPSHOTS_KEPT", room)
     for number in range(20):
-        own = View(frozenset(TOPICS), EVERYTHING, EntityFilter(call=frozenset({str(number)})))
+        own = FilteredView(frozenset(TOPICS), EVERYTHING, EntityFilter(call=frozenset({str(number)})))
         frames.snapshot(own, "json", 0)
         assert frames.snapshot(ALL, "json", 0) is one, "what is asked for again and again is kept"
         assert sum(parts.size for _, parts in frames._snapshots.values()) == frames._snapshots_size <= room

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.fanout.filtered_view import View
+from gateway.fanout.filtered_view import FilteredView
 from gateway.fanout.frames import Encoding, FrameCache, Message
 from gateway.fanout.hub import Hub
 from gateway.fanout.view_subscribers import Subscriber
@@ -22,7 +22,7 @@ from tests.gateway.entities import START, call, extension, queue
 from tests.gateway.fanout.test_frames import Clock
 from tests.gateway.histories import Follower, Ledger, Put, decoded, plain, puts, views
 
-ALL = View(frozenset(TOPICS), EVERYTHING)
+ALL = FilteredView(frozenset(TOPICS), EVERYTHING)
 
 
 @dataclass
@@ -66,7 +66,7 @@ class World:
         self.places: list[tuple[Subscriber, Follower]] = []
 
     def join(
-        self, view: View, encoding: Encoding = "json", *, merge: bool = True, wired: bool = False
+        self, view: FilteredView, encoding: Encoding = "json", *, merge: bool = True, wired: bool = False
     ) -> tuple[Subscriber, Follower]:
         number, follower = len(self.places), Follower()
         wake = partial(self.woken.append, number)
@@ -109,7 +109,7 @@ class Step:
 
     what: str
     who: int
-    view: View
+    view: FilteredView
     puts: list[Put]
 
 
@@ -186,7 +186,7 @@ def rejoin(world: World, step: Step) -> None:
 @settings(max_examples=150, deadline=None)
 @given(st.lists(views(), min_size=1, max_size=3), steps(), st.integers(1, 6), st.sampled_from(("json", "msgpack")))
 def test_every_subscriber_is_exact_at_its_position_and_reaches_the_newest(
-    their_views: list[View], history: list[Step], log_length: int, encoding: Encoding
+    their_views: list[FilteredView], history: list[Step], log_length: int, encoding: Encoding
 ) -> None:
     ledger = Ledger(log_length)
     ledger.start_epoch()
@@ -240,7 +240,7 @@ def test_nothing_is_made_for_those_who_can_take_nothing(monkeypatch: pytest.Monk
     made: list[int] = []
     change = FrameCache.change
 
-    def counted(self: FrameCache, view: View, encoding: Encoding, from_seq: int, *more: Any) -> Message | None:
+    def counted(self: FrameCache, view: FilteredView, encoding: Encoding, from_seq: int, *more: Any) -> Message | None:
         made.append(from_seq)
         return change(self, view, encoding, from_seq, *more)
 
@@ -273,7 +273,7 @@ def test_a_change_too_large_for_a_frame_comes_as_a_snapshot_in_parts() -> None:
 def test_only_those_whose_view_changes_are_woken_and_told() -> None:
     world = started()
     everyone = world.join(ALL)
-    limited = world.join(View(frozenset(TOPICS), Visibility(Limits(extensions=frozenset({"101"})))))
+    limited = world.join(FilteredView(frozenset(TOPICS), Visibility(Limits(extensions=frozenset({"101"})))))
     for place in (everyone, limited):
         world.read_all(place)
     world.woken.clear()
@@ -289,7 +289,7 @@ def test_only_those_whose_view_changes_are_woken_and_told() -> None:
 
 def test_those_between_whose_positions_a_view_did_not_change_share_one_frame() -> None:
     world = started()
-    calls_only = View(frozenset({"calls"}), EVERYTHING)
+    calls_only = FilteredView(frozenset({"calls"}), EVERYTHING)
     early = world.join(calls_only)
     world.read_all(early)
     world.put(("extensions", "101", extension("101")))
@@ -304,7 +304,7 @@ def test_those_between_whose_positions_a_view_did_not_change_share_one_frame() -
 
 def test_a_heartbeat_moves_the_position_of_a_view_that_did_not_change() -> None:
     world = started()
-    place = world.join(View(frozenset({"queues"}), EVERYTHING))
+    place = world.join(FilteredView(frozenset({"queues"}), EVERYTHING))
     world.read_all(place)
     world.put(("calls", "1", call(1)))
     assert world.read_all(place) == []
@@ -370,7 +370,7 @@ def test_a_view_subscribed_to_again_is_never_older_than_what_was_told_though_an_
     world.read_all(place)
     world.put(("calls", "1", call(1)))
     world.read_all(place)
-    world.hub.change_view(place[0], View(frozenset({"queues"}), EVERYTHING))
+    world.hub.change_view(place[0], FilteredView(frozenset({"queues"}), EVERYTHING))
     world.hub.change_view(place[0], ALL)
     assert world.read_all(place) == ["snapshot"]
     assert place[1].position == world.ledger.position
@@ -378,7 +378,7 @@ def test_a_view_subscribed_to_again_is_never_older_than_what_was_told_though_an_
 
 def test_the_change_is_sent_even_if_the_log_does_not_reach_the_first_of_positions_that_are_the_same() -> None:
     world = started()
-    calls_only = View(frozenset({"calls"}), EVERYTHING)
+    calls_only = FilteredView(frozenset({"calls"}), EVERYTHING)
     place = world.join(calls_only)
     world.read_all(place)
     world.ledger.log_length = 2

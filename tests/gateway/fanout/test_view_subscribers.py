@@ -5,13 +5,13 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.fanout.filtered_view import View
-from gateway.fanout.view_subscribers import Subscriber, Track
+from gateway.fanout.filtered_view import FilteredView
+from gateway.fanout.view_subscribers import Subscriber, ViewSubscribers
 from gateway.visibility import EVERYTHING
 from monitor.shared.entities.topics import TOPICS
 from tests.gateway.histories import Ledger
 
-ALL = View(frozenset(TOPICS), EVERYTHING)
+ALL = FilteredView(frozenset(TOPICS), EVERYTHING)
 HAPPENINGS = ("portion", "portion", "join", "leave", "change")
 COMES_IN_THE_MIDDLE = [("change", 0), ("portion", 0), ("change", 0), ("join", 0)]
 
@@ -19,7 +19,7 @@ COMES_IN_THE_MIDDLE = [("change", 0), ("portion", 0), ("change", 0), ("join", 0)
 @given(st.integers(1, 200), st.lists(st.tuples(st.sampled_from(HAPPENINGS), st.integers(0, 1000)), max_size=40))
 @example(100, COMES_IN_THE_MIDDLE)
 def test_everyone_has_a_turn_after_a_change(at_first: int, happenings: list[tuple[str, int]]) -> None:
-    track = Track(ALL, Ledger())
+    track = ViewSubscribers(ALL, Ledger())
     untold: set[Subscriber] = set()
 
     def join() -> None:

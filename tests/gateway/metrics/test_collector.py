@@ -14,8 +14,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from gateway.cli.runtime import metrics_server as exposition
-from gateway.counters import HubMeasures
-from gateway.fanout.filtered_view import View
+from gateway.counters import FanoutCounters
+from gateway.fanout.filtered_view import FilteredView
 from gateway.fanout.hub import Hub
 from gateway.replication.replica import Replica
 from gateway.visibility import Visibility
@@ -23,7 +23,7 @@ from monitor.shared.changes import Change, Edit, Position
 from monitor.shared.entities.topics import TOPICS, Ivr, empty_state
 from monitor.shared.errors import ConfigError
 from monitor.shared.histogram import Histogram
-from monitor.shared.redis.key_names import Keys
+from monitor.shared.redis.key_names import SpaceKeys
 from tests.bus import until_async
 from tests.gateway.cli.console import free_port
 from tests.gateway.cli.runtime.test_workers import gateways, settings_file
@@ -178,13 +178,13 @@ class _Desk:
 
     def __init__(self, log_length: int = 10) -> None:
         self.now = 1_000.0
-        self.replica = Replica(Keys("main", "live"), log_length)
+        self.replica = Replica(SpaceKeys("main", "live"), log_length)
         self.replica.load(Position("1-t", 0), START, empty_state(TOPICS))
         self.hub = Hub(self.replica, lambda: None, lambda: self.now)
-        self.view = View(frozenset({"ivrs"}), Visibility())
+        self.view = FilteredView(frozenset({"ivrs"}), Visibility())
 
     @property
-    def measures(self) -> HubMeasures:
+    def measures(self) -> FanoutCounters:
         return self.hub.measures
 
     def change(self, heard: float) -> None:

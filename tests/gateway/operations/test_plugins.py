@@ -19,7 +19,7 @@ from gateway.docs.asyncapi import asyncapi
 from gateway.operations import plugins as own_commands
 from gateway.operations.operation_table import COMMANDS, RESERVED, Command, register
 from gateway.parameters import Parameter
-from gateway.queries.context import Asked
+from gateway.queries.context import QueryContext
 from monitor.shared.errors import ConfigError
 from tests.gateway.entities import call
 from tests.gateway.serving import frame, say, serving
@@ -39,7 +39,7 @@ def registry() -> Iterator[None]:
     RESERVED.update(reserved)
 
 
-def count(asked: Asked) -> dict[str, int]:
+def count(asked: QueryContext) -> dict[str, int]:
     return {"calls": len(asked.live["calls"]), "times": asked.arguments.whole("times")}
 
 
@@ -70,7 +70,7 @@ async def test_a_registered_query_may_be_watched_and_is_described() -> None:
     assert "site.count.get" in asyncapi("1.0")["components"]["schemas"]["Watchable"]["enum"]
 
 
-def fails_with_calls(asked: Asked) -> int:
+def fails_with_calls(asked: QueryContext) -> int:
     return 1 // (1 - len(asked.live["calls"]))
 
 

@@ -8,19 +8,19 @@ from contextlib import asynccontextmanager
 
 from redis.asyncio import Redis
 
-from gateway.replication.follower import Feed
+from gateway.replication.follower import StateFollower
 from gateway.replication.replica import Replica
 from monitor.lease import Lease
-from monitor.publishing.state_publisher import Publisher
+from monitor.publishing.state_publisher import StatePublisher
 from monitor.shared.changes import Edit, Position
 from monitor.shared.entities.topics import Ivr, State, empty_state
 from monitor.shared.errors import BusError
-from monitor.shared.redis.connection import heed_cancellation
-from monitor.shared.redis.key_names import Keys
+from monitor.shared.redis.connection import raise_if_cancelled
+from monitor.shared.redis.key_names import SpaceKeys
 from tests.bus import Bus, RealBus, copy, flush, restore, until
 from tests.faulty import FaultyRedis, Network
 
-KEYS = Keys("pbx", "live")
+KEYS = SpaceKeys("pbx", "live")
 
 
 class Writer:
@@ -28,7 +28,7 @@ class Writer:
 
     def __init__(self, redis: Redis, name: str = "writer") -> None:
         self.lease = Lease(redis, KEYS, name, ttl=600)
-        self.publisher = Publisher(redis, KEYS, name, lease=self.lease, log_length=50)
+        self.publisher = StatePublisher(redis, KEYS, name, lease=self.lease, log_length=50)
         self.state: State = empty_state(KEYS.topics)
 
     async def start(self) -> Position:
@@ -50,7 +50,7 @@ class Following:
         self.positions: list[Position | None] = []
         redis = FaultyRedis(bus.client(), self.network)
         silence, compare = (3_600.0, 3_600.0) if patient else (0.3, 0.5)
-        self.feed = Feed(redis, KEYS, self.replica, self._changed, silence=silence, compare=compare)
+        self.feed = StateFollower(redis, KEYS, self.replica, self._changed, silence=silence, compare=compare)
 
     def _changed(self) -> None:
         self.positions.append(self.replica.position)
@@ -91,7 +91,7 @@ async def beating(writer: Writer) -> AsyncIterator[None]:
 
     async def beat() -> None:
         while True:
-            heed_cancellation()
+            raise_if_cancelled()
             try:
                 if writer.publisher.position is None:
                     await writer.start()

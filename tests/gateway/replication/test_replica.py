@@ -10,9 +10,9 @@ from gateway.replication.replica import Gap, Replica
 from monitor.shared import changes as model
 from monitor.shared.changes import Change, Edit, Position
 from monitor.shared.entities.topics import Ivr, State, empty_state
-from monitor.shared.redis.key_names import Keys
+from monitor.shared.redis.key_names import SpaceKeys
 
-KEYS = Keys("pbx", "live")
+KEYS = SpaceKeys("pbx", "live")
 OLD, EPOCH, NEW = "000000000000001-a", "000000000000002-a", "000000000000003-a"
 AT = "2026-01-01T00:00:00.000Z"
 

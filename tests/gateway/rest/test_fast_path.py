@@ -18,14 +18,14 @@ import uvicorn
 from starlette.types import Message, Receive, Scope, Send
 
 from gateway.app import create_app
-from gateway.auth.api_keys import ApiKey, KeyTable, digest_of
-from gateway.auth.shared_rate_limiter import Spending
+from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
+from gateway.auth.shared_rate_limiter import RateLimiter
 from gateway.docs.openapi_examples import arguments_of
 from gateway.operations.operation_table import COMMANDS, Command
 from gateway.pbx_view import PbxView
-from gateway.queries.context import Asked
+from gateway.queries.context import QueryContext
 from gateway.rest import fast_path as repeats
-from gateway.rest.fast_path import MOST, AnswerProtocol, Repeats
+from gateway.rest.fast_path import MOST, FastPathProtocol, QueryFastPath
 from monitor.shared.api_keys import Budgets
 from monitor.shared.changes import Change, Edit, Position
 from monitor.shared.timestamps import from_unix
@@ -47,7 +47,7 @@ class Desk:
     keys: KeyTable
     now: float = NOW
     long: int = 0
-    spending: Spending | None = None
+    spending: RateLimiter | None = None
     apps: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -57,7 +57,7 @@ class Desk:
             self.long += 1
             await app(scope, receive, send)
 
-        self.apps = [app, Repeats(counted, self.keys, self.spending, lambda: self.now)]
+        self.apps = [app, QueryFastPath(counted, self.keys, self.spending, lambda: self.now)]
 
     async def get(self, path: str, headers: Headers = None, *, short: bool = True) -> httpx.Response:
         transport = httpx.ASGITransport(app=self.apps[short])
@@ -73,7 +73,7 @@ class Desk:
 
 
 def key(**given: Any) -> ApiKey:
-    return ApiKey("test", digest_of(KEY), "main", frozenset({"read", "contacts"}), **given)
+    return ApiKey("test", sha256_hex(KEY), "main", frozenset({"read", "contacts"}), **given)
 
 
 @pytest.fixture
@@ -202,7 +202,7 @@ async def test_whatever_is_out_of_the_ordinary_goes_the_long_way(desk: Desk, hea
 
 
 async def test_a_budget_is_counted_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    spending = Spending({"main": fakeredis.FakeAsyncRedis()}, Budgets(5, 5, 5, 5), clock=lambda: 0.0)
+    spending = RateLimiter({"main": fakeredis.FakeAsyncRedis()}, Budgets(5, 5, 5, 5), clock=lambda: 0.0)
     leases = spending._lease_of(key(), 5)
     leases.reads.go_alone()
     desk = Desk(view(), KeyTable([key()]), spending=spending)
@@ -252,7 +252,7 @@ async def served(desk: Desk) -> AsyncIterator[int]:
     """The application under uvicorn, its protocol answering what it can; the port."""
     listener = socket.create_server(("127.0.0.1", 0))
     repeats = desk.apps[1]
-    http: Any = partial(AnswerProtocol, repeats)
+    http: Any = partial(FastPathProtocol, repeats)
     server = uvicorn.Server(uvicorn.Config(repeats, lifespan="off", log_config=None, http=http))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
@@ -265,7 +265,7 @@ async def served(desk: Desk) -> AsyncIterator[int]:
 async def test_a_sites_own_query_that_comes_to_fail_is_told_as_a_fault(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(asked: Asked) -> int:
+    def fails(asked: QueryContext) -> int:
         return 1 // (4 - len(asked.live["calls"]))
 
     monkeypatch.setitem(COMMANDS, "site.fails.get", Command("site.fails.get", "read", "fails", query=fails))

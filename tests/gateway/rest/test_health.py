@@ -9,10 +9,10 @@ import fakeredis
 import httpx
 import pytest
 
-from gateway.auth.api_keys import ApiKey, KeyTable, digest_of
+from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
 from gateway.pbx_view import PbxView
 from gateway.rest.health import readiness
-from gateway.stream.connection_manager import Live
+from gateway.stream.connection_manager import StreamServer
 from tests.gateway import entities
 from tests.gateway.world import FULL, client, view
 from tests.system.stack import gateway
@@ -127,8 +127,8 @@ async def test_who_shows_no_key_is_told_nothing_but_whether_it_is_ready() -> Non
 
 
 async def test_a_key_that_does_not_hold_is_refused_and_one_that_holds_is_told_of_its_own_pbx_alone() -> None:
-    elsewhere = ApiKey("other", digest_of("other-key-of-tests"), "other", frozenset({"control"}))
-    near = replace(elsewhere, name="near", digest=digest_of("near-key-of-tests"), networks=("192.0.2.0/24",))
+    elsewhere = ApiKey("other", sha256_hex("other-key-of-tests"), "other", frozenset({"control"}))
+    near = replace(elsewhere, name="near", digest=sha256_hex("near-key-of-tests"), networks=("192.0.2.0/24",))
     async with client(table=KeyTable([elsewhere, near])) as http:
         refused = await http.get("/readyz", headers={"X-API-Key": "no-key-of-ours"})
         assert (refused.status_code, refused.json()["error"]["code"]) == (401, "key_unknown")
@@ -138,15 +138,15 @@ async def test_a_key_that_does_not_hold_is_refused_and_one_that_holds_is_told_of
 
 async def test_a_gateway_that_is_told_to_end_is_not_ready_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[bool] = []
-    drain = Live.drain
+    drain = StreamServer.drain
 
-    async def watched(live: Live, within: float) -> None:
+    async def watched(live: StreamServer, within: float) -> None:
         await drain(live, within)
         async with httpx.AsyncClient() as http:
             got = await http.get(f"{address}/readyz")
             seen.append(got.json()["draining"] and got.status_code == 503)
 
-    monkeypatch.setattr(Live, "drain", watched)
+    monkeypatch.setattr(StreamServer, "drain", watched)
     async with gateway(fakeredis.FakeAsyncRedis()) as address, httpx.AsyncClient() as http:
         assert (await http.get(f"{address}/readyz")).json()["draining"] is False
     assert seen == [True]

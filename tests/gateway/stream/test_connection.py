@@ -6,19 +6,19 @@ import asyncio
 
 import pytest
 
-from gateway.stream.connection import Conversation, Guest, Manners
+from gateway.stream.connection import ConnectionLimits, StreamConnection, StreamPrincipal
 from gateway.visibility import EVERYTHING
 from tests.gateway import world
 
 FRAMES = 50
 
 
-class Eager(Conversation):
+class Eager(StreamConnection):
     """One whose client takes whatever is sent, at once."""
 
     def __init__(self) -> None:
-        guest = Guest("test", EVERYTHING, (), None, 3600.0)
-        super().__init__(world.view(), guest, "json", Manners(), lambda: world.NOW)
+        guest = StreamPrincipal("test", EVERYTHING, (), None, 3600.0)
+        super().__init__(world.view(), guest, "json", ConnectionLimits(), lambda: world.NOW)
         self.sent = 0
         self.over = asyncio.Event()
 

@@ -15,8 +15,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from gateway import fair_share as shares
 from gateway.fanout.frames import Encoding
 from gateway.stream.admission import LiveSettings
-from gateway.stream.connection import Manners
-from gateway.stream.websocket import Session
+from gateway.stream.connection import ConnectionLimits
+from gateway.stream.websocket import WebSocketSession
 from monitor.shared.changes import Change, Edit, Position
 from monitor.shared.codec import to_json
 from monitor.shared.entities.topics import TOPICS, Contact
@@ -230,14 +230,14 @@ async def test_a_message_too_large_ends_it() -> None:
 
 
 async def test_a_message_too_large_ends_it_under_any_server() -> None:
-    settings = LiveSettings(Manners(message_size=100))
+    settings = LiveSettings(ConnectionLimits(message_size=100))
     async with serving(settings, wrap=without_denials) as served, served.connect() as connection:
         await connection.send("ж" * 60)
         assert (await closed(connection))[0] == 4013
 
 
 async def test_too_many_messages_end_it() -> None:
-    manners = Manners(messages_at_once=5, messages_per_second=0.001)
+    manners = ConnectionLimits(messages_at_once=5, messages_per_second=0.001)
     async with serving(LiveSettings(manners)) as served, served.connect() as connection:
         for _ in range(6):
             await say(connection, {"type": "ping"})
@@ -323,7 +323,7 @@ async def test_the_answers_that_a_key_watches_are_bounded_in_bytes(monkeypatch: 
 
 
 async def test_who_never_subscribes_is_sent_away() -> None:
-    async with serving(LiveSettings(Manners(silence=0.1))) as served, served.connect() as connection:
+    async with serving(LiveSettings(ConnectionLimits(silence=0.1))) as served, served.connect() as connection:
         assert (await closed(connection))[0] == 4203
 
 
@@ -335,7 +335,7 @@ async def test_a_connection_has_a_greatest_age() -> None:
 
 async def test_no_frame_comes_after_a_key_has_expired() -> None:
     now = [time.time()]
-    async with serving(LiveSettings(Manners(stall=0.2)), clock=lambda: now[0]) as served:
+    async with serving(LiveSettings(ConnectionLimits(stall=0.2)), clock=lambda: now[0]) as served:
         expires = "2100-01-01T00:00:00.000Z"
         served.keys.replace(
             [type(key)(key.name, key.digest, key.pbx, key.scopes, expires) for key in (served.keys._keys or ())]
@@ -361,9 +361,9 @@ async def test_a_revoked_key_ends_its_conversations_and_no_others() -> None:
 
 async def test_a_busy_gateway_is_through_with_its_farewells_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     turns, asked = 0, []
-    end = Session.end
+    end = WebSocketSession.end
 
-    def noted(session: Session, code: int, reason: str) -> None:
+    def noted(session: WebSocketSession, code: int, reason: str) -> None:
         asked.append(turns)
         end(session, code, reason)
 
@@ -374,7 +374,7 @@ async def test_a_busy_gateway_is_through_with_its_farewells_in_time(monkeypatch:
             time.sleep(0.01)  # noqa: ASYNC251 - the loop is to be held up
             await asyncio.sleep(0)
 
-    monkeypatch.setattr(Session, "end", noted)
+    monkeypatch.setattr(WebSocketSession, "end", noted)
     async with serving() as served, AsyncExitStack() as stack:
         for _ in range(40):
             await stack.enter_async_context(served.connect())

@@ -18,14 +18,14 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from websockets.exceptions import InvalidStatus
 
 from gateway.auth.api_keys import ApiKey, KeyTable
-from gateway.auth.shared_rate_limiter import Spending
+from gateway.auth.shared_rate_limiter import RateLimiter
 from gateway.auth.tickets import Tickets
 from gateway.fanout.watched_queries import LEAST_PAUSE
 from gateway.rest import long_poll as longpoll
 from gateway.stream.admission import LiveSettings
-from gateway.stream.connection import Manners
+from gateway.stream.connection import ConnectionLimits
 from gateway.stream.sse import EventStream
-from gateway.transport.http_protocol import PunctualProtocol
+from gateway.transport.http_protocol import TimeoutHttpProtocol
 from gateway.transport.websocket_protocol import SEND_BUFFER
 from gateway.visibility import Limits
 from monitor.shared.api_keys import Budgets
@@ -306,7 +306,7 @@ async def busy_until(served: Served, true: Callable[[], bool]) -> None:
 
 
 async def test_one_who_reads_nothing_costs_a_small_buffer_and_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
-    async with serving(LiveSettings(Manners(stall=0.2))) as served, stuck(served) as stream:
+    async with serving(LiveSettings(ConnectionLimits(stall=0.2))) as served, stuck(served) as stream:
         transport = stream._transport
         assert transport is not None
         sock = transport.get_extra_info("socket")
@@ -317,7 +317,7 @@ async def test_one_who_reads_nothing_costs_a_small_buffer_and_is_dropped(caplog:
     assert not [record for record in caplog.records if "ASGI" in record.getMessage()]
 
 
-@pytest.mark.parametrize("http_protocol", [PunctualProtocol, HttpToolsProtocol], ids=["ours", "the server's own"])
+@pytest.mark.parametrize("http_protocol", [TimeoutHttpProtocol, HttpToolsProtocol], ids=["ours", "the server's own"])
 async def test_one_who_reads_nothing_holds_up_no_drain(
     http_protocol: type[HttpToolsProtocol], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -369,7 +369,7 @@ async def test_one_who_is_being_let_in_when_a_drain_begins_does_not_stay(monkeyp
 
 async def test_tickets_are_counted_as_reads() -> None:
     redis = fakeredis.FakeAsyncRedis()
-    spending = Spending({"main": redis}, Budgets(reads=2), clock=lambda: 0.0)
+    spending = RateLimiter({"main": redis}, Budgets(reads=2), clock=lambda: 0.0)
     spending._lease_of(KEYS[0], 2).reads.go_alone()
     tickets = Tickets({"main": redis}, KeyTable(KEYS), lambda: 1_800_000_000.0, spending)
     transport = httpx.ASGITransport(app=Starlette(routes=tickets.routes()))

@@ -11,13 +11,13 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from gateway import run as gateway_run
-from gateway.auth.api_keys import ApiKey, KeyTable, digest_of
+from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
 from gateway.config import GatewaySection
 from tests.bus import FakeBus, fake_bus, only, until_async
 from tests.monitor.terms import running
 
-OFFICE = ApiKey("office", digest_of("office-key"), "pbx", frozenset({"read"}), networks=("203.0.113.0/24",))
-LOCAL = ApiKey("local", digest_of("local-key"), "pbx", frozenset({"read"}), networks=("127.0.0.0/8", "::1/128"))
+OFFICE = ApiKey("office", sha256_hex("office-key"), "pbx", frozenset({"read"}), networks=("203.0.113.0/24",))
+LOCAL = ApiKey("local", sha256_hex("local-key"), "pbx", frozenset({"read"}), networks=("127.0.0.0/8", "::1/128"))
 
 
 @asynccontextmanager

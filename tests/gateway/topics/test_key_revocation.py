@@ -9,7 +9,7 @@ import pytest
 from starlette.types import ASGIApp
 from websockets.exceptions import ConnectionClosed
 
-from gateway.stream.websocket import Session
+from gateway.stream.websocket import WebSocketSession
 from tests.gateway.entities import call
 from tests.gateway.serving import Served, ended_with, serving, subscribed
 
@@ -49,7 +49,7 @@ async def test_no_frame_follows_a_revocation_even_if_a_change_was_on_its_way() -
 async def test_no_frame_follows_a_revocation_even_if_it_waited_for_a_full_socket() -> None:
     async with serving() as served, served.connect() as stream:
         await subscribed(stream)
-        [session] = [one for one in served.live._sessions if isinstance(one, Session)]
+        [session] = [one for one in served.live._sessions if isinstance(one, WebSocketSession)]
         assert session._socket is not None
         session._socket._writable.clear()
         session._socket.holds += 1

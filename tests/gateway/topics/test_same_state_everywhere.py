@@ -17,8 +17,8 @@ import httpx
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.auth.api_keys import ApiKey, digest_of
-from gateway.fanout.filtered_view import View
+from gateway.auth.api_keys import ApiKey, sha256_hex
+from gateway.fanout.filtered_view import FilteredView
 from gateway.fanout.filters import FIELDS, EntityFilter
 from gateway.fanout.frames import Encoding
 from gateway.visibility import Limits, Visibility
@@ -64,8 +64,8 @@ class Client:
     task: asyncio.Task[None] | None = None
 
     @property
-    def view(self) -> View:
-        return View(frozenset(KEYS[self.key].topics) & frozenset(TOPICS), KEYS[self.key], self.wanted)
+    def view(self) -> FilteredView:
+        return FilteredView(frozenset(KEYS[self.key].topics) & frozenset(TOPICS), KEYS[self.key], self.wanted)
 
     @property
     def filter(self) -> dict[str, list[str]]:
@@ -145,7 +145,7 @@ async def both() -> AsyncIterator[tuple[Served, Served]]:
         for served in (lending, other):
             served.keys.replace(
                 [
-                    ApiKey(name, digest_of(name), "main", frozenset({"read"}), limits=seen.limits)
+                    ApiKey(name, sha256_hex(name), "main", frozenset({"read"}), limits=seen.limits)
                     for name, seen in KEYS.items()
                 ]
             )

@@ -18,8 +18,8 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from gateway.stream.admission import LiveSettings
-from gateway.stream.connection import Manners
-from gateway.stream.websocket import Session
+from gateway.stream.connection import ConnectionLimits
+from gateway.stream.websocket import WebSocketSession
 from gateway.transport.websocket_protocol import SEND_BUFFER, Socket, StreamProtocol
 from monitor.shared.codec import to_json, to_msgpack
 from monitor.shared.entities.topics import TOPICS
@@ -33,7 +33,7 @@ HANDSHAKE = (
 )
 
 
-TALKATIVE = LiveSettings(Manners(messages_at_once=10_000))
+TALKATIVE = LiveSettings(ConnectionLimits(messages_at_once=10_000))
 """Ten frames for each of them."""
 
 
@@ -82,14 +82,14 @@ async def stuck_for_now(served: Served) -> AsyncIterator[tuple[asyncio.StreamRea
         writer.transport.abort()
 
 
-def sessions(served: Served) -> list[Session]:
+def sessions(served: Served) -> list[WebSocketSession]:
     """The WebSockets that are open."""
-    return [session for session in served.live._sessions if isinstance(session, Session)]
+    return [session for session in served.live._sessions if isinstance(session, WebSocketSession)]
 
 
 @on_both_loops
 async def test_one_who_reads_nothing_delays_nobody_costs_a_buffer_and_is_dropped_in_the_end() -> None:
-    manners = Manners(stall=1.0)
+    manners = ConnectionLimits(stall=1.0)
     async with serving(LiveSettings(manners)) as served, served.connect("display-key") as reading:
         await subscribed(reading)
         _, writer = await stuck(served)
@@ -199,7 +199,7 @@ async def test_one_who_pauses_gets_one_merged_change_and_is_exact() -> None:
 
 @on_both_loops
 async def test_a_thousand_pings_of_one_who_reads_nothing_are_not_queued() -> None:
-    manners = Manners(messages_at_once=10**6, stall=0.5)
+    manners = ConnectionLimits(messages_at_once=10**6, stall=0.5)
     async with serving(LiveSettings(manners, messages_at_once_per_key=10**6)) as served:
         _, writer = await stuck(served)
         ping = to_json({"type": "ping", "at": "x" * 60})
@@ -323,7 +323,7 @@ def garbage(rng: random.Random) -> str | bytes:
 @on_both_loops
 async def test_any_message_ends_in_an_answer_or_a_close_code_of_the_protocol() -> None:
     rng = random.Random(7)
-    manners = Manners(bad_messages=10)
+    manners = ConnectionLimits(bad_messages=10)
     codes: set[int] = set()
     async with serving(LiveSettings(manners)) as served, served.connect("display-key") as other:
         await subscribed(other)

@@ -11,7 +11,7 @@ import pytest
 import uvloop
 from websockets.asyncio.client import connect
 
-from gateway.stream.websocket import Session
+from gateway.stream.websocket import WebSocketSession
 from monitor.simulator.tls import make_certificate
 from tests.gateway import entities
 from tests.gateway.histories import Follower, decoded, plain
@@ -65,7 +65,7 @@ async def lost(folder: Path) -> int:
         url = served.url("/webapi/reader-key/stream?topics=calls").replace("ws://", "wss://")
         async with connect(url, ssl=trusting):
             [session] = served.live.sessions
-            assert isinstance(session, Session)
+            assert isinstance(session, WebSocketSession)
         await until(lambda: not len(served.live))
         return session._waiting()
 

@@ -12,13 +12,13 @@ import httpx
 import pytest
 
 from gateway import run as gateway_run
-from gateway.auth.api_keys import ApiKey, KeyTable, digest_of
+from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
 from gateway.config import GatewaySection, StreamSection
 from gateway.transport import http_protocol as punctual
-from gateway.transport.http_protocol import LARGEST_HEAD, MOST_HEADERS, MOST_PIPELINED, PunctualProtocol
+from gateway.transport.http_protocol import LARGEST_HEAD, MOST_HEADERS, MOST_PIPELINED, TimeoutHttpProtocol
 from monitor.lease import Lease
-from monitor.publishing.state_publisher import Publisher
-from monitor.shared.redis.key_names import Keys
+from monitor.publishing.state_publisher import StatePublisher
+from monitor.shared.redis.key_names import SpaceKeys
 from tests.bus import fake_bus, only, until, until_async
 from tests.gateway import entities
 
@@ -32,14 +32,14 @@ BODY = b"POST /webapi/ticket HTTP/1.1\r\nHost: test\r\nContent-Length: 1000\r\n\
 
 @pytest.fixture
 async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[gateway_run.Server]:
-    monkeypatch.setattr(PunctualProtocol, "_within", WITHIN)
-    keys = KeyTable([ApiKey("test", digest_of(KEY), "pbx", frozenset({"read"}))])
+    monkeypatch.setattr(TimeoutHttpProtocol, "_within", WITHIN)
+    keys = KeyTable([ApiKey("test", sha256_hex(KEY), "pbx", frozenset({"read"}))])
     async with (
         fake_bus() as bus,
-        closing(Publisher(bus.client(), Keys("pbx", "live"), "test")) as publisher,
+        closing(StatePublisher(bus.client(), SpaceKeys("pbx", "live"), "test")) as publisher,
         gateway_run.serving(["pbx"], keys, SETTINGS, only(bus.client())) as server,
     ):
-        assert await Lease(bus.client(), Keys("pbx", "live"), "test", ttl=600).acquire()
+        assert await Lease(bus.client(), SpaceKeys("pbx", "live"), "test", ttl=600).acquire()
         await publisher.start_epoch(entities.state_of(system=[entities.system()]))
         async with httpx.AsyncClient(base_url=server.address) as http:
             await until_async(lambda: _known(http))
@@ -52,7 +52,7 @@ def port(server: gateway_run.Server) -> int:
 
 
 @asynccontextmanager
-async def closing(publisher: Publisher) -> AsyncIterator[Publisher]:
+async def closing(publisher: StatePublisher) -> AsyncIterator[StatePublisher]:
     try:
         yield publisher
     finally:
@@ -131,7 +131,7 @@ async def test_an_answer_may_take_longer_than_the_question(port: int) -> None:
 async def test_what_is_no_request_is_refused_in_the_form_of_all_refusals(
     port: int, monkeypatch: pytest.MonkeyPatch, asked: bytes, said: str
 ) -> None:
-    monkeypatch.setattr(PunctualProtocol, "_within", 60.0)
+    monkeypatch.setattr(TimeoutHttpProtocol, "_within", 60.0)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(asked)
     head = await reader.readuntil(b"\r\n\r\n")
@@ -188,7 +188,7 @@ async def test_more_parameters_or_headers_than_any_request_needs_are_refused_bef
 
 
 async def test_what_is_asked_ahead_is_bounded_in_bytes(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(PunctualProtocol, "_within", LONG)
+    monkeypatch.setattr(TimeoutHttpProtocol, "_within", LONG)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     endless = f"GET /webapi/{KEY}/events?topics=system HTTP/1.1\r\nHost: test\r\n\r\n"
     large = WHOLE[:-2] + b"X: " + b"a" * (LARGEST_HEAD - 1_000) + b"\r\n\r\n"
@@ -201,7 +201,7 @@ async def test_what_is_asked_ahead_is_bounded_in_bytes(port: int, monkeypatch: p
     "begin", [b"GET /", b"GET / HTTP/1.1\r\nX: ", BODY[:-2] + b"X: "], ids=["address", "first", "last"]
 )
 async def test_headers_without_end_are_cut_off(port: int, monkeypatch: pytest.MonkeyPatch, begin: bytes) -> None:
-    monkeypatch.setattr(PunctualProtocol, "_within", LONG)
+    monkeypatch.setattr(TimeoutHttpProtocol, "_within", LONG)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(begin + b"a" * 16 * LARGEST_HEAD)
     assert await ended(reader)
@@ -230,7 +230,7 @@ async def test_what_comes_like_headers_behind_a_body_is_none(port: int) -> None:
 async def test_who_asks_and_asks_without_waiting_for_an_answer_is_cut_off(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(PunctualProtocol, "_within", LONG)
+    monkeypatch.setattr(TimeoutHttpProtocol, "_within", LONG)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     endless = f"GET /webapi/{KEY}/events?topics=system HTTP/1.1\r\nHost: test\r\n\r\n"
     writer.write(endless.encode() + WHOLE * (MOST_PIPELINED + 1))
@@ -243,7 +243,7 @@ async def test_who_takes_no_answer_is_cut_off(
     server: gateway_run.Server, port: int, monkeypatch: pytest.MonkeyPatch, paused: bool
 ) -> None:
     if not paused:  # all is written, and the connection is closed with what is left of it
-        monkeypatch.setattr(PunctualProtocol, "pause_writing", lambda _: None)
+        monkeypatch.setattr(TimeoutHttpProtocol, "pause_writing", lambda _: None)
     connections = server._server.server_state.connections
     await until(lambda: not connections)
     ask = b"GET /static/swagger-ui/swagger-ui-bundle.js HTTP/1.1\r\nHost: test\r\n"

@@ -12,11 +12,11 @@ from msgspec import structs
 
 from monitor.commands import record_replication as module
 from monitor.commands.command_journal import CommandJournal
-from monitor.commands.record_replication import RecordSync
-from monitor.counters import CommandMeasures, Measures
+from monitor.commands.record_replication import RecordReplication
+from monitor.counters import CommandCounters, MonitorCounters
 from monitor.persistence.command_record import CommandRecord, Stage, encode_record
 from monitor.persistence.sqlite_store import ONCE_KEPT, Store
-from monitor.shared.command_messages import Failure, Once, Outcome, Request, decode_outcome
+from monitor.shared.command_messages import CommandFailure, IdempotencyKey, Outcome, Request, decode_outcome
 from monitor.shared.errors import BusUnreachable, StoreFailed
 from monitor.shared.redis.key_names import RecordKeys, RequestKeys
 from tests.bus import Bus, RealBus, copy, flush, patient, restore, until_async
@@ -30,8 +30,8 @@ class Side:
     def __init__(self, bus: Bus, name: str, *, leading: bool = False) -> None:
         self.redis = bus.client()
         self.store = Store(None)
-        self.measures = Measures()
-        self.sync = RecordSync(self.redis, "pbx", name, self.store, self.measures, leading=lambda: leading)
+        self.measures = MonitorCounters()
+        self.sync = RecordReplication(self.redis, "pbx", name, self.store, self.measures, leading=lambda: leading)
 
     async def write(self, *records: CommandRecord) -> None:
         """As a leader does it: in the file, and in the log."""
@@ -145,7 +145,7 @@ async def test_a_file_that_takes_nothing_is_not_level_and_reads_it_again_later(b
 async def test_a_file_that_takes_nothing_keeps_no_end_from_a_log_that_was_lost(bus: Bus) -> None:
     """The disk became full while a command was in hand; its end was on Redis alone, which was emptied."""
     async with two(bus) as (leader, standby):
-        journal = CommandJournal(bus.client(), "pbx", leader.store, CommandMeasures())
+        journal = CommandJournal(bus.client(), "pbx", leader.store, CommandCounters())
         leader.sync._unkept = journal.unkept
         begun = journal.begun(Request("1", "gateway", "ext.del", {"num": "101"}, "tester", "10.0.0.1"))
         await leader.write(begun, record("2", Stage.DONE))
@@ -210,7 +210,7 @@ async def test_a_redis_that_comes_back_from_long_ago_gets_all_again(
 
 async def test_an_end_that_redis_took_and_lost_unnoticed_is_told_again(bus: Bus) -> None:
     async with two(bus) as (leader, standby):
-        journal = CommandJournal(bus.client(), "pbx", leader.store, CommandMeasures())
+        journal = CommandJournal(bus.client(), "pbx", leader.store, CommandCounters())
         leader.sync._told, leader.sync._seen = journal.told, journal.seen
         await leader.write(begun := journal.begun(Request("1", "gateway", "ext.del", {"num": "101"}, "tester", "")))
         for side in (leader, standby):
@@ -229,7 +229,7 @@ async def test_an_end_that_redis_took_and_lost_unnoticed_is_told_again(bus: Bus)
 @pytest.mark.parametrize("noticed", [False, True], ids=["lost before it was read", "lost after it was read"])
 @pytest.mark.parametrize(
     "outcome",
-    [Outcome("1", {"result": True}), Outcome("1", None, Failure("unavailable", "pbx_unreachable", "Away."))],
+    [Outcome("1", {"result": True}), Outcome("1", None, CommandFailure("unavailable", "pbx_unreachable", "Away."))],
     ids=["done", "undone"],
 )
 async def test_the_answer_that_redis_lost_with_an_end_stands_again_or_is_asked_for_anew(
@@ -237,9 +237,9 @@ async def test_the_answer_that_redis_lost_with_an_end_stands_again_or_is_asked_f
 ) -> None:
     requests = RequestKeys("pbx")
     async with two(bus) as (leader, standby):
-        journal = CommandJournal(bus.client(), "pbx", leader.store, CommandMeasures())
+        journal = CommandJournal(bus.client(), "pbx", leader.store, CommandCounters())
         leader.sync._told, leader.sync._seen = journal.told, journal.seen
-        request = Request("1", "gateway", "ext.del", {}, "tester", "", Once("d" * 64, "f" * 64))
+        request = Request("1", "gateway", "ext.del", {}, "tester", "", IdempotencyKey("d" * 64, "f" * 64))
         await leader.write(begun := journal.begun(request))
         await leader.redis.set(requests.request("1"), "leader", ex=1_000)
         for side in (leader, standby):

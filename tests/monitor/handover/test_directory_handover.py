@@ -8,16 +8,16 @@ from dataclasses import replace
 import pytest
 
 from monitor.handover import directory_handover as module
-from monitor.handover.directory_handover import Bequest
+from monitor.handover.directory_handover import DirectoryHandover
 from monitor.handover.fact_codec import decode, encode
 from monitor.pbx.facts import AgentRow, DirectoryRead, HandoverFact, QueueLoginsRead, QueueRow, SystemRow, UserRow
 from monitor.shared.codec import Malformed
 from monitor.shared.entities.topics import TOPICS, Extension, empty_state
-from monitor.shared.redis.key_names import Keys
+from monitor.shared.redis.key_names import SpaceKeys
 from monitor.tracking.tracker import Tracker
 from tests.bus import Bus, RealBus, until_async
 
-KEYS = Keys("pbx", "live")
+KEYS = SpaceKeys("pbx", "live")
 USERS = (UserRow(1, "101", "Анна", "Ng", registered=True), UserRow(2, "102", queue_status="LoggedIn"))
 DIRECTORY = DirectoryRead(
     USERS, (QueueRow(3, "800", "Sales", (AgentRow("101"),)),), (), (), (), (), (), SystemRow("20.0"), 17.0
@@ -50,7 +50,7 @@ def test_what_is_none_of_it_is_malformed(data: bytes) -> None:
 async def test_the_newest_is_there_for_the_next_one(bus: Bus) -> None:
     redis = bus.client()
     await redis.set(KEYS.lease, "me")
-    left = Bequest(redis, "pbx", "me")
+    left = DirectoryHandover(redis, "pbx", "me")
     assert await left.read() == ()
     running = asyncio.create_task(left.run())
     newer = replace(DIRECTORY, users=USERS[:1])
@@ -58,7 +58,7 @@ async def test_the_newest_is_there_for_the_next_one(bus: Bus) -> None:
         left.leave(fact)
 
     async def there() -> bool:
-        return await Bequest(redis, "pbx", "next").read() == timeless((newer, LOGINS))
+        return await DirectoryHandover(redis, "pbx", "next").read() == timeless((newer, LOGINS))
 
     await until_async(there)
     running.cancel()
@@ -68,7 +68,7 @@ async def test_the_newest_is_there_for_the_next_one(bus: Bus) -> None:
 async def test_who_does_not_hold_the_lease_leaves_nothing(bus: Bus) -> None:
     redis = bus.client()
     await redis.set(KEYS.lease, "another")
-    left = Bequest(redis, "pbx", "me")
+    left = DirectoryHandover(redis, "pbx", "me")
     running = asyncio.create_task(left.run())
     left.leave(DIRECTORY)
     await asyncio.sleep(0.1)
@@ -85,7 +85,7 @@ async def test_who_does_not_hold_the_lease_leaves_nothing(bus: Bus) -> None:
 
 async def test_what_cannot_be_read_is_nothing(valkey: RealBus) -> None:
     redis = valkey.client()
-    left = Bequest(redis, "pbx", "me")
+    left = DirectoryHandover(redis, "pbx", "me")
     await redis.set(KEYS.directory, b"of another version")
     assert await left.read() == ()
     valkey.kill()
@@ -108,7 +108,7 @@ async def test_it_ends_whenever_it_is_told_to(bus: Bus) -> None:
     await redis.set(KEYS.lease, "me")
 
     async def one(turns: int) -> None:
-        left = Bequest(redis, "pbx", "me")
+        left = DirectoryHandover(redis, "pbx", "me")
         running = asyncio.create_task(left.run())
         left.leave(DIRECTORY)
         for _ in range(turns):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from monitor.handover import previous_state as heritage
-from monitor.publishing.state_publisher import Publisher
+from monitor.publishing.state_publisher import StatePublisher
 from monitor.shared.changes import Edit
 from monitor.shared.entities import topics as e
-from monitor.shared.redis.key_names import Keys
+from monitor.shared.redis.key_names import SpaceKeys
 from tests.bus import Bus
 from tests.monitor.tracking.pbx_facts import NOON, Told
 
-LIVE = Keys("pbx", "live")
+LIVE = SpaceKeys("pbx", "live")
 
 
 @pytest.mark.parametrize(("after", "found"), [(1.0, True), (-1.0, True), (heritage.RECENT + 1, False)])
@@ -45,7 +45,7 @@ async def _write(bus: Bus, at: float, *, heartbeats: int) -> None:
     pbx = Told()
     pbx.see("100", 1, 7, "Dialing", "101")
     now = [at]
-    publisher = Publisher(bus.client(), LIVE, "leader", clock=lambda: now[0])
+    publisher = StatePublisher(bus.client(), LIVE, "leader", clock=lambda: now[0])
     await bus.client().set(LIVE.lease, "leader")
     await publisher.start_epoch(pbx.tracker.state)
     await publisher.publish((Edit("ivrs", "701", None, e.Ivr("701", "Night")),))

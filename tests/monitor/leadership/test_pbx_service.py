@@ -13,11 +13,11 @@ from monitor.lease import Lease
 from monitor.pbx.facts import ContactsRead
 from monitor.shared.changes import Position
 from monitor.shared.entities.topics import Contact, Ivr
-from monitor.shared.redis.key_names import Keys
+from monitor.shared.redis.key_names import SpaceKeys
 from tests.bus import Bus, RealBus, flush, until, until_async
 from tests.monitor.terms import running
 
-LIVE, BOOK = Keys("pbx", "live"), Keys("pbx", "book")
+LIVE, BOOK = SpaceKeys("pbx", "live"), SpaceKeys("pbx", "book")
 
 
 @asynccontextmanager
@@ -240,7 +240,7 @@ async def test_a_leader_stopped_past_its_lease_finds_itself_fenced_before_it_wri
             assert await stands(valkey, "1") == taken
 
 
-async def _is_stored(bus: Bus, keys: Keys) -> bool:
+async def _is_stored(bus: Bus, keys: SpaceKeys) -> bool:
     return await read_position(bus.client(), keys) is not None
 
 

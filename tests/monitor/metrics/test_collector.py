@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from monitor import run as monitor_run
 from monitor.config import MonitorSection, MonitorSettings
 from monitor.metrics import pbx_state_metrics as figures
-from monitor.pbx.counters import PbxMeasures, kind_of, result_of
+from monitor.pbx.counters import PbxCounters, kind_of, result_of
 from monitor.pbx.http_client.transport import certificate_ends
 from monitor.pbx.v20_source import PbxSource
 from monitor.shared.entities.topics import TOPICS, Queue, WaitingCaller, empty_state
@@ -156,7 +156,7 @@ def test_requests_are_of_a_few_kinds(shown: str, kind: str) -> None:
 
 
 def test_a_request_without_an_answer_has_no_duration() -> None:
-    measures = PbxMeasures()
+    measures = PbxCounters()
     measures.request("GET /callcontrol", None, 10.0)
     measures.request("GET /callcontrol", 200, 0.2)
     assert measures.requests == {("full_state", "unreachable"): 1, ("full_state", "ok"): 1}
@@ -168,7 +168,7 @@ async def test_the_certificates_end_is_known_where_it_is_checked() -> None:
     assert certificate_ends({"notAfter": "Jan  5 09:34:43 2030 GMT"}) == 1_893_836_083
     assert certificate_ends({}) is certificate_ends(None) is None
     async with SimulatedPbx(SimulatorSettings(extensions=5, queues=1, traffic=False, tls=True)) as pbx:
-        measures = PbxMeasures()
+        measures = PbxCounters()
         client = PbxSource(
             monitor_run.pbx_settings(section(pbx).model_copy(update={"ca_file": pbx.ca_file})),
             lambda _: None,

@@ -19,7 +19,7 @@ from monitor.pbx.callcontrol import event_socket as listener
 from monitor.pbx.facts import ConnectionChanged
 from monitor.pbx.http_client import paging
 from monitor.pbx.http_client.transport import MAX_BODY_BYTES, Transport
-from monitor.shared.errors import OutcomeUnknown, PbxGarbled, PbxUnreachable
+from monitor.shared.errors import CommandOutcomeUnknown, PbxGarbled, PbxUnreachable
 from tests.monitor.pbx.scripted import ScriptedPbx, following, scripted_pbx, settings_for
 
 MIB = 1024 * 1024
@@ -125,7 +125,7 @@ async def test_a_body_too_large_is_cut_and_told(body: str, method: str) -> None:
             with pytest.raises(PbxGarbled, match=says):
                 await transport.read("GET", "/xapi/v1/Users")
         else:
-            with pytest.raises(OutcomeUnknown, match=says):
+            with pytest.raises(CommandOutcomeUnknown, match=says):
                 await transport.write("POST", "/xapi/v1/Users", {}, b"{}")
     await hostile.cut.wait()
     assert hostile.taken < 4 * MAX_BODY_BYTES

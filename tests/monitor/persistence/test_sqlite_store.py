@@ -19,7 +19,7 @@ from msgspec import structs
 from monitor.persistence import sqlite_store as module
 from monitor.persistence.audit_entry import AuditEntry, masked, share
 from monitor.persistence.command_record import CommandRecord, Stage
-from monitor.persistence.sqlite_store import Known, Store
+from monitor.persistence.sqlite_store import KnownRequest, Store
 from monitor.shared.api_keys import StoredKey
 from monitor.shared.errors import ConfigError, StoreFailed
 
@@ -48,10 +48,10 @@ async def test_an_idempotency_key_is_known_from_its_beginning_with_its_outcome_f
     async with opened(tmp_path / "callmon.db") as store:
         assert await store.begin(record("1", "d")) is None
         assert await store.begin(record("1", "d")) is None, "the same request"
-        assert await store.begin(record("2", "d", fingerprint="other")) == Known("f", None)
+        assert await store.begin(record("2", "d", fingerprint="other")) == KnownRequest("f", None)
         await store.merge([record("1", "d", stage=Stage.DONE, outcome=b"done")])
     async with opened(tmp_path / "callmon.db") as store:
-        assert await store.begin(record("3", "d")) == Known("f", b"done")
+        assert await store.begin(record("3", "d")) == KnownRequest("f", b"done")
 
 
 async def test_an_undone_attempt_and_one_of_yesterday_leave_the_key_free(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ async def test_an_undone_attempt_and_one_of_yesterday_leave_the_key_free(tmp_pat
 async def test_of_several_attempts_under_one_key_the_one_that_was_done_counts(tmp_path: Path) -> None:
     async with opened(tmp_path / "callmon.db") as store:
         await store.merge([record("2", "d", stage=Stage.DONE, outcome=b"done"), record("1", "d", at=2.0)])
-        assert await store.begin(record("3", "d", at=3.0)) == Known("f", b"done")
+        assert await store.begin(record("3", "d", at=3.0)) == KnownRequest("f", b"done")
 
 
 async def test_the_audit_log_tells_the_newest_first_and_is_bounded(
@@ -163,7 +163,7 @@ async def test_calls_that_ended_are_added_or_replaced_and_bounded(
 async def test_without_a_file_it_is_kept_in_memory() -> None:
     async with opened(None) as store:
         await store.begin(record("1", "d"))
-        assert await store.begin(record("2", "d")) == Known("f", None)
+        assert await store.begin(record("2", "d")) == KnownRequest("f", None)
 
 
 async def test_a_file_of_the_version_before_is_taken_over(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ async def test_a_file_of_the_version_before_is_taken_over(tmp_path: Path) -> Non
     old.close()
     async with opened(tmp_path / "callmon.db") as store:
         assert await store.audits(10) == [AuditEntry(*values)]
-        assert await store.begin(record("1", "d", at=6.0)) == Known("f", b"done")
+        assert await store.begin(record("1", "d", at=6.0)) == KnownRequest("f", b"done")
 
 
 async def test_what_cannot_be_written_is_said_so_and_goes_again_when_there_is_room(tmp_path: Path) -> None:

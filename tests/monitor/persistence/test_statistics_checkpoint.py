@@ -10,14 +10,14 @@ from redis.asyncio import Redis
 
 from monitor.persistence import statistics_checkpoint as module
 from monitor.persistence.sqlite_store import Store
-from monitor.persistence.statistics_checkpoint import Keeping
+from monitor.persistence.statistics_checkpoint import StatisticsCheckpoint
 from monitor.shared.errors import StoreFailed
-from monitor.shared.redis.connection import heed_cancellation
-from monitor.shared.redis.key_names import Keys
-from monitor.statistics.checkpoint_format import Saved, decode, encode
+from monitor.shared.redis.connection import raise_if_cancelled
+from monitor.shared.redis.key_names import SpaceKeys
+from monitor.statistics.checkpoint_format import SavedStatistics, decode, encode
 from tests.bus import Bus, RealBus, until_async
 
-KEYS = Keys("pbx", "live")
+KEYS = SpaceKeys("pbx", "live")
 
 
 class Broken:
@@ -35,7 +35,7 @@ def _often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "KEEP_EVERY", 0.01)
 
 
-async def in_redis(redis: Redis) -> Saved | None:
+async def in_redis(redis: Redis) -> SavedStatistics | None:
     data = await redis.get(KEYS.figures)
     return decode(data) if isinstance(data, bytes) else None
 
@@ -48,11 +48,11 @@ async def kept(redis: Redis, at: int) -> bool:
 async def test_the_newer_of_what_redis_and_the_file_hold_is_read(bus: Bus, tmp_path: Path) -> None:
     redis, store = bus.client(), Store(tmp_path / "callmon.db")
     await store.open()
-    keeping = Keeping(redis, "pbx", "me", store)
+    keeping = StatisticsCheckpoint(redis, "pbx", "me", store)
     assert await keeping.read() is None
     for to_redis, to_file, newer in ((3, 2, 3), (3, 4, 4)):
-        await redis.set(KEYS.figures, encode(Saved(at=to_redis)))
-        await store.keep_figures("pbx", encode(Saved(at=to_file)))
+        await redis.set(KEYS.figures, encode(SavedStatistics(at=to_redis)))
+        await store.keep_figures("pbx", encode(SavedStatistics(at=to_file)))
         found = await keeping.read()
         assert found is not None
         assert found.at == newer
@@ -66,8 +66,8 @@ async def test_the_newer_of_what_redis_and_the_file_hold_is_read(bus: Bus, tmp_p
 async def test_only_who_holds_the_lease_writes_to_redis(bus: Bus) -> None:
     redis = bus.client()
     await redis.set(KEYS.lease, "another")
-    saved = Saved(at=1)
-    running = asyncio.create_task(Keeping(redis, "pbx", "me").run(lambda: saved))
+    saved = SavedStatistics(at=1)
+    running = asyncio.create_task(StatisticsCheckpoint(redis, "pbx", "me").run(lambda: saved))
     await asyncio.sleep(0.1)
     assert await in_redis(redis) is None
     await redis.set(KEYS.lease, "me")
@@ -77,16 +77,19 @@ async def test_only_who_holds_the_lease_writes_to_redis(bus: Bus) -> None:
 
 
 async def test_it_is_written_in_spite_of_a_lease_that_is_renewed_all_the_time(valkey: RealBus) -> None:
-    redis, saved = valkey.client(), Saved(at=7)
+    redis, saved = valkey.client(), SavedStatistics(at=7)
     await redis.set(KEYS.lease, "me")
 
     async def renew() -> None:
         while True:
             await redis.pexpire(KEYS.lease, 5_000)
-            heed_cancellation()
+            raise_if_cancelled()
             await asyncio.sleep(0.002)
 
-    tasks = [asyncio.create_task(renew()), asyncio.create_task(Keeping(redis, "pbx", "me").run(lambda: saved))]
+    tasks = [
+        asyncio.create_task(renew()),
+        asyncio.create_task(StatisticsCheckpoint(redis, "pbx", "me").run(lambda: saved)),
+    ]
     await until_async(lambda: kept(redis, 7))
     for task in tasks:
         task.cancel()
@@ -98,7 +101,7 @@ async def test_at_the_end_the_last_is_kept_in_both(bus: Bus, tmp_path: Path, mon
     redis, store = bus.client(), Store(tmp_path / "callmon.db")
     await store.open()
     await redis.set(KEYS.lease, "me")
-    running = asyncio.create_task(Keeping(redis, "pbx", "me", store).run(lambda: Saved(at=9)))
+    running = asyncio.create_task(StatisticsCheckpoint(redis, "pbx", "me", store).run(lambda: SavedStatistics(at=9)))
     await asyncio.sleep(0.01)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
@@ -110,10 +113,10 @@ async def test_at_the_end_the_last_is_kept_in_both(bus: Bus, tmp_path: Path, mon
 async def test_neither_a_redis_that_is_gone_nor_a_broken_file_stops_it(valkey: RealBus) -> None:
     redis = valkey.client()
     await redis.set(KEYS.lease, "me")
-    keeping = Keeping(redis, "pbx", "me", Broken())
+    keeping = StatisticsCheckpoint(redis, "pbx", "me", Broken())
     valkey.kill()
     assert await keeping.read() is None
-    running = asyncio.create_task(keeping.run(lambda: Saved(at=5)))
+    running = asyncio.create_task(keeping.run(lambda: SavedStatistics(at=5)))
     await asyncio.sleep(0.2)
     assert not running.done()
     await valkey.start()
@@ -126,7 +129,7 @@ async def test_neither_a_redis_that_is_gone_nor_a_broken_file_stops_it(valkey: R
 async def test_nothing_is_kept_before_anything_is_counted(bus: Bus) -> None:
     redis = bus.client()
     await redis.set(KEYS.lease, "me")
-    running = asyncio.create_task(Keeping(redis, "pbx", "me").run(lambda: None))
+    running = asyncio.create_task(StatisticsCheckpoint(redis, "pbx", "me").run(lambda: None))
     await asyncio.sleep(0.05)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from monitor.publishing.publish_batch import Stored, encode, judge
+from monitor.publishing.publish_batch import StoredPositionHash, encode, judge
 from monitor.shared import codec as wire
 from monitor.shared.changes import Change, Edit, Position
 from monitor.shared.entities.topics import Ivr
 from monitor.shared.errors import Fenced, HistoryLost
-from monitor.shared.redis.key_names import Keys, RedisCommand
+from monitor.shared.redis.key_names import RedisCommand, SpaceKeys
 
-KEYS = Keys("pbx", "live")
+KEYS = SpaceKeys("pbx", "live")
 OURS = Position("000000000000100-aaaa", 7)
 
 
-def stored(epoch: str, seq: int, id_: str) -> Stored:
-    return Stored(Position(epoch, seq), id_)
+def stored(epoch: str, seq: int, id_: str) -> StoredPositionHash:
+    return StoredPositionHash(Position(epoch, seq), id_)
 
 
 def test_the_position_that_was_written_last_lets_the_writer_go_on() -> None:
@@ -43,17 +43,19 @@ def test_another_epoch_newer_or_older_fences(epoch: str) -> None:
         stored(OURS.epoch, 9, "id8"),
     ],
 )
-def test_a_store_that_is_empty_or_behind_or_not_as_we_left_it_has_lost_history(found: Stored | None) -> None:
+def test_a_store_that_is_empty_or_behind_or_not_as_we_left_it_has_lost_history(
+    found: StoredPositionHash | None,
+) -> None:
     with pytest.raises(HistoryLost):
         judge(found, OURS, "id7", "id8")
 
 
 def test_a_position_without_an_epoch_is_none() -> None:
-    assert Stored.parse(None, None, None, "000000000000101-aaaa") is None
+    assert StoredPositionHash.parse(None, None, None, "000000000000101-aaaa") is None
 
 
 def test_a_follower_s_epoch_counts_among_the_newest_known() -> None:
-    found = Stored.parse("000000000000100-a", "3", "x", "000000000000200-b")
+    found = StoredPositionHash.parse("000000000000100-a", "3", "x", "000000000000200-b")
     assert found is not None
     assert found.newest_epoch == "000000000000200-b"
 

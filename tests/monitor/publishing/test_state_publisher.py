@@ -12,18 +12,18 @@ from structlog.testing import capture_logs
 from gateway.replication.redis_reader import read_log, read_position, read_state
 from monitor.lease import Lease
 from monitor.publishing import stray_fields
-from monitor.publishing.state_publisher import LOG_BYTES, Publisher
+from monitor.publishing.state_publisher import LOG_BYTES, StatePublisher
 from monitor.publishing.stray_fields import StrayFields
 from monitor.shared import codec as wire
 from monitor.shared.changes import Edit, Position
 from monitor.shared.entities.topics import Ivr, State, empty_state
 from monitor.shared.errors import BusUnreachable, Fenced, HistoryLost
 from monitor.shared.redis.connection import text
-from monitor.shared.redis.key_names import Keys
+from monitor.shared.redis.key_names import SpaceKeys
 from tests.bus import Bus, copy, flush, next_announcement, restore
 from tests.faulty import FaultyRedis, Network
 
-KEYS = Keys("pbx", "live")
+KEYS = SpaceKeys("pbx", "live")
 
 
 class Writer:
@@ -41,7 +41,7 @@ class Writer:
         redis = FaultyRedis(bus.client(), self.network)
         self.now = clock
         self.lease = Lease(redis, KEYS, name, ttl=600)
-        self.publisher = Publisher(
+        self.publisher = StatePublisher(
             *(redis, KEYS, name),
             lease=self.lease,
             log_length=log_length,

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.pbx.traffic_tap import Sent
+from monitor.pbx.traffic_tap import SentRequest
 from monitor.recording import file_format as recordings
 from monitor.recording.masking import Mask
 from monitor.recording.recorder import Recorder
@@ -29,7 +29,7 @@ FIRST = b'{"callmon_recording": 1, "began": 1700000000.0, "source": "activecalls
 
 def written(path: Path) -> Recorder:
     recorder = Recorder(recordings.create(path), recordings.Header(1.0, "auto", settings={"poll_interval": 0.5}), None)
-    sent = Sent("GET", "/xapi/v1/SystemStatus", None, 0.0)
+    sent = SentRequest("GET", "/xapi/v1/SystemStatus", None, 0.0)
     for _ in range(2):
         recorder.answered(sent, 200, {"X-3CX-Version": "20.0", "Set-Cookie": "secret"}, b'{"Version": "20.0"}')
     recorder.unanswered(sent)

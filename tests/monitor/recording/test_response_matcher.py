@@ -6,28 +6,28 @@ from typing import Any
 
 import pytest
 
-from monitor.recording.file_format import Header, Line, Recording
-from monitor.recording.response_matcher import Reply, SocketLife, SocketRefused, Timeline, Wait, key_of
+from monitor.recording.file_format import Header, RecordedLine, Recording
+from monitor.recording.response_matcher import RecordedResponse, SocketLife, SocketRefused, Timeline, Wait, key_of
 
 CALLS = "/xapi/v1/ActiveCalls?$orderby=Id&$count=true"
 PARTICIPANT = "/callcontrol/101/participants/7"
 
 
-def answer(asked: float, t: float, path: str, body: Any, status: int = 200) -> Line:
-    return Line(t, "answer", {"asked": asked, "method": "GET", "path": path, "status": status, "body": body})
+def answer(asked: float, t: float, path: str, body: Any, status: int = 200) -> RecordedLine:
+    return RecordedLine(t, "answer", {"asked": asked, "method": "GET", "path": path, "status": status, "body": body})
 
 
-def event(t: float, kind: int = 0, data: Any = None) -> Line:
+def event(t: float, kind: int = 0, data: Any = None) -> RecordedLine:
     told = {"event_type": kind, "entity": PARTICIPANT, "attached_data": data}
-    return Line(t, "event", {"body": {"sequence": 1, "event": told}})
+    return RecordedLine(t, "event", {"body": {"sequence": 1, "event": told}})
 
 
-def timeline(*lines: Line) -> Timeline:
+def timeline(*lines: RecordedLine) -> Timeline:
     return Timeline(Recording(Header(0.0), tuple(sorted(lines, key=lambda line: line.t))))
 
 
-def body(reply: Reply | Wait | None) -> Any:
-    assert isinstance(reply, Reply), reply
+def body(reply: RecordedResponse | Wait | None) -> Any:
+    assert isinstance(reply, RecordedResponse), reply
     return reply.body.get("body")
 
 
@@ -50,16 +50,16 @@ def test_who_asks_late_gets_the_newest() -> None:
 
 
 def test_same_is_what_was_answered_before() -> None:
-    same = Line(2.1, "answer", {"asked": 2.0, "method": "GET", "path": CALLS, "status": 200, "same": True})
+    same = RecordedLine(2.1, "answer", {"asked": 2.0, "method": "GET", "path": CALLS, "status": 200, "same": True})
     played = timeline(answer(1.0, 1.1, CALLS, "first"), same)
     assert body(played.reply("GET", CALLS, 0, 1.0)) == "first"
     assert body(played.reply("GET", CALLS, 0, 2.0)) == "first"
 
 
 def test_a_silence_stays_one() -> None:
-    played = timeline(Line(3.0, "silence", {"asked": 1.0, "method": "GET", "path": CALLS}))
+    played = timeline(RecordedLine(3.0, "silence", {"asked": 1.0, "method": "GET", "path": CALLS}))
     reply = played.reply("GET", CALLS, 0, 1.0)
-    assert isinstance(reply, Reply)
+    assert isinstance(reply, RecordedResponse)
     assert (reply.status, reply.at) == (None, 3.0)
 
 
@@ -79,7 +79,7 @@ def test_a_participant_is_as_it_was_after_the_same_event() -> None:
     assert body(played.reply("GET", PARTICIPANT, 0, 1.9)) == {"id": 7, "status": "Ringing"}
     assert body(played.reply("GET", PARTICIPANT, 0, 2.0)) == {"id": 7, "status": "Connected"}
     gone = played.reply("GET", PARTICIPANT, 0, 3.5)
-    assert isinstance(gone, Reply)
+    assert isinstance(gone, RecordedResponse)
     assert gone.status == 404
 
 
@@ -100,10 +100,10 @@ def test_the_full_state_is_brought_up_to_date() -> None:
 
 def test_the_socket_is_open_when_it_was() -> None:
     played = timeline(
-        Line(1.0, "away", {"status": 401}),
-        Line(5.0, "opened", {}),
-        Line(9.0, "closed", {"code": 1001, "reason": "going"}),
-        Line(20.0, "opened", {}),
+        RecordedLine(1.0, "away", {"status": 401}),
+        RecordedLine(5.0, "opened", {}),
+        RecordedLine(9.0, "closed", {"code": 1001, "reason": "going"}),
+        RecordedLine(20.0, "opened", {}),
     )
     assert played.socket(0.5) == Wait(1.0)
     assert played.socket(1.5) == SocketRefused(1.0, 401)

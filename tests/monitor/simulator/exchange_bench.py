@@ -8,7 +8,7 @@ from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.callcontrol.api import ControlRequest
 from monitor.simulator.calls.call_api import CallOutcome, Event, ParticipantUpsert, ParticipantView, Switchboard
 from monitor.simulator.calls.ground_truth import TruthCall, TruthEnded
-from monitor.simulator.calls.model import Call
+from monitor.simulator.calls.model import SimulatedCall
 from monitor.simulator.pbx_data.directory import Device, Directory
 from monitor.simulator.pbx_data.generator import make_directory
 
@@ -66,14 +66,14 @@ class Bench:
         self.events.clear()
         return said
 
-    def truth(self, call: Call) -> TruthCall:
+    def truth(self, call: SimulatedCall) -> TruthCall:
         (found,) = [truth for truth in self.board.truth() if truth.call_id == call.id]
         return found
 
-    def legs(self, call: Call) -> dict[str, tuple[str, str]]:
+    def legs(self, call: SimulatedCall) -> dict[str, tuple[str, str]]:
         return {leg.dn: (leg.status, leg.external_party) for leg in self.truth(call).legs}
 
-    def row(self, call: Call) -> tuple[str, str, str]:
+    def row(self, call: SimulatedCall) -> tuple[str, str, str]:
         (row,) = [row for row in self.board.active_calls() if row.id == call.id]
         return row.caller, row.callee, row.status
 
@@ -81,18 +81,18 @@ class Bench:
         (view,) = self.board.participants(number)
         return view
 
-    def end(self, call: Call) -> TruthEnded:
+    def end(self, call: SimulatedCall) -> TruthEnded:
         """End it if it is not over; what became of it."""
         self.board.end(call)
         return next(end for end in reversed(self.board.ended()) if end.call_id == call.id)
 
-    def inbound(self, callee: str = "100") -> Call:
+    def inbound(self, callee: str = "100") -> SimulatedCall:
         """A call from outside that rings at an extension."""
         call = self.board.arrive("10002", CALLER)
         self.board.route(call, callee)
         return call
 
-    def talk(self, callee: str = "100") -> Call:
+    def talk(self, callee: str = "100") -> SimulatedCall:
         """A call from outside that an extension has answered."""
         call = self.inbound(callee)
         self.board.answer(call, callee)

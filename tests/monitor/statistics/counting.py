@@ -6,7 +6,7 @@ from typing import Any
 
 from monitor.shared.changes import Edit
 from monitor.statistics.daily_statistics import Statistics
-from monitor.statistics.settings import Terms
+from monitor.statistics.settings import StatisticsSettings
 from tests.monitor.statistics.play import figure, restarted
 from tests.monitor.statistics.scene import NOON, Scene
 
@@ -14,9 +14,9 @@ from tests.monitor.statistics.scene import NOON, Scene
 class Counting:
     """A scene, and statistics that are told of it."""
 
-    def __init__(self, terms: Terms | None = None, at: float = NOON) -> None:
+    def __init__(self, terms: StatisticsSettings | None = None, at: float = NOON) -> None:
         self.scene = Scene(at)
-        self.statistics = Statistics(terms or Terms())
+        self.statistics = Statistics(terms or StatisticsSettings())
         self.tell(*self.scene.begin())
 
     def tell(self, *edits: Edit) -> tuple[Edit, ...]:

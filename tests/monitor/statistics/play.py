@@ -12,7 +12,7 @@ from monitor.shared.changes import Edit
 from monitor.shared.entities import topics as e
 from monitor.statistics.checkpoint_format import decode, encode
 from monitor.statistics.daily_statistics import Statistics
-from monitor.statistics.settings import Terms
+from monitor.statistics.settings import StatisticsSettings
 from tests.monitor.statistics.scene import EXTENSIONS, NOON, QUEUES, Line, Scene
 
 
@@ -127,9 +127,9 @@ def _at_extension(scene: Scene, step: Step, line: Line) -> tuple[Edit, ...]:
     return ()
 
 
-def counted(steps: list[Step], terms: Terms | None = None, at: float = NOON) -> tuple[Statistics, Scene]:
+def counted(steps: list[Step], terms: StatisticsSettings | None = None, at: float = NOON) -> tuple[Statistics, Scene]:
     """A history, counted once from its beginning to its end."""
-    scene, statistics = Scene(at), Statistics(terms or Terms())
+    scene, statistics = Scene(at), Statistics(terms or StatisticsSettings())
     for edits in played(scene, steps):
         statistics.take(edits, scene.at)
         statistics.tick(scene.at)

@@ -17,9 +17,9 @@ from monitor.shared.changes import Edit, apply
 from monitor.shared.entities import topics as e
 from monitor.shared.entities.statistics import PBX_ID, ExtensionStats, PbxStats, QueueStats
 from monitor.statistics.checkpoint_format import decode, encode
-from monitor.statistics.counting_tracker import Counting
+from monitor.statistics.counting_tracker import CountingTracker
 from monitor.statistics.daily_statistics import Statistics
-from monitor.statistics.settings import Terms
+from monitor.statistics.settings import StatisticsSettings
 from monitor.tracking.tracker import Tracker
 from tests.monitor.tracking.pbx_facts import EXTENSIONS, NOON, directory, participant
 
@@ -30,7 +30,7 @@ class World:
     """A counting tracker, and the state that its edits make."""
 
     def __init__(self, zone: str = "", told: str = "") -> None:
-        self.counting: Counting[Fact] = Counting(Tracker("test"), Statistics(Terms(zone)))
+        self.counting: CountingTracker[Fact] = CountingTracker(Tracker("test"), Statistics(StatisticsSettings(zone)))
         self.made = e.empty_state(e.TOPICS)
         self.first = (
             ConnectionChanged("connected", "", NOON, "callcontrol+activecalls"),
@@ -148,7 +148,7 @@ def test_a_call_found_again_by_the_time_of_its_last_change_counts_once_though_re
     world.tick(NOON + 31)
     assert world.counting.saved is not None
     kept = decode(encode(world.counting.saved))
-    heir: Counting[Fact] = Counting(Tracker("heir"), Statistics(Terms(), kept))
+    heir: CountingTracker[Fact] = CountingTracker(Tracker("heir"), Statistics(StatisticsSettings(), kept))
     for fact in (connected, directory(at=NOON + 60), row("Talking", NOON + 30)):
         heir.apply(fact)
     heir.tick(NOON + 61)

@@ -7,7 +7,7 @@ import pytest
 from monitor.shared.changes import Edit
 from monitor.shared.entities.statistics import Durations
 from monitor.shared.timestamps import from_unix
-from monitor.statistics.settings import Terms
+from monitor.statistics.settings import StatisticsSettings
 from tests.monitor.statistics.counting import Counting
 from tests.monitor.statistics.scene import queue
 
@@ -110,7 +110,7 @@ def test_a_moment_outside_the_queue_is_no_diversion(pbx: Counting, then: str) ->
 
 
 def test_a_queue_has_the_target_set_here_before_the_one_set_at_the_pbx() -> None:
-    pbx = Counting(Terms(target=30, targets={"801": 10}))
+    pbx = Counting(StatisticsSettings(target=30, targets={"801": 10}))
     pbx.tell(Edit("queues", "800", queue("800"), queue("800", 60)), Edit("queues", "801", None, queue("801", 60)))
     pbx.tell(Edit("queues", "802", None, queue("802", 0)))
     assert [pbx.queue(num).target for num in ("800", "801", "802")] == [60, 10, 30]

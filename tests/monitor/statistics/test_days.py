@@ -9,9 +9,9 @@ import pytest
 from monitor.shared.changes import Edit
 from monitor.shared.codec import Malformed, to_json
 from monitor.shared.time_zones import UnknownZone
-from monitor.statistics.checkpoint_format import Saved, decode, encode
+from monitor.statistics.checkpoint_format import SavedStatistics, decode, encode
 from monitor.statistics.daily_statistics import Statistics
-from monitor.statistics.settings import Terms
+from monitor.statistics.settings import StatisticsSettings
 from tests.monitor.statistics.counting import Counting
 from tests.monitor.statistics.play import all_figures, figure
 from tests.monitor.statistics.scene import NOON, extension, queue
@@ -50,11 +50,11 @@ def test_at_midnight_all_begins_anew_but_for_the_calls_that_go_on() -> None:
 )
 def test_a_day_on_which_clocks_change_is_counted_whole(noon: str, hours: int) -> None:
     start = datetime.fromisoformat(noon).timestamp()
-    pbx = Counting(Terms(zone="Europe/Berlin"), at=start)
+    pbx = Counting(StatisticsSettings(zone="Europe/Berlin"), at=start)
     day = pbx.statistics.saved.day
     assert day is not None
     assert day.end - day.start == hours * 3_600_000
-    pbx = Counting(Terms(zone="Europe/Berlin"), at=day.start / 1000)
+    pbx = Counting(StatisticsSettings(zone="Europe/Berlin"), at=day.start / 1000)
     for id_ in range(hours):
         pbx.wait_and_answer(id_, 10, 20)
         pbx.pass_time(3570)
@@ -84,7 +84,7 @@ def test_a_clock_set_back_a_little_over_midnight_begins_no_day_anew() -> None:
 def test_another_zone_keeps_what_was_counted() -> None:
     pbx = Counting()
     pbx.wait_in_vain(1, 30)
-    heir = Statistics(Terms(zone="Europe/Moscow"), pbx.statistics.saved)
+    heir = Statistics(StatisticsSettings(zone="Europe/Moscow"), pbx.statistics.saved)
     heir.reconcile(pbx.scene.state, pbx.scene.at)
     it = figure(heir, "pbxstats", "pbx")
     assert (it.calls, it.zone, it.since) == (1, "Europe/Moscow", "2026-03-03T21:00:00.000Z")
@@ -92,7 +92,7 @@ def test_another_zone_keeps_what_was_counted() -> None:
 
 def test_a_zone_that_there_is_not_is_refused() -> None:
     with pytest.raises(UnknownZone):
-        Statistics(Terms(zone="Nowhere"))
+        Statistics(StatisticsSettings(zone="Nowhere"))
 
 
 def test_yesterdays_call_told_again_after_midnight_does_not_go_on() -> None:
@@ -138,7 +138,7 @@ def test_a_call_counted_for_good_is_kept_as_its_id_and_times_alone(pbx: Counting
     assert pbx.statistics.saved.held.counted == {}
 
 
-@pytest.mark.parametrize("data", [b"", b"\xc1", b"\x01", encode(Saved(version=99))])
+@pytest.mark.parametrize("data", [b"", b"\xc1", b"\x01", encode(SavedStatistics(version=99))])
 def test_what_another_version_kept_is_refused(data: bytes) -> None:
     with pytest.raises(Malformed):
         decode(data)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.shared.timestamps import from_unix
-from monitor.statistics.durations import Spread, Times, unix_ms
+from monitor.statistics.durations import DurationTally, Spread, unix_ms
 
 _durations = st.lists(st.integers(0, 90_000) | st.sampled_from([0, 5_000, 20_000, 20_001, 19_999]))
 
@@ -19,13 +19,13 @@ def test_thresholds_are_exact_to_the_millisecond(durations: list[int], seconds: 
     long = [duration for duration in durations if duration >= seconds * 1000]
     assert spread.within(seconds) == sum(duration <= seconds * 1000 for duration in durations)
     assert spread.below(seconds) == len(durations) - len(long)
-    assert spread.lasting(seconds) == Times(len(long), sum(long), max(long, default=0))
+    assert spread.lasting(seconds) == DurationTally(len(long), sum(long), max(long, default=0))
     assert spread.count == len(durations)
 
 
 @given(_durations, st.randoms())
 def test_the_order_does_not_matter(durations: list[int], random: st.DataObject) -> None:
-    one, other, sums = Spread(), Spread(), Times()
+    one, other, sums = Spread(), Spread(), DurationTally()
     for duration in durations:
         one.add(duration)
         sums.add(duration)
@@ -39,7 +39,7 @@ def test_the_order_does_not_matter(durations: list[int], random: st.DataObject) 
 def test_what_nobody_timed_counts_but_is_in_no_sum() -> None:
     spread = Spread()
     spread.add(None)
-    assert (spread.count, spread.untimed, spread.within(1_000), spread.lasting(0)) == (1, 1, 0, Times())
+    assert (spread.count, spread.untimed, spread.within(1_000), spread.lasting(0)) == (1, 1, 0, DurationTally())
 
 
 def test_a_copy_is_apart() -> None:

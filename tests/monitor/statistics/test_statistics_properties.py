@@ -13,7 +13,7 @@ from monitor.shared.codec import decode_change, encode_change
 from monitor.shared.entities.statistics import ExtensionStats, Figure, PbxStats, QueueStats, Traffic
 from monitor.shared.timestamps import from_unix
 from monitor.statistics.daily_statistics import Statistics
-from monitor.statistics.settings import Terms
+from monitor.statistics.settings import StatisticsSettings
 from tests.monitor.statistics.play import Step, all_figures, counted, figure, histories, played, restarted
 from tests.monitor.statistics.scene import NOON, QUEUES, Scene
 
@@ -43,7 +43,7 @@ def _whole_traffic(it: Traffic) -> bool:
 @settings(max_examples=100)
 @given(histories(longest=200))
 def test_the_parts_make_the_whole_at_every_step(steps: list[Step]) -> None:
-    scene, statistics = Scene(), Statistics(Terms())
+    scene, statistics = Scene(), Statistics(StatisticsSettings())
     for edits in played(scene, steps):
         statistics.take(edits, scene.at)
         assert all(edit.before != edit.after for edit in statistics.tick(scene.at))
@@ -82,7 +82,7 @@ def test_queues_count_what_really_became_of_every_wait(steps: list[Step]) -> Non
 @given(histories(), st.data())
 def test_what_is_told_again_changes_nothing(steps: list[Step], data: st.DataObject) -> None:
     once, _ = counted(steps)
-    scene, often = Scene(), Statistics(Terms())
+    scene, often = Scene(), Statistics(StatisticsSettings())
     told: list[Edit] = []
     for edits in played(scene, steps):
         often.take(edits, scene.at)
@@ -99,7 +99,7 @@ def test_what_is_told_again_changes_nothing(steps: list[Step], data: st.DataObje
 @given(histories())
 def test_edits_that_were_written_and_read_again_count_the_same(steps: list[Step]) -> None:
     once, _ = counted(steps)
-    scene, read = Scene(), Statistics(Terms())
+    scene, read = Scene(), Statistics(StatisticsSettings())
     for seq, edits in enumerate(played(scene, steps)):
         change = Change(Position("000000000000001-a", seq), from_unix(scene.at), edits)
         read.take(decode_change(encode_change(change)).edits, scene.at)
@@ -111,7 +111,7 @@ def test_edits_that_were_written_and_read_again_count_the_same(steps: list[Step]
 @given(histories(), st.lists(st.booleans(), min_size=1, max_size=9), st.sampled_from([NOON, _EVENING]))
 def test_a_restart_at_any_point_changes_nothing(steps: list[Step], restarts: list[bool], at: float) -> None:
     once, _ = counted(steps, at=at)
-    scene, handed_on = Scene(at), Statistics(Terms())
+    scene, handed_on = Scene(at), Statistics(StatisticsSettings())
     for edits, restart in zip(played(scene, steps), cycle(restarts), strict=False):
         handed_on.take(edits, scene.at)
         handed_on.tick(scene.at)
@@ -125,7 +125,7 @@ def test_a_restart_at_any_point_changes_nothing(steps: list[Step], restarts: lis
 def test_a_take_over_with_old_figures_counts_every_call_once(steps: list[Step], kept: int, away: int) -> None:
     """A monitor dies some time after it kept its figures; the next finds another state than they tell of."""
     once, _ = counted(steps)
-    scene, statistics = Scene(), Statistics(Terms())
+    scene, statistics = Scene(), Statistics(StatisticsSettings())
     old, heir = statistics, None
     for index, edits in enumerate(played(scene, steps)):
         if heir is not None:
@@ -162,7 +162,7 @@ def test_after_midnight_only_what_began_after_it_counts(steps: list[Step]) -> No
 @settings(max_examples=60)
 @given(histories(), st.integers(1, 120), st.integers(0, 30))
 def test_other_terms_after_a_restart_are_as_if_they_had_always_been(steps: list[Step], target: int, short: int) -> None:
-    terms = Terms(target=target, short=short, targets={"801": target + 7})
+    terms = StatisticsSettings(target=target, short=short, targets={"801": target + 7})
     always, scene = counted(steps, terms)
     statistics, _ = counted(steps)
     heir = Statistics(terms, statistics.saved)

@@ -13,7 +13,7 @@ from monitor.pbx.parsing.callcontrol import parse_participant
 from monitor.shared.changes import Edit
 from monitor.simulator.behaviour_options import Switches
 from monitor.statistics.daily_statistics import Statistics
-from monitor.statistics.settings import Terms
+from monitor.statistics.settings import StatisticsSettings
 from monitor.tracking.tracker import Tracker
 from tests.monitor.statistics.play import figure, restarted
 from tests.monitor.tracking.test_tracker_simulator import ROWS_ALONE, SETTINGS, Followed, _directory_read
@@ -33,7 +33,7 @@ class Counted(Followed):
     """A simulated PBX, a tracker that follows it, statistics of what that shows, and what really happened."""
 
     def __init__(self, switches: Switches, *, call_control: bool) -> None:
-        self.statistics = Statistics(Terms())
+        self.statistics = Statistics(StatisticsSettings())
         self.true: dict[int, list[tuple[str, float, float | None]]] = defaultdict(list)
         """Call → the queues that it was in, one after the other, when it came in and when it was answered by then."""
         super().__init__(7, switches, call_control=call_control)
@@ -49,7 +49,10 @@ class Counted(Followed):
     def replace_monitor(self) -> None:
         """Another monitor takes over: with a tracker of its own, and what the first one kept."""
         state, source = self.held.state, "callcontrol+activecalls" if self._visible else "activecalls"
-        kept, self.statistics = self.statistics, Statistics(Terms())  # nothing is told before the whole state is read
+        kept, self.statistics = (
+            self.statistics,
+            Statistics(StatisticsSettings()),
+        )  # nothing is told before the whole state is read
         self.held = Tracker("another")
         self.held.remember(state)
         self.held.apply(ConnectionChanged("connected", "", self.now, source))

@@ -37,7 +37,7 @@ from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.calls.call_api import Event, ParticipantRemove, Switchboard
 from monitor.simulator.pbx_data.directory import Directory
 from monitor.simulator.pbx_data.generator import make_directory
-from monitor.simulator.traffic.generator import Traffic
+from monitor.simulator.traffic.generator import TrafficGenerator
 from monitor.tracking.tracker import Tracker
 from tests.system.compare import Known, differences, ended_differences
 
@@ -82,7 +82,7 @@ class Followed:
         self.client_id = CLIENT
         self.directory = make_directory(seed, 60, 4, 50, CLIENT, switches.monitored)
         self.switchboard = Switchboard(self.directory, switches, lambda: self.now)
-        self.traffic = Traffic(self.switchboard, self.directory, seed, rate=600, limit=calls)
+        self.traffic = TrafficGenerator(self.switchboard, self.directory, seed, rate=600, limit=calls)
         self.ended: dict[str, Any] = {}
         self.held = Tracker("monitor")
         self._visible = frozenset(self.directory.peers(CLIENT)) if call_control else frozenset()

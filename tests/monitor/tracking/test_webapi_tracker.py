@@ -14,7 +14,7 @@ from monitor.shared.entities import topics as e
 from monitor.shared.errors import PbxGarbled
 from monitor.shared.timestamps import from_unix
 from monitor.tracking.pbx_state import ENDED_KEPT
-from monitor.tracking.webapi_tracker import Mirror
+from monitor.tracking.webapi_tracker import WebApiTracker
 from tests.monitor.tracking.pbx_facts import NOON, directory
 
 TOM = {"dnNum": "100", "dnType": "extension", "externalParty": "101", "status": "Connected"}
@@ -45,7 +45,7 @@ class Held:
     """A mirror; checks that the edits account for every change of its state."""
 
     def __init__(self, memories: e.State | None = None) -> None:
-        self.mirror = Mirror("monitor-1", {"10000": "Hotline"})
+        self.mirror = WebApiTracker("monitor-1", {"10000": "Hotline"})
         self.now = NOON
         self._copy: e.State = e.empty_state(e.TOPICS | e.BOOK_TOPICS)
         if memories is not None:

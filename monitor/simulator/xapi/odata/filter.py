@@ -15,8 +15,8 @@ from functools import reduce
 from typing import Any, Final, TypeAlias, assert_never
 
 from monitor.simulator.xapi.odata.grammar import (
-    Call,
     Comparison,
+    FunctionCall,
     Junction,
     Literal,
     Member,
@@ -37,7 +37,7 @@ Expression: TypeAlias = Callable[[Row], Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class ODataFilter:
     """A compiled ``$filter``. ``matches`` raises ODataError where values' types do not fit."""
 
     matches: Callable[[Row], bool]
@@ -50,11 +50,11 @@ def plain(row: Row, name: str) -> Any:
     return row.get(name)
 
 
-def parse_filter(text: str, known: Collection[str] | None = None, get: Get = plain) -> Filter:
+def parse_filter(text: str, known: Collection[str] | None = None, get: Get = plain) -> ODataFilter:
     """Compile a ``$filter``. ``known``: names of the properties that there are; None: any. Raises ODataError."""
     tree = parse(text)
     evaluate = _Compiler(known, get).compile(tree)
-    return Filter(lambda row: truth(evaluate(row)) is True, dict(_pinned(tree)))
+    return ODataFilter(lambda row: truth(evaluate(row)) is True, dict(_pinned(tree)))
 
 
 def parse_orderby(
@@ -142,7 +142,7 @@ class _Compiler:
             case Negation(operand=operand):
                 negated = self.compile(operand)
                 return lambda row: None if (value := truth(negated(row))) is None else not value
-            case Call(function=function, arguments=arguments):
+            case FunctionCall(function=function, arguments=arguments):
                 return _call(function, [self.compile(argument) for argument in arguments])
             case Quantifier():
                 return self._quantifier(node)

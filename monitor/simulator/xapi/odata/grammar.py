@@ -93,7 +93,7 @@ class Negation:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class FunctionCall:
     """A function with as many arguments as it takes."""
 
     function: str
@@ -110,7 +110,7 @@ class Quantifier:
     body: Node | None
 
 
-Node: TypeAlias = Literal | Name | Member | Comparison | OneOf | Junction | Negation | Call | Quantifier
+Node: TypeAlias = Literal | Name | Member | Comparison | OneOf | Junction | Negation | FunctionCall | Quantifier
 
 
 def parse(text: str) -> Node:
@@ -124,7 +124,7 @@ def parse(text: str) -> Node:
 
 
 @dataclass(frozen=True, slots=True)
-class _Token:
+class _Lexeme:
     kind: str
     text: str
 
@@ -143,7 +143,7 @@ class _Parser:
             self._refuse()
         return node
 
-    def _split(self) -> list[_Token]:
+    def _split(self) -> list[_Lexeme]:
         tokens, at = [], 0
         while at < len(self._text):
             found = _TOKEN.match(self._text, at)
@@ -151,12 +151,12 @@ class _Parser:
                 raise ODataError(f"Syntax error: character '{self._text[at]}' is not valid at position {at}.")
             at = found.end()
             kind, text = found.lastgroup, found[0].strip()
-            tokens.append(_Token(kind, text.lower() if kind == "operator" else text))
-        return [*tokens, _Token("end", "")]
+            tokens.append(_Lexeme(kind, text.lower() if kind == "operator" else text))
+        return [*tokens, _Lexeme("end", "")]
 
     # the tokens
 
-    def _next(self) -> _Token:
+    def _next(self) -> _Lexeme:
         return self._tokens[self._at]
 
     def _taken(self, kind: str, *texts: str) -> str | None:
@@ -273,4 +273,4 @@ class _Parser:
         self._mark(")")
         if len(arguments) not in _ARGUMENTS.get(function, {2}):
             raise ODataError(f"No function signature for '{function}' matches the arguments.")
-        return Call(function, tuple(arguments))
+        return FunctionCall(function, tuple(arguments))

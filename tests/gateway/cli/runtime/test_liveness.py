@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.auth.api_keys import digest_of
+from gateway.auth.api_keys import sha256_hex
 from gateway.cli.runtime import liveness as notify
 from monitor.shared.errors import ConfigError
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
@@ -190,7 +190,7 @@ def settings(folder: Path, pbx: str, secret: str) -> Path:
     file.write_text(
         f'[redis]\nurl = "redis://127.0.0.1:1"\n[log]\nlevel = "error"\n[gateway.stream]\ndrain = 0\n'
         f'[[pbx]]\nname = "main"\nurl = "{pbx}"\nclient_id = "callmon"\nclient_secret = "{secret}"\n'
-        f'[[keys]]\nname = "test"\ndigest = "{digest_of("a-key")}"\n',
+        f'[[keys]]\nname = "test"\ndigest = "{sha256_hex("a-key")}"\n',
         encoding="utf-8",
     )
     return file

@@ -19,11 +19,11 @@ from pydantic import SecretStr
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from gateway.auth.api_keys import digest_of
+from gateway.auth.api_keys import sha256_hex
 from gateway.cli.monitor_process import MonitorReload
 from monitor.config import DatabaseSection, MonitorSettings, PbxSection
 from monitor.persistence.sqlite_store import Store
-from monitor.run import Watched, watch
+from monitor.run import WatchedPbx, watch
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bus import real_bus, until
 from tests.gateway.cli.console import ROOT, WITHIN, free_port, running
@@ -78,7 +78,7 @@ async def program(settings: Path, text: str, *arguments: str) -> AsyncIterator[P
 
 
 def gateway_settings(redis: str, port: int, *keys: str, more: str = "", budgets: str = "", level: str = "info") -> str:
-    sections = [f'[[keys]]\nname = "{key}"\ndigest = "{digest_of(key)}"\npbx = "{PBX}"\n' for key in keys]
+    sections = [f'[[keys]]\nname = "{key}"\ndigest = "{sha256_hex(key)}"\npbx = "{PBX}"\n' for key in keys]
     return (
         f'[redis]\nurl = "{redis}"\n[log]\nlevel = "{level}"\nformat = "json"\n[gateway]\nport = {port}\n{more}'
         f'[gateway.budgets]\n{budgets}\n[[pbx]]\nname = "{PBX}"\n{"".join(sections)}'
@@ -169,7 +169,7 @@ async def test_a_gateway_takes_over_what_it_can_and_names_the_rest(tmp_path: Pat
                 quiet = len(gateway.said)
                 assert await answers(address, KEY) in (200, 429)
                 assert len(gateway.said) == quiet
-            assert digest_of(NEW) not in gateway.said
+            assert sha256_hex(NEW) not in gateway.said
 
 
 async def test_workers_are_told_by_their_parent_and_none_of_them_ends(tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ async def test_a_monitor_asks_for_its_next_token_with_a_new_secret(tmp_path: Pat
 
 
 @asynccontextmanager
-async def watched(settings: MonitorSettings) -> AsyncIterator[Watched]:
+async def watched(settings: MonitorSettings) -> AsyncIterator[WatchedPbx]:
     store = Store(None)
     await store.open()
     async with real_bus() as bus:

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.auth.api_keys import digest_of
+from gateway.auth.api_keys import sha256_hex
 from gateway.cli.runtime import workers
 from gateway.stream_client import StreamClient
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
@@ -27,7 +27,7 @@ def settings_file(folder: Path, redis: str, port: int) -> Path:
     file = folder / "callmon.toml"
     file.write_text(
         f'[redis]\nurl = "{redis}"\n[gateway]\nport = {port}\n[gateway.stream]\ndrain = 0.2\n'
-        f'[[pbx]]\nname = "{PBX}"\n[[keys]]\nname = "test"\ndigest = "{digest_of(KEY)}"\n',
+        f'[[pbx]]\nname = "{PBX}"\n[[keys]]\nname = "test"\ndigest = "{sha256_hex(KEY)}"\n',
         encoding="utf-8",
     )
     return file

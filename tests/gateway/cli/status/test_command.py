@@ -19,15 +19,15 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
-from gateway.auth.api_keys import digest_of
+from gateway.auth.api_keys import sha256_hex
 from gateway.cli.runtime import heartbeat
 from gateway.cli.status import command as site_status
-from gateway.cli.status.conditions import Condition, Server
+from gateway.cli.status.conditions import RedisStatus, SiteStatus
 from gateway.cli.status.text import words
-from monitor.shared.process_status import Part, Process
+from monitor.shared.process_status import PbxRole, ProcessStatus
 from monitor.shared.redis.connection import connect, text
-from monitor.shared.redis.key_names import PROCESSES, SITE, Keys, process_key
-from monitor.shared.redis.topology import Servers
+from monitor.shared.redis.key_names import PROCESSES, SITE, SpaceKeys, process_key
+from monitor.shared.redis.topology import RedisClients
 from monitor.shared.timestamps import from_unix
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bus import Bus, RealBus, until_async
@@ -55,7 +55,7 @@ class Site:
             f'[monitor]\nname = "{name}"\nlease = 4.0\n[gateway.stream]\ndrain = 0\n'
             f'[[pbx]]\nname = "{PBX}"\nurl = "{self.pbx.url}"\nclient_id = "{self.pbx.client_id}"\n'
             f'client_secret = "{self.pbx.client_secret}"\npoll_interval = 0.3\npoll_idle = 0.3\n'
-            f'watchdog_interval = 0.5\n[[keys]]\nname = "test"\ndigest = "{digest_of(KEY)}"\n',
+            f'watchdog_interval = 0.5\n[[keys]]\nname = "test"\ndigest = "{sha256_hex(KEY)}"\n',
             encoding="utf-8",
         )
         return file
@@ -75,15 +75,15 @@ class Site:
     async def asked(self, user: str, *arguments: str) -> Ended:
         return await callmon("status", "--config", str(self.settings("asking", user)), *arguments)
 
-    async def look(self, user: str = "monitor", password: str = "") -> Condition:
+    async def look(self, user: str = "monitor", password: str = "") -> SiteStatus:
         url = self.bus.url_of(user, password or PASSWORDS[user])
-        servers = Servers(url)
+        servers = RedisClients(url)
         try:
             return await site_status.look(servers, url, [PBX])
         finally:
             await servers.aclose()
 
-    async def becomes(self, true: Callable[[Condition], bool]) -> Condition:
+    async def becomes(self, true: Callable[[SiteStatus], bool]) -> SiteStatus:
         """Look, now and then, until it is true of what is found."""
         async with asyncio.timeout(WITHIN):
             while not true(found := await self.look()):  # noqa: ASYNC110 - other processes' state
@@ -91,12 +91,12 @@ class Site:
         return found
 
 
-def complete(found: Condition) -> bool:
+def complete(found: SiteStatus) -> bool:
     """Whether all four have told of themselves, and all is live."""
     return found.code == 0 and len(found.pbxs[0].standbys) == 1 and len(found.gateways or ()) == 2
 
 
-def leads(found: Condition, name: str) -> bool:
+def leads(found: SiteStatus, name: str) -> bool:
     leader = found.pbxs[0].leader
     return leader is not None and leader.name == name
 
@@ -261,11 +261,11 @@ async def test_settings_that_are_wrong_are_said_and_nothing_can_be_told(tmp_path
 # clocks, and what is left behind
 
 
-SERVER = Server("redis://here", reachable=True)
+SERVER = RedisStatus("redis://here", reachable=True)
 
 
-async def looked(bus: RealBus) -> Condition:
-    servers = Servers(bus.url)
+async def looked(bus: RealBus) -> SiteStatus:
+    servers = RedisClients(bus.url)
     try:
         return await site_status.look(servers, "redis+sentinel://u:hush@a,b/m?sentinel_password=hush", [PBX])
     finally:
@@ -275,7 +275,7 @@ async def looked(bus: RealBus) -> Condition:
 @asynccontextmanager
 async def beating(bus: RealBus, ahead: float) -> AsyncIterator[None]:
     """A monitor's heartbeats, by a clock that is ahead of ours."""
-    redis, keys = bus.client(), Keys(PBX, "live")
+    redis, keys = bus.client(), SpaceKeys(PBX, "live")
 
     async def beat() -> None:
         while True:
@@ -300,18 +300,18 @@ async def test_a_monitor_whose_clock_differs_is_not_silent(
         await until_async(lambda: _written(valkey))
         (pbx,) = (await looked(valkey)).pbxs
     assert not pbx.silent
-    assert any(says in line for line in words(Condition("1", None, SERVER, (pbx,)), time.time()))
+    assert any(says in line for line in words(SiteStatus("1", None, SERVER, (pbx,)), time.time()))
     (after,) = (await looked(valkey)).pbxs
     assert after.silent, "it stands still now"
 
 
 async def _written(bus: RealBus) -> bool:
-    return bool(await bus.client().exists(Keys(PBX, "live").position))
+    return bool(await bus.client().exists(SpaceKeys(PBX, "live").position))
 
 
 async def test_a_password_or_control_character_is_shown_nowhere(valkey: RealBus) -> None:
     await valkey.client().hset(
-        Keys(PBX, "live").position, mapping={"epoch": "1\x1b[2J", "seq": "7", "at": "no instant"}
+        SpaceKeys(PBX, "live").position, mapping={"epoch": "1\x1b[2J", "seq": "7", "at": "no instant"}
     )
     found = await looked(valkey)
     said = "\n".join(words(found, time.time()))
@@ -320,8 +320,8 @@ async def test_a_password_or_control_character_is_shown_nowhere(valkey: RealBus)
     assert "hush" not in said
 
 
-def process(name: str) -> Process:
-    return Process("gateway", name, os.getpid(), VERSION, from_unix(0), {PBX: Part("serving")})
+def process(name: str) -> ProcessStatus:
+    return ProcessStatus("gateway", name, os.getpid(), VERSION, from_unix(0), {PBX: PbxRole("serving")})
 
 
 async def test_who_lives_takes_the_dead_from_the_list_and_himself_at_his_end(bus: Bus) -> None:

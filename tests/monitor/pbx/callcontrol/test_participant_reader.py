@@ -9,14 +9,14 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from monitor.pbx.callcontrol.participant_reader import Pace, ParticipantFact, Participants
+from monitor.pbx.callcontrol.participant_reader import FullReadPacing, ParticipantFact, ParticipantReader
 from monitor.pbx.clock import PbxClock
 from monitor.pbx.facts import Participant, ParticipantGone, ParticipantSeen, ParticipantsRead
 from monitor.pbx.parsing.callcontrol import FullState
 from monitor.shared.errors import PbxGarbled, PbxRefused, PbxUnreachable, TokenRefused
 
 Answer = Participant | None | Exception
-_BRISK = Pace(full_read_gap=0.0)
+_BRISK = FullReadPacing(full_read_gap=0.0)
 
 
 class ByHand:
@@ -62,12 +62,12 @@ class ByHand:
 
 
 class Scene:
-    def __init__(self, tasks: asyncio.TaskGroup, parallel: int, pace: Pace) -> None:
+    def __init__(self, tasks: asyncio.TaskGroup, parallel: int, pace: FullReadPacing) -> None:
         self.pbx = ByHand()
         self.facts: list[ParticipantFact] = []
         self.clock = PbxClock()
         self.clock.learn(1000.0, 0.0, 0.0)
-        self.of = Participants(self.pbx, self.facts.append, self.clock, parallel, lambda: None, pace)
+        self.of = ParticipantReader(self.pbx, self.facts.append, self.clock, parallel, lambda: None, pace)
         self.running = tasks.create_task(self.of.run())
 
     def event(self, participant_id: int, heard: float = 1.0, with_body: Participant | None = None) -> None:
@@ -104,7 +104,7 @@ def leg(participant_id: int, status: str = "Ringing") -> Participant:
 
 
 @asynccontextmanager
-async def scene(parallel: int = 64, pace: Pace = _BRISK) -> AsyncIterator[Scene]:
+async def scene(parallel: int = 64, pace: FullReadPacing = _BRISK) -> AsyncIterator[Scene]:
     """A scene after its first full read, which found nothing."""
     async with asyncio.TaskGroup() as tasks:
         it = Scene(tasks, parallel, pace)
@@ -207,7 +207,7 @@ async def test_an_event_that_came_during_a_read_counts_as_unread_until_it_was_re
 
 
 async def test_a_full_read_shows_what_those_had_to_tell_for_whom_it_stood() -> None:
-    async with scene(parallel=1, pace=Pace(full_read_above=1)) as it:
+    async with scene(parallel=1, pace=FullReadPacing(full_read_above=1)) as it:
         for participant_id in (1, 2, 3):
             it.event(participant_id)
         await it.full(leg(2, "Ringing"), leg(3, "Ringing"))
@@ -282,7 +282,7 @@ async def test_an_event_before_a_full_read_does_not_keep_its_participant_out() -
 
 
 async def test_when_too_many_wait_a_full_read_takes_their_place() -> None:
-    async with scene(4, Pace(full_read_above=20)) as it:
+    async with scene(4, FullReadPacing(full_read_above=20)) as it:
         for participant_id in range(40):
             it.event(participant_id)
         await it.full_asked()
@@ -296,7 +296,7 @@ async def test_when_too_many_wait_a_full_read_takes_their_place() -> None:
 
 
 async def test_a_full_read_that_fails_gives_back_those_it_stood_for() -> None:
-    async with scene(2, Pace(full_read_above=5)) as it:
+    async with scene(2, FullReadPacing(full_read_above=5)) as it:
         for participant_id in range(10):
             it.event(participant_id)
         await it.full_asked()
@@ -342,7 +342,7 @@ async def test_a_read_that_fails_is_made_good_by_a_full_read(error: Exception) -
 
 
 async def test_a_404_that_a_remove_event_confirms_is_the_end_of_it() -> None:
-    async with scene(pace=Pace(full_read_gap=0.0, confirm_within=0.02)) as it:
+    async with scene(pace=FullReadPacing(full_read_gap=0.0, confirm_within=0.02)) as it:
         for participant_id in (1, 2):
             it.event(participant_id)
             await settle()
@@ -356,7 +356,7 @@ async def test_a_404_that_a_remove_event_confirms_is_the_end_of_it() -> None:
 
 
 async def test_a_404_that_nothing_confirms_is_looked_into() -> None:
-    async with scene(pace=Pace(confirm_within=0.02)) as it:
+    async with scene(pace=FullReadPacing(confirm_within=0.02)) as it:
         it.event(1)
         await settle()
         await it.answer(1, None)
@@ -375,7 +375,7 @@ async def test_a_404_with_a_newer_event_is_read_again_before_it_is_believed() ->
 
 
 async def test_full_reads_that_are_wanted_often_come_at_intervals() -> None:
-    async with scene(pace=Pace(full_read_gap=0.1)) as it:
+    async with scene(pace=FullReadPacing(full_read_gap=0.1)) as it:
         began = it.clock.now()
         for _ in range(3):
             it.of.want_full()
@@ -386,7 +386,7 @@ async def test_full_reads_that_are_wanted_often_come_at_intervals() -> None:
 
 
 async def test_who_had_an_event_during_a_full_read_that_failed_is_read_once_and_who_is_gone_not_at_all() -> None:
-    async with scene(parallel=2, pace=Pace(full_read_gap=0.0, full_read_above=2)) as it:
+    async with scene(parallel=2, pace=FullReadPacing(full_read_gap=0.0, full_read_above=2)) as it:
         for participant_id in (0, 4, 1, 2, 3):
             it.event(participant_id)
         await it.full_asked()  # 1, 2 and 3 wait for it

@@ -8,7 +8,7 @@ from threecx import NotFoundError  # type: ignore[import-untyped]  # it has no p
 from threecx.models.contacts import Contact  # type: ignore[import-untyped]  # it has no py.typed
 
 from monitor.pbx.facts import ContactChanged
-from monitor.shared.errors import OutcomeUnknown, PbxUnreachable
+from monitor.shared.errors import CommandOutcomeUnknown, PbxUnreachable
 from tests.monitor.pbx.commanding import Desk, commanding
 
 FIELDS = {
@@ -125,14 +125,14 @@ async def test_a_pbx_that_has_enough_has_done_nothing(desk: Desk) -> None:
 async def test_an_answer_that_is_lost_is_not_known_and_what_was_done_is_shown_all_the_same(desk: Desk) -> None:
     for method, command, arguments in ASKS:
         desk.pbx.faults.lose_answers(1, "/xapi/v1/Contacts", method=method)
-        with pytest.raises(OutcomeUnknown):
+        with pytest.raises(CommandOutcomeUnknown):
             await desk.do(command, **arguments)
     await desk.until(lambda: desk.contact(3) is None and desk.contact(11) is not None)
 
 
 async def test_a_contact_made_and_not_to_be_read_is_not_called_a_success(desk: Desk) -> None:
     desk.pbx.faults.answer_with(503, 4, "/xapi/v1/Contacts", method="GET")
-    with pytest.raises(OutcomeUnknown, match=r"has done it.*id is 11"):
+    with pytest.raises(CommandOutcomeUnknown, match=r"has done it.*id is 11"):
         await desk.do("contact.new", firstname="A", phone="1")
     await desk.until(lambda: desk.contact(11) is not None)
 
@@ -146,5 +146,5 @@ async def test_one_failure_to_read_does_no_harm(desk: Desk) -> None:
 async def test_an_answer_without_an_id_is_not_known(desk: Desk) -> None:
     body: Any = {"FirstName": "A"}
     desk.pbx.faults.answer_with(201, 1, "/xapi/v1/Contacts", method="POST", body=body)
-    with pytest.raises(OutcomeUnknown, match="did not say its id"):
+    with pytest.raises(CommandOutcomeUnknown, match="did not say its id"):
         await desk.do("contact.new", firstname="A", phone="1")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from monitor.shared.errors import CommandRefused, OutcomeUnknown
+from monitor.shared.errors import CommandOutcomeUnknown, CommandRefused
 from monitor.simulator.pbx_data.directory import Directory
 from tests.monitor.pbx.commanding import SECRETS, Desk, commanding
 
@@ -77,7 +77,7 @@ async def test_secrets_are_in_no_refusal_and_no_log(desk: Desk, caplog: Any, cap
         desk.pbx.faults.answer_with(status, 1, "/xapi/v1/Users(", method="PATCH", body=body)
         texts.append(str(await desk.refused("ext.update", num="101", **SECRETS)))
     desk.pbx.faults.answer_with(500, 1, "/xapi/v1/Users(", method="PATCH")
-    with pytest.raises(OutcomeUnknown) as caught:
+    with pytest.raises(CommandOutcomeUnknown) as caught:
         await desk.do("ext.update", num="101", **SECRETS)
     logged = capsys.readouterr()
     told = "".join((*texts, str(caught.value), caplog.text, logged.out, logged.err, *map(repr, desk.facts)))

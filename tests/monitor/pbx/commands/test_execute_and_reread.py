@@ -10,7 +10,7 @@ import pytest
 from monitor.pbx.api_client import PbxSettings
 from monitor.pbx.facts import ContactsRead, DirectoryRead
 from monitor.pbx.v20_source import PbxSource
-from monitor.shared.errors import OutcomeUnknown, PbxUnreachable, TokenRefused
+from monitor.shared.errors import CommandOutcomeUnknown, PbxUnreachable, TokenRefused
 from tests.monitor.pbx.commanding import NEVER, Desk, commanding
 from tests.monitor.pbx.scripted import following, scripted_pbx, settings_for
 
@@ -133,7 +133,7 @@ async def test_what_cannot_be_known_is_never_called_success_or_refusal(desk: Des
     for command, arguments in ASKS:
         method = {"new": "POST", "makecall": "POST", "del": "DELETE"}.get(command.rpartition(".")[2], "PATCH")
         desk.pbx.faults.lose_answers(1, "/callcontrol" if command == "makecall" else "/xapi", method=method)
-        with pytest.raises(OutcomeUnknown):
+        with pytest.raises(CommandOutcomeUnknown):
             await desk.do(command, **arguments)
     assert desk.pbx.faults.happened["unanswered"] == len(ASKS)
 

@@ -9,7 +9,7 @@ import pytest
 from threecx import NotFoundError  # type: ignore[import-untyped]  # it has no py.typed
 
 from monitor.pbx.facts import DirectoryRead
-from monitor.shared.errors import OutcomeUnknown
+from monitor.shared.errors import CommandOutcomeUnknown
 from monitor.simulator.behaviour_options import Switches
 from tests.monitor.pbx.commanding import SECRETS, Desk, commanding, profiles, read, word
 
@@ -181,7 +181,7 @@ async def test_an_extension_whose_second_step_fails_is_not_left_behind(desk: Des
 async def test_an_extension_that_cannot_be_deleted_again_is_plainly_told_and_shown(desk: Desk) -> None:
     desk.pbx.faults.answer_with(500, 1, "/xapi/v1/Users(", method="PATCH")
     desk.pbx.faults.answer_with(503, 1, "/xapi/v1/Users(", method="DELETE")
-    with pytest.raises(OutcomeUnknown, match=r"extension 555 was made.*Look at the PBX") as caught:
+    with pytest.raises(CommandOutcomeUnknown, match=r"extension 555 was made.*Look at the PBX") as caught:
         await desk.do("ext.new", num="555", noanswertimeout="42", **SECRETS)
     assert not any(secret in str(caught.value) for secret in SECRETS.values())
     await desk.until(lambda: "555" in desk.tracker.state["extensions"])

@@ -8,7 +8,7 @@ import pytest
 
 from monitor.pbx.commands.makecall import dialled
 from monitor.shared.entities import topics as e
-from monitor.shared.errors import OutcomeUnknown, PbxUnreachable
+from monitor.shared.errors import CommandOutcomeUnknown, PbxUnreachable
 from monitor.simulator.behaviour_options import Switches
 from tests.monitor.pbx.commanding import Desk, commanding
 
@@ -152,7 +152,7 @@ async def test_every_form_of_answer_is_understood(desk: Desk) -> None:
 @pytest.mark.parametrize(("status", "body"), [(500, None), (502, "<html>"), (200, None), (200, ["odd"]), (200, {})])
 async def test_an_answer_without_a_word_of_the_call_is_not_known(desk: Desk, status: int, body: Any) -> None:
     desk.pbx.faults.answer_with(status, 1, "/callcontrol/101/devices", method="POST", body=body)
-    with pytest.raises(OutcomeUnknown):
+    with pytest.raises(CommandOutcomeUnknown):
         await desk.do("makecall", first=SINGLE, second=OTHER)
 
 
@@ -168,7 +168,7 @@ async def test_a_pbx_that_has_enough_makes_no_call(desk: Desk) -> None:
 
 async def test_a_call_whose_answer_is_lost_is_made_once_and_not_known(desk: Desk) -> None:
     desk.pbx.faults.lose_answers(1, "/callcontrol/101/devices", method="POST")
-    with pytest.raises(OutcomeUnknown):
+    with pytest.raises(CommandOutcomeUnknown):
         await desk.do("makecall", first=SINGLE, second=OTHER)
     assert len(desk.pbx.switchboard.calls) == 1
     await desk.until(lambda: "1" in desk.tracker.state["calls"])

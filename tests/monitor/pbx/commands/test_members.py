@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from monitor.shared.errors import OutcomeUnknown
+from monitor.shared.errors import CommandOutcomeUnknown
 from tests.monitor.pbx.commanding import Desk, commanding
 
 
@@ -132,7 +132,7 @@ async def test_rights_are_asked_for(desk: Desk) -> None:
 async def test_an_answer_that_is_lost_is_not_known_and_what_was_done_is_shown_all_the_same(desk: Desk) -> None:
     for command, arguments in ASKS:
         desk.pbx.faults.lose_answers(1, "/xapi/v1/", method="PATCH")
-        with pytest.raises(OutcomeUnknown):
+        with pytest.raises(CommandOutcomeUnknown):
             await desk.do(command, **arguments)
     await desk.until(lambda: [agent.num for agent in desk.queue("800").agents] == ["101"])
     await desk.until(lambda: desk.queue("800").managers == ("102",))

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from monitor.pbx.facts import QueueLoginsRead
-from monitor.shared.errors import OutcomeUnknown
+from monitor.shared.errors import CommandOutcomeUnknown
 from tests.monitor.pbx.commanding import Desk, commanding
 
 _SERVICE = "/MyPhone/MPWebService.asmx"
@@ -44,14 +44,14 @@ async def test_who_and_where_must_be_there(desk: Desk) -> None:
 
 async def test_an_answer_that_is_lost_is_not_known_and_what_was_done_is_shown(desk: Desk) -> None:
     desk.pbx.faults.lose_answers(1, _SERVICE)
-    with pytest.raises(OutcomeUnknown):
+    with pytest.raises(CommandOutcomeUnknown):
         await desk.do("ext.queue.set", num="105", queue="800", log="off")
     await desk.until(lambda: status(desk, "105") == {"800": "LoggedOut"})
 
 
 async def test_an_answer_of_failure_is_not_known(desk: Desk) -> None:
     desk.pbx.faults.answer_with(502, 1, _SERVICE)
-    with pytest.raises(OutcomeUnknown):
+    with pytest.raises(CommandOutcomeUnknown):
         await desk.do("ext.queue.set", num="105", queue="800", log="off")
 
 

@@ -16,7 +16,7 @@ from monitor.pbx.documented_api.source import ServedDatabase, WebApiSource
 from monitor.pbx.http_client.secret import Secret
 from monitor.shared.entities import topics as e
 from monitor.shared.errors import CommandRefused, PbxRefused, PbxUnreachable
-from monitor.tracking.webapi_tracker import Mirror
+from monitor.tracking.webapi_tracker import WebApiTracker
 from tests.bus import until
 from tests.monitor.pbx.documented import KEY, Documented, documented, leg
 
@@ -27,7 +27,7 @@ class Follower:
     """A source and the mirror that is told what it finds."""
 
     def __init__(self, settings: WebApiSettings) -> None:
-        self.mirror = Mirror("monitor")
+        self.mirror = WebApiTracker("monitor")
         self.source = WebApiSource(settings, self._take)
         self._news = asyncio.Event()
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.pbx.http_client.token import Granted, TokenOwner
+from monitor.pbx.http_client.token import GrantedToken, TokenOwner
 from monitor.shared.errors import PbxUnreachable, TokenRefused
 
 _KEY = "k" * 32
@@ -28,7 +28,7 @@ class Pbx:
         self.secret = "the first"
         self.owner = TokenOwner(self.grant, may_mint, lambda: self.now, random.Random(1), secret=lambda: self.secret)
 
-    async def grant(self) -> Granted:
+    async def grant(self) -> GrantedToken:
         if self.gate is not None:
             await self.gate.wait()
         self.minted += 1
@@ -36,7 +36,7 @@ class Pbx:
             raise self.error
         issued = 1_800_000_000 + self.now + self.pbx_clock_ahead
         claims = {"iat": issued, "exp": issued + self.life, "jti": str(self.minted), "role": ["Users", "Paid"]}
-        return Granted(jwt.encode(claims, _KEY), 60)
+        return GrantedToken(jwt.encode(claims, _KEY), 60)
 
 
 async def test_a_token_is_used_until_the_last_fifth_of_its_life() -> None:
@@ -62,8 +62,8 @@ async def test_without_a_jwt_a_small_expires_in_counts_minutes(expires_in: float
     now = 0.0
     given = iter(("opaque-1", "opaque-2"))
 
-    async def grant() -> Granted:
-        return Granted(next(given), expires_in)
+    async def grant() -> GrantedToken:
+        return GrantedToken(next(given), expires_in)
 
     owner = TokenOwner(grant, clock=lambda: now)
     assert await owner.get() == "opaque-1"
@@ -247,8 +247,8 @@ async def test_the_claims_are_those_of_the_token() -> None:
 async def test_any_token_text_gives_a_life_that_can_be_counted(text: str, expires_in: float | None) -> None:
     now = 0.0
 
-    async def grant() -> Granted:
-        return Granted(text, expires_in)
+    async def grant() -> GrantedToken:
+        return GrantedToken(text, expires_in)
 
     owner = TokenOwner(grant, clock=lambda: now)
     assert await owner.get() == text

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from monitor.pbx.api_client import PbxClient
-from monitor.pbx.counters import PbxMeasures
-from monitor.pbx.http_client.transport import Answer, Transport, tls_context
-from monitor.shared.errors import OutcomeUnknown, PbxRefused, PbxUnreachable, TokenRefused
+from monitor.pbx.counters import PbxCounters
+from monitor.pbx.http_client.transport import HttpResponse, Transport, tls_context
+from monitor.shared.errors import CommandOutcomeUnknown, PbxRefused, PbxUnreachable, TokenRefused
 from monitor.simulator.tls import make_certificate
 from tests.monitor.pbx.scripted import ScriptedPbx, scripted_pbx, settings_for
 
@@ -91,14 +91,14 @@ async def well(writer: asyncio.StreamWriter) -> None:
 @pytest.mark.parametrize("reply", [cut, half, nonsense])
 async def test_a_write_without_a_whole_answer_is_unknown_and_sent_once(method: str, reply: Reply) -> None:
     async with served(reply) as (server, transport):
-        with pytest.raises(OutcomeUnknown, match=f"not known.*{method} /there"):
+        with pytest.raises(CommandOutcomeUnknown, match=f"not known.*{method} /there"):
             await transport.write(method, "/there?a=b", {}, SECRET.encode())
         assert len(server.requests) == 1
 
 
 async def test_a_write_that_is_not_answered_in_time_is_unknown() -> None:
     async with served(nothing, seconds=0.2) as (server, transport):
-        with pytest.raises(OutcomeUnknown, match="in time"):
+        with pytest.raises(CommandOutcomeUnknown, match="in time"):
             await transport.write("POST", "/there", {}, b"{}")
         assert len(server.requests) == 1
 
@@ -176,7 +176,7 @@ ASKS: list[Ask] = [
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
 async def test_a_5xx_to_a_write_is_unknown(pbx: ScriptedPbx, client: PbxClient, ask: Ask, status: int) -> None:
     pbx.answer("/xapi", status)
-    with pytest.raises(OutcomeUnknown, match=str(status)):
+    with pytest.raises(CommandOutcomeUnknown, match=str(status)):
         await ask(client)
     assert pbx.requests["/xapi/v1/Users"] == 1
 
@@ -204,7 +204,7 @@ async def test_a_401_to_a_write_is_tried_once_more(pbx: ScriptedPbx, client: Pbx
 @pytest.mark.parametrize("body", ["<html>Welcome</html>", "{"])
 async def test_a_write_answered_by_somebody_else_is_unknown(pbx: ScriptedPbx, client: PbxClient, body: str) -> None:
     pbx.answer("/xapi", 200, body)
-    with pytest.raises(OutcomeUnknown, match="is not a PBX"):
+    with pytest.raises(CommandOutcomeUnknown, match="is not a PBX"):
         await client.post("/xapi/v1/Users", {})
 
 
@@ -224,7 +224,7 @@ async def test_until_when_the_certificate_holds_is_known_of_an_answer_that_comes
     async def at_once(writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")  # one record
 
-    files, server, measures = make_certificate(tmp_path), Server(at_once), PbxMeasures()
+    files, server, measures = make_certificate(tmp_path), Server(at_once), PbxCounters()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(files.certificate, files.key)
     async with await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=context) as listening:
@@ -251,6 +251,6 @@ async def test_until_when_the_certificate_holds_is_known_of_an_answer_that_comes
     ],
 )
 def test_where_a_pbx_sends_us_is_told(location: str, says: str) -> None:
-    said = str(Answer("GET /x", 302, {"Location": location}, b"").refusal())
+    said = str(HttpResponse("GET /x", 302, {"Location": location}, b"").refusal())
     assert says in said
     assert SECRET not in said

@@ -19,11 +19,11 @@ from monitor import myphone_messages as webproto
 from monitor.pbx.api_client import PbxClient
 from monitor.pbx.clock import PbxClock
 from monitor.pbx.facts import QueueLoginsRead
-from monitor.pbx.myphone.client import WebClient
-from monitor.pbx.myphone.queue_logins import Logins
+from monitor.pbx.myphone.client import MyPhoneClient
+from monitor.pbx.myphone.queue_logins import QueueLoginReader
 from monitor.shared.errors import (
+    CommandOutcomeUnknown,
     CommandRefused,
-    OutcomeUnknown,
     PbxError,
     PbxGarbled,
     PbxRefused,
@@ -125,7 +125,7 @@ def _json(body: object) -> Said:
 
 
 @asynccontextmanager
-async def odd_pbx() -> AsyncIterator[tuple[OddPbx, WebClient]]:
+async def odd_pbx() -> AsyncIterator[tuple[OddPbx, MyPhoneClient]]:
     """It listens until the block ends."""
     pbx = OddPbx()
     app = http.Application()
@@ -136,14 +136,14 @@ async def odd_pbx() -> AsyncIterator[tuple[OddPbx, WebClient]]:
     pbx.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     client = PbxClient(settings_for(pbx.url, **PATIENT))
     try:
-        yield pbx, WebClient(client)
+        yield pbx, MyPhoneClient(client)
     finally:
         await client.close()
         await runner.cleanup()
 
 
 @pytest.fixture
-async def odd() -> AsyncIterator[tuple[OddPbx, WebClient]]:
+async def odd() -> AsyncIterator[tuple[OddPbx, MyPhoneClient]]:
     async with odd_pbx() as pair:
         yield pair
 
@@ -184,17 +184,17 @@ async def pbx() -> AsyncIterator[SimulatedPbx]:
 
 
 @pytest.fixture
-async def web(pbx: SimulatedPbx) -> AsyncIterator[WebClient]:
+async def web(pbx: SimulatedPbx) -> AsyncIterator[MyPhoneClient]:
     async with web_client(pbx) as web:
         yield web
 
 
 @asynccontextmanager
-async def web_client(pbx: SimulatedPbx) -> AsyncIterator[WebClient]:
+async def web_client(pbx: SimulatedPbx) -> AsyncIterator[MyPhoneClient]:
     """A client of its API client."""
     client = client_of(pbx)
     try:
-        yield WebClient(client)
+        yield MyPhoneClient(client)
     finally:
         await client.close()
 
@@ -234,14 +234,14 @@ def allow(pbx: SimulatedPbx, *, web_client: bool) -> None:
         pbx.web_client.forget()
 
 
-async def test_every_agent_of_every_queue_is_told(pbx: SimulatedPbx, web: WebClient) -> None:
+async def test_every_agent_of_every_queue_is_told(pbx: SimulatedPbx, web: MyPhoneClient) -> None:
     told = await web.queues_info()
     assert told == truth(pbx)
     assert set(told) == {"800", "801"}
     assert all(agents and all(agents.values()) for agents in told.values())
 
 
-async def test_an_agent_is_logged_out_of_one_queue_alone_and_in_again(pbx: SimulatedPbx, web: WebClient) -> None:
+async def test_an_agent_is_logged_out_of_one_queue_alone_and_in_again(pbx: SimulatedPbx, web: MyPhoneClient) -> None:
     agent = an_agent(pbx)
     before = truth(pbx)
     await web.set_queue_status(*ids(pbx, "800", agent), logged_in=False)
@@ -251,7 +251,7 @@ async def test_an_agent_is_logged_out_of_one_queue_alone_and_in_again(pbx: Simul
     assert await web.queues_info() == before == truth(pbx)
 
 
-async def test_what_somebody_else_changed_is_read(pbx: SimulatedPbx, web: WebClient) -> None:
+async def test_what_somebody_else_changed_is_read(pbx: SimulatedPbx, web: MyPhoneClient) -> None:
     before = await web.queues_info()
     async with web_client(pbx) as other:
         await other.set_queue_status(*ids(pbx, "801", an_agent(pbx, "801")), logged_in=False)
@@ -263,7 +263,7 @@ async def test_what_somebody_else_changed_is_read(pbx: SimulatedPbx, web: WebCli
 @pytest.mark.parametrize(
     ("queue", "agent"), [(0, 0), (-1, -1), (2**31 - 1, 2**31 - 1)], ids=["none", "negative", "largest"]
 )
-async def test_who_and_where_must_be_there(pbx: SimulatedPbx, web: WebClient, queue: int, agent: int) -> None:
+async def test_who_and_where_must_be_there(pbx: SimulatedPbx, web: MyPhoneClient, queue: int, agent: int) -> None:
     before = truth(pbx)
     with pytest.raises(CommandRefused) as refused:
         await web.set_queue_status(queue, agent, logged_in=False)
@@ -271,7 +271,7 @@ async def test_who_and_where_must_be_there(pbx: SimulatedPbx, web: WebClient, qu
     assert truth(pbx) == before
 
 
-async def test_who_is_no_agent_of_that_queue_is_not_logged_out_of_it(pbx: SimulatedPbx, web: WebClient) -> None:
+async def test_who_is_no_agent_of_that_queue_is_not_logged_out_of_it(pbx: SimulatedPbx, web: MyPhoneClient) -> None:
     before = truth(pbx)
     stranger = next(number for number in pbx.directory.extensions() if number not in pbx.directory.agents("800"))
     with pytest.raises(CommandRefused) as refused:
@@ -281,7 +281,7 @@ async def test_who_is_no_agent_of_that_queue_is_not_logged_out_of_it(pbx: Simula
     assert pbx.directory.logins.logged_in("800", stranger)
 
 
-async def test_without_the_right_it_is_named_and_nothing_changes(pbx: SimulatedPbx, web: WebClient) -> None:
+async def test_without_the_right_it_is_named_and_nothing_changes(pbx: SimulatedPbx, web: MyPhoneClient) -> None:
     allow(pbx, web_client=False)
     before = truth(pbx)
     for ask in (web.queues_info(), web.set_queue_status(*ids(pbx, "800", an_agent(pbx)), logged_in=False)):
@@ -291,7 +291,9 @@ async def test_without_the_right_it_is_named_and_nothing_changes(pbx: SimulatedP
     assert truth(pbx) == before
 
 
-async def test_a_right_that_comes_and_goes_is_believed_at_the_next_session(pbx: SimulatedPbx, web: WebClient) -> None:
+async def test_a_right_that_comes_and_goes_is_believed_at_the_next_session(
+    pbx: SimulatedPbx, web: MyPhoneClient
+) -> None:
     await web.queues_info()
     allow(pbx, web_client=False)
     with pytest.raises(CommandRefused):
@@ -300,7 +302,7 @@ async def test_a_right_that_comes_and_goes_is_believed_at_the_next_session(pbx: 
     assert await web.queues_info() == truth(pbx)
 
 
-async def test_a_session_that_the_pbx_has_forgotten_is_opened_anew(pbx: SimulatedPbx, web: WebClient) -> None:
+async def test_a_session_that_the_pbx_has_forgotten_is_opened_anew(pbx: SimulatedPbx, web: MyPhoneClient) -> None:
     agent = an_agent(pbx)
     await web.queues_info()
     pbx.web_client.forget()
@@ -310,7 +312,7 @@ async def test_a_session_that_the_pbx_has_forgotten_is_opened_anew(pbx: Simulate
 
 
 async def test_a_pbx_that_restarted_is_asked_on_with_another_token_and_session(
-    pbx: SimulatedPbx, web: WebClient
+    pbx: SimulatedPbx, web: MyPhoneClient
 ) -> None:
     agent = an_agent(pbx)
     await web.set_queue_status(*ids(pbx, "800", agent), logged_in=False)
@@ -320,13 +322,13 @@ async def test_a_pbx_that_restarted_is_asked_on_with_another_token_and_session(
     assert pbx.tokens.minted == minted + 1
 
 
-async def test_a_token_revoked_in_mid_life_does_not_end_the_session(pbx: SimulatedPbx, web: WebClient) -> None:
+async def test_a_token_revoked_in_mid_life_does_not_end_the_session(pbx: SimulatedPbx, web: MyPhoneClient) -> None:
     before = await web.queues_info()
     pbx.faults.revoke_tokens()
     assert await web.queues_info() == before
 
 
-async def test_many_readings_and_changes_at_once_all_succeed(pbx: SimulatedPbx, web: WebClient) -> None:
+async def test_many_readings_and_changes_at_once_all_succeed(pbx: SimulatedPbx, web: MyPhoneClient) -> None:
     pairs = [(queue, agent) for queue, agents in truth(pbx).items() for agent in agents]
     for logged_in in (False, True):
         await asyncio.gather(
@@ -338,7 +340,7 @@ async def test_many_readings_and_changes_at_once_all_succeed(pbx: SimulatedPbx, 
 
 
 @pytest.mark.parametrize("opened", [False, True], ids=["before a session", "in a session"])
-async def test_a_pbx_that_is_off_was_asked_for_nothing(pbx: SimulatedPbx, web: WebClient, *, opened: bool) -> None:
+async def test_a_pbx_that_is_off_was_asked_for_nothing(pbx: SimulatedPbx, web: MyPhoneClient, *, opened: bool) -> None:
     if opened:
         await web.queues_info()
     before = truth(pbx)
@@ -352,18 +354,18 @@ async def test_a_pbx_that_is_off_was_asked_for_nothing(pbx: SimulatedPbx, web: W
 
 
 async def test_a_change_whose_answer_is_lost_is_not_known_and_is_not_repeated(
-    pbx: SimulatedPbx, web: WebClient
+    pbx: SimulatedPbx, web: MyPhoneClient
 ) -> None:
     agent = an_agent(pbx)
     await web.queues_info()
     pbx.faults.lose_answers(1, COMMANDS)
-    with pytest.raises(OutcomeUnknown):
+    with pytest.raises(CommandOutcomeUnknown):
         await web.set_queue_status(*ids(pbx, "800", agent), logged_in=False)
     assert pbx.faults.happened["unanswered"] == 1
     assert (await web.queues_info())["800"][agent] is False
 
 
-async def test_a_reading_whose_answer_is_lost_is_to_be_tried_again(pbx: SimulatedPbx, web: WebClient) -> None:
+async def test_a_reading_whose_answer_is_lost_is_to_be_tried_again(pbx: SimulatedPbx, web: MyPhoneClient) -> None:
     before = await web.queues_info()
     pbx.faults.lose_answers(1, COMMANDS)
     with pytest.raises(PbxGarbled):
@@ -373,7 +375,7 @@ async def test_a_reading_whose_answer_is_lost_is_to_be_tried_again(pbx: Simulate
 
 @pytest.mark.parametrize("path", [SESSION, COMMANDS], ids=["session", "login"])
 async def test_an_answer_lost_before_the_change_itself_has_changed_nothing(
-    pbx: SimulatedPbx, web: WebClient, path: str
+    pbx: SimulatedPbx, web: MyPhoneClient, path: str
 ) -> None:
     before = truth(pbx)
     change = ids(pbx, "800", an_agent(pbx))
@@ -386,15 +388,15 @@ async def test_an_answer_lost_before_the_change_itself_has_changed_nothing(
     assert truth(pbx) != before
 
 
-async def test_a_change_answered_with_failure_is_not_known(pbx: SimulatedPbx, web: WebClient) -> None:
+async def test_a_change_answered_with_failure_is_not_known(pbx: SimulatedPbx, web: MyPhoneClient) -> None:
     before = await web.queues_info()
     pbx.faults.answer_with(502, 1, COMMANDS)
-    with pytest.raises(OutcomeUnknown, match="502"):
+    with pytest.raises(CommandOutcomeUnknown, match="502"):
         await web.set_queue_status(*ids(pbx, "800", an_agent(pbx)), logged_in=False)
     assert await web.queues_info() == before
 
 
-async def test_a_login_that_failed_is_made_up_for(pbx: SimulatedPbx, web: WebClient) -> None:
+async def test_a_login_that_failed_is_made_up_for(pbx: SimulatedPbx, web: MyPhoneClient) -> None:
     pbx.faults.answer_with(500, 1, COMMANDS)
     agent = an_agent(pbx)
     await web.set_queue_status(*ids(pbx, "800", agent), logged_in=False)
@@ -405,7 +407,7 @@ async def test_a_login_that_failed_is_made_up_for(pbx: SimulatedPbx, web: WebCli
 # What is said to the PBX
 
 
-async def test_what_is_sent_is_what_was_seen_in_use(odd: tuple[OddPbx, WebClient]) -> None:
+async def test_what_is_sent_is_what_was_seen_in_use(odd: tuple[OddPbx, MyPhoneClient]) -> None:
     pbx, web = odd
     await web.queues_info()
     await web.set_queue_status(300, 9, logged_in=True)
@@ -425,7 +427,7 @@ async def test_what_is_sent_is_what_was_seen_in_use(odd: tuple[OddPbx, WebClient
     assert json.loads(opening.body) == {"name": "callmon", "version": "1", "isHuman": False}
 
 
-async def test_one_session_and_one_login_serve_for_everything(odd: tuple[OddPbx, WebClient]) -> None:
+async def test_one_session_and_one_login_serve_for_everything(odd: tuple[OddPbx, MyPhoneClient]) -> None:
     pbx, web = odd
     for _ in range(3):
         await web.queues_info()
@@ -433,7 +435,7 @@ async def test_one_session_and_one_login_serve_for_everything(odd: tuple[OddPbx,
     assert pbx.kinds() == ["session", "login", *["read", "set"] * 3]
 
 
-async def test_nothing_is_opened_before_it_is_needed(odd: tuple[OddPbx, WebClient]) -> None:
+async def test_nothing_is_opened_before_it_is_needed(odd: tuple[OddPbx, MyPhoneClient]) -> None:
     pbx, _ = odd
     assert pbx.asked == []
 
@@ -452,7 +454,7 @@ async def test_nothing_is_opened_before_it_is_needed(odd: tuple[OddPbx, WebClien
     ],
     ids=["NOT AUTH", "a message", "text", "forbidden", "forbidden in words"],
 )
-async def test_a_session_that_is_refused_once_is_opened_anew(odd: tuple[OddPbx, WebClient], said: Said) -> None:
+async def test_a_session_that_is_refused_once_is_opened_anew(odd: tuple[OddPbx, MyPhoneClient], said: Said) -> None:
     pbx, web = odd
     pbx.commands.append(said)
     assert await web.queues_info() == READ
@@ -468,7 +470,7 @@ async def test_a_session_that_is_refused_once_is_opened_anew(odd: tuple[OddPbx, 
 
 @pytest.mark.parametrize("said", [Said(200, b"NOT AUTH"), Said(403)], ids=["in words", "forbidden"])
 async def test_a_pbx_that_forgets_every_session_is_not_asked_for_ever(
-    odd: tuple[OddPbx, WebClient], said: Said
+    odd: tuple[OddPbx, MyPhoneClient], said: Said
 ) -> None:
     pbx, web = odd
     pbx.commands.extend([said] * 4)
@@ -482,7 +484,7 @@ async def test_a_pbx_that_forgets_every_session_is_not_asked_for_ever(
 
 @pytest.mark.parametrize("status", [200, 400, 404, 500], ids=str)
 async def test_what_answers_the_login_is_judged_by_the_command_that_follows(
-    odd: tuple[OddPbx, WebClient], status: int
+    odd: tuple[OddPbx, MyPhoneClient], status: int
 ) -> None:
     pbx, web = odd
     pbx.logins.append(Said(status, b"\xff no message"))
@@ -491,7 +493,9 @@ async def test_what_answers_the_login_is_judged_by_the_command_that_follows(
 
 
 @pytest.mark.parametrize("status", [403, 404], ids=str)
-async def test_a_session_that_may_not_be_opened_is_a_missing_right(odd: tuple[OddPbx, WebClient], status: int) -> None:
+async def test_a_session_that_may_not_be_opened_is_a_missing_right(
+    odd: tuple[OddPbx, MyPhoneClient], status: int
+) -> None:
     pbx, web = odd
     pbx.always[SESSION] = Said(status, b"<html>no</html>")
     for ask in (web.queues_info(), web.set_queue_status(1, 2, logged_in=True)):
@@ -501,7 +505,7 @@ async def test_a_session_that_may_not_be_opened_is_a_missing_right(odd: tuple[Od
     assert pbx.kinds() == ["session", "session"]
 
 
-async def test_a_token_that_opens_nothing_at_all_is_no_missing_right(odd: tuple[OddPbx, WebClient]) -> None:
+async def test_a_token_that_opens_nothing_at_all_is_no_missing_right(odd: tuple[OddPbx, MyPhoneClient]) -> None:
     pbx, web = odd
     for path in (SESSION, "/xapi/v1/Defs"):
         pbx.always[path] = Said(401)
@@ -510,7 +514,7 @@ async def test_a_token_that_opens_nothing_at_all_is_no_missing_right(odd: tuple[
     assert pbx.kinds() == ["session"]
 
 
-async def test_a_session_that_is_refused_once_is_asked_for_again(odd: tuple[OddPbx, WebClient]) -> None:
+async def test_a_session_that_is_refused_once_is_asked_for_again(odd: tuple[OddPbx, MyPhoneClient]) -> None:
     pbx, web = odd
     pbx.sessions.append(Said(401))
     assert await web.queues_info() == READ
@@ -520,7 +524,7 @@ async def test_a_session_that_is_refused_once_is_asked_for_again(odd: tuple[OddP
 async def test_a_session_is_opened_with_another_token_where_the_first_was_revoked() -> None:
     async with SimulatedPbx(QUIET) as pbx:
         client = client_of(pbx)
-        web = WebClient(client)
+        web = MyPhoneClient(client)
         await client.system_status()
         pbx.tokens.revoke()
         assert set(await web.queues_info()) == set(pbx.directory.queue_numbers())
@@ -532,7 +536,7 @@ async def test_a_client_that_may_not_mint_opens_no_session() -> None:
     async with SimulatedPbx(QUIET) as pbx:
         before = truth(pbx)
         client = client_of(pbx, may_mint=lambda: False)
-        web = WebClient(client)
+        web = MyPhoneClient(client)
         with pytest.raises(TokenRefused):
             await web.queues_info()
         with pytest.raises(TokenRefused):
@@ -553,7 +557,7 @@ async def test_a_client_that_may_not_mint_opens_no_session() -> None:
     ids=["400", "302", "429", "500", "503"],
 )
 async def test_a_session_that_could_not_be_opened_has_changed_nothing(
-    odd: tuple[OddPbx, WebClient], said: Said, kind: type[PbxError], match: str
+    odd: tuple[OddPbx, MyPhoneClient], said: Said, kind: type[PbxError], match: str
 ) -> None:
     pbx, web = odd
     pbx.always[SESSION] = said
@@ -568,7 +572,7 @@ async def test_a_session_that_could_not_be_opened_has_changed_nothing(
     assert await web.queues_info() == READ
 
 
-async def test_how_long_a_pbx_asks_to_be_left_alone_is_told(odd: tuple[OddPbx, WebClient]) -> None:
+async def test_how_long_a_pbx_asks_to_be_left_alone_is_told(odd: tuple[OddPbx, MyPhoneClient]) -> None:
     pbx, web = odd
     for queue in (pbx.sessions, pbx.commands):
         queue.append(Said(429, headers={"Retry-After": "7"}))
@@ -599,7 +603,7 @@ async def test_how_long_a_pbx_asks_to_be_left_alone_is_told(odd: tuple[OddPbx, W
         b"\xff\xfe",
     ],
 )
-async def test_an_answer_without_a_session_is_garbled(odd: tuple[OddPbx, WebClient], body: bytes) -> None:
+async def test_an_answer_without_a_session_is_garbled(odd: tuple[OddPbx, MyPhoneClient], body: bytes) -> None:
     pbx, web = odd
     pbx.sessions.extend([Said(200, body)] * 2)
     for ask in (web.queues_info(), web.set_queue_status(1, 2, logged_in=True)):
@@ -625,7 +629,7 @@ async def test_an_answer_without_a_session_is_garbled(odd: tuple[OddPbx, WebClie
     ids=["302", "400", "404", "405", "408", "429"],
 )
 async def test_a_command_that_was_refused_by_its_status_has_changed_nothing(
-    odd: tuple[OddPbx, WebClient], said: Said, kind: type[PbxError], match: str
+    odd: tuple[OddPbx, MyPhoneClient], said: Said, kind: type[PbxError], match: str
 ) -> None:
     pbx, web = odd
     pbx.commands.extend([said] * 2)
@@ -640,18 +644,20 @@ async def test_a_command_that_was_refused_by_its_status_has_changed_nothing(
 
 @pytest.mark.parametrize("status", [500, 502, 503], ids=str)
 async def test_a_failure_of_the_pbx_makes_a_change_unknown_and_a_reading_only_late(
-    odd: tuple[OddPbx, WebClient], status: int
+    odd: tuple[OddPbx, MyPhoneClient], status: int
 ) -> None:
     pbx, web = odd
     pbx.commands.extend([Said(status), Said(status, b"NOT AUTH")])
     with pytest.raises(PbxUnreachable, match=str(status)):
         await web.queues_info()
-    with pytest.raises(OutcomeUnknown, match=str(status)):
+    with pytest.raises(CommandOutcomeUnknown, match=str(status)):
         await web.set_queue_status(1, 2, logged_in=True)
     assert pbx.kinds() == ["session", "login", "read", "set"], "a change is never sent a second time"
 
 
-async def test_a_command_refused_for_its_token_is_sent_once_more_with_another(odd: tuple[OddPbx, WebClient]) -> None:
+async def test_a_command_refused_for_its_token_is_sent_once_more_with_another(
+    odd: tuple[OddPbx, MyPhoneClient],
+) -> None:
     pbx, web = odd
     pbx.commands.append(Said(401))
     await web.set_queue_status(1, 2, logged_in=True)
@@ -659,7 +665,7 @@ async def test_a_command_refused_for_its_token_is_sent_once_more_with_another(od
     assert pbx.minted == 2
 
 
-async def test_a_command_refused_with_every_token_is_so_in_words(odd: tuple[OddPbx, WebClient]) -> None:
+async def test_a_command_refused_with_every_token_is_so_in_words(odd: tuple[OddPbx, MyPhoneClient]) -> None:
     pbx, web = odd
     pbx.commands.extend([Said(401)] * 2)
     with pytest.raises(TokenRefused):
@@ -700,7 +706,7 @@ async def test_a_command_refused_with_every_token_is_so_in_words(odd: tuple[OddP
         "json",
     ],
 )
-async def test_what_tells_no_queues_is_garbled(odd: tuple[OddPbx, WebClient], body: bytes) -> None:
+async def test_what_tells_no_queues_is_garbled(odd: tuple[OddPbx, MyPhoneClient], body: bytes) -> None:
     pbx, web = odd
     pbx.commands.append(Said(200, body))
     with pytest.raises(PbxGarbled, match="web client"):
@@ -709,7 +715,7 @@ async def test_what_tells_no_queues_is_garbled(odd: tuple[OddPbx, WebClient], bo
     assert pbx.opened == 1, "the session is not to blame"
 
 
-async def test_a_message_is_read_as_seen_in_use(odd: tuple[OddPbx, WebClient]) -> None:
+async def test_a_message_is_read_as_seen_in_use(odd: tuple[OddPbx, MyPhoneClient]) -> None:
     pbx, web = odd
     agents = (
         put(2, put(2, 31) + put(3, "101") + put(8, 1)),
@@ -728,7 +734,7 @@ async def test_a_message_is_read_as_seen_in_use(odd: tuple[OddPbx, WebClient]) -
     assert await web.queues_info() == {"800": {"101": True, "102": False, "103": False}, "801": {}, "802": {}}
 
 
-async def test_a_pbx_without_queues_tells_that_it_has_none(odd: tuple[OddPbx, WebClient]) -> None:
+async def test_a_pbx_without_queues_tells_that_it_has_none(odd: tuple[OddPbx, MyPhoneClient]) -> None:
     pbx, web = odd
     pbx.commands.append(Said(200, message(211)))
     assert await web.queues_info() == {}
@@ -740,16 +746,16 @@ async def test_a_pbx_without_queues_tells_that_it_has_none(odd: tuple[OddPbx, We
     ids=["empty", "login", "queues", "bytes", "html"],
 )
 async def test_an_answer_that_says_nothing_of_a_change_leaves_it_open(
-    odd: tuple[OddPbx, WebClient], body: bytes
+    odd: tuple[OddPbx, MyPhoneClient], body: bytes
 ) -> None:
     pbx, web = odd
     pbx.commands.append(Said(200, body))
-    with pytest.raises(OutcomeUnknown):
+    with pytest.raises(CommandOutcomeUnknown):
         await web.set_queue_status(1, 2, logged_in=True)
     assert pbx.kinds() == ["session", "login", "set"]
 
 
-async def test_a_change_is_refused_in_the_pbxs_own_words(odd: tuple[OddPbx, WebClient]) -> None:
+async def test_a_change_is_refused_in_the_pbxs_own_words(odd: tuple[OddPbx, MyPhoneClient]) -> None:
     pbx, web = odd
     pbx.commands.append(Said(200, webproto.done("The agent was not found")))
     with pytest.raises(CommandRefused, match="The agent was not found") as refused:
@@ -763,14 +769,16 @@ async def test_a_change_is_refused_in_the_pbxs_own_words(odd: tuple[OddPbx, WebC
     [PROCESSED, b"Request successfully processed", b"\xff\x00successfully processed\xff"],
     ids=["message", "text", "in bytes"],
 )
-async def test_a_change_is_done_whatever_stands_around_the_words(odd: tuple[OddPbx, WebClient], body: bytes) -> None:
+async def test_a_change_is_done_whatever_stands_around_the_words(
+    odd: tuple[OddPbx, MyPhoneClient], body: bytes
+) -> None:
     pbx, web = odd
     pbx.commands.append(Said(200, body))
     await web.set_queue_status(1, 2, logged_in=True)
     assert pbx.kinds() == ["session", "login", "set"]
 
 
-async def test_a_401_that_is_not_the_tokens_fault_is_a_missing_right(odd: tuple[OddPbx, WebClient]) -> None:
+async def test_a_401_that_is_not_the_tokens_fault_is_a_missing_right(odd: tuple[OddPbx, MyPhoneClient]) -> None:
     pbx, web = odd
     pbx.always[SESSION] = Said(401)
     with pytest.raises(CommandRefused) as refused:
@@ -779,7 +787,7 @@ async def test_a_401_that_is_not_the_tokens_fault_is_a_missing_right(odd: tuple[
     await web._client.get_json("/xapi/v1/Users")  # nobody else is held up by it
 
 
-async def test_names_that_are_no_text_are_no_answer(odd: tuple[OddPbx, WebClient]) -> None:
+async def test_names_that_are_no_text_are_no_answer(odd: tuple[OddPbx, MyPhoneClient]) -> None:
     pbx, web = odd
     pbx.commands.append(
         Said(200, message(211, put(2, put(4, b"\xff") + put(5, put(2, put(3, b"10\xff") + put(8, 1))))))
@@ -837,7 +845,7 @@ def test_bytes_of_any_kind_are_no_change_that_was_made(bodies: list[bytes]) -> N
         async with odd_pbx() as (pbx, web):
             for body in bodies:
                 pbx.commands.append(Said(200, body))
-                with pytest.raises((CommandRefused, OutcomeUnknown)):
+                with pytest.raises((CommandRefused, CommandOutcomeUnknown)):
                     await web.set_queue_status(1, 2, logged_in=True)
             await web.set_queue_status(1, 2, logged_in=True)
             assert pbx.kinds() == ["session", "login", *["set"] * (len(bodies) + 1)]
@@ -886,7 +894,7 @@ def test_whatever_names_a_session_is_used_as_it_is_or_garbled(keys: list[str | i
 class Telling:
     """Logins as they are told while a test runs, and who changes them elsewhere."""
 
-    def __init__(self, pbx: SimulatedPbx, logins: Logins, facts: Facts, other: WebClient) -> None:
+    def __init__(self, pbx: SimulatedPbx, logins: QueueLoginReader, facts: Facts, other: MyPhoneClient) -> None:
         self.pbx, self.logins, self.facts, self.other = pbx, logins, facts, other
         self.connected = asyncio.Event()
 
@@ -908,8 +916,8 @@ async def telling(pbx: SimulatedPbx, **changes: Any) -> AsyncIterator[Telling]:
     """Logins are read, once it is said that the PBX is connected, until the block ends."""
     chosen: dict[str, Any] = {"logins_interval": NEVER, "recheck_interval": NEVER}
     client, clock, facts = client_of(pbx, **chosen | changes), PbxClock(), Facts()
-    logins = Logins(client, facts.emit, clock, client.settings)
-    telling = Telling(pbx, logins, facts, WebClient(client))
+    logins = QueueLoginReader(client, facts.emit, clock, client.settings)
+    telling = Telling(pbx, logins, facts, MyPhoneClient(client))
     running = asyncio.create_task(logins.run(telling.connected))
     try:
         yield telling
@@ -920,7 +928,7 @@ async def telling(pbx: SimulatedPbx, **changes: Any) -> AsyncIterator[Telling]:
         await client.close()
 
 
-async def test_nothing_is_asked_before_the_pbx_is_connected(pbx: SimulatedPbx, web: WebClient) -> None:
+async def test_nothing_is_asked_before_the_pbx_is_connected(pbx: SimulatedPbx, web: MyPhoneClient) -> None:
     async with telling(pbx) as desk:
         desk.logins.want()
         for _ in range(5):

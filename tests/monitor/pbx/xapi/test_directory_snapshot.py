@@ -11,8 +11,8 @@ from monitor.pbx.facts import (
     SystemRow,
     UserRow,
 )
-from monitor.pbx.xapi.directory_patch import Amendment, listing
-from monitor.pbx.xapi.directory_snapshot import Known
+from monitor.pbx.xapi.directory_patch import DirectoryPatch, listing
+from monitor.pbx.xapi.directory_snapshot import DirectorySnapshot
 from monitor.shared.entities.topics import Contact
 
 
@@ -31,13 +31,13 @@ READ = DirectoryRead(
     system=SystemRow(),
     at=10.0,
 )
-NAMED = Amendment(20.0, users={"101": user("101", "Ada")})
+NAMED = DirectoryPatch(20.0, users={"101": user("101", "Ada")})
 
 
 class Desk:
     def __init__(self) -> None:
         self.told: list[object] = []
-        self.known = Known(self.told.append)
+        self.known = DirectorySnapshot(self.told.append)
 
     @property
     def last(self) -> DirectoryRead:
@@ -58,19 +58,19 @@ def test_a_row_takes_its_place_and_all_else_stays() -> None:
 
 
 def test_who_comes_joins_his_departments_and_who_goes_leaves_them() -> None:
-    come = Amendment(20.0, users={"103": user("103")}, joined={"103": frozenset((5, 99))}).made_in(READ)
+    come = DirectoryPatch(20.0, users={"103": user("103")}, joined={"103": frozenset((5, 99))}).made_in(READ)
     assert [row.number for row in come.users] == ["100", "101", "102", "103"]
     assert [row.members for row in come.departments] == [("100", "101", "103"), ()]
-    again = Amendment(21.0, joined={"103": frozenset((5,))}).made_in(come)
+    again = DirectoryPatch(21.0, joined={"103": frozenset((5,))}).made_in(come)
     assert [row.members for row in again.departments] == [("100", "101", "103"), ()]
-    gone = Amendment(22.0, users={"100": None}).made_in(again)
+    gone = DirectoryPatch(22.0, users={"100": None}).made_in(again)
     assert [row.number for row in gone.users] == ["101", "102", "103"]
     assert [row.members for row in gone.departments] == [("101", "103"), ()]
 
 
 def test_queues_and_ring_groups_are_replaced_or_gone() -> None:
     changed = QueueRow(1, "800", "Sales", (AgentRow("102"),))
-    after = Amendment(20.0, queues={"800": changed}, ring_groups={"600": None}).made_in(READ)
+    after = DirectoryPatch(20.0, queues={"800": changed}, ring_groups={"600": None}).made_in(READ)
     assert after.queues == (changed, READ.queues[1])
     assert after.ring_groups == READ.ring_groups[1:]
 
@@ -88,7 +88,7 @@ def test_a_reading_asked_for_before_a_change_does_not_bring_the_old_state_back()
     desk.known.directory_asked()
     desk.known.amended(NAMED)
     assert names(desk.last)["101"] == "Ada"
-    desk.known.amended(Amendment(21.0, users={"100": None}))
+    desk.known.amended(DirectoryPatch(21.0, users={"100": None}))
     desk.known.directory_read(READ)
     assert names(desk.last) == {"101": "Ada", "102": ""}
 

@@ -11,7 +11,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from structlog.testing import capture_logs
 
 from monitor.shared.errors import BusUnreachable, StoreFailed
-from monitor.shared.redis.connection import Guard, translated
+from monitor.shared.redis.connection import GuardedTransaction, translated
 from tests.bus import real_bus
 
 
@@ -22,7 +22,7 @@ def test_a_write_to_a_connection_that_has_just_died_is_nothing_but_a_lost_connec
     async def scene() -> None:
         async with real_bus() as bus:
             redis = bus.client()
-            guard = await Guard.watch(redis, "a")
+            guard = await GuardedTransaction.watch(redis, "a")
             plain = await redis.connection_pool.get_connection()  # type: ignore[no-untyped-call]  # as redis-py has it
             for connection in list(redis.connection_pool._in_use_connections):
                 assert connection._writer is not None

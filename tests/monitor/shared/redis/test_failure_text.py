@@ -13,7 +13,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from monitor.shared.errors import BusUnreachable
 from monitor.shared.redis.connection import translated
 from monitor.shared.redis.failure_text import explain
-from monitor.shared.redis.topology import Servers
+from monitor.shared.redis.topology import RedisClients
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bus import RealBus
 from tests.gateway.cli.console import free_port
@@ -25,7 +25,7 @@ USER = ("ACL", "SETUSER", "monitor", "on", f">{SECRET}", "~*", "&*", "+@all")
 
 async def failure(url: str) -> str:
     """What is said of the first command there; no password is in it."""
-    servers = Servers(url)
+    servers = RedisClients(url)
     try:
         with pytest.raises(BusUnreachable) as caught, translated():
             await servers.of("main").set("callmon:{main}:check", "x")

@@ -14,9 +14,9 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from monitor.shared.errors import BusUnreachable, ConfigError
-from monitor.shared.redis.connection import Guard
-from monitor.shared.redis.key_names import Keys
-from monitor.shared.redis.topology import Group, Servers
+from monitor.shared.redis.connection import GuardedTransaction
+from monitor.shared.redis.key_names import SpaceKeys
+from monitor.shared.redis.topology import RedisClients, RedisTarget
 from monitor.simulator.tls import CertificateFiles, make_certificate
 from tests.bus import real_bus, until_async
 from tests.redis_groups import clustered_group, watched_group
@@ -32,23 +32,23 @@ WITHIN = 60.0
         ("unix:///run/redis.sock", None),
         (
             "redis+sentinel://10.0.0.1,10.0.0.2:26380,[::1]:26379/mymaster",
-            Group("sentinel", (("10.0.0.1", 26379), ("10.0.0.2", 26380), ("::1", 26379)), master="mymaster"),
+            RedisTarget("sentinel", (("10.0.0.1", 26379), ("10.0.0.2", 26380), ("::1", 26379)), master="mymaster"),
         ),
         # New Pythons' urlsplit refuses a host that only ends in brackets.
-        ("redis+sentinel://a,[::1]:26379/m", Group("sentinel", (("a", 26379), ("::1", 26379)), master="m")),
-        ("redis+cluster://[2001:DB8::1],B", Group("cluster", (("2001:db8::1", 6379), ("b", 6379)))),
+        ("redis+sentinel://a,[::1]:26379/m", RedisTarget("sentinel", (("a", 26379), ("::1", 26379)), master="m")),
+        ("redis+cluster://[2001:DB8::1],B", RedisTarget("cluster", (("2001:db8::1", 6379), ("b", 6379)))),
         ("redis://[::1]:6379/0", None),
         ("REDIS://user:p:w@a", None),
         (
             "rediss+sentinel://callmon:p%40ss@a/m/3?sentinel_username=s&sentinel_password=t",
-            Group("sentinel", (("a", 26379),), "callmon", "p@ss", 3, True, "m", "s", "t"),
+            RedisTarget("sentinel", (("a", 26379),), "callmon", "p@ss", 3, True, "m", "s", "t"),
         ),
-        ("redis+cluster://:p@a,b:7000", Group("cluster", (("a", 6379), ("b", 7000)), None, "p")),
-        ("rediss+cluster://a/0", Group("cluster", (("a", 6379),), tls=True)),
+        ("redis+cluster://:p@a,b:7000", RedisTarget("cluster", (("a", 6379), ("b", 7000)), None, "p")),
+        ("rediss+cluster://a/0", RedisTarget("cluster", (("a", 6379),), tls=True)),
     ],
 )
-def test_an_address_is_taken_apart(url: str, group: Group | None) -> None:
-    assert Group.parse(url) == group
+def test_an_address_is_taken_apart(url: str, group: RedisTarget | None) -> None:
+    assert RedisTarget.parse(url) == group
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_an_address_is_taken_apart(url: str, group: Group | None) -> None:
 )
 def test_a_wrong_address_is_a_sentence_without_the_password(url: str, says: str) -> None:
     with pytest.raises(ConfigError, match="redis url") as raised:
-        Group.parse(url)
+        RedisTarget.parse(url)
     assert says in str(raised.value)
     assert "secret" not in str(raised.value)
 
@@ -86,48 +86,52 @@ def test_a_wrong_address_is_a_sentence_without_the_password(url: str, says: str)
 )
 async def test_what_the_client_cannot_use_is_a_sentence_without_the_password(url: str) -> None:
     with pytest.raises(ConfigError, match="redis url") as raised:
-        Servers(url)
+        RedisClients(url)
     assert "secr" not in str(raised.value)
 
 
 async def test_a_unix_socket() -> None:
-    async with real_bus() as bus, serving(Servers(f"unix://{bus.path}?db=2")) as servers:
+    async with real_bus() as bus, serving(RedisClients(f"unix://{bus.path}?db=2")) as servers:
         await _transaction(servers.of("main"), "main")
 
 
 async def test_a_server_with_tls_is_trusted_by_its_ca(tmp_path: Path) -> None:
     files = make_certificate(tmp_path)
     async with real_bus() as bus, tunnel(files, bus.port) as port:
-        async with serving(Servers(f"rediss://localhost:{port}", files.ca_file)) as servers:
+        async with serving(RedisClients(f"rediss://localhost:{port}", files.ca_file)) as servers:
             await _transaction(servers.of("main"), "main")
-        async with serving(Servers(f"rediss://localhost:{port}")) as servers:
+        async with serving(RedisClients(f"rediss://localhost:{port}")) as servers:
             with pytest.raises(BusUnreachable, match="certificate"):
                 await _transaction(servers.of("main"), "main")
 
 
 async def test_the_sentinels_tell_who_is_master_after_the_old_one_was_killed() -> None:
-    async with watched_group() as group, serving(Servers(group.url)) as servers:
+    async with watched_group() as group, serving(RedisClients(group.url)) as servers:
         redis = servers.of("main")
         assert servers.of("branch") is redis
         await _transaction(redis, "main")
         group.master.kill()
         await until_async(lambda: _does(redis, "main"), WITHIN)
-        assert await group.replica.ask("EXISTS", Keys("main", "live").position) == 1
+        assert await group.replica.ask("EXISTS", SpaceKeys("main", "live").position) == 1
 
 
 async def test_each_pbx_has_the_node_that_holds_its_keys() -> None:
     names = ("a", "b", "c")  # their slots lie on different nodes
-    async with clustered_group() as group, serving(Servers(group.url)) as servers:
+    async with clustered_group() as group, serving(RedisClients(group.url)) as servers:
         holders = set()
         for name in names:
             await _transaction(servers.of(name), name)
-            holders.add((await group.holder(Keys(name, "live").position)).port)
+            holders.add((await group.holder(SpaceKeys(name, "live").position)).port)
         assert len(holders) > 1
 
 
 async def test_keys_that_move_to_another_node_are_followed_by_writer_and_listener() -> None:
-    keys = Keys("a", "live")
-    async with clustered_group() as group, serving(Servers(group.url)) as one, serving(Servers(group.url)) as other:
+    keys = SpaceKeys("a", "live")
+    async with (
+        clustered_group() as group,
+        serving(RedisClients(group.url)) as one,
+        serving(RedisClients(group.url)) as other,
+    ):
         writer, reader = one.of("a"), other.of("a")
         await _transaction(writer, "a")
         async with reader.pubsub() as listening:
@@ -147,14 +151,14 @@ async def test_keys_that_move_to_another_node_are_followed_by_writer_and_listene
 
 
 async def test_a_cluster_that_is_away_is_tried_again() -> None:
-    async with clustered_group() as group, serving(Servers(group.url)) as servers:
+    async with clustered_group() as group, serving(RedisClients(group.url)) as servers:
         group.kill()
         with pytest.raises(BusUnreachable, match="no node of the Cluster says"):
             await _transaction(servers.of("a"), "a")
 
 
 @asynccontextmanager
-async def serving(servers: Servers) -> AsyncIterator[Servers]:
+async def serving(servers: RedisClients) -> AsyncIterator[RedisClients]:
     try:
         yield servers
     finally:
@@ -188,8 +192,8 @@ async def tunnel(files: CertificateFiles, port: int) -> AsyncIterator[int]:
 
 async def _transaction(redis: Redis, pbx: str) -> None:
     """As the monitor writes: guarded by what was read."""
-    keys = Keys(pbx, "live")
-    guard = await Guard.watch(redis, keys.lease, keys.position)
+    keys = SpaceKeys(pbx, "live")
+    guard = await GuardedTransaction.watch(redis, keys.lease, keys.position)
     await guard.get(keys.lease)
     assert await guard.commit([("HINCRBY", keys.position, "seq", 1), ("PUBLISH", keys.channel, b"x")])
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from monitor.simulator.behaviour_options import Callees, Switches
-from monitor.simulator.calls.model import Refused
+from monitor.simulator.calls.model import OperationRefused
 from tests.monitor.simulator.exchange_bench import CALLER, MOBILE, NOON, TWO_DEVICES, Bench
 
 TRUNK = f"10002 Backup GSM, 2nd ({CALLER})"
@@ -354,7 +354,7 @@ def test_a_step_that_cannot_be_changes_nothing(pbx: Bench) -> None:
         lambda: pbx.board.no_answer(call),
     )
     for step in steps:
-        with pytest.raises(Refused):
+        with pytest.raises(OperationRefused):
             step()
     assert pbx.board.truth() == before
     assert pbx.said() == []

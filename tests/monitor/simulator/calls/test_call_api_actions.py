@@ -7,7 +7,7 @@ import pytest
 from monitor.simulator.behaviour_options import RoutePoint, Switches
 from monitor.simulator.callcontrol.api import ControlRequest
 from monitor.simulator.calls.call_api import KeysPressed, Signal
-from monitor.simulator.calls.model import Call, Refused
+from monitor.simulator.calls.model import OperationRefused, SimulatedCall
 from tests.monitor.simulator.exchange_bench import CALLER, CONTROLLED, MOBILE, NO_DEVICE, TWO_DEVICES, Bench
 
 
@@ -16,7 +16,7 @@ def pbx() -> Bench:
     return Bench()
 
 
-def only_call(pbx: Bench) -> Call:
+def only_call(pbx: Bench) -> SimulatedCall:
     (call,) = pbx.board.calls.values()
     return call
 
@@ -214,12 +214,12 @@ def test_keys_are_pressed_only_where_a_route_point_is_connected(pbx: Bench) -> N
     pbx.board.on_signal(signals.append)
     pbx.board.press(pbx.board.dial("100", "callmon"), "17")
     assert signals == [KeysPressed("callmon", pbx.one("callmon").id, "17")]
-    with pytest.raises(Refused):
+    with pytest.raises(OperationRefused):
         pbx.board.press(pbx.board.dial("101", "102"), "1")
 
 
 def test_whoever_plays_the_people_is_told_of_calls_that_programs_change(pbx: Bench) -> None:
-    told: list[Call] = []
+    told: list[SimulatedCall] = []
     pbx.board.on_order(told.append)
     pbx.board.makecall("100", "", "101", 5, {})
     call = only_call(pbx)

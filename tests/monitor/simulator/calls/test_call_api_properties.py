@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.callcontrol.api import ControlRequest
 from monitor.simulator.calls.ground_truth import TruthCall
-from monitor.simulator.calls.model import Call, Refused
+from monitor.simulator.calls.model import OperationRefused, SimulatedCall
 from monitor.simulator.calls.views import ParticipantView
 from tests.monitor.simulator.exchange_bench import AGENTS, CALLER, MOBILE, Bench, Client
 
@@ -58,7 +58,7 @@ class Exchange(RuleBasedStateMachine):
         try:
             self.board.dial(caller, destination)
             self.made += 1
-        except Refused:
+        except OperationRefused:
             pass
 
     @rule(caller=phones, destination=destinations)
@@ -227,7 +227,7 @@ class Exchange(RuleBasedStateMachine):
         parts = {part.id for call in self.board.calls.values() for leg in call.legs.values() for part in leg.parts}
         assert set(self.board._parts) == parts
 
-    def _talking(self, pick: int) -> tuple[Call, str] | None:
+    def _talking(self, pick: int) -> tuple[SimulatedCall, str] | None:
         """Some extension that is connected, and its call."""
         found = [
             (call, leg.dn.number)
@@ -254,7 +254,7 @@ class Exchange(RuleBasedStateMachine):
         else:
             assert self.board.truth() == before, "a refused action has changed something"
 
-    def _call(self, pick: int, kind: str = "") -> Call | None:
+    def _call(self, pick: int, kind: str = "") -> SimulatedCall | None:
         calls = [c for c in self.board.calls.values() if not kind or any(g.dn.kind == kind for g in c.legs.values())]
         return calls[pick % len(calls)] if calls else None
 
@@ -263,7 +263,7 @@ class Exchange(RuleBasedStateMachine):
         try:
             step()
             self.done[name] += 1
-        except Refused:
+        except OperationRefused:
             assert self.board.truth() == before, "a refused step has changed something"
 
 

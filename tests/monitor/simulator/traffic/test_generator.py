@@ -11,10 +11,10 @@ from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.callcontrol.api import ControlRequest
 from monitor.simulator.calls.call_api import Switchboard
 from monitor.simulator.calls.ground_truth import TruthCall, TruthEnded
-from monitor.simulator.calls.model import Call
+from monitor.simulator.calls.model import SimulatedCall
 from monitor.simulator.pbx_data.directory import Directory
 from monitor.simulator.pbx_data.generator import make_directory
-from monitor.simulator.traffic.generator import Traffic
+from monitor.simulator.traffic.generator import TrafficGenerator
 from monitor.simulator.traffic.planner import ANONYMOUS, KINDS, Kind
 from tests.monitor.simulator.exchange_bench import NOON, Client
 
@@ -27,7 +27,7 @@ class Day:
 
     directory: Directory
     board: Switchboard
-    traffic: Traffic
+    traffic: TrafficGenerator
     client: Client
 
     def until_over(self, seconds: float = 20_000.0) -> list[TruthEnded]:
@@ -36,7 +36,7 @@ class Day:
             seconds -= 5.0
         return self.board.ended()
 
-    def only(self) -> Call:
+    def only(self) -> SimulatedCall:
         (call,) = self.board.calls.values()
         return call
 
@@ -51,10 +51,10 @@ def day(
     speed: float = 1.0,
 ) -> Day:
     directory = make_directory(_DIRECTORY_SEED, extensions, 3, contacts=20)
-    holder: list[Traffic] = []
+    holder: list[TrafficGenerator] = []
     board = Switchboard(directory, Switches(), lambda: NOON + (holder[0].now if holder else 0.0))
     client = Client(board)
-    traffic = Traffic(board, directory, seed, rate, speed, limit=limit, mix=dict.fromkeys(kinds, 1.0))
+    traffic = TrafficGenerator(board, directory, seed, rate, speed, limit=limit, mix=dict.fromkeys(kinds, 1.0))
     holder.append(traffic)
     return Day(directory, board, traffic, client)
 
@@ -242,7 +242,7 @@ def test_without_traffic_an_ordered_call_stays_as_it_is() -> None:
 
 def test_a_pbx_without_people_has_no_traffic() -> None:
     directory = Directory()
-    traffic = Traffic(Switchboard(directory, Switches(), lambda: NOON), directory, 1, 60.0)
+    traffic = TrafficGenerator(Switchboard(directory, Switches(), lambda: NOON), directory, 1, 60.0)
     traffic.advance(60.0)
     assert (traffic.stats.started, traffic.plan(0)) == (0, None)
 
