@@ -99,7 +99,7 @@ async def serving(
     )
     await proxies.look_up()
     config = uvicorn.Config(
-        ClientAddress(live.past(repeats), proxies, settings.connections_per_address),
+        ClientAddress(live.bypass_middleware(repeats), proxies, settings.connections_per_address),
         interface="asgi3",
         http=partial(FastPathProtocol, repeats, stall=settings.stream.stall, doors=doors),  # type: ignore[arg-type]  # whatever makes a protocol is taken
         proxy_headers=False,  # gateway.client_addresses looks at them

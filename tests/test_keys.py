@@ -183,13 +183,13 @@ async def test_a_leader_that_came_after_another_calls_no_empty_table_whole_until
     redis, names, store = bus.client(), AccessKeys("pbx"), Store(None)
     await store.open()
     keyring = ApiKeySync(redis, "pbx", store, others=lambda: True)
-    await keyring.compare()
+    await keyring.reconcile()
     assert not await redis.exists(names.ready)
     await redis.hset(names.table, "wall", encode_key(to_stored(WALL, 1.0)))  # somebody has filled it
-    await keyring.compare()
+    await keyring.reconcile()
     assert await redis.exists(names.ready)
     await flush(bus)
-    await keyring.compare()
+    await keyring.reconcile()
     assert await redis.exists(names.ready), "now it knows"
     await store.close()
 
@@ -201,7 +201,7 @@ async def test_keys_survive_in_the_monitors_file(bus: Bus, tmp_path: Path) -> No
         await changes.make(limited)
     await flush(bus)
     async with keeping(bus, tmp_path / "callmon.db") as keyring:
-        await keyring.compare()
+        await keyring.reconcile()
         assert await changes.all() == [limited]
 
 
@@ -212,7 +212,7 @@ async def test_a_standby_with_an_older_file_revives_no_revoked_key(bus: Bus, tmp
     async with keeping(bus, tmp_path / "one.db"):
         assert await changes.revoke("wall")
     async with keeping(bus, tmp_path / "two.db") as keyring:
-        await keyring.compare()
+        await keyring.reconcile()
         assert await changes.all() == []
 
 
@@ -222,7 +222,7 @@ async def test_a_change_without_a_monitor_is_said_to_be_kept_by_nobody(
     monkeypatch.setattr("gateway.auth.key_admin.KEPT_WITHIN", 0.3)
     assert not await KeyAdmin(bus.client(), "pbx").make(WALL)
     async with keeping(bus) as keyring:
-        await keyring.compare()
+        await keyring.reconcile()
         assert await KeyAdmin(bus.client(), "pbx").all() == [WALL]
 
 

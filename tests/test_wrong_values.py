@@ -260,7 +260,7 @@ async def test_a_wrong_key_is_left_out_by_gateways_and_written_over_by_the_monit
     try:
         await store.keep_key("pbx", good)
         keyring = ApiKeySync(redis, "pbx", store)
-        await keyring.compare()
+        await keyring.reconcile()
         if wrong is None:
             for key in (ACCESS.table, ACCESS.kept):
                 await redis.delete(key)
@@ -272,7 +272,7 @@ async def test_a_wrong_key_is_left_out_by_gateways_and_written_over_by_the_monit
             await feed._read()
             assert "wall" not in feed._held
             assert await KeyAdmin(redis, "pbx").all() == []
-        await keyring.compare()
+        await keyring.reconcile()
         assert await redis.hget(ACCESS.table, "wall") == encode_key(good)
         assert await redis.hget(ACCESS.kept, "wall") == b"5.0"
         await feed._read()
@@ -300,17 +300,17 @@ async def test_a_table_of_keys_that_is_full_of_junk_is_begun_anew_with_all_keys(
     try:
         keyring, mine = ApiKeySync(redis, "pbx", store), StoredKey("wall", sha256_hex("raw"), ("read",), 5.0)
         await store.keep_key("pbx", mine)
-        await keyring.compare()
+        await keyring.reconcile()
         theirs = StoredKey("desk", sha256_hex("desk"), ("read",), 6.0)
         await redis.hset(ACCESS.table, "desk", encode_key(theirs))  # no monitor has seen it yet
         for key in (ACCESS.table, ACCESS.kept):
             await redis.hset(key, mapping={f"junk{number}": "x" for number in range(1_500)})
         for _ in range(2):
-            await keyring.compare()
+            await keyring.reconcile()
         assert await redis.hgetall(ACCESS.table) == {b"wall": encode_key(mine), b"desk": encode_key(theirs)}
         assert set(await redis.hkeys(ACCESS.kept)) == {b"wall", b"desk"}
         await redis.hset(ACCESS.table, "from a newer version", b"x")
-        await keyring.compare()
+        await keyring.reconcile()
         assert await redis.hlen(ACCESS.table) == 3, "a few that cannot be read stay"
     finally:
         await store.close()
@@ -322,11 +322,11 @@ async def test_a_mark_that_nobody_of_us_made_is_told_of_no_second_time(valkey: R
     try:
         keyring = ApiKeySync(redis, "pbx", store)
         await redis.hset(ACCESS.kept, b"\xff", b"\xff")
-        await keyring.compare()
+        await keyring.reconcile()
         async with redis.pubsub() as pubsub:
             await pubsub.subscribe(ACCESS.channel)
             assert await pubsub.get_message(timeout=5.0) is not None, "subscribed"
-            await keyring.compare()
+            await keyring.reconcile()
             await redis.publish(ACCESS.channel, "end")
             message = await pubsub.get_message(timeout=5.0)
             assert message is not None

@@ -89,12 +89,12 @@ class KeyTable:
         self.version += 1
         return tuple(key for key in before if key not in self._keys)
 
-    def expect(self, pbx: str) -> None:
+    def register_pbx(self, pbx: str) -> None:
         """Keys of this PBX are to come by :meth:`learn`: until then an unknown key may be one of them."""
         self._followed.setdefault(pbx, None)
         self.version += 1
 
-    def learn(self, pbx: str, keys: Iterable[ApiKey]) -> None:
+    def set_keys(self, pbx: str, keys: Iterable[ApiKey]) -> None:
         """From now on these are the followed keys of this PBX."""
         self._followed[pbx] = tuple(keys)
         self.version += 1

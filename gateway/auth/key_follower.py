@@ -45,7 +45,7 @@ class KeyFollower:
         self._failing = False
         self._told = ""
         self._lost = 0
-        table.expect(pbx)
+        table.register_pbx(pbx)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -89,7 +89,7 @@ class KeyFollower:
         current = (stored for stored in self._stored.values() if not stored.revoked)
         keys = {stored.name: from_stored(stored, self._pbx) for stored in current}
         before, self._held = self._held, keys
-        self._table.learn(self._pbx, keys.values())
+        self._table.set_keys(self._pbx, keys.values())
         for name, key in before.items():
             if keys.get(name) != key:
                 self._on_gone(name)

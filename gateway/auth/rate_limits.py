@@ -122,7 +122,7 @@ class ReadLease:
         self._elsewhere = max(0, before - self._leased)
         self._leased += max(0, min(asked, self.limit - before))
 
-    def go_alone(self) -> None:
+    def continue_offline(self) -> None:
         """Redis takes too long: count alone until it answers."""
         self._alone = True
 

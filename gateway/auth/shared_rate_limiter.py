@@ -140,7 +140,7 @@ class RateLimiter:
                 async with asyncio.timeout(PATIENCE):
                     await lease.answered.wait()
             except TimeoutError:
-                reads.go_alone()
+                reads.continue_offline()
         self._ask(lease)
         return verdict == "taken", RemainingQuota("reads", limit, reads.remaining(), _whole(reads.ends - self._clock()))
 

@@ -70,9 +70,9 @@ class Following:
             self._look_again()
 
     def _look_again(self) -> None:
-        if self.tracker.doubts:
-            self.tracker.doubts.clear()
-            self._source.want_participants()
+        if self.tracker.inconsistent_calls:
+            self.tracker.inconsistent_calls.clear()
+            self._source.request_full_read()
 
 
 async def run(

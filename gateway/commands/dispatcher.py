@@ -103,7 +103,7 @@ class CommandDispatcher:
         position = None if outcome.live is None else str(outcome.live)
         self._log.debug("command answered", command=command, trace=trace, result=result, position=position)
         if outcome.failure is None:
-            await self._contained(outcome)
+            await self._wait_until_replicated(outcome)
         return CommandReply(outcome, id_ != request.id)
 
     # there
@@ -208,7 +208,7 @@ class CommandDispatcher:
             return known
         while True:
             left = began + CLAIM_WITHIN - loop.time()
-            heard = await waiting.rung(min(left, _LOOK_EVERY) if left > 0 else _LOOK_EVERY)
+            heard = await waiting.wait(min(left, _LOOK_EVERY) if left > 0 else _LOOK_EVERY)
             outcome = await self._look(id_) if waiting.done or not heard else None
             if outcome is not None:
                 return outcome
@@ -257,7 +257,7 @@ class CommandDispatcher:
         value: Any = await self._redis.get(key)
         return None if value is None else bytes(value)
 
-    async def _contained(self, outcome: Outcome) -> None:
+    async def _wait_until_replicated(self, outcome: Outcome) -> None:
         """Wait until this gateway, and then the others, contain what was changed."""
         if outcome.live is None and outcome.book is None:
             return

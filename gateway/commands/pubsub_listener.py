@@ -52,21 +52,21 @@ _log = structlog.get_logger(__name__)
 class PendingReply:
     """Somebody here waits for rings about one id."""
 
-    bell: asyncio.Event = field(default_factory=asyncio.Event)
+    event: asyncio.Event = field(default_factory=asyncio.Event)
     claimed: bool = False
     done: bool = False
     busy: bool = False
     reached: int = 0
 
-    async def rung(self, seconds: float) -> bool:
+    async def wait(self, seconds: float) -> bool:
         """Wait for a ring; False if there was none within this time."""
         try:
             async with asyncio.timeout(seconds):
-                await self.bell.wait()
+                await self.event.wait()
         except TimeoutError:
             return False
         finally:
-            self.bell.clear()
+            self.event.clear()
         return True
 
 
@@ -132,8 +132,8 @@ class PubSubListener:
                     question = encode(PositionQuery(id_, self.name, live, book))
                     others = await self._redis.publish(self._keys.reached, question) - self.listening
                     while waiting.reached < others:
-                        waiting.bell.clear()
-                        await waiting.bell.wait()
+                        waiting.event.clear()
+                        await waiting.event.wait()
             except TimeoutError:
                 self._log.info("another gateway is late", heard=waiting.reached)
             except (RedisError, OSError) as error:
@@ -180,7 +180,7 @@ class PubSubListener:
                 waiting.reached += 1
             case _:
                 assert_never(ring)
-        waiting.bell.set()
+        waiting.event.set()
 
     def _asked_for(self, question: PositionQuery) -> None:
         if question.gateway == self.name or len(self._asked) >= _MOST_ASKED:

@@ -24,7 +24,7 @@ class DeliveryStats:
         """The hub has written the change from ``told`` to now, so many bytes, to so many."""
         now, last = self._history.position, self._last
         if last is None or last[0] is not track or last[1] is not told or last[2] is not now:
-            merged, heard = track.changes_since(told.seq) > 1, self._oldest(track.stretch(told.seq))
+            merged, heard = track.changes_since(told.seq) > 1, self._oldest(track.unchanged_range(told.seq))
             last = self._last = (track, told, now, merged, heard)
         _, _, _, merged, heard = last
         self.measures.wrote(length, times, merged=merged, seconds=self._clock() - heard if heard else None)

@@ -98,7 +98,7 @@ class FilteredView:
                 delta.upsert.setdefault(topic, {})[id_] = entity
         return delta
 
-    def touched_by(self, change: Change) -> bool:
+    def affected_by(self, change: Change) -> bool:
         """Whether anything in the view changes with it."""
         return any(before != after for _, _, before, after in self._edits((change,)))
 

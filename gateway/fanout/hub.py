@@ -125,8 +125,8 @@ class Hub:
         """
         for track in self._tracks.values():
             track.advance()
-            if track.untold:
-                track.untold = False
+            if track.dirty:
+                track.dirty = False
                 track.left = len(track.subscribers)
                 self._telling[track] = None
         if self._telling and self._turn is None:
@@ -145,7 +145,7 @@ class Hub:
             track = next(iter(self._telling))
             del self._telling[track]
             while track.left:
-                self._tell(track, track.portion())
+                self._tell(track, track.next_batch())
                 if perf_counter() >= until:
                     break
             if track.left:
@@ -192,7 +192,7 @@ class Hub:
         now = self._history.position
         if told is None or now is None or told.epoch != now.epoch or told.seq >= now.seq:
             return None
-        stretch = track.stretch(told.seq)
+        stretch = track.unchanged_range(told.seq)
         message = None if stretch is None else self._frames.change(track.view, encoding, *stretch, now)
         return None if message is None else ready_made(message)
 
@@ -214,7 +214,7 @@ class Hub:
         if told.seq > now.seq:
             return ()
         track = self._tracks[subscriber.view]
-        stretch = track.stretch(told.seq)
+        stretch = track.unchanged_range(told.seq)
         if stretch is not None:
             to = now if subscriber.merge else Position(now.epoch, stretch[1] + 1)
             message = self._frames.change(subscriber.view, subscriber.encoding, *stretch, to)
@@ -252,7 +252,7 @@ class Hub:
             return self._snapshot(subscriber, now, 0, "log")
         subscriber.snapshot_due = False
         subscriber.heartbeat_due = subscriber.heartbeat_due or self._stale_since() is not None
-        if not subscriber.merge and self._tracks[subscriber.view].stretch(told.seq) is not None:
+        if not subscriber.merge and self._tracks[subscriber.view].unchanged_range(told.seq) is not None:
             return self.take(subscriber)
         message = self._frames.change(subscriber.view, subscriber.encoding, told.seq, told.seq, now)
         if message is None:
@@ -305,7 +305,7 @@ class Hub:
         told, now = subscriber.position, self._history.position
         if subscriber.line is None or not subscriber.in_step or told is None or now is None or told.epoch != now.epoch:
             return False
-        if told.seq > now.seq or self._tracks[subscriber.view].stretch(told.seq) is not None:
+        if told.seq > now.seq or self._tracks[subscriber.view].unchanged_range(told.seq) is not None:
             return False
         frame = frames.get(subscriber.encoding)
         if frame is None:

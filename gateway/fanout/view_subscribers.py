@@ -85,7 +85,7 @@ class ViewSubscribers:
 
     def __init__(self, view: FilteredView, history: History) -> None:
         self.subscribers: list[Subscriber] = []
-        self.untold = False
+        self.dirty = False
         """Whether the view has changed since :attr:`left` was last set to all."""
         self.left = 0
         """How many are still to be told, from where it was left off and around."""
@@ -111,7 +111,7 @@ class ViewSubscribers:
             last.at = subscriber.at
         self.left = self.left and len(self.subscribers)
 
-    def portion(self) -> list[Subscriber]:
+    def next_batch(self) -> list[Subscriber]:
         """Some of those who are left, who then are no longer."""
         start = self._next if self._next < len(self.subscribers) else 0
         some = self.subscribers[start : start + min(_PORTION, self.left)]
@@ -128,12 +128,12 @@ class ViewSubscribers:
         changes = self._history.since(at.seq) if at and at.epoch == now.epoch and at.seq < now.seq else None
         if changes is None:
             self._restart()
-            self.untold = True
+            self.dirty = True
             return True
         self._at = now
-        touched = [change.position.seq for change in changes if self.view.touched_by(change)]
+        touched = [change.position.seq for change in changes if self.view.affected_by(change)]
         self._touched.extend(touched)
-        self.untold = self.untold or bool(touched)
+        self.dirty = self.dirty or bool(touched)
         if len(self._touched) > _TOUCHES_KEPT:
             keep = _TOUCHES_KEPT // 2
             self._watched_from = self._touched[-keep - 1]
@@ -149,7 +149,7 @@ class ViewSubscribers:
         """At how many positions after ``seq`` the view is known to have changed."""
         return len(self._touched) - bisect_right(self._touched, seq)
 
-    def stretch(self, seq: int) -> tuple[int, int] | None:
+    def unchanged_range(self, seq: int) -> tuple[int, int] | None:
         """First and last of the positions around ``seq`` at which the view is known to be the same; None: up to now."""
         self.advance()
         if seq < self._watched_from:
@@ -163,7 +163,7 @@ class ViewSubscribers:
         """The same from the log, for a position from before the view was watched."""
         at = seq
         while (changes := self._history.since(at, at + _LOOKED_AT)) is not None:
-            first = next((change.position.seq for change in changes if self.view.touched_by(change)), None)
+            first = next((change.position.seq for change in changes if self.view.affected_by(change)), None)
             if first is not None:
                 return seq, first - 1
             if not changes:

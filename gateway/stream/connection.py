@@ -141,14 +141,14 @@ class StreamConnection(ABC):
         if self._farewell is not None:
             return
         self._farewell = CloseConnection(code, reason)
-        self._keep_back()
+        self._hold_direct_writes()
         if self._limit is not None:
             self._limit.reschedule(self._loop.time())
 
-    async def _converse(self, reading: Coroutine[Any, Any, None]) -> CloseConnection | None:
+    async def _run(self, reading: Coroutine[Any, Any, None]) -> CloseConnection | None:
         """Read until the client goes (None) or is sent away: with which words."""
         try:
-            self._keep_time()
+            self._check_deadlines()
             await self._read_until_the_end(reading)
         finally:
             reading.close()
@@ -227,7 +227,7 @@ class StreamConnection(ABC):
         """Bytes that the kernel has not taken yet, as far as that is known."""
 
     @abstractmethod
-    def _keep_back(self) -> None:
+    def _hold_direct_writes(self) -> None:
         """Nothing may be sent past this conversation any more."""
 
     def _wake(self) -> None:
@@ -257,7 +257,7 @@ class StreamConnection(ABC):
         if self._expired:
             raise CloseConnection(4001, "key expired")
 
-    async def _taking(self, sending: Awaitable[None]) -> None:
+    async def _await_send(self, sending: Awaitable[None]) -> None:
         """Await it; for so long the client takes nothing."""
         self._pending = self._waiting()
         self._blocked_since = self._loop.time()
@@ -272,7 +272,7 @@ class StreamConnection(ABC):
     def _expired(self) -> bool:
         return self.guest.expires is not None and self._clock() >= self.guest.expires
 
-    def _keep_time(self) -> None:
+    def _check_deadlines(self) -> None:
         """End it when the key, the connection's age or our patience has run out; else look again later."""
         now = self._loop.time()
         if self._expired:
@@ -284,7 +284,7 @@ class StreamConnection(ABC):
         elif not self._place.taken and self._blocked_since is None and now - self._begun >= self._manners.silence:
             self.end(4203, "no subscription came")
         else:
-            self._timer = self._loop.call_later(self._until_next_look(now), self._keep_time)
+            self._timer = self._loop.call_later(self._until_next_look(now), self._check_deadlines)
 
     def _until_next_look(self, now: float) -> float:
         until_old = self._begun + self.guest.oldest - now

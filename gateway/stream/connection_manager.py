@@ -87,7 +87,7 @@ class StreamServer:
             ]
         return routes
 
-    def past(self, app: ASGIApp) -> ASGIApp:
+    def bypass_middleware(self, app: ASGIApp) -> ASGIApp:
         """The application, past which WebSockets go straight to their endpoint.
 
         Each layer would cost each connection memory for as long as it lasts, and has nothing to say to it.

@@ -72,7 +72,7 @@ class EventStream(StreamConnection):
         self._transport = transport
         if transport is not None:
             keep_buffers_small(transport)
-        farewell = await self._converse(self._begin(receive))
+        farewell = await self._run(self._begin(receive))
         if farewell is not None and farewell.code != GONE:
             _log.info("events ended", pbx=self.pbx, key=self.guest.key_name, code=farewell.code)
             await self._say_farewell(farewell)
@@ -95,12 +95,12 @@ class EventStream(StreamConnection):
 
     async def _say(self, text: str) -> None:
         self._check()
-        await self._taking(self._send({"type": "http.response.body", "body": text.encode(), "more_body": True}))
+        await self._await_send(self._send({"type": "http.response.body", "body": text.encode(), "more_body": True}))
 
     def _waiting(self) -> int:
         return 0 if self._transport is None else waiting_in(self._transport)
 
-    def _keep_back(self) -> None:
+    def _hold_direct_writes(self) -> None:
         """All of it is sent here."""
 
     async def _say_farewell(self, farewell: CloseConnection) -> None:

@@ -58,7 +58,7 @@ class WebSocketSession(StreamConnection):
 
     async def run(self, first: Subscribe | Watch | None = None) -> None:
         """Converse until the client goes or is sent away. ``first``: a subscription that stood in the address."""
-        farewell = await self._converse(self._read(first))
+        farewell = await self._run(self._read(first))
         if farewell is not None and farewell.code != GONE:
             _log.info("stream closed", pbx=self.pbx, key=self.guest.key_name, code=farewell.code)
             await self._say_farewell(farewell)
@@ -129,14 +129,14 @@ class WebSocketSession(StreamConnection):
     async def _turn(self) -> AsyncIterator[None]:
         """Ours alone to send in: neither another task of ours does, nor the hub."""
         async with self._sending:
-            self._keep_back()
+            self._hold_direct_writes()
             try:
                 yield
             finally:
                 if self._socket is not None:
                     self._socket.holds -= 1
 
-    def _keep_back(self) -> None:
+    def _hold_direct_writes(self) -> None:
         if self._socket is not None:
             self._socket.holds += 1
 
@@ -149,13 +149,13 @@ class WebSocketSession(StreamConnection):
         websocket = self._websocket
         sending = websocket.send_text(message) if isinstance(message, str) else websocket.send_bytes(message)
         try:
-            await self._taking(sending)
+            await self._await_send(sending)
         except RuntimeError as error:  # the server has closed it already, after a breach of the protocol
             raise WebSocketDisconnect(GONE) from error
 
     async def _room(self) -> None:
         if self._socket is not None and not self._socket.free:
-            await self._taking(self._socket.writable())
+            await self._await_send(self._socket.writable())
 
     async def _say_farewell(self, farewell: CloseConnection) -> None:
         """Close; drop the connection if the close frame does not get out."""

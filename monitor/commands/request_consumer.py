@@ -149,7 +149,7 @@ class RequestConsumer:
                 tasks.create_task(self._decline(request))
         elif request.id not in in_hand:
             in_hand.add(request.id)
-            tasks.create_task(self._see_to(request, in_hand))
+            tasks.create_task(self._handle(request, in_hand))
 
     def _warn(self, event: str, **more: object) -> None:
         """Log a warning, but not many in a second; the next one says how many were left out."""
@@ -169,7 +169,7 @@ class RequestConsumer:
         finally:
             self._declining -= 1
 
-    async def _see_to(self, request: Request, in_hand: set[str]) -> None:
+    async def _handle(self, request: Request, in_hand: set[str]) -> None:
         self._measures.in_hand += 1
         try:
             # Whatever is logged on the way to its end bears its trace.

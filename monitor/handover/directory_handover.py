@@ -46,7 +46,7 @@ class DirectoryHandover:
             self._log.warning("no directory taken over from an earlier monitor", reason=str(error))
             return ()
 
-    def leave(self, fact: HandoverFact) -> None:
+    def save(self, fact: HandoverFact) -> None:
         """Have a fact written soon, in place of the one before it of its kind. Nothing is before the directory."""
         self._newest[type(fact)] = fact
         if DirectoryRead in self._newest:

@@ -50,7 +50,7 @@ class SourceLike(Protocol):
         """
         ...
 
-    def want_participants(self) -> None:
+    def request_full_read(self) -> None:
         """Read all participants soon."""
         ...
 
@@ -151,7 +151,7 @@ class LeaderTerm(Generic[FactT]):
         else:
             self._pbx_clock = (fact.at, uptime())
         if isinstance(fact, HandoverFact):
-            self._bequest.leave(fact)
+            self._bequest.save(fact)
 
     async def _tick(self) -> None:
         while True:
@@ -165,9 +165,9 @@ class LeaderTerm(Generic[FactT]):
         for trace in (live, book):
             if trace:
                 self._log.debug("fact", trace=trace, fact=fact, edits=len(edits))
-        if self._tracker.doubts:
-            self._tracker.doubts.clear()
-            self._source.want_participants()
+        if self._tracker.inconsistent_calls:
+            self._tracker.inconsistent_calls.clear()
+            self._source.request_full_read()
 
 
 def _heard(fact: Fact | ToldFact) -> float:

@@ -275,7 +275,7 @@ class PbxService(Generic[FactT]):
         """Return a tracker that knows what an earlier monitor left; less where that leads to a fault."""
         statistics = self._counted(await self._keeping.read())
         ended = await self._ended.read()
-        for left_behind in (self._left_behind, self._nothing_left):
+        for left_behind in (self._read_handover, self._nothing_left):
             tracker = CountingTracker(self._tracker_factory(), statistics)
             try:
                 state, left = await left_behind(bequest)
@@ -287,7 +287,7 @@ class PbxService(Generic[FactT]):
                 return tracker
         return CountingTracker(self._tracker_factory(), statistics)
 
-    async def _left_behind(self, bequest: DirectoryHandover) -> tuple[State, tuple[HandoverFact | ContactsRead, ...]]:
+    async def _read_handover(self, bequest: DirectoryHandover) -> tuple[State, tuple[HandoverFact | ContactsRead, ...]]:
         """Return the state and the facts that an earlier monitor left on Redis."""
         try:
             left = (*await bequest.read(), *await heritage.read_book(self._redis, self._book_keys))

@@ -29,7 +29,7 @@ class TrafficTap(Protocol):
     def opened(self) -> None:
         """The event socket is open."""
 
-    def turned_away(self, status: int | None) -> None:
+    def refused(self, status: int | None) -> None:
         """The event socket was not opened. ``status``: HTTP's; None if there was no answer."""
 
     def heard(self, message: str | bytes) -> None:
@@ -49,7 +49,7 @@ class NoTrafficTap:
 
     def opened(self) -> None: ...  # noqa: D102
 
-    def turned_away(self, status: int | None) -> None: ...  # noqa: D102
+    def refused(self, status: int | None) -> None: ...  # noqa: D102
 
     def heard(self, message: str | bytes) -> None: ...  # noqa: D102
 

@@ -63,7 +63,7 @@ class PbxSource:
         self._measures = measures = self._client.measures
         measures.clock, measures.waiting = clock, lambda: self.lag
         self._poller = ActiveCallsPoller(self._client, emit, clock)
-        self._listener = EventSocket(self._client, emit, clock, self._poller.poke)
+        self._listener = EventSocket(self._client, emit, clock, self._poller.request_read)
         self._reader = DirectoryReader(self._client, clock)
         self._state = ConnectionState(settings.source)
         self._alone = False
@@ -91,13 +91,13 @@ class PbxSource:
         """
         return await self._execution.execute(command, arguments)
 
-    def poke(self) -> None:
+    def request_read(self) -> None:
         """Read ActiveCalls soon."""
-        self._poller.poke()
+        self._poller.request_read()
 
-    def want_participants(self) -> None:
+    def request_full_read(self) -> None:
         """Read all participants soon."""
-        self._listener.want_participants()
+        self._listener.request_full_read()
 
     def want_directory(self) -> None:
         """Read the directory soon."""
@@ -167,7 +167,7 @@ class PbxSource:
         """Nothing is known of participants any more."""
         if not self._alone:
             self._alone = True
-            self._poller.poke()
+            self._poller.request_read()
             now = self._clock.now()
             self._emit(ParticipantsRead((), {}, now, self._clock.at(now)))
 

@@ -79,11 +79,11 @@ class ApiKeySync:
                 await pubsub.subscribe(self._keys.channel)
                 while True:
                     raise_if_cancelled()
-                    await self.compare()
+                    await self.reconcile()
                     raise_if_cancelled()
                     await pubsub.get_message(timeout=EVERY)
 
-    async def compare(self) -> None:
+    async def reconcile(self) -> None:
         """Bring file and Redis to the same, once, as who leads. Raises BusUnreachable, StoreFailed."""
         with translated():
             async with self._redis.pipeline(transaction=True) as pipe:

@@ -70,7 +70,7 @@ class Recorder:
         """Write down that the socket is open."""
         self._line("opened")
 
-    def turned_away(self, status: int | None) -> None:
+    def refused(self, status: int | None) -> None:
         """Write down that it is not."""
         self._line("away", status=status)
 

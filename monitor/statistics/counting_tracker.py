@@ -35,7 +35,7 @@ class TrackerLike(Protocol[FactT_contra]):
         ...
 
     @property
-    def doubts(self) -> set[int]:
+    def inconsistent_calls(self) -> set[int]:
         """Calls of which the sources contradict each other; emptied by whoever has the participants read again."""
         ...
 
@@ -80,9 +80,9 @@ class CountingTracker(Generic[FactT_contra]):
         return self._tracker.ready
 
     @property
-    def doubts(self) -> set[int]:
+    def inconsistent_calls(self) -> set[int]:
         """The tracker's."""
-        return self._tracker.doubts
+        return self._tracker.inconsistent_calls
 
     @property
     def saved(self) -> SavedStatistics | None:

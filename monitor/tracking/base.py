@@ -51,22 +51,22 @@ class BaseTracker(ABC):
         """Draw these calls anew, None: all, by the directory and the address book that there are now."""
 
     def _read_directory(self, fact: DirectoryRead) -> tuple[Edit, ...]:
-        amended = self._board.amend(fact) if "directory" in self._read else None
+        amended = self._board.update_users(fact) if "directory" in self._read else None
         if amended is not None:
             calls, edits = amended
             return (*edits, *self._show(calls))
         self._read.add("directory")
         before = {topic: dict(table) for topic, table in self.state.items()}
-        self._board.enrol(fact)
+        self._board.replace_directory(fact)
         self._show(None)
         self._board.draw_all()
         return difference(before, self.state)
 
-    def _named_anew(self, edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
+    def _refresh_names(self, edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
         """Draw all calls anew if the address book has changed: their names come from it."""
         return (*edits, *self._show(None)) if edits else ()
 
-    def _bury(self, at: float) -> tuple[Edit, ...]:
+    def _end_missing_calls(self, at: float) -> tuple[Edit, ...]:
         """End the calls that an earlier monitor knew and that are no more, once it is known which there are."""
         if not self.ready:
             return ()

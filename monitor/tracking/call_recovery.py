@@ -34,8 +34,8 @@ def take_over(record: CallRecord, call: e.Call) -> None:
     record.started_at = min(record.started_at, moment(call.started_at).timestamp())
     record.answer_unseen = False
     if call.answered_at is not None:
-        record.answered_at, record.found_answered = moment(call.answered_at).timestamp(), False
-        record.accepted = True
+        record.answered_at, record.answer_time_uncertain = moment(call.answered_at).timestamp(), False
+        record.caller_connected = True
     record.queues.update(call.queues)
     record.groups.update(call.groups)
     record.extensions.update(call.extensions)
@@ -50,7 +50,7 @@ def take_over(record: CallRecord, call: e.Call) -> None:
         record.originator = owner.dn_num
         record.external = call.direction in ("FromExternal", "Inbound", "External")
         record.caller_number = owner.external_party if owner.dn_type == "externalline" else owner.dn_num
-        record.accepted = record.accepted or owner.status == "Connected"
+        record.caller_connected = record.caller_connected or owner.status == "Connected"
         record.hosted = record.hosted or (owner.status == "Connected" and call.answered_at is None)
     for leg in reversed(call.legs):  # of two legs on a trunk the first is the one that is known by its DN
         if leg.since is not None:

@@ -36,21 +36,21 @@ class CallRegistry:
     def __init__(self) -> None:
         self.records: dict[int, CallRecord] = {}
         self.visible: frozenset[str] = frozenset()
-        self.doubts: set[int] = set()
+        self.inconsistent_calls: set[int] = set()
         self._doubted: set[int] = set()
         self._home: dict[tuple[str, int], int] = {}
         self._rows_asked = float("-inf")
         self._lost_at: float | None = None
         self._unconfirmed: dict[int, frozenset[tuple[str, int]]] = {}
 
-    def lost(self, at: float) -> None:
+    def connection_lost(self, at: float) -> None:
         """Take note that the PBX is out of reach from now on: until it is seen again a call may end unseen."""
         self._lost_at = at
         self._unconfirmed = {record.id: frozenset(record.participants) for record in self.records.values()}
         for record in self.records.values():
             record.watched = False
 
-    def without_rows(self) -> None:
+    def active_calls_lost(self) -> None:
         """Take note that ActiveCalls is done without from now on: of calls without participants nobody sees the end."""
         for record in self.records.values():
             record.watched = record.watched and bool(record.participants)
@@ -118,11 +118,11 @@ class CallRegistry:
                 record.row = None
                 touched.add(record.id)
             if record.participants and record.id not in self._doubted:
-                self.doubts.add(record.id)
+                self.inconsistent_calls.add(record.id)
                 self._doubted.add(record.id)
         return touched
 
-    def impostors(self, fact: ActiveCallsRead) -> Iterator[CallRecord]:
+    def reused_call_ids(self, fact: ActiveCallsRead) -> Iterator[CallRecord]:
         """The calls whose ids other calls bear in this answer, as the PBX restarted since they were last listed.
 
         Told by the row: it began after the connection was lost, another caller stands in it, and none of the call's
@@ -160,7 +160,7 @@ class CallRegistry:
         del self.records[record.id]
         self._unconfirmed.pop(record.id, None)
         self._doubted.discard(record.id)
-        self.doubts.discard(record.id)
+        self.inconsistent_calls.discard(record.id)
         if record.participants:
             heir = CallRecord(record.id, record.left, heard=record.heard, participants=record.participants)
             self.records[record.id] = heir

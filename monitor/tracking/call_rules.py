@@ -73,7 +73,7 @@ def observe(call: CallRecord, roster: DirectoryIndex, visible: frozenset[str], a
     _answer(call, roster, callees, at)
     remember(call, at)
     if call.new:
-        talked = state(call) in _PAST_RINGING and not (call.stage or call.machine or call.recorded)
+        talked = state(call) in _PAST_RINGING and not (call.stage or call.machine_dn or call.recorded)
         call.answer_unseen = talked and call.answered_at is None
     call.new = False
 
@@ -108,10 +108,10 @@ def remember(call: CallRecord, at: float) -> None:
 
 def _note_presence(call: CallRecord, at: float) -> None:
     """Note since when each leg is there. One that is told of again soon was never gone: who left was read before."""
-    kept = {key: held for key, held in call.there.items() if held[1] is None or at - held[1] < _LINGER}
+    kept = {key: held for key, held in call.presence.items() if held[1] is None or at - held[1] < _LINGER}
     present = {side.key for side in call.sides}
     gone = {key: (since, at if left is None else left) for key, (since, left) in kept.items() if key not in present}
-    call.there = gone | {key: (kept[key][0] if key in kept else at, None) for key in present}
+    call.presence = gone | {key: (kept[key][0] if key in kept else at, None) for key in present}
 
 
 def direction(call: CallRecord) -> e.Direction:
@@ -143,7 +143,7 @@ def owner(call: CallRecord) -> DerivedLeg | None:
     for side in call.sides:
         if side.key == call.originator:
             return side
-    return min(call.sides, key=lambda side: (call.there.get(side.key, (0.0, None))[0], side.key), default=None)
+    return min(call.sides, key=lambda side: (call.presence.get(side.key, (0.0, None))[0], side.key), default=None)
 
 
 def outcome(call: CallRecord, *, looking: bool) -> e.Outcome:
@@ -231,7 +231,7 @@ def _stage(call: CallRecord, roster: DirectoryIndex, callees: tuple[PartyText, .
     if call.row is not None and not call.fresh and call.row.status == "Talking":
         # An event has overtaken this row, but whom a queue or a machine had accepted by then stays accepted.
         call.hosted = call.hosted or any(roster.kind(party.dn) in _ACCEPTING for party in callees)
-        call.accepted = call.accepted or call.hosted
+        call.caller_connected = call.caller_connected or call.hosted
     if call.fresh and call.row is not None:
         _stage_of_row(call, roster, callees, call.row.status)
     elif call.answered_at is None and not call.queue:
@@ -248,7 +248,7 @@ def _stage(call: CallRecord, roster: DirectoryIndex, callees: tuple[PartyText, .
         return
     call.queues.add(call.queue)
     call.last_queue = call.queue
-    call.accepted = True
+    call.caller_connected = True
     if call.queue != held:
         told = call.talking_since
         call.queued_at = at if told is None else told
@@ -264,10 +264,10 @@ def _stage_of_row(call: CallRecord, roster: DirectoryIndex, callees: tuple[Party
         call.queue = queue
     elif dns and (word in ("Talking", "Rerouting") or not dns.keys() <= agents):
         call.queue = ""
-    call.machine = next((dn for dn, kind in dns.items() if kind in _MACHINES), "")
-    call.hosted = call.hosted or bool(queue or call.machine)
+    call.machine_dn = next((dn for dn, kind in dns.items() if kind in _MACHINES), "")
+    call.hosted = call.hosted or bool(queue or call.machine_dn)
     call.groups.update(dn for dn, kind in dns.items() if kind == "ringgroup")
-    call.accepted = call.accepted or word in ("Talking", "Transferring")
+    call.caller_connected = call.caller_connected or word in ("Talking", "Transferring")
 
 
 def _queue_behind(call: CallRecord, roster: DirectoryIndex, callees: tuple[PartyText, ...]) -> str:
@@ -289,7 +289,7 @@ def _stage_of_participant(call: CallRecord, roster: DirectoryIndex, p: Participa
     elif p.status == "Ringing" and behalf == "queue":
         call.queue = p.on_behalf_of_dn
     if own == "extension" and p.dn != call.originator and p.status != "Dialing":
-        call.machine = ""
+        call.machine_dn = ""
 
 
 def _left_queue(call: CallRecord, roster: DirectoryIndex) -> bool:
@@ -305,14 +305,14 @@ def _answer(call: CallRecord, roster: DirectoryIndex, callees: tuple[PartyText, 
     told = call.talking_since
     if call.answered_at is None:
         if sum(side.kind in PEOPLE and side.status == "Connected" for side in call.sides) > 1:
-            call.answered_at, call.found_answered = at, call.new or not call.participants
+            call.answered_at, call.answer_time_uncertain = at, call.new or not call.participants
         elif _answered_by_row(call, roster, callees):
             changed = call.row.last_change_status if call.row is not None else None
-            call.answered_at, call.found_answered = at if changed is None else min(changed, at), False
+            call.answered_at, call.answer_time_uncertain = at if changed is None else min(changed, at), False
         else:
             return
-    if call.found_answered and told is not None:
-        call.answered_at, call.found_answered = min(call.answered_at, told), False
+    if call.answer_time_uncertain and told is not None:
+        call.answered_at, call.answer_time_uncertain = min(call.answered_at, told), False
 
 
 def _answered_by_row(call: CallRecord, roster: DirectoryIndex, callees: tuple[PartyText, ...]) -> bool:

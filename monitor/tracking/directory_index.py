@@ -84,7 +84,7 @@ class DirectoryIndex:
         """By what an agent counts as free, in words."""
         return QUEUE_RULE if self.logins is None else QUEUE_RULE_WITH_LOGINS
 
-    def amend(self, read: DirectoryRead) -> frozenset[str] | None:
+    def update_users(self, read: DirectoryRead) -> frozenset[str] | None:
         """Take a reading that differs from the last in nothing but what some users are like; their numbers.
 
         None if more differs: nothing was taken then. So is most of what thousands of extensions tell minute by minute.
@@ -106,7 +106,7 @@ class DirectoryIndex:
                 self.queues[queue.number] = self._queue(queue)
         return frozenset(changed)
 
-    def log_in(self, logins: Mapping[str, Mapping[str, bool]] | None) -> None:
+    def set_queue_logins(self, logins: Mapping[str, Mapping[str, bool]] | None) -> None:
         """Take who is logged in to which queue: queue → extension → whether; None if that is not told."""
         self.logins = logins
         for number in self.queues_of:
@@ -121,13 +121,13 @@ class DirectoryIndex:
         """The DN's display name; empty if the directory does not list it."""
         return self._names.get(dn, "")
 
-    def learn(self, dn: str, w_type: str) -> None:
+    def set_kind(self, dn: str, w_type: str) -> None:
         """Take the kind of a DN that the directory does not list (a conference, a route point) from Call Control."""
         kind = dn_type(w_type)
         if dn and kind != "unknown":
             self._kinds.setdefault(dn, kind)
 
-    def learnt(self, other: DirectoryIndex) -> None:
+    def inherit_kinds(self, other: DirectoryIndex) -> None:
         """Take over what ``other`` has learnt of DNs that no directory lists."""
         for dn, kind in other._kinds.items():
             if dn not in other.users and kind in ("conference", "specialmenu", "parking", "routepoint", "fax"):

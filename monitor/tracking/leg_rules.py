@@ -62,7 +62,7 @@ class CallRecord:
     external: bool | None = None
     """Whether it came from outside; None while nothing tells."""
     caller_number: str = ""
-    accepted: bool = False
+    caller_connected: bool = False
     """The caller is connected to somebody or something; a phone that rings now does not undo it."""
     hosted: bool = False
     """A queue or a machine accepted the caller at some time."""
@@ -71,14 +71,14 @@ class CallRecord:
     new: bool = True
     """Not observed before."""
     answered_at: float | None = None
-    found_answered: bool = False
+    answer_time_uncertain: bool = False
     """Nobody saw it being answered: it was already, when it was first observed or first read in a row."""
     answer_unseen: bool = False
     """It may have been answered: it was being handed on, or talked to nobody that is known, when first observed, or a
     leg that rang changed and was gone before that was read."""
     queue: str = ""
     queued_at: float | None = None
-    machine: str = ""
+    machine_dn: str = ""
     """The IVR, voicemail, parking … that the caller is connected to, where only the row tells."""
     queues: set[str] = field(default_factory=set)
     groups: set[str] = field(default_factory=set)
@@ -106,7 +106,7 @@ class CallRecord:
     sides: tuple[DerivedLeg, ...] = ()
     since: dict[str, tuple[str, float]] = field(default_factory=dict)
     """Key of a leg → its state, and since when it is in it."""
-    there: dict[str, tuple[float, float | None]] = field(default_factory=dict)
+    presence: dict[str, tuple[float, float | None]] = field(default_factory=dict)
     """Key of a leg → since when there is one, and since when there is none any more."""
 
     @property
@@ -131,10 +131,12 @@ def sides(
     ``visible``: DNs whose legs Call Control shows; what it does not show of them is not there.
     """
     told = people_connected(call, roster)
-    routed_on = call.accepted and call.answered_at is None and not told
+    routed_on = call.caller_connected and call.answered_at is None and not told
     seen = _visible_sides(call, roster)
     people = sum(1 for s in seen.values() if s.status == "Connected" and s.kind in PEOPLE)
-    call.accepted = call.accepted or people > 1 or told or _originator_connected(call) or _referred(call)
+    call.caller_connected = (
+        call.caller_connected or people > 1 or told or _originator_connected(call) or _referred(call)
+    )
     found = dict(seen)
     rung = _rung_by_row(call, callees)
     for side in seen.values():
@@ -145,7 +147,7 @@ def sides(
                 found[other.dn] = other
     for side in _sides_of_row(call, roster, visible, caller, callees):
         found.setdefault(side.key, side)
-    for dn in (call.queue, call.machine):
+    for dn in (call.queue, call.machine_dn):
         if dn and dn not in found:
             found[dn] = DerivedLeg(dn, roster.kind(dn), _kept(call, found), "Connected")
     return tuple(sorted(found.values(), key=lambda side: (side.key != call.originator, _leg_number(side), side.key)))
@@ -175,7 +177,7 @@ def people_connected(call: CallRecord, roster: DirectoryIndex) -> bool:
                 return True
         elif party_kind(p, roster) in PEOPLE and (
             _talks(call, p.party_dn, p)
-            or (p.party_dn not in ringing and (not call.accepted or call.answered_at is not None))
+            or (p.party_dn not in ringing and (not call.caller_connected or call.answered_at is not None))
         ):
             return True
     return False
@@ -238,7 +240,7 @@ def _counterpart(
     if routed or p.status == "Dialing" or (kind == "extension" and p.party_dn in rung):
         status = "Ringing"
     else:  # Hold and the like are further on than Connected
-        status = "Dialing" if p.status == "Ringing" and not call.accepted else "Connected"
+        status = "Dialing" if p.status == "Ringing" and not call.caller_connected else "Connected"
     if kind == "externalline":
         external = p.party_caller_id
     elif kind in ("extension", "unknown"):
@@ -255,8 +257,10 @@ def _sides_of_row(
     row = call.row
     if row is None:
         return
-    settled = "Connected" if row.status in ("Talking", "Transferring") or call.accepted else "Dialing"
-    recalled = call.accepted and any(p.dn == caller.dn and p.status == "Ringing" for p in call.participants.values())
+    settled = "Connected" if row.status in ("Talking", "Transferring") or call.caller_connected else "Dialing"
+    recalled = call.caller_connected and any(
+        p.dn == caller.dn and p.status == "Ringing" for p in call.participants.values()
+    )
     kind = roster.kind(caller.dn)
     if kind == "externalline" or (caller.dn and caller.dn not in visible and call.fresh):
         other = call.queue or (callees[0].number if callees else "")

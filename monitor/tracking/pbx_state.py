@@ -56,7 +56,7 @@ class PbxState:
         self._touched: set[str] = set()
         self._seen_before: dict[str, e.Extension] = {}
 
-    def pass_time(self, fact: Timed | ContactsRead) -> None:
+    def advance_clock(self, fact: Timed | ContactsRead) -> None:
         """Take what time it is from a fact, if it tells it; one much older than others tells that a clock was set."""
         if not isinstance(fact, ContactsRead):
             self.at = fact.at if fact.at < self.at - _LATE else max(self.at, fact.at)
@@ -112,12 +112,12 @@ class PbxState:
 
     # DNs
 
-    def amend(self, fact: DirectoryRead) -> tuple[frozenset[int], tuple[Edit, ...]] | None:
+    def update_users(self, fact: DirectoryRead) -> tuple[frozenset[int], tuple[Edit, ...]] | None:
         """Take a directory that tells of some users anew and of nothing else: the calls that they are in, and edits.
 
         None if it tells more; then it is to be enrolled.
         """
-        changed = self.roster.amend(fact)
+        changed = self.roster.update_users(fact)
         if changed is None:
             return None
         queues = {queue for number in changed for queue in self.roster.queues_of.get(number, ())}
@@ -125,10 +125,10 @@ class PbxState:
         edits = (*self.draw_extensions(dict.fromkeys(sorted(changed))), *self.commit("queues", drawn))
         return frozenset(id_ for number in changed for id_ in self._on_dn.get(number, ())), edits
 
-    def enrol(self, fact: DirectoryRead) -> None:
+    def replace_directory(self, fact: DirectoryRead) -> None:
         """Take a directory in place of the one before; nothing is shown of it before :meth:`draw_all`."""
         roster = DirectoryIndex(fact, self._did_map, self.roster.logins)
-        roster.learnt(self.roster)
+        roster.inherit_kinds(self.roster)
         self.roster = roster
 
     def draw_all(self) -> None:
@@ -146,9 +146,9 @@ class PbxState:
             self.state[topic] = dict(table)
         self._touched.clear()
 
-    def log_in(self, logins: Mapping[str, Mapping[str, bool]] | None) -> tuple[Edit, ...]:
+    def set_queue_logins(self, logins: Mapping[str, Mapping[str, bool]] | None) -> tuple[Edit, ...]:
         """Take who is logged in to which queue; see :meth:`DirectoryIndex.log_in`."""
-        self.roster.log_in(logins)
+        self.roster.set_queue_logins(logins)
         return (*self.draw_extensions(self.roster.queues_of), *self.draw_system())
 
     def draw_extensions(self, numbers: Mapping[str, object] | None = None) -> tuple[Edit, ...]:

@@ -47,9 +47,9 @@ class Tracker(BaseTracker):
         self._ledger = CallRegistry()
 
     @property
-    def doubts(self) -> set[int]:
+    def inconsistent_calls(self) -> set[int]:
         """Calls whose participants and rows contradict each other; to be emptied by whoever acts on it."""
-        return self._ledger.doubts
+        return self._ledger.inconsistent_calls
 
     @property
     def ready(self) -> bool:
@@ -61,7 +61,7 @@ class Tracker(BaseTracker):
     def apply(self, fact: Fact) -> tuple[Edit, ...]:
         """Take in a fact; give the edits that follow from it, already made in ``state`` (contacts: in ``book``)."""
         board = self._board
-        board.pass_time(fact)
+        board.advance_clock(fact)
         match fact:
             case ParticipantSeen():
                 self._learn((fact.participant,))
@@ -76,11 +76,11 @@ class Tracker(BaseTracker):
             case DirectoryRead():
                 return self._read_directory(fact)
             case ContactsRead():
-                return self._named_anew(board.read_book(fact))
+                return self._refresh_names(board.read_book(fact))
             case ContactChanged():
-                return self._named_anew(board.change_contact(fact))
+                return self._refresh_names(board.change_contact(fact))
             case QueueLoginsRead():
-                return board.log_in(fact.logins)
+                return board.set_queue_logins(fact.logins)
             case ConnectionChanged():
                 return self._connection_changed(fact)
         assert_never(fact)
@@ -90,7 +90,7 @@ class Tracker(BaseTracker):
         connection = self._board.connection
         connected = connection.connection == "connected"
         over = self._ledger.over(at, rows_told="activecalls" in connection.source or not connected)
-        return (*self._update(over, at, over), *self._bury(at), *self._board.forget(at))
+        return (*self._update(over, at, over), *self._end_missing_calls(at), *self._board.forget(at))
 
     # facts
 
@@ -107,7 +107,7 @@ class Tracker(BaseTracker):
         self._read.add("callcontrol")
         touched = self._ledger.full_read(fact)
         for dn, w_type in fact.dns.items():
-            self._board.roster.learn(dn, w_type)
+            self._board.roster.set_kind(dn, w_type)
         self._learn(fact.participants)
         moved, self._board.monitored = self._ledger.visible != self._board.monitored, self._ledger.visible
         edits = self._update(touched, fact.at)
@@ -117,7 +117,7 @@ class Tracker(BaseTracker):
         self._read.add("activecalls")
         edits: list[Edit] = []
         replaced: set[int] = set()
-        for record in list(self._ledger.impostors(fact)):
+        for record in list(self._ledger.reused_call_ids(fact)):
             record.watched = False
             edits += self._end(record, fact.at)
             replaced.add(record.id)
@@ -125,14 +125,14 @@ class Tracker(BaseTracker):
 
     def _learn(self, participants: Iterable[Participant]) -> None:
         for participant in participants:
-            self._board.roster.learn(participant.party_dn, participant.party_dn_type)
+            self._board.roster.set_kind(participant.party_dn, participant.party_dn_type)
 
     def _connection_changed(self, fact: ConnectionChanged) -> tuple[Edit, ...]:
         before = self._board.connection
         if before.connection == "connected" and fact.connection != "connected":
-            self._ledger.lost(fact.at)
+            self._ledger.connection_lost(fact.at)
         elif "activecalls" in before.source and fact.source == "callcontrol":
-            self._ledger.without_rows()
+            self._ledger.active_calls_lost()
         return self._board.connect(fact)
 
     # entities

@@ -40,7 +40,7 @@ class WebApiTracker(BaseTracker):
         self._busy: frozenset[str] | None = None
 
     @property
-    def doubts(self) -> set[int]:
+    def inconsistent_calls(self) -> set[int]:
         """None: there is but one source."""
         return set()
 
@@ -52,7 +52,7 @@ class WebApiTracker(BaseTracker):
     def apply(self, fact: ToldFact) -> tuple[Edit, ...]:
         """Take in a fact; give the edits that follow from it, already made in ``state`` (contacts: in ``book``)."""
         board = self._board
-        board.pass_time(fact)
+        board.advance_clock(fact)
         match fact:
             case CallsTold():
                 return self._calls_told(fact)
@@ -64,18 +64,18 @@ class WebApiTracker(BaseTracker):
             case DirectoryRead():
                 return self._mark_busy(self._read_directory(fact))
             case ContactsRead():
-                return self._named_anew(board.read_book(fact))
+                return self._refresh_names(board.read_book(fact))
             case ContactChanged():
-                return self._named_anew(board.change_contact(fact))
+                return self._refresh_names(board.change_contact(fact))
             case QueueLoginsRead():
-                return self._mark_busy(board.log_in(fact.logins))
+                return self._mark_busy(board.set_queue_logins(fact.logins))
             case ConnectionChanged():
                 return self._connection_changed(fact)
         assert_never(fact)
 
     def tick(self, at: float) -> tuple[Edit, ...]:
         """Let time pass: forget calls that ended a day ago. ``at``: the service's clock."""
-        return (*self._bury(at), *self._forget(at))
+        return (*self._end_missing_calls(at), *self._forget(at))
 
     # facts
 

@@ -23,7 +23,7 @@ class CountingTracker:
         self.state = empty_state(TOPICS)
         self.book = empty_state(BOOK_TOPICS)
         self.ready = False
-        self.doubts: set[int] = set()
+        self.inconsistent_calls: set[int] = set()
         self.count = 0
 
     def apply(self, fact: Fact) -> tuple[Edit, ...]:
@@ -33,7 +33,7 @@ class CountingTracker:
                 return self._name("connected")
             case ActiveCallsRead():
                 self.count += 1
-                self.doubts.add(self.count)
+                self.inconsistent_calls.add(self.count)
                 return self._name(str(self.count))
             case ContactsRead():
                 new: State = {"contacts": {str(contact.id): contact for contact in fact.contacts}}
@@ -119,7 +119,7 @@ class HandSource:
         self.call()
         return {"count": len(self.done)} | self.told
 
-    def want_participants(self) -> None:
+    def request_full_read(self) -> None:
         self.wanted += 1
 
     def connect(self) -> None:

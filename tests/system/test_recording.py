@@ -69,9 +69,9 @@ class Tee:
         for tape in self.tapes:
             tape.opened()
 
-    def turned_away(self, status: int | None) -> None:
+    def refused(self, status: int | None) -> None:
         for tape in self.tapes:
-            tape.turned_away(status)
+            tape.refused(status)
 
     def heard(self, message: str | bytes) -> None:
         for tape in self.tapes:

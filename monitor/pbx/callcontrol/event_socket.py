@@ -64,12 +64,12 @@ class EventSocket:
         """Participants that wait to be read after their events; 0 while there is no socket."""
         return self._participants.lag if self._participants is not None else 0
 
-    def want_participants(self) -> None:
+    def request_full_read(self) -> None:
         """Read all participants soon; nothing to do while there is no socket, as its opening does that."""
         if self._participants is not None:
-            self._participants.want_full()
+            self._participants.request_full_read()
 
-    async def look(self, dn: str, participant_id: int) -> None:
+    async def read_and_wait(self, dn: str, participant_id: int) -> None:
         """Read a participant as if an event had told of it, and wait until that is done; nothing without a socket."""
         participants = self._participants
         if participants is None:
@@ -133,15 +133,15 @@ class EventSocket:
         except InvalidStatus as error:
             raise self._turned_away(error, token) from error
         except TimeoutError as error:
-            self._client.tape.turned_away(None)
+            self._client.tape.refused(None)
             raise PbxUnreachable("The PBX did not open the event socket in time.") from error
         except (OSError, WebSocketException, ValueError) as error:
-            self._client.tape.turned_away(None)
+            self._client.tape.refused(None)
             raise PbxUnreachable(f"The event socket cannot be opened: {error}.") from error
 
     def _turned_away(self, error: InvalidStatus, token: str) -> PbxError:
         response = error.response
-        self._client.tape.turned_away(response.status_code)
+        self._client.tape.refused(response.status_code)
         if response.status_code == 401:
             self._client.tokens.refused(token)
             return TokenRefused("The PBX refuses our token at the event socket.")
@@ -151,7 +151,7 @@ class EventSocket:
         """Events may be lost; what they would have said is found by reading everything now and then."""
         while True:
             await asyncio.sleep(self._client.settings.watchdog_interval)
-            participants.want_full()
+            participants.request_full_read()
 
     async def _ping(self, socket: ClientConnection) -> NoReturn:
         """Ask for a sign of life now and then. Any event is one too."""
@@ -189,7 +189,7 @@ class EventSocket:
                     self._client.measures.events["garbled"] += 1
                     if garbled == 1:
                         _log.warning("an event cannot be understood; reading everything", reason=str(error))
-                    participants.want_full()
+                    participants.request_full_read()
                 else:
                     self._apply(event, heard, participants)
         except ConnectionClosed as closed:
@@ -204,7 +204,7 @@ class EventSocket:
             case Removed():
                 participants.removed(event.dn, event.participant_id, heard)
             case DnChanged():
-                participants.want_full()
+                participants.request_full_read()
             case Irrelevant():
                 return
             case _:

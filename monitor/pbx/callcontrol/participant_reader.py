@@ -148,7 +148,7 @@ class ParticipantReader:
             unread.pop()
         self._gone(key, heard)
 
-    def want_full(self) -> None:
+    def request_full_read(self) -> None:
         """Read everything soon."""
         self._full_wanted.set()
 

@@ -82,13 +82,13 @@ class CommandRunner:
         if touched.logins:
             await self.logins.read()
         if touched.call is not None:
-            self.poller.poke()
+            self.poller.request_read()
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_WITHIN):
                     await self._look_at_call(*touched.call)
 
     async def _look_at_call(self, dn: str, participant_id: int | None) -> None:
         if participant_id is not None:
-            await self.listener.look(dn, participant_id)
+            await self.listener.read_and_wait(dn, participant_id)
         else:
-            await self.poller.look()
+            await self.poller.read_and_wait()

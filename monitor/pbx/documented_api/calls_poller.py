@@ -58,15 +58,15 @@ class CallsFollower:
         """Whether calls have been read at all."""
         return self._told is not None
 
-    def poke(self) -> None:
+    def request_read(self) -> None:
         """Read soon."""
         self._poked.set()
 
-    async def look(self) -> None:
+    async def read_and_wait(self) -> None:
         """Wait for a reading that is asked for from now on; not for ever, as what it is to show is done already."""
         told = asyncio.get_running_loop().create_future()
         self._looking.append(told)
-        self.poke()
+        self.request_read()
         try:
             async with asyncio.timeout(_LOOK_WITHIN):
                 await told

@@ -96,9 +96,9 @@ class WebApiSource:
         """Close all connections. May be called again."""
         await self._client.close()
 
-    def want_participants(self) -> None:
+    def request_full_read(self) -> None:
         """Read the calls soon."""
-        self._calls.poke()
+        self._calls.request_read()
 
     async def execute(self, command: str, arguments: Mapping[str, str]) -> Mapping[str, object]:
         """Pass a command on; the reply's fields. What it changed has been told as facts by then.
@@ -221,7 +221,7 @@ class WebApiSource:
         number = arguments.get("num", "")
         match command:
             case "makecall":
-                await self._calls.look()
+                await self._calls.read_and_wait()
                 return
             case "contact.update" | "contact.new" | "contact.del":
                 id_ = reply.get("id", arguments.get("id", ""))

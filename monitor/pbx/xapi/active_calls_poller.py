@@ -35,15 +35,15 @@ class ActiveCallsPoller:
         self.asked_at: float | None = None
         """Since when an answer is waited for, on the monotonic clock; None while none is."""
 
-    def poke(self) -> None:
+    def request_read(self) -> None:
         """Read soon."""
         self._poked.set()
 
-    async def look(self) -> None:
+    async def read_and_wait(self) -> None:
         """Read soon, and wait until what was asked for from now on has been told."""
         told = asyncio.get_running_loop().create_future()
         self._looking.append(told)
-        self.poke()
+        self.request_read()
         try:
             await told
         finally:

@@ -23,7 +23,7 @@ class DirectoryPatch:
     ring_groups: Rows[RingGroupRow] = field(default_factory=dict)
     joined: Mapping[str, frozenset[int]] = field(default_factory=dict)
 
-    def made_in(self, read: DirectoryRead) -> DirectoryRead:
+    def apply_to(self, read: DirectoryRead) -> DirectoryRead:
         """The reading with these rows in place of its own. Users that are gone leave their departments."""
         return replace(
             read,

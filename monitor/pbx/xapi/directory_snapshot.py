@@ -31,7 +31,7 @@ class DirectorySnapshot:
     def directory_read(self, read: DirectoryRead) -> None:
         """The whole directory, as asked for last."""
         for amendment in self._amendments:
-            read = amendment.made_in(read)
+            read = amendment.apply_to(read)
         self.directory = read
         self._emit(read)
 
@@ -39,7 +39,7 @@ class DirectorySnapshot:
         """Some rows were read again. Before the first reading nothing is told of it."""
         self._amendments.append(amendment)
         if self.directory is not None:
-            self.directory = amendment.made_in(self.directory)
+            self.directory = amendment.apply_to(self.directory)
             self._emit(self.directory)
 
     def contacts_asked(self) -> None:

@@ -136,7 +136,7 @@ def test_without_redis_a_gateway_counts_alone_and_asks_for_its_debt_when_it_is_b
 def test_who_waits_too_long_goes_on_alone() -> None:
     reads = ReadLease(10)
     assert reads.take(0.0) == "wait"
-    reads.go_alone()
+    reads.continue_offline()
     assert [reads.take(0.0) for _ in range(11)] == ["taken"] * 10 + ["spent"]
 
 

@@ -87,7 +87,7 @@ def test_a_change_touches_a_view_just_when_the_view_differs_after_it(
     ledger = ledger_of(history)
     for change in ledger.log:
         before = view.snapshot(ledger.at(msgspec.structs.replace(change.position, seq=change.position.seq - 1)))
-        assert view.touched_by(change) is (before != view.snapshot(ledger.at(change.position)))
+        assert view.affected_by(change) is (before != view.snapshot(ledger.at(change.position)))
 
 
 def one_change(

@@ -39,10 +39,10 @@ def test_everyone_has_a_turn_after_a_change(at_first: int, happenings: list[tupl
                 track.left = len(track.subscribers)
                 untold = set(track.subscribers)
             case "portion":
-                untold.difference_update(track.portion())
+                untold.difference_update(track.next_batch())
     turns = 0
     while track.left:
-        untold.difference_update(track.portion())
+        untold.difference_update(track.next_batch())
         turns += 1
         assert turns < 100, "there is an end to it"
     assert not untold

@@ -204,7 +204,7 @@ async def test_whatever_is_out_of_the_ordinary_goes_the_long_way(desk: Desk, hea
 async def test_a_budget_is_counted_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     spending = RateLimiter({"main": fakeredis.FakeAsyncRedis()}, Budgets(5, 5, 5, 5), clock=lambda: 0.0)
     leases = spending._lease_of(key(), 5)
-    leases.reads.go_alone()
+    leases.reads.continue_offline()
     desk = Desk(view(), KeyTable([key()]), spending=spending)
     answers = [await desk.get(QUERY) for _ in range(7)]
     assert [answer.status_code for answer in answers] == [200] * 5 + [429] * 2

@@ -31,7 +31,7 @@ class Eager(StreamConnection):
     def _waiting(self) -> int:
         return 0
 
-    def _keep_back(self) -> None:
+    def _hold_direct_writes(self) -> None:
         """Nothing is sent past it."""
 
 

@@ -206,7 +206,7 @@ async def test_an_event_source_is_told_when_to_come_back() -> None:
 
 async def test_without_keys_an_event_source_comes_back() -> None:
     async with serving() as served, http(served) as client:
-        served.keys.expect("empty")
+        served.keys.register_pbx("empty")
         why, _ = await come_back(client, "a-key-that-may-come")
         assert why.startswith("503 no_keys: ")
 
@@ -370,7 +370,7 @@ async def test_one_who_is_being_let_in_when_a_drain_begins_does_not_stay(monkeyp
 async def test_tickets_are_counted_as_reads() -> None:
     redis = fakeredis.FakeAsyncRedis()
     spending = RateLimiter({"main": redis}, Budgets(reads=2), clock=lambda: 0.0)
-    spending._lease_of(KEYS[0], 2).reads.go_alone()
+    spending._lease_of(KEYS[0], 2).reads.continue_offline()
     tickets = Tickets({"main": redis}, KeyTable(KEYS), lambda: 1_800_000_000.0, spending)
     transport = httpx.ASGITransport(app=Starlette(routes=tickets.routes()))
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:

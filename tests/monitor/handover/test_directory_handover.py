@@ -55,7 +55,7 @@ async def test_the_newest_is_there_for_the_next_one(bus: Bus) -> None:
     running = asyncio.create_task(left.run())
     newer = replace(DIRECTORY, users=USERS[:1])
     for fact in (DIRECTORY, LOGINS, newer):
-        left.leave(fact)
+        left.save(fact)
 
     async def there() -> bool:
         return await DirectoryHandover(redis, "pbx", "next").read() == timeless((newer, LOGINS))
@@ -70,7 +70,7 @@ async def test_who_does_not_hold_the_lease_leaves_nothing(bus: Bus) -> None:
     await redis.set(KEYS.lease, "another")
     left = DirectoryHandover(redis, "pbx", "me")
     running = asyncio.create_task(left.run())
-    left.leave(DIRECTORY)
+    left.save(DIRECTORY)
     await asyncio.sleep(0.1)
     assert await redis.get(KEYS.directory) is None
     await redis.set(KEYS.lease, "me")
@@ -110,7 +110,7 @@ async def test_it_ends_whenever_it_is_told_to(bus: Bus) -> None:
     async def one(turns: int) -> None:
         left = DirectoryHandover(redis, "pbx", "me")
         running = asyncio.create_task(left.run())
-        left.leave(DIRECTORY)
+        left.save(DIRECTORY)
         for _ in range(turns):
             await asyncio.sleep(0)
         running.cancel()

@@ -90,7 +90,7 @@ async def test_a_leader_writes_what_its_tracker_makes_of_the_facts(bus: Bus) -> 
         await stands(bus, "1")
         assert one.source.may_mint()
         assert one.source.wanted == 1
-        assert one.trackers[-1].doubts == set()
+        assert one.trackers[-1].inconsistent_calls == set()
 
 
 async def test_facts_that_come_while_a_publish_is_under_way_go_out_as_one_change(bus: Bus) -> None:

@@ -205,7 +205,7 @@ async def test_a_busy_pbx_is_asked_again_when_it_says(pbx: ScriptedPbx) -> None:
         before = len(facts.all)
         pbx.answer(FULL, 429, headers={"Retry-After": "1"})
         began = asyncio.get_running_loop().time()
-        source.want_participants()
+        source.request_full_read()
         await facts.until(ParticipantsRead, after=before)
         assert asyncio.get_running_loop().time() - began >= 1.0
         assert not any(map(lost, facts.of(ConnectionChanged)))
@@ -226,7 +226,7 @@ async def test_a_pbx_whose_full_state_hangs_is_lost_and_found(pbx: ScriptedPbx) 
     async with following(settings_for(pbx.url, request_timeout=0.2)) as (source, facts):
         await facts.connected()
         held = [pbx.hold(FULL) for _ in range(3)]
-        source.want_participants()
+        source.request_full_read()
         down = await facts.until(ConnectionChanged, lost)
         assert "in time" in down.reason
         for one in held:
@@ -348,11 +348,11 @@ async def test_pokes_are_gathered_and_one_during_a_read_causes_another(pbx: Scri
         await facts.connected()
         held = pbx.hold(ROWS)
         for _ in range(10):
-            source.poke()
+            source.request_read()
         await held.asked.wait()
         asked = pbx.requests[ROWS]
         for _ in range(10):
-            source.poke()
+            source.request_read()
         before = len(facts.all)
         held.release()
         first = await facts.until(ActiveCallsRead, after=before)

@@ -37,7 +37,7 @@ def written(path: Path) -> Recorder:
     recorder.heard('{"sequence": 1}')
     recorder.heard(b"no JSON")
     recorder.closed(1006, "")
-    recorder.turned_away(401)
+    recorder.refused(401)
     recorder.end()
     return recorder
 

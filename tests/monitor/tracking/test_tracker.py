@@ -358,11 +358,11 @@ def test_a_lost_removal_is_doubted_and_found_by_the_next_full_read(pbx: Told) ->
     pbx.see("100", 1, 7, "Dialing", "101")
     pbx.rows()
     assert pbx.calls == {"7"}
-    assert pbx.tracker.doubts == {7}
+    assert pbx.tracker.inconsistent_calls == {7}
     pbx.full()
     pbx.rows()
     assert pbx.calls == set()
-    assert pbx.tracker.doubts == set()
+    assert pbx.tracker.inconsistent_calls == set()
 
 
 def test_a_full_read_says_nothing_of_participants_with_newer_events(pbx: Told) -> None:

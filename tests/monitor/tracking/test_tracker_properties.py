@@ -128,7 +128,7 @@ def test_when_nothing_is_left_everything_is_idle(history: list[Fact]) -> None:
     pbx.tell(ParticipantsRead((), dict.fromkeys(EXTENSIONS, "Wextension"), last, last))
     pbx.tell(ActiveCallsRead((), last + 1, last + 1))
     assert pbx.calls == set()
-    assert pbx.tracker.doubts == set()
+    assert pbx.tracker.inconsistent_calls == set()
     assert {pbx.extension(number).status for number in EXTENSIONS} == {"Free"}
     assert pbx.queue().waiting == ()
     assert {line.in_use for line in pbx.tracker.state["lines"].values()} == {0}  # type: ignore[union-attr]  # lines

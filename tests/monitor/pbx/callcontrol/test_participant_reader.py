@@ -251,7 +251,7 @@ async def test_a_body_is_used_as_it_is_and_voids_a_read_under_way() -> None:
 
 async def test_an_event_during_a_full_read_keeps_its_participant_out_of_it() -> None:
     async with scene() as it:
-        it.of.want_full()
+        it.of.request_full_read()
         await it.full_asked()
         it.event(1, 5.0)
         it.of.removed("100", 2, 5.0)
@@ -265,7 +265,7 @@ async def test_a_read_under_way_when_a_full_read_begins_keeps_its_participant_ou
     async with scene() as it:
         it.event(1)
         await settle()
-        it.of.want_full()
+        it.of.request_full_read()
         await it.full_asked()
         await it.answer(1, None)
         assert isinstance(it.facts[-1], ParticipantGone)
@@ -277,7 +277,7 @@ async def test_an_event_before_a_full_read_does_not_keep_its_participant_out() -
         it.event(1)
         await settle()
         await it.answer(1, leg(1))
-        it.of.want_full()
+        it.of.request_full_read()
         assert (await it.full(leg(1))).kept == frozenset()
 
 
@@ -308,7 +308,7 @@ async def test_a_full_read_that_fails_gives_back_those_it_stood_for() -> None:
 async def test_a_full_read_that_fails_for_good_ends_the_session() -> None:
     async def play() -> None:
         async with scene() as it:
-            it.of.want_full()
+            it.of.request_full_read()
             for times in (2, 3, 4):
                 await it.full_asked(times)
                 it.pbx.fulls[-1].set_result(PbxUnreachable("away", retry_after=0.001))
@@ -378,8 +378,8 @@ async def test_full_reads_that_are_wanted_often_come_at_intervals() -> None:
     async with scene(pace=FullReadPacing(full_read_gap=0.1)) as it:
         began = it.clock.now()
         for _ in range(3):
-            it.of.want_full()
-            it.of.want_full()
+            it.of.request_full_read()
+            it.of.request_full_read()
             await it.full()
         assert it.clock.now() - began >= 0.2
         assert len(it.pbx.fulls) == 4
@@ -424,7 +424,7 @@ async def test_reads_that_fail_while_a_failed_full_read_ends_the_session_begin_n
             it.pbx.cancelled = PbxUnreachable("no answer in time")
             for participant_id in (1, 2):
                 it.event(participant_id)
-            it.of.want_full()
+            it.of.request_full_read()
             for times in (2, 3, 4):
                 await it.full_asked(times)
                 it.event(2)

@@ -51,26 +51,26 @@ def names(read: DirectoryRead) -> dict[str, str]:
 
 
 def test_a_row_takes_its_place_and_all_else_stays() -> None:
-    after = NAMED.made_in(READ)
+    after = NAMED.apply_to(READ)
     assert names(after) == {"100": "", "101": "Ada", "102": ""}
     assert after.at == 20.0
     assert (after.queues, after.ring_groups, after.departments) == (READ.queues, READ.ring_groups, READ.departments)
 
 
 def test_who_comes_joins_his_departments_and_who_goes_leaves_them() -> None:
-    come = DirectoryPatch(20.0, users={"103": user("103")}, joined={"103": frozenset((5, 99))}).made_in(READ)
+    come = DirectoryPatch(20.0, users={"103": user("103")}, joined={"103": frozenset((5, 99))}).apply_to(READ)
     assert [row.number for row in come.users] == ["100", "101", "102", "103"]
     assert [row.members for row in come.departments] == [("100", "101", "103"), ()]
-    again = DirectoryPatch(21.0, joined={"103": frozenset((5,))}).made_in(come)
+    again = DirectoryPatch(21.0, joined={"103": frozenset((5,))}).apply_to(come)
     assert [row.members for row in again.departments] == [("100", "101", "103"), ()]
-    gone = DirectoryPatch(22.0, users={"100": None}).made_in(again)
+    gone = DirectoryPatch(22.0, users={"100": None}).apply_to(again)
     assert [row.number for row in gone.users] == ["101", "102", "103"]
     assert [row.members for row in gone.departments] == [("101", "103"), ()]
 
 
 def test_queues_and_ring_groups_are_replaced_or_gone() -> None:
     changed = QueueRow(1, "800", "Sales", (AgentRow("102"),))
-    after = DirectoryPatch(20.0, queues={"800": changed}, ring_groups={"600": None}).made_in(READ)
+    after = DirectoryPatch(20.0, queues={"800": changed}, ring_groups={"600": None}).apply_to(READ)
     assert after.queues == (changed, READ.queues[1])
     assert after.ring_groups == READ.ring_groups[1:]
 
