@@ -20,13 +20,13 @@ from starlette.routing import BaseRoute, Route
 from gateway.auth.api_keys import KeyTable
 from gateway.auth.shared_rate_limiter import RateLimiter
 from gateway.counters import RequestCounters
-from gateway.docs.document_pages import Handouts, documents
+from gateway.docs.document_pages import ADDRESSES, Handouts, documents
 from gateway.errors import Refused, UnknownCommand, WrongMethod
 from gateway.operations.operation_table import COMMANDS
+from gateway.responses import fault, refuse
 from gateway.rest.endpoint import WebApiEndpoint
 from gateway.rest.health import alive_response, asker, readiness, readiness_response
 from gateway.rest.middleware import AccessLog, SecurityHeaders
-from gateway.rest.responses import fault, refuse
 from gateway.restarts import kept_running
 from gateway.web.human_pages import pages
 from monitor.shared.timestamps import from_unix
@@ -87,7 +87,11 @@ def create_app(
             Route("/webapi/{address:path}", web_api),
             *(Route(f"/{name}", web_api) for name in COMMANDS),
         ],
-        middleware=[Middleware(AccessLog), *_cors(cors_origins), Middleware(SecurityHeaders)],
+        middleware=[
+            Middleware(AccessLog, public=frozenset(ADDRESSES)),
+            *_cors(cors_origins),
+            Middleware(SecurityHeaders),
+        ],
         exception_handlers={HTTPException: _not_served, Exception: _faulty},
         lifespan=lambda _: _running(pbxs),
     )

@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from gateway.errors import TooManyConnections, shown
-from gateway.rest.responses import refuse
+from gateway.responses import refuse
 from gateway.stream.admission import Denial, deny
 from gateway.transport.ip_addresses import Address, held_by, parsed
 

@@ -14,11 +14,11 @@ from gateway.errors import NoState
 from gateway.fanout.hub import Hub
 from gateway.fanout.watched_queries import Question, WatchedQueries
 from gateway.parameters import NONE, Arguments
+from gateway.queries.answer_cache import Answer, AnswerCache
 from gateway.queries.context import QueryContext
 from gateway.replication.follower import StateFollower
 from gateway.replication.position_waiter import PositionWaiter
 from gateway.replication.replica import LOG_BYTES, LOG_LENGTH, Replica
-from gateway.rest.responses import Answer, AnswerCache
 from gateway.visibility import Visibility
 from monitor.shared.changes import Position
 from monitor.shared.entities.topics import SYSTEM_ID, Contact, System, table

@@ -25,6 +25,7 @@ from gateway.counters import RequestCounters
 from gateway.metrics.collector import GatewayCollector
 from gateway.pbx_view import PbxView, open_view
 from gateway.rest.fast_path import FastPathProtocol, QueryFastPath
+from gateway.rest.ticket_endpoint import ticket_routes
 from gateway.restarts import kept_running
 from gateway.stream.connection_manager import StreamServer
 from gateway.transport.http_protocol import ConnectionCounter
@@ -78,13 +79,13 @@ async def serving(
         for name, redis in clients.items()
     }
     spending = RateLimiter(clients, settings.budgets.budgets())
-    tickets = Tickets(clients, keys, time.time, spending)
+    tickets = Tickets(clients, keys, time.time)
     live = StreamServer(pbxs, keys, settings.stream.settings(), tickets=tickets, spending=spending)
     requests = RequestCounters()
     app = create_app(
         pbxs,
         keys,
-        streams=live.routes(),
+        streams=[*ticket_routes(tickets, keys, time.time, spending), *live.routes()],
         spending=spending,
         cors_origins=settings.cors_origins,
         measures=requests,

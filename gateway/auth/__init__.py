@@ -1,0 +1,1 @@
+"""Decide who may ask: API keys, tickets, restrictions and rate limits."""

@@ -19,9 +19,9 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from gateway.auth.api_keys import ApiKey, KeyTable, from_stored
-from gateway.replication.redis_reader import heed_cancellation, rejected
 from monitor.shared.api_keys import StoredKey, newest, of_table
 from monitor.shared.codec import Malformed
+from monitor.shared.redis.connection import raise_if_cancelled, rejected
 from monitor.shared.redis.failure_text import explain
 from monitor.shared.redis.key_names import AccessKeys
 
@@ -50,7 +50,7 @@ class KeyFollower:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            heed_cancellation()
+            raise_if_cancelled()
             try:
                 await self._follow()
             except (RedisError, OSError, TimeoutError) as error:
@@ -63,7 +63,7 @@ class KeyFollower:
         async with self._redis.pubsub() as pubsub:
             await pubsub.subscribe(self._keys.channel)
             while True:
-                heed_cancellation()
+                raise_if_cancelled()
                 await self._read()
                 self._failing = False
                 await pubsub.get_message(timeout=EVERY)

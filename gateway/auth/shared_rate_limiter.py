@@ -24,8 +24,8 @@ from gateway.auth.api_keys import ApiKey
 from gateway.auth.rate_limits import WINDOW, ReadLease, RemainingQuota, kind_of
 from gateway.errors import BusAway, TooManyRequests
 from gateway.operations.operation_table import Command
-from gateway.replication.redis_reader import heed_cancellation, rejected
 from monitor.shared.api_keys import Budgets, Kind
+from monitor.shared.redis.connection import raise_if_cancelled, rejected
 from monitor.shared.redis.failure_text import explain
 from monitor.shared.redis.key_names import AccessKeys
 
@@ -112,7 +112,7 @@ class RateLimiter:
     async def run(self) -> None:
         """Lease reads as they are needed, until cancelled."""
         while True:
-            heed_cancellation()
+            raise_if_cancelled()
             await self._asked.wait()
             self._asked.clear()
             asking, self._asking = self._asking, {}

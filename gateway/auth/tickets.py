@@ -14,22 +14,14 @@ from typing import TYPE_CHECKING, Final
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
 
-from gateway.auth.api_keys import KeyTable, authenticate
-from gateway.errors import BusAway, KeyUnknown, Refused, UnknownPbx
-from gateway.parameters import check
-from gateway.rest.request_parser import parse_request
-from gateway.rest.responses import json_response, refuse
-from monitor.shared.codec import to_json
+from gateway.auth.api_keys import KeyTable
+from gateway.errors import BusAway, KeyUnknown, UnknownPbx
 from monitor.shared.redis.key_names import AccessKeys
 from monitor.shared.timestamps import from_unix
 
 if TYPE_CHECKING:
     from gateway.auth.api_keys import ApiKey
-    from gateway.auth.shared_rate_limiter import RateLimiter
 
 VALID: Final = 30
 """Seconds."""
@@ -38,25 +30,17 @@ _LONGEST: Final = 128
 
 
 class Tickets:
-    """Issues and takes tickets. ``clients``: of each PBX that is served. ``clock``: POSIX seconds.
+    """Issue and take tickets. ``clients``: one for each PBX that is served. ``clock``: POSIX seconds."""
 
-    ``spending``: counts them as reads; None: as many as are asked for.
-    """
-
-    def __init__(
-        self,
-        clients: Mapping[str, Redis],
-        keys: KeyTable,
-        clock: Callable[[], float],
-        spending: RateLimiter | None = None,
-    ) -> None:
-        self._spending = spending
+    def __init__(self, clients: Mapping[str, Redis], keys: KeyTable, clock: Callable[[], float]) -> None:
         self._clients = clients
         self._keys = keys
         self._clock = clock
 
     async def issue(self, key: ApiKey) -> str:
-        """A ticket that stands for this key. Raises BusAway."""
+        """Return a new ticket that stands for this key. Raises UnknownPbx, BusAway."""
+        if key.pbx not in self._clients:
+            raise UnknownPbx("The PBX of this key is not served here.")
         ticket = f"{key.pbx}.{secrets.token_urlsafe(_BYTES)}"
         try:
             await self._clients[key.pbx].set(_place(key.pbx, ticket), key.digest, ex=VALID)
@@ -84,27 +68,6 @@ class Tickets:
         if not text.isascii():  # written by nobody of us
             raise KeyUnknown("This ticket stands for no key.")
         return self._keys.of_digest(text, from_unix(self._clock()))
-
-    def routes(self) -> list[BaseRoute]:
-        """Where tickets are asked for. They go before the queries' addresses."""
-        return [Route(path, self._asked, methods=["POST"]) for path in ("/webapi/ticket", "/webapi/{key}/ticket")]
-
-    async def _asked(self, request: Request) -> Response:
-        try:
-            came = await parse_request(request)
-            keys = (request.path_params.get("key"), *came.keys)
-            key = authenticate(self._keys, keys, from_unix(self._clock()), "read")
-            key.admit(request.client.host if request.client is not None else "")
-            check((), came.pairs, "ticket")
-            if key.pbx not in self._clients:
-                raise UnknownPbx("The PBX of this key is not served here.")
-            left = None if self._spending is None else await self._spending.spend(key, None)
-            headers = {} if left is None else dict(left.headers)
-            return json_response(to_json({"ticket": await self.issue(key), "expires_in": VALID}), headers=headers)
-        except Refused as error:
-            return refuse(error, request.method)
-        except ClientDisconnect:
-            return Response(status_code=400)
 
 
 def _place(pbx: str, ticket: str) -> str:

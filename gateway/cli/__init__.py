@@ -172,7 +172,7 @@ def tail(
     insecure: Insecure = False,
 ) -> None:
     """Print changes as they happen."""
-    from gateway.cli import tail as look
+    from gateway.cli import tail_and_snapshot as look
 
     _run(look.tail(look.GatewayAddress(url, key, ca_file, insecure), topics, json))
 
@@ -185,7 +185,7 @@ def top(
     insecure: Insecure = False,
 ) -> None:
     """Show calls, queues and agents live in the terminal."""
-    from gateway.cli.tail import GatewayAddress
+    from gateway.cli.tail_and_snapshot import GatewayAddress
     from gateway.cli.top import run
 
     # Textual starts tasks in a way that uvloop 0.23 does not know on Python 3.13: TypeError on eager_start.
@@ -202,7 +202,7 @@ def snapshot(
     insecure: Insecure = False,
 ) -> None:
     """Print the state as JSON."""
-    from gateway.cli import tail as look
+    from gateway.cli import tail_and_snapshot as look
 
     _run(look.snapshot(look.GatewayAddress(url, key, ca_file, insecure), topics, timeout))
 

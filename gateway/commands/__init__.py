@@ -1,0 +1,1 @@
+"""Send commands to the leading monitor over Redis, and wait for their outcome."""

@@ -25,9 +25,9 @@ from redis.exceptions import RedisError, ResponseError, WatchError
 from gateway.commands.pubsub_listener import PendingReply, PubSubListener
 from gateway.errors import BusAway, IdempotencyKeyReused, MonitorBusy, NoMonitor, NotReady, OutcomeUnknown
 from gateway.replication.position_waiter import PositionWaiter
-from gateway.replication.redis_reader import rejected
 from monitor.shared.codec import Malformed
 from monitor.shared.command_messages import OPEN, REFUSED, IdempotencyKey, Outcome, Request, decode_outcome, encode
+from monitor.shared.redis.connection import rejected
 from monitor.shared.redis.key_names import RequestKeys
 
 CLAIM_WITHIN = 1.0

@@ -20,7 +20,6 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from gateway.replication.position_waiter import PositionWaiter
-from gateway.replication.redis_reader import heed_cancellation
 from gateway.token_bucket import LogBudget
 from monitor.shared.changes import Position
 from monitor.shared.codec import Malformed
@@ -35,6 +34,7 @@ from monitor.shared.command_messages import (
     decode_ring,
     encode,
 )
+from monitor.shared.redis.connection import raise_if_cancelled
 from monitor.shared.redis.failure_text import explain
 from monitor.shared.redis.key_names import RequestKeys
 
@@ -96,7 +96,7 @@ class PubSubListener:
         """Listen until cancelled."""
         try:
             while True:
-                heed_cancellation()
+                raise_if_cancelled()
                 try:
                     await self._listen()
                 except _LOST as error:
@@ -145,7 +145,7 @@ class PubSubListener:
             await pubsub.subscribe(replies, self._keys.reached)
             try:
                 while True:
-                    heed_cancellation()
+                    raise_if_cancelled()
                     message = await pubsub.get_message(timeout=_POLL)
                     self.listening, self._failures = True, 0
                     if message is not None and message["type"] == "message":

@@ -30,12 +30,13 @@ from gateway.docs.asyncapi import asyncapi
 from gateway.docs.openapi import openapi
 from gateway.errors import TooManyRequests
 from gateway.operations.operation_table import Command
-from gateway.rest.responses import matches, refuse
+from gateway.responses import refuse
+from gateway.rest.query_responses import matches
 from gateway.token_bucket import TokenBucket
 from gateway.transport.ip_addresses import held_by
 from monitor.shared.codec import to_json
 
-_STATIC: Final = Path(__file__).parent / "static"
+_STATIC: Final = Path(__file__).parents[1] / "static"
 _FILES: Final = {
     "docs.css": "text/css",
     "docs.js": "text/javascript",

@@ -38,8 +38,8 @@ from gateway.docs.openapi_responses import Reply, reply_of, without_clashes
 from gateway.docs.schemas import ref, schemas_of
 from gateway.operations.operation_table import Command
 from gateway.queries.calls import WhatThisIs
+from gateway.responses import Failure
 from gateway.rest.health import Alive, Readiness, Ready
-from gateway.rest.responses import Failure
 
 OPENAPI: Final = "3.1.1"
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from gateway.docs.schemas import in_markdown, ref
 from gateway.errors import all_shown
-from gateway.rest.responses import Failure
+from gateway.responses import Failure
 
 _NAMES: Final[dict[int, tuple[str, str]]] = {
     400: ("BadRequest", "The request itself is wrong: do not repeat it unchanged."),

@@ -1,0 +1,1 @@
+"""Deliver each change to every subscriber whose view it touches."""

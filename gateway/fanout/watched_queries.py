@@ -20,7 +20,8 @@ from gateway.fanout.frames import Encoding, ErrorFrame, HeartbeatFrame, Message,
 from gateway.fanout.view_subscribers import PATIENCE
 from gateway.operations.operation_table import Command
 from gateway.parameters import Arguments
-from gateway.rest.responses import FAULT, Answer
+from gateway.queries.answer_cache import Answer
+from gateway.responses import FAULT
 from gateway.visibility import Visibility
 from monitor.shared.changes import Position
 from monitor.shared.codec import from_json, to_msgpack

@@ -1,0 +1,1 @@
+"""The table of all documented operations, and those that plugins add."""

@@ -1,0 +1,1 @@
+"""Follow the monitor on Redis and hold its state: Redis → replica."""

@@ -34,16 +34,15 @@ from gateway.counters import ReplicationCounters
 from gateway.replication.redis_reader import (
     StoredPosition,
     check_topics,
-    heed_cancellation,
     leave_epoch,
     read_log,
     read_position,
     read_state,
-    rejected,
 )
 from gateway.replication.replica import Gap, Replica
 from monitor.shared.changes import Change, Position, is_ahead
 from monitor.shared.codec import Announcement, Heartbeat, Malformed, decode_announcement
+from monitor.shared.redis.connection import raise_if_cancelled, rejected
 from monitor.shared.redis.failure_text import explain
 from monitor.shared.redis.key_names import SpaceKeys
 from monitor.shared.timestamps import from_unix, moment
@@ -115,7 +114,7 @@ class StateFollower:
 
     async def _follow_for_ever(self) -> None:
         while True:
-            heed_cancellation()
+            raise_if_cancelled()
             try:
                 await self._follow()
             except (RedisError, OSError, TimeoutError, Malformed, _Wedged) as error:
@@ -160,7 +159,7 @@ class StateFollower:
         looking: _ReadReason | None = None
         try:
             while True:
-                heed_cancellation()
+                raise_if_cancelled()
                 due = min(compared_at + self._compare, max(self._heard_at, compared_at) + self._silence)
                 wait = _LOOKING if looking is not None else max(due - loop.time(), 0.001)
                 message = await pubsub.get_message(timeout=wait)

@@ -18,6 +18,7 @@ from redis.exceptions import ResponseError, WatchError
 from monitor.shared.changes import Change, Position, is_epoch, is_seq
 from monitor.shared.codec import Malformed, decode_change, decode_entity
 from monitor.shared.entities.topics import Entity, State
+from monitor.shared.redis.connection import rejected
 from monitor.shared.redis.key_names import SpaceKeys
 from monitor.shared.timestamps import is_instant
 
@@ -110,17 +111,6 @@ async def leave_epoch(redis: Redis, keys: SpaceKeys, epoch: str) -> None:
             return  # whoever is still behind comes again
 
 
-def heed_cancellation() -> None:
-    """Raise CancelledError if this task was cancelled and the word was lost; call it once a turn of an endless loop.
-
-    Python 3.11's ``wait_for``, on which the Redis client stands, swallows a cancellation that comes in the very moment
-    in which its wait is over (python/cpython#86296); the task would then run on for ever.
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
-
-
 def _read(key: str, read: Any, otherwise: Any) -> Any:
     """Return what was read; ``otherwise`` where the key holds something of another kind. Raises other errors."""
     if not isinstance(read, Exception):
@@ -129,11 +119,6 @@ def _read(key: str, read: Any, otherwise: Any) -> Any:
         raise read
     rejected(key, str(read))
     return otherwise
-
-
-def rejected(key: str, reason: str) -> None:
-    """Tell that a value on Redis was left out, as no monitor wrote it so."""
-    _log.warning("redis_value_rejected", key=key, reason=reason[:200])
 
 
 def _position(keys: SpaceKeys, read: Any) -> StoredPosition | None:

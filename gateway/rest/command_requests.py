@@ -34,8 +34,8 @@ from gateway.errors import (
 from gateway.operations.operation_table import Command, Run, command_named
 from gateway.parameters import quoted
 from gateway.queries.context import QueryContext
+from gateway.responses import json_response
 from gateway.rest import request_id as traces
-from gateway.rest.responses import json_response
 from monitor.shared.changes import Position
 from monitor.shared.codec import to_json
 from monitor.shared.command_messages import NOT_RECORDED, CommandFailure, IdempotencyKey, Outcome

@@ -29,11 +29,12 @@ from gateway.fanout.watched_queries import Question
 from gateway.operations.operation_table import COMMANDS, RESERVED, Command, command_named, commands_for
 from gateway.parameters import check
 from gateway.queries.calls import what_this_is
+from gateway.responses import json_response, refuse
 from gateway.rest import command_requests as changing
 from gateway.rest import long_poll as longpoll
 from gateway.rest import request_id as traces
+from gateway.rest.query_responses import matches, respond
 from gateway.rest.request_parser import UnauthenticatedBodies, keys_outside, parse_request
-from gateway.rest.responses import json_response, matches, refuse, respond
 from monitor.shared.codec import to_json
 from monitor.shared.timestamps import from_unix
 

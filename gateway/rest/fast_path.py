@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from gateway.responses import RAW_GUARDS
 from gateway.rest.endpoint import REPEATABLE
-from gateway.rest.responses import RAW_GUARDS, answer_headers, matches
+from gateway.rest.query_responses import answer_headers, matches
 from gateway.transport.http_protocol import MOST_HEADERS, TimeoutHttpProtocol
 from monitor.shared.timestamps import moment
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from gateway.auth.shared_rate_limiter import RateLimiter
     from gateway.fanout.watched_queries import Question
     from gateway.pbx_view import PbxView
-    from gateway.rest.responses import Answer
+    from gateway.queries.answer_cache import Answer
     from monitor.shared.changes import Position
 
 MOST: Final = 4_096

@@ -20,7 +20,7 @@ from starlette.responses import Response
 
 from gateway.auth.api_keys import KeyTable, authenticate, bearer
 from gateway.errors import NoKeys
-from gateway.rest.responses import json_response
+from gateway.responses import json_response
 from monitor.shared.codec import to_json
 from monitor.shared.entities.topics import SYSTEM_ID, System, table
 

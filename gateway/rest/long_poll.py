@@ -15,7 +15,8 @@ from starlette.requests import ClientDisconnect, Request
 
 from gateway.fanout.watched_queries import Question
 from gateway.pbx_view import PbxView
-from gateway.rest.responses import Answer, matches
+from gateway.queries.answer_cache import Answer
+from gateway.rest.query_responses import matches
 
 LONGEST: Final = 60
 """Seconds; who asks for more waits so long."""

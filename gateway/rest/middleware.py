@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 import structlog
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.docs.document_pages import ADDRESSES as DOCUMENTS
 from gateway.operations.operation_table import RESERVED
+from gateway.responses import GUARDS
 from gateway.rest.endpoint import KEY_NAME, REFUSED_KEY
 from gateway.rest.request_id import TRACE
-from gateway.rest.responses import GUARDS
 from gateway.token_bucket import LogBudget
 
 _SHOWN_PARTS = RESERVED | {
@@ -26,19 +25,18 @@ _SHOWN_PARTS = RESERVED | {
     "start",
     "vendor",
     "callmon.js",
-    *DOCUMENTS,
 }
 _MOST_PARTS = 8
 _log = structlog.get_logger(__name__)
 
 
-def redacted(path: str) -> str:
+def redacted(path: str, public: Container[str] = ()) -> str:
     """The path with every part that might be a key replaced by ``*``; a query string is never logged.
 
-    Of more parts than any address has, only so many are shown.
+    ``public``: more parts that are no keys. Of more parts than any address has, only so many are shown.
     """
     parts = path.split("/", _MOST_PARTS)[:_MOST_PARTS]
-    return "/".join(part if part in _SHOWN_PARTS or part in RESERVED else "*" for part in parts)
+    return "/".join(part if part in _SHOWN_PARTS or part in RESERVED or part in public else "*" for part in parts)
 
 
 class SecurityHeaders:
@@ -67,11 +65,13 @@ class AccessLog:
     """Logs every HTTP request: refusals as information, what went well for debugging, faults as warnings.
 
     Refusals of those whose key is not known are rationed, and say from where they come and which key it was, by the
-    first digits of its digest: nobody fills the log, and whoever tries keys is seen.
+    first digits of its digest: nobody fills the log, and whoever tries keys is seen. ``public``: parts of paths that
+    are no keys.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, public: Container[str] = ()) -> None:
         self._app = app
+        self._public = public
         self._ration = LogBudget(time.monotonic())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -103,15 +103,15 @@ class AccessLog:
             more = {"address": client[0] if client else None}
             more |= {"refused_key": scope[REFUSED_KEY]} if REFUSED_KEY in scope else {}
             more |= {"left_out": left_out} if left_out else {}
-        _line(scope, status, seconds, more)
+        _line(scope, redacted(scope["path"], self._public), status, seconds, more)
 
 
-def _line(scope: Scope, status: int, seconds: float, more: Mapping[str, object]) -> None:
+def _line(scope: Scope, path: str, status: int, seconds: float, more: Mapping[str, object]) -> None:
     write = _log.warning if status == 0 or status >= 500 else _log.info if status >= 400 else _log.debug
     write(
         "request",
         method=scope["method"],
-        path=redacted(scope["path"]),
+        path=path,
         status=status,
         ms=round(seconds * 1000, 1),
         key=scope.get(KEY_NAME),

@@ -1,0 +1,1 @@
+"""Serve the stream to clients, by WebSocket and by Server-Sent Events."""

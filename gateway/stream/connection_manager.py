@@ -78,7 +78,7 @@ class StreamServer:
 
     def routes(self) -> list[BaseRoute]:
         """The stream's addresses. They go before those of the queries."""
-        routes: list[BaseRoute] = [] if self._tickets is None else self._tickets.routes()
+        routes: list[BaseRoute] = []
         for prefix in ("/webapi", "/webapi/{key}"):
             routes += [
                 WebSocketRoute(f"{prefix}/stream", self.endpoint),

@@ -20,7 +20,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.errors import BadParameter, BadRequest, Refused
 from gateway.parameters import MOST_GIVEN
-from gateway.rest.responses import RAW_GUARDS, refuse
+from gateway.responses import RAW_GUARDS, refuse
 from gateway.transport.ip_addresses import held_by
 from gateway.transport.websocket_protocol import StreamProtocol
 

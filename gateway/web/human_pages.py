@@ -21,7 +21,7 @@ from starlette.routing import BaseRoute, Route
 from gateway.docs.document_pages import Document, Handouts, RenderedDocument, document_of
 from gateway.operations.operation_table import COMMANDS, Command
 
-_STATIC: Final = Path(__file__).parent / "static"
+_STATIC: Final = Path(__file__).parents[1] / "static"
 _TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".woff2": "font/woff2"}
 _NAMED: Final = {
     "callmon": "callmon.js",

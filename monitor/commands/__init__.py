@@ -1,0 +1,1 @@
+"""Carry out commands that gateways ask for: claim, execute, record, reply."""

@@ -1,0 +1,1 @@
+"""What a leading monitor leaves on Redis for the next one."""

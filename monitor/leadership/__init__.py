@@ -1,0 +1,1 @@
+"""Contest the lease of a PBX, lead, stand by, step down."""

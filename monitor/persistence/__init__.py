@@ -1,0 +1,1 @@
+"""Keep in the monitor's own file what must outlive Redis."""

@@ -1,0 +1,1 @@
+"""Write state and changes to Redis, guarded by the lease."""

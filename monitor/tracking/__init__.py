@@ -1,0 +1,1 @@
+"""Make calls and their state out of what the PBX tells. Pure."""

@@ -28,6 +28,7 @@ from gateway.auth.tickets import Tickets
 from gateway.fanout.frames import Encoding
 from gateway.pbx_view import PbxView, open_view
 from gateway.rest.endpoint import WebApiEndpoint
+from gateway.rest.ticket_endpoint import ticket_routes
 from gateway.stream.admission import LiveSettings
 from gateway.stream.connection_manager import StreamServer
 from gateway.transport.http_protocol import TimeoutHttpProtocol
@@ -175,7 +176,11 @@ async def serving(
     live = StreamServer({"main": view, "empty": empty}, keys, settings, clock, tickets, spending)
     listener = socket.create_server(("127.0.0.1", port))
     web_api = WebApiEndpoint({"main": view, "empty": empty}, keys, "1.2.3", clock)
-    app = wrap(Starlette(routes=[*live.routes(), Route("/webapi/{address:path}", web_api)]))
+    app = wrap(
+        Starlette(
+            routes=[*ticket_routes(tickets, keys, clock), *live.routes(), Route("/webapi/{address:path}", web_api)]
+        )
+    )
     manners = (settings or LiveSettings()).manners
     ours = {"http": TimeoutHttpProtocol, **uvicorn_options(manners.messages_at_once, manners.messages_per_second)}
     server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, **{**ours, **options}))

@@ -1,0 +1,1 @@
+"""``callmon check``: try settings, PBX, Redis and files, and say what is wrong."""

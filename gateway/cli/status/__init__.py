@@ -1,0 +1,1 @@
+"""``callmon status``: read from Redis how all processes are, and show it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from gateway.cli.tail import GatewayAddress
+from gateway.cli.tail_and_snapshot import GatewayAddress
 from gateway.cli.top.follower import TOPICS
 from monitor.shared.errors import ConfigError
 

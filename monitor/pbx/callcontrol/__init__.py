@@ -1,0 +1,1 @@
+"""Follow the Call Control API: its event socket and its participants."""

@@ -1,0 +1,1 @@
+"""Execute documented commands at the PBX and read back what they changed."""

@@ -1,0 +1,1 @@
+"""Read-only SQL on the PBX's database, within bounds."""

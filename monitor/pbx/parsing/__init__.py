@@ -1,0 +1,1 @@
+"""Parse what the PBX sends. Pure: bytes and JSON in, facts out."""

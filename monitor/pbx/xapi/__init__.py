@@ -1,0 +1,1 @@
+"""Read the configuration API (XAPI): directory and active calls."""

@@ -1,0 +1,1 @@
+"""The entities of all topics: calls, extensions, queues, contacts, statistics. Pure."""

@@ -1,0 +1,1 @@
+"""Connections to Redis, guarded transactions, key names."""

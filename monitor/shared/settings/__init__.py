@@ -1,0 +1,1 @@
+"""Read settings from file and environment, and say what is wrong with them."""

@@ -1,0 +1,1 @@
+"""The simulated PBX's Call Control API."""

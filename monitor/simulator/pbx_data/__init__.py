@@ -1,0 +1,1 @@
+"""The simulated PBX's extensions, queues, trunks and contacts."""

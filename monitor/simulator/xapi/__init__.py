@@ -1,0 +1,1 @@
+"""The simulated PBX's configuration API (XAPI)."""

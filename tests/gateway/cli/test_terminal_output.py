@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gateway.cli
-from gateway.cli import tail as look
+from gateway.cli import tail_and_snapshot as look
 from gateway.cli.terminal_output import say, say_text
 from gateway.cli.top import follower
 from gateway.stream_client import Update

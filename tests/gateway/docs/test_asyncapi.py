@@ -26,7 +26,7 @@ from tests.gateway.histories import decoded
 from tests.gateway.serving import frame, frame_of, say, serving, subscribed
 
 DOCUMENT: dict[str, Any] = from_json(to_json(asyncapi("1.2.3")))
-SCHEMA = json.loads((Path(__file__).parent / "asyncapi_schema" / "3.1.0.json").read_text())
+SCHEMA = json.loads((Path(__file__).parents[1] / "asyncapi_schema" / "3.1.0.json").read_text())
 ALL = Rights({*TOPICS, *BOOK_TOPICS}, {"read", "contacts"})
 
 

@@ -163,7 +163,7 @@ async def test_nothing_else_of_the_directory_is_served(http: httpx.AsyncClient) 
 
 def test_the_addresses_are_shown_in_the_log() -> None:
     for path in (*DOCUMENTS, "/static/swagger-ui/swagger-ui.css"):
-        assert redacted(path) == path
+        assert redacted(path, ADDRESSES) == path
     assert {"docs", "openapi.json"} <= set(ADDRESSES)
 
 

@@ -25,7 +25,7 @@ from tests.gateway.entities import call
 from tests.gateway.serving import frame, say, serving
 from tests.gateway.world import FULL, client, view
 
-EXAMPLE = Path(__file__).parents[2] / "deploy" / "example-commands"
+EXAMPLE = Path(__file__).parents[3] / "deploy" / "example-commands"
 
 
 @pytest.fixture

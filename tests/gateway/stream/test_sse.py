@@ -22,6 +22,7 @@ from gateway.auth.shared_rate_limiter import RateLimiter
 from gateway.auth.tickets import Tickets
 from gateway.fanout.watched_queries import LEAST_PAUSE
 from gateway.rest import long_poll as longpoll
+from gateway.rest.ticket_endpoint import ticket_routes
 from gateway.stream.admission import LiveSettings
 from gateway.stream.connection import ConnectionLimits
 from gateway.stream.sse import EventStream
@@ -371,8 +372,10 @@ async def test_tickets_are_counted_as_reads() -> None:
     redis = fakeredis.FakeAsyncRedis()
     spending = RateLimiter({"main": redis}, Budgets(reads=2), clock=lambda: 0.0)
     spending._lease_of(KEYS[0], 2).reads.continue_offline()
-    tickets = Tickets({"main": redis}, KeyTable(KEYS), lambda: 1_800_000_000.0, spending)
-    transport = httpx.ASGITransport(app=Starlette(routes=tickets.routes()))
+    tickets = Tickets({"main": redis}, KeyTable(KEYS), lambda: 1_800_000_000.0)
+    transport = httpx.ASGITransport(
+        app=Starlette(routes=ticket_routes(tickets, KeyTable(KEYS), lambda: 1_800_000_000.0, spending))
+    )
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
         answers = [await client.post("/webapi/ticket", headers=READER) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 429]

@@ -10,7 +10,7 @@ from websockets.asyncio.client import ClientConnection
 
 from gateway.fanout.watched_queries import Question
 from gateway.operations.operation_table import command_named
-from gateway.rest.responses import Answer
+from gateway.queries.answer_cache import Answer
 from gateway.visibility import EVERYTHING
 from monitor.shared.changes import Position
 from tests.gateway import entities

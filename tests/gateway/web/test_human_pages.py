@@ -17,7 +17,7 @@ from tests.gateway.docs.test_document_pages import Links
 from tests.gateway.world import client
 
 PAGES = ("/", "/wall")
-STATIC = Path(__file__).parents[2] / "gateway" / "static"
+STATIC = Path(__file__).parents[3] / "gateway" / "static"
 OURS = sorted(
     path.relative_to(STATIC).as_posix() for folder in ("wall", "start") for path in (STATIC / folder).iterdir()
 )

@@ -1,0 +1,1 @@
+"""OData query expressions: grammar, filters, options."""

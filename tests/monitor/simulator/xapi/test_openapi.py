@@ -14,7 +14,7 @@ from monitor.simulator.xapi.validation import WORDS
 from tests.monitor.simulator.extract_schema import OPERATIONS, extract, load
 from tests.monitor.simulator.xapi_client import SEEN, Calls, Client, Row, facts, validator
 
-BESIDE = Path(__file__).parents[4] / "shared" / "reference" / "xapi-openapi.yaml"
+BESIDE = Path(__file__).parents[5] / "shared" / "reference" / "xapi-openapi.yaml"
 
 
 def test_the_kept_facts_are_what_the_official_file_says() -> None:

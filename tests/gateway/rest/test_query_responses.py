@@ -9,7 +9,8 @@ import pytest
 from msgspec import Struct
 
 from gateway.pbx_view import PbxView
-from gateway.rest.responses import Answer, AnswerCache, encode, matches
+from gateway.queries.answer_cache import Answer, AnswerCache, encode
+from gateway.rest.query_responses import matches
 from monitor.shared.changes import Change, Edit, Position
 from tests.gateway import entities
 from tests.gateway.world import FULL, LIMITED, client, view

@@ -1,0 +1,73 @@
+"""Encode an answer once for all who ask the same at the same position. Pure."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from monitor.shared.changes import Position
+from monitor.shared.codec import to_json
+
+_CACHED_ANSWERS = 256
+
+
+_CACHED_BYTES = 8 * 1024 * 1024
+
+
+_LARGEST_CACHED = 2 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An encoded answer and the position of the state that it was made from."""
+
+    body: bytes
+    etag: str
+    position: Position
+
+
+class AnswerCache:
+    """The answers of one space of one PBX at its present position; when the position moves they are forgotten.
+
+    Bounded in number and bytes: the answers not asked for longest go first.
+    """
+
+    def __init__(self, entries: int = _CACHED_ANSWERS, size: int = _CACHED_BYTES) -> None:
+        self._entries = entries
+        self._size = size
+        self._position: Position | None = None
+        self._answers: OrderedDict[Hashable, Answer] = OrderedDict()
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._answers)
+
+    def answer(self, question: Hashable, position: Position, make: Callable[[], object]) -> Answer:
+        """The answer to ``question`` at ``position``: the one kept, or what ``make`` makes."""
+        if position != self._position:
+            self._answers.clear()
+            self._position, self._bytes = position, 0
+        kept = self._answers.get(question)
+        if kept is not None:
+            self._answers.move_to_end(question)
+            return kept
+        answer = encode(make(), position)
+        self._keep(question, answer)
+        return answer
+
+    def _keep(self, question: Hashable, answer: Answer) -> None:
+        if len(answer.body) > min(_LARGEST_CACHED, self._size):
+            return
+        self._answers[question] = answer
+        self._bytes += len(answer.body)
+        while self._bytes > self._size or len(self._answers) > self._entries:
+            _, oldest = self._answers.popitem(last=False)
+            self._bytes -= len(oldest.body)
+
+
+def encode(value: object, position: Position) -> Answer:
+    """The answer as JSON with its entity tag."""
+    body = to_json(value)
+    return Answer(body, f'"{blake2b(body, digest_size=16).hexdigest()}"', position)

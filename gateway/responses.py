@@ -1,0 +1,66 @@
+"""JSON responses, refusals among them, and the headers that guard each response."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+from starlette.responses import Response
+
+from gateway.errors import INTERNAL, Refused, Shown, shown
+from monitor.shared.codec import to_json
+
+GUARDS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+"""Keys may stand in addresses, so no page may tell others where it came from."""
+
+
+RAW_GUARDS = tuple((name.lower().encode(), value.encode()) for name, value in GUARDS.items())
+"""The same as ASGI has headers."""
+
+
+FAULT = "Something went wrong here; it has been logged."
+"""All that is said of a fault of our own."""
+
+
+class Reason(Struct, frozen=True):
+    """Why a request failed."""
+
+    code: str
+    """A stable word."""
+    message: str
+    """A sentence for people; its wording may change."""
+
+
+class Failure(Struct, frozen=True):
+    """The body of every refusal."""
+
+    result: bool
+    """Always false."""
+    error: Reason
+
+
+def refuse(error: Refused, method: str) -> Response:
+    """The response that says what was wrong."""
+    return _failure(shown(error), str(error), method, error.headers)
+
+
+def fault(method: str) -> Response:
+    """The response to a fault of our own. It says nothing of it: that stands in the log."""
+    return _failure(INTERNAL, FAULT, method, {})
+
+
+def json_response(
+    body: bytes, status: int = 200, headers: dict[str, str] | None = None, *, head: bool = False
+) -> Response:
+    """JSON with these headers; ``head``: the same without the body. Not to be kept unless a header says so."""
+    all_headers = {"Cache-Control": "no-store"} | (headers or {}) | {"Content-Length": str(len(body))}
+    return Response(b"" if head else body, status, all_headers, media_type="application/json")
+
+
+def _failure(row: Shown, message: str, method: str, headers: dict[str, str]) -> Response:
+    body = to_json(Failure(False, Reason(row.code, message)))
+    return json_response(body, row.status, headers, head=method == "HEAD")

@@ -1,0 +1,48 @@
+"""The address at which a client asks for a ticket; the tickets themselves are in :mod:`gateway.auth.tickets`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from gateway.auth.api_keys import KeyTable, authenticate
+from gateway.auth.tickets import VALID, Tickets
+from gateway.errors import Refused
+from gateway.parameters import check
+from gateway.responses import json_response, refuse
+from gateway.rest.request_parser import parse_request
+from monitor.shared.codec import to_json
+from monitor.shared.timestamps import from_unix
+
+if TYPE_CHECKING:
+    from gateway.auth.shared_rate_limiter import RateLimiter
+
+
+def ticket_routes(
+    tickets: Tickets, keys: KeyTable, clock: Callable[[], float], rate_limiter: RateLimiter | None = None
+) -> list[BaseRoute]:
+    """Return the routes where tickets are asked for. They go before the queries' addresses.
+
+    ``clock``: POSIX seconds. ``rate_limiter``: counts each ticket as a read; None: nothing is counted.
+    """
+
+    async def issue(request: Request) -> Response:
+        try:
+            came = await parse_request(request)
+            given = (request.path_params.get("key"), *came.keys)
+            key = authenticate(keys, given, from_unix(clock()), "read")
+            key.admit(request.client.host if request.client is not None else "")
+            check((), came.pairs, "ticket")
+            left = None if rate_limiter is None else await rate_limiter.spend(key, None)
+            headers = {} if left is None else dict(left.headers)
+            return json_response(to_json({"ticket": await tickets.issue(key), "expires_in": VALID}), headers=headers)
+        except Refused as error:
+            return refuse(error, request.method)
+        except ClientDisconnect:
+            return Response(status_code=400)
+
+    return [Route(path, issue, methods=["POST"]) for path in ("/webapi/ticket", "/webapi/{key}/ticket")]
