@@ -1,7 +1,8 @@
 """The lease of a PBX: it decides which monitor should write.
 
 What makes a wrong writer harmless is not the lease but that every publish is a compare-and-set; see
-:mod:`monitor.publishing.state_publisher`. The lease's value is its holder's name, which must be unlike any other process's.
+:mod:`monitor.publishing.state_publisher`. The lease's value is its holder's name, which must be unlike any other
+process's.
 """
 
 from __future__ import annotations

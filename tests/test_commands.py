@@ -182,7 +182,7 @@ async def test_a_monitor_that_is_heard_and_does_not_claim_is_busy_and_one_not_he
         with pytest.raises(MonitorBusy, match="nothing was done") as busy:
             await carry_out(view.commander)
         assert busy.value.headers["Retry-After"]
-        monkeypatch.setattr("monitor.commands.request_consumer.Requests._take", lambda *_: None)  # it hears nothing
+        monkeypatch.setattr("monitor.commands.request_consumer.RequestConsumer._take", lambda *_: None)  # it hears nothing
         monkeypatch.setattr("gateway.replication.replica.Replica.heard", lambda *_: None)
         view.live.silent("2026-01-01T00:00:00.000Z")
         with pytest.raises(NoMonitor, match="nothing was done"):
@@ -208,7 +208,7 @@ async def test_a_request_that_vanished_from_redis_is_not_called_undone(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway.commands.dispatcher.CLAIM_WITHIN", 1_000.0)
-    monkeypatch.setattr("monitor.commands.request_consumer.Requests._take", lambda *_: None)
+    monkeypatch.setattr("monitor.commands.request_consumer.RequestConsumer._take", lambda *_: None)
     async with both(bus) as (_, view):
         asking = asyncio.create_task(carry_out(view.commander))
         redis = bus.client()

@@ -1,4 +1,4 @@
-"""Making, listing and revoking API keys on Redis, from wherever it can be reached; see :mod:`monitor.persistence.api_key_sync`."""
+"""Make, list and revoke API keys on Redis; the monitor keeps them by :mod:`monitor.persistence.api_key_sync`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A site's own commands, found through Python's entry points (group ``callmon.commands``).
 
-An entry point names a :class:`gateway.operations.operation_table.Command` or several. Such a command is one like all others: it has
-an address, its parameters are checked, it needs its scope, it stands in the documents.
+An entry point names a :class:`gateway.operations.operation_table.Command` or several. Such a command is one like all
+others: it has an address, its parameters are checked, it needs its scope, it stands in the documents.
 """
 
 from __future__ import annotations

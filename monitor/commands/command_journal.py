@@ -35,7 +35,7 @@ from monitor.shared.redis.connection import raise_if_cancelled, send
 from monitor.shared.redis.key_names import RecordKeys, RedisCommand, RequestKeys
 
 RESULT_KEPT: Final = 120
-"""Seconds for which an outcome stands; one of a request with an Idempotency-Key: :data:`monitor.persistence.sqlite_store.ONCE_KEPT`."""
+"""Seconds for which an outcome stands; with an Idempotency-Key: ``ONCE_KEPT`` of the SQLite store."""
 LATER_S: Final = 2.0
 """Seconds between two attempts to write down what could not be."""
 _LATER_KEPT: Final = 1_000

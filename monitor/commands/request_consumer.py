@@ -4,9 +4,9 @@ A request is claimed before anything is done: in a transaction that watches the 
 only if lease and stored epoch are ours. So a leader that was stopped and woken cannot carry out what another has, and
 nobody carries out what a gateway has refused.
 
-How it is carried out is :mod:`monitor.commands.executor`'s affair, what is written down of it :mod:`monitor.commands.command_journal`'s:
-the beginning before the PBX is asked, the end before the caller is told. An outcome that could not be stored is not
-invented anew: the gateway says that it is unknown.
+How it is carried out is :mod:`monitor.commands.executor`'s affair, what is written down of it
+:mod:`monitor.commands.command_journal`'s: the beginning before the PBX is asked, the end before the caller is told. An
+outcome that could not be stored is not invented anew: the gateway says that it is unknown.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One PBX: who leads, and what is wired up for it; with :mod:`monitor.leadership.leader_term` the only place where all of it meets.
+"""Lead one PBX or stand by; with :mod:`monitor.leadership.leader_term` the only place where all of it meets.
 
 Rules:
 
@@ -8,7 +8,8 @@ Rules:
   is not sure any more.
 - A Redis that came back empty belongs to who led last, as he alone knows all that happened meanwhile: he contests at
   once, all others a lease's time later. Who led last is noted in the file, so that it outlives a restart too.
-- Before anything is done as a leader, all that earlier leaders wrote down is read; see :mod:`monitor.commands.record_replication`.
+- Before anything is done as a leader, all that earlier leaders wrote down is read; see
+  :mod:`monitor.commands.record_replication`.
 """
 
 from __future__ import annotations

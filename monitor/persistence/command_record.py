@@ -48,9 +48,9 @@ class CommandRecord(Struct, frozen=True, array_like=True):
     """A command: what the audit log shows of it, and what its Idempotency-Key stands for.
 
     ``request``: the request's id. ``at``: POSIX seconds. ``gateway``: who waits for the answer. ``key``, ``client``,
-    ``arguments`` (masked), ``result``: as :class:`monitor.persistence.audit_entry.AuditEntry` has them. ``digest``, ``fingerprint``: of
-    the Idempotency-Key and of what was asked under it; no digest if there is none, or if it had been used before.
-    ``outcome``: in msgpack; None before there is one, or if it is too large.
+    ``arguments`` (masked), ``result``: as :class:`monitor.persistence.audit_entry.AuditEntry` has them. ``digest``,
+    ``fingerprint``: of the Idempotency-Key and of what was asked under it; no digest if there is none, or if it had
+    been used before. ``outcome``: in msgpack; None before there is one, or if it is too large.
     """
 
     request: _Short

@@ -2,7 +2,8 @@
 
 Rules:
 
-- Every monitor's file holds all of it at all times, whether it leads or stands by; see :mod:`monitor.leadership.standby`.
+- Every monitor's file holds all of it at all times, whether it leads or stands by; see
+  :mod:`monitor.leadership.standby`.
 - What is kept is merged with what was there, so that it may come twice, late and from several sides.
 - SQLite runs in a thread of its own, one statement after another. Every method commits before it returns, or raises
   StoreFailed, and then nothing of it is kept.
@@ -210,7 +211,7 @@ class Store:
         return await self._write(begin)
 
     async def merge(self, records: Iterable[CommandRecord]) -> None:
-        """Keep each record, unless what is kept of its command is further; see :mod:`monitor.persistence.command_record`."""
+        """Keep each record, unless the kept one of its command is further; see ``command_record``."""
         records = tuple(records)
 
         def merge(db: sqlite3.Connection) -> None:

@@ -14,6 +14,7 @@ target, of those offered without short abandons. Left out are also those of whic
 and may yet be answered in time, and whose wait or end nobody saw. Who waits beyond the target counts against it at
 once, and so does who was diverted. Null while there is nobody to count.
 
-*Once.* What is held of a call (:mod:`monitor.statistics.call_account`) tells what it counts for; figures are sums over calls. A
-call that is over is counted for good a minute later, and its id is kept, so that it can be told again without harm.
+*Once.* What is held of a call (:mod:`monitor.statistics.call_account`) tells what it counts for; figures are sums over
+calls. A call that is over is counted for good a minute later, and its id is kept, so that it can be told again without
+harm.
 """

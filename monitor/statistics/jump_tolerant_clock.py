@@ -11,7 +11,7 @@ from __future__ import annotations
 _LATE = 60.0
 """Seconds by which a fact may be older than another that came before it."""
 _GAP = 3600.0
-"""Seconds by which time may be another at once and be no leap; see :class:`~monitor.statistics.daily_statistics.Statistics`."""
+"""Seconds by which time may be another at once and be no leap; see ``daily_statistics.Statistics``."""
 _LASTING = 60.0
 
 

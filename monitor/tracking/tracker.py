@@ -1,9 +1,9 @@
 """Facts from the PBX in, edits of entities out. Pure: no clock, no I/O; what time it is comes with the facts.
 
 The tracker holds the whole state of one PBX. Each fact touches some calls; each touched call is drawn up anew by the
-rules of :mod:`monitor.tracking.call_rules`, and with it, on the :class:`~monitor.tracking.pbx_state.Board`, the extensions, queues and lines that
-it touches. What came out equal is no edit. All edits of one fact belong together: they are one change, never two
-halves.
+rules of :mod:`monitor.tracking.call_rules`, and with it, on the :class:`~monitor.tracking.pbx_state.PbxState`, the
+extensions, queues and lines that it touches. What came out equal is no edit. All edits of one fact belong together:
+they are one change, never two halves.
 """
 
 from __future__ import annotations

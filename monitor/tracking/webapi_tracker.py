@@ -1,8 +1,8 @@
 """What a service that speaks the documented interface tells, as the state of a PBX: facts in, edits out. Pure.
 
-The counterpart of :mod:`monitor.tracking.tracker` for a PBX that is reached in that way. Calls are shown as they are told (see
-:mod:`monitor.tracking.webapi_call_rules`); a call that is told no more has ended. How it ended is concluded from its life as it was
-told, unless the service keeps a list of the calls that ended: then what that says stands.
+The counterpart of :mod:`monitor.tracking.tracker` for a PBX that is reached in that way. Calls are shown as they are
+told (see :mod:`monitor.tracking.webapi_call_rules`); a call that is told no more has ended. How it ended is concluded
+from its life as it was told, unless the service keeps a list of the calls that ended: then what that says stands.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _NEEDED = frozenset(("directory", "calls"))
 
 
 class WebApiTracker(BaseTracker):
-    """The state of one PBX, brought forward fact by fact; to its user it is as :class:`~monitor.tracking.tracker.Tracker`."""
+    """The state of one PBX, brought forward fact by fact; used as :class:`~monitor.tracking.tracker.Tracker` is."""
 
     def __init__(self, monitor: str, did_map: Mapping[str, str] | None = None) -> None:
         super().__init__(monitor, did_map)

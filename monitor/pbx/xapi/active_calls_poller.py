@@ -1,8 +1,8 @@
 """Reading ActiveCalls: at a pace that follows what goes on, and soon after it is poked.
 
 Pokes that come close together make one read. A poke while a read is under way makes another one after it, as that
-read's question was asked before whatever the poke is about. The pace is that of :mod:`monitor.pbx.adaptive_interval`; a PBX that is
-slow or asks for time is not hurried by pokes either.
+read's question was asked before whatever the poke is about. The pace is that of :mod:`monitor.pbx.adaptive_interval`; a
+PBX that is slow or asks for time is not hurried by pokes either.
 """
 
 from __future__ import annotations

@@ -103,8 +103,8 @@ class RedisTarget:
 class RedisClients:
     """The Redis of each PBX. Its clients are lazy: nothing is raised before the first command.
 
-    ``url``: as :func:`~monitor.shared.redis.connection.connect` or :meth:`RedisTarget.parse` takes it; ConfigError if neither does. ``ca_file``:
-    certificates of who signs the servers', in place of the system's.
+    ``url``: as :func:`~monitor.shared.redis.connection.connect` or :meth:`RedisTarget.parse` takes it; ConfigError if
+    neither does. ``ca_file``: certificates of who signs the servers', in place of the system's.
     """
 
     def __init__(self, url: str, ca_file: Path | None = None) -> None:

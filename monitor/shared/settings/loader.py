@@ -1,7 +1,8 @@
 """One settings file for monitor and gateway: TOML, overridden by the environment, refused in plain sentences.
 
-``CALLMON_REDIS__URL`` overrides ``url`` in ``[redis]``; :mod:`monitor.shared.settings.environment` has the rules. Each program reads
-its own sections and knows the names of the other's, so that a misspelt section or setting is always found.
+``CALLMON_REDIS__URL`` overrides ``url`` in ``[redis]``; :mod:`monitor.shared.settings.environment` has the rules. Each
+program reads its own sections and knows the names of the other's, so that a misspelt section or setting is always
+found.
 
 What nobody names is looked for: ``/etc/callmon/callmon.toml``, then ``./callmon.toml``. The first file that is there is
 read, and no other one.

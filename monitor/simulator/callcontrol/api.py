@@ -8,8 +8,8 @@ Rules:
   rings the DN first.
 - A request that fails says so in a CallControlResult, with status 422 (404 if its subject is gone), or with 200 and no
   ``result`` where the switch says so.
-- Audio flows at the client's own route point (:mod:`monitor.simulator.callcontrol.audio`): a participant's stream answers 403 if
-  it is another DN's, 424 before it is connected.
+- Audio flows at the client's own route point (:mod:`monitor.simulator.callcontrol.audio`): a participant's stream
+  answers 403 if it is another DN's, 424 before it is connected.
 """
 
 from __future__ import annotations

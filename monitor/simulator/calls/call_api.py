@@ -1,9 +1,9 @@
 """All calls of the simulated PBX: what they are, what is shown of them, and what a program may do to them.
 
-The steps of calls are in :mod:`monitor.simulator.calls.operations`; here is what Call Control and the XAPI ask and order, and
-the truth that tests compare with. Call Control's restrictions: ``answer`` a ringing participant whose device can be
-told to, or a route point's; ``divert`` a ringing one; ``routeto`` a ringing or connected one; ``transferto`` one that
-talks to exactly one party; ``drop`` any; ``attach_…`` any, with keys that begin with ``public_``.
+The steps of calls are in :mod:`monitor.simulator.calls.operations`; here is what Call Control and the XAPI ask and
+order, and the truth that tests compare with. Call Control's restrictions: ``answer`` a ringing participant whose device
+can be told to, or a route point's; ``divert`` a ringing one; ``routeto`` a ringing or connected one; ``transferto`` one
+that talks to exactly one party; ``drop`` any; ``attach_…`` any, with keys that begin with ``public_``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Calls and their legs as the simulated PBX holds them: plain state, changed by :mod:`monitor.simulator.calls.call_store` only.
+"""Calls and legs as the simulated PBX holds them: plain state, changed by ``call_store`` alone.
 
 Words:
 

@@ -1,7 +1,7 @@
 """What can happen to a call: each method is one step, complete in itself and told to the listeners at once.
 
-Scenarios and Call Control's actions use the same steps. A step that cannot be raises :class:`OperationRefused` and has changed
-nothing. Who decides when things happen (people, time-outs) is elsewhere.
+Scenarios and Call Control's actions use the same steps. A step that cannot be raises :class:`OperationRefused` and has
+changed nothing. Who decides when things happen (people, time-outs) is elsewhere.
 """
 
 from __future__ import annotations

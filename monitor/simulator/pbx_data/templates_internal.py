@@ -1,8 +1,8 @@
 """Entities with every structural property filled in, as a freshly installed 3CX v20 has them. Pure.
 
 Property names and types are those of the official OpenAPI file. A property that navigates (``Agents``, ``Members`` …)
-is kept in the entity too, as rows of what identifies the other side; :mod:`monitor.simulator.xapi.entity_types` makes of them
-what the PBX answers. Nested values may be shared between entities: replace them, never change them in place.
+is kept in the entity too, as rows of what identifies the other side; :mod:`monitor.simulator.xapi.entity_types` makes
+of them what the PBX answers. Nested values may be shared between entities: replace them, never change them in place.
 """
 
 from __future__ import annotations

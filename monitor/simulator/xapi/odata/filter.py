@@ -1,7 +1,7 @@
 """OData v4 expressions over rows that are dicts: ``$filter`` and ``$orderby``. Pure.
 
-The grammar is :mod:`monitor.simulator.xapi.odata.grammar`'s. A row may be any mapping from property names; how a name is
-looked up is the caller's business (``get``), so that navigation works as well. Rules followed (OData 4.01 part 2,
+The grammar is :mod:`monitor.simulator.xapi.odata.grammar`'s. A row may be any mapping from property names; how a name
+is looked up is the caller's business (``get``), so that navigation works as well. Rules followed (OData 4.01 part 2,
 section 5.1.1): a comparison with null by ``eq``/``ne`` is a plain one, by the others false; functions of null are null;
 ``and``, ``or``, ``not`` have three values; a row is taken if the result is true. Comparing values of different types is
 an error, as in the real service.
@@ -29,7 +29,7 @@ from monitor.simulator.xapi.odata.grammar import (
 )
 from monitor.simulator.xapi.odata.operators import ODataError, call, equal, ordered, sort_key, truth
 
-__all__ = ["Filter", "ODataError", "Row", "parse_filter", "parse_orderby", "plain", "split"]
+__all__ = ["ODataError", "ODataFilter", "Row", "parse_filter", "parse_orderby", "plain", "split"]
 
 Row: TypeAlias = Mapping[str, Any]
 Get: TypeAlias = Callable[[Row, str], Any]

@@ -1,4 +1,4 @@
-"""Values in OData expressions: equality, order, truth and functions. Pure. See :mod:`monitor.simulator.xapi.odata.filter`."""
+"""Compare, order and compute values in OData expressions. Pure. See :mod:`monitor.simulator.xapi.odata.filter`."""
 
 from __future__ import annotations
 
