@@ -182,7 +182,9 @@ async def test_a_monitor_that_is_heard_and_does_not_claim_is_busy_and_one_not_he
         with pytest.raises(MonitorBusy, match="nothing was done") as busy:
             await carry_out(view.commander)
         assert busy.value.headers["Retry-After"]
-        monkeypatch.setattr("monitor.commands.request_consumer.RequestConsumer._take", lambda *_: None)  # it hears nothing
+        monkeypatch.setattr(
+            "monitor.commands.request_consumer.RequestConsumer._take", lambda *_: None
+        )  # it hears nothing
         monkeypatch.setattr("gateway.replication.replica.Replica.heard", lambda *_: None)
         view.live.silent("2026-01-01T00:00:00.000Z")
         with pytest.raises(NoMonitor, match="nothing was done"):

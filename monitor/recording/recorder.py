@@ -29,9 +29,9 @@ _log = structlog.get_logger(__name__)
 
 
 class Recorder:
-    """A :class:`monitor.pbx.traffic_tap.TrafficTap` that writes to ``file``; ``mask`` None: everything as it came, but
-    secrets.
+    """Write what the client sends and receives to ``file``: a :class:`monitor.pbx.traffic_tap.TrafficTap`.
 
+    ``mask`` None: everything as it came, but secrets.
     A disk that is full stops the recording, not who is recorded: ``failed`` then says why.
     """
 
