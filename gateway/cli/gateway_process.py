@@ -136,7 +136,7 @@ class GatewayReload(Reload[GatewaySettings]):
 
 def _is_limit(name: str) -> bool:
     stream = name.removeprefix("gateway.stream.")
-    return name.startswith("gateway.auth.rate_limits.") or (stream != name and stream in _STREAM_LIMITS)
+    return name.startswith("gateway.budgets.") or (stream != name and stream in _STREAM_LIMITS)
 
 
 def _is_within(name: str, sections: Collection[str]) -> bool:

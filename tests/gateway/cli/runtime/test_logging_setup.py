@@ -21,7 +21,7 @@ from monitor.shared.version import VERSION
 _FAILING = """
 import logging
 import structlog
-from monitor import logs
+from gateway.cli.runtime import logging_setup as logs
 
 logs.configure("info", {form!r})
 
@@ -99,7 +99,7 @@ def test_what_fails_before_it_listens_has_a_first_line_too(capsys: pytest.Captur
 
 _CHANGING = """
 import structlog
-from monitor import logs
+from gateway.cli.runtime import logging_setup as logs
 
 lazy = structlog.get_logger("lazy")
 logs.configure("warning", "human")
@@ -128,7 +128,7 @@ def test_level_and_form_change_for_loggers_that_exist_already() -> None:
 _LOGGING = """
 import logging
 import structlog
-from monitor import logs
+from gateway.cli.runtime import logging_setup as logs
 
 logs.configure("debug", {form!r})
 log = structlog.get_logger("ours")
@@ -190,7 +190,7 @@ def test_elsewhere_no_line_bears_a_priority(form: str) -> None:
 _HOSTILE = """
 import logging
 import structlog
-from monitor import logs
+from gateway.cli.runtime import logging_setup as logs
 
 hostile = "\\x1b]52;c;eA==\\x07\\r\\n2026-01-01 [\\u202e\\x9b"
 logs.configure("info", "human")

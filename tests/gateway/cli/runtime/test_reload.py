@@ -150,7 +150,7 @@ async def test_a_gateway_takes_over_what_it_can_and_names_the_rest(tmp_path: Pat
                 for name in (
                     f"keys.{WALL}",
                     f"keys.{NEW}",
-                    "gateway.auth.rate_limits.reads",
+                    "gateway.budgets.reads",
                     "log.level",
                     "connections_per_key",
                 ):
