@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gateway.cli
-from gateway.cli import tail_and_snapshot as look
+from gateway.cli import tail_and_snapshot
 from gateway.cli.terminal_output import say, say_text
 from gateway.cli.top import follower
 from gateway.stream_client import Update
@@ -71,7 +71,7 @@ def test_nothing_else_in_the_command_line_prints() -> None:
             for node in ast.walk(ast.parse(file.read_text()))
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute)
         }
-        allowed = {"terminal.py": {"print"}, "tables.py": {"print"}}.get(file.name, set())
+        allowed = {"terminal_output.py": {"print"}, "tables.py": {"print"}}.get(file.name, set())
         assert not called & {"print", "echo", "secho", "print_json"} - allowed, file.name
 
 
@@ -86,7 +86,7 @@ def test_the_top_holds_nothing_to_be_obeyed() -> None:
 def test_tail_writes_each_change_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     system = {"fqdn": HOSTILE, "connection": "lost", "reason": HOSTILE}
     change = Update("change", Position("e", 1), "2026-01-01T00:00:00.000Z", None, {}, {"system": {"pbx": system}}, {})
-    for line in (*look._lines(change), *look._json_lines(change)):
+    for line in (*tail_and_snapshot._lines(change), *tail_and_snapshot._json_lines(change)):
         say(line)
     out = capsys.readouterr().out
     assert not OBEYED & set(out)
