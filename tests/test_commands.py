@@ -46,8 +46,8 @@ async def gateway(redis: Redis) -> AsyncIterator[PbxView]:
 
 
 @asynccontextmanager
-async def both(bus: Bus) -> AsyncIterator[tuple[Process, PbxView]]:
-    async with running(bus) as monitor, gateway(bus.client()) as view:
+async def both(bus: Bus, ttl: float = 3.0) -> AsyncIterator[tuple[Process, PbxView]]:
+    async with running(bus, ttl=ttl) as monitor, gateway(bus.client()) as view:
         await until(lambda: heard(monitor))
         yield monitor, view
 
@@ -571,7 +571,7 @@ async def test_a_gateway_whose_redis_is_half_a_second_away_shows_a_write_to_who_
     monkeypatch.setattr("gateway.commands.dispatcher.START_WITHIN", 60.0)
     monkeypatch.setattr("monitor.commands.executor.WRITTEN_WITHIN", 60.0)
     async with (
-        both(valkey) as (_, first),
+        both(valkey, ttl=60.0) as (_, first),
         late(valkey, 0.5) as address,
         connect(address) as slow,
         gateway(slow) as second,
