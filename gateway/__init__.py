@@ -1,1 +1,1 @@
-"""Serves what the monitor publishes: queries, streams, pages."""
+"""Serve what the monitor publishes: queries, streams, pages."""

@@ -1,4 +1,4 @@
-"""``python -m gateway``: the same as ``callmon``."""
+"""Run ``python -m gateway``: the same as ``callmon``."""
 
 from gateway.cli import main
 

@@ -1,4 +1,4 @@
-"""All routes in one list, and the life of what stands behind them."""
+"""List all routes of the gateway, and run what stands behind them."""
 
 from __future__ import annotations
 
@@ -55,12 +55,14 @@ def create_app(
     measures: RequestCounters | None = None,
     draining: Callable[[], bool] = lambda: False,
 ) -> Starlette:
-    """The gateway's ASGI application. ``streams``: the routes of the stream. ``clock``: POSIX seconds.
+    """Return the gateway's ASGI application.
 
-    ``spending``: counts requests; None: they are not limited. ``cors_origins``: of the pages that may read answers.
-    ``measures``: counts them for the metrics. ``draining``: whether everybody is being sent away.
+    ``streams``: the routes of the stream. ``spending``: counts requests; None: they are not
+    limited. ``cors_origins``: origins of the pages that may read answers. ``clock``: POSIX
+    seconds. ``measures``: counts the requests for the metrics. ``draining``: returns whether all
+    clients are being sent away.
 
-    Its lifespan runs the feeds and hubs of all PBXs; without it the views stay as they are.
+    Its lifespan runs the feeds and hubs of all PBXs. Without it the views stay as they are.
     """
     handouts = Handouts()
     web_api = WebApiEndpoint(pbxs, keys, VERSION, clock, spending, measures)
@@ -95,7 +97,7 @@ def create_app(
         exception_handlers={HTTPException: _not_served, Exception: _faulty},
         lifespan=lambda _: _running(pbxs),
     )
-    app.router.redirect_slashes = False  # the key would travel in the redirect's address
+    app.router.redirect_slashes = False  # a redirect would repeat the key in its address
     return app
 
 

@@ -1,12 +1,15 @@
-"""Who a request is from, and how much one address may hold open.
+"""Find out which client a request is from, and limit how much one address may hold open.
 
-Behind a proxy it is the proxy that connects, and it says in ``X-Forwarded-For`` for whom. That is believed of the
-proxies alone that the settings name, by address, network or name: read from its end, where the nearest proxy wrote, the
-first address that is no proxy's is the client's. What is no address is not taken for one, and no more is looked at than
-any chain of proxies writes. Names are looked up again and again, as where containers run a proxy's address changes.
+Behind a proxy it is the proxy that connects. The proxy names its client in ``X-Forwarded-For``.
+That is believed only from the proxies that the settings name, by address, network or name.
 
-Requests under way and streams are counted by that address, IPv6 by network, and one address may hold so many. This host
-itself may hold any number.
+- The header is read from its end, where the nearest proxy wrote. The first address that is not a
+  proxy's is the client's. What is not an address is not taken for one. Only as many entries are
+  looked at as a chain of proxies writes.
+- Names of proxies are looked up again and again, as a proxy's address changes where containers
+  run.
+- Requests in progress and streams are counted by the client's address, IPv6 by network. One
+  address may hold a limited number. This host itself may hold any number.
 """
 
 from __future__ import annotations
@@ -37,7 +40,10 @@ _log = structlog.get_logger(__name__)
 
 
 class TrustedProxies:
-    """The proxies that are believed. ``allowed``: addresses, networks and names, separated by commas; ``*``: all."""
+    """Hold the proxies that are believed.
+
+    ``allowed``: addresses, networks and names, separated by commas; ``*``: all.
+    """
 
     def __init__(self, allowed: str) -> None:
         words = [word.strip() for word in allowed.split(",") if word.strip()]
@@ -52,7 +58,7 @@ class TrustedProxies:
         self._named: frozenset[Address] = frozenset()
 
     def trusts(self, host: str) -> bool:
-        """Whether this address is a proxy's."""
+        """Return whether this address is a trusted proxy's."""
         if self.all:
             return True
         address = parsed(host)
@@ -65,7 +71,7 @@ class TrustedProxies:
             await asyncio.sleep(LOOK_UP_EVERY_S)
 
     async def look_up(self) -> None:
-        """Look up the names now; of one that is not found the addresses of before are left out."""
+        """Look up the names now. The old addresses of a name that is not found are dropped."""
         found: set[Address] = set()
         for name in self._names:
             if name == "*":
@@ -80,9 +86,9 @@ class TrustedProxies:
 
 
 class ClientAddress:
-    """Puts the client's address and scheme into each request's scope, and counts what each address holds.
+    """Put the client's address and scheme into each scope, and count what each address holds.
 
-    ``per_address``: requests and streams under way; 0: any number.
+    ``per_address``: requests in progress and streams of one address; 0: any number.
     """
 
     def __init__(self, app: ASGIApp, proxies: TrustedProxies, per_address: int) -> None:
@@ -126,7 +132,10 @@ class ClientAddress:
             scope["client"] = (client, 0)
 
     def _client(self, hops: Iterable[bytes]) -> str | None:
-        """The client's address; None if the nearest that is no proxy's is no address."""
+        """Return the client's address: the nearest that is not a trusted proxy's.
+
+        Returns None if that entry is not an address.
+        """
         found: Address | None = None
         for hop in reversed([*hops]):
             found = parsed(hop.decode("latin-1"))

@@ -1,4 +1,4 @@
-"""The gateway's settings: where it listens, whose states it serves, and the keys."""
+"""Define the gateway's settings: where it listens, which PBXs it serves, and the keys."""
 
 from __future__ import annotations
 
@@ -44,22 +44,28 @@ _Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/?#\s]+)$"), AfterValid
 
 
 class BudgetsSection(Section):
-    """``[gateway.budgets]``: requests a minute that a key may make at all gateways together; 0: without a limit."""
+    """Hold ``[gateway.budgets]``: requests a minute that a key may make.
+
+    They are counted at all gateways together. 0: without a limit.
+    """
 
     reads: _Budget = 120_000
     commands: _Budget = 3_000
-    """Commands that change something, ``makecall`` apart."""
+    """Commands that change something, except ``makecall``."""
     makecall: _Budget = 300
     query: _Budget = 300
-    """SQL."""
+    """SQL queries."""
 
     def budgets(self) -> Budgets:
-        """As they are counted."""
+        """Return the budgets in the form in which they are counted."""
         return Budgets(self.reads, self.commands, self.makecall, self.query)
 
 
 class KeyBudgetsSection(Section):
-    """``[keys.budgets]``: the same for one key; what is left out is as in ``[gateway.budgets]``."""
+    """Hold ``[keys.budgets]``: the budgets of one key.
+
+    What is left out is as in ``[gateway.budgets]``.
+    """
 
     reads: _Budget | None = None
     commands: _Budget | None = None
@@ -67,35 +73,39 @@ class KeyBudgetsSection(Section):
     query: _Budget | None = None
 
     def budgets(self) -> Budgets:
-        """As they are counted."""
+        """Return the budgets in the form in which they are counted."""
         return Budgets(self.reads, self.commands, self.makecall, self.query)
 
 
 class StreamSection(Section):
-    """``[gateway.stream]``: what is expected of the stream's clients, and what each gateway bears. Times in seconds."""
+    """Hold ``[gateway.stream]``: what is expected of clients, and what each gateway bears.
+
+    Times in seconds.
+    """
 
     connections: int = Field(default=10_000, ge=1, le=1_000_000)
     connections_per_key: int = Field(default=1_000, ge=1, le=1_000_000)
     messages_at_once: int = Field(default=30, ge=1, le=10_000)
-    """What a connection may say at once; in the long run:"""
+    """Messages that a connection may send in one go."""
     messages_per_second: float = Field(default=10.0, gt=0, le=10_000)
     messages_at_once_per_key: int = Field(default=3_000, ge=1, le=1_000_000)
-    """The same for all connections of a key together."""
+    """Messages in one go of all connections of a key together."""
     messages_per_second_per_key: float = Field(default=100.0, gt=0, le=1_000_000)
     stall: float = Field(default=60.0, ge=1, le=3_600)
-    """For so long a client may take nothing of what is sent."""
+    """Seconds for which a client may take nothing of what is sent."""
     silence: float = Field(default=30.0, ge=1, le=3_600)
-    """Within this time it must subscribe."""
+    """Seconds within which a client must subscribe."""
     oldest: float = Field(default=8 * 3600.0, ge=60, le=7 * 86_400)
-    """A connection is ended after half of this to all of it, so that coming back is everyday work."""
+    """Maximum age of a connection. Each is ended after half of this to all of it, so that
+    reconnecting is routine."""
     drain: float = Field(default=2.0, ge=0, le=600)
-    """Over so long a gateway that is stopped spreads its farewells."""
+    """Seconds over which a gateway that is stopped spreads its close frames."""
     origins: tuple[_Origin, ...] = ()
-    """Origins of the pages that may open the stream; none given: all, as a key is needed anyway."""
+    """Origins of the pages that may open the stream. None given: all, as a key is needed anyway."""
 
     def settings(self) -> LiveSettings:
-        """As the stream takes them."""
-        from gateway.stream.admission import LiveSettings  # the server, which what only reads the settings does without
+        """Return the settings in the form that the stream takes."""
+        from gateway.stream.admission import LiveSettings  # the server: not needed to only read the settings
         from gateway.stream.connection import ConnectionLimits
 
         manners = ConnectionLimits(
@@ -118,34 +128,39 @@ class StreamSection(Section):
 
 
 class GatewaySection(Section):
-    """``[gateway]``: this process."""
+    """Hold ``[gateway]``: the settings of this process."""
 
     host: str = Field(default="127.0.0.1", min_length=1)
-    """The address that it listens on; ``0.0.0.0`` for all."""
+    """Address that it listens on; ``0.0.0.0`` for all."""
     port: int = Field(default=8765, ge=0, le=65_535)
-    """0: any free one."""
+    """TCP port that it listens on; 0: any free one."""
     heartbeat: float = Field(default=5.0, ge=1, le=60)
     """Seconds between heartbeats of the stream."""
     log_length: int = Field(default=LOG_LENGTH, ge=100, le=1_000_000)
-    """Changes kept in memory, some kilobytes each, for subscribers who lag or come back: who is further behind gets a
-    snapshot. No more help than there are in ``[monitor]``."""
+    """Changes kept in memory, some kilobytes each, for subscribers that lag or come back. A
+    client that is further behind gets a snapshot. A value above the one in ``[monitor]`` does
+    not help more."""
     log_bytes: int = Field(default=LOG_BYTES, ge=1_048_576, le=17_179_869_184)
-    """Bytes of these changes, of each space, as they come over the bus; in memory they take up to twice as many."""
+    """Bytes of these changes for each space, as they come over the bus. In memory they take up
+    to twice as many."""
     forwarded_allow_ips: str = Field(default="127.0.0.1", max_length=4096)
-    """Addresses, networks or names of the proxies, comma-separated, whose ``X-Forwarded-For`` is believed."""
+    """Addresses, networks or names of the proxies, comma-separated, whose ``X-Forwarded-For`` is
+    believed."""
     connections: int = Field(default=20_000, ge=10, le=1_000_000)
     """Connections in all, of any kind; more are closed at once."""
     connections_per_address: int = Field(default=1_000, ge=0, le=1_000_000)
-    """Requests and streams that one address may hold open, as the proxies tell it; 0: any number."""
+    """Requests and streams that one client address may hold open, also behind a proxy; 0: any
+    number."""
     budgets: BudgetsSection = BudgetsSection()
-    """Of each key, as far as it has none of its own."""
+    """Budgets of each key that has none of its own."""
     stream: StreamSection = StreamSection()
     cors_origins: tuple[_Origin, ...] = ()
-    """Origins of the pages, such as ``https://wall.example.com``, that may read answers; ``*`` for all."""
+    """Origins of the pages, such as ``https://wall.example.com``, that may read answers; ``*``
+    for all."""
 
 
 class LimitsSection(Section):
-    """``[keys.limits]``: what a key sees, if not all. A kind that is left out is not seen."""
+    """Hold ``[keys.limits]``: what a key sees, if not all. A kind that is left out is not seen."""
 
     extensions: _Numbers | None = None
     queues: _Numbers | None = None
@@ -153,20 +168,20 @@ class LimitsSection(Section):
 
 
 class KeySection(Section):
-    """``[[keys]]``: one API key."""
+    """Hold ``[[keys]]``: one API key."""
 
     name: str = Field(min_length=1, max_length=100)
-    """For people and logs."""
+    """Name of the key, for people and logs."""
     digest: str = Field(pattern=r"^[0-9a-f]{64}$")
     """SHA-256 of the key in hexadecimal."""
     pbx: str = ""
-    """Name of the PBX that it is for; may be left out if there is only one."""
+    """Name of the PBX that the key is for; may be left out if there is only one."""
     scopes: frozenset[Scope] = Field(default=frozenset({"read"}), min_length=1)
     expires: AwareDatetime | None = None
-    """From when on it is refused; with a time zone."""
+    """Instant from which on the key is refused; with a time zone."""
     limits: LimitsSection | None = None
     networks: tuple[IPvAnyNetwork, ...] = ()
-    """From which it may be used, as ``192.0.2.0/24``; none for all."""
+    """Networks from which the key may be used, such as ``192.0.2.0/24``; none for all."""
     budgets: KeyBudgetsSection = KeyBudgetsSection()
 
     @field_validator("digest")
@@ -178,7 +193,7 @@ class KeySection(Section):
         return value
 
     def api_key(self) -> ApiKey:
-        """The entry of the key table."""
+        """Return the entry for the key table."""
         limits = NO_LIMITS if self.limits is None else Limits(**dict(self.limits))
         expires = None if self.expires is None else instant(self.expires)
         networks = tuple(str(network) for network in self.networks)
@@ -187,7 +202,7 @@ class KeySection(Section):
 
 
 class PbxName(BaseModel):
-    """``[[pbx]]``: its name alone; the rest is for the monitor, who checks it."""
+    """Hold ``[[pbx]]``: its name alone. The rest is for the monitor, which checks it."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, str_strip_whitespace=True)
 
@@ -195,7 +210,7 @@ class PbxName(BaseModel):
 
 
 class GatewaySettings(FileSettings):
-    """All that the gateway reads from the file."""
+    """Hold all that the gateway reads from the file."""
 
     gateway: GatewaySection = GatewaySection()
     pbx: tuple[PbxName, ...] = ()
@@ -205,11 +220,11 @@ class GatewaySettings(FileSettings):
 
     @property
     def pbx_names(self) -> tuple[str, ...]:
-        """The PBXs that are served, in the file's order."""
+        """Return the PBXs that are served, in the file's order."""
         return tuple(section.name for section in self.pbx)
 
     def key_table(self) -> KeyTable:
-        """The keys as they are looked up."""
+        """Return the keys as a table for lookup."""
         return KeyTable(section.api_key() for section in self.keys)
 
     @model_validator(mode="after")

@@ -1,15 +1,15 @@
-"""What the gateway refuses, and the one table from refusal to HTTP status, error code and WebSocket close code.
+"""Define what the gateway refuses, and the table to HTTP status, error code and close code.
 
 ::
 
     Refused                      the root; its text is a plain sentence for the client
     ├── BadRequest               the client's mistake: do not repeat it unchanged
-    │   ├── BadParameter         ├── UnknownParameter   ├── MissingParameter   ├── DuplicateParameter
-    │   ├── BadBody              ├── TooLarge           ├── UnsupportedBody
-    │   └── WrongMethod          └── UpgradeNeeded
+    │   ├── BadParameter       ├── UnknownParameter   ├── MissingParameter   ├── DuplicateParameter
+    │   ├── BadBody            ├── TooLarge           ├── UnsupportedBody
+    │   └── WrongMethod        └── UpgradeNeeded
     ├── KeyRefused               the key: another one is needed
     │   ├── KeyMissing           ├── KeyUnknown         ├── KeyExpired         ├── KeyAmbiguous
-    │   └── ScopeMissing         the key may not do this          └── KeyLimited
+    │   └── ScopeMissing         the key may not do this          └── KeyLimited, AddressRefused
     ├── NotFound                 there is no such thing, or the key may not see it
     │   ├── UnknownCommand       ├── UnknownExtension   ├── UnknownQueue       ├── UnknownGroup
     │   └── UnknownExtgroup      ├── UnknownContact     └── UnknownPbx
@@ -23,11 +23,13 @@
     └── NotReady                 come back later: nothing was done
         ├── NoKeys               the key table is not loaded: nothing is said of any key
         ├── NoState              no state of the PBX is loaded
-        ├── Overloaded           too much is under way; with the key in a header this one would pass
+        ├── Overloaded           too much is in progress; a key in a header would let this pass
         ├── BusAway              ├── NoMonitor          ├── MonitorBusy
         └── PbxAway              └── NotRecorded
 
 A close code's range tells a subscriber whether to come back: 40xx not unchanged, 41xx later.
+
+The docstrings of the classes that have a row in the table become documentation for users.
 """
 
 from __future__ import annotations
@@ -39,7 +41,10 @@ from monitor.shared.errors import CallmonError
 
 
 class Refused(CallmonError):
-    """The request is answered with an error. ``headers``: what HTTP wants besides."""
+    """Signal that the request is answered with an error.
+
+    ``headers``: HTTP headers that the answer needs besides.
+    """
 
     def __init__(self, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
@@ -75,7 +80,7 @@ class TooLarge(BadRequest):
 
 
 class UnsupportedBody(BadRequest):
-    """The body's content type is none that is read."""
+    """The body's content type is not one that is read."""
 
 
 class WrongMethod(BadRequest):
@@ -83,11 +88,11 @@ class WrongMethod(BadRequest):
 
 
 class UpgradeNeeded(BadRequest):
-    """The address is a WebSocket's; ``Upgrade`` says so."""
+    """The address is for WebSocket; ``Upgrade`` says so."""
 
 
 class KeyRefused(Refused):
-    """No, a wrong or an insufficient key."""
+    """Signal that there is no key, or a wrong or insufficient one."""
 
 
 class KeyMissing(KeyRefused):
@@ -95,11 +100,11 @@ class KeyMissing(KeyRefused):
 
 
 class KeyUnknown(KeyRefused):
-    """The key is none of ours."""
+    """The key is not known here."""
 
 
 class KeyExpired(KeyRefused):
-    """The key's time is over."""
+    """The key has expired."""
 
 
 class KeyAmbiguous(KeyRefused):
@@ -107,7 +112,7 @@ class KeyAmbiguous(KeyRefused):
 
 
 class ScopeMissing(KeyRefused):
-    """The key has not the scope that this needs."""
+    """The key does not have the scope that this needs."""
 
 
 class KeyLimited(KeyRefused):
@@ -119,31 +124,31 @@ class AddressRefused(KeyRefused):
 
 
 class NotFound(Refused):
-    """There is no such thing, or the key may not see it: the two look the same."""
+    """Signal that there is no such thing, or that the key may not see it: the two look the same."""
 
 
 class UnknownCommand(NotFound):
-    """No such command or address."""
+    """There is no such command or address."""
 
 
 class UnknownExtension(NotFound):
-    """No such extension."""
+    """There is no such extension."""
 
 
 class UnknownQueue(NotFound):
-    """No such queue."""
+    """There is no such queue."""
 
 
 class UnknownGroup(NotFound):
-    """No such ring group."""
+    """There is no such ring group."""
 
 
 class UnknownExtgroup(NotFound):
-    """No such extension group."""
+    """There is no such extension group."""
 
 
 class UnknownContact(NotFound):
-    """No such contact."""
+    """There is no such contact."""
 
 
 class UnknownPbx(NotFound):
@@ -151,11 +156,14 @@ class UnknownPbx(NotFound):
 
 
 class NotAvailable(Refused):
-    """The command stands in the table, but this gateway does not carry it out."""
+    """The command exists, but this gateway does not carry it out."""
 
 
 class CommandFailed(Refused):
-    """The command was refused where it was to be carried out, and changed nothing. ``code`` and ``status`` say how."""
+    """Signal that the command was refused where it was to be carried out, and changed nothing.
+
+    ``status``: the HTTP status. ``code``: the error code.
+    """
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
@@ -164,18 +172,18 @@ class CommandFailed(Refused):
 
 
 class IdempotencyKeyReused(CommandFailed):
-    """The same Idempotency-Key came with another request."""
+    """Signal that the same Idempotency-Key came with another request."""
 
     def __init__(self, message: str) -> None:
         super().__init__(409, "idempotency_key_reused", message)
 
 
 class NoAnswer(Refused):
-    """Nothing came in time."""
+    """Signal that nothing came in time."""
 
 
 class OutcomeUnknown(NoAnswer):
-    """Whether the command was carried out is not known."""
+    """It is not known whether the command was carried out."""
 
 
 class TooLate(NoAnswer):
@@ -187,7 +195,7 @@ class PositionNotReached(NoAnswer):
 
 
 class NotReady(Refused):
-    """Come back later."""
+    """Signal that the client should come back later. Nothing was done."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, {"Retry-After": "1"})
@@ -205,18 +213,18 @@ class TooManyConnections(TooManyRequests):
 
 
 class HoldsTooMuch(TooManyRequests):
-    """What the key's subscriptions hold in memory is too much together."""
+    """Signal that the key's subscriptions hold too much memory together."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, {"Retry-After": "10"})
 
 
 class FiltersTooLarge(HoldsTooMuch):
-    """The filters of the key's subscriptions hold too much together."""
+    """The filters of the key's subscriptions take too much memory together."""
 
 
 class AnswersTooLarge(HoldsTooMuch):
-    """The answers that the key's subscriptions watch hold too much together."""
+    """The answers that the key's subscriptions watch take too much memory together."""
 
 
 class NoKeys(NotReady):
@@ -224,7 +232,7 @@ class NoKeys(NotReady):
 
 
 class Overloaded(NotReady):
-    """Too many requests without a key outside of their bodies are under way; nothing was done."""
+    """Too many requests without a key outside of their bodies are in progress; nothing was done."""
 
 
 class NoState(NotReady):
@@ -236,15 +244,15 @@ class BusAway(NotReady):
 
 
 class NoMonitor(NotReady):
-    """No monitor of this PBX is at work; nothing was done."""
+    """No monitor of this PBX is running; nothing was done."""
 
 
 class MonitorBusy(NotReady):
-    """The monitor has too much to do to take the command on; nothing was done."""
+    """The monitor has too much to do to accept the command; nothing was done."""
 
 
 class NotRecorded(NotReady):
-    """The monitor cannot keep its record of commands, as when its disk is full; nothing was done."""
+    """The monitor cannot record commands, for instance when its disk is full; nothing was done."""
 
 
 class PbxAway(NotReady):
@@ -253,7 +261,7 @@ class PbxAway(NotReady):
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """How a refusal is shown outside."""
+    """Hold how a refusal is shown outside: HTTP status, error code and WebSocket close code."""
 
     status: int
     code: str
@@ -304,16 +312,19 @@ _TABLE: dict[type[Refused], Shown] = {
 }
 
 INTERNAL = Shown(500, "internal", 1011)
-"""What is shown of a fault of our own: nothing but that it happened."""
+"""Row for a fault of our own: it says only that a fault happened."""
 
 
 def all_shown() -> Mapping[type[Refused], Shown]:
-    """The table: every refusal that has a row of its own."""
+    """Return the table: every refusal that has a row of its own."""
     return _TABLE
 
 
 def shown(error: Refused) -> Shown:
-    """The row of the table for this refusal: its own class's, or that of the nearest class above it."""
+    """Return the row of the table for this refusal.
+
+    It is the row of its own class, or of the nearest class above that has one.
+    """
     if isinstance(error, CommandFailed):
         return Shown(error.status, error.code, 4000)
     return next((_TABLE[kind] for kind in type(error).__mro__ if kind in _TABLE), INTERNAL)

@@ -1,13 +1,16 @@
-"""What all connections of one key have together, whatever their number.
+"""Limit what all connections of one key use together, however many they are.
 
-- Messages: so many at once, and so many a second in the long run.
-- Filters: bytes of all that differ. Equal ones are held once, and counted once. Likewise answers that are watched.
-- Work: the time in which the gateway makes something for one client alone, such as a snapshot of a view that nobody
-  else has, or the change from a position of long ago. A key may have some of it at once, and a share of the time in the
-  long run; who is over waits, and is told the newest then. Whoever it is for, one such piece is made at a time, and
+- Messages: a number at once, and a number a second in the long run.
+- Filters: bytes of all different ones. Equal ones are held once and counted once. Answers that
+  are watched are limited likewise.
+- Work: the time in which the gateway makes something for one client alone. Examples are a
+  snapshot of a view that nobody else has, or the change from a very old position. A key may have
+  some work at once, and a share of the time in the long run. A key that is over its share waits,
+  and is told the newest then. One such piece of work is made at a time, for whichever key, and
   everything else has its turn before the next.
-- Requests: so many of a key are begun, or go on after a long poll, between two looks at what others have sent. The rest
-  waits in line, so that a thousand of one key hold up nobody else's.
+- Requests: between two looks at what others have sent, only a few requests of a key are begun or
+  go on after a long poll. The rest waits in line. So a thousand requests of one key do not delay
+  another key's.
 """
 
 from __future__ import annotations
@@ -22,24 +25,25 @@ from gateway.fanout.filters import EntityFilter
 from gateway.token_bucket import TokenBucket
 
 MOST_FILTER_BYTES: Final = 16 * 1024 * 1024
-"""Of a key's filters, at a gateway: a hundred of the largest that there may be."""
+"""Bytes of a key's filters at one gateway: a hundred of the largest filters that there may be."""
 MOST_ANSWER_BYTES: Final = 64 * 1024 * 1024
-"""Of the answers that a key's connections watch, as large as they were at first; each encoding takes as much again."""
+"""Bytes of the answers that a key's connections watch, at their first size. Each encoding takes
+as much again."""
 WORK_AT_ONCE_S: Final = 2.0
 """Seconds of work for a key without a break: a few hundred snapshots."""
 WORK_SHARE: Final = 0.25
-"""Seconds of work a second, for a key, in the long run."""
+"""Seconds of work for a key in each second, in the long run."""
 _PIECE_S: Final = 0.001
-"""Work that takes less is not counted: a frame that many get is made once for all of them."""
+"""Seconds of work; less is not counted: a frame that many get is made once for all of them."""
 _TURN_S: Final = 0.005
 """Seconds of work after which everything else has its turn."""
 
 REQUESTS_A_TURN: Final = 4
-"""Of one key; so many take a few milliseconds."""
+"""Requests of one key that are begun in one turn; they take a few milliseconds."""
 
 
 class RequestTurns:
-    """Has the requests of each key begun in their order, a few at a time, and those of all keys side by side."""
+    """Start each key's requests in order, a few at a time, and those of all keys side by side."""
 
     def __init__(self) -> None:
         self._taken: Counter[str] = Counter()
@@ -47,7 +51,10 @@ class RequestTurns:
         self._renewing = False
 
     async def turn(self, digest: str) -> None:
-        """Wait until a request of the key with this digest has its turn: none, unless many came together."""
+        """Wait until a request of the key with this digest has its turn.
+
+        It does not wait unless many came together.
+        """
         self._renew_soon()
         if digest not in self._waiting and self._taken[digest] < REQUESTS_A_TURN:
             self._taken[digest] += 1
@@ -59,7 +66,7 @@ class RequestTurns:
     def _renew_soon(self) -> None:
         if not self._renewing:
             self._renewing = True
-            asyncio.get_running_loop().call_soon(self._renew)  # the event loop looks at its sockets before
+            asyncio.get_running_loop().call_soon(self._renew)  # the event loop polls its sockets first
 
     def _renew(self) -> None:
         self._renewing = False
@@ -67,7 +74,7 @@ class RequestTurns:
         for digest, waiting in list(self._waiting.items()):
             while waiting and self._taken[digest] < REQUESTS_A_TURN:
                 turn = waiting.popleft()
-                if not turn.done():  # else its client is gone
+                if not turn.done():  # if it is done, its client is gone
                     turn.set_result(None)
                     self._taken[digest] += 1
             if not waiting:
@@ -77,26 +84,30 @@ class RequestTurns:
 
 
 class WorkTurns:
-    """Has everything else done between two pieces of work, whoever they are for."""
+    """Let everything else run between two pieces of work, for whichever key they are."""
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
         self._worked = 0.0
 
     async def turn(self) -> None:
-        """Wait until a piece may be made, in the order in which it is asked for."""
+        """Wait until a piece of work may be made, in the order of the calls."""
         async with self._lock:
             if self._worked >= _TURN_S:
                 await asyncio.sleep(0)
                 self._worked = 0.0
 
     def worked(self, seconds: float) -> None:
-        """A piece was made."""
+        """Count a piece of work of so many seconds."""
         self._worked += seconds
 
 
 class KeyShare:
-    """One key's. ``clock``: seconds, one that nobody sets."""
+    """Hold what one key uses. ``clock``: seconds, from a monotonic clock.
+
+    ``at_once`` and ``per_second``: messages of all its connections together. ``pace``: the turns
+    that all keys share.
+    """
 
     def __init__(self, at_once: int, per_second: float, pace: WorkTurns, clock: Callable[[], float]) -> None:
         self.allowance = TokenBucket(at_once, per_second, clock())
@@ -109,7 +120,11 @@ class KeyShare:
         self._work_at = clock()
 
     def hold(self, wanted: EntityFilter) -> EntityFilter:
-        """Count a filter in; the one that is held for all who want the same. Raises FiltersTooLarge: it was not."""
+        """Count a filter in, and return the copy that all subscriptions with an equal one share.
+
+        Raises FiltersTooLarge if the key's filters take too much memory; then nothing is
+        counted.
+        """
         held, holders = self._filters.get(wanted, (wanted, 0))
         if not holders:
             size = wanted.size
@@ -123,7 +138,7 @@ class KeyShare:
         return held
 
     def let_go(self, wanted: EntityFilter) -> None:
-        """It is not needed any more."""
+        """Count the filter out, as one subscription needs it no more."""
         held, holders = self._filters[wanted]
         if holders > 1:
             self._filters[held] = (held, holders - 1)
@@ -132,7 +147,11 @@ class KeyShare:
         self.filter_bytes -= held.size
 
     def hold_answer(self, size: int) -> None:
-        """Count in an answer that only this key's connection watches. Raises AnswersTooLarge: it was not."""
+        """Count in an answer of ``size`` bytes that only this key's connection watches.
+
+        Raises AnswersTooLarge if the key's answers take too much memory; then nothing is
+        counted.
+        """
         if self.answer_bytes + size > MOST_ANSWER_BYTES:
             raise AnswersTooLarge(
                 f"The answers that this key's subscriptions watch hold more than {MOST_ANSWER_BYTES} bytes together; "
@@ -141,7 +160,7 @@ class KeyShare:
         self.answer_bytes += size
 
     def let_answer_go(self, size: int) -> None:
-        """It is watched no more."""
+        """Count out an answer of ``size`` bytes that is not watched any more."""
         self.answer_bytes -= size
 
     async def turn(self) -> None:
@@ -154,7 +173,7 @@ class KeyShare:
                 return
 
     def worked(self, seconds: float) -> None:
-        """So much was done for it."""
+        """Count so many seconds of work for this key."""
         if seconds >= _PIECE_S:
             self._earn()
             self._work -= seconds
@@ -162,7 +181,7 @@ class KeyShare:
 
     @property
     def owed(self) -> float:
-        """For how many seconds it must wait."""
+        """Return for how many seconds the key must wait."""
         self._earn()
         return -self._work / WORK_SHARE if self._work < -_PIECE_S else 0.0
 

@@ -1,6 +1,6 @@
-"""What a command takes: its parameters, and the arguments that a request gives for them. Pure.
+"""Check a request's arguments against the parameters of its command. Pure.
 
-Every value comes as text, from whatever part of the request. Checking refuses with a sentence that names the
+Every value comes as text, from any part of the request. A refusal is a sentence that names the
 parameter, what came and what is allowed.
 """
 
@@ -14,12 +14,13 @@ from typing import Literal, TypeAlias, assert_never
 from gateway.errors import BadParameter, DuplicateParameter, MissingParameter, UnknownParameter
 
 Kind: TypeAlias = Literal["dn", "dns", "phone", "whole", "text", "sql", "choice"]
-"""``dn``: an internal number or, where a PBX has such, a name. ``dns``: several, comma-separated, or none. ``phone``: a
-phone number in any notation. ``whole``: a whole number from 0. ``text``: a line of text, empty too. ``sql``: text of
-several lines. ``choice``: one word."""
+"""``dn``: an internal number or, where a PBX has such, a name. ``dns``: several of these, comma-
+separated, or none. ``phone``: a phone number in any notation. ``whole``: a whole number from
+0. ``text``: a line of text, which may be empty. ``sql``: text of several lines. ``choice``:
+one word."""
 
 LARGEST = 2**53 - 1
-"""The greatest whole number: the greatest that JSON's readers agree on."""
+"""Largest whole number: the largest on which JSON's readers agree."""
 LONGEST_DN = 64
 MOST_GIVEN = 64
 """Names and values in an address, a form or an object: more than any command takes."""
@@ -28,9 +29,11 @@ _LONGEST_SHOWN = 60
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter of a command. ``allowed``: the words that a ``choice`` takes. ``longest``: characters.
+    """Describe one parameter of a command.
 
-    ``topic``: that of the entities whose numbers a ``dn`` or ``dns`` names: a limited key may name only what it sees.
+    ``allowed``: the words that a ``choice`` takes. ``longest``: characters. ``topic``: the topic
+    of the entities whose numbers a ``dn`` or ``dns`` names. A limited key may name only what it
+    sees.
     """
 
     name: str
@@ -43,7 +46,7 @@ class Parameter:
 
     @property
     def takes(self) -> str:
-        """What is allowed, in words."""
+        """Return in words what is allowed."""
         match self.kind:
             case "dn":
                 return "a number such as 101"
@@ -63,7 +66,7 @@ class Parameter:
                 assert_never(self.kind)
 
     def accepts(self, value: str) -> bool:
-        """Whether the value is allowed."""
+        """Return whether the value is allowed."""
         if len(value) > self.longest or not _clean(value, "\t\r\n" if self.kind == "sql" else ""):
             return False
         match self.kind:
@@ -85,20 +88,23 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """Checked values by parameter's name, in the parameters' order. Hashable: equal requests share an answer."""
+    """Hold checked values by parameter's name, in the parameters' order.
+
+    They are hashable, so that equal requests share an answer.
+    """
 
     values: tuple[tuple[str, str], ...] = ()
 
     def text(self, name: str) -> str:
-        """A required parameter's value."""
+        """Return a required parameter's value."""
         return next(value for given, value in self.values if given == name)
 
     def whole(self, name: str) -> int:
-        """A required whole number's value."""
+        """Return a required whole number's value."""
         return int(self.text(name))
 
     def optional(self, name: str) -> str | None:
-        """A parameter's value; None if it was not given."""
+        """Return a parameter's value; None if it was not given."""
         return next((value for given, value in self.values if given == name), None)
 
 
@@ -106,9 +112,10 @@ NONE = Arguments()
 
 
 def check(parameters: Sequence[Parameter], given: Iterable[tuple[str, str]], command: str) -> Arguments:
-    """The arguments for ``parameters`` out of a request's names and values.
+    """Check a request's names and values, and return them as arguments for ``parameters``.
 
-    Raises UnknownParameter, DuplicateParameter, MissingParameter, BadParameter.
+    Raises UnknownParameter, DuplicateParameter, MissingParameter or BadParameter. ``command``:
+    its name, for the messages.
     """
     by_name = {parameter.name: parameter for parameter in parameters}
     values: dict[str, str] = {}
@@ -124,13 +131,19 @@ def check(parameters: Sequence[Parameter], given: Iterable[tuple[str, str]], com
 
 
 def quoted(text: str) -> str:
-    """A client's text as it may be shown to him again: shortened, unprintable characters escaped."""
+    """Return a client's text so that it may be shown to the client again.
+
+    It is shortened, and unprintable characters are escaped.
+    """
     short = text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
     return ascii(short) if not _clean(short) else repr(short)
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Which of the known words somebody may have meant; None if none is like it. Case does not matter."""
+    """Return the known word that somebody may have meant; None if none is like it.
+
+    Case does not matter.
+    """
     if len(word) > LONGEST_DN:
         return None
     by_lower = {name.lower(): name for name in known}

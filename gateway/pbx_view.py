@@ -1,4 +1,4 @@
-"""A PBX as the gateway sees it: what queries and streams of one PBX are answered from."""
+"""Hold what the gateway knows of one PBX: its queries and streams are answered from this."""
 
 from __future__ import annotations
 
@@ -30,10 +30,12 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class PbxView:
-    """One PBX: its two spaces, each with a replica, the feed that moves it and the hub that tells subscribers.
+    """Hold one PBX's two spaces, each with a replica, the feed that moves it, and its hub.
 
-    Whoever opens it runs feeds, hubs and commander. The spaces have positions of their own: ``live`` all topics but
-    contacts, ``book`` the contacts. ``phonebook`` finds the contacts of ``book``; look it up anew for every use.
+    A hub tells the subscribers. The creator of the view must run the feeds, hubs, ``commander``
+    and ``watches``. The spaces have positions of their own: ``live`` has all topics but
+    contacts, ``book`` has the contacts. ``phonebook`` finds the contacts of ``book``; look it up
+    anew for every use.
     """
 
     name: str
@@ -60,13 +62,14 @@ class PbxView:
         )
 
     def replica_of(self, space: Space) -> Replica:
-        """The replica whose position an answer from this space bears."""
+        """Return the replica whose position an answer from this space has."""
         return self.book if space == "book" else self.live
 
     def stale_since(self, space: Space) -> str | None:
-        """Since when an answer from this space may be of before; None while it is live.
+        """Return since when an answer from this space may be out of date; None while it is live.
 
-        It may be while nothing is heard from the monitor, and while the monitor has not the PBX.
+        It may be while nothing is heard from the monitor, and while the monitor is not connected
+        to the PBX. The result is an instant.
         """
         silent = self.replica_of(space).stale_since
         system = table(self.live.state, "system", System).get(SYSTEM_ID)
@@ -75,11 +78,11 @@ class PbxView:
         return system.since
 
     def asked(self, visibility: Visibility, arguments: Arguments = NONE) -> QueryContext:
-        """What a query is a function of."""
+        """Return what a query gets as its input."""
         return QueryContext(self.live.state, self.book.state, self.phonebook, visibility, arguments)
 
     def ask(self, question: Question) -> Answer:
-        """The answer to a query now. Raises NoState, and what the query refuses."""
+        """Return the answer to a query now. Raises NoState, and what the query refuses with."""
         query = question.command.query
         if query is None:
             raise TypeError(f"{question.command.name} is no query")
@@ -87,7 +90,10 @@ class PbxView:
         return self.answer(question.command.space, question, lambda: query(asked))
 
     def answer(self, space: Space, question: Hashable, make: Callable[[], object]) -> Answer:
-        """The answer to any question at the position now: the one kept, or what ``make`` makes. Raises NoState."""
+        """Return the current answer to a question: a cached one, or what ``make`` makes.
+
+        Raises NoState if no state is loaded yet.
+        """
         position = self.replica_of(space).position
         if position is None:
             raise NoState("There is no state of the PBX yet; try again in a moment.")
@@ -103,9 +109,10 @@ def open_view(
     log_bytes: int = LOG_BYTES,
     clock: Callable[[], float] = time.time,
 ) -> PbxView:
-    """The view of this PBX, all parts joined; nothing runs yet.
+    """Make the view of this PBX, with all parts connected; nothing runs yet.
 
-    ``heartbeat``: seconds. ``log_length``, ``log_bytes``: changes held of each space. ``clock``: POSIX seconds.
+    ``heartbeat``: seconds. ``log_length``, ``log_bytes``: changes held for each space, and their
+    bytes. ``clock``: POSIX seconds.
     """
     live_keys, book_keys = SpaceKeys(name, "live"), SpaceKeys(name, "book")
     live, book = Replica(live_keys, log_length, log_bytes), Replica(book_keys, log_length, log_bytes)
@@ -143,7 +150,7 @@ def open_view(
 
 
 def _changed(hub: Hub, replica: Replica, log: structlog.typing.FilteringBoundLogger) -> None:
-    """Have subscribers told, and say of a change how many frames went out at once."""
+    """Tell the subscribers, and log how many frames of a change were sent at once."""
     before = hub.measures.changes
     hub.changed()
     if (told := hub.measures.changes - before) and (change := replica.newest) is not None:
@@ -151,14 +158,17 @@ def _changed(hub: Hub, replica: Replica, log: structlog.typing.FilteringBoundLog
 
 
 class PhonebookKeeper:
-    """Keeps a view's phonebook in step with its book."""
+    """Keep a view's phonebook in step with its address book."""
 
     def __init__(self, view: PbxView) -> None:
         self._view = view
         self._at: Position | None = None
 
     def follow(self) -> None:
-        """Go to where the book is: change by change, or all anew where the log does not lead there."""
+        """Go to the address book's position: change by change, or all anew.
+
+        It is all anew where the log does not lead there.
+        """
         book, at = self._view.book, self._at
         if book.position is None or book.position == at:
             return

@@ -1,4 +1,4 @@
-"""JSON responses, refusals among them, and the headers that guard each response."""
+"""Make JSON responses and refusals, and the headers that guard each response."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ GUARDS = {
 
 
 RAW_GUARDS = tuple((name.lower().encode(), value.encode()) for name, value in GUARDS.items())
-"""The same as ASGI has headers."""
+"""The same headers in the form that ASGI wants."""
 
 
 FAULT = "Something went wrong here; it has been logged."
-"""All that is said of a fault of our own."""
+"""Text for a client after a fault of our own; it says nothing more."""
 
 
 class Reason(Struct, frozen=True):
@@ -44,19 +44,22 @@ class Failure(Struct, frozen=True):
 
 
 def refuse(error: Refused, method: str) -> Response:
-    """The response that says what was wrong."""
+    """Return the response that says what was wrong."""
     return _failure(shown(error), str(error), method, error.headers)
 
 
 def fault(method: str) -> Response:
-    """The response to a fault of our own. It says nothing of it: that stands in the log."""
+    """Return the response to a fault of our own. It says nothing of the fault; the log does."""
     return _failure(INTERNAL, FAULT, method, {})
 
 
 def json_response(
     body: bytes, status: int = 200, headers: dict[str, str] | None = None, *, head: bool = False
 ) -> Response:
-    """JSON with these headers; ``head``: the same without the body. Not to be kept unless a header says so."""
+    """Return JSON with these headers. It is not to be cached unless a header says so.
+
+    ``head``: leave the body out, for a HEAD request.
+    """
     all_headers = {"Cache-Control": "no-store"} | (headers or {}) | {"Content-Length": str(len(body))}
     return Response(b"" if head else body, status, all_headers, media_type="application/json")
 

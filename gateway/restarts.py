@@ -1,4 +1,4 @@
-"""Starts again what must never end."""
+"""Restart what must never end."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ _log = structlog.get_logger(__name__)
 async def kept_running(
     name: str, run: Callable[[], Coroutine[Any, Any, None]], restart_after: float = RESTART_AFTER
 ) -> None:
-    """Run what must never end, until cancelled. If it does end, say so loudly and start it again.
+    """Run what must never end, until cancelled. If it does end, log it and start it again.
 
-    One PBX's fault must not take the others down, nor leave answers that grow old in silence: its state is stale
-    meanwhile, which answers and readiness say.
+    One PBX's fault must not take the others down. Nor may it leave answers that grow old in
+    silence: the PBX's state is stale meanwhile, and answers and readiness say so. ``name``: for
+    the log. ``restart_after``: seconds.
     """
     while True:
         try:

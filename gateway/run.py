@@ -1,4 +1,4 @@
-"""The gateway process: a view of each PBX, the application over them, and the HTTP server around it."""
+"""Run the gateway process: a view of each PBX, the application over them, the HTTP server."""
 
 from __future__ import annotations
 
@@ -44,11 +44,12 @@ async def run(
     started: Callable[[Gateway], None] = lambda _: None,
     registry: CollectorRegistry | None = None,
 ) -> None:
-    """Serve the PBXs of these names until cancelled. Raises StartFailed if the address cannot be listened on.
+    """Serve the PBXs of these names until cancelled.
 
-    ``redis_of``: gives the client for a PBX's keys. ``shared``: other processes of ours listen on the same port.
-    ``bound``: is told the address before anything else happens. ``started``: told when requests are answered.
-    ``registry``: is given what is measured.
+    Raises StartFailed if the address cannot be listened on. ``redis_of``: returns the client for
+    a PBX's keys. ``shared``: other processes of ours listen on the same port. ``bound``: called
+    with the address before anything else happens. ``started``: called when requests are
+    answered. ``registry``: the metrics are registered there; None: nowhere.
     """
     async with serving(names, keys, settings, redis_of, shared=shared, bound=bound, registry=registry) as server:
         started(server)
@@ -68,8 +69,8 @@ async def serving(
 ) -> AsyncIterator[Gateway]:
     """Serve while the context is entered.
 
-    On the way out subscribers are sent away first, spread over the settings' ``drain`` seconds; then the server stops.
-    Raises StartFailed if the address cannot be listened on.
+    On the way out subscribers are sent away first, spread over the settings' ``drain`` seconds.
+    Then the server stops. Raises StartFailed if the address cannot be listened on.
     """
     clients = {name: redis_of(name) for name in names}
     pbxs = {
@@ -102,8 +103,8 @@ async def serving(
     config = uvicorn.Config(
         ClientAddress(live.bypass_middleware(repeats), proxies, settings.connections_per_address),
         interface="asgi3",
-        http=partial(FastPathProtocol, repeats, stall=settings.stream.stall, doors=doors),  # type: ignore[arg-type]  # whatever makes a protocol is taken
-        proxy_headers=False,  # gateway.client_addresses looks at them
+        http=partial(FastPathProtocol, repeats, stall=settings.stream.stall, doors=doors),  # type: ignore[arg-type]  # uvicorn takes any factory
+        proxy_headers=False,  # gateway.client_addresses reads them
         access_log=False,
         log_config=None,
         server_header=False,
@@ -122,7 +123,7 @@ async def serving(
         await server.start()
         try:
             yield server
-        finally:  # also when cancelled, which is how a process is told to end
+        finally:  # also when cancelled: that ends the process
             await live.drain(settings.stream.drain if len(live) else 0.0)
     finally:
         for task in following:
@@ -132,18 +133,24 @@ async def serving(
 
 
 class Server:
-    """uvicorn in the running event loop, on a socket that is bound already; signals are left to who runs the loop."""
+    """Run uvicorn in the current event loop, on a socket that is already bound.
+
+    It handles no signals: that is left to the owner of the loop.
+    """
 
     def __init__(self, config: uvicorn.Config, bound: socket.socket) -> None:
         host, port = bound.getsockname()[:2]
         self.address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        """``http://host:port`` as it listens."""
+        """``http://host:port`` on which it listens."""
         self._bound = bound
         self._server = _Uvicorn(config)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Returns when requests are answered. Raises RuntimeError if the server ends instead."""
+        """Start serving. Returns when requests are answered.
+
+        Raises RuntimeError if the server ends instead.
+        """
         self._task = asyncio.create_task(self._server.serve(sockets=[self._bound]), name="HTTP server")
         listens = asyncio.create_task(self._server.listens.wait())
         try:
@@ -155,13 +162,13 @@ class Server:
             await self.ended()
 
     async def ended(self) -> None:
-        """Waits until the server ends by itself, which it should not: RuntimeError then."""
+        """Wait until the server ends by itself, which it should not. Raises RuntimeError then."""
         if self._task is not None:
             await asyncio.shield(self._task)
         raise RuntimeError("the HTTP server ended by itself")
 
     async def stop(self) -> None:
-        """Take no more connections, let requests end, stop."""
+        """Take no more connections, let requests end, then stop."""
         self._server.should_exit = True
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
@@ -169,7 +176,10 @@ class Server:
 
 
 class Gateway(Server):
-    """The server with what stands behind it: it may be looked at, and some of its settings changed as it goes on."""
+    """Hold the server with its views and streams.
+
+    They may be read, and some settings may be changed while it runs.
+    """
 
     def __init__(
         self,
@@ -185,7 +195,10 @@ class Gateway(Server):
         self._keys, self._spending = keys, spending
 
     def change(self, keys: Iterable[ApiKey], settings: GatewaySection) -> None:
-        """Take over keys, budgets and the stream's limits. The streams of keys that no longer hold are ended."""
+        """Replace keys, budgets and the stream's limits.
+
+        The streams of keys that are no longer valid are ended.
+        """
         self._spending.limit(settings.budgets.budgets())
         self.live.limit(settings.stream.settings())
         for key in self._keys.replace(keys):
@@ -208,7 +221,7 @@ class _Uvicorn(uvicorn.Server):
 
 def _bind(host: str, port: int, *, shared: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # else asyncio leaves Nagle on
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # without it asyncio leaves Nagle on
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if shared:

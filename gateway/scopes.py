@@ -1,4 +1,4 @@
-"""What an API key may be allowed. Pure, and light: the command line names them in its help."""
+"""Name what an API key may be allowed. Pure, and light: the command line shows it in its help."""
 
 from __future__ import annotations
 

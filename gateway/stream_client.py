@@ -1,13 +1,17 @@
-"""A client of the stream: keeps the state that it is told, exact at its position, through whatever happens to the line.
+"""Keep a copy of the state in a client of the stream, exact at its position.
 
-It follows the protocol's rules: a change is applied where it continues the position, overlap does no harm, a gap is
-repaired by subscribing again from there; two heartbeats' silence is answered with a ping, and a third with a new
-connection; it comes back with full-jitter back-off, unless the close code says not to or says when, and resumes where
-it was.
+It follows the protocol's rules:
 
-While there is no connection it says why, once each reason: to ``on_connection``, or else as a warning of
-``logging.getLogger("gateway.stream_client")``. What waiting cannot mend raises StreamRefused; once it was connected,
-only the gateway's own refusal does, as a proxy that is being changed says other things for a while.
+- A change is applied where it continues the position. Overlap does no harm. A gap is repaired by
+  subscribing again from the position.
+- Two heartbeats' silence is answered with a ping, and a third with a new connection.
+- The client comes back with full-jitter back-off, unless the close code says not to or says
+  when. It resumes where it was.
+
+While there is no connection it says why, once for each reason: to ``on_connection``, or else as
+a warning of ``logging.getLogger("gateway.stream_client")``. What waiting cannot mend raises
+StreamRefused. Once the client was connected, only the gateway's own refusal does: a proxy that
+is being changed says other things for a while.
 """
 
 from __future__ import annotations
@@ -33,20 +37,24 @@ from monitor.shared.errors import CallmonError
 
 Kind: TypeAlias = Literal["snapshot", "change", "heartbeat"]
 Entities: TypeAlias = dict[str, dict[str, dict[str, Any]]]
-"""topic → id → entity, as plain containers."""
+"""Maps of topic → id → entity, as plain containers."""
 
 _BACKOFF_BASE = 0.1
 _BACKOFF_CAP = 10.0
 _LATER = 5.0
-"""Seconds, at least, until it comes back after a close code of 41xx."""
+"""Seconds, at least, before it comes back after a close code of 41xx."""
 _PATIENCE_S = 3.0
-"""For how long nothing is said of a connection that does not come about."""
+"""Seconds before a connection that does not come about is reported."""
 
 _log = logging.getLogger(__name__)
 
 
 class StreamRefused(CallmonError):
-    """The gateway said not to come back: ``code`` is the close code, or the HTTP status of the handshake."""
+    """Signal that the gateway said not to come back.
+
+    ``code``: the close code, or the HTTP status of the handshake. ``reason``: the gateway's
+    sentence.
+    """
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(self._told(code, reason))
@@ -58,7 +66,10 @@ class StreamRefused(CallmonError):
 
 
 class StreamUnreachable(StreamRefused):
-    """What answers at the address is no gateway, or is not trusted. ``code``: the HTTP status; 0 if there is none."""
+    """Signal that what answers at the address is no gateway, or is not trusted.
+
+    ``code``: the HTTP status; 0 if there is none.
+    """
 
     def _told(self, code: int, reason: str) -> str:
         return reason
@@ -69,9 +80,11 @@ Status: TypeAlias = Literal["connecting", "live", "waiting", "refused", "closed"
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """How the connection stands. ``reason``: a sentence that says why it is not live; empty if nothing is wrong.
+    """Describe the state of the connection.
 
-    ``code``: the HTTP status or close code, 0 if there is none; ``retry_in``: seconds until the next attempt.
+    ``reason``: a sentence that says why it is not live; empty if nothing is wrong. ``code``: the
+    HTTP status or close code; 0 if there is none. ``retry_in``: seconds until the next attempt;
+    None if none is planned.
     """
 
     status: Status
@@ -82,10 +95,12 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What a frame brought. ``state`` is the client's own, whole at ``position`` until the next update is asked for.
+    """Hold what a frame brought.
 
-    ``upsert`` and ``remove`` are what changed with it; a snapshot has neither. ``server_time`` and ``stale_since`` are
-    instants; ``stale_since``: since when the gateway has heard nothing from the monitor.
+    ``state`` is the client's own, whole at ``position`` until the next update is asked for.
+    ``upsert`` and ``remove`` are what changed; a snapshot has neither. ``server_time`` and
+    ``stale_since`` are instants. ``stale_since``: since when the gateway has heard nothing from
+    the monitor; None while it hears it.
     """
 
     kind: Kind
@@ -98,19 +113,21 @@ class Update:
 
 
 class _Silent(Exception):
-    """An open connection on which nothing comes any more."""
+    """Signal that nothing comes any more on an open connection."""
 
 
 class StreamClient:
-    """``async for update in client`` watches ``topics`` for ever; StreamRefused ends it.
+    """Watch ``topics`` for ever: ``async for update in client``. StreamRefused ends it.
 
-    ``url``: the stream's address (``ws://host:8765/webapi/stream``); ``key`` goes into a header. ``wanted``: the
-    protocol's filter, ``{"queue": ["800"]}``. ``merge`` false: every change by itself, as far as the gateway's log
-    reaches. Whoever stops before the end calls :meth:`close`, or uses it as an asynchronous context manager.
+    ``url``: the stream's address (``ws://host:8765/webapi/stream``). ``key`` goes into a header.
+    ``wanted``: the protocol's filter, such as ``{"queue": ["800"]}``. ``merge`` false: every
+    change by itself, as far as the gateway's log reaches. A caller that stops before the end
+    must call :meth:`close`, or use the client as an asynchronous context manager.
 
-    For ``wss://``: ``ssl``, a context, or ``ca_file``, the authorities to trust in place of the system's. ``proxy``:
-    True for what the environment names, None for none, or an address. ``on_connection`` is called whenever
-    :attr:`connection` changes. Raises ConfigError if one of them is of no use.
+    For ``wss://``: ``ssl``, a context, or ``ca_file``, the authorities to trust in place of the
+    system's. ``proxy``: True for what the environment names, None for none, or an address.
+    ``on_connection`` is called whenever :attr:`connection` changes. Raises ConfigError if one of
+    them cannot be used.
     """
 
     def __init__(
@@ -132,21 +149,22 @@ class StreamClient:
         self.position: Position | None = None
         self.stale_since: str | None = None
         self.reconnects = 0
-        """How often the connection had to be made anew."""
+        """Number of times that the connection had to be made anew."""
         self.repairs = 0
-        """How often a gap was repaired by subscribing again."""
+        """Number of gaps that were repaired by subscribing again."""
         self.resumed = 0
-        """How often the state was continued after subscribing again, without a snapshot."""
+        """Number of times that the state was continued after subscribing again, without a
+        snapshot."""
         self._target = GatewayTarget(url, ssl, ca_file, proxy)
         self._key = key
         self._topics = list(topics)
         self._encoding = encoding
         self._on_connection = on_connection
         self._said = ""
-        """The reason that was told last, until it works again."""
+        """Reason that was reported last, until the connection works again."""
         self._parts: Entities | None = None
         self._awaiting = True
-        """Whether the answer to a subscription is still to come."""
+        """True while the answer to a subscription is still to come."""
         self._wanted = {name: list(values) for name, values in (wanted or {}).items()}
         self._merge = merge
         self._heartbeat = 5.0
@@ -165,7 +183,7 @@ class StreamClient:
         await self.close()
 
     async def close(self) -> None:
-        """Close the connection. Iterating again begins afresh."""
+        """Close the connection. Iterating again begins anew."""
         if self._updates is not None:
             await self._updates.aclose()
             self._updates = None
@@ -193,7 +211,7 @@ class StreamClient:
                 trouble = Trouble(f"What {self._target.where} sends is not the protocol of callmon: {error}.")
             except (OSError, WebSocketException, ImportError) as error:
                 trouble = self._target.trouble(error)
-            # Outside of the handlers, so that whoever meets StreamRefused meets no second exception behind it.
+            # Raised outside of the handlers, so that StreamRefused has no second exception as its context.
             if trouble.final and (trouble.own or self.position is None):
                 self._enter(Connection("refused", trouble.reason, trouble.code))
                 raise (StreamRefused if trouble.own else StreamUnreachable)(trouble.code, trouble.reason)
@@ -236,7 +254,10 @@ class StreamClient:
         await connection.send(to_json(message).decode())
 
     async def _receive(self, connection: ClientConnection) -> dict[str, Any]:
-        """The next frame. Raises _Silent when nothing comes, not even the answer to a ping."""
+        """Return the next frame.
+
+        Raises _Silent when nothing comes, not even the answer to a ping.
+        """
         try:
             async with asyncio.timeout(2 * self._heartbeat):
                 data = await connection.recv()
@@ -300,7 +321,7 @@ class StreamClient:
     async def _beat(self, connection: ClientConnection, frame: dict[str, Any]) -> Update | None:
         if self.position is None:
             return None
-        if self._awaiting:  # perhaps of a gateway that is behind us, and knows that it is stale
+        if self._awaiting:  # the gateway may be behind us, and stale
             self.stale_since = frame["stale_since"]
             return None
         position = _position(frame)
@@ -312,7 +333,7 @@ class StreamClient:
         return self._update("heartbeat", frame)
 
     async def _continues(self, connection: ClientConnection, frame: dict[str, Any], start: int) -> bool:
-        """Whether the frame brings our position further. If it leaves a gap, that is repaired."""
+        """Return whether the frame brings our position further. Repair the gap if it leaves one."""
         mine, its = self.position, _position(frame)
         if mine is None:
             return False
@@ -367,7 +388,7 @@ def _position(frame: dict[str, Any]) -> Position:
 
 
 def _range(reason: str) -> tuple[float, float] | None:
-    """The ``retry_in`` of a close reason, in seconds."""
+    """Return the ``retry_in`` of a close reason, in seconds; None if it has none."""
     try:
         low, high = json.loads(reason)["retry_in"]
         return float(low), float(high)

@@ -1,11 +1,12 @@
-"""Open a stream client's connection to a gateway: TLS, a proxy, and in one plain sentence why it does not open.
+"""Open a stream client's connection to a gateway; say in one sentence why it does not open.
 
-A trouble is ``final`` where waiting cannot mend it: the gateway's own refusal, a certificate that is not trusted, a
-service of another kind, a permanent redirect. All else may pass: a closed port, an unknown name, silence, 5xx, a
-certificate out of its time, a proxy that is away.
+It handles TLS and proxies. A trouble is ``final`` where waiting cannot mend it: the gateway's
+own refusal, a certificate that is not trusted, a service of another kind, or a permanent
+redirect. All else may pass: a closed port, an unknown name, silence, 5xx, a certificate out of
+its time, or a proxy that is away.
 
-Proxies come from the environment (``http_proxy``, ``https_proxy``, ``no_proxy``). Addresses of this machine are
-always reached directly.
+Proxies come from the environment (``http_proxy``, ``https_proxy``, ``no_proxy``). Addresses of
+this machine are always reached directly.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ from monitor.shared.errors import ConfigError
 from monitor.shared.version import USER_AGENT
 
 ProxyChoice: TypeAlias = str | Literal[True] | None
-"""True: as the environment says; None: none; else its address."""
+"""True: as the environment says; None: none; else the proxy's address."""
 
 HANDSHAKE_TIMEOUT_S: Final = 10.0
 _LARGEST_FRAME: Final = 64 * 1024 * 1024
@@ -55,20 +56,22 @@ _PERMANENT: Final = frozenset((301, 308))
 _NOT_YET: Final = 9
 _EXPIRED: Final = 10
 _OTHER_NAME: Final = frozenset((62, 64))
-"""Verification codes of OpenSSL's x509_vfy.h, as those above: another host's name, another address."""
+"""Verification codes of OpenSSL's x509_vfy.h, as those above: another host's name, another
+address."""
 _NO_TLS: Final = frozenset(("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST"))
-"""What OpenSSL says when the first bytes are none of TLS; which of them depends on its version."""
+"""OpenSSL's errors when the first bytes are not TLS; which one comes depends on its version."""
 _LONGEST_QUOTE: Final = 60
 _CADDY_WANTS_TLS: Final = "HTTP/1.0 400 Bad Request"
-"""The status line by which programs in Go, Caddy among them, answer clear text on a port with TLS."""
+"""Status line of programs in Go, Caddy among them, when they get clear text on a TLS port."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Why there is no connection. ``reason``: a sentence.
+    """Describe why there is no connection. ``reason``: a sentence.
 
-    ``code``: the HTTP status or the close code; 0 if there is none. ``own``: whether the gateway itself said it.
-    ``retry_in``: the range of seconds after which to come back, if one was given. ``later``: not at once.
+    ``code``: the HTTP status or the close code; 0 if there is none. ``final``: waiting cannot
+    mend it. ``own``: the gateway itself said it. ``retry_in``: the range of seconds after which
+    to come back, if one was given. ``later``: do not come back at once.
     """
 
     reason: str
@@ -80,10 +83,11 @@ class Trouble:
 
 
 class GatewayTarget:
-    """A gateway's stream: where it is and the way to it. Raises ConfigError for an address or a file of no use.
+    """Hold where a gateway's stream is and the way to it.
 
-    ``url``: ``ws://``, ``wss://``, ``http://`` or ``https://``. ``context`` or ``ca_file``: whom to trust, in place of
-    the system's authorities.
+    ``url``: ``ws://``, ``wss://``, ``http://`` or ``https://``. ``context`` or ``ca_file``: the
+    authorities to trust, in place of the system's. Raises ConfigError for an address or a file
+    that cannot be used.
     """
 
     def __init__(
@@ -113,7 +117,7 @@ class GatewayTarget:
 
     @property
     def silent(self) -> str:
-        """Return the sentence for a host that says nothing."""
+        """Return the sentence for a host that does not answer."""
         if self._proxy is not None:
             return f"Nothing comes through the proxy {self._via}, neither from it nor from {self.where}."
         return f"{self.where} does not answer: check the address, the network and firewalls."
@@ -121,7 +125,7 @@ class GatewayTarget:
     async def connect(self, key: str, subprotocol: str) -> ClientConnection:
         """Open the connection. It follows no redirect: the key is for this address alone.
 
-        What it raises is :meth:`trouble`'s to explain.
+        :meth:`trouble` explains what it raises.
         """
         opening = _ProxiedConnect(
             self._url,
@@ -139,7 +143,7 @@ class GatewayTarget:
         await _look_up(self.host if self._proxy is None else parse_proxy(self._proxy).host)
         try:
             return await opening
-        except AssertionError:  # websockets takes it ill if the other side speaks first, as mail and SSH servers do
+        except AssertionError:  # websockets' reaction if the other side speaks first, like mail and SSH
             raise InvalidMessage("no HTTP") from ValueError("it speaks before it is asked")
 
     def trouble(self, error: Exception) -> Trouble:
@@ -169,7 +173,7 @@ class GatewayTarget:
             case _:
                 return Trouble(f"{self.where} cannot be reached: {error!r}.")
 
-    # what was answered
+    # Answers
 
     def _answered(self, response: Response) -> Trouble:
         status, own = response.status_code, _own_error(response.body)
@@ -215,7 +219,7 @@ class GatewayTarget:
             f"{self.where} is not a gateway of callmon: {why}. Check host, port and path.", status, final=True
         )
 
-    # what came before an answer
+    # Failures before an answer
 
     def _unreachable(self, error: OSError) -> str:
         if self._proxy is not None:
@@ -229,7 +233,7 @@ class GatewayTarget:
                 return f"Nothing listens at {self.where}: is a gateway running there, and is this its port?"
             case ConnectionError():
                 return f"{self.where} closes the connection at once: {_said(error)}."
-            case _ if f"[Errno {errno.ECONNREFUSED}]" in str(error):  # of several addresses, as asyncio tells it
+            case _ if f"[Errno {errno.ECONNREFUSED}]" in str(error):  # asyncio's error for several addresses
                 return f"Nothing listens at {self.where}: is a gateway running there, and is this its port?"
             case _:
                 return f"There is no way to {self.where}: {_said(error)}."
@@ -255,7 +259,7 @@ class GatewayTarget:
             text = f"{whose} is not trusted ({said}): name its authority's file with --ca-file (ca_file)."
         return Trouble(text, final=True)
 
-    # the proxy
+    # Proxy
 
     def _chosen(self, proxy: ProxyChoice) -> str | None:
         if proxy is True:
@@ -299,7 +303,7 @@ class GatewayTarget:
 
 
 class _ProxiedConnect(connect):
-    """Opens a connection, and follows no redirect."""
+    """Open a connection, and follow no redirect."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:
         """Return the answer itself, as it came."""
@@ -311,13 +315,14 @@ _NO_UPGRADE: Final = "{} passes no WebSocket on: a proxy before the gateway must
 
 
 def tls_context(ca_file: str | Path | None = None, *, insecure: bool = False) -> ssl.SSLContext:
-    """Return whom to trust: the authorities of ``ca_file``, else the system's. Raises ConfigError for a useless file.
+    """Return a TLS context that trusts the authorities of ``ca_file``, else the system's.
 
-    ``insecure``: anybody, for trials only.
+    ``insecure``: trust anybody, for trials only. Raises ConfigError for a file that cannot be
+    used.
     """
     try:
         context = ssl.create_default_context(cafile=ca_file)
-    except OSError as error:  # an SSLError is one
+    except OSError as error:  # SSLError is a subclass
         why = "it holds no certificate in PEM" if isinstance(error, ssl.SSLError) else error.strerror
         raise ConfigError(f"The CA file {ca_file} cannot be used: {why}.") from error
     if insecure:
@@ -327,9 +332,10 @@ def tls_context(ca_file: str | Path | None = None, *, insecure: bool = False) ->
 
 
 def stream_url(address: str) -> str:
-    """Return the stream's address at a gateway's, as people have it: with ``/webapi``, ``/wall`` or nothing behind.
+    """Return the stream's address at a gateway's address, as people write it.
 
-    Raises ConfigError if it is not one.
+    ``address`` may end in ``/webapi``, ``/wall``, ``/docs`` or none of these. Raises ConfigError
+    if it is not a gateway's address.
     """
     example = "it looks like http://127.0.0.1:8765"
     parts = urlsplit(address.strip())
@@ -345,10 +351,10 @@ def stream_url(address: str) -> str:
 
 
 async def _look_up(host: str) -> None:
-    """See that the name is known. Raises gaierror.
+    """Look the name up. Raises gaierror if it is not known.
 
-    In a thread that nobody waits for: the event loop's own would keep a program from ending while no name server
-    answers, for half a minute.
+    This runs in a thread that nobody waits for. The event loop's own thread would keep a program
+    from ending while no name server answers, for half a minute.
     """
     loop = asyncio.get_running_loop()
     found: asyncio.Future[OSError | None] = loop.create_future()
@@ -363,7 +369,7 @@ async def _look_up(host: str) -> None:
             socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
         except OSError as raised:
             error = raised
-        with suppress(RuntimeError):  # the loop is closed: nobody wants to know any more
+        with suppress(RuntimeError):  # the loop is closed: nobody waits for the result
             loop.call_soon_threadsafe(settle, error)
 
     threading.Thread(target=ask, name="name lookup", daemon=True).start()
@@ -377,7 +383,10 @@ async def _look_up(host: str) -> None:
 
 
 def proxy_of_environment(host: str, port: int, *, secure: bool) -> str | None:
-    """Return the proxy that the environment names for this host; None for this machine and what ``no_proxy`` has."""
+    """Return the proxy that the environment names for this host.
+
+    Returns None for this machine, and for hosts in ``no_proxy``.
+    """
     if _is_loopback(host) or _excepted(host):
         return None
     shown = f"[{host}]" if ":" in host else host
@@ -394,7 +403,10 @@ def _is_loopback(host: str) -> bool:
 
 
 def _excepted(host: str) -> bool:
-    """Return whether ``no_proxy`` has the network of an address, such as 10.0.0.0/8; the library sees to names."""
+    """Return whether ``no_proxy`` has the network of an address, such as 10.0.0.0/8.
+
+    The library handles names.
+    """
     try:
         address = ip_address(host)
     except ValueError:

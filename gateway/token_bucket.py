@@ -1,4 +1,7 @@
-"""Bound how often something may happen: a token bucket, and log lines that strangers can cause. Pure."""
+"""Limit how often something may happen: a token bucket, and a limit for log lines. Pure.
+
+The log lines are those that strangers can cause.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,10 @@ PER_SECOND: Final = 1.0
 
 
 class TokenBucket:
-    """Allow so much at once, and so much a second in the long run. Times in seconds, on a clock that nobody sets."""
+    """Allow ``at_once`` in one go, and ``per_second`` in the long run.
+
+    ``now`` is always in seconds, on a monotonic clock.
+    """
 
     def __init__(self, at_once: int, per_second: float, now: float) -> None:
         self._at_once = float(at_once)
@@ -28,14 +34,17 @@ class TokenBucket:
 
 
 class LogBudget:
-    """How many lines may still be written. Every ``now`` is in seconds, on a clock that nobody sets."""
+    """Limit how many lines may still be logged.
+
+    ``now`` is always in seconds, on a monotonic clock.
+    """
 
     def __init__(self, now: float) -> None:
         self._lines = TokenBucket(AT_ONCE, PER_SECOND, now)
         self._left_out = 0
 
     def take(self, now: float) -> int | None:
-        """How many were left out since the last line; None: leave this one out too."""
+        """Return how many lines were left out since the last one; None: leave this one out too."""
         if not self._lines.take(now):
             self._left_out += 1
             return None

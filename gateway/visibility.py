@@ -1,17 +1,21 @@
-"""What a key may see: the one rule for queries and stream. Pure.
+"""Decide what a key may see: one rule for queries and stream. Pure.
 
-A key without limits sees everything. A key limited to extensions, queues, ring groups, or several of these, sees
+A key without limits sees everything. A key may be limited to extensions, queues, ring groups, or
+several of these. Then it sees
 
-- the extensions, queues and ring groups that are listed; a kind for which nothing is listed is not seen at all;
-- calls, running and ended, in which a listed extension has a leg or that went through a listed queue or ring group;
-- the ``system``, and the figures of the day of those extensions and queues;
-- no lines, IVRs, extension groups or contacts, nor the whole PBX's figures.
+- the extensions, queues and ring groups that are listed. If nothing is listed for a kind, none
+  of that kind is seen.
+- calls, running and ended, in which a listed extension has a leg or that went through a listed
+  queue or ring group.
+- the ``system``, and the day's statistics of those extensions and queues.
+- no lines, IVRs, extension groups or contacts, and no statistics of the whole PBX.
 
-A key without the scope ``contacts``, limited or not, sees no extension's e-mail address, mobile number and SIP
-authentication id: they are empty for it.
+A key without the scope ``contacts``, limited or not, sees no extension's e-mail address, mobile
+number and SIP authentication id: they are empty for it.
 
-A visible call is shown whole, whoever else takes part in it. In everything else lists hold what is visible only: a
-limited key never learns an extension, queue or group by being told that a visible one belongs to it.
+A visible call is shown whole, even if others take part in it. In everything else lists hold only
+what is visible. So a limited key never learns of an extension, queue or group because a visible
+one belongs to it.
 """
 
 from __future__ import annotations
@@ -35,17 +39,17 @@ from monitor.shared.entities.topics import (
 )
 
 LIMITED_TOPICS = ("system", "calls", "extensions", "queues", "groups", "ended", QUEUE_STATS, EXTENSION_STATS)
-"""The topics of which a limited key may see anything."""
+"""Topics of which a limited key may see anything."""
 
 EntityT = TypeVar("EntityT", bound=Entity)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The extensions, queues and ring groups, by number, to which a key is limited.
+    """Hold the extensions, queues and ring groups, by number, to which a key is limited.
 
-    None: nothing is said of that kind. All three None: no limits; otherwise None counts as empty, so that a key limited
-    to two extensions does not see every queue.
+    None: nothing is said of that kind. If all three are None there are no limits. Otherwise None
+    counts as empty, so that a key limited to two extensions does not see every queue.
     """
 
     extensions: frozenset[str] | None = None
@@ -54,7 +58,7 @@ class Limits:
 
     @property
     def any(self) -> bool:
-        """Whether there is any limit."""
+        """Return whether there is any limit."""
         return not (self.extensions is None and self.queues is None and self.groups is None)
 
 
@@ -62,7 +66,7 @@ LONGEST_NUMBER: Final = 64
 
 
 def is_number(text: str) -> bool:
-    """Tell whether an extension, a queue or a ring group can have this number: digits and nothing else."""
+    """Return whether an extension, queue or ring group can have this number: digits alone."""
     return text.isascii() and text.isdigit() and len(text) <= LONGEST_NUMBER
 
 
@@ -71,9 +75,9 @@ NO_LIMITS = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Visibility:
-    """What may be seen under ``limits``. Hashable: equal visibilities share their views' frames.
+    """Represent what may be seen under ``limits``. Views with equal visibilities share frames.
 
-    ``contacts``: whether people's own addresses and numbers may be seen too.
+    It is hashable. ``contacts``: whether people's own addresses and numbers may be seen too.
     """
 
     limits: Limits = NO_LIMITS
@@ -81,11 +85,17 @@ class Visibility:
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """The topics of which anything may be seen, contacts included, which need the scope ``contacts`` besides."""
+        """Return the topics of which anything may be seen.
+
+        Contacts are among them, but also need the scope ``contacts``.
+        """
         return LIMITED_TOPICS if self.limits.any else (*TOPICS, *BOOK_TOPICS)
 
     def visible(self, topic: str, entity: Entity) -> bool:
-        """Whether this entity of ``topic`` may be seen at all. A function of this entity alone."""
+        """Return whether this entity of ``topic`` may be seen at all.
+
+        The result depends on this entity alone.
+        """
         if not self.limits.any:
             return True
         if topic not in LIMITED_TOPICS:
@@ -109,8 +119,9 @@ class Visibility:
                 return False
 
     def redact(self, topic: str, entity: EntityT) -> EntityT:
-        """Return a visible entity as it may be shown: lists hold visible items only, people's own addresses if allowed.
+        """Return a visible entity as it may be shown.
 
+        Its lists hold visible items only, and people's own addresses are empty unless allowed.
         It is the entity itself where nothing is hidden.
         """
         if not self.contacts and isinstance(entity, Extension):
@@ -120,14 +131,14 @@ class Visibility:
         return cast(EntityT, self._redacted(entity))
 
     def shown(self, topic: str, entity: EntityT) -> EntityT | None:
-        """The entity as it may be shown, or None if it may not be seen."""
+        """Return the entity as it may be shown, or None if it may not be seen."""
         return self.redact(topic, entity) if self.visible(topic, entity) else None
 
     def _redacted(self, entity: Entity) -> Entity:
         extensions = _listed(self.limits.extensions)
         queues = _listed(self.limits.queues)
         match entity:
-            case Extension():  # what it is doing stays: every call in which it has a leg is visible
+            case Extension():  # its status stays: every call in which it has a leg is visible
                 return msgspec.structs.replace(
                     entity,
                     q_status=tuple(login for login in entity.q_status if login.num in queues),
@@ -135,7 +146,7 @@ class Visibility:
                     groups=_only(entity.groups, _listed(self.limits.groups)),
                     extgroups=(),
                 )
-            case Queue():  # who waits stays: a call that waits in a visible queue is visible
+            case Queue():  # its waiting calls stay: a call in a visible queue is visible
                 return msgspec.structs.replace(
                     entity,
                     agents=tuple(agent for agent in entity.agents if agent.num in extensions),

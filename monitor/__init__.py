@@ -1,1 +1,1 @@
-"""Watches 3CX phone systems and publishes what changes."""
+"""Watch 3CX phone systems and publish what changes."""

@@ -1,4 +1,4 @@
-"""The monitor's settings: which PBXs to follow, and how."""
+"""Define the monitor's settings: which PBXs to follow, and how."""
 
 from __future__ import annotations
 
@@ -17,25 +17,31 @@ Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
 class DatabaseSection(Section):
-    """``[pbx.database]``: the PBX's PostgreSQL, for the command ``query``. Without this section there is no SQL."""
+    """Define ``[pbx.database]``: the PBX's PostgreSQL, for the command ``query``.
+
+    Without this section SQL is not offered.
+    """
 
     host: str = ""
-    """A directory, such as ``/run/postgresql``, means a Unix socket. Empty: the host of the PBX's ``url``."""
+    """Host name or address. A directory, such as ``/run/postgresql``, means a Unix socket.
+    Empty: the host of the PBX's ``url``."""
     port: Annotated[int, Field(ge=1, le=65_535)] = 5432
     name: str = "database_single"
     user: str = Field(min_length=1)
-    """A role that can read and nothing else: one that can write is not used."""
+    """A role that can only read. A role that can write is not used."""
     password: SecretStr | None = None
     password_file: Path | None = None
     """A file that holds the password, in place of ``password``."""
     tls: Literal["verify", "require", "off"] = "verify"
-    """``require``: encrypted, whoever answers. ``off``: for a network that nobody else is on."""
+    """``verify``: encrypted, and the certificate is checked. ``require``: encrypted, with any
+    certificate. ``off``: not encrypted, for a network that nobody else uses."""
     ca_file: Path | None = None
-    """Certificates that the database's is checked against, if it is not signed by a public authority."""
+    """Certificates to check the database's certificate against, if no public authority signed
+    it."""
     timeout: Annotated[float, Field(ge=0.1, le=50)] = 10.0
-    """Seconds for a query; more is refused."""
+    """Seconds that a query may take; a longer one is refused."""
     answer_size: Annotated[int, Field(ge=1024, le=16_777_216)] = 1_048_576
-    """Bytes of an answer; more is refused."""
+    """Bytes that an answer may have; a larger one is refused."""
 
     @model_validator(mode="after")
     def _one_password(self) -> Self:
@@ -44,7 +50,10 @@ class DatabaseSection(Section):
         return self
 
     def secret(self) -> str:
-        """The password. Raises as :func:`~monitor.shared.settings.loader.secret_in`."""
+        """Return the password.
+
+        Raises like :func:`~monitor.shared.settings.loader.secret_in`.
+        """
         if self.password is not None:
             return self.password.get_secret_value()
         assert self.password_file is not None  # noqa: S101 - the validator saw to it
@@ -52,17 +61,19 @@ class DatabaseSection(Section):
 
 
 class FiguresSection(Section):
-    """``[pbx.figures]``: how the figures of the day are counted."""
+    """Define ``[pbx.figures]``: how the day's statistics are counted."""
 
     time_zone: str = ""
-    """Whose midnight begins the day: an IANA name such as ``Europe/Berlin``. Empty: the PBX's own, as its office hours
-    have it; UTC if it does not say."""
+    """IANA name of the time zone whose midnight begins the day, such as ``Europe/Berlin``.
+    Empty: the zone of the PBX's office hours, or UTC if the PBX does not say."""
     answer_target: Annotated[int, Field(ge=1, le=3_600)] = 20
-    """Seconds within which a call should be answered, where the queue has no time of its own at the PBX."""
+    """Seconds within which a call should be answered, for queues that have no time of their own
+    at the PBX."""
     answer_targets: dict[str, Annotated[int, Field(ge=1, le=3_600)]] = Field(default_factory=dict)
-    """Queue's number → seconds, before all others."""
+    """Queue's number → seconds. This comes before all other targets."""
     short_abandon: Annotated[int, Field(ge=0, le=3_600)] = 5
-    """Who gives up before so many seconds is counted apart, and not against the service level."""
+    """Seconds. A caller who gives up earlier is counted apart, and not against the service
+    level."""
 
     @field_validator("time_zone")
     @classmethod
@@ -71,34 +82,38 @@ class FiguresSection(Section):
 
 
 class PbxSection(Section):
-    """``[[pbx]]``: one phone system."""
+    """Define ``[[pbx]]``: one phone system."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")
-    """Under which it is known to keys, logs and Redis: small letters, digits, ``-`` and ``_``."""
+    """Its name in keys, logs and Redis: small letters, digits, ``-`` and ``_``."""
     url: str
-    """Its address as the web client has it: ``https://pbx.example.com:5001``. For ``webapi`` that of the service."""
+    """Its address as in the web client: ``https://pbx.example.com:5001``. For ``webapi``: the
+    address of the service."""
     source: Literal["auto", "callcontrol+activecalls", "activecalls", "webapi"] = "auto"
-    """Where calls come from. ``auto``: ``webapi`` if there is a ``key``, else what the PBX offers of 3CX's two
-    interfaces. ``callcontrol+activecalls``: both of them, or there is no connection. ``activecalls``: Call Control is
-    not asked. ``webapi``: a service that speaks the documented interface, such as another callmon."""
+    """Interface that the calls come from. ``auto``: ``webapi`` if there is a ``key``, else what
+    the PBX offers of 3CX's two interfaces. ``callcontrol+activecalls``: both of them, or there
+    is no connection. ``activecalls``: Call Control is not asked. ``webapi``: a service that
+    speaks the documented interface, such as another callmon."""
     client_id: str = ""
-    """Of the API client made in the admin console under Integrations → API."""
+    """Id of the API client that was made in the admin console under Integrations → API."""
     client_secret: SecretStr | None = None
     client_secret_file: Path | None = None
     """A file that holds the secret, in place of ``client_secret``."""
     key: SecretStr | None = None
-    """For ``webapi``, in place of ``client_id`` and its secret: the key to the service."""
+    """For ``webapi``: the key to the service, in place of ``client_id`` and its secret."""
     key_file: Path | None = None
     """A file that holds the key, in place of ``key``."""
     ca_file: Path | None = None
-    """Certificates that the PBX's is checked against, if it is not signed by a public authority."""
+    """Certificates to check the PBX's certificate against, if no public authority signed it."""
     verify: bool = True
     did_map: dict[str, str] = Field(default_factory=dict)
-    """Trunk or dialled number → name shown as ``did``, where the PBX tells none."""
+    """Trunk or dialled number → name shown as ``did``, where the PBX gives none."""
     poll_interval: Seconds = 0.5
-    """Seconds between two reads of the calls while they change, where they are read: ActiveCalls, ``webapi``."""
+    """Seconds between two reads of the calls while they change, for sources that are polled:
+    ActiveCalls and ``webapi``."""
     poll_idle: Seconds = 2.0
-    """The same while nothing happens. In between it grows little by little; a PBX that is slow is asked less."""
+    """Seconds between two reads of the calls while nothing happens. In between, the interval
+    grows step by step. A slow PBX is asked less often."""
     watchdog_interval: Seconds = 30.0
     """Seconds between full reads of Call Control, which find what events missed."""
     directory_interval: Seconds = 60.0
@@ -107,8 +122,8 @@ class PbxSection(Section):
     contacts_interval: Seconds = 600.0
     request_timeout: Seconds = 10.0
     silence: Seconds = 4.5
-    """Seconds without a word from the PBX, though it is asked every second, after which it is told as lost. Where calls
-    are only read, ``poll_idle`` may pass before it is asked."""
+    """Seconds without an answer from the PBX after which the connection is reported as lost. The
+    PBX is asked every second; where calls are only read, ``poll_idle`` may pass first."""
     database: DatabaseSection | None = None
     figures: FiguresSection = Field(default_factory=FiguresSection)
 
@@ -140,23 +155,26 @@ class PbxSection(Section):
 
     @property
     def webapi(self) -> bool:
-        """Whether it is reached through the documented interface."""
+        """Return whether the PBX is reached through the documented interface."""
         return self.source == "webapi" or (self.source == "auto" and not (self.key is None and self.key_file is None))
 
     @property
     def secret_files(self) -> list[Path]:
-        """The files with secrets that are named here."""
+        """Return the files with secrets that are named here."""
         password = None if self.database is None else self.database.password_file
         return [file for file in (self.client_secret_file, self.key_file, password) if file is not None]
 
     @property
     def files(self) -> list[Path]:
-        """All files that are named here."""
+        """Return all files that are named here."""
         authorities = (self.ca_file, None if self.database is None else self.database.ca_file)
         return [*self.secret_files, *(file for file in authorities if file is not None)]
 
     def secret(self) -> str:
-        """The API client's secret, or the key. Raises as :func:`~monitor.shared.settings.loader.secret_in`."""
+        """Return the API client's secret, or the key.
+
+        Raises like :func:`~monitor.shared.settings.loader.secret_in`.
+        """
         given, file = (self.key, self.key_file) if self.webapi else (self.client_secret, self.client_secret_file)
         if given is not None:
             return given.get_secret_value()
@@ -165,29 +183,30 @@ class PbxSection(Section):
 
 
 class MonitorSection(Section):
-    """``[monitor]``: this process."""
+    """Define ``[monitor]``: this process."""
 
     name: str = Field(default_factory=lambda: re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname()))
-    """Shown in ``system``; each running monitor adds a suffix of its own."""
+    """Name shown in ``system``. Each running monitor adds a suffix of its own."""
     lease: Annotated[float, Field(ge=2, le=60)] = 5.0
     """Seconds after which a standby takes over from a silent leader."""
     log_length: Annotated[int, Field(ge=100, le=1_000_000)] = 10_000
-    """Changes kept for those who come back."""
+    """Number of changes kept for clients that reconnect."""
     log_bytes: Annotated[int, Field(ge=1_048_576, le=17_179_869_184)] = 67_108_864
-    """Bytes of these changes, of each of a PBX's two spaces: of large ones fewer are kept."""
+    """Bytes of kept changes in each of a PBX's two spaces. Of large changes fewer are kept."""
     state_dir: Path | None = None
-    """Where what must outlive Redis is kept: API keys, Idempotency-Keys, the audit log. None: for this run only."""
+    """Directory for what must outlive Redis: API keys, Idempotency-Keys, the audit log. None:
+    these are kept for this run only."""
 
 
 class MonitorSettings(FileSettings):
-    """All that the monitor reads from the file."""
+    """Hold all settings that the monitor reads from the file."""
 
     pbx: tuple[PbxSection, ...] = ()
     monitor: MonitorSection = MonitorSection()
     gateway: Any = None
     """The gateway's section, not read here."""
     keys: Any = None
-    """The gateway's too."""
+    """The gateway's keys, not read here."""
 
     @field_validator("pbx")
     @classmethod
@@ -200,11 +219,11 @@ class MonitorSettings(FileSettings):
 
 
 def _is_address(url: str) -> bool:
-    """Return whether it is scheme, host and port, and nothing else."""
+    """Return whether the URL has a scheme, a host, perhaps a port, and nothing else."""
     try:
         parts = urlsplit(url)
         port = parts.port
-    except ValueError:  # brackets that hold no IPv6 address, a port that is none
+    except ValueError:  # brackets without an IPv6 address, or a wrong port
         return False
     rest = (parts.path.strip("/"), parts.query, parts.fragment, parts.username, parts.password)
     return parts.scheme in ("https", "http") and bool(parts.hostname) and port != 0 and not any(rest)

@@ -1,8 +1,8 @@
-"""The lease of a PBX: it decides which monitor should write.
+"""Hold the lease of a PBX, which decides which monitor should write.
 
-What makes a wrong writer harmless is not the lease but that every publish is a compare-and-set; see
-:mod:`monitor.publishing.state_publisher`. The lease's value is its holder's name, which must be unlike any other
-process's.
+A wrong writer is harmless not because of the lease but because every publish is a compare-and-set;
+see :mod:`monitor.publishing.state_publisher`. The lease's value is its holder's name, which must be
+unique among all processes.
 """
 
 from __future__ import annotations
@@ -17,21 +17,28 @@ from monitor.shared.redis.connection import GuardedTransaction, rejected, text, 
 from monitor.shared.redis.key_names import RedisCommand, SpaceKeys
 
 _LONGEST_S: Final = 600.0
-"""Ten times what the settings allow."""
+"""Longest time in seconds that a lease may have left: ten times what the settings allow."""
 _BOOTTIME = getattr(time, "CLOCK_BOOTTIME", None)
 
 
 Contest: TypeAlias = Literal["ours", "another's", "left"]
-"""What came of a contest. ``left``: it is free, but Redis is empty, and it was left to who led before."""
+"""Result of a contest. ``left``: the lease is free, but Redis is empty, and the lease was left
+to the monitor that led before."""
 
 
 def uptime() -> float:
-    """Seconds on a clock that no one sets and that, on Linux, also runs while the machine is suspended."""
+    """Return seconds on a clock that nobody sets.
+
+    On Linux it also runs while the machine is suspended.
+    """
     return time.monotonic() if _BOOTTIME is None else time.clock_gettime(_BOOTTIME)
 
 
 class Lease:
-    """One contender for the lease. ``ttl``: seconds that a granted or renewed lease holds on Redis."""
+    """Contend for the lease of a PBX.
+
+    ``ttl``: seconds for which Redis holds a granted or renewed lease.
+    """
 
     def __init__(
         self, redis: Redis, keys: SpaceKeys, name: str, ttl: float = 5.0, uptime: Callable[[], float] = uptime
@@ -47,30 +54,44 @@ class Lease:
         self._granted_at: float | None = None
 
     def sure(self) -> bool:
-        """Whether nobody else can have it: two thirds of its time are not over yet, by our own clock."""
+        """Return whether no other monitor can have the lease.
+
+        This is so until two thirds of its time are over, by our own clock.
+        """
         return self._granted_at is not None and self.uptime() < self._granted_at + self._sure_for
 
     @property
     def renewal(self) -> RedisCommand:
-        """The command that takes or renews it; only for a transaction that watches it and has seen nobody else's."""
+        """Return the command that takes or renews the lease.
+
+        Use it only in a transaction that watches the lease and has seen that no other monitor holds
+        it.
+        """
         return ("SET", self._key, self.name, "PX", self._ttl_ms)
 
     def granted(self, asked_at: float) -> None:
-        """Redis granted or renewed it, here or in a publisher's transaction. ``asked_at``: uptime before asking."""
+        """Note that Redis granted or renewed the lease, here or in a publisher's transaction.
+
+        ``asked_at``: uptime in seconds before asking.
+        """
         self._granted_at = asked_at
 
     def lost(self) -> None:
-        """Somebody else has it, or it was given back."""
+        """Note that another monitor has the lease, or that it was released."""
         self._granted_at = None
 
     async def acquire(self) -> bool:
-        """Take it if it is free, renew it if it is ours; whether we have it now. Raises BusUnreachable."""
+        """Take the lease if it is free, renew it if it is ours, and return whether it is ours now.
+
+        Raises BusUnreachable.
+        """
         return await self.contest() == "ours"
 
     async def contest(self, *, patient: bool = False) -> Contest:
-        """Take it if it is free, renew it if it is ours. ``patient``: leave it while nothing is written on Redis.
+        """Take the lease if it is free, renew it if it is ours.
 
-        Raises BusUnreachable.
+        ``patient``: leave a free lease alone while no position is stored on Redis. Raises
+        BusUnreachable.
         """
         while True:
             asked_at = self.uptime()
@@ -89,16 +110,22 @@ class Lease:
                 await guard.release()
 
     async def _is_nobodys(self, guard: GuardedTransaction) -> bool:
-        """Whether the lease would hold for ever, or as good as: no monitor wrote that, and nobody would ever lead."""
+        """Return whether the lease would last forever, or much too long.
+
+        No monitor wrote such a lease, and with it no monitor would ever lead.
+        """
         seconds = await guard.expiry(self._key)
         if 0 <= seconds <= _LONGEST_S:
             return False
-        if await guard.get(self._key) is not None:  # else it was over just now
+        if await guard.get(self._key) is not None:  # else it has just expired
             rejected(self._key, "a lease that does not expire; it is taken over")
         return True
 
     async def release(self) -> None:
-        """Give it back if it is ours, so that a standby takes over at once. Raises BusUnreachable."""
+        """Release the lease if it is ours, so that a standby takes over at once.
+
+        Raises BusUnreachable.
+        """
         self.lost()
         while True:
             guard = await GuardedTransaction.watch(self._redis, self._key)
@@ -111,6 +138,6 @@ class Lease:
                 await guard.release()
 
     async def holder(self) -> str | None:
-        """Who has it. Raises BusUnreachable."""
+        """Return the holder's name, or None. Raises BusUnreachable."""
         with translated():
             return text(await self._redis.get(self._key))

@@ -1,7 +1,8 @@
-"""The web client's messages ("MyPhone"), as far as queue logins need them. Pure but for the protobuf library.
+"""Encode and decode the web client's messages ("MyPhone"), as far as queue logins need them.
 
-Nobody has published 3CX's own ``.proto`` file; field numbers are those seen in use with 20.0.8. The descriptions stand
-here in code, so that no generated file and no compiler is needed. Both the client and the simulated PBX speak by them.
+Pure except for the protobuf library. 3CX's own ``.proto`` file is not published; the field numbers
+are those seen in use with 20.0.8. The descriptions stand here in code, so that no generated file
+and no compiler is needed. Both the client and the simulated PBX use them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ GET_MY_INFO: Final = 102
 SET_QUEUE_STATUS: Final = 132
 QUEUES_INFO: Final = 211
 DONE: Final = 300
-"""An answer whose text says what became of a command; its number is not known, so a client looks for the text alone."""
+"""Number of the answer whose text says what became of a command. 3CX's real number is not known,
+so a client looks only for the text."""
 
 _Field = descriptor_pb2.FieldDescriptorProto
 _PACKAGE: Final = "callmon.webclient"
@@ -46,15 +48,15 @@ _MESSAGES: Final[dict[str, dict[int, tuple[str, Any, str]]]] = {
         DONE: ("done", _Field.TYPE_MESSAGE, "Done"),
     },
 }
-"""Message → field number → name, type, kind of message (``*``: repeated)."""
+"""Message → field number → name, type, message type (``*``: repeated)."""
 
 
 class NotAMessage(ValueError):
-    """What came is no message of this protocol."""
+    """Signal that the data is no message of this protocol."""
 
 
 def decode(data: bytes) -> Any:
-    """A GenericMessage. Raises NotAMessage."""
+    """Return the GenericMessage in ``data``. Raises NotAMessage."""
     message = _generic()
     try:
         message.ParseFromString(data)
@@ -66,17 +68,20 @@ def decode(data: bytes) -> Any:
 
 
 def login() -> bytes:
-    """``Login``."""
+    """Return the message ``Login``."""
     return _empty(LOGIN, "login")
 
 
 def get_my_info() -> bytes:
-    """``GetMyInfo``; its answer is ``QueuesInfo``."""
+    """Return the message ``GetMyInfo``; its answer is ``QueuesInfo``."""
     return _empty(GET_MY_INFO, "get_my_info")
 
 
 def set_queue_status(queue_id: int, agent_id: int, *, logged_in: bool) -> bytes:
-    """``SetQueueStatus``; ids are XAPI's of the queue and of the user."""
+    """Return the message ``SetQueueStatus``.
+
+    ``queue_id``, ``agent_id``: ids of the queue and the user in the XAPI.
+    """
     message = _generic()
     message.message_id = SET_QUEUE_STATUS
     asked = message.set_queue_status
@@ -85,7 +90,10 @@ def set_queue_status(queue_id: int, agent_id: int, *, logged_in: bool) -> bytes:
 
 
 def queues_info(queues: Mapping[str, Mapping[str, tuple[int, bool]]]) -> bytes:
-    """``QueuesInfo``: queue's number → extension → its user's id, and whether he is logged in."""
+    """Return the message ``QueuesInfo``.
+
+    ``queues``: queue's number → extension → id of its user, and True if the user is logged in.
+    """
     message = _generic()
     message.message_id = QUEUES_INFO
     message.queues_info.SetInParent()
@@ -100,7 +108,7 @@ def queues_info(queues: Mapping[str, Mapping[str, tuple[int, bool]]]) -> bytes:
 
 
 def done(text: str) -> bytes:
-    """The answer to a command."""
+    """Return the answer to a command."""
     message = _generic()
     message.message_id = DONE
     message.done.text = text
@@ -108,7 +116,10 @@ def done(text: str) -> bytes:
 
 
 def _whole(message: Message) -> bool:
-    """Whether all text is text: the library hands on what is not UTF-8 as bytes."""
+    """Return whether all text is valid UTF-8.
+
+    The library returns text that is not UTF-8 as bytes.
+    """
     for _, value in message.ListFields():
         for each in value if isinstance(value, Iterable) and not isinstance(value, str | bytes) else (value,):
             if isinstance(each, bytes) or (isinstance(each, Message) and not _whole(each)):

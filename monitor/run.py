@@ -1,4 +1,4 @@
-"""The monitor process: one service a PBX, each connected to its PBX and to Redis."""
+"""Run the monitor process: one service per PBX, each connected to its PBX and to Redis."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ from monitor.tracking.tracker import Tracker
 from monitor.tracking.webapi_tracker import WebApiTracker
 
 PROBE_EVERY_S = 5.0
-"""Between two looks whether the file can be written."""
+"""Seconds between two checks whether the file can be written."""
 RESTART_CAP_S: Final = 30.0
-"""Between two starts of a PBX's part that fails again and again."""
+"""Longest time in seconds between two starts of a PBX's service that fails again and again."""
 _RESTART_BASE_S: Final = 0.5
 _SOUND_AFTER_S: Final = 60.0
 
@@ -51,12 +51,13 @@ async def run(
     registry: CollectorRegistry | None = None,
     trouble: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Watch all PBXs of the settings until cancelled; on the way out each lease is given back.
+    """Watch all PBXs of the settings until cancelled; release each lease at the end.
 
-    ``redis_of`` gives the client for a PBX's keys. ``started`` is told what is watched, once nothing of the settings
-    stands in the way any more. ``registry``: is given what is measured. ``trouble``: told in a sentence that what must
-    outlive Redis cannot be written, and with an empty one that it can again. Raises ConfigError if there is no PBX
-    to watch, or a secret or the ``state_dir`` cannot be used.
+    ``redis_of``: returns the client for a PBX's keys. ``started``: is called with the watched PBXs
+    once the settings have proved usable. ``registry``: receives the metrics. ``trouble``: is called
+    with a sentence when what must outlive Redis cannot be written, and with an empty text when it
+    can again. Raises ConfigError if there is no PBX to watch, or if a secret or the ``state_dir``
+    cannot be used.
     """
     if not settings.pbx:
         raise ConfigError("There is no [[pbx]] section: nothing to watch.")
@@ -84,9 +85,10 @@ async def run(
 
 
 async def keep_running(service: PbxService[Fact] | PbxService[ToldFact]) -> None:
-    """Run one PBX's service until cancelled. A fault in it is told, and restarts it alone, with back-off.
+    """Run one PBX's service until cancelled; restart it with back-off after a fault.
 
-    The log has the trace once: the same fault again is one line. After a minute without any the next is a new one.
+    A fault restarts only this PBX's service. The log has the trace once: if the same fault comes
+    again it is one line. After a minute without a fault the next one counts as new.
     """
     loop = asyncio.get_running_loop()
     failures, known = 0, ""
@@ -117,7 +119,10 @@ async def keep_running(service: PbxService[Fact] | PbxService[ToldFact]) -> None
 
 @dataclass(frozen=True, slots=True)
 class WatchedPbx:
-    """One PBX: its service, and its secrets, which may be exchanged. ``password``: None if it has no database."""
+    """Hold one PBX's service and its secrets, which may be exchanged.
+
+    ``password``: None if the PBX has no database.
+    """
 
     service: PbxService[Fact] | PbxService[ToldFact]
     secret: Secret
@@ -125,7 +130,7 @@ class WatchedPbx:
 
 
 async def _probe(store: Store, trouble: Callable[[str], None]) -> None:
-    """See again and again whether the file can be written, and tell when that changes."""
+    """Check regularly whether the file can be written, and report when that changes."""
     told = False
     while True:
         raise_if_cancelled()
@@ -142,7 +147,7 @@ async def _probe(store: Store, trouble: Callable[[str], None]) -> None:
 
 
 def watch(section: PbxSection, settings: MonitorSettings, redis: Redis, store: Store) -> WatchedPbx:
-    """Wire up what watches one PBX. Raises ConfigError if a secret cannot be read."""
+    """Build what watches one PBX. Raises ConfigError if a secret cannot be read."""
     secret, password = Secret(secret_of(section)), password_of(section)
     held = None if password is None else Secret(password)
     return WatchedPbx(_service(section, settings, redis, store, secret, held), secret, held)
@@ -190,15 +195,15 @@ def _service(
 
 
 def terms(section: PbxSection) -> StatisticsSettings:
-    """By which terms the PBX's day is counted."""
+    """Return the settings by which the PBX's day is counted."""
     given = section.figures
     return StatisticsSettings(given.time_zone, given.answer_target, given.short_abandon, given.answer_targets)
 
 
 def pbx_settings(section: PbxSection, secret: Secret | None = None) -> PbxSettings:
-    """What the client library needs to know of a PBX. ``secret``: read already.
+    """Return what the client library needs to know of a PBX.
 
-    Raises ConfigError if its secret cannot be read.
+    ``secret``: the secret if it was read already. Raises ConfigError if it cannot be read.
     """
     return PbxSettings(
         url=section.url,
@@ -218,7 +223,10 @@ def pbx_settings(section: PbxSection, secret: Secret | None = None) -> PbxSettin
 
 
 def webapi_settings(section: PbxSection, secret: Secret | None = None) -> WebApiSettings:
-    """What is needed to reach a service that speaks the documented interface. Raises ConfigError as above."""
+    """Return what is needed to reach a service that speaks the documented interface.
+
+    ``secret``: the key if it was read already. Raises ConfigError if it cannot be read.
+    """
     return WebApiSettings(
         url=section.url,
         key=secret_of(section) if secret is None else secret,
@@ -235,9 +243,9 @@ def webapi_settings(section: PbxSection, secret: Secret | None = None) -> WebApi
 
 
 def database(section: PbxSection, password: Secret | None = None) -> Database | None:
-    """The PBX's database, if there is one in the settings. ``password``: read already.
+    """Return the PBX's database, or None if the settings name none.
 
-    Raises ConfigError if a file cannot be read.
+    ``password``: the password if it was read already. Raises ConfigError if a file cannot be read.
     """
     given = section.database
     read = password or password_of(section)
@@ -261,7 +269,7 @@ def database(section: PbxSection, password: Secret | None = None) -> Database | 
 
 
 def secret_of(section: PbxSection) -> str:
-    """Read the API client's secret, or the key. Raises ConfigError if its file cannot be read."""
+    """Return the API client's secret, or the key. Raises ConfigError if its file cannot be read."""
     try:
         return section.secret()
     except (OSError, ValueError) as error:
@@ -270,7 +278,10 @@ def secret_of(section: PbxSection) -> str:
 
 
 def password_of(section: PbxSection) -> str | None:
-    """Read the database's password; None if there is no database. Raises ConfigError if its file cannot be read."""
+    """Return the database's password, or None if there is no database.
+
+    Raises ConfigError if its file cannot be read.
+    """
     if section.database is None:
         return None
     try:

@@ -1,8 +1,9 @@
-"""API keys: who asks, what he may do and what he may see.
+"""Identify callers by API keys, and hold what each key may do and see.
 
-A key is a random text that only its owner has; here only its SHA-256 stands. A random key of 128 bits or more cannot be
-guessed from its digest, so no slow hash is needed and every request can afford the look-up. Nothing in this module
-logs, and nothing it returns or raises contains a key.
+A key is a random text that only its owner has. This module stores only its SHA-256. A random key
+of 128 bits or more cannot be guessed from its digest. So no slow hash is needed, and every
+request can afford the look-up. This module logs nothing, and nothing that it returns or raises
+contains a key, except :func:`new_key` and :func:`bearer`.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="callmon"'}
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """What is known of a key. ``expires``: an instant, or None for never."""
+    """Hold what is known of a key. ``expires``: an instant; None if it never expires."""
 
     name: str
     digest: str
@@ -40,11 +41,11 @@ class ApiKey:
     expires: str | None = None
     limits: Limits = NO_LIMITS
     networks: tuple[str, ...] = ()
-    """From which it may be used, as ``192.0.2.0/24``; none for all."""
+    """Networks from which the key may be used, such as ``192.0.2.0/24``; empty: all."""
     budgets: Budgets = USUAL
 
     def admit(self, address: str) -> None:
-        """Raises AddressRefused if the key may not be used from there."""
+        """Raise AddressRefused if the key may not be used from this address."""
         if not self.networks:
             return
         try:
@@ -57,52 +58,57 @@ class ApiKey:
 
     @property
     def visibility(self) -> Visibility:
-        """What its owner may see, in queries and stream alike."""
+        """Return what the key's owner may see, in queries and stream alike."""
         return Visibility(self.limits, "contacts" in self.scopes)
 
     def require(self, scope: str) -> None:
-        """Raises ScopeMissing if the key has not this scope."""
+        """Raise ScopeMissing if the key does not have this scope."""
         if scope not in self.scopes:
             raise ScopeMissing(f"This needs a key with the scope {scope!r}; yours has: {_listed(self.scopes)}.")
 
 
 class KeyTable:
-    """All keys: those given, and those that are followed, a PBX's at a time.
+    """Hold all keys: the configured ones, and the followed ones of each PBX.
 
-    ``None`` in place of keys: they are not loaded yet, and nothing is said of any key until they are.
+    None in place of keys: they are not loaded yet. Until then :meth:`find` raises NoKeys for a
+    key that it does not find.
     """
 
     def __init__(self, keys: Iterable[ApiKey] | None) -> None:
         self.version = 0
-        """Another number whenever the table is another."""
+        """Number that changes with every change of the table."""
         self._keys: tuple[ApiKey, ...] | None = None if keys is None else tuple(keys)
         self._followed: dict[str, tuple[ApiKey, ...] | None] = {}
 
     @property
     def loaded(self) -> bool:
-        """Whether there is a whole table to judge a key by."""
+        """Return whether the table is complete, so that keys can be judged by it."""
         return self._keys is not None and None not in self._followed.values()
 
     def replace(self, keys: Iterable[ApiKey]) -> tuple[ApiKey, ...]:
-        """From now on these are the given keys. Returns those of before that no longer hold as they were."""
+        """Replace the configured keys. Return the old ones that no longer hold unchanged."""
         before, self._keys = self._keys or (), tuple(keys)
         self.version += 1
         return tuple(key for key in before if key not in self._keys)
 
     def register_pbx(self, pbx: str) -> None:
-        """Keys of this PBX are to come by :meth:`learn`: until then an unknown key may be one of them."""
+        """Expect keys of this PBX from :meth:`set_keys`.
+
+        Until they come, an unknown key may be one of them.
+        """
         self._followed.setdefault(pbx, None)
         self.version += 1
 
     def set_keys(self, pbx: str, keys: Iterable[ApiKey]) -> None:
-        """From now on these are the followed keys of this PBX."""
+        """Replace the followed keys of this PBX."""
         self._followed[pbx] = tuple(keys)
         self.version += 1
 
     def find(self, raw: str, now: str) -> ApiKey:
-        """The key's entry; ``now`` is an instant. Every entry is compared, whichever matches, in constant time.
+        """Return the key's entry. ``now``: an instant.
 
-        Raises NoKeys, KeyUnknown, KeyExpired.
+        Every entry is compared in constant time, even after a match. Raises NoKeys, KeyUnknown,
+        KeyExpired.
         """
         if self._keys is None:
             raise NoKeys("The keys are not loaded yet; try again in a moment.")
@@ -111,7 +117,10 @@ class KeyTable:
         return self._held(found, now, "This key is not known here.")
 
     def of_digest(self, digest: str, now: str) -> ApiKey:
-        """The entry of the key with this digest, as a ticket names it. Raises as :meth:`find`."""
+        """Return the entry of the key with this digest, as a ticket names it.
+
+        Raises NoKeys, KeyUnknown and KeyExpired as :meth:`find` does.
+        """
         return self._held(self._of(digest), now, "The key of this ticket is not known any more.")
 
     def _of(self, digest: str) -> ApiKey | None:
@@ -132,13 +141,13 @@ class KeyTable:
 
 
 def from_stored(key: StoredKey, pbx: str) -> ApiKey:
-    """The entry for a key as it is stored."""
+    """Return the entry for a stored key. ``pbx``: the PBX that the key belongs to."""
     limits = Limits(*(None if kind is None else frozenset(kind) for kind in (key.extensions, key.queues, key.groups)))
     return ApiKey(key.name, key.digest, pbx, frozenset(key.scopes), key.expires, limits, key.networks, key.budgets)
 
 
 def to_stored(key: ApiKey, changed_at: float, *, revoked: bool = False) -> StoredKey:
-    """The key as it is stored. ``changed_at``: POSIX seconds."""
+    """Return the key in its stored form. ``changed_at``: POSIX seconds."""
     limits = key.limits
     kinds = (limits.extensions, limits.queues, limits.groups)
     extensions, queues, groups = (None if kind is None else tuple(sorted(kind)) for kind in kinds)
@@ -161,10 +170,11 @@ def to_stored(key: ApiKey, changed_at: float, *, revoked: bool = False) -> Store
 
 
 def authenticate(keys: KeyTable, raw: Iterable[str | None], now: str, scope: str | None = None) -> ApiKey:
-    """The entry of the key that a request gives, by whatever ways it gives it; ``None`` for a way not used.
+    """Return the entry of the key that a request gives.
 
-    Raises NoKeys, KeyMissing, KeyAmbiguous (different keys), KeyUnknown, KeyExpired; ScopeMissing if ``scope`` is given
-    and the key has it not.
+    ``raw``: the key from each way to give it; None for a way that is not used. ``now``: an
+    instant. Raises NoKeys, KeyMissing, KeyAmbiguous (different keys), KeyUnknown, KeyExpired.
+    Raises ScopeMissing if ``scope`` is given and the key does not have it.
     """
     given = {key for key in raw if key}
     if len(given) != 1 and not keys.loaded:
@@ -182,23 +192,29 @@ def authenticate(keys: KeyTable, raw: Iterable[str | None], now: str, scope: str
 
 
 def bearer(authorization: str | None) -> str | None:
-    """The key in an ``Authorization`` header's value; None if there is none or it is of another scheme."""
+    """Return the key in an ``Authorization`` header's value.
+
+    Returns None if there is none, or if the header has another scheme.
+    """
     scheme, _, credentials = (authorization or "").strip().partition(" ")
     return credentials.strip() or None if scheme.lower() == "bearer" else None
 
 
 def new_key() -> str:
-    """A fresh key: 192 random bits in 32 characters that need no escaping in an address."""
+    """Return a new key: 192 random bits in 32 characters that need no escaping in an address."""
     return secrets.token_urlsafe(_KEY_BYTES)
 
 
 def sha256_hex(raw: str) -> str:
-    """The SHA-256 of a key in hexadecimal: what the table holds."""
+    """Return the SHA-256 of a key in hexadecimal, as the table holds it."""
     return sha256(raw.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def check_key(raw: str) -> None:
-    """Raises ValueError, with a sentence, if this text cannot be a key: a chosen one might clash with an address."""
+    """Raise ValueError, with a sentence, if this text cannot be a key.
+
+    A key that somebody chose might clash with an address.
+    """
     if raw in RESERVED:
         raise ValueError(f"A key must not be {raw!r}: that is a command or an address of its own.")
     if not _KEY.fullmatch(raw):
@@ -206,7 +222,10 @@ def check_key(raw: str) -> None:
 
 
 def toml_block(key: ApiKey) -> str:
-    """The key's entry for the configuration file. The key itself is not in it: show it to its owner once."""
+    """Return the key's entry for the configuration file.
+
+    The key itself is not in it: show it to its owner once.
+    """
     lines = ["[[keys]]", f"name = {_toml(key.name)}", f"digest = {_toml(key.digest)}", f"pbx = {_toml(key.pbx)}"]
     lines.append(f"scopes = {_toml_list(key.scopes)}")
     if key.expires is not None:

@@ -1,4 +1,7 @@
-"""Make, list and revoke API keys on Redis; the monitor keeps them by :mod:`monitor.persistence.api_key_sync`."""
+"""Make, list and revoke API keys on Redis.
+
+The monitor stores them; see :mod:`monitor.persistence.api_key_sync`.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +21,15 @@ from monitor.shared.redis.failure_text import explain
 from monitor.shared.redis.key_names import AccessKeys
 
 KEPT_WITHIN = 5.0
-"""Seconds for a monitor to take a change into its file."""
+"""Seconds that a monitor has to take a change into its file."""
 _ATTEMPTS = 10
 
 Change: TypeAlias = Callable[[StoredKey | None, float], StoredKey]
-"""The key as it is held, and when this is: the key as it is to be."""
+"""A function of the stored key, or None, and the time in POSIX seconds, to the new key."""
 
 
 def _readable(name: bytes | str, data: bytes) -> StoredKey | None:
-    """The key; None if it cannot be read, which the monitor puts right within a second."""
+    """Return the key; None if it cannot be read. The monitor repairs it within a second."""
     try:
         return of_table(name, data)
     except Malformed:
@@ -34,7 +37,11 @@ def _readable(name: bytes | str, data: bytes) -> StoredKey | None:
 
 
 class KeyAdmin:
-    """The keys of one PBX. Every method raises BusUnreachable; then nothing was changed, or it is not known."""
+    """Manage the keys of one PBX.
+
+    Every method raises BusUnreachable; then nothing was changed, or it is not known whether it
+    was.
+    """
 
     def __init__(self, redis: Redis, pbx: str) -> None:
         self._redis = redis
@@ -42,7 +49,10 @@ class KeyAdmin:
         self._keys = AccessKeys(pbx)
 
     async def all(self) -> list[ApiKey]:
-        """The keys that hold, by name. Raises ConfigError if no monitor has put them there yet."""
+        """Return the valid keys, sorted by name.
+
+        Raises ConfigError if no monitor has put its keys on Redis yet.
+        """
         try:
             async with self._redis.pipeline(transaction=True) as pipe:
                 pipe.execute_command("EXISTS", self._keys.ready)
@@ -56,7 +66,11 @@ class KeyAdmin:
         return [from_stored(key, self._pbx) for key in sorted(stored, key=lambda key: key.name) if not key.revoked]
 
     async def make(self, key: ApiKey) -> bool:
-        """Put the key there; whether a monitor keeps it. Raises ConfigError if its name is taken."""
+        """Store the key; return whether a monitor has taken it into its file.
+
+        It waits :data:`KEPT_WITHIN` seconds for this. Raises ConfigError if the key's name is
+        taken.
+        """
 
         def change(held: StoredKey | None, at: float) -> StoredKey:
             if held is not None and not held.revoked:
@@ -66,7 +80,11 @@ class KeyAdmin:
         return await self._change(key.name, change)
 
     async def revoke(self, name: str) -> bool:
-        """Revoke the key; whether a monitor keeps that. Raises ConfigError if there is none of this name."""
+        """Revoke the key; return whether a monitor has taken that into its file.
+
+        It waits :data:`KEPT_WITHIN` seconds for this. Raises ConfigError if there is no key of
+        this name.
+        """
 
         def change(held: StoredKey | None, at: float) -> StoredKey:
             if held is None or held.revoked:

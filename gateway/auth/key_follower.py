@@ -1,11 +1,16 @@
-"""Redis → key table: the keys that were made by command, one PBX's; see :mod:`monitor.persistence.api_key_sync`.
+"""Follow one PBX's API keys on Redis into the key table.
+
+These are the keys that were made by command; see :mod:`monitor.persistence.api_key_sync`.
 
 Rules:
 
-- The table is read when it is rung for and every half second besides, as a doorbell may fail.
-- One that is not whole (Redis was emptied) is not followed: the last one stands.
-- A key ends when a newer change of it says so: it was revoked, or is another. Whoever has it is told, and his streams
-  end. A key that merely vanished, or is found as it was before, was lost by Redis and not revoked: it holds on.
+- The keys on Redis are read at every pub/sub message about them, and every half second besides,
+  because a message may be lost.
+- Keys on Redis that are not complete (Redis was emptied) are not followed. The last complete
+  ones stay.
+- A key ends when a newer change of it says so: it was revoked or replaced. Then ``on_gone`` is
+  called, and the streams of the key end. A key that only vanished, or that is found in an older
+  version, was lost by Redis and not revoked: it stays valid.
 """
 
 from __future__ import annotations
@@ -26,13 +31,16 @@ from monitor.shared.redis.failure_text import explain
 from monitor.shared.redis.key_names import AccessKeys
 
 EVERY = 0.5
-"""Seconds."""
+"""Seconds between two reads of the keys, at most."""
 
 _log = structlog.get_logger(__name__)
 
 
 class KeyFollower:
-    """Moves the part of ``table`` that is this PBX's. ``on_gone``: told the name of each key that no longer holds."""
+    """Keep this PBX's part of ``table`` up to date.
+
+    ``on_gone``: called with the name of each key that no longer holds.
+    """
 
     def __init__(self, redis: Redis, pbx: str, table: KeyTable, on_gone: Callable[[str], None]) -> None:
         self._redis = redis
@@ -48,7 +56,7 @@ class KeyFollower:
         table.register_pbx(pbx)
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Follow the keys until cancelled."""
         while True:
             raise_if_cancelled()
             try:
@@ -95,7 +103,7 @@ class KeyFollower:
                 self._on_gone(name)
 
     def _tell(self, reason: str) -> None:
-        """Once, and not with every reading."""
+        """Log this reason once, not at every read."""
         if reason != self._told:
             self._told = reason
             rejected(self._keys.table, reason)

@@ -1,8 +1,9 @@
-"""What a key that is limited to extensions, queues or ring groups may change. Pure.
+"""Check what a key that is limited to extensions, queues or ring groups may change. Pure.
 
-The limits that hold for what it sees hold for what it does: every number that it names must be one that it sees, and a
-command that names none of its own reaches beyond its limits. So do makecall's second leg and a status's text not: they
-say what its own extension does.
+The limits of what a key sees are also the limits of what it does. Every number that a command
+names must be one that the key sees. A command that names no number of its own goes beyond the
+limits. Two parameters are not checked, because they only say what the key's own extension does:
+the second leg of makecall, and the text of a status.
 """
 
 from __future__ import annotations
@@ -25,12 +26,15 @@ _TOPICS: Final[dict[str, tuple[type[Entity], type[NotFound], str]]] = {
 
 
 def goes_beyond(command: Command) -> bool:
-    """Whether this reaches beyond the limits of every limited key."""
+    """Return whether this command goes beyond the limits of every limited key."""
     return command.query is pbx_stats or (command.changes and not _named(command))
 
 
 def check_limits(command: Command, asked: QueryContext) -> None:
-    """Raises KeyLimited, UnknownExtension, UnknownQueue or UnknownGroup if the key's limits forbid this."""
+    """Raise a refusal if the key's limits forbid this command.
+
+    It is KeyLimited, UnknownExtension, UnknownQueue or UnknownGroup.
+    """
     if not asked.visibility.limits.any:
         return
     if goes_beyond(command):
@@ -43,9 +47,10 @@ def check_limits(command: Command, asked: QueryContext) -> None:
 
 
 def sent_arguments(command: Command, asked: QueryContext) -> dict[str, str]:
-    """Return the arguments for the monitor, with the extensions that a limited key sees where a list is replaced.
+    """Return the command's arguments for the monitor.
 
-    The monitor keeps the members that are not among these, by what the PBX has at that moment.
+    If a limited key replaces a list, the extensions that it sees are added. The monitor keeps
+    the members that are not among these, as the PBX has them at that moment.
     """
     arguments = dict(asked.arguments.values)
     limits = asked.visibility.limits

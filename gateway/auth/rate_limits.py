@@ -1,13 +1,15 @@
-"""How often a key may ask, and how a gateway counts its reads. Pure.
+"""Decide how often a key may ask, and count its reads at this gateway. Pure.
 
-A budget is so many requests in a window of a minute that begins with the first of them. Reads are counted here, out of
-batches that are leased from Redis; the next batch is asked for before the last one is used up. Where a batch is large,
-one may be used on credit before the answer is there. So queries do not wait for Redis, and all gateways together let
-pass at most one such batch each too much. What one of them leased and does not use is lost with the minute.
+A budget is a number of requests in a window of one minute. The window begins with its first
+request. Reads are counted here, out of batches that are leased from Redis. The next batch is
+requested before the last one is used up. With a large budget, one batch may be used on credit
+before the answer comes. So queries do not wait for Redis. All gateways together let through at most
+one such batch each too much. Reads that a gateway leased and does not use are lost when the minute
+ends.
 
-Who gets no answer from Redis counts alone, and so each gateway lets pass the whole budget: a query is answered from
-memory and costs nobody but the gateway; to refuse it would take from its clients the last state, which is kept for
-just such times.
+A gateway without an answer from Redis counts alone, so each gateway then lets the whole budget
+through. This is accepted: a query is answered from memory and costs only the gateway. A refusal
+would take the last state from the clients, and that state is kept for just such times.
 """
 
 from __future__ import annotations
@@ -20,11 +22,11 @@ from gateway.operations.operation_table import Command
 from monitor.shared.api_keys import Kind
 
 WINDOW: Final = 60
-"""Seconds."""
+"""Seconds in which a budget is counted."""
 ASK_AGAIN: Final = 1.0
-"""Seconds until Redis, when it gave no answer, is asked again."""
+"""Seconds after which Redis is asked again when it gave no answer."""
 CREDIT_FROM: Final = 1_000
-"""The smallest budget of reads that gives credit: smaller ones are kept to the last request."""
+"""Smallest budget of reads that gives credit. Smaller ones are kept exactly."""
 _BATCHES: Final = 50
 _LARGEST_BATCH: Final = 1_000
 
@@ -32,7 +34,10 @@ Verdict: TypeAlias = Literal["taken", "spent", "wait"]
 
 
 def kind_of(command: Command | None) -> Kind:
-    """The kind of request that a command is; None: the bare address. A composition's parts count besides."""
+    """Return the command's kind of request; None stands for the bare address.
+
+    The parts of a composition are counted besides.
+    """
     if command is None or not command.changes:
         return "reads"
     match command.name:
@@ -46,7 +51,7 @@ def kind_of(command: Command | None) -> Kind:
 
 @dataclass(frozen=True, slots=True)
 class RemainingQuota:
-    """What is left of a budget. ``reset``: seconds until it is whole again, at least 1."""
+    """Hold what is left of a budget. ``reset``: seconds until it is whole again, at least 1."""
 
     kind: Kind
     limit: int
@@ -55,7 +60,7 @@ class RemainingQuota:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """As HTTP says it (draft-ietf-httpapi-ratelimit-headers)."""
+        """Return it as HTTP headers (draft-ietf-httpapi-ratelimit-headers)."""
         return {
             "RateLimit-Policy": f'"{self.kind}";q={self.limit};w={WINDOW}',
             "RateLimit": f'"{self.kind}";r={self.remaining};t={self.reset}',
@@ -63,16 +68,16 @@ class RemainingQuota:
 
 
 class ReadLease:
-    """A key's reads at one gateway. ``limit``: a window, at all gateways.
+    """Count one key's reads at this gateway. ``limit``: reads in a window, at all gateways.
 
-    Every ``now`` is in seconds, on one clock that nobody sets.
+    Every ``now`` is in seconds, on a clock that nobody sets.
     """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.batch = max(1, min(limit // _BATCHES, _LARGEST_BATCH))
         self.ends = float("-inf")
-        """When the window ends."""
+        """End of the window, in seconds on the clock of ``now``."""
         self._credit = self.batch if limit >= CREDIT_FROM else 0
         self._used = 0
         self._leased = 0
@@ -82,7 +87,11 @@ class ReadLease:
         self._ask_again = float("-inf")
 
     def take(self, now: float) -> Verdict:
-        """Count one request. ``wait``: it was not counted; ask, and try again after the answer."""
+        """Count one request, and return whether it may pass.
+
+        ``taken``: it was counted and may pass. ``spent``: the budget is used up. ``wait``: it
+        was not counted; ask Redis, and try again after the answer.
+        """
         if now >= self.ends:
             self.ends = now + WINDOW
             self._used = self._leased = self._elsewhere = 0
@@ -98,7 +107,10 @@ class ReadLease:
         return "spent" if self._alone or self._dry or self._used >= self.limit else "wait"
 
     def ask(self, now: float) -> int:
-        """How many to lease now; 0 for none. Others are asked for after :meth:`answered`."""
+        """Return how many reads to lease now; 0 for none.
+
+        The caller leases them and calls :meth:`answered`. Until then this method returns 0.
+        """
         spare = self._leased - self._used
         if self._asked or now < self._ask_again or self._dry or spare > self.batch // 2:
             return 0
@@ -106,16 +118,17 @@ class ReadLease:
         return self._asked
 
     def answered(self, counted: int | None, seconds: float, now: float) -> None:
-        """What Redis said: how many are counted in its window, with those asked for, and in how long that ends.
+        """Take in the answer of Redis to a lease.
 
-        ``counted`` None: it gave no answer.
+        ``counted``: reads counted in its window, with those just leased; None: Redis gave no
+        answer. ``seconds``: time until that window ends.
         """
         asked, self._asked = self._asked, 0
         if counted is None:
             self._alone, self._ask_again = True, now + ASK_AGAIN
             return
         before = counted - asked
-        if before < self._leased:  # a new window has begun there; what was used on credit has just been asked for
+        if before < self._leased:  # a new window began on Redis; reads on credit are in what was just asked for
             self._used, self._leased = max(0, self._used - self._leased), 0
         self._alone = False
         self.ends = now + seconds
@@ -123,16 +136,16 @@ class ReadLease:
         self._leased += max(0, min(asked, self.limit - before))
 
     def continue_offline(self) -> None:
-        """Redis takes too long: count alone until it answers."""
+        """Count alone until Redis answers, as it takes too long."""
         self._alone = True
 
     def remaining(self) -> int:
-        """How many are left, as far as is known here."""
+        """Return how many reads are left, as far as this gateway knows."""
         if self._dry and not self._alone:
             return max(0, self._leased - self._used)
         return max(0, self.limit - self._used - (0 if self._alone else self._elsewhere))
 
     @property
     def _dry(self) -> bool:
-        """Nothing is left to lease."""
+        """Return whether nothing is left to lease."""
         return self._leased + self._elsewhere >= self.limit

@@ -1,9 +1,11 @@
-"""Counting requests on Redis, for all gateways together; see :mod:`gateway.auth.rate_limits`.
+"""Count requests on Redis, for all gateways together; see :mod:`gateway.auth.rate_limits`.
 
-Commands, ``makecall`` and ``query`` are counted each time, in one round trip. While Redis is away they are refused as
-what they are: impossible, as the way to the monitor leads over Redis. Reads are leased in the background.
+Commands, ``makecall`` and ``query`` are counted each time, in one round trip. Without Redis they
+are refused, because the way to the monitor leads over Redis too. Reads are leased in the
+background.
 
-No library: those that there are count on Redis by scripts, which the in-process server of the demo does not run.
+No library is used: the existing ones count on Redis by scripts, and the in-process server of the
+demo does not run scripts.
 """
 
 from __future__ import annotations
@@ -30,18 +32,21 @@ from monitor.shared.redis.failure_text import explain
 from monitor.shared.redis.key_names import AccessKeys
 
 PATIENCE = 0.25
-"""Seconds for which a read that has used up its lease waits for the next one."""
+"""Seconds that a read waits for the next lease when the last one is used up."""
 _MOST_REMEMBERED = 10_000
 _WINDOW_MS = WINDOW * 1000
 _NO_COUNTER = ("WRONGTYPE", "not an integer", "would overflow")
-"""How Redis says that it cannot count on in what stands there."""
+"""Parts of Redis' errors when the value of a counter is not one."""
 
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True, eq=False)
 class _Lease:
-    """A key's reads. ``pbx``: the key's; ``name``: of the counter on its Redis."""
+    """Hold a key's leased reads.
+
+    ``pbx``: the key's PBX. ``name``: the name of the counter on that PBX's Redis.
+    """
 
     pbx: str
     name: str
@@ -50,10 +55,10 @@ class _Lease:
 
 
 class RateLimiter:
-    """Counts. ``clients``: the Redis of each PBX.
+    """Count requests and refuse those beyond a key's budget. ``clients``: the Redis of each PBX.
 
-    ``budgets``: those of a key without budgets of its own; 0 or None: no limit. ``clock``: seconds, one that nobody
-    sets. Reads are leased while :meth:`run` runs.
+    ``budgets``: for keys without budgets of their own; 0 or None: no limit. ``clock``: seconds
+    on a clock that nobody sets. Reads are leased while :meth:`run` runs.
     """
 
     def __init__(
@@ -67,16 +72,17 @@ class RateLimiter:
         self._asked = asyncio.Event()
         self._away = False
         self.refused: Counter[Kind] = Counter()
-        """Requests that were refused, by their kind."""
+        """Refused requests by their kind."""
 
     def limit(self, budgets: Budgets) -> None:
-        """From now on these are the budgets of a key without budgets of its own. What was spent stays spent."""
+        """Replace the budgets of keys without budgets of their own. What was spent stays spent."""
         self._budgets = budgets
 
     async def spend(self, key: ApiKey, command: Command | None) -> RemainingQuota | None:
-        """Count one request; what is left then, None without a limit. ``command`` None: the bare address.
+        """Count one request, and return what is left; None if there is no limit.
 
-        Raises TooManyRequests; BusAway for a command while Redis does not answer.
+        ``command``: None for the bare address. Raises TooManyRequests. Raises BusAway for a
+        command while Redis does not answer.
         """
         kind = kind_of(command)
         own = key.budgets.of(kind)
@@ -96,7 +102,10 @@ class RateLimiter:
         return left
 
     def read_at_once(self, key: ApiKey) -> tuple[tuple[bytes, bytes], ...] | None:
-        """Count one read if that needs no waiting; the headers that say what is left. None: ask :meth:`spend`."""
+        """Count one read without waiting, and return the rate limit headers.
+
+        They are empty if there is no limit. Returns None if :meth:`spend` must be used instead.
+        """
         limit = self._budgets.reads if key.budgets.reads is None else key.budgets.reads
         if not limit:
             return ()
@@ -153,7 +162,10 @@ class RateLimiter:
         return lease
 
     def _forget_some(self) -> None:
-        """Revoked keys are never told to us; their windows end, though."""
+        """Forget leases whose window has ended, if there are too many.
+
+        This module is not told of revoked keys.
+        """
         if len(self._leases) >= _MOST_REMEMBERED:
             now = self._clock()
             self._leases = {digest: lease for digest, lease in self._leases.items() if lease.reads.ends > now}
@@ -183,7 +195,10 @@ class RateLimiter:
                 lease.answered.set()
 
     async def _count(self, redis: Redis, more: Iterable[tuple[str, int]]) -> list[tuple[int, float]]:
-        """Add to counters, each of which lives for a window; what they are then, and for how many seconds more."""
+        """Add to counters; return each counter's new value and the seconds until it expires.
+
+        Each counter lives for one window.
+        """
         names: list[str] = []
         async with redis.pipeline(transaction=False) as pipe:
             for name, number in more:
@@ -194,10 +209,10 @@ class RateLimiter:
             replies = await pipe.execute(raise_on_error=False)
             counts = [_Count.of(*found) for found in zip(names, replies[1::3], replies[2::3], strict=True)]
             for count in counts:
-                if count.wrong:  # written by nobody of us: counted anew from the next request on
+                if count.wrong:  # not written by callmon: counting starts anew with the next request
                     rejected(count.name, count.wrong)
                     pipe.execute_command("UNLINK", count.name)
-                elif not 0 <= count.ms <= _WINDOW_MS:  # it ended between SET and INCRBY, or would live for ever
+                elif not 0 <= count.ms <= _WINDOW_MS:  # it expired between SET and INCRBY, or would never expire
                     pipe.execute_command("PEXPIRE", count.name, _WINDOW_MS)
             if pipe.command_stack:
                 await pipe.execute()
@@ -206,7 +221,10 @@ class RateLimiter:
 
 @dataclass(frozen=True, slots=True)
 class _Count:
-    """A counter as it was found. ``wrong``: why it cannot be one of ours; then nothing is counted."""
+    """Hold a counter as it was found on Redis.
+
+    ``wrong``: why it cannot be a counter of callmon; then nothing is counted.
+    """
 
     name: str
     counted: int
@@ -215,7 +233,7 @@ class _Count:
 
     @classmethod
     def of(cls, name: str, counted: Any, ms: Any) -> _Count:
-        """Judge what Redis answered. Raises what else than a wrong value went wrong."""
+        """Judge the answer of Redis. Raises every error except that of a wrong value."""
         for error in (counted, ms):
             if isinstance(error, ResponseError) and any(sign in str(error) for sign in _NO_COUNTER):
                 return cls(name, 0, _WINDOW_MS, str(error))

@@ -1,8 +1,9 @@
-"""Tickets for the stream: one use each, within half a minute, in place of a key.
+"""Issue and take tickets for the stream: each replaces a key once, within 30 seconds.
 
-A browser can send no headers with a WebSocket or an EventSource. So its page asks for a ticket with a header, and only
-that stands in the stream's address, where proxies and logs may keep it: it is worthless by then. On Redis only its
-digest stands, so that it is good at every gateway, once.
+A browser can send no headers with a WebSocket or an EventSource. So its page asks for a ticket
+with a header, and puts only the ticket into the stream's address. Proxies and logs may keep that
+address, but the ticket is worthless by then. Redis holds only its digest, so that every gateway
+can take it, once.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
     from gateway.auth.api_keys import ApiKey
 
 VALID: Final = 30
-"""Seconds."""
+"""Seconds for which a ticket can be used."""
 _BYTES: Final = 24
 _LONGEST: Final = 128
 
 
 class Tickets:
-    """Issue and take tickets. ``clients``: one for each PBX that is served. ``clock``: POSIX seconds."""
+    """Issue and take tickets. ``clients``: one for each served PBX. ``clock``: POSIX seconds."""
 
     def __init__(self, clients: Mapping[str, Redis], keys: KeyTable, clock: Callable[[], float]) -> None:
         self._clients = clients
@@ -38,7 +39,7 @@ class Tickets:
         self._clock = clock
 
     async def issue(self, key: ApiKey) -> str:
-        """Return a new ticket that stands for this key. Raises UnknownPbx, BusAway."""
+        """Return a new ticket for this key. Raises UnknownPbx, BusAway."""
         if key.pbx not in self._clients:
             raise UnknownPbx("The PBX of this key is not served here.")
         ticket = f"{key.pbx}.{secrets.token_urlsafe(_BYTES)}"
@@ -50,11 +51,14 @@ class Tickets:
 
     @staticmethod
     def pbx_of(ticket: str) -> str:
-        """Return the name of the PBX that a ticket says it is for."""
+        """Return the name of the PBX that the ticket names."""
         return ticket.partition(".")[0]
 
     async def take(self, ticket: str) -> ApiKey:
-        """The key for which it stands; it is void after this. Raises KeyUnknown, KeyExpired, NoKeys, BusAway."""
+        """Return the key of this ticket, and make the ticket void.
+
+        Raises KeyUnknown, KeyExpired, NoKeys, BusAway.
+        """
         pbx, _, rest = ticket.partition(".")
         if pbx not in self._clients or not rest or len(ticket) > _LONGEST:
             raise KeyUnknown("This ticket is not one.")
@@ -65,7 +69,7 @@ class Tickets:
         if digest is None:
             raise KeyUnknown(f"This ticket was used already, or is older than {VALID} seconds: ask for a new one.")
         text = digest.decode(errors="replace") if isinstance(digest, bytes) else str(digest)
-        if not text.isascii():  # written by nobody of us
+        if not text.isascii():  # not written by callmon
             raise KeyUnknown("This ticket stands for no key.")
         return self._keys.of_digest(text, from_unix(self._clock()))
 

@@ -1,7 +1,8 @@
-"""``callmon``: the command line, and the only place that puts monitor and gateway together.
+"""Define the command line ``callmon``, the only place that puts monitor and gateway together.
 
-Each command imports what it needs when it is run, as all of it takes more than a second. ``from gateway.cli.X import``
-is how: the package's own attribute of a module's name may be the command.
+Each command imports what it needs when it runs, because importing everything takes more than a
+second. Import with ``from gateway.cli.X import``: the package's attribute of a module's name may be
+the command.
 """
 
 from __future__ import annotations
@@ -118,7 +119,10 @@ def simulate(
     client_id: Annotated[str, typer.Option(help="Id of the API client that it knows.")] = "callmon",
     client_secret: Annotated[str | None, typer.Option(help="Made up if not given.", show_default=False)] = None,
 ) -> None:
-    """Run a simulated 3CX v20 alone; prints its address, a client id with its secret, and a login of a person."""
+    """Run a simulated 3CX v20 alone.
+
+    Prints its address, a client id with its secret, and the login of a user.
+    """
     from gateway.cli.simulator_process import run
 
     _run(
@@ -214,7 +218,7 @@ def check(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before something is changed.")] = False,
     gateway: Annotated[bool, typer.Option("--gateway", help="Only what a gateway needs: Redis, as its user.")] = False,
 ) -> None:
-    """Try the settings against PBX and Redis, and say in words what is wrong."""
+    """Test the settings against PBX and Redis, and say in words what is wrong."""
     from gateway.cli.check.command import run
 
     asked = (lambda _: True) if yes else (lambda question: typer.confirm(printable(question)))
@@ -226,7 +230,7 @@ def status(
     config: Config = None,
     json: Annotated[bool, typer.Option("--json", help="The same for programs.")] = False,
 ) -> None:
-    """Tell how things are; 0: all is live, 1: something is stale or missing, 2: it cannot be told."""
+    """Show the status; 0: all is live, 1: something is stale or missing, 2: not known."""
     from gateway.cli.status.command import run
 
     _run(run(config, as_json=json))
@@ -242,7 +246,10 @@ def record(
     client_secret_file: Annotated[Path | None, typer.Option(help="A file that holds its secret.")] = None,
     unmasked: Annotated[bool, typer.Option("--unmasked", help="Keep names and outside numbers.")] = False,
 ) -> None:
-    """Keep what a PBX sends in a file, names and outside numbers masked, for ``demo --replay`` and tests."""
+    """Record what a PBX sends in a file, for ``demo --replay`` and tests.
+
+    Names and outside numbers are masked.
+    """
     from gateway.cli.record import run
 
     _run(run(config, file, pbx, minutes, client_id, client_secret_file, unmasked=unmasked))
@@ -253,7 +260,7 @@ def audit(
     config: Config = None,
     last: Annotated[int, typer.Option(min=1, max=100_000, help="How many entries.")] = 50,
 ) -> None:
-    """Print who changed what, from where, and what came of it."""
+    """Print the audit log: time, key, caller's address, command and result of each entry."""
     from gateway.cli.audit import run
 
     _run(run(config, last))
@@ -264,7 +271,10 @@ def backup(
     file: Annotated[Path, typer.Argument(help="A new file, for its owner alone.")],
     config: Config = None,
 ) -> None:
-    """Copy what the monitor of this machine keeps beside Redis, also while it runs: keys, the audit log, figures."""
+    """Copy what this machine's monitor keeps in its file: keys, the audit log, statistics.
+
+    The monitor may run meanwhile.
+    """
     from gateway.cli.backup import back_up
 
     _run(back_up(config, file))
@@ -275,14 +285,14 @@ def restore(
     file: Annotated[Path, typer.Argument(help="What ``callmon backup`` wrote.")],
     config: Config = None,
 ) -> None:
-    """Put a backup in place, while the monitor does not run; the file before is kept beside it."""
+    """Restore a backup while the monitor does not run; the previous file is kept beside it."""
     from gateway.cli.backup import restore as put_back
 
     _run(put_back(config, file))
 
 
 def main() -> None:
-    """The console script."""
+    """Run the console script."""
     if isinstance(sys.stdout, TextIOWrapper):
         # A file or a pipe too gets each line at once: other programs wait for an address or a secret.
         sys.stdout.reconfigure(line_buffering=True)
@@ -293,13 +303,16 @@ def _run(
     work: Coroutine[Any, Any, int | None],
     new_loop: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop,
 ) -> None:
-    """Run a command; what is wrong comes out as a sentence, not as a trace."""
+    """Run a command; an error is printed as a sentence, without a trace."""
     code, errors = _outcome(work, new_loop)
     raise typer.Exit(1 if errors else code)
 
 
 def _serve(work: Coroutine[Any, Any, int | None]) -> None:
-    """Run a service; exit with EX_CONFIG if its settings are wrong, so that systemd does not start it again."""
+    """Run a service.
+
+    Exits with EX_CONFIG if its settings are wrong, so that systemd does not start it again.
+    """
     code, errors = _outcome(work)
     if errors:
         from gateway.cli.runtime import liveness as notify
@@ -314,7 +327,10 @@ def _outcome(
     work: Coroutine[Any, Any, int | None],
     new_loop: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop,
 ) -> tuple[int, list[BaseException]]:
-    """Run to the end or to the first SIGINT or SIGTERM; return the exit code and the errors, each printed."""
+    """Run to the end or to the first SIGINT or SIGTERM.
+
+    Returns the exit code and the errors, each of which has been printed.
+    """
     code: int | None = 0
     errors: list[BaseException] = []
     try:
@@ -323,10 +339,10 @@ def _outcome(
     except* CallmonError as group:
         errors += _leaves(group)
         for error in errors:
-            # Mistakes in the settings are a list; all else is one line, whoever wrote a part of it.
+            # Mistakes in the settings are a list; every other error is printed as one line.
             lines = str(error).split("\n") if isinstance(error, ConfigError) else [str(error)]
             say(f"callmon: {lines[0]}", *lines[1:], error=True)
-    except* OSError as group:  # a file or a disk that no command has a sentence of its own for
+    except* OSError as group:  # errors of files and disks that no command has handled
         gone = _nobody_reads(group)
         if gone:
             code = 128 + signal.SIGPIPE
@@ -342,13 +358,16 @@ app.add_typer(keys.commands(_run), name="key")
 
 
 def _nobody_reads(group: BaseExceptionGroup[BaseException]) -> bool:
-    """Tell whether the reader of standard output has gone, as ``head`` goes; nothing more is written to it then."""
+    """Return whether the reader of standard output has gone, as ``head`` does.
+
+    If so, nothing more is written to it.
+    """
     if not any(isinstance(error, BrokenPipeError) for error in _leaves(group)):
         return False
     output = sys.__stdout__.fileno() if sys.__stdout__ is not None else 1
     poll = select.poll()
     poll.register(output, 0)
-    if not poll.poll(0):  # the broken connection is another one
+    if not poll.poll(0):  # the broken pipe is not standard output
         return False
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, output)  # what is left in the buffer would fail again at the end
@@ -368,7 +387,7 @@ async def _until_told(work: Coroutine[Any, Any, int | None]) -> int | None:
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(name, task.cancel, name.name)  # which the last line of the log tells
+        loop.add_signal_handler(name, task.cancel, name.name)  # the last line of the log shows this name
     with suppress(asyncio.CancelledError):
         return await task
     return 0

@@ -1,4 +1,4 @@
-"""``callmon audit``: who changed what, as the monitor of this machine wrote it down."""
+"""Run ``callmon audit``: print the audit log of this machine's monitor."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from monitor.shared.timestamps import from_unix
 
 
 async def run(config: Path | None, last: int) -> None:
-    """Print the newest entries, oldest first. Raises ConfigError if there is no such file."""
+    """Print the newest ``last`` entries, oldest first.
+
+    Raises ConfigError if there is no such file.
+    """
     state_dir = MonitorSettings.load(config).monitor.state_dir
     if state_dir is None:
         raise ConfigError("There is no state_dir in [monitor], so nothing is kept beyond a run.")

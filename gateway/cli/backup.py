@@ -1,4 +1,4 @@
-"""``callmon backup`` and ``callmon restore``: the file of what must outlive Redis."""
+"""Run ``callmon backup`` and ``callmon restore`` for the monitor's file."""
 
 from __future__ import annotations
 
@@ -13,13 +13,19 @@ from monitor.shared.errors import ConfigError
 
 
 async def back_up(config: Path | None, file: Path) -> None:
-    """Copy the store of this machine's monitor into a new file. Raises ConfigError, StoreFailed."""
+    """Copy the store of this machine's monitor into a new file.
+
+    Raises ConfigError or StoreFailed.
+    """
     contents = backups.back_up(_store(config), file)
     say(f"{file} is written and checked. {contents}.")
 
 
 async def restore(config: Path | None, file: Path) -> None:
-    """Put a backup in the store's place, while no monitor runs. Raises ConfigError, StoreFailed."""
+    """Put a backup in the store's place while no monitor runs.
+
+    Raises ConfigError or StoreFailed.
+    """
     store = _store(config)
     contents, kept = backups.restore(file, store, f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
     say(f"{store} is restored and checked. {contents}.")

@@ -1,4 +1,4 @@
-"""What ``callmon monitor`` and ``callmon gateway`` both do: serve metrics, and log which settings file they read."""
+"""Serve metrics and log the settings file, for ``callmon monitor`` and ``callmon gateway``."""
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ _log = structlog.get_logger(__name__)
 async def metrics_served(
     program: str, host: str, port: int | None, troubles: Mapping[str, str] | None = None
 ) -> AsyncIterator[CollectorRegistry | None]:
-    """Serve metrics on this port; None: nothing is measured. Raises ConfigError."""
+    """Serve metrics on this port and yield the registry.
+
+    With ``port`` None nothing is measured, and None is yielded. Raises ConfigError.
+    """
     if port is None:
         yield None
         return
-    from gateway.cli.runtime import metrics_server as exposition  # an HTTP server, which a monitor needs for this alone
+    from gateway.cli.runtime import metrics_server as exposition  # an HTTP server; a monitor needs it only here
 
     registry = exposition.new_registry(program)
     async with exposition.exposed(registry, host, port, troubles) as address:
@@ -31,7 +34,7 @@ async def metrics_served(
 
 
 def settings_told(config: Path | None) -> dict[str, str | None]:
-    """Return which settings file is read, and which one is not although it would have been found."""
+    """Return the log's fields for the settings file that is read and a found one that is not."""
     found = found_files()
     passed_over = str(found[1]) if len(found) > 1 and config == found[0] else None
     return {"settings": "none" if config is None else str(config.absolute()), "settings_not_read": passed_over}

@@ -1,8 +1,8 @@
-"""``callmon demo``: simulated PBX, monitor, in-process Redis and gateway in one process.
+"""Run ``callmon demo``: simulated PBX, monitor, in-process Redis and gateway in one process.
 
-Only the PBX and the bus's server are stand-ins; every line between them is what runs in production: HTTP and WebSocket
-to the PBX, the bus's transactions and pub/sub, HTTP and WebSocket to the clients. With ``--replay`` a recording is
-played in place of the simulated PBX.
+Only the PBX and the Redis server are replaced. All code between them is what runs in production:
+HTTP and WebSocket to the PBX, transactions and pub/sub on Redis, HTTP and WebSocket to the clients.
+With ``--replay`` a recording is played in place of the simulated PBX.
 """
 
 from __future__ import annotations
@@ -33,13 +33,16 @@ from monitor.recording.player import Player
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 
 DEMO_KEY = "qRQi5xQj8SvI"
-"""The demo key of the documented interface: it reads and changes nothing."""
+"""The demo key of the documented interface. It can only read."""
 _PBX = "demo"
 _DISPLAY = ApiKey("demo", sha256_hex(DEMO_KEY), _PBX, frozenset({"read", "contacts"}))
 
 
 def has_screen() -> bool:
-    """Whether somebody sits before it who would see a browser: not a script, a container or a line to a server."""
+    """Return whether a user would see a browser that is opened here.
+
+    This is not so in a script, in a container, or on an SSH connection.
+    """
     graphical = sys.platform in ("darwin", "win32") or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))
     return graphical and sys.stdout.isatty() and "SSH_CONNECTION" not in os.environ
 
@@ -54,9 +57,10 @@ async def run(
     control: bool = False,
     opens: bool = False,
 ) -> None:
-    """Until cancelled; prints what to try next. ``control``: with a second key, which may change things.
+    """Run the demo until cancelled; print what to try next.
 
-    ``opens``: show the wall in a browser. Raises ConfigError if the port is taken.
+    ``control``: make a second key that may change things. ``opens``: show the wall in a browser.
+    Raises ConfigError if the port is taken.
     """
     logs.configure("warning", "human")
     on_sighup(nothing_to_reload)
@@ -76,7 +80,10 @@ async def run(
 
 
 async def replay(port: int, file: Path, speed: float, *, opens: bool = False) -> None:
-    """Until cancelled: show what was recorded, ``speed`` times as fast; ``opens`` as above. Raises ConfigError."""
+    """Show a recording until cancelled, ``speed`` times as fast as it happened.
+
+    ``opens``: show the wall in a browser. Raises ConfigError.
+    """
     logs.configure("warning", "human")
     on_sighup(nothing_to_reload)
     own_commands.load()
@@ -110,7 +117,7 @@ async def _show(port: int, section: PbxSection, keys: list[ApiKey], welcome: Cal
     monitor_bus, gateway_bus = (fakeredis.FakeAsyncRedis(server=server) for _ in range(2))
     port = port or _free_port()
     own = tuple(f"http://{host}:{port}" for host in ("127.0.0.1", "localhost"))
-    settings = GatewaySection(port=port, stream=StreamSection(origins=own))  # its key is known to everybody
+    settings = GatewaySection(port=port, stream=StreamSection(origins=own))  # everybody knows its key
     with logs.ProgramLog("demo", pbx=section.url) as log:
         async with asyncio.TaskGroup() as tasks:
             watching = tasks.create_task(monitor_run.run(MonitorSettings(pbx=(section,)), lambda _: monitor_bus))

@@ -1,4 +1,4 @@
-"""``callmon gateway``: a gateway alone in its process, or several that share a port."""
+"""Run ``callmon gateway``: one gateway in its process, or several that share a port."""
 
 from __future__ import annotations
 
@@ -35,8 +35,12 @@ _log = structlog.get_logger(__name__)
 
 
 async def run(config: Path | None, port: int | None, workers: int = 1) -> None:
-    """Until cancelled. ``workers``: processes that share the port. Raises ConfigError."""
-    own = own_commands.load()  # before the keys are read: none may equal a command
+    """Serve until cancelled.
+
+    ``port``: used in place of the settings' port. ``workers``: processes that share the port.
+    Raises ConfigError.
+    """
+    own = own_commands.load()  # before the keys are read, because no key may equal a command
     settings = _gateway_settings(config, port)
     logs.configure(settings.log.level, settings.log.format)
     if own:
@@ -103,7 +107,7 @@ async def _gateway(settings: GatewaySettings, reload: GatewayReload, log: logs.P
 
 
 def _gateway_settings(config: Path | None, port: int | None) -> GatewaySettings:
-    """Read the settings. ``port``: in place of theirs. Raises ConfigError."""
+    """Read the settings. ``port``: used in place of theirs. Raises ConfigError."""
     settings = GatewaySettings.load(config)
     if port is None:
         return settings
@@ -111,12 +115,16 @@ def _gateway_settings(config: Path | None, port: int | None) -> GatewaySettings:
 
 
 class GatewayReload(Reload[GatewaySettings]):
-    """The gateway's: keys, budgets, the stream's limits, the log. Of several workers' parent: it serves nothing."""
+    """Reload what a gateway can change while it runs: keys, budgets, the stream's limits, the log.
+
+    In the parent of several workers it applies only the log's settings, because the parent serves
+    nothing.
+    """
 
     _gateway: Gateway | None = None
 
     def serves(self, gateway: Gateway) -> None:
-        """Begin, with what is to be changed."""
+        """Begin to apply changes to this gateway."""
         self._gateway = gateway
         self.begin()
 
@@ -140,5 +148,5 @@ def _is_limit(name: str) -> bool:
 
 
 def _is_within(name: str, sections: Collection[str]) -> bool:
-    """Tell whether it is one of these sections, or stands in one."""
+    """Return whether the name is one of these sections, or a setting in one."""
     return any(name == section or name.startswith(f"{section}.") for section in sections)

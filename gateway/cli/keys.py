@@ -1,7 +1,8 @@
-"""``callmon key``: make, list and revoke API keys.
+"""Make, list and revoke API keys: ``callmon key``.
 
-A key is made on Redis, from where all gateways and the monitor's file take it within a second, or printed for
-the settings file. Either way only its digest is kept anywhere: it is shown this once.
+A key is made on Redis, from where all gateways and the monitor's file take it within a second. Or
+it is printed for the settings file. Either way only its digest is kept. The key itself is shown
+only once.
 """
 
 from __future__ import annotations
@@ -38,7 +39,10 @@ _SCOPES_HELP = (
 
 
 def commands(run: Run) -> typer.Typer:
-    """The commands. ``run`` runs each one's work, and turns what is wrong into a sentence."""
+    """Return the commands of ``callmon key``.
+
+    ``run`` runs the work of each command and prints an error as a sentence.
+    """
     key = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
 
     @key.command()
@@ -84,12 +88,12 @@ def commands(run: Run) -> typer.Typer:
 
     @key.command("list")
     def list_(pbx: Pbx = "", config: Config = None) -> None:
-        """List the keys that were made by command; those of the settings file stand there."""
+        """List the keys that were made by command; those of the settings file are not listed."""
         run(_list(config, pbx))
 
     @key.command()
     def revoke(name: str, pbx: Pbx = "", config: Config = None) -> None:
-        """Revoke a key: within a second no gateway takes it any more, and its streams end."""
+        """Revoke a key: within a second no gateway accepts it any more, and its streams end."""
         run(_revoke(config, pbx, name))
 
     return key
@@ -180,7 +184,7 @@ def _networks(text: str) -> tuple[str, ...]:
 
 
 def _numbers(option: str, text: str) -> frozenset[str] | None:
-    """The numbers that are listed; None if the option was not given. Raises BadParameter."""
+    """Return the listed numbers, or None if the option was not given. Raises BadParameter."""
     from gateway.parameters import quoted
     from gateway.visibility import is_number
 
@@ -192,7 +196,10 @@ def _numbers(option: str, text: str) -> frozenset[str] | None:
 
 
 def _parts(option: str, text: str, such_as: str) -> frozenset[str]:
-    """What stands between the commas. An option with nothing in it would lift the limit that it is there for."""
+    """Return the parts between the commas. Raises BadParameter if the option lists nothing.
+
+    An empty list would remove the limit that the option is there for.
+    """
     parts = frozenset(part.strip() for part in text.split(",") if part.strip())
     if text and not parts:
         raise typer.BadParameter(f"{option} lists nothing; give {such_as}, or leave the option out")

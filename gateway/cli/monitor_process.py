@@ -1,4 +1,7 @@
-"""``callmon monitor``: a monitor alone in its process. Nothing of a gateway or of the simulator is imported for it."""
+"""Run ``callmon monitor``: a monitor alone in its process.
+
+Nothing of a gateway or of the simulator is imported for it.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ _log = structlog.get_logger(__name__)
 
 
 async def run(config: Path | None) -> None:
-    """Until cancelled. Raises ConfigError."""
+    """Run the monitor until cancelled. Raises ConfigError."""
     settings = MonitorSettings.load(config)
     logs.configure(settings.log.level, settings.log.format)
     if not settings.pbx:
@@ -67,7 +70,10 @@ async def _monitor(settings: MonitorSettings, reload: MonitorReload) -> None:
 
 
 class MonitorReload(Reload[MonitorSettings]):
-    """The monitor's: the secrets of its PBXs and their databases, and the log."""
+    """Reload what a monitor can change while it runs.
+
+    These are the secrets of its PBXs and their databases, and the log's settings.
+    """
 
     def __init__(self, settings: MonitorSettings, load: Callable[[], MonitorSettings]) -> None:
         super().__init__(settings, load)
@@ -75,7 +81,7 @@ class MonitorReload(Reload[MonitorSettings]):
         self._renewed: list[tuple[Secret, str]] = []
 
     def watches(self, watched: Sequence[WatchedPbx]) -> None:
-        """Begin, with what is to be changed."""
+        """Begin to apply changes to these PBXs."""
         self._watched = {one.service.pbx: one for one in watched}
         self.begin()
 
@@ -97,9 +103,9 @@ class MonitorReload(Reload[MonitorSettings]):
         return (*names, *in_files), {*changeable, *renewed}
 
     def _renew(self, old: PbxSection, new: PbxSection, secret: str, password: str | None) -> set[str]:
-        """Remember the secrets that are to be exchanged; the names of the settings that this takes over.
+        """Remember the secrets to exchange; return the names of the settings that this applies.
 
-        A secret goes with who uses it where: it waits for a restart where that has changed too.
+        A secret belongs to its user and server. If those have changed too, it waits for a restart.
         """
         one, taken = self._watched[old.name], set[str]()
         if _client(old) == _client(new):
@@ -119,12 +125,12 @@ class MonitorReload(Reload[MonitorSettings]):
 
 
 def _client(section: PbxSection) -> tuple[object, ...]:
-    """Return who asks which PBX, and how."""
+    """Return the settings that identify the PBX and its API client."""
     return section.url, section.client_id, section.source, section.webapi
 
 
 def _role(section: PbxSection) -> tuple[object, ...]:
-    """Return who asks which database."""
+    """Return the settings that identify the database and its user."""
     given = section.database
     return () if given is None else (given.host or section.url, given.port, given.name, given.user)
 

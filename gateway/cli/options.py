@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Define options that several commands have."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 
 def _found(chosen: Path | None) -> Path | None:
-    """Return the settings file that was chosen, else the first one that is found."""
+    """Return the chosen settings file, else the first one that is found, else None."""
     if chosen is not None:
         return chosen
     from monitor.shared.settings.loader import found_files
@@ -24,7 +24,7 @@ Config = Annotated[
         "-c",
         envvar="CALLMON_CONFIG",
         callback=_found,
-        readable=False,  # who reads it says what is wrong in a sentence, and ends as for wrong settings
+        readable=False,  # the loader reports an unreadable file like wrong settings
         show_default=False,
         help="Settings file. Not given: /etc/callmon/callmon.toml, else ./callmon.toml.",
     ),

@@ -1,7 +1,8 @@
-"""``callmon record``: keep what a PBX sends in a file, for a test or a demonstration; see deploy/recording.md.
+"""Run ``callmon record``: record what a PBX sends, for a test or a demonstration.
 
-Reads what a monitor would read, at a monitor's pace, and needs no Redis. 3CX keeps one token an API client: while a
-monitor follows the PBX as the same client each would take the other's away, so that is not begun.
+See deploy/recording.md. It reads what a monitor would read, at a monitor's pace, and needs no
+Redis. 3CX keeps one token per API client. If a monitor follows the PBX as the same client, each
+would invalidate the other's token. So the recording does not begin then.
 """
 
 from __future__ import annotations
@@ -41,9 +42,9 @@ _TICK: Final = 1.0
 
 
 class Following:
-    """A source and a tracker, as a monitor has them, and nobody to whom they tell anything.
+    """Run a source and a tracker as a monitor does, without publishing anything.
 
-    ``on_fact`` is called after each fact has been taken in.
+    ``on_fact`` is called after the tracker has applied each fact.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class Following:
         self._source = PbxSource(settings, self._emit, clock=self._clock, tape=tape)
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Follow the PBX until cancelled."""
         await together(self._source.run(), self._tick())
 
     def _emit(self, fact: Fact) -> None:
@@ -85,7 +86,10 @@ async def run(
     *,
     unmasked: bool,
 ) -> int:
-    """Record until the time is up or it is cancelled; prints what was done. Raises ConfigError."""
+    """Record until the time is up or it is cancelled, then print what was done.
+
+    Returns 1 if the recording failed or the PBX was never connected, else 0. Raises ConfigError.
+    """
     settings = MonitorSettings.load(config)
     logs.configure("warning", "human")
     section = _section(settings, config, pbx)
@@ -120,7 +124,10 @@ async def run(
 
 
 async def known_dns(settings: PbxSettings) -> set[str]:
-    """All DNs of the PBX, which stay as they are; empty, and said so, if it does not tell them now."""
+    """Return all DNs of the PBX, which are not masked.
+
+    Returns an empty set, and prints the reason, if the PBX does not tell them now.
+    """
     client = PbxClient(settings)
     try:
         read = await DirectoryReader(client, PbxClock()).directory()
@@ -134,7 +141,7 @@ async def known_dns(settings: PbxSettings) -> set[str]:
 
 
 def header(settings: PbxSettings, *, masked: bool) -> recordings.Header:
-    """The first line of a recording that begins now."""
+    """Return the first line of a recording that begins now."""
     pace = {name: float(getattr(settings, name)) for name in recordings.PACE}
     return recordings.Header(time.time(), settings.source, masked, pace)
 
@@ -163,7 +170,10 @@ def _secret(file: Path | None) -> str:
 
 
 async def _nobody_follows(settings: MonitorSettings, section: PbxSection) -> None:
-    """Raises ConfigError if a monitor does; a Redis that does not answer knows of none."""
+    """Raise ConfigError if a monitor follows this PBX.
+
+    A Redis that does not answer counts as no monitor.
+    """
     servers = RedisClients(settings.redis.url, settings.redis.ca_file)
     try:
         holder = text(await servers.of(section.name).get(SpaceKeys(section.name, "live").lease))

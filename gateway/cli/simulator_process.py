@@ -1,4 +1,4 @@
-"""``callmon simulate``: a simulated PBX alone in its process."""
+"""Run ``callmon simulate``: a simulated PBX alone in its process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from monitor.simulator.behaviour_options import positions
 
 
 async def run(*, latency: str, switches: list[str], **settings: object) -> None:
-    """Until cancelled; prints what a client needs to know. Raises ConfigError."""
+    """Run a simulated PBX until cancelled; print what a client needs to know.
+
+    Raises ConfigError.
+    """
     logs.configure("warning", "human")
     on_sighup(nothing_to_reload)
     made = simulated.SimulatorSettings(**settings)  # type: ignore[arg-type]  # the command's options bear its names
@@ -28,7 +31,7 @@ async def run(*, latency: str, switches: list[str], **settings: object) -> None:
 
 
 def _seconds(text: str) -> float:
-    """Seconds of ``50ms`` or ``0.2s``. Raises ConfigError."""
+    """Return the seconds of a text such as ``50ms`` or ``0.2s``. Raises ConfigError."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s)", text.strip())
     if found is None:
         raise ConfigError(f"{text!r} is not a latency; write 50ms or 0.2s")

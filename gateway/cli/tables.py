@@ -1,4 +1,4 @@
-"""Tables as commands print them: with all that they hold, whoever wrote it."""
+"""Print tables for commands, with every cell shown in full and made safe for the terminal."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from rich.table import Column, Table
 from monitor.shared.printable_text import printable
 
 _WIDEST = 10_000
-"""Columns where no terminal says how many there are: each row is a line."""
+"""Width in columns where no terminal tells its own, so that each row is one line."""
 
 
 def show(titles: Sequence[str], rows: Sequence[Sequence[str]], none: str, whole: str) -> None:
-    """Print the rows, or ``none`` if there are none. In a terminal long cells are folded, but of the column ``whole``.
+    """Print the rows, or ``none`` if there are none.
 
-    What stands in them is text, and no markup.
+    In a terminal long cells are folded, except in the column ``whole``. Cells are plain text;
+    markup in them has no effect.
     """
     columns = (Column(title, overflow="fold", no_wrap=title == whole) for title in titles)
     table = Table(*columns, box=None)

@@ -1,4 +1,4 @@
-"""``callmon tail`` and ``callmon snapshot``: the stream for people and for pipes."""
+"""Run ``callmon tail`` and ``callmon snapshot``: show the stream to people and pipes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ _CALL_WORDS = {"Ringing": "rings", "Dialing": "calls", "Connected": "talks"}
 
 @dataclass(frozen=True, slots=True)
 class GatewayAddress:
-    """A gateway as the command line names it. ``insecure``: whether its certificate is not checked."""
+    """Hold a gateway's address and key from the command line.
+
+    ``insecure``: do not check its certificate.
+    """
 
     url: str
     key: str
@@ -28,20 +31,23 @@ class GatewayAddress:
     insecure: bool = False
 
     def client(self, topics: Sequence[str], on_connection: Callable[[Connection], None] | None = None) -> StreamClient:
-        """Return a client of its stream. Raises ConfigError."""
+        """Return a client of the gateway's stream. Raises ConfigError."""
         url = stream_url(self.url)
         context = tls_context(self.ca_file, insecure=self.insecure) if url.startswith("wss:") else None
         return StreamClient(url, self.key, topics, ssl=context, on_connection=on_connection)
 
 
 class Reporter:
-    """Prints on standard error why there is no connection: each reason once, and that it works again."""
+    """Print on standard error why there is no connection.
+
+    Each reason is printed once, and also that the connection works again.
+    """
 
     def __init__(self) -> None:
         self._said = ""
 
     def __call__(self, connection: Connection) -> None:
-        """Take in how the connection stands."""
+        """Print the state of the connection if that is news."""
         if connection.status == "live" and self._said:
             say("callmon: The gateway is reached.", error=True)
             self._said = ""
@@ -59,11 +65,15 @@ async def tail(gateway: GatewayAddress, topics: str, as_json: bool) -> None:
 
 
 async def snapshot(gateway: GatewayAddress, topics: str, timeout_s: float) -> None:
-    """Print the state once. Raises StreamRefused, ConfigError, and CallmonError if none comes in time."""
+    """Print the state once.
+
+    Raises StreamRefused or ConfigError, and CallmonError if no state comes within ``timeout_s``
+    seconds.
+    """
     async with gateway.client(_topics(topics), Reporter()) as client:
         try:
             async with asyncio.timeout(timeout_s):
-                update = await anext(aiter(client))  # which begins with the snapshot
+                update = await anext(aiter(client))  # the stream begins with the snapshot
         except TimeoutError:
             raise CallmonError(f"No state came from {gateway.url} within {timeout_s:g} s.") from None
     state = {"epoch": update.position.epoch, "seq": update.position.seq, "state": update.state}

@@ -1,4 +1,4 @@
-"""The one way in which commands print: whoever wrote what is printed, the terminal obeys none of it."""
+"""Print for all commands, without control characters that the terminal would obey."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from monitor.shared.printable_text import printable
 
 
 def say(*lines: str, error: bool = False) -> None:
-    """Print each text as one line, at once; to standard error for an ``error``."""
+    """Print each text as one line, at once; to standard error if ``error``."""
     for line in lines or ("",):
         if error:
-            from gateway.cli.runtime import logging_setup as logs  # structlog, which what ends well may do without
+            from gateway.cli.runtime import logging_setup as logs  # imports structlog, which is needed only for errors
 
             logs.say(printable(line, keep="\t"))
         else:
@@ -17,5 +17,8 @@ def say(*lines: str, error: bool = False) -> None:
 
 
 def say_text(text: str) -> None:
-    """Print a text that has lines of its own, none of them by what others wrote: JSON, or words of ours."""
+    """Print a text of several lines.
+
+    Its line breaks must come from us: JSON, or our own words.
+    """
     say(*text.split("\n"))

@@ -1,13 +1,19 @@
-"""Commands on their way to the leading monitor and back; see :mod:`monitor.shared.command_messages`.
+"""Send commands to the leading monitor and bring back their outcome.
 
-- Nobody listens, or nobody claims the request within a second: it is refused here, in the same way in which it would
-  be claimed, so that nobody carries it out any more. No monitor is heard: ``no_monitor``. One is: ``busy``.
-- Claimed, but no outcome in time, or the request has vanished from Redis, where it may have been claimed before: nobody
-  knows. It is never repeated by us.
-- An older request under the same Idempotency-Key that nobody claims or takes back, as after its gateway died or Redis
-  was rolled back, is refused too. The monitor, which keeps a record of its own, is asked under a new id.
-- Done: the answer waits until this gateway's replica contains what was changed, and, for at most a second, until the
-  other gateways' do. Whoever is told of a success reads it in his next query.
+The messages are in :mod:`monitor.shared.command_messages`. Rules:
+
+- If no monitor listens, or none claims the request within a second, the gateway refuses the
+  request. It does so in the same way in which a monitor claims one, so that no monitor can carry
+  it out any more. The refusal is ``busy`` if a monitor is heard, otherwise ``no_monitor``.
+- If a request was claimed and no outcome comes in time, nobody knows whether it was done. The
+  same holds if the request has vanished from Redis, because it may have been claimed before. The
+  gateway never repeats it.
+- An older request under the same Idempotency-Key is refused too if no monitor claims it. This
+  happens after its gateway died or Redis was rolled back. The monitor keeps a record of its own,
+  and is asked under a new id.
+- After a success, the answer waits until this gateway's replica contains the change. It also
+  waits for the other gateways' replicas, for at most a second. So a client that is told of a
+  success reads it in its next query.
 """
 
 from __future__ import annotations
@@ -31,15 +37,15 @@ from monitor.shared.redis.connection import rejected
 from monitor.shared.redis.key_names import RequestKeys
 
 CLAIM_WITHIN = 1.0
-"""Seconds."""
+"""Seconds in which a monitor should claim a request."""
 START_WITHIN = 20.0
-"""Seconds after which a request that waits for its turn at the monitor is not begun any more."""
+"""Seconds after which the monitor does not begin a request that still waits for its turn."""
 FINISH_WITHIN = 60.0
 """Seconds after which a claimed request's outcome counts as unknown."""
 OWN_WITHIN = 2.0
-"""Seconds in which this gateway should contain what was changed."""
+"""Seconds in which this gateway should contain a command's change."""
 ONCE_KEPT = 86_400
-"""Seconds for which an Idempotency-Key stands."""
+"""Seconds for which an Idempotency-Key is remembered."""
 _LOOK_EVERY = 0.5
 _REFUSAL_KEPT = 120
 _ATTEMPTS = 10
@@ -51,14 +57,17 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class CommandReply:
-    """An outcome. ``again``: it had been asked for before under this Idempotency-Key."""
+    """Hold a command's outcome.
+
+    ``again``: it is the outcome of an earlier request under the same Idempotency-Key.
+    """
 
     outcome: Outcome
     again: bool
 
 
 class CommandDispatcher:
-    """One PBX's commands at this gateway. Run it, or no doorbell is heard."""
+    """Send one PBX's commands from this gateway. :meth:`run` must run, or no reply is heard."""
 
     def __init__(self, redis: Redis, pbx: str, milestones: PositionWaiter) -> None:
         self._redis = redis
@@ -68,17 +77,17 @@ class CommandDispatcher:
         self._log = _log.bind(pbx=pbx)
 
     async def run(self) -> None:
-        """Listen for the doorbell until cancelled."""
+        """Listen for replies until cancelled."""
         await self._doorbell.run()
 
     @property
     def listening(self) -> bool:
-        """Whether the doorbell is heard."""
+        """Return whether replies are heard now."""
         return self._doorbell.listening
 
     @property
     def waiting(self) -> int:
-        """How many commands wait for their outcome."""
+        """Return how many commands wait for their outcome."""
         return self._doorbell.waiting
 
     async def carry_out(
@@ -90,10 +99,11 @@ class CommandDispatcher:
         once: IdempotencyKey | None = None,
         trace: str = "",
     ) -> CommandReply:
-        """Have the command carried out; its outcome, be it a failure.
+        """Have the command carried out; return its outcome, which may be a failure.
 
-        ``key``: the name of the caller's key; ``client``: his address; ``trace``: for both sides' logs. Raises
-        NoMonitor, MonitorBusy and BusAway (it was not done), OutcomeUnknown, IdempotencyKeyReused.
+        ``key``: the name of the caller's key. ``client``: the caller's address. ``trace``: the
+        id in both sides' logs. Raises NoMonitor, MonitorBusy and BusAway if it was not done.
+        Raises OutcomeUnknown and IdempotencyKeyReused.
         """
         request = Request(secrets.token_hex(16), self._doorbell.name, command, arguments, key, client, once, trace)
         self._log.debug("command sent", command=command, trace=trace)
@@ -106,10 +116,13 @@ class CommandDispatcher:
             await self._wait_until_replicated(outcome)
         return CommandReply(outcome, id_ != request.id)
 
-    # there
+    # Send a request.
 
     async def _ask(self, request: Request, waiting: PendingReply) -> tuple[str, Outcome]:
-        """Send the request, or wait for an older one under the same Idempotency-Key; whose outcome it is, and that."""
+        """Send the request and wait; return the id of the request that was done, and its outcome.
+
+        The id is that of an older request if one under the same Idempotency-Key exists.
+        """
         for _ in range(_ATTEMPTS):
             id_ = await self._send(request)
             outcome = await self._wait(id_, self._doorbell.join(id_, waiting), request)
@@ -118,7 +131,11 @@ class CommandDispatcher:
         raise MonitorBusy("Other requests under this Idempotency-Key were left undone again and again. Try again.")
 
     async def _send(self, request: Request) -> str:
-        """Open the request and ring for it; the id to wait for: an older one's under the same Idempotency-Key."""
+        """Open the request on Redis and publish it; return the id to wait for.
+
+        If there is an older request under the same Idempotency-Key, nothing is sent and its id
+        is returned.
+        """
         key, once = self._keys.request(request.id), request.once
         for _ in range(_ATTEMPTS):
             async with self._redis.pipeline(transaction=True) as pipe:
@@ -158,23 +175,27 @@ class CommandDispatcher:
         id_, _, fingerprint = stored.decode(errors="replace").partition(" ")
         if not _ID.fullmatch(id_) or not fingerprint:
             rejected(place, "not a request under an Idempotency-Key; it is overwritten")
-            return None  # the monitor keeps a record of his own, so nothing is done twice
+            return None  # the monitor keeps a record of its own, so nothing is done twice
         if fingerprint != once.fingerprint:
             raise IdempotencyKeyReused("This Idempotency-Key was used for another request; each needs its own.")
-        # Nothing known of it any more: the monitor, who keeps a record of his own, is asked under a new id.
+        # If Redis has lost the request, ask the monitor under a new id: it keeps a record of its own.
         known = await pipe.exists(self._keys.request(id_), self._keys.result(id_))
         return id_ if known else None
 
     async def _refuse(self, request: Request, refusal: NotReady) -> None:
-        """Take the request back, so that nobody carries it out. Raises ``refusal`` if that succeeded, or was done.
+        """Take the request back, so that no monitor carries it out.
 
-        Returns if somebody has claimed it. Raises OutcomeUnknown if Redis does not say, or has lost the request.
+        Raises ``refusal`` if it was taken back, now or before. Returns if a monitor has claimed
+        it. Raises OutcomeUnknown if Redis does not answer, or has lost the request.
         """
         if await self._take_back(request.id, request.once):
             raise refusal
 
     async def _take_back(self, id_: str, once: IdempotencyKey | None) -> bool:
-        """Refuse this request if nobody has claimed it; whether it is refused. Raises OutcomeUnknown."""
+        """Refuse this request if no monitor has claimed it; return whether it is refused.
+
+        Raises OutcomeUnknown if Redis does not answer, or has lost the request.
+        """
         key = self._keys.request(id_)
         try:
             for _ in range(_ATTEMPTS):
@@ -198,10 +219,14 @@ class CommandDispatcher:
             raise _unknown() from error
         raise _unknown()
 
-    # and back
+    # Wait for its outcome.
 
     async def _wait(self, id_: str, waiting: PendingReply, request: Request) -> Outcome | None:
-        """Return the outcome; None if it would be an older request's that is refused, as nobody claimed it."""
+        """Return the outcome; None if it waited for an older request that no monitor claimed.
+
+        Such an older request is refused. Raises OutcomeUnknown after :data:`FINISH_WITHIN`
+        seconds.
+        """
         loop = asyncio.get_running_loop()
         began = loop.time()
         if id_ != request.id and (known := await self._look(id_)) is not None:
@@ -227,12 +252,13 @@ class CommandDispatcher:
         except Malformed as error:
             raise _unknown() from error
         except _LOST:
-            return None  # it may come back in time
+            return None  # Redis may come back in time
 
     async def _is_claimed(self, id_: str, request: Request, *, busy: bool = False) -> bool:
-        """Nobody has rung for the claim in time: see who has the request, and refuse our own if nobody has.
+        """Return whether a monitor has claimed the request, when no message has said so in time.
 
-        Raises NoMonitor or MonitorBusy if nobody has it and nobody will.
+        The gateway's own request is refused if no monitor has claimed it. Raises NoMonitor or
+        MonitorBusy if no monitor has it and none will take it.
         """
         if id_ == request.id:
             await self._refuse(request, self._unclaimed(busy))
@@ -241,14 +267,14 @@ class CommandDispatcher:
             state = await self._get(self._keys.request(id_))
         except _LOST as error:
             raise _unknown() from error
-        if state is None:  # it may have been claimed by a monitor that ended in the midst of it
+        if state is None:  # a monitor may have claimed it and then died
             raise _unknown()
         if state == REFUSED.encode():
             raise self._unclaimed(busy)
         return state != OPEN.encode()
 
     def _unclaimed(self, busy: bool) -> NotReady:
-        """Return the refusal of a request that no monitor has taken on. ``busy``: one has said why."""
+        """Return the refusal of a request that no monitor claimed. ``busy``: a monitor said so."""
         if busy or self._milestones.monitor_heard:
             return MonitorBusy("The monitor is too busy to take this on; nothing was done. Try again.")
         return NoMonitor("No monitor of this PBX is heard; nothing was done. Try again.")
@@ -258,7 +284,7 @@ class CommandDispatcher:
         return None if value is None else bytes(value)
 
     async def _wait_until_replicated(self, outcome: Outcome) -> None:
-        """Wait until this gateway, and then the others, contain what was changed."""
+        """Wait until this gateway's replica, and then the other gateways', contain the change."""
         if outcome.live is None and outcome.book is None:
             return
         if not await self._milestones.wait(outcome.live, outcome.book, OWN_WITHIN):

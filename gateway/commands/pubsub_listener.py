@@ -1,7 +1,8 @@
-"""A gateway's doorbell: what rings here of commands, and of how far the other gateways are.
+"""Listen to the pub/sub messages about commands, and about the positions of other gateways.
 
-The monitor rings when it has a request in hand and when its outcome stands; another gateway, when it is where it was
-asked for. A ring may be lost, so whoever waits for one looks at the store now and then as well.
+The monitor publishes a message when it has claimed a request and when the outcome is stored.
+Another gateway publishes one when it has reached the position that it was asked for. A message
+may be lost. So each waiting task also reads Redis from time to time.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from monitor.shared.redis.failure_text import explain
 from monitor.shared.redis.key_names import RequestKeys
 
 OTHERS_WITHIN = 1.0
-"""Seconds in which the other gateways should be where they are asked for."""
+"""Seconds in which the other gateways should reach the positions that they are asked for."""
 _POLL = 1.0
 _BACKOFF_CAP = 1.0
 _MOST_ASKED = 1_000
@@ -50,7 +51,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class PendingReply:
-    """Somebody here waits for rings about one id."""
+    """Collect the messages about one id for a task that waits for them."""
 
     event: asyncio.Event = field(default_factory=asyncio.Event)
     claimed: bool = False
@@ -59,7 +60,7 @@ class PendingReply:
     reached: int = 0
 
     async def wait(self, seconds: float) -> bool:
-        """Wait for a ring; False if there was none within this time."""
+        """Wait for a message; return False if none came within this time."""
         try:
             async with asyncio.timeout(seconds):
                 await self.event.wait()
@@ -71,16 +72,16 @@ class PendingReply:
 
 
 class PubSubListener:
-    """One PBX's doorbell at this gateway. Run it, or it is not heard."""
+    """Receive one PBX's messages at this gateway. :meth:`run` must run, or none is heard."""
 
     def __init__(self, redis: Redis, pbx: str, milestones: PositionWaiter) -> None:
         self._redis = redis
         self._keys = RequestKeys(pbx)
         self._milestones = milestones
         self.name = secrets.token_hex(8)
-        """This gateway's, as messages have it."""
+        """This gateway's name in messages."""
         self.listening = False
-        """Whether it is heard."""
+        """True while messages are heard."""
         self._failures = 0
         self._waiting: dict[str, PendingReply] = {}
         self._asked: set[asyncio.Task[None]] = set()
@@ -89,7 +90,7 @@ class PubSubListener:
 
     @property
     def waiting(self) -> int:
-        """How many wait."""
+        """Return how many tasks wait for messages."""
         return len({id(waiting) for waiting in self._waiting.values()})
 
     async def run(self) -> None:
@@ -111,7 +112,10 @@ class PubSubListener:
 
     @contextmanager
     def waiting_for(self, id_: str) -> Iterator[PendingReply]:
-        """Hear the rings about this id, and about those that :meth:`join` adds, while the context is entered."""
+        """Collect the messages about this id while the context is entered.
+
+        Messages about the ids that :meth:`join` adds are collected too.
+        """
         waiting = self._waiting[id_] = PendingReply()
         try:
             yield waiting
@@ -120,11 +124,17 @@ class PubSubListener:
                 del self._waiting[id_]
 
     def join(self, id_: str, waiting: PendingReply) -> PendingReply:
-        """Hear the rings about this id too; gives who is told of them: whoever waits here for them already, if any."""
+        """Collect the messages about this id too; return the object that collects them.
+
+        It is another one than ``waiting`` if a task here waits for this id already.
+        """
         return self._waiting.setdefault(id_, waiting)
 
     async def others_reach(self, live: Position | None, book: Position | None) -> None:
-        """Wait until the other gateways are at these positions, for at most :data:`OTHERS_WITHIN`."""
+        """Wait until the other gateways have reached these positions.
+
+        It waits at most :data:`OTHERS_WITHIN` seconds.
+        """
         id_ = secrets.token_hex(8)
         with self.waiting_for(id_) as waiting:
             try:
@@ -150,7 +160,7 @@ class PubSubListener:
                     self.listening, self._failures = True, 0
                     if message is not None and message["type"] == "message":
                         self._hear(message["channel"].decode() == replies, message["data"])
-                        await asyncio.sleep(0)  # what came at once is read without a wait: others have their turn
+                        await asyncio.sleep(0)  # let other tasks run: get_message does not wait if more is there
             finally:
                 self.listening = False
 

@@ -1,1 +1,1 @@
-"""The OpenAPI and AsyncAPI documents and the pages that show them."""
+"""Make the OpenAPI and AsyncAPI documents and serve the pages that show them."""

@@ -1,4 +1,4 @@
-"""The AsyncAPI 3 document of the stream, made from the frames and entities that are sent. Pure."""
+"""Make the AsyncAPI 3 document of the stream from the frames and entities that are sent. Pure."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ ASYNCAPI: Final = "3.1.0"
 
 _EPOCH: Final = "001772594100000-9f3c"
 _STATES: Final = {"state": "State", "upsert": "State", "remove": "Removed", "result": "Result"}
-"""Fields of frames whose shape depends on the topic, and the schemas that say it."""
+"""Fields of frames whose shape depends on the topic, and the schema of each."""
 
 
 def asyncapi(version: str) -> dict[str, Any]:
-    """The document. ``version``: callmon's."""
+    """Return the document. ``version``: callmon's."""
     sent = [_message(kind) for kind in get_args(Frame)]
     names = [message["name"] for message in (*sent, *_RECEIVED)]
     channels = {name: channel | {"messages": _each(names, "components/messages")} for name, channel in CHANNELS.items()}
@@ -86,13 +86,13 @@ def _message(kind: type[Struct]) -> dict[str, Any]:
 def _schemas() -> dict[str, Schema]:
     entities: dict[str, type[Entity]] = TOPICS | BOOK_TOPICS
     frames = {kind.__name__: _frame(kind) for kind in get_args(Frame)}
-    watchable = [command.name for command in COMMANDS.values() if command.query is not None]  # a site's own among them
+    watchable = [command.name for command in COMMANDS.values() if command.query is not None]  # with a site's own
     named = {"Watchable": {"type": "string", "enum": watchable, "description": "Its answer comes when it is another."}}
     return frames | schemas_of(entities.values()) | _of_topics(entities) | named | _SAID
 
 
 def _frame(kind: type[Struct]) -> Schema:
-    """A frame's schema; the entities in it are described topic by topic."""
+    """Return a frame's schema; schemas by topic describe the entities in it."""
     fields = msgspec.structs.fields(kind)
     plain = msgspec.defstruct(
         kind.__name__,

@@ -1,4 +1,4 @@
-"""The parts of the AsyncAPI document that are prose: addresses, encodings, close codes. Pure."""
+"""Hold the prose of the AsyncAPI document: addresses, encodings, close codes. Pure."""
 
 from __future__ import annotations
 
@@ -85,12 +85,12 @@ CHANNELS: Final[dict[str, dict[str, Any]]] = {
 
 
 def close_codes() -> dict[str, dict[str, str]]:
-    """Every close code: what happened, and what the client should do."""
+    """Return each close code with what happened and what the client should do."""
     return {str(code): {"meaning": meaning, "then": then} for code, (meaning, then) in _CLOSE_CODES.items()}
 
 
 def description() -> str:
-    """What a reader needs to know before anything else, in Markdown."""
+    """Return the introduction that a reader needs first, in Markdown."""
     rows = (f"| {code} | {meaning} | {then} |" for code, (meaning, then) in _CLOSE_CODES.items())
     return "\n".join((_DESCRIPTION, "", "| close code | meaning | then |", "| --- | --- | --- |", *rows))
 

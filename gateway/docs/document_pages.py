@@ -1,11 +1,13 @@
-"""The gateway's documents and the page that shows them: ``/openapi.json``, ``/asyncapi.json``, ``/docs``.
+"""Serve ``/openapi.json``, ``/asyncapi.json``, and the page that shows them: ``/docs``.
 
-The page is Swagger UI as its makers release it, from files that come with the gateway. It may load nothing from
-elsewhere and send requests to the gateway alone; a key that is typed in stays in its memory.
+The page is Swagger UI as its makers release it, from files that come with the gateway. It may load
+nothing from elsewhere and send requests to the gateway alone. A key that is typed in stays in the
+page's memory.
 
-A document is made when it is first asked for, compressed once, and kept. Its address with its present tag in it may be
-kept by clients for ever; without, they ask each time whether it has changed. They need no key, so one address is sent
-so many bytes of them, and then so many a second.
+A document is made at its first request, compressed once, and kept. Clients may keep it for ever
+if its address has its present tag in it. Without the tag they ask each time whether it has
+changed. No key is needed, so the bytes sent to one address are limited: to a number at once, and
+to a rate after that.
 """
 
 from __future__ import annotations
@@ -51,18 +53,18 @@ _FOR_EVER: Final = "public, max-age=31536000, immutable"
 _ASK_FIRST: Final = "no-cache"
 
 BYTES_AT_ONCE: Final = 64 * 1024 * 1024
-"""Of documents, for one address: each of them twenty times, uncompressed."""
+"""Bytes of documents for one address at once: each document twenty times, uncompressed."""
 BYTES_PER_SECOND: Final = 1024 * 1024
 _MOST_REMEMBERED: Final = 10_000
 _RETRY_AFTER_S: Final = 10
 
 ADDRESSES: Final = ("docs", "openapi.json", "asyncapi.json", *(part for file in _FILES for part in file.split("/")))
-"""The parts of these addresses, none of them secret."""
+"""Parts of these addresses. None of them is secret."""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document, ready to send. ``tag``: a hash of its content."""
+    """Hold a document that is ready to send. ``tag``: a hash of its content."""
 
     body: bytes
     compressed: bytes
@@ -72,9 +74,10 @@ class Document:
 
 
 class Handouts:
-    """Counts the bytes of documents that each address is sent. This host itself may have any number.
+    """Count the bytes of documents sent to each address, and limit them.
 
-    ``clock``: seconds, one that nobody sets. At most 10,000 addresses are remembered, the latest.
+    This host itself has no limit. ``clock``: seconds on a clock that nobody sets. The 10,000
+    addresses that asked last are remembered.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -82,7 +85,10 @@ class Handouts:
         self._allowances: OrderedDict[str, TokenBucket] = OrderedDict()
 
     def count(self, host: str, size: int) -> None:
-        """Count what is about to be sent. Raises TooManyRequests: it was not counted."""
+        """Count bytes before they are sent.
+
+        Raises TooManyRequests if the address has no more left; then they are not counted.
+        """
         holder, now = held_by(host), self._clock()
         if holder is None:
             return
@@ -98,7 +104,7 @@ class Handouts:
 
 
 def documents(commands: Iterable[Command], version: str, handouts: Handouts) -> list[BaseRoute]:
-    """The routes of everything that documents these commands and the stream. ``version``: callmon's."""
+    """Return the routes that document these commands and the stream. ``version``: callmon's."""
     table = tuple(commands)
     files = {name: RenderedDocument(partial(_file, name), handouts) for name in _FILES}
     kept = {
@@ -114,7 +120,7 @@ def documents(commands: Iterable[Command], version: str, handouts: Handouts) -> 
 
 
 class RenderedDocument:
-    """A document that is made when it is first asked for, beside the event loop. ``handouts``: counts it."""
+    """Make a document at its first request, in a thread. ``handouts``: counts its bytes."""
 
     def __init__(self, make: Callable[[], Document], handouts: Handouts) -> None:
         self._make = make
@@ -122,7 +128,7 @@ class RenderedDocument:
         self._made: Document | None = None
 
     async def answer(self, request: Request) -> Response:
-        """The response to a GET or HEAD: 304 if the client has it already."""
+        """Return the response to a GET or HEAD: 304 if the client has the document already."""
         if self._made is None:
             self._made = await asyncio.to_thread(self._make)
         response = _response(self._made, request)
@@ -153,7 +159,7 @@ def _response(document: Document, request: Request) -> Response:
 
 
 def _takes_gzip(accepted: str) -> bool:
-    """Whether gzip is among the encodings and not refused (RFC 9110, 12.5.3)."""
+    """Return whether gzip is among the encodings and not refused (RFC 9110, 12.5.3)."""
     for part in accepted.lower().split(","):
         coding, _, weight = part.partition(";")
         if coding.strip() in ("gzip", "*"):
@@ -162,7 +168,7 @@ def _takes_gzip(accepted: str) -> bool:
 
 
 def document_of(body: bytes, media_type: str, policy: str | None = None) -> Document:
-    """The document with its tag. ``policy``: the Content-Security-Policy of a page."""
+    """Return the document with its tag. ``policy``: the Content-Security-Policy of a page."""
     tag = blake2b(body, digest_size=8).hexdigest()
     return Document(body, gzip.compress(body, mtime=0), tag, media_type, policy)
 

@@ -1,4 +1,4 @@
-"""A small PBX in the middle of a morning, for the examples in the documents. Pure."""
+"""Describe a small PBX in the middle of a morning, for the examples in the documents. Pure."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from monitor.shared.entities.topics import (
 )
 
 AT: Final = "2026-03-04T08:15:30.250Z"
-"""When everything happens in the examples."""
+"""Instant of everything that happens in the examples."""
 
 _STARTED: Final = "2026-03-04T08:15:02.113Z"
 _QUEUED: Final = "2026-03-04T08:15:09.870Z"
 
 
 def live_state() -> State:
-    """The small PBX: two calls, four extensions, a queue, a ring group and what belongs to them."""
+    """Return the small PBX: two calls, four extensions, a queue, a ring group and the rest."""
     return empty_state(TOPICS) | {
         "system": {SYSTEM_ID: _system()},
         "calls": {str(call.call_id): call for call in _calls()},
@@ -55,12 +55,12 @@ def live_state() -> State:
 
 
 def book_state() -> State:
-    """The address book of the small PBX."""
+    """Return the address book of the small PBX."""
     return empty_state(BOOK_TOPICS) | {"contacts": {str(contact.id): contact for contact in contacts()}}
 
 
 def contacts() -> tuple[Contact, ...]:
-    """The entries of the address book."""
+    """Return the entries of the address book."""
     return (
         Contact(12, "Maria", "Weber", "Weber KG", "vip", "+4915112345678", data5="maria@example.com"),
         Contact(40, company="Example GmbH", data3="+493055512345"),

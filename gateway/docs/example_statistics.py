@@ -1,4 +1,4 @@
-"""The figures of a morning at the small PBX of the examples. Pure."""
+"""Give the figures of a morning at the small PBX of the examples. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _DATE = "2026-03-04"
 
 
 def queue_stats() -> QueueStats:
-    """The queue's."""
+    """Return the figures of the queue."""
     return QueueStats(
         num="800",
         date=_DATE,
@@ -30,7 +30,7 @@ def queue_stats() -> QueueStats:
 
 
 def extension_stats() -> ExtensionStats:
-    """Of one of its agents."""
+    """Return the figures of one of the queue's agents."""
     return ExtensionStats(
         num="101",
         date=_DATE,
@@ -58,7 +58,7 @@ def extension_stats() -> ExtensionStats:
 
 
 def pbx_stats() -> PbxStats:
-    """The whole PBX's."""
+    """Return the figures of the whole PBX."""
     return PbxStats(
         date=_DATE,
         zone="Europe/Berlin",

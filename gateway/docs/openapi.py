@@ -1,7 +1,8 @@
-"""The OpenAPI 3.1 document of the documented interface, made from the table of commands. Pure.
+"""Make the OpenAPI 3.1 document of the documented interface from the table of commands. Pure.
 
-Shapes come from the Structs that are sent, examples from the queries themselves, errors from the table of errors:
-a command that is added to the table, with its query, is documented by that alone.
+Shapes come from the Structs that are sent, examples from the queries themselves, and errors from
+the table of errors. A command that is added to the table, with its query, needs no other
+documentation.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ _DONE_HEADERS: Final = ("Callmon-Position", "Idempotent-Replayed", *_COMPOSED_HE
 
 
 def openapi(commands: Iterable[Command], version: str) -> dict[str, Any]:
-    """The document for these commands. ``version``: callmon's."""
+    """Return the document for these commands. ``version``: callmon's."""
     table = tuple(commands)
     replies = without_clashes({command.name: reply_of(command) for command in table})
     refusals = {status for command in table for method in command.methods for status in _refusals(command, method)}

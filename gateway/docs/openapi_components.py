@@ -1,4 +1,4 @@
-"""The parts of the OpenAPI document that are the same whatever the commands are. Pure."""
+"""Hold the parts of the OpenAPI document that do not depend on the commands. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from monitor.shared.version import VERSION
 
 IN_THE_ADDRESS: Final = "Key in the address"
 OWN_GROUP: Final = "More commands"
-"""Where commands are listed that are not documented ones."""
+"""Group of the commands that are not among the documented ones."""
 GROUPS: Final = {
     "About": "What this is, and how it is.",
     "Calls": "Calls as they are now, and those that ended lately.",
@@ -193,7 +193,7 @@ schema `Failure`."""
 
 
 def group_of(command: str) -> str:
-    """The group under which a command is listed."""
+    """Return the group under which a command is listed."""
     if command not in DOCUMENTED:
         return OWN_GROUP
     return "SQL" if command == "query" else _BY_PREFIX[command.partition(".")[0]]

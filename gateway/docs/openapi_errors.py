@@ -1,4 +1,4 @@
-"""Refusals, for the documents: the responses by status, and the codes with what they mean. Pure."""
+"""Describe refusals for the documents: responses by status, and the meaning of codes. Pure."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _NAMES: Final[dict[int, tuple[str, str]]] = {
     504: ("NoAnswer", "Nothing came in time; the code says whether the command may have been carried out."),
 }
 READING: Final = (400, 401, 403, 404, 405, 429, 503, 504)
-"""What a query may be refused with."""
+"""Statuses of a query's refusals."""
 POSTED: Final = (413, 415)
-"""What a body may be refused with, besides."""
+"""More statuses of refusals, for requests with a body."""
 CHANGING: Final = (409,)
-"""What a command that changes something may be refused with, besides."""
+"""More statuses of refusals, for commands that change something."""
 COMPOSED: Final = (409, 501)
-"""What a command made of commands may be refused with, besides."""
+"""More statuses of refusals, for commands made of commands."""
 
 _OF_THE_PBX: Final[dict[int, dict[str, str]]] = {
     400: {
@@ -81,11 +81,11 @@ _OF_THE_PBX: Final[dict[int, dict[str, str]]] = {
         "idempotency_key_reused": "The same Idempotency-Key came with another request.",
     },
 }
-"""The commonest codes of refusals that are not the gateway's own; others may come."""
+"""Most common codes of refusals that do not come from the gateway itself; others may come."""
 
 
 def codes() -> dict[int, dict[str, str]]:
-    """Every status of a refusal with its codes and what they mean, in Markdown."""
+    """Return each status of a refusal with its codes and their meanings, in Markdown."""
     found: dict[int, dict[str, str]] = {status: {} for status in _NAMES}
     for kind, row in all_shown().items():
         if row.status in found:
@@ -96,7 +96,7 @@ def codes() -> dict[int, dict[str, str]]:
 
 
 def table_of_codes() -> str:
-    """The codes as a table in Markdown."""
+    """Return the codes as a table in Markdown."""
     rows = [
         f"| {status} | `{code}` | {meaning.splitlines()[0]} |"
         for status, by_code in codes().items()
@@ -106,12 +106,12 @@ def table_of_codes() -> str:
 
 
 def responses_to(statuses: Iterable[int]) -> dict[str, Any]:
-    """The refusals with these statuses, as references into :func:`error_responses`."""
+    """Return the refusals with these statuses, as references into :func:`error_responses`."""
     return {str(status): {"$ref": f"#/components/responses/{_NAMES[status][0]}"} for status in sorted(statuses)}
 
 
 def error_responses(statuses: Iterable[int]) -> dict[str, Any]:
-    """One response for each of these statuses, with an example a code."""
+    """Return one response for each of these statuses, with an example for each code."""
     by_status = codes()
     return {_NAMES[status][0]: _response(status, by_status[status]) for status in sorted(statuses)}
 

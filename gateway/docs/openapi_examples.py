@@ -1,6 +1,6 @@
-"""Examples for the documents: a small PBX, what may be asked of it, and what it answers. Pure.
+"""Make the documents' examples of requests and answers, from a small PBX. Pure.
 
-A query's example is not written down but asked: the query itself answers it from the small PBX.
+A query's example answer is not written down: the query itself answers it from the small PBX.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _MOST_OPTIONAL: Final = 2
 
 
 def value_of(command: str, parameter: Parameter) -> str:
-    """A value that the parameter accepts."""
+    """Return a value that the parameter accepts."""
     match parameter.kind:
         case "choice":
             return parameter.allowed[0]
@@ -75,7 +75,10 @@ def value_of(command: str, parameter: Parameter) -> str:
 
 
 def arguments_of(command: Command) -> dict[str, str]:
-    """An example of a request: what is required, and a few of the rest if that alone would say nothing."""
+    """Return an example of a request: what is required, and some optional fields of a change.
+
+    Without the optional fields such a request could say nothing.
+    """
     required = [parameter for parameter in command.parameters if parameter.required]
     rest = [parameter for parameter in command.parameters if not parameter.required]
     some = rest[:_MOST_OPTIONAL] if command.changes and command.name != "ext.fwd.set" else []
@@ -83,12 +86,15 @@ def arguments_of(command: Command) -> dict[str, str]:
 
 
 def answer_of(command: Command) -> Any:
-    """What the query answers to :func:`arguments_of`; None if it has no answer in the small PBX, or is none."""
+    """Return the query's answer to :func:`arguments_of`.
+
+    Returns None if the command is no query, or if the small PBX has no answer to it.
+    """
     if command.query is None:
         return None
     arguments = Arguments(tuple(arguments_of(command).items()))
     try:
         answer = command.query(QueryContext(live_state(), book_state(), PhoneIndex(contacts()), arguments=arguments))
         return from_json(to_json(answer))
-    except Exception:  # a site's own query may want what the small PBX has not
+    except Exception:  # a site's own query may need what the small PBX does not have
         return None

@@ -1,6 +1,7 @@
-"""What commands take, as JSON Schemas. Pure.
+"""Describe what commands take, as JSON Schemas. Pure.
 
-In a query string or a form every value is text; in JSON a number may be one, and several values a list.
+In a query string or a form every value is text. In JSON a number may be a number, and several
+values may be a list.
 """
 
 from __future__ import annotations
@@ -17,17 +18,17 @@ _DN: Final = rf"[\w.*#+\-]{{1,{LONGEST_DN}}}"
 _LINE: Final = r"[^\x00-\x1f\x7f]*"
 _LINES: Final = r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*"
 _LONGEST_IN_ADDRESS: Final = 4_000
-"""Characters: what an address may hold whatever they are. Longer lists need a body."""
+"""Characters of a value in an address, at most, whichever they are. Longer lists need a body."""
 _FORMS: Final = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
 def query_parameters(command: Command) -> list[dict[str, Any]]:
-    """The command's parameters in a query string."""
+    """Return the command's parameters in a query string."""
     return [_query_parameter(command, parameter) for parameter in command.parameters]
 
 
 def body_of(command: Command) -> dict[str, Any]:
-    """What a POST carries, as JSON or a form."""
+    """Return what a POST carries, as JSON or a form."""
     kinds = {"application/json": json_schema} | dict.fromkeys(_FORMS, text_schema)
     return {
         "description": _body_description(command),
@@ -39,7 +40,7 @@ def body_of(command: Command) -> dict[str, Any]:
 
 
 def text_schema(parameter: Parameter) -> Schema:
-    """The parameter's value as text."""
+    """Return the schema of the parameter's value as text."""
     match parameter.kind:
         case "dn":
             return _string(parameter, f"^{_DN}$", LONGEST_DN)
@@ -60,7 +61,7 @@ def text_schema(parameter: Parameter) -> Schema:
 
 
 def json_schema(parameter: Parameter) -> Schema:
-    """The parameter's value in a JSON object."""
+    """Return the schema of the parameter's value in a JSON object."""
     text = text_schema(parameter)
     match parameter.kind:
         case "dn" | "phone" | "text":
@@ -93,7 +94,7 @@ def _query_parameter(command: Command, parameter: Parameter) -> dict[str, Any]:
         "description": _sentence(parameter),
         "schema": schema,
     }
-    # Pages that let a reader try a request fill the example in, so only what is needed has one.
+    # Pages with a form to try a request fill the example in. So only required parameters have one.
     return shown | {"example": value} if parameter.required else shown
 
 

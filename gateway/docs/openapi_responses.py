@@ -1,7 +1,7 @@
-"""What commands answer, for the documents: the shape of it, and an example. Pure.
+"""Describe what commands answer, for the documents: a schema and an example of each. Pure.
 
-A query's or composition's shape is what its function says that it returns. Those of the commands that are carried out
-at the PBX stand here.
+The schema of a query or composition comes from its function's return type. The answers of
+commands that are carried out at the PBX are written down here.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ class Done(Struct, frozen=True):
     """The answer of a command that was carried out."""
 
     result: bool
-    """True. ``ext.queueglobal.set`` answers false, and changes nothing, where forwarding statuses govern queue
-    login."""
+    """True. Only ``ext.queueglobal.set`` may answer false.
+
+    It answers false, and changes nothing, where forwarding statuses govern queue login."""
 
 
 class Changed(Struct, frozen=True):
@@ -31,7 +32,7 @@ class Changed(Struct, frozen=True):
 
     result: bool
     unsupported: tuple[str, ...] | UnsetType = UNSET
-    """Fields that were asked for but that this PBX does not have: all others were set."""
+    """Fields of the request that this PBX does not have. All others were set."""
 
 
 class CallMade(Struct, frozen=True, rename="camel"):
@@ -40,7 +41,7 @@ class CallMade(Struct, frozen=True, rename="camel"):
     result: bool
     final_status: str
     callid: int | UnsetType = UNSET
-    """The call's id, where the PBX tells it."""
+    """The call's id, if the PBX tells it."""
 
 
 class ContactMade(Struct, frozen=True):
@@ -50,7 +51,7 @@ class ContactMade(Struct, frozen=True):
     id: int
     """The new contact's id."""
     unsupported: tuple[str, ...] | UnsetType = UNSET
-    """Fields that were asked for but that this PBX does not have: all others were set."""
+    """Fields of the request that this PBX does not have. All others were set."""
 
 
 class Rows(Struct, frozen=True):
@@ -58,12 +59,15 @@ class Rows(Struct, frozen=True):
 
     count: int
     rows: tuple[dict[str, Any], ...]
-    """Column by name; at most as many rows as were asked for."""
+    """Each row's values by column name; at most as many rows as the request asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a command answers. ``kinds``: the Structs that its schema refers to. ``example``: None if there is none."""
+    """Hold what a command answers.
+
+    ``kinds``: the Structs that its schema refers to. ``example``: None if there is none.
+    """
 
     schema: Schema
     kinds: tuple[type[Struct], ...]
@@ -71,7 +75,7 @@ class Reply:
 
 
 def reply_of(command: Command) -> Reply:
-    """What the command answers when all goes well."""
+    """Return what the command answers when it succeeds."""
     if command.changes:
         reply = _REPLIES.get(command.name, _DONE)
         return Reply(ref(type(reply)), (type(reply),), from_json(to_json(reply)))
@@ -82,7 +86,10 @@ def reply_of(command: Command) -> Reply:
 
 
 def without_clashes(replies: dict[str, Reply]) -> dict[str, Reply]:
-    """The replies by command, those of a site's own commands without a shape where its name is another one's."""
+    """Return the replies by command, without schemas whose names clash.
+
+    Only a site's own commands can lose their schema: when it has the name of another one.
+    """
     own = [name for name in replies if name not in DOCUMENTED]
     kinds = [kind for name, reply in replies.items() if name in DOCUMENTED for kind in reply.kinds]
     for name in own:
@@ -94,7 +101,7 @@ def without_clashes(replies: dict[str, Reply]) -> dict[str, Reply]:
 
 
 def _returned(function: object) -> object:
-    """What a function says that it returns; ``object`` if it does not."""
+    """Return the function's declared return type; ``object`` if it declares none."""
     try:
         return get_type_hints(function).get("return", object)
     except (NameError, TypeError):
@@ -102,7 +109,10 @@ def _returned(function: object) -> object:
 
 
 def _plain(kind: object) -> Schema:
-    """The schema of a type without names of its own; of anything, if it has such or cannot be described."""
+    """Return the schema of a type without named parts.
+
+    For a type with named parts, or one that cannot be described, it is the schema of anything.
+    """
     try:
         schema = schema_of(kind)
     except (TypeError, ValueError):

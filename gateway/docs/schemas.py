@@ -1,7 +1,7 @@
-"""JSON Schemas of what the gateway sends, for its own documents. Pure.
+"""Make JSON Schemas of what the gateway sends, for its own documents. Pure.
 
-Made from the Structs that are sent, so that they cannot say anything else. Fields are described by the text that stands
-under them in the source, as the documents' readers have no other.
+They are made from the Structs that are sent, so they cannot differ from them. The text under a
+field in the source describes the field, because the documents' readers have no other.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from msgspec import UNSET, Struct
 Schema: TypeAlias = dict[str, Any]
 
 PLACE: Final = "#/components/schemas/"
-"""Where the documents keep their schemas."""
+"""Prefix of references to schemas in the documents."""
 _INSTANTS: Final = frozenset(
     ("since", "staleSince", "stale_since", "server_time", "startedAt", "answeredAt", "endedAt", "queuedAt")
 )
@@ -27,14 +27,14 @@ _INSTANT: Final = {"format": "date-time"}
 
 
 def ref(kind: type[Struct]) -> Schema:
-    """The reference to a Struct's schema."""
+    """Return the reference to a Struct's schema."""
     return {"$ref": PLACE + kind.__name__}
 
 
 def schemas_of(kinds: Iterable[type[Struct]]) -> dict[str, Schema]:
-    """The schemas of these Structs and of all that they hold, by name.
+    """Return the schemas of these Structs and of all Structs in them, by name.
 
-    What is sent is sent whole, so every field is required but those that may be UNSET.
+    Structs are sent whole. So every field is required, except those that may be UNSET.
     """
     wanted = {kind.__name__: kind for kind in kinds}
     _, found = msgspec.json.schema_components(tuple(wanted.values()), ref_template=PLACE + "{name}")
@@ -43,24 +43,27 @@ def schemas_of(kinds: Iterable[type[Struct]]) -> dict[str, Schema]:
 
 
 def schema_of(kind: Any) -> Schema:
-    """The schema of one field's type; Structs within are referred to."""
+    """Return the schema of one field's type; Structs in it become references."""
     (schema,), _ = msgspec.json.schema_components((kind,), ref_template=PLACE + "{name}")
     return schema
 
 
 def described(kind: type) -> str:
-    """A class's docstring in Markdown."""
+    """Return a class's docstring in Markdown."""
     return in_markdown(kind.__doc__ or "")
 
 
 def in_markdown(text: str) -> str:
-    """A docstring in Markdown: single backticks, no roles, paragraphs in one line each."""
+    """Return a docstring in Markdown: single backticks, no roles, each paragraph in one line."""
     text = re.sub(r":\w+:`~?([^`]+)`", r"`\1`", inspect.cleandoc(text)).replace("``", "`")
     return "\n\n".join(" ".join(part.split("\n")) for part in text.split("\n\n"))
 
 
 def field_notes(kind: type) -> dict[str, str]:
-    """The texts under a class's fields, by attribute name; none where the source is not at hand."""
+    """Return the texts under a class's fields, by attribute name.
+
+    It is empty if the source cannot be read.
+    """
     try:
         tree = ast.parse(dedent(inspect.getsource(kind)))
     except (OSError, TypeError, SyntaxError):
@@ -105,14 +108,14 @@ def _field(schema: Schema, name: str) -> Schema:
 
 
 def _changed(schema: Schema, change: Callable[[Schema], Schema]) -> Schema:
-    """The schema with each of its alternatives changed."""
+    """Return the schema with each of its alternatives changed."""
     if "anyOf" in schema:
         return schema | {"anyOf": [change(part) for part in schema["anyOf"]]}
     return change(schema)
 
 
 def _or_null(schema: Schema) -> Schema:
-    """A plain type or null as a list of types, which is shorter to read."""
+    """Return a plain type or null as a list of types, which is shorter to read."""
     parts: list[Schema] = schema.get("anyOf", [])
     if len(parts) != 2 or parts[1] != {"type": "null"} or "enum" in parts[0] or "type" not in parts[0]:
         return schema
@@ -124,7 +127,7 @@ def _with_note(schema: Schema, note: str) -> Schema:
 
 
 def _with_parts(kinds: Iterable[type[Struct]]) -> Mapping[str, type[Struct]]:
-    """These Structs and those that their fields hold, by name."""
+    """Return these Structs and those that their fields hold, by name."""
     found: dict[str, type[Struct]] = {}
     left: list[Any] = list(kinds)
     while left:

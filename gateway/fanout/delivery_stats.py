@@ -1,4 +1,7 @@
-"""Counts what a hub sends, and how old it is. A frame that many get is counted once for many of them."""
+"""Count what a hub sends, and measure how old it is when it is sent.
+
+A frame that many subscribers get is counted once for many of them.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +14,21 @@ from monitor.shared.changes import Position
 
 
 class DeliveryStats:
-    """Of one hub. ``clock``: POSIX seconds."""
+    """Count the deliveries of one hub. ``clock``: POSIX seconds."""
 
     def __init__(self, history: History, clock: Callable[[], float]) -> None:
         self.measures = FanoutCounters()
         self._history = history
         self._clock = clock
         self._last: tuple[ViewSubscribers, Position, Position | None, bool, float] | None = None
-        """A frame's view, positions, whether it merges, its age: the same for many portions of subscribers."""
+        """View, positions, merge flag and age of the last frame: the same for many batches of
+        subscribers."""
 
     def written(self, track: ViewSubscribers, told: Position, length: int, times: int) -> None:
-        """The hub has written the change from ``told`` to now, so many bytes, to so many."""
+        """Count a change from position ``told`` to now that the hub wrote itself.
+
+        ``length``: the frame's bytes. ``times``: how many subscribers it was written to.
+        """
         now, last = self._history.position, self._last
         if last is None or last[0] is not track or last[1] is not told or last[2] is not now:
             merged, heard = track.changes_since(told.seq) > 1, self._oldest(track.unchanged_range(told.seq))
@@ -32,16 +39,23 @@ class DeliveryStats:
     def taken(
         self, track: ViewSubscribers, length: int, told: Position, stretch: tuple[int, int], to: Position
     ) -> None:
-        """A client takes the change from ``told``, which is no different up to ``stretch``, to ``to``."""
+        """Count a change that a client's own task took: from position ``told`` to position ``to``.
+
+        ``length``: the frame's bytes. ``stretch``: the positions around ``told`` at which the
+        view is the same.
+        """
         merged = to.seq - stretch[1] > 1 and track.changes_since(told.seq) > 1
         heard = self._oldest(stretch)
         self.measures.took(length, merged=merged, seconds=self._clock() - heard if heard else None)
 
     def why_none(self, seq: int) -> str:
-        """Why there is no change from there, but a snapshot: a word of the measures."""
+        """Return why a snapshot is due instead of a change from ``seq``: ``log`` or ``size``.
+
+        These are words of :class:`gateway.counters.FanoutCounters`.
+        """
         return "log" if self._history.since(seq, seq) is None else "size"
 
     def _oldest(self, stretch: tuple[int, int] | None) -> float:
-        """When the monitor heard of the first change after these positions; 0 if that is not known."""
+        """Return when the monitor heard of the first change after ``stretch``; 0 if not known."""
         changes = None if stretch is None else self._history.since(stretch[1], stretch[1] + 1)
         return changes[0].heard if changes else 0.0

@@ -1,12 +1,17 @@
-"""What a subscription may see and wants to see, now and since a position. Pure.
+"""Compute what a subscription sees: its view now, and the change since a position. Pure.
 
-A view is a function of one entity alone: its topic is subscribed, the key may see it, the subscription's filter lets it
-through. So an entity enters a view and leaves it by its own changes only, and what brings a subscriber from any
-position to now is a function of the log's edits: an entity whose picture in the view was the same at every position
-since then is left out; any other comes whole if it is in the view now, and is removed if it is not.
+A view decides about each entity by that entity alone. An entity is in the view if its topic is
+subscribed, the key may see it, and the subscription's filter accepts it.
 
-Merging for slow clients, catching up and resuming are that one function. It holds for every position between the one
-asked for and now, so a client that is ahead of the one asked for may apply it as well.
+So an entity enters or leaves a view only by its own changes. What brings a subscriber from any
+position to now is therefore a function of the log's edits:
+
+- An entity that looked the same in the view at every position since then is left out.
+- Any other entity is sent whole if it is in the view now, and removed if it is not.
+
+Merging for slow clients, catching up and resuming all use this one function. Its result holds
+for every position between the one asked for and now. So a client that is ahead of the one asked
+for may apply it as well.
 """
 
 from __future__ import annotations
@@ -21,55 +26,75 @@ from monitor.shared.entities.topics import Entity, State
 
 
 class History(Protocol):
-    """A space as it is now and as it came to be: what a replica offers."""
+    """Describe what a view needs of a space: its state and its recent changes.
+
+    A replica has them.
+    """
 
     @property
     def state(self) -> State:
-        """The state at ``position``."""
+        """Return the state at ``position``."""
 
     @property
     def position(self) -> Position | None:
-        """Where it is; None until a state was loaded."""
+        """Return the position of the state; None until a state was loaded."""
 
     def since(self, seq: int, to: int | None = None) -> tuple[Change, ...] | None:
-        """The changes of the present epoch after ``seq``, up to ``to`` or now; None if the log does not reach back."""
+        """Return the present epoch's changes after ``seq``; None if the log does not reach back.
+
+        ``to``: the last position wanted; None: up to now.
+        """
 
 
 class ViewFilter(Protocol):
-    """What a subscriber wants to see of that which he may see. Hashable, so that equal filters share frames."""
+    """Describe a filter: what a subscriber wants of what its key may see.
+
+    It is hashable, so that subscribers with equal filters share frames.
+    """
 
     def __call__(self, topic: str, entity: Entity) -> bool:
-        """Whether this entity, as it is shown to the subscriber, is wanted. A function of this entity alone."""
+        """Return whether the subscriber wants this entity, given as it is shown to the subscriber.
+
+        The result depends on this entity alone.
+        """
 
     def __hash__(self) -> int:
-        """Equal filters have equal hashes."""
+        """Return the hash; equal filters have equal hashes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """What brings a view from a position to a later one: entities that came or changed, and ids of those that left."""
+    """Hold what brings a view from a position to a later one.
+
+    ``upsert``: the entities that came or changed. ``remove``: the ids of those that left, by
+    topic.
+    """
 
     upsert: State
     remove: dict[str, list[str]]
 
     @property
     def empty(self) -> bool:
-        """Whether the view did not change."""
+        """Return whether the view did not change."""
         return not self.upsert and not self.remove
 
 
 @dataclass(frozen=True, slots=True)
 class FilteredView:
-    """Topics, what the key may see of them, and what is wanted of that. Equal views get the same bytes."""
+    """Represent a view: its topics, what the key may see of them, and the filter on that.
+
+    Equal views get the same bytes.
+    """
 
     topics: frozenset[str]
     visibility: Visibility
     filter: ViewFilter | None = None
 
     def shown(self, topic: str, entity: Entity | None) -> Entity | None:
-        """The entity as it stands in this view, or None if it does not.
+        """Return the entity as this view shows it, or None if the view does not have it.
 
-        The filter judges what is shown: judging the whole, it would tell by an entity's presence what is hidden in it.
+        The filter sees only what is shown. If it saw the whole entity, the entity's presence
+        would reveal hidden values.
         """
         if entity is None or topic not in self.topics:
             return None
@@ -77,7 +102,7 @@ class FilteredView:
         return seen if seen is not None and (self.filter is None or self.filter(topic, seen)) else None
 
     def snapshot(self, history: History) -> State:
-        """Everything in the view now, every topic of it present."""
+        """Return everything in the view now, with every topic of the view that the space has."""
         return {
             topic: {id_: seen for id_, entity in entities.items() if (seen := self.shown(topic, entity)) is not None}
             for topic, entities in history.state.items()
@@ -85,10 +110,14 @@ class FilteredView:
         }
 
     def delta(self, changes: Iterable[Change]) -> Delta:
-        """What brings the position before the first of these successive changes, or any within, past the last."""
+        """Return what brings a view from before the first of these changes to after the last.
+
+        The changes are successive. The result also holds for a start at any position within
+        them.
+        """
         latest: dict[tuple[str, str], Entity | None] = {}
         for topic, id_, before, after in self._edits(changes):
-            if before != after:  # else it is what it was, also in ``latest``
+            if before != after:  # else it is unchanged, and so is its entry in ``latest``
                 latest[topic, id_] = after
         delta = Delta({}, {})
         for (topic, id_), entity in latest.items():
@@ -99,7 +128,7 @@ class FilteredView:
         return delta
 
     def affected_by(self, change: Change) -> bool:
-        """Whether anything in the view changes with it."""
+        """Return whether this change alters anything in the view."""
         return any(before != after for _, _, before, after in self._edits((change,)))
 
     def _edits(self, changes: Iterable[Change]) -> Iterable[tuple[str, str, Entity | None, Entity | None]]:

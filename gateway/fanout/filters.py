@@ -1,7 +1,9 @@
-"""What a subscriber wants to see of that which he may see, as the stream's ``filter`` says it. Pure.
+"""Parse the stream's ``filter``: what a subscriber wants of what its key may see. Pure.
 
-A field that says nothing of a topic does not restrict it; of those that do, all must agree, each by any of its values.
-Extensions carry their queues, groups and extension groups, calls those of their legs, so each is judged by itself.
+- A field that does not apply to a topic does not restrict that topic.
+- All fields that apply must match. A field matches if any one of its values does.
+- Extensions carry their queues, groups and extension groups. Calls carry those of their legs. So
+  each entity is judged by itself.
 """
 
 from __future__ import annotations
@@ -28,18 +30,18 @@ MOST_VALUES: Final = 1_000
 """Values in all fields together."""
 LONGEST_VALUE: Final = 64
 _VALUE_BYTES: Final = 100
-"""Of a value beside its characters: its object, and its place in the set."""
+"""Bytes of a value beside its characters: its object, and its place in the set."""
 WORDS: Final[Mapping[str, tuple[str, ...]]] = {"direction": get_args(Direction), "state": get_args(CallState)}
 """Fields that take only these values."""
 
 
 class BadFilter(ValueError):
-    """Not a filter; the text says what is wrong."""
+    """Signal that something is not a filter; the text says what is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
 class EntityFilter:
-    """A filter by the protocol's fields; None: the field was not given."""
+    """Hold a filter by the protocol's fields; None: the field was not given."""
 
     ext: frozenset[str] | None = None
     queue: frozenset[str] | None = None
@@ -52,12 +54,12 @@ class EntityFilter:
 
     @property
     def size(self) -> int:
-        """Bytes that it takes in memory, about."""
+        """Return about how many bytes the filter takes in memory."""
         kinds = (self.ext, self.queue, self.group, self.line, self.extgroup, self.direction, self.state, self.call)
         return 500 + sum(_VALUE_BYTES + len(value) for kind in kinds if kind is not None for value in kind)
 
     def __call__(self, topic: str, entity: Entity) -> bool:
-        """Whether this entity, as it is shown to the subscriber, is wanted."""
+        """Return whether the filter accepts this entity, given as it is shown to the subscriber."""
         match entity:
             case Call():
                 return self._call(entity) and _has(self.state, (entity.state,))
@@ -98,9 +100,12 @@ FIELDS: Final = tuple(field.name for field in fields(EntityFilter))
 
 
 def filter_of(given: Mapping[str, Collection[object]]) -> EntityFilter | None:
-    """The filter with these values a field; None if there is no field. Raises BadFilter."""
+    """Return the filter with these values for each field; None if no field is given.
+
+    Raises BadFilter if a field or a value is wrong.
+    """
     known: dict[str, frozenset[str]] = {}
-    if sum(map(len, given.values())) > MOST_VALUES:  # before a single one is looked at
+    if sum(map(len, given.values())) > MOST_VALUES:  # checked before any single value is
         raise BadFilter(f"A filter has at most {MOST_VALUES} values.")
     for name, values in given.items():
         if name not in FIELDS:

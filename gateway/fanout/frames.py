@@ -1,8 +1,10 @@
-"""The stream's frames, encoded once for all who get them.
+"""Encode the stream's frames, once for all clients that get them.
 
-A message is text (JSON) or bytes (msgpack), ready to send. The last changes are kept by view and positions, and
-snapshots for a second, even if the position has moved on: whoever gets one gets the change from there right after. The
-caches are bounded; what is not in them is encoded again.
+A message is text (JSON) or bytes (msgpack), ready to send. The last changes are cached by view
+and positions. Snapshots are cached for a second, even if the position has moved on: a client
+that gets an older snapshot gets the change from there right after.
+
+The caches are bounded. What is not in them is encoded again.
 """
 
 from __future__ import annotations
@@ -25,21 +27,27 @@ Message: TypeAlias = str | bytes
 
 PROTOCOL = 1
 SIZE_LIMIT = 256 * 1024
-"""Bytes: of a part of a snapshot (but an entity is never divided), and of a change that is not sent as a snapshot."""
+"""Bytes of a part of a snapshot, or of a change. A larger change is sent as a snapshot. An
+entity is never divided."""
 
 _SNAPSHOT_AGE = 1.0
-"""Seconds for which a snapshot is given out, so that many who come at once share one, also in memory."""
+"""Seconds for which a snapshot is reused, so that many who come at once share one, also in
+memory."""
 _SNAPSHOTS_KEPT = 64 * 1024 * 1024
-"""Bytes of all of them together, but for the last one: many who come at once may each want another view."""
+"""Bytes of all cached snapshots together, not counting the newest: many who come at once may
+each want another view."""
 _HEAD = 256
-"""Bytes kept for a frame's fields beside its entities."""
+"""Bytes reserved for a frame's fields beside its entities."""
 _CHANGES_KEPT = 64
 _EDITS_AT_ONCE = 2_000
-"""So many are looked through for a change, whatever a snapshot would cost."""
+"""Edits that are always looked through for a change, even if a snapshot would cost less."""
 
 
 class Hello(Struct, frozen=True, tag_field="type", tag="hello"):
-    """The first frame. ``heartbeat``: seconds between heartbeats. ``topics``: those that the key may see."""
+    """The first frame.
+
+    ``heartbeat``: seconds between heartbeats. ``topics``: those that the key may see.
+    """
 
     protocol: int
     server: str
@@ -60,7 +68,7 @@ class Snapshot(Struct, frozen=True, tag_field="type", tag="snapshot"):
 
 
 class ChangeFrame(Struct, frozen=True, tag_field="type", tag="change"):
-    """What brings any position in ``from`` … ``seq`` to ``seq``."""
+    """The change that brings a client from any position in ``from`` … ``seq`` to ``seq``."""
 
     epoch: str
     from_seq: int = field(name="from")
@@ -80,7 +88,11 @@ class ResultFrame(Struct, frozen=True, tag_field="type", tag="result"):
 
 
 class HeartbeatFrame(Struct, frozen=True, tag_field="type", tag="heartbeat"):
-    """Moves the client's position to ``seq``. ``stale_since``: since when the monitor has not been heard, or null."""
+    """Moves the client's position to ``seq``.
+
+    ``stale_since``: since when the gateway has not heard from the monitor; null while it hears
+    it.
+    """
 
     epoch: str
     seq: int
@@ -89,14 +101,14 @@ class HeartbeatFrame(Struct, frozen=True, tag_field="type", tag="heartbeat"):
 
 
 class ErrorFrame(Struct, frozen=True, tag_field="type", tag="error"):
-    """What was wrong with the client's last message."""
+    """Says what was wrong with the client's last message."""
 
     code: str
     message: str
 
 
 class Pong(Struct, frozen=True, tag_field="type", tag="pong"):
-    """The answer to a ping, whose ``at`` it repeats."""
+    """The answer to a ping. It repeats the ping's ``at``."""
 
     at: int | float | str | None
     server_time: str
@@ -106,32 +118,33 @@ Frame: TypeAlias = Hello | Snapshot | ChangeFrame | ResultFrame | HeartbeatFrame
 
 
 def encode(frame: Frame, encoding: Encoding) -> Message:
-    """The frame as it is sent."""
+    """Encode the frame as it is sent."""
     return to_json(frame).decode() if encoding == "json" else to_msgpack(frame)
 
 
 def size(message: Message) -> int:
-    """The message's bytes on the wire."""
+    """Return the message's bytes on the wire."""
     return len(message) if isinstance(message, bytes) or message.isascii() else len(message.encode())
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """A snapshot ready to send: its position, and its parts in order."""
+    """Hold a snapshot ready to send: its position, and its parts in order."""
 
     position: Position
     messages: tuple[Message, ...]
 
     @property
     def size(self) -> int:
-        """Bytes of all parts."""
+        """Return the bytes of all parts."""
         return sum(map(size, self.messages))
 
 
 class FrameCache:
-    """The frames of one space. Not to be asked before ``history`` has a position.
+    """Make and cache the frames of one space.
 
-    ``clock``: POSIX seconds. ``server_time`` is when a frame was encoded.
+    Do not ask it before ``history`` has a position. ``clock``: POSIX seconds. ``server_time`` in
+    a frame is when the frame was encoded.
     """
 
     def __init__(self, history: History, clock: Callable[[], float]) -> None:
@@ -143,17 +156,22 @@ class FrameCache:
         self._snapshots_size = 0
 
     def heartbeat(self, encoding: Encoding, stale_since: str | None, at: Position | None = None) -> Message:
-        """A heartbeat at the position now, or ``at`` that of one who is ahead of us."""
+        """Encode a heartbeat at the position now, or at ``at``.
+
+        ``at``: the position of a client that is ahead of us. ``stale_since``: None while the
+        monitor is heard.
+        """
         now = self._position() if at is None else at
         return encode(HeartbeatFrame(now.epoch, now.seq, from_unix(self._clock()), stale_since), encoding)
 
     def change(
         self, view: FilteredView, encoding: Encoding, from_seq: int, same_until: int, to: Position | None = None
     ) -> Message | None:
-        """The change from ``from_seq`` of the present epoch to ``to``; None if a snapshot must be sent instead.
+        """Return the change from ``from_seq`` to ``to``, or None if a snapshot must be sent.
 
-        ``same_until``: the last position known to be no different in this view from ``from_seq`` and all between; only
-        what came after it is looked at, be it ever so long since ``from_seq``. ``to`` None: now.
+        Both are of the present epoch; ``to`` None: now. ``same_until``: the view is known to be
+        the same from ``from_seq`` to this position. Only the changes after it are looked at,
+        however long ago ``from_seq`` was.
         """
         now = self._position()
         to = now if to is None else to
@@ -170,9 +188,10 @@ class FrameCache:
         return self._changes[key]
 
     def snapshot(self, view: FilteredView, encoding: Encoding, at_least: int) -> Parts:
-        """The whole view at a position of the present epoch that is now, or within the last second and the log.
+        """Return the whole view, at the position now or at one that is at most a second old.
 
-        Never before ``at_least``, which must not be after now.
+        It is a position of the present epoch that the log still reaches, and never before
+        ``at_least``. ``at_least`` must not be after now.
         """
         self.forget()
         kept = self._snapshots.get((view, encoding))
@@ -189,7 +208,7 @@ class FrameCache:
         return parts
 
     def forget(self) -> None:
-        """Let go of snapshots that are too old to give out."""
+        """Drop the snapshots that are too old to be reused."""
         oldest = self._clock() - _SNAPSHOT_AGE
         for key in [key for key, (at, _) in self._snapshots.items() if not oldest < at <= self._clock()]:
             self._drop(key)
@@ -206,7 +225,10 @@ class FrameCache:
         )
 
     def _dearer(self, view: FilteredView, changes: Iterable[Change]) -> bool:
-        """Whether to look through these changes takes longer than a snapshot; of few it does not matter."""
+        """Return whether looking through these changes costs more than a snapshot.
+
+        Few changes never do.
+        """
         edits = sum(len(change.edits) for change in changes)
         if edits <= _EDITS_AT_ONCE:
             return False
@@ -238,7 +260,7 @@ class FrameCache:
 
 
 def _parts(state: State, encoding: Encoding) -> Iterator[dict[str, dict[str, Raw]]]:
-    """The state in parts that fit a frame each; every topic stands in the first one."""
+    """Yield the state in parts that each fit into a frame; the first part has every topic."""
     part: dict[str, dict[str, Raw]] = {topic: {} for topic in state}
     used = _HEAD + sum(len(topic) + 8 for topic in state)
     for topic, id_, entity in _rows(state):

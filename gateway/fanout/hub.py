@@ -1,18 +1,21 @@
-"""Fan-out of one space of a PBX: who must be told what, and when.
+"""Send the changes of one space of a PBX (live or book) to its subscribers.
 
-A subscriber holds its view and the position that its client has been told, nothing else: no queue. When the replica
-moves, the hub looks once a view whether the change touches it, makes the frame once, and writes it to all of that
-view's connections that can take it at once. Others are woken, and each takes what brings its client from its position
-to now when its connection can take it: the change (merged, if there were several), a snapshot if there is no such
-change, nothing if its view did not change. So a slow client is simply further behind, and what it costs does not grow.
+A subscriber holds its view and the position that its client has been told. It has no queue.
 
-Nobody is sent back: who says that it holds more than we do (it comes from another gateway, and we are cut off from the
-bus, or late) gets nothing older, but a heartbeat at its own position while we are stale. Only once the monitor was
-heard twice since, and is not there yet, its word counts for nothing.
-
-Heartbeats move the positions of those whose view did not change; whoever is behind gets the change first. They are
-spread over the heartbeat's time, so that thousands are not written to in one go. When the bus falls silent or comes
-back, everyone is told at once.
+- When the replica moves, the hub checks once for each view whether the change touches it. It
+  makes the frame once, and writes it to all connections of that view that can take it at once.
+- The other subscribers are woken. Each takes what brings its client from its position to now
+  when its connection can take it: the change (merged, if there were several), a snapshot if
+  there is no such change, or nothing if its view did not change. So a slow client is simply
+  further behind, and its cost does not grow.
+- No client is sent back. A client may say that it holds more than we do: it comes from another
+  gateway, and we are late or cut off from the bus. It gets nothing older, only heartbeats at its
+  own position while we are stale. We stop believing it once the monitor was heard twice since
+  and has not reached that position.
+- Heartbeats move the positions of clients whose view did not change. A client that is behind
+  gets the change first. Heartbeats are spread over the heartbeat's interval, so that thousands
+  are not written in one go. When the bus falls silent or comes back, all clients are told at
+  once.
 """
 
 from __future__ import annotations
@@ -30,16 +33,18 @@ from gateway.transport.websocket_protocol import ready_made
 from monitor.shared.changes import Position
 
 _SLOTS = 20
-"""Into how many portions heartbeats are divided."""
+"""Groups of subscribers that get their heartbeats at different times."""
 _SLICE = 0.005
 """Seconds for which subscribers are told without a break."""
 
 
 class Hub:
-    """The subscribers of one space. Everything but :meth:`run` is synchronous.
+    """Hold the subscribers of one space. Everything but :meth:`run` is synchronous.
 
-    ``stale_since`` tells since when the monitor has not been heard, None while it is. ``clock``: POSIX seconds.
-    ``heard`` tells when the monitor was heard last, by its own clock; None: whenever it is not stale.
+    ``stale_since``: returns since when the monitor has not been heard; None while it is heard.
+    ``clock``: POSIX seconds. ``heartbeat``: seconds between heartbeats. ``heard``: returns when
+    the monitor was last heard, by the monitor's clock. Without it (None) the monitor counts as
+    heard whenever it is not stale.
     """
 
     def __init__(
@@ -66,12 +71,12 @@ class Hub:
 
     @property
     def ready(self) -> bool:
-        """Whether there is a state to send."""
+        """Return whether there is a state to send."""
         return self._history.position is not None
 
     @property
     def position(self) -> Position | None:
-        """Where the replica is."""
+        """Return the replica's position; None until a state was loaded."""
         return self._history.position
 
     def __len__(self) -> int:
@@ -79,7 +84,7 @@ class Hub:
 
     @property
     def tracks(self) -> Collection[ViewSubscribers]:
-        """The views in use, with their subscribers; for looking only."""
+        """Return the views in use, with their subscribers; for reading only."""
         return self._tracks.values()
 
     def subscribe(
@@ -93,11 +98,13 @@ class Hub:
         line: DirectWriter | None = None,
         told: Position | None = None,
     ) -> Subscriber:
-        """A new subscriber. The caller must :meth:`leave`.
+        """Add a subscriber and return it. The caller must :meth:`leave`.
 
-        ``since``: the position at which its client holds this view; then the change from there is due, if the log
-        reaches back, else a snapshot. ``merge`` false: every change by itself, as far as the log reaches.
-        ``told``: the position of something else that its client has been told; it gets nothing older.
+        ``since``: the position at which its client holds this view. Then the change from there
+        is due if the log reaches back, else a snapshot. ``merge`` false: send every change by
+        itself, as far as the log reaches. ``line``: the connection that the hub may write to
+        itself. ``told``: the position of something else that its client has been told; it gets
+        nothing older.
         """
         subscriber = Subscriber(view, encoding, wake, next(self._next_slot) % _SLOTS, line)
         subscriber.position = told
@@ -108,20 +115,25 @@ class Hub:
     def change_view(
         self, subscriber: Subscriber, view: FilteredView, since: Position | None = None, *, merge: bool = True
     ) -> None:
-        """From now on it sees ``view``: as for a new one, but never at an older position than it has been told."""
+        """Switch the subscriber to ``view``.
+
+        What is due then is as for a new subscriber, but never at a position older than it was
+        told.
+        """
         self._exit(subscriber)
         subscriber.view = view
         self._enter(subscriber, since, merge)
 
     def leave(self, subscriber: Subscriber) -> None:
-        """It is gone."""
+        """Remove the subscriber."""
         self._slots[subscriber.slot].discard(subscriber)
         self._exit(subscriber)
 
     def changed(self) -> None:
-        """The replica has moved, or the monitor fell silent or was heard again: tell those whom it concerns.
+        """Tell the subscribers that the replica moved, or that staleness began or ended.
 
-        At once, but only for a moment without a break; what changes while the others wait is told them as one.
+        It starts at once, but works only for a moment without a break. What changes while the
+        others wait is told to them as one change.
         """
         for track in self._tracks.values():
             track.advance()
@@ -138,7 +150,7 @@ class Hub:
                 self._beat(slot)
 
     def _tell_some(self) -> None:
-        """Go on telling for a moment; then requests and the bus have their turn."""
+        """Tell more subscribers for a moment; then requests and the bus have their turn."""
         self._turn = None
         until = perf_counter() + _SLICE
         while self._telling:
@@ -152,13 +164,13 @@ class Hub:
                 self._telling[track] = None  # after the others
                 try:
                     self._turn = asyncio.get_running_loop().call_soon(self._tell_some)
-                except RuntimeError:  # nothing runs that could call us again
+                except RuntimeError:  # no event loop runs: finish now
                     until = float("inf")
                     continue
                 return
 
     def _tell(self, track: ViewSubscribers, subscribers: list[Subscriber]) -> None:
-        """Write the change to every line that can take it; wake the others."""
+        """Write the change to every connection that can take it; wake the other subscribers."""
         now = self._history.position
         told: Position | None = None
         encoding: Encoding | None = None
@@ -166,12 +178,12 @@ class Hub:
         sent = 0
         for subscriber in subscribers:
             line = subscriber.line
-            # in_step, written out: a call more for each delivery is felt
+            # Subscriber.in_step, inlined: one more call for each delivery costs too much
             if line is not None and subscriber.merge and not (subscriber.snapshot_due or subscriber.resuming):
                 if subscriber.position is not told or subscriber.encoding is not encoding:
                     if subscriber.position is now:  # told in this round already
                         continue
-                    if not line.ready:  # of those who can take nothing each is elsewhere: a frame for each is dear
+                    if not line.ready:  # full ones are all at different positions: no frame for each
                         subscriber.wake()
                         continue
                     if sent and told is not None and frame is not None:
@@ -197,9 +209,10 @@ class Hub:
         return None if message is None else ready_made(message)
 
     def take(self, subscriber: Subscriber) -> tuple[Message, ...]:
-        """What to send next, in this order and with nothing in between; empty: nothing until it is woken.
+        """Return the messages to send next, in this order and with nothing in between.
 
-        The subscriber's position is moved: what is returned must be sent, or the connection closed.
+        Empty: nothing is due until the subscriber is woken. This moves the subscriber's
+        position: send what is returned, or close the connection.
         """
         now = self._history.position
         if now is None:
@@ -232,7 +245,7 @@ class Hub:
         return ()
 
     async def run(self) -> None:
-        """Give heartbeats. Never returns; whoever starts it awaits it."""
+        """Send heartbeats. Never returns; the caller that starts it must await it."""
         while True:
             for slot in self._slots:
                 await asyncio.sleep(self.heartbeat / _SLOTS)
@@ -241,7 +254,10 @@ class Hub:
                 self._beat(slot)
 
     def _resume(self, subscriber: Subscriber, now: Position) -> tuple[Message, ...]:
-        """The change from where the client says that it is; nothing while it is ahead of us, unless that lasts."""
+        """Return the change from the position that the client named.
+
+        Returns nothing while the client is ahead of us, until we stop believing it.
+        """
         told = subscriber.position
         if told is not None and told > now and subscriber.patience:
             return self._held_back(subscriber, told)
@@ -257,7 +273,7 @@ class Hub:
         message = self._frames.change(subscriber.view, subscriber.encoding, told.seq, told.seq, now)
         if message is None:
             return self._snapshot(subscriber, now, told.seq, "size")
-        self.measures.took(size(message), merged=False, seconds=None)  # what came about while it was away
+        self.measures.took(size(message), merged=False, seconds=None)  # it changed while the client was away
         subscriber.position = now
         return (message,)
 
@@ -275,7 +291,7 @@ class Hub:
         return parts.messages
 
     def _held_back(self, subscriber: Subscriber, told: Position) -> tuple[Message, ...]:
-        """Nothing for one who is ahead of us, but that we are stale, if we are."""
+        """Return only a heartbeat if we are stale, else nothing: the client is ahead of us."""
         stale_since = self._stale_since()
         if stale_since is None or not subscriber.heartbeat_due:
             return ()
@@ -285,7 +301,7 @@ class Hub:
         return (beat,)
 
     def _lose_patience(self, subscriber: Subscriber) -> None:
-        """The monitor was heard again since the last time, and did not bring us to where this one says that it is."""
+        """Count one heartbeat of the monitor that did not bring us to the client's position."""
         heard = None if self._heard is None else self._heard()
         if self._stale_since() is None and (heard is None or heard != subscriber.heard):
             subscriber.heard = heard
@@ -301,7 +317,10 @@ class Hub:
                 subscriber.wake()
 
     def _beat_directly(self, subscriber: Subscriber, frames: dict[Encoding, bytes]) -> bool:
-        """Write a heartbeat if nothing else is due and the line can take it."""
+        """Write a heartbeat if nothing else is due and the connection can take it.
+
+        Returns whether it was written.
+        """
         told, now = subscriber.position, self._history.position
         if subscriber.line is None or not subscriber.in_step or told is None or now is None or told.epoch != now.epoch:
             return False

@@ -1,4 +1,7 @@
-"""Who watches a view, what each has been told, and where in the history the view changed. Pure; for the hub alone."""
+"""Track each view's subscribers, what they were told, and where in the history the view changed.
+
+Pure. Only the hub uses it.
+"""
 
 from __future__ import annotations
 
@@ -11,32 +14,34 @@ from gateway.fanout.frames import Encoding
 from monitor.shared.changes import Position
 
 PATIENCE: Final = 2
-"""So many times the monitor is heard before one who says that it is ahead of us is not believed."""
+"""Heartbeats of the monitor after which we stop believing a client that claims to be ahead of
+us."""
 _TOUCHES_KEPT: Final = 4096
 _LOOKED_AT: Final = 64
-"""So many changes of the log are looked at for the first that touches a view, and so on."""
+"""Changes of the log that are read at a time while looking for the first one that touches a
+view."""
 _PORTION: Final = 64
-"""So many are told between two looks at the clock."""
+"""Subscribers that are told between two looks at the clock."""
 
 
 class DirectWriter(Protocol):
-    """A connection that can be written to without its session."""
+    """Describe a connection that the hub can write to without its session."""
 
     @property
     def ready(self) -> bool:
-        """Whether nothing stands against a frame, such as a full buffer."""
+        """Return whether a frame can be written now: for example, no buffer is full."""
         ...
 
     def push(self, frame: bytes) -> bool:
-        """Write a ready-made frame if nothing stands against it. Whether it was written."""
+        """Write a ready-made frame if nothing prevents it. Return whether it was written."""
         ...
 
 
 class Subscriber:
-    """One client's place: its view and the position that it has been told. The hub alone changes it.
+    """Hold one client's view and the position that it has been told. Only the hub changes it.
 
-    ``wake`` is called, without more, whenever :meth:`Hub.take` may have something for it. ``line``: where a change may
-    be written at once instead.
+    ``wake`` is called, without arguments, whenever :meth:`Hub.take` may have something for it.
+    ``line``: the connection to which a change may be written at once instead.
     """
 
     __slots__ = (
@@ -54,7 +59,7 @@ class Subscriber:
     ) -> None:
         self.line = line
         self.at = 0
-        """Where in its view's list it stands."""
+        """Index in its view's list of subscribers."""
         self.view = view
         self.encoding = encoding
         self.wake = wake
@@ -63,32 +68,35 @@ class Subscriber:
         self.position: Position | None = None
         self.snapshot_due = True
         self.resuming = False
-        """Whether a change from ``position`` is due, be it empty."""
+        """True while a change from ``position`` is due, even an empty one."""
         self.heartbeat_due = False
         self.heard: str | None = None
-        """When the monitor had been heard, the last time that patience was lost."""
+        """Instant, by the monitor's clock, of the last sign of life that ``patience`` takes into
+        account."""
         self.patience = PATIENCE
-        """Heartbeats of the monitor for which a client that knows more than this gateway is left waiting."""
+        """Heartbeats of the monitor left until we stop believing that the client is ahead of us."""
 
     @property
     def in_step(self) -> bool:
-        """Whether it wants the next merged change and nothing else before that."""
+        """Return whether it wants the next merged change, and nothing else before that."""
         return not (self.snapshot_due or self.resuming) and self.merge
 
 
 class ViewSubscribers:
-    """A view in use: its subscribers, and at which positions of the present epoch it changed, as far as it was watched.
+    """Hold the subscribers of a view, and the positions at which the view changed.
 
-    Positions between which the view did not change are one and the same to it, so those who stand at any of them get
-    the same bytes.
+    The positions are of the present epoch, and known as far as the view was watched. Positions
+    between which the view did not change are the same to it. So subscribers that stand at any of
+    them get the same bytes.
     """
 
     def __init__(self, view: FilteredView, history: History) -> None:
         self.subscribers: list[Subscriber] = []
         self.dirty = False
-        """Whether the view has changed since :attr:`left` was last set to all."""
+        """True if the view has changed since :attr:`left` was last set to all subscribers."""
         self.left = 0
-        """How many are still to be told, from where it was left off and around."""
+        """Number of subscribers still to be told. They begin where the last batch ended, and
+        wrap around."""
         self._next = 0
         self.view = view
         self._history = history
@@ -98,13 +106,20 @@ class ViewSubscribers:
         self._restart()
 
     def add(self, subscriber: Subscriber) -> None:
-        """One more; while others are still to be told, it is one of them, or it would take another's turn."""
+        """Add a subscriber. While others are still to be told, count it as one of them.
+
+        Else it would take another's turn.
+        """
         subscriber.at = len(self.subscribers)
         self.subscribers.append(subscriber)
         self.left = self.left and self.left + 1
 
     def remove(self, subscriber: Subscriber) -> None:
-        """One less; the last takes its place, and as it might be passed over so, all are looked at again."""
+        """Remove a subscriber, and move the last one into its place.
+
+        The next batch might miss the moved one. So if any are still to be told, all are looked
+        at again.
+        """
         last = self.subscribers.pop()
         if last is not subscriber:
             self.subscribers[subscriber.at] = last
@@ -112,7 +127,7 @@ class ViewSubscribers:
         self.left = self.left and len(self.subscribers)
 
     def next_batch(self) -> list[Subscriber]:
-        """Some of those who are left, who then are no longer."""
+        """Return some of the subscribers still to be told, and count them as told."""
         start = self._next if self._next < len(self.subscribers) else 0
         some = self.subscribers[start : start + min(_PORTION, self.left)]
         self._next = start + len(some)
@@ -120,7 +135,7 @@ class ViewSubscribers:
         return some
 
     def advance(self) -> bool:
-        """Follow the replica. Returns whether the view changed, or may have."""
+        """Follow the replica. Return whether the view changed, or may have changed."""
         now = self._history.position
         if now is None or now == self._at:
             return False
@@ -142,15 +157,18 @@ class ViewSubscribers:
 
     @property
     def changed_at(self) -> int:
-        """The last position at which the view is known to have changed; 0 if it is not known of any."""
+        """Return the last position at which the view is known to have changed; 0 if none."""
         return self._touched[-1] if self._touched else 0
 
     def changes_since(self, seq: int) -> int:
-        """At how many positions after ``seq`` the view is known to have changed."""
+        """Return at how many positions after ``seq`` the view is known to have changed."""
         return len(self._touched) - bisect_right(self._touched, seq)
 
     def unchanged_range(self, seq: int) -> tuple[int, int] | None:
-        """First and last of the positions around ``seq`` at which the view is known to be the same; None: up to now."""
+        """Return the first and last position around ``seq`` between which the view is the same.
+
+        Returns None if the view has not changed since ``seq``.
+        """
         self.advance()
         if seq < self._watched_from:
             return self._unwatched(seq)
@@ -160,7 +178,10 @@ class ViewSubscribers:
         return self._touched[at - 1] if at else self._watched_from, self._touched[at] - 1
 
     def _unwatched(self, seq: int) -> tuple[int, int] | None:
-        """The same from the log, for a position from before the view was watched."""
+        """Return the same as :meth:`unchanged_range`, read from the log.
+
+        It is for a position from before the view was watched.
+        """
         at = seq
         while (changes := self._history.since(at, at + _LOOKED_AT)) is not None:
             first = next((change.position.seq for change in changes if self.view.affected_by(change)), None)

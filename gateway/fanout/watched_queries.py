@@ -1,7 +1,7 @@
-"""Watched queries: each evaluated once for all who watch the same, and told when its answer is another.
+"""Evaluate watched queries, once for all who watch the same, and tell them when the answer changed.
 
-After an evaluation nothing is evaluated for a moment, and for longer the more it cost: at once when things are quiet,
-less often under load, and the newest answer always comes.
+After an evaluation there is a pause, which is longer the more the evaluation cost. So a query is
+evaluated at once when little happens, and less often under load. The newest answer always comes.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from monitor.shared.timestamps import from_unix
 LEAST_PAUSE = 0.05
 """Seconds between two evaluations, at least."""
 _SHARE = 10.0
-"""Evaluating takes at most one part in so many of the time."""
+"""Seconds of pause for each second of evaluating."""
 _SLICE = 0.005
-"""Seconds for which it goes on without a break."""
+"""Seconds for which it evaluates without a break."""
 
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A documented query with its arguments, as somebody who may see this asks it."""
+    """Represent a documented query with its arguments, as somebody with this visibility asks it."""
 
     command: Command
     arguments: Arguments
@@ -51,10 +51,11 @@ class Question:
 
 @dataclass(slots=True, eq=False)
 class Watcher:
-    """One client's place. ``position``: that of the state for which the answer told last held.
+    """Hold what one client has been told of a watched query.
 
-    ``since``: the position of an answer that its client has from elsewhere; None once we are there. It is told nothing
-    older, as in the hub.
+    ``position``: the position of the state for which the last answer told was true. ``since``:
+    the position of an answer that its client has from elsewhere; None once we have reached it.
+    As in the hub, the client is told nothing older.
     """
 
     watched: WatchedQuery
@@ -70,7 +71,10 @@ class Watcher:
 
 @dataclass(slots=True, eq=False)
 class WatchedQuery:
-    """One question that is watched, and its answer: ``answer``, or the refusal that there was instead."""
+    """Hold a watched question and its answer.
+
+    ``answer``: the answer, or None if ``refusal`` came instead.
+    """
 
     question: Question
     watchers: set[Watcher] = field(default_factory=set)
@@ -78,15 +82,16 @@ class WatchedQuery:
     refusal: tuple[str, str] | None = None
     version: int = 0
     position: Position | None = None
-    """Where the state was when the question was last asked."""
+    """Position of the state when the question was last asked."""
     messages: dict[Encoding, Message] = field(default_factory=dict)
 
 
 class WatchedQueries:
-    """All watched queries of a PBX. Everything but :meth:`run` is synchronous.
+    """Hold all watched queries of a PBX. Everything but :meth:`run` is synchronous.
 
-    ``ask``: answers a question from the replica; raises Refused. ``position``: where the state is that a command is
-    answered from. ``stale_since``, ``clock`` and ``heard`` as for the hub.
+    ``ask``: answers a question from the replica; raises Refused. ``position``: returns the
+    position of the state that answers a command. ``stale_since``, ``clock``, ``heartbeat`` and
+    ``heard``: as for the hub.
     """
 
     def __init__(
@@ -101,7 +106,7 @@ class WatchedQueries:
         self.heartbeat = heartbeat
         self._heard = heard
         self.closing = False
-        """Whether everybody is being sent away."""
+        """True while all clients are being sent away."""
         self._ask = ask
         self._position = position
         self._stale_since = stale_since
@@ -111,7 +116,7 @@ class WatchedQueries:
         self._told_stale: str | None = None
         self._watchers = 0
         self.polls: Counter[str] = Counter()
-        """Long polls under way, by the digest of their key."""
+        """Long polls in progress, by the digest of their key."""
 
     def __len__(self) -> int:
         return self._watchers
@@ -119,9 +124,10 @@ class WatchedQueries:
     def watch(
         self, question: Question, encoding: Encoding, wake: Callable[[], None], since: Position | None = None
     ) -> Watcher:
-        """A new watcher, to whom the answer now is due. The caller must :meth:`leave`.
+        """Add a watcher, to which the current answer is due. The caller must :meth:`leave`.
 
-        ``since``: the position of the answer that its client has already, perhaps from another gateway.
+        ``since``: the position of the answer that its client already has, perhaps from another
+        gateway.
         """
         watched = self._watched.get(question)
         if watched is None:
@@ -135,7 +141,7 @@ class WatchedQueries:
         return watcher
 
     def leave(self, watcher: Watcher) -> None:
-        """It is gone."""
+        """Remove the watcher."""
         watched = watcher.watched
         if watcher in watched.watchers:
             watched.watchers.remove(watcher)
@@ -144,19 +150,22 @@ class WatchedQueries:
             del self._watched[watched.question]
 
     def changed(self) -> None:
-        """The state has moved, or the monitor fell silent or was heard again."""
+        """Note that the state moved, or that the monitor fell silent or was heard again."""
         if self._watched:
             self._moved.set()
 
     def close(self) -> None:
-        """Wake everybody, who finds that all are being sent away."""
+        """Wake all watchers; each finds that all are being sent away."""
         self.closing = True
         for watched in self._watched.values():
             for watcher in watched.watchers:
                 watcher.wake()
 
     def take(self, watcher: Watcher) -> tuple[Message, ...]:
-        """What to send next; empty: nothing until it is woken. What is returned must be sent."""
+        """Return the messages to send next; empty: nothing until the watcher is woken.
+
+        What is returned must be sent.
+        """
         watched = watcher.watched
         if watched.position is None:
             return ()
@@ -174,7 +183,7 @@ class WatchedQueries:
         return ()
 
     async def run(self) -> None:
-        """Evaluate and give heartbeats. Never returns; whoever starts it awaits it."""
+        """Evaluate queries and send heartbeats. Never returns; its caller must await it."""
         loop = asyncio.get_running_loop()
         beat_at = loop.time() + self.heartbeat
         while True:
@@ -190,9 +199,9 @@ class WatchedQueries:
             await asyncio.sleep(max(LEAST_PAUSE, _SHARE * spent))
 
     async def _look(self) -> float:
-        """Evaluate what may have changed, and wake whom it concerns. The seconds that it took.
+        """Evaluate what may have changed, and wake its watchers. Return the seconds that it took.
 
-        Only for a moment without a break: there may be thousands of questions.
+        It works only for a moment without a break: there may be thousands of questions.
         """
         spent, began = 0.0, perf_counter()
         for watched in list(self._watched.values()):
@@ -212,7 +221,7 @@ class WatchedQueries:
             self._beat()
 
     def _held_back(self, watcher: Watcher, since: Position) -> tuple[Message, ...]:
-        """Nothing for one who is ahead of us, but that we are stale, if we are."""
+        """Return only a heartbeat if we are stale, else nothing: the client is ahead of us."""
         stale_since = self._stale_since()
         if stale_since is None or not watcher.heartbeat_due:
             return ()
@@ -234,14 +243,17 @@ class WatchedQueries:
                 watcher.wake()
 
     def _bring_up(self, watched: WatchedQuery) -> None:
-        """To now; whoever watches is woken if the answer is another, or was held back for him."""
+        """Evaluate the query if due; wake its watchers if the answer changed.
+
+        Also wake a watcher whose answer was held back, as its client is ahead of us.
+        """
         changed = self._evaluate(watched)
         for watcher in watched.watchers:
             if changed or watcher.since is not None:
                 watcher.wake()
 
     def _evaluate(self, watched: WatchedQuery) -> bool:
-        """Ask again if the state has moved. Whether the answer is another."""
+        """Ask again if the state has moved. Return whether the answer changed."""
         now = self._position(watched.question.command)
         if now is None or now == watched.position:
             return False

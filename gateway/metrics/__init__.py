@@ -1,1 +1,1 @@
-"""What the gateway tells Prometheus: nothing is counted here, only read from what counts."""
+"""Tell Prometheus what the gateway counts: nothing is counted here, only read."""

@@ -1,7 +1,7 @@
-"""The gateway's metrics, read when they are asked for from the numbers that its parts keep.
+"""Collect the gateway's metrics, read on demand from the numbers that its parts keep.
 
-The labels are names out of the settings (``pbx``), and words of the program: topics, commands, codes. No key, no
-caller's number, no address of a client.
+The labels are names from the settings (``pbx``) and words of the program: topics, commands,
+codes. No label has a key, a caller's number or a client's address.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 class GatewayCollector(Collector):
-    """Of all PBXs that this process serves. ``clock``: POSIX seconds."""
+    """Collect the metrics of all PBXs that this process serves. ``clock``: POSIX seconds."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class GatewayCollector(Collector):
         self._clock = clock
 
     def collect(self) -> Iterable[Metric]:
-        """All of it as it is now."""
+        """Yield all metrics as they are now."""
         yield from self._ready()
         yield from following.collect(self._pbxs, self._clock())
         yield from streaming.collect(self._pbxs, self._live)

@@ -1,4 +1,4 @@
-"""How the replicas follow the monitor: their age, what they missed and read anew, how much they hold."""
+"""Collect how the replicas follow the monitor: age, what they missed and read anew, size."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _REASONS = ("gap", "announced", "compared", "subscribed")
 
 
 def collect(pbxs: Mapping[str, PbxView], now: float) -> Iterator[Metric]:
-    """Of all PBXs, by name. ``now``: POSIX seconds."""
+    """Yield the metrics of all PBXs, by name. ``now``: POSIX seconds."""
     spaces = list(_spaces(pbxs))
     yield from _state(spaces, now)
     yield from _history(spaces)

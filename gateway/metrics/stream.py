@@ -1,4 +1,7 @@
-"""The stream: who is connected, what he watches, what he was sent and how late, who takes nothing."""
+"""Collect the stream's metrics: who is connected and watches what, what was sent and how late.
+
+Clients that take nothing are counted too.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +20,14 @@ if TYPE_CHECKING:
     from gateway.stream.connection_manager import StreamServer
 
 STUCK = 5.0
-"""Seconds for which a client has taken nothing, from which on it counts as stuck."""
+"""Seconds without taking anything after which a client counts as stuck."""
 _LABELS = ["pbx", "space"]
 _TRANSPORTS = ("websocket", "sse")
 _WHYS = ("subscribed", "epoch", "log", "size")
 
 
 def collect(pbxs: Mapping[str, PbxView], live: StreamServer) -> Iterator[Metric]:
-    """Of all PBXs, by name."""
+    """Yield the metrics of all PBXs, by name."""
     hubs = [hub for name, view in pbxs.items() for hub in ((name, "live", view.hub), (name, "book", view.book_hub))]
     yield from _connections(live)
     yield from _subscribers(hubs)
@@ -91,7 +94,7 @@ def _subscribers(hubs: list[tuple[str, str, Hub]]) -> Iterator[Metric]:
 
 
 def _looked_at(hub: Hub) -> tuple[Counter[str], Counter[str], Counter[str], int]:
-    """Subscribers by encoding and by topic, views by kind, and how many subscribers lag."""
+    """Return subscribers by encoding and by topic, views by kind, and how many subscribers lag."""
     encodings: Counter[str] = Counter()
     topics: Counter[str] = Counter()
     kinds: Counter[str] = Counter()

@@ -1,1 +1,1 @@
-"""The table of all documented operations, and those that plugins add."""
+"""Hold the table of all documented operations, and add those of plugins."""

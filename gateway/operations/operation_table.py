@@ -1,7 +1,7 @@
-"""The documented commands: the one table from which routes, validation and the page of commands come. Pure.
+"""Define the documented commands in one table; routes, validation and documents use it. Pure.
 
-A query is answered here, from the replica. A command that changes something, or reads what only the PBX's database
-has, is carried out by the monitor; it has no query.
+The gateway answers a query from its replica. The monitor carries out a command that changes
+something, or that reads what only the PBX's database has. Such a command has no query.
 """
 
 from __future__ import annotations
@@ -21,19 +21,22 @@ from gateway.scopes import Scope
 from monitor.shared.redis.key_names import Space
 
 Query: TypeAlias = Callable[[QueryContext], object]
-"""A function of the replica: what it gives is the reply, a Struct or anything else that JSON can hold."""
+"""A function of the replica. It returns the reply: a Struct, or anything that JSON can hold."""
 
 
 class Run(Protocol):
-    """Carries out another command in the name of the caller's key, as far as that may."""
+    """Carry out another command in the name of the caller's key, if the key may."""
 
     async def __call__(self, command: str, /, **arguments: str) -> dict[str, Any]:
-        """The reply. Raises gateway.errors' refusals, which the composition may catch or let go on to the client."""
+        """Return the reply. Raises the refusals of :mod:`gateway.errors`.
+
+        The composition may catch a refusal, or let it go on to the client.
+        """
         ...
 
 
 Composition: TypeAlias = Callable[[Run, Arguments], Awaitable[object]]
-"""A command made of commands: what it gives is the reply."""
+"""A command made of commands; it returns the reply."""
 
 STREAM_ADDRESS = "stream"
 RESERVED_ADDRESSES = (STREAM_ADDRESS, "events", "ticket")
@@ -43,11 +46,14 @@ _TAKEN_BY = {"events": "GET", "ticket": "POST"}
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command. ``one_of``: parameters of which at least one must be given, if any are named.
+    """Describe one command.
 
-    With a ``query`` it is answered here, with a ``composition`` by what that does; with neither by the monitor.
+    ``one_of``: names of parameters; at least one of them must be given. Empty: no such rule.
 
-    ``space``: the history whose position an answer bears.
+    The ``query`` answers it at the gateway, or the ``composition`` does. Without both the monitor
+    carries it out.
+
+    ``space``: the space whose position an answer carries.
     """
 
     name: str
@@ -62,11 +68,14 @@ class Command:
 
     @property
     def changes(self) -> bool:
-        """Whether it is for the monitor, at the PBX."""
+        """Return whether the monitor carries it out, at the PBX."""
         return self.query is None and self.composition is None
 
     def check(self, given: Iterable[tuple[str, str]]) -> Arguments:
-        """The arguments out of a request's names and values. Raises BadRequest's kinds."""
+        """Return the arguments from a request's names and values.
+
+        Raises subclasses of BadRequest.
+        """
         arguments = check(self.parameters, given, self.name)
         if self.one_of and not any(arguments.optional(name) is not None for name in self.one_of):
             raise MissingParameter(f"{self.name}: at least one of {', '.join(self.one_of)} is needed.")
@@ -74,7 +83,11 @@ class Command:
 
 
 def command_named(name: str) -> Command:
-    """The command of this name. Raises UnknownCommand, with the nearest name if there is one; UpgradeNeeded."""
+    """Return the command of this name.
+
+    Raises UnknownCommand, with the nearest name if there is one. Raises UpgradeNeeded for the
+    address of the stream.
+    """
     if name == STREAM_ADDRESS:
         raise UpgradeNeeded("This is a WebSocket's address.", {"Upgrade": "websocket", "Connection": "upgrade"})
     command = COMMANDS.get(name)
@@ -87,7 +100,7 @@ def command_named(name: str) -> Command:
 
 
 def commands_for(scopes: Iterable[str]) -> tuple[str, ...]:
-    """The names of the commands that a key with these scopes may use, in the table's order."""
+    """Return the names of the commands that a key with these scopes may use, in table order."""
     held = frozenset(scopes)
     return tuple(command.name for command in COMMANDS.values() if command.scope in held)
 
@@ -275,17 +288,20 @@ _ALL = (
 )
 
 COMMANDS: dict[str, Command] = {command.name: command for command in _ALL}
-"""Every documented command by its name, in the order in which they are listed."""
+"""Every documented command by its name, in the order of the list. :func:`register` adds more."""
 
 RESERVED = set(COMMANDS) | set(RESERVED_ADDRESSES)
-"""What no key may equal, or an address would have two meanings."""
+"""Words that no key may equal, because an address would then have two meanings."""
 DOCUMENTED = frozenset(COMMANDS)
 
 _NAME = re.compile(r"[a-z0-9]+(\.[a-z0-9_]+)+")
 
 
 def register(command: Command) -> None:
-    """Add a site's own command, before anything is served. Raises ValueError, with a sentence, if it does not fit."""
+    """Add a site's own command, before anything is served.
+
+    Raises ValueError, with a sentence, if the command does not fit.
+    """
     if not _NAME.fullmatch(command.name):
         raise ValueError(f"{quoted(command.name)} is no name for a command: use words joined by dots, as site.my.get.")
     if command.name in RESERVED:

@@ -1,7 +1,8 @@
-"""A site's own commands, found through Python's entry points (group ``callmon.commands``).
+"""Load a site's own commands from Python's entry points (group ``callmon.commands``).
 
-An entry point names a :class:`gateway.operations.operation_table.Command` or several. Such a command is one like all
-others: it has an address, its parameters are checked, it needs its scope, it stands in the documents.
+An entry point names one :class:`gateway.operations.operation_table.Command`, or several. Such a
+command is like all others: it has an address, its parameters are checked, it needs its scope,
+and it is in the documents.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ _log = structlog.get_logger(__name__)
 
 
 def load() -> tuple[str, ...]:
-    """Find and add the site's own commands; their names. Raises ConfigError if one cannot be loaded or does not fit."""
+    """Find and add the site's own commands; return their names.
+
+    Raises ConfigError if a command cannot be loaded or does not fit.
+    """
     found: list[str] = []
     for point in entry_points(group=GROUP):
         try:
@@ -28,7 +32,7 @@ def load() -> tuple[str, ...]:
             for command in [named] if isinstance(named, Command) else named:
                 register(_checked(command))
                 found.append(command.name)
-        except Exception as error:  # whatever a site's code raises when it is loaded
+        except Exception as error:  # a site's code may raise anything when it is loaded
             raise ConfigError(f"The entry point {point.name} = {point.value}: {error}") from error
     return tuple(found)
 

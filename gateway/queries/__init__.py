@@ -1,1 +1,1 @@
-"""The documented queries. Pure: what is asked in, the documented answer out, with the documented names and order."""
+"""Answer the documented queries with the documented names, in the documented order. Pure."""

@@ -1,4 +1,4 @@
-"""Encode an answer once for all who ask the same at the same position. Pure."""
+"""Encode an answer once for all clients that ask the same at the same position. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LARGEST_CACHED = 2 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An encoded answer and the position of the state that it was made from."""
+    """Hold an encoded answer and the position of the state that it was made from."""
 
     body: bytes
     etag: str
@@ -29,9 +29,10 @@ class Answer:
 
 
 class AnswerCache:
-    """The answers of one space of one PBX at its present position; when the position moves they are forgotten.
+    """Keep the answers of one space of one PBX at its present position.
 
-    Bounded in number and bytes: the answers not asked for longest go first.
+    When the position changes, all answers are forgotten. The cache is bounded in number and
+    bytes: the answers that were not asked for longest go first.
     """
 
     def __init__(self, entries: int = _CACHED_ANSWERS, size: int = _CACHED_BYTES) -> None:
@@ -45,7 +46,7 @@ class AnswerCache:
         return len(self._answers)
 
     def answer(self, question: Hashable, position: Position, make: Callable[[], object]) -> Answer:
-        """The answer to ``question`` at ``position``: the one kept, or what ``make`` makes."""
+        """Return the answer to ``question`` at ``position``: a kept one, or what ``make`` makes."""
         if position != self._position:
             self._answers.clear()
             self._position, self._bytes = position, 0
@@ -68,6 +69,6 @@ class AnswerCache:
 
 
 def encode(value: object, position: Position) -> Answer:
-    """The answer as JSON with its entity tag."""
+    """Return the answer as JSON, with its entity tag."""
     body = to_json(value)
     return Answer(body, f'"{blake2b(body, digest_size=16).hexdigest()}"', position)

@@ -1,4 +1,4 @@
-"""The queries about calls, and the bare address."""
+"""Answer the queries about calls, and the bare address."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PRODUCT = "callmon"
 
 
 class Result(Struct, frozen=True):
-    """A count or a yes-or-no."""
+    """A count, or true or false."""
 
     result: int | bool
 
@@ -69,24 +69,24 @@ class WhatThisIs(Struct, frozen=True, rename="camel"):
     pbx: str
     pbx_version: str
     time_zone: str
-    """The PBX's, an IANA name; empty if it does not say."""
+    """The PBX's time zone, an IANA name; empty if the PBX does not say."""
     scopes: tuple[str, ...]
     commands: tuple[str, ...]
 
 
 def calls_get(asked: QueryContext) -> Result:
-    """``pbx.calls.get``: the number of calls now passing through the PBX."""
+    """Return the number of calls now passing through the PBX (``pbx.calls.get``)."""
     return Result(len(asked.all("calls", Call)))
 
 
 def ac_get(asked: QueryContext) -> ActiveConnections:
-    """``pbx.ac.get``: the active connections, call by call."""
+    """Return the active connections, call by call (``pbx.ac.get``)."""
     calls = tuple(ConnectionsOfCall(call.call_id, call.direction, call.did, call.legs) for call in _calls(asked))
     return ActiveConnections(len(calls), calls)
 
 
 def callsinfo_get(asked: QueryContext) -> CallsInfo:
-    """``pbx.callsinfo.get``: the same calls by who talks to whom."""
+    """Return the same calls with who talks to whom (``pbx.callsinfo.get``)."""
     calls = tuple(
         CallInfo(
             call.call_id,
@@ -104,7 +104,7 @@ def callsinfo_get(asked: QueryContext) -> CallsInfo:
 
 
 def ended_get(asked: QueryContext) -> EndedCalls:
-    """``pbx.ended.get``: the calls that ended lately, in the order in which they ended."""
+    """Return the calls that ended lately, in the order of their end (``pbx.ended.get``)."""
     ended = tuple(sorted(asked.all("ended", EndedCall), key=lambda call: (call.ended_at, call.call_id)))
     return EndedCalls(len(ended), ended)
 
@@ -112,7 +112,7 @@ def ended_get(asked: QueryContext) -> EndedCalls:
 def what_this_is(
     asked: QueryContext, version: str, pbx: str, scopes: tuple[str, ...], commands: tuple[str, ...]
 ) -> WhatThisIs:
-    """The bare address: product, licence, and the commands that the key may use."""
+    """Return the answer of the bare address: product, licence, and the key's commands."""
     system = asked.one("system", System, SYSTEM_ID)
     if system is None:
         return WhatThisIs(PRODUCT, version, None, pbx, "", "", scopes, commands)

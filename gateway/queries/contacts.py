@@ -1,4 +1,4 @@
-"""The queries about the address book."""
+"""Answer the queries about the address book."""
 
 from __future__ import annotations
 
@@ -16,14 +16,18 @@ class Ids(Struct, frozen=True):
 
 
 def contact_find(asked: QueryContext) -> Ids:
-    """``contact.find``: the contacts whose numbers match by the rule that ``min_len`` chooses; none if none does."""
+    """Return the contacts whose numbers match (``contact.find``); empty if there is none.
+
+    ``min_len`` chooses the rule by which numbers match; see
+    :class:`monitor.shared.phone_index.PhoneIndex`.
+    """
     min_len = asked.arguments.optional("min_len")
     found = asked.phonebook.find(asked.arguments.text("num"), None if min_len is None else int(min_len))
     return Ids(tuple(id_ for id_ in found if asked.one("contacts", Contact, str(id_)) is not None))
 
 
 def contact_get(asked: QueryContext) -> Contact:
-    """``contact.get``. Raises UnknownContact."""
+    """Return a contact's fields (``contact.get``). Raises UnknownContact."""
     id_ = asked.arguments.whole("id")
     contact = asked.one("contacts", Contact, str(id_))
     if contact is None:

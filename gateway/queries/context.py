@@ -1,4 +1,4 @@
-"""What a query is answered from. Pure."""
+"""Hold what a query is answered from. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from monitor.shared.phone_index import PhoneIndex
 
 @dataclass(frozen=True, slots=True)
 class QueryContext:
-    """A question: the states as they are now, who asks, and for what."""
+    """Hold the states as they are now, what the caller may see, and the query's arguments."""
 
     live: State
     book: State
@@ -22,12 +22,12 @@ class QueryContext:
     arguments: Arguments = NONE
 
     def all(self, topic: str, kind: type[EntityT]) -> list[EntityT]:
-        """The topic's entities that may be seen, as they may be shown."""
+        """Return the topic's entities that may be seen, as they may be shown."""
         show = self.visibility.shown
         return [seen for entity in self._table(topic, kind).values() if (seen := show(topic, entity)) is not None]
 
     def one(self, topic: str, kind: type[EntityT], id_: str) -> EntityT | None:
-        """One entity as it may be shown; None if there is none or it may not be seen."""
+        """Return one entity as it may be shown; None if there is none or it may not be seen."""
         entity = self._table(topic, kind).get(id_)
         return None if entity is None else self.visibility.shown(topic, entity)
 
@@ -36,7 +36,10 @@ class QueryContext:
 
 
 def in_order(numbers: Iterable[str]) -> tuple[str, ...]:
-    """Numbers by their value, then whatever is not a number by its text; each once."""
+    """Return each number once, sorted by value.
+
+    Texts that are not numbers come last, sorted as text.
+    """
     return tuple(sorted(set(numbers), key=_by_value))
 
 

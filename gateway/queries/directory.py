@@ -1,8 +1,9 @@
-"""The queries about lists, extensions, queues and groups.
+"""Answer the queries about lists, extensions, queues and groups.
 
-An agent counts as free if he is ready to take a queue's call: the extension is enabled, registered, in a profile that
-allows it, in no call, logged in globally and, where the PBX tells it for each queue, not logged out of this one.
-Members of a ring group need no login. What the asking key may not see is not there.
+An agent counts as free if it is ready to take a queue's call. All of these must hold: the
+extension is enabled, registered, in a profile that allows it, and in no call. It is logged in
+globally. Where the PBX tells the login for each queue, it is not logged out of this one. Members
+of a ring group need no login. For a key, things that it may not see do not exist.
 """
 
 from __future__ import annotations
@@ -32,10 +33,11 @@ class ExtensionGroups(Struct, frozen=True):
 
 
 class ExtensionInfo(Struct, frozen=True):
-    """The answer of ``ext.info.get``: ``name`` is the first name, the rest as ``ext.update`` names it, no secrets.
+    """The answer of ``ext.info.get``, without secrets.
 
-    Null: the PBX has no such setting. ``email``, ``mobile`` and ``authid`` are empty for a key without the scope
-    ``contacts``.
+    ``name`` is the first name. Fields that ``ext.update`` can set have the same names there.
+    Null: the PBX has no such setting. ``email``, ``mobile`` and ``authid`` are empty for a key
+    without the scope ``contacts``.
     """
 
     num: str
@@ -75,42 +77,42 @@ class ExtensionState(Struct, frozen=True, rename="camel"):
 
 
 def all_extensions(asked: QueryContext) -> Numbers:
-    """``all.ext.get``: all user extensions."""
+    """Return all user extensions (``all.ext.get``)."""
     return _numbers(extension.num for extension in asked.all("extensions", Extension))
 
 
 def all_registered(asked: QueryContext) -> Numbers:
-    """``all.registered.get``: all user extensions with a registered phone."""
+    """Return all user extensions with a registered phone (``all.registered.get``)."""
     return _numbers(extension.num for extension in asked.all("extensions", Extension) if extension.registered)
 
 
 def all_groups(asked: QueryContext) -> Numbers:
-    """``all.group.get``: all ring groups."""
+    """Return all ring groups (``all.group.get``)."""
     return _numbers(group.num for group in asked.all("groups", RingGroup))
 
 
 def all_queues(asked: QueryContext) -> Numbers:
-    """``all.queue.get``: all call queues."""
+    """Return all call queues (``all.queue.get``)."""
     return _numbers(queue.num for queue in asked.all("queues", Queue))
 
 
 def all_ivrs(asked: QueryContext) -> Numbers:
-    """``all.ivr.get``: all digital receptionists."""
+    """Return all digital receptionists (``all.ivr.get``)."""
     return _numbers(ivr.num for ivr in asked.all("ivrs", Ivr))
 
 
 def all_lines(asked: QueryContext) -> Numbers:
-    """``all.line.get``: all trunks."""
+    """Return all trunks (``all.line.get``)."""
     return _numbers(line.num for line in asked.all("lines", Line))
 
 
 def all_extgroups(asked: QueryContext) -> ExtensionGroups:
-    """``all.extgroup.get``: the names of all extension groups."""
+    """Return the names of all extension groups (``all.extgroup.get``)."""
     return ExtensionGroups(tuple(sorted(group.name for group in asked.all("extgroups", ExtensionGroup))))
 
 
 def extension_info(asked: QueryContext) -> ExtensionInfo:
-    """``ext.info.get``. Raises UnknownExtension."""
+    """Return an extension's information fields (``ext.info.get``). Raises UnknownExtension."""
     ext = _extension(asked)
     return ExtensionInfo(
         num=ext.num,
@@ -140,45 +142,54 @@ def extension_info(asked: QueryContext) -> ExtensionInfo:
 
 
 def extension_state(asked: QueryContext) -> ExtensionState:
-    """``ext.state.get``. Raises UnknownExtension."""
+    """Return an extension's registration, status and logins (``ext.state.get``).
+
+    Raises UnknownExtension.
+    """
     ext = _extension(asked)
     return ExtensionState(ext.num, ext.registered, ext.status, ext.fwd_name, ext.q_global_status, ext.q_status)
 
 
 def queue_members(asked: QueryContext) -> Numbers:
-    """``queue.members.get``: all agents. Raises UnknownQueue."""
+    """Return all agents of the queue (``queue.members.get``). Raises UnknownQueue."""
     return _numbers(agent.num for agent in _queue(asked).agents)
 
 
 def queue_managers(asked: QueryContext) -> Numbers:
-    """``queue.managers.get``: all managers. Raises UnknownQueue."""
+    """Return all managers of the queue (``queue.managers.get``). Raises UnknownQueue."""
     return _numbers(_queue(asked).managers)
 
 
 def queue_free(asked: QueryContext) -> Numbers:
-    """``queue.free.get``: the agents who are ready to take a call. Raises UnknownQueue."""
+    """Return the agents who are ready to take a call (``queue.free.get``). Raises UnknownQueue."""
     queue = _queue(asked)
     return _numbers(agent.num for agent in _agents(asked, queue) if _takes_calls_of(agent, queue.num))
 
 
 def queue_talk(asked: QueryContext) -> Numbers:
-    """``queue.talk.get``: the agents who are in a conversation. Raises UnknownQueue."""
+    """Return the agents who are in a conversation (``queue.talk.get``). Raises UnknownQueue."""
     return _numbers(agent.num for agent in _agents(asked, _queue(asked)) if _talks(agent))
 
 
 def queue_isfree(asked: QueryContext) -> Result:
-    """``queue.isfree.get``: whether at least one agent is ready to take a call. Raises UnknownQueue."""
+    """Return whether an agent is ready to take a call (``queue.isfree.get``).
+
+    Raises UnknownQueue.
+    """
     queue = _queue(asked)
     return Result(any(_takes_calls_of(agent, queue.num) for agent in _agents(asked, queue)))
 
 
 def group_members(asked: QueryContext) -> Numbers:
-    """``group.members.get``: all members of the ring group. Raises UnknownGroup."""
+    """Return all members of the ring group (``group.members.get``). Raises UnknownGroup."""
     return _numbers(_group(asked).members)
 
 
 def group_free(asked: QueryContext) -> Numbers:
-    """``group.free.get``: the members whom the ring group can ring now. Raises UnknownGroup."""
+    """Return the members that the ring group can ring now (``group.free.get``).
+
+    Raises UnknownGroup.
+    """
     members = _extensions(asked, _group(asked).members)
     return _numbers(
         member.num for member in members if member.registered and member.status == "Free" and member.enabled != 0
@@ -186,7 +197,10 @@ def group_free(asked: QueryContext) -> Numbers:
 
 
 def extgroup_members(asked: QueryContext) -> Numbers:
-    """``extgroup.members.get``: the extensions of the extension group. Raises UnknownExtgroup."""
+    """Return the extensions of the extension group (``extgroup.members.get``).
+
+    Raises UnknownExtgroup.
+    """
     name = asked.arguments.text("name")
     group = asked.one("extgroups", ExtensionGroup, name)
     if group is None:

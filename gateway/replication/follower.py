@@ -1,19 +1,23 @@
-"""Redis → replica: follow one space of one PBX.
+"""Follow one space (live or book) of one PBX: Redis → replica.
 
-Pub/sub is the doorbell and the fast path, the log is the truth:
+Pub/sub wakes the follower and is the fast path. The log is the truth.
 
-- Subscribe, wait for the confirmation, read what is stored, apply what comes with a greater ``seq``. Start-up, recovery
-  and fail-over are this one path.
-- The next ``seq`` of our epoch is applied, an older one ignored. Anything else reads the log, and if the log does not
-  reach back or the epoch is newer, the state. Every later confirmation (the client subscribed again by itself) is a
-  possible gap.
-- A store that is behind us is not followed: the state is kept and grows stale until a writer has put that right. If it
-  is at an older epoch its writer may not know ours, so the name is left there for him.
-- An epoch years ahead of the clock of a monitor that is heard in an older one was begun by none: what we hold of it is
-  dropped, and the monitor followed. Else one wrong value on Redis would be believed for ever.
-- Silence is not health. After three seconds without a word the position is read: moved on, then this subscription is
-  wedged and torn down; not moved, then the monitor is silent. Every few seconds it is compared as well.
-- Redis away: the state is kept and grows stale; come back with full-jitter back-off, for ever.
+- Subscribe, wait for the confirmation, read what is stored, then apply what comes with a greater
+  ``seq``. Start-up, recovery and fail-over all take this one path.
+- The next ``seq`` of our epoch is applied; an older one is ignored. Anything else makes us read
+  the log. If the log does not reach back or the epoch is newer, we read the state. Every later
+  confirmation means that the client subscribed again by itself; it may hide a gap.
+- A store that is behind us is not followed. The state is kept and grows stale until a writer has
+  put that right. If the store is at an older epoch, its writer may not know our epoch. So we
+  leave the epoch's name there for the writer.
+- An epoch may be years ahead of the clock of a monitor that is heard in an older epoch. No
+  monitor began such an epoch. We drop what we hold of it and follow the monitor. Else one wrong
+  value on Redis would be believed for ever.
+- Silence is not health. After three seconds without a message the position is read. If it moved
+  on, this subscription is wedged and torn down. If it did not move, the monitor is silent. The
+  position is also compared every few seconds.
+- If Redis is away, the state is kept and grows stale. The follower comes back with full-jitter
+  back-off, for ever.
 """
 
 from __future__ import annotations
@@ -51,7 +55,7 @@ SILENCE = 3.0
 COMPARE = 5.0
 CONFIRM_WITHIN = 5.0
 _LOOKING = 0.05
-"""Seconds between two looks whether the store has answered."""
+"""Seconds between two checks whether the store has answered."""
 _BACKOFF_BASE = 0.05
 _BACKOFF_CAP = 1.0
 
@@ -59,9 +63,11 @@ _log = structlog.get_logger(__name__)
 
 
 class StateFollower:
-    """Moves ``replica`` and calls ``on_change``, synchronously, whenever its state, position or staleness changed.
+    """Move ``replica`` along with what the monitor writes to Redis.
 
-    ``silence``, ``compare``: seconds.
+    Calls ``on_change``, synchronously, whenever the replica's state, position or staleness
+    changed. ``silence``: seconds without a message after which the monitor counts as silent.
+    ``compare``: seconds between two comparisons with the store.
     """
 
     def __init__(
@@ -75,7 +81,7 @@ class StateFollower:
         compare: float = COMPARE,
     ) -> None:
         self.connected = False
-        """Whether subscribed, with the store read since."""
+        """True while subscribed, once the store has been read since the subscription."""
         self.measures = ReplicationCounters()
         self._redis = redis
         self._keys = keys
@@ -83,7 +89,7 @@ class StateFollower:
         self._on_change = on_change
         self._silence = silence
         self._compare = compare
-        self._heard_at = 0.0  # loop's clock
+        self._heard_at = 0.0  # seconds on the event loop's clock
         self._heard_wall = 0.0
         self._failures = 0
         self._owed: Position | None = None
@@ -91,21 +97,28 @@ class StateFollower:
 
     @property
     def stale_since(self) -> str | None:
-        """Since when nothing has been heard from the monitor: an instant; None while it is heard."""
+        """Return since when nothing was heard from the monitor; None while it is heard.
+
+        It is an instant.
+        """
         return self._replica.stale_since
 
     @property
     def last_heartbeat(self) -> str | None:
-        """The monitor's instant when it was last heard."""
+        """Return when the monitor was last heard: an instant by the monitor's clock."""
         return self._replica.at
 
     @property
     def heard_at(self) -> float:
-        """When the monitor was last heard, POSIX seconds on our clock; 0 before this runs."""
+        """Return when the monitor was last heard, in POSIX seconds by our clock.
+
+        Before :meth:`run` it is 0. Until the monitor is first heard, it is when :meth:`run`
+        began.
+        """
         return self._heard_wall
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Follow until cancelled."""
         self._heard_wall = time.time()
         self._stale()  # nothing has been heard yet
         async with asyncio.TaskGroup() as tasks:
@@ -196,7 +209,10 @@ class StateFollower:
             self._hear(message.at)
 
     def _doubt(self, message: Announcement) -> None:
-        """Drop what we hold if it is of an epoch that the monitor which speaks now does not believe, as his own."""
+        """Drop what we hold if its epoch is years ahead of the speaking monitor's clock.
+
+        It is kept if the monitor's own epoch is as far ahead.
+        """
         mine = self._replica.position
         if mine is None or message.position.epoch >= mine.epoch:
             return
@@ -206,9 +222,9 @@ class StateFollower:
             self._replica.drop()
 
     def _applied(self, change: Change, size: int) -> bool:
-        """Take in a change of so many bytes; whether it was news.
+        """Apply a change of ``size`` bytes. Return whether it was new.
 
-        Raises Gap, and Malformed if it is not of this space.
+        Raises Gap if changes before it are missing, and Malformed if it is not of this space.
         """
         check_topics(change, self._keys)
         news = self._replica.apply(change, size)
@@ -218,14 +234,15 @@ class StateFollower:
         return news
 
     def _look(self, *, silent: bool) -> _ReadReason:
-        """Begin to read the store's position; what is announced meanwhile is taken in all the same."""
+        """Begin to read the store's position; what is announced meanwhile is still applied."""
         reading = asyncio.create_task(read_position(self._redis, self._keys))
         return _ReadReason(reading, self._replica.position, self._replica.at, self._heard_at, silent)
 
     async def _compared(self, look: _ReadReason) -> None:
-        """Compare with the store. If we heard nothing while it moved, the subscription is wedged.
+        """Compare with the store. If it moved while we heard nothing, the subscription is wedged.
 
-        A store that is ahead may have its announcements on the way to us still: they must be here by the next look.
+        A store that is ahead may have its announcements still on the way to us. They must be
+        here by the next comparison. Raises _Wedged.
         """
         stored, owed = look.reading.result(), self._owed
         self._owed = None
@@ -244,9 +261,10 @@ class StateFollower:
             self._owed = stored.position
 
     async def _catch_up(self, why: str, announced: Position | None = None) -> bool:
-        """Go to where the store is, by the log or by the state. Whether we are at ``announced`` now, or further on.
+        """Go to the store's position, by the log or by the state.
 
-        ``why``: as it is counted.
+        Returns whether we are now at ``announced`` or further on. ``why``: the reason under
+        which it is counted.
         """
         self.measures.catch_ups[why] += 1
         while True:
@@ -266,7 +284,7 @@ class StateFollower:
                 return announced is None or announced <= stored.position
 
     async def _advance(self, mine: Position | None) -> StoredPosition | None:
-        """One step towards the store's position, which is returned."""
+        """Go one step towards the store's position, and return that position."""
         if mine is None:
             return await self._load()
         try:
@@ -315,7 +333,7 @@ class StateFollower:
 
 @dataclass(frozen=True, slots=True)
 class _ReadReason:
-    """A look at the store's position, and what we knew when it began."""
+    """Hold a read of the store's position, and what we knew when it began."""
 
     reading: asyncio.Task[StoredPosition | None]
     mine: Position | None
@@ -325,4 +343,4 @@ class _ReadReason:
 
 
 class _Wedged(Exception):
-    """The subscription says nothing though there is something to say."""
+    """Signal that the subscription is silent although the store moved."""

@@ -1,4 +1,4 @@
-"""Waiting until a PBX's replicas have come to a position: how a caller reads his own write."""
+"""Wait until a PBX's replicas have reached a position, so that a caller can read its own write."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from monitor.shared.changes import Position
 
 
 class PositionWaiter:
-    """Told by :meth:`moved` whenever one of the two replicas changed; wakes who waits for where they are now."""
+    """Wake those that wait for a position of the two replicas.
+
+    :meth:`moved` must be called whenever a replica changed.
+    """
 
     def __init__(self, live: Replica, book: Replica) -> None:
         self._live = live
@@ -18,11 +21,14 @@ class PositionWaiter:
 
     @property
     def waiting(self) -> int:
-        """How many wait."""
+        """Return how many callers wait."""
         return len(self._waiting)
 
     def reached(self, live: Position | None, book: Position | None) -> bool:
-        """Whether each replica is at its position or further on; a newer epoch is further on. None is anywhere."""
+        """Return whether each replica is at its position or further on.
+
+        A newer epoch is further on. None is reached anywhere.
+        """
         return _reached(self._live, live) and _reached(self._book, book)
 
     @property
@@ -31,13 +37,16 @@ class PositionWaiter:
         return self._live.position is not None and self._live.stale_since is None
 
     def moved(self) -> None:
-        """A replica has moved."""
+        """Wake the callers whose positions are reached; a replica has moved."""
         for future, (live, book) in self._waiting.items():
             if not future.done() and self.reached(live, book):
                 future.set_result(None)
 
     async def wait(self, live: Position | None, book: Position | None, seconds: float) -> bool:
-        """Wait until the positions are reached; False if they were not within this time."""
+        """Wait until the positions are reached; return False if they were not in time.
+
+        ``seconds``: the longest wait.
+        """
         if self.reached(live, book):
             return True
         waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -52,7 +61,10 @@ class PositionWaiter:
         return True
 
     def space_of(self, position: Position, otherwise: str) -> str:
-        """The space whose present epoch the position bears; positions do not say it. ``otherwise``: if neither."""
+        """Return the space whose present epoch the position has: ``live`` or ``book``.
+
+        A position does not say its space. ``otherwise``: what to return if it is neither.
+        """
         for space, replica in (("live", self._live), ("book", self._book)):
             if replica.position is not None and replica.position.epoch == position.epoch:
                 return space

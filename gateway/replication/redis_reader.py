@@ -1,7 +1,7 @@
-"""Reading what the monitor stored: position, log and state, each read in one transaction with the position.
+"""Read what the monitor stored: position, log and state, each in one transaction with the position.
 
-What the monitor cannot have written is left out and told in the log: a position that is none counts as an empty store,
-an entity or a change that cannot be read as one that is not there. The rest is taken all the same.
+A value that no monitor can have written is left out and logged. An invalid position counts as an
+empty store. An entity or a change that cannot be read counts as absent. The rest is still used.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from monitor.shared.redis.key_names import SpaceKeys
 from monitor.shared.timestamps import is_instant
 
 LOG_AT_ONCE = 200
-"""Changes read in one go. Who lags more comes again."""
+"""Changes read in one go. A reader that lags more reads again."""
 LOG_WITH_STATE = 1_000
-"""Changes read with a state, so that a gateway just started can resume its subscribers."""
+"""Changes read together with a state, so that a gateway that has just started can resume its
+subscribers."""
 _CHUNK = 1_000
 _WRONG_TYPE: Final = "WRONGTYPE"
 
@@ -34,7 +35,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class StoredPosition:
-    """``at``: the instant of the newest heartbeat or publish."""
+    """Hold the stored position. ``at``: the instant of the newest heartbeat or publish."""
 
     position: Position
     at: str
@@ -42,7 +43,10 @@ class StoredPosition:
 
 @dataclass(frozen=True, slots=True)
 class StoredState:
-    """The whole state, and the changes that led to it, oldest first, with their sizes in bytes."""
+    """Hold the whole state, and the changes that led to it.
+
+    ``log``: the changes, oldest first. ``sizes``: their sizes in bytes.
+    """
 
     stored: StoredPosition
     state: State
@@ -51,7 +55,7 @@ class StoredState:
 
 
 async def read_position(redis: Redis, keys: SpaceKeys) -> StoredPosition | None:
-    """None if the store is empty. Raises RedisError, like all here."""
+    """Return the stored position; None if the store is empty. Raises RedisError, like all here."""
     async with redis.pipeline(transaction=False) as pipe:
         pipe.execute_command("HMGET", keys.position, "epoch", "seq", "at")
         (position,) = await pipe.execute(raise_on_error=False)
@@ -61,9 +65,9 @@ async def read_position(redis: Redis, keys: SpaceKeys) -> StoredPosition | None:
 async def read_log(
     redis: Redis, keys: SpaceKeys, after: int
 ) -> tuple[StoredPosition | None, tuple[Change, ...], tuple[int, ...]]:
-    """The position, and at most LOG_AT_ONCE changes with a greater ``seq`` than ``after``, with their sizes in bytes.
+    """Return the position, the changes with a ``seq`` above ``after``, and their sizes in bytes.
 
-    Raises Malformed.
+    There are at most LOG_AT_ONCE changes. Raises Malformed if one cannot be read.
     """
     async with redis.pipeline(transaction=True) as pipe:
         pipe.execute_command("HMGET", keys.position, "epoch", "seq", "at")
@@ -74,9 +78,9 @@ async def read_log(
 
 
 async def read_state(redis: Redis, keys: SpaceKeys) -> StoredState | None:
-    """The whole state; None if the store is empty. Raises Malformed.
+    """Return the whole state; None if the store is empty. Raises Malformed.
 
-    Decoding lets the event loop have its turn in between.
+    Other tasks get their turn while it decodes.
     """
     async with redis.pipeline(transaction=True) as pipe:
         pipe.execute_command("HMGET", keys.position, "epoch", "seq", "at")
@@ -97,22 +101,28 @@ async def read_state(redis: Redis, keys: SpaceKeys) -> StoredState | None:
 
 
 async def leave_epoch(redis: Redis, keys: SpaceKeys, epoch: str) -> None:
-    """Tell the writer of an older epoch that ``epoch`` has been followed. Nothing if there is no such position."""
+    """Tell the writer of an older epoch that ``epoch`` has been followed.
+
+    Does nothing if no position is stored, or if the stored epoch or name is not older.
+    """
     async with redis.pipeline(transaction=True) as pipe:
         await pipe.watch(keys.position)
         stored, seen = await pipe.hmget(keys.position, ["epoch", "seen"])
         if stored is None or max(_text(stored), _epoch(seen)) >= epoch:
             return
-        pipe.multi()  # type: ignore[no-untyped-call]  # as redis-py has it
+        pipe.multi()  # type: ignore[no-untyped-call]  # untyped in redis-py
         pipe.execute_command("HSET", keys.position, "seen", epoch)
         try:
             await pipe.execute()
         except WatchError:
-            return  # whoever is still behind comes again
+            return  # a follower that is still ahead of the store tries again
 
 
 def _read(key: str, read: Any, otherwise: Any) -> Any:
-    """Return what was read; ``otherwise`` where the key holds something of another kind. Raises other errors."""
+    """Return what was read; ``otherwise`` if the key holds a value of another type.
+
+    Raises any other error that was read.
+    """
     if not isinstance(read, Exception):
         return read
     if not isinstance(read, ResponseError) or _WRONG_TYPE not in str(read):
@@ -132,7 +142,7 @@ def _position(keys: SpaceKeys, read: Any) -> StoredPosition | None:
 
 
 def _epoch(value: bytes | str | None) -> str:
-    """The name of an epoch; empty if it is none."""
+    """Return the epoch's name; empty if the value is none."""
     found = "" if value is None else _text(value)
     return found if is_epoch(found) else ""
 
@@ -151,7 +161,7 @@ def _change(entry: tuple[bytes, Mapping[bytes, bytes]], keys: SpaceKeys) -> Chan
 
 
 def check_topics(change: Change, keys: SpaceKeys) -> None:
-    """Raise Malformed if the change is of topics that this space has not."""
+    """Raise Malformed if the change has a topic that this space does not have."""
     for edit in change.edits:
         if edit.topic not in keys.topics:
             raise Malformed(f"the space {keys.space} has no topic {edit.topic[:100]!r}")
@@ -164,7 +174,7 @@ def _sizes(entries: Sequence[tuple[bytes, Mapping[bytes, bytes]]]) -> tuple[int,
 async def _decoded_log(
     keys: SpaceKeys, newest_first: Sequence[tuple[bytes, Mapping[bytes, bytes]]]
 ) -> tuple[Change, ...]:
-    """The changes, oldest first; those alone that come after the last one that cannot be read."""
+    """Return the changes that come after the last one that cannot be read, oldest first."""
     changes: list[Change] = []
     for number, entry in enumerate(newest_first, 1):
         try:

@@ -1,8 +1,12 @@
-"""A space's state in memory, with the recent changes. Pure: :mod:`gateway.replication.follower` moves it.
+"""Hold a space's state (live or book) in memory, with its recent changes. Pure.
 
-The log keeps each change with the entities before and after, so that one function of it, :meth:`Replica.since`, serves
-merging, catching up and resuming. It is bounded in changes and in bytes, as a change may be of one entity or of
-thousands; the oldest go first, and who would resume from before them gets a snapshot.
+:mod:`gateway.replication.follower` moves it. The log keeps each change with the entities before
+and after it. So one function of the log, :meth:`Replica.since`, serves merging, catching up and
+resuming.
+
+The log is bounded in changes and in bytes, as a change may be of one entity or of thousands.
+When it is full, the oldest changes are dropped. A client that would resume from before them gets
+a snapshot.
 """
 
 from __future__ import annotations
@@ -24,24 +28,28 @@ LOG_BYTES: Final = 64 * 1024 * 1024
 
 
 class Gap(Exception):
-    """A change does not follow on the replica's position: read the log, or the state."""
+    """Signal that a change does not follow on the replica's position: read the log or the state."""
 
 
 class Replica:
-    """The state at :attr:`position`. It never goes back, except to what is newer, a later epoch, or after :meth:`drop`.
+    """Hold the state at :attr:`position`.
 
-    ``state`` is replaced by :meth:`load` and changed in place by :meth:`apply`: read it without awaiting in between.
+    The position never goes back, except after :meth:`drop`; a later epoch is always further on.
+    ``state`` is replaced by :meth:`load` and changed in place by :meth:`apply`: read it without
+    awaiting in between.
     """
 
     def __init__(self, keys: SpaceKeys, log_length: int = LOG_LENGTH, log_bytes: int = LOG_BYTES) -> None:
         self.keys = keys
         self.state: State = empty_state(keys.topics)
         self.position: Position | None = None
-        """None until a state was loaded: then ``state`` means nothing."""
+        """Position of the state; None until a state was loaded. While it is None, ``state``
+        means nothing."""
         self.at: str | None = None
-        """The newest instant, by the monitor's clock, at which the monitor was heard."""
+        """Newest instant at which the monitor was heard, by the monitor's clock."""
         self.stale_since: str | None = None
-        """Since when nothing has been heard from the monitor, by the gateway's clock; None while it is heard."""
+        """Instant since which nothing was heard from the monitor, by the gateway's clock; None
+        while it is heard."""
         self._log: deque[Change] = deque()
         self._sizes: deque[int] = deque()
         self._length = log_length
@@ -52,9 +60,11 @@ class Replica:
     def load(
         self, position: Position, at: str, state: State, log: Sequence[Change] = (), sizes: Sequence[int] = ()
     ) -> None:
-        """Replace all. ``log``: changes up to ``position``, oldest first; those that lead there without a gap are kept.
+        """Replace the whole state and the log.
 
-        ``sizes``: of these changes, in bytes. Raises ValueError if ``position`` is older than the present one.
+        ``log``: changes up to ``position``, oldest first; those that lead there without a gap
+        are kept. ``sizes``: the bytes of these changes. Raises ValueError if ``position`` is
+        older than the present one.
         """
         if self.position is not None and position < self.position:
             raise ValueError(f"{position} is older than {self.position}")
@@ -72,16 +82,19 @@ class Replica:
             known.update(((edit.topic, edit.id), edit.after) for edit in change.edits)
 
     def drop(self) -> None:
-        """Be without a state: what was held is not believed any more, and whatever is loaded next holds."""
+        """Drop the state and the log: what was held is not believed any more.
+
+        The next state that is loaded is accepted at any position.
+        """
         self.position, self.at = None, None
         self._log.clear()
         self._sizes.clear()
         self.log_bytes = 0
 
     def apply(self, change: Change, size: int = 0) -> bool:
-        """Take in the next change; False if it is not newer than what is here. Raises Gap if others are missing.
+        """Apply the next change. Return False if it is not newer than the position.
 
-        ``size``: bytes that it had on the bus.
+        Raises Gap if changes before it are missing. ``size``: its bytes on the bus.
         """
         mine, its = self.position, change.position
         if mine is None:
@@ -105,10 +118,11 @@ class Replica:
             self.log_bytes -= self._sizes.popleft()
 
     def since(self, seq: int, to: int | None = None) -> tuple[Change, ...] | None:
-        """The changes after ``seq`` of the present epoch, oldest first; None if the log does not reach back so far.
+        """Return the changes after ``seq`` of the present epoch, oldest first.
 
-        ``to``: the last one's number, or what is left out if there is none; None: the newest. Few cost little, however
-        long ago they were.
+        Returns None if the log does not reach back so far. ``to``: the number after which
+        changes are left out; None: return all up to the newest. A few changes cost little,
+        however long ago they were.
         """
         missing = None if self.position is None else self.position.seq - seq
         if missing is None or not 0 <= missing <= len(self._log):
@@ -121,26 +135,29 @@ class Replica:
 
     @property
     def log_length(self) -> int:
-        """How many changes are held."""
+        """Return how many changes are held."""
         return len(self._log)
 
     @property
     def newest(self) -> Change | None:
-        """The change that led to the present position; None if it is not held."""
+        """Return the change that led to the present position; None if it is not held."""
         return self._log[-1] if self._log else None
 
     def heard(self, at: str) -> None:
-        """The monitor was heard; ``at``: its instant."""
+        """Note that the monitor was heard. ``at``: the instant, by the monitor's clock."""
         self.at = at
         self.stale_since = None
 
     def silent(self, since: str) -> None:
-        """Nothing has been heard since that instant."""
+        """Note that nothing has been heard since this instant."""
         self.stale_since = since
 
 
 def _sharing(change: Change, held: Callable[[Edit], Entity | None]) -> Change:
-    """The same change, its entities' past those that are held already, where they are equal: half of the memory."""
+    """Return the same change, its past entities replaced by equal ones that are already held.
+
+    This halves the memory of the log.
+    """
     edits = []
     for edit in change.edits:
         before = held(edit)

@@ -1,9 +1,10 @@
-"""Commands that change something, as HTTP requests; and queries that want to see what was changed.
+"""Carry out HTTP requests that change something, and let queries wait to see the change.
 
-A success bears ``Callmon-Position``: the position that contains what was changed. A query with that value as
-``Callmon-Min-Position`` waits until its gateway is there. ``Idempotency-Key`` makes a command safe to repeat: under the
-same key it is done once, and every repetition within a day gets the first one's answer. ``X-Request-Id`` is the id by
-which the logs know it; see :mod:`gateway.rest.request_id`.
+A success carries ``Callmon-Position``: the position that contains the change. A query with that
+value as ``Callmon-Min-Position`` waits until its gateway has reached the position.
+``Idempotency-Key`` makes a command safe to repeat: under the same key it is done once, and every
+repetition within a day gets the first answer. ``X-Request-Id`` is the command's id in the logs;
+see :mod:`gateway.rest.request_id`.
 """
 
 from __future__ import annotations
@@ -46,15 +47,18 @@ if TYPE_CHECKING:
     from gateway.pbx_view import PbxView
 
 MOST_WAITING: Final = 1_000
-"""Who waits at once for a position at a PBX: each is looked at with each change."""
+"""Requests that may wait for a position of a PBX at once. Each change checks all of them."""
 MIN_POSITION_WITHIN: Final = 2.0
-"""Seconds for which a query waits for its position."""
+"""Seconds that a query waits for its position, at most."""
 _POSITION = re.compile(r"(\d{15}-[0-9a-f]{1,32})/(\d{1,15})")
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 async def carry_out(request: Request, view: PbxView, key: ApiKey, command: Command, asked: QueryContext) -> Response:
-    """Have the command carried out at the PBX, and answer. Raises gateway.errors' refusals."""
+    """Have the monitor carry out the command at the PBX, and return the response.
+
+    Raises the refusals of :mod:`gateway.errors`.
+    """
     _need_state(view, "live")
     check_limits(command, asked)
     arguments = dict(asked.arguments.values)
@@ -72,9 +76,10 @@ async def carry_out(request: Request, view: PbxView, key: ApiKey, command: Comma
 
 
 def as_caller(request: Request, view: PbxView, key: ApiKey, spending: RateLimiter | None) -> Run:
-    """What carries out a composition's parts with its caller's rights, limits and budgets.
+    """Return a function that runs a composition's parts with the caller's rights and budgets.
 
-    Under an Idempotency-Key each part that changes something is done once, as the first, the second, … of its parts.
+    The caller's limits hold too. Under an Idempotency-Key each part that changes something is
+    done once. Such parts are told apart by their order: the first, the second and so on.
     """
     ordinals = count(1)
 
@@ -105,9 +110,10 @@ def as_caller(request: Request, view: PbxView, key: ApiKey, spending: RateLimite
 
 
 async def at_least(request: Request, view: PbxView, command: Command) -> bool:
-    """Wait for the position that the request asks for; False if it asks for none.
+    """Wait for the position that the request asks for; return False if it asks for none.
 
-    Raises BadParameter if it is none, PositionNotReached after :data:`MIN_POSITION_WITHIN`.
+    Raises BadParameter if the header does not hold a position. Raises PositionNotReached after
+    :data:`MIN_POSITION_WITHIN` seconds, or at once if too many requests wait already.
     """
     wanted = request.headers.get("callmon-min-position")
     if wanted is None:
@@ -123,7 +129,7 @@ async def at_least(request: Request, view: PbxView, command: Command) -> bool:
 
 
 def parse_position(text: str) -> Position:
-    """The position in a header's value. Raises BadParameter."""
+    """Return the position in a header's value. Raises BadParameter if it does not hold one."""
     match = _POSITION.fullmatch(text.strip())
     if match is None:
         raise BadParameter(

@@ -1,10 +1,20 @@
-"""The documented HTTP interface: ``/webapi/…``. One endpoint for every command and every form of address.
+"""Answer the documented HTTP interface: ``/webapi/…``.
 
-In this order a request is refused: a key outside of its body does not hold (401), which is known before the body is
-read; what it carries cannot be read (400, 413, 415), its key (401, 503 while there are none), its command (404), its
-method (405), the key's scope (403) and budget (429), its parameters (400), no state yet (503), and what it asks for
-does not exist or may not be seen (404). What follows for a command that changes something, and for a query that wants
-a position, is in :mod:`gateway.rest.command_requests`.
+One endpoint serves every command and every form of address. It checks a request in this order:
+
+1. a key outside the body holds (else 401); this is checked before the body is read;
+2. the request can be read (else 400, 413, 415);
+3. its key holds (else 401; 503 while no keys are loaded);
+4. its command exists (else 404);
+5. the method fits the command (else 405);
+6. the key has the scope (else 403);
+7. the key's budget is not spent (else 429);
+8. the parameters are right (else 400);
+9. there is a state of the PBX (else 503);
+10. the thing that the request names exists, and the key may see it (else 404).
+
+:mod:`gateway.rest.command_requests` does the rest for commands that change something, and for
+queries that ask for a position.
 """
 
 from __future__ import annotations
@@ -44,12 +54,14 @@ if TYPE_CHECKING:
     from gateway.pbx_view import PbxView
 
 KEY_NAME = "callmon.key"
-"""Where in a request's scope the name of its key stands, for the log."""
+"""Scope entry with the name of the request's key, for the log."""
 REFUSED_KEY = "callmon.refused_key"
-"""Where the first digits of the digest of a key that was refused stand, for the log."""
+"""Scope entry with the first digits of a refused key's digest, for the log."""
 _SHOWN_DIGITS = 8
 REPEATABLE = "callmon.repeatable"
-"""Where a query that was answered leaves its key, view and question, for :mod:`gateway.rest.fast_path`."""
+"""Scope entry with the key, view and question of an answered query, for the fast path.
+
+:mod:`gateway.rest.fast_path` reads it."""
 _BUDGET = "callmon.budget"
 _COMMAND = "callmon.command"
 _WAITED = "callmon.waited"
@@ -58,17 +70,21 @@ _BARE_METHODS = ("GET", "HEAD")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """What an address names. ``command`` None: the bare address. ``key``: the one in the path, if there is one."""
+    """Hold what an address names.
+
+    ``command``: None for the bare address. ``key``: the key in the path, or None.
+    """
 
     key: str | None
     command: str | None
 
 
 def address_of(path: str, keys: tuple[str, ...]) -> Address:
-    """The address after ``/webapi/``; ``keys``: those that the request gives beside the path.
+    """Return what the address after ``/webapi/`` names.
 
-    A single part is a command if it is the name of one, or if the key is given elsewhere; else it is the key.
-    Raises UnknownCommand for more than two parts.
+    ``keys``: the keys that the request gives outside the path. A single part is a command if it
+    is a reserved name. It is also a command if ``keys`` are given and it is not one of them.
+    Otherwise it is the key. Raises UnknownCommand for more than two parts.
     """
     parts = path.split("/")
     if parts and parts[-1] == "":
@@ -87,7 +103,7 @@ def address_of(path: str, keys: tuple[str, ...]) -> Address:
 
 
 class WebApiEndpoint:
-    """The ASGI endpoint of the documented interface."""
+    """Serve the documented interface as an ASGI endpoint."""
 
     def __init__(
         self,
@@ -108,7 +124,7 @@ class WebApiEndpoint:
         self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, whatever its method."""
+        """Answer one request with any method."""
         request = Request(scope, receive)
         began = perf_counter()
         result = INTERNAL.code
@@ -171,9 +187,10 @@ class WebApiEndpoint:
         return await self._query(request, view, key, Question(command, arguments, key.visibility), keys)
 
     def _judged(self, request: Request) -> ApiKey | None:
-        """The key that stands outside of a body, if it holds; None if there is none, or no body.
+        """Return the key that a POST gives outside its body; None if it gives none.
 
-        Raises KeyRefused's kinds, for a key outside of it.
+        Also None for other methods. Raises a subclass of KeyRefused if that key does not hold,
+        and NoKeys.
         """
         if request.method != "POST":
             return None
@@ -216,7 +233,7 @@ class WebApiEndpoint:
         return response
 
     def _check_still(self, key: ApiKey, keys: tuple[str | None, ...]) -> None:
-        """Raises KeyRefused's kinds if a key was revoked or changed while its request waited."""
+        """Raise a subclass of KeyRefused if the key was revoked or changed meanwhile."""
         if authenticate(self._keys, keys, from_unix(self._clock())) != key:
             raise KeyUnknown("This key was changed meanwhile; ask again.")
 
@@ -232,7 +249,7 @@ class WebApiEndpoint:
 
 
 def _tail(request: Request) -> str:
-    """What follows ``/webapi/``, or the command of an address without it."""
+    """Return the path after ``/webapi/``, or the command of an address without ``/webapi/``."""
     tail = request.path_params.get("address")
     if tail is None:
         last = request.url.path.rpartition("/")[2]

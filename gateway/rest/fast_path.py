@@ -1,12 +1,13 @@
-"""The short way for queries that are asked again and again, such as by pages that poll.
+"""Answer repeated queries, such as those of pages that poll, on a fast path.
 
-A GET that was answered once is remembered by its address and credentials: to whom it belongs, and what it asks. When it
-comes again it is answered from that, past routing and parsing, with the same status, headers and body as the long way
-would give. Whatever is out of the ordinary goes the long way: a changed key table, a spent budget, a refusal, a page
-from another origin, a client that would wait.
+A GET that was answered once is remembered by its address and credentials, with its key and its
+question. When the same GET comes again, it is answered from there, without routing and parsing.
+Status, headers and body are the same as on the normal path. Everything unusual takes the normal
+path: a changed key table, a spent budget, a refusal, a page from another origin, a client that
+wants to wait.
 
-Under uvicorn :class:`FastPathProtocol` answers as soon as a request's headers are there; under other servers the
-application does.
+Under uvicorn :class:`FastPathProtocol` answers as soon as a request's headers are there. Under
+other servers :class:`QueryFastPath` does, as the ASGI application.
 """
 
 from __future__ import annotations
@@ -33,13 +34,17 @@ if TYPE_CHECKING:
     from monitor.shared.changes import Position
 
 MOST: Final = 4_096
-"""Requests that are remembered; when there are more, all are forgotten."""
+"""Requests that are remembered, at most. When there are more, all are forgotten."""
 MOST_BYTES: Final = 32 * 1024 * 1024
-"""Of all that is remembered, each answer counted once; when it is more, all is forgotten."""
+"""Bytes that are remembered, at most. When there are more, all are forgotten.
+
+An answer that several requests share is counted once."""
 LONGEST_NAME: Final = 1_024
-"""Bytes of what a request is remembered by. Longer ones go the long way: whoever pads them should not fill this."""
+"""Bytes of the name of a remembered request, at most.
+
+Longer requests take the normal path, so that padded ones cannot fill this memory."""
 _OVERHEAD: Final = 2_048
-"""Bytes of what is remembered of a request beside its name and the answer's body, about."""
+"""Bytes that a remembered request takes beside its name and its answer's body, about."""
 _BEARER: Final = b"bearer "
 
 _LONG_WAY: Final = frozenset(
@@ -51,28 +56,28 @@ _Name: TypeAlias = tuple[bytes, bytes, bytes, bytes]
 
 @dataclass(slots=True, eq=False)
 class _Known:
-    """A request that was answered, and the answer at the position where it was asked last."""
+    """Remember a request that was answered, and its answer at the position of the last time."""
 
     key: ApiKey
     view: PbxView
     question: Question
     tally: list[int]
-    """How often its command was answered by the short way; one for all requests of the command."""
+    """Fast answers to its command; all requests of the command share this counter."""
     version: int
     expires: float | None
     position: Position | None = None
     stale_since: str | None = None
     answer: Answer | None = None
     headers: _Headers = ()
-    """Of a 304; what an answer with its body has besides: ``of_body``."""
+    """Headers of a 304. An answer with a body has ``of_body`` besides."""
     of_body: _Headers = ()
     lines: bytes = b""
-    """The same as they stand in an answer."""
+    """The same headers, encoded as the lines of a response."""
     lines_of_body: bytes = b""
 
 
 class QueryFastPath:
-    """The ASGI application, with the short way before it. ``clock``: POSIX seconds."""
+    """Serve as the ASGI application, with the fast path before it. ``clock``: POSIX seconds."""
 
     def __init__(self, app: ASGIApp, keys: KeyTable, spending: RateLimiter | None, clock: Callable[[], float]) -> None:
         self._app = app
@@ -86,11 +91,11 @@ class QueryFastPath:
 
     @property
     def answered(self) -> Mapping[str, int]:
-        """How many requests were answered by the short way, by command."""
+        """Return how many requests the fast path answered, by command."""
         return {command: tally[0] for command, tally in self._tallies.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or pass on whatever else the server has."""
+        """Answer one request, or pass anything else to the application."""
         if scope["type"] != "http" or scope["method"] != "GET":
             await self._app(scope, receive, send)
             return
@@ -102,7 +107,7 @@ class QueryFastPath:
         known = self._known.get(name)
         spent = None if known is None else self._spent(known)
         if known is None or known.answer is None or spent is None:
-            version = self._keys.version  # that of before the key was looked at: it may be revoked during the answer
+            version = self._keys.version  # read before the key is checked, as it may be revoked meanwhile
             await self._app(scope, receive, send)
             self._remember(name, scope, version)
             return
@@ -116,7 +121,10 @@ class QueryFastPath:
             await send({"type": "http.response.body", "body": known.answer.body})
 
     def at_once(self, url: bytes, headers: Sequence[tuple[bytes, bytes]]) -> tuple[bytes, bytes] | None:
-        """Status line and header lines, the last one's end included, and the body; None if it goes the long way."""
+        """Return a response's head and body, or None if the request must take the normal path.
+
+        The head is the status line and the header lines, with the line end of the last one.
+        """
         path, _, query = url.partition(b"?")
         asked = _asked_for(path, query, headers)
         known = None if asked is None else self._known.get(asked[0])
@@ -135,7 +143,7 @@ class QueryFastPath:
             return
         key, view, question = found
         if key.networks:
-            return  # where it comes from is looked at each time
+            return  # the client's address must be checked each time
         self._forget(name)
         cost = sum(map(len, name)) + _OVERHEAD
         if len(self._known) >= MOST or self._bytes + cost > MOST_BYTES:
@@ -157,8 +165,8 @@ class QueryFastPath:
         self._bytes = 0
 
     def _hold(self, answer: Answer) -> None:
-        """Count an answer's bytes, once for all who have the same."""
-        holders = self._holders.get(id(answer), 0)  # no other object has the id while it is held
+        """Count an answer's bytes, once for all requests that share it."""
+        holders = self._holders.get(id(answer), 0)  # no other object has this id while the answer is held
         self._holders[id(answer)] = holders + 1
         if not holders:
             self._bytes += len(answer.body)
@@ -172,7 +180,10 @@ class QueryFastPath:
             self._bytes -= len(answer.body)
 
     def _spent(self, known: _Known) -> Sequence[tuple[bytes, bytes]] | None:
-        """Bring the answer up to now and count the request; what is left of its budget, None for the long way."""
+        """Bring the answer up to date, count the request, and return the rate limit headers.
+
+        Returns None if the request must take the normal path.
+        """
         if known.version != self._keys.version or (known.expires is not None and self._clock() >= known.expires):
             return None
         space = known.question.command.space
@@ -183,14 +194,14 @@ class QueryFastPath:
         return () if self._spending is None else self._spending.read_at_once(known.key)
 
     def _asked(self, known: _Known) -> bool:
-        """Ask at the position now. False if there is no answer."""
+        """Ask the query at the present position. Return False if there is no answer."""
         space = known.question.command.space
         try:
             answer = known.view.ask(known.question)
-        except Exception:  # a refusal, or a fault in a site's own query: the long way says which
+        except Exception:  # a refusal, or a fault in a site's query: the normal path says which
             return False
         known.position, known.stale_since = known.view.replica_of(space).position, known.view.stale_since(space)
-        if answer is not known.answer and self._known:  # if all is forgotten, so is this one after the request
+        if answer is not known.answer and self._known:  # if all is forgotten, this one is dropped too
             self._let_go(known.answer)
             self._hold(answer)
         known.answer = answer
@@ -209,9 +220,11 @@ class QueryFastPath:
 
 
 class FastPathProtocol(TimeoutHttpProtocol):
-    """uvicorn's HTTP protocol with the short way before it: ``uvicorn.Config(http=partial(AnswerProtocol, repeats))``.
+    """Speak HTTP as uvicorn does, with the fast path before it.
 
-    It answers only while nothing else is under way on the connection: no request, and nothing that waits to be sent.
+    Use it as ``uvicorn.Config(http=partial(FastPathProtocol, repeats))``. It takes the fast path
+    only while nothing else is under way on the connection: no request, and nothing that waits to
+    be sent.
     """
 
     def __init__(self, repeats: QueryFastPath, *args: Any, **more: Any) -> None:
@@ -220,7 +233,7 @@ class FastPathProtocol(TimeoutHttpProtocol):
         self._answered = False
 
     def on_headers_complete(self) -> None:
-        """As in uvicorn, if it is not answered at once."""
+        """Answer on the fast path if possible; otherwise do what uvicorn does."""
         parser, cycle = self.parser, cast("RequestResponseCycle | None", self.cycle)
         if (
             (cycle is None or cycle.response_complete)
@@ -240,7 +253,7 @@ class FastPathProtocol(TimeoutHttpProtocol):
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """As in uvicorn."""
+        """End a request that was answered on the fast path; otherwise do what uvicorn does."""
         if self._answered:
             self._answered = self._begun = False
         else:
@@ -248,9 +261,10 @@ class FastPathProtocol(TimeoutHttpProtocol):
 
 
 def _asked_for(path: bytes, query: bytes, headers: Sequence[tuple[bytes, bytes]]) -> tuple[_Name, bytes] | None:
-    """What the request is remembered by, and its ``If-None-Match``; None if it is out of the ordinary.
+    """Return the request's name in the memory and its ``If-None-Match``; None if it is unusual.
 
-    So is a header that comes twice: the long way looks at one of the two, and which one is not to be guessed here.
+    A header that comes twice is unusual too: the normal path reads only one of the two, and this
+    function must not guess which.
     """
     if len(headers) > MOST_HEADERS:
         return None

@@ -1,12 +1,14 @@
-"""``/healthz``: the process answers. ``/readyz``: it can give live answers, with what stands in the way if not.
+"""Answer ``/healthz`` (the process answers) and ``/readyz`` (it can give live answers, or why not).
 
-For each PBX: ``bus`` (both spaces are followed), ``snapshot`` (both have a state), ``monitor`` (it was heard lately)
-and ``pbx`` (the monitor's connection to it). Bus and snapshot are this gateway's own affair: without them it is not
-ready, and another gateway may serve better. Monitor and PBX are the same for every gateway: it is not ready only when
-there is no PBX left of which it can say anything live. A gateway that is shutting down is not ready.
+For each PBX: ``bus`` (both spaces are followed), ``snapshot`` (both have a state), ``monitor`` (it
+was heard lately) and ``pbx`` (the monitor is connected to it). Bus and snapshot depend on this
+gateway alone: without them it is not ready, and another gateway may serve better. Monitor and PBX
+are the same for every gateway: because of them it is not ready only if it can give live answers
+about no PBX at all. A gateway that is shutting down is not ready.
 
-Who asks without a key is told only whether it is ready: names of PBXs, their addresses in the reasons of failures and
-how much goes on are nobody's affair. Who shows a key that holds is told all of that key's own PBX.
+Without a key the answer says only whether the gateway is ready. Names of PBXs, addresses in the
+reasons of failures and the amount of traffic are not public. With a key that holds, the answer
+says everything about that key's own PBX.
 """
 
 from __future__ import annotations
@@ -29,7 +31,10 @@ if TYPE_CHECKING:
 
 
 class PbxHealth(Struct, frozen=True, rename="camel"):
-    """One PBX, seen from here. ``reason``: why the connection to the PBX is down, in the monitor's words."""
+    """The health of one PBX as this gateway sees it.
+
+    ``reason``: why the connection to the PBX is down, in the monitor's words.
+    """
 
     bus: bool
     snapshot: bool
@@ -48,16 +53,16 @@ class Ready(Struct, frozen=True):
 
     ready: bool
     draining: bool
-    """Whether it is shutting down."""
+    """True while the gateway shuts down."""
 
 
 class Readiness(Struct, frozen=True):
-    """The answer of ``/readyz`` with a key. ``pbxs``: the key's own."""
+    """The answer of ``/readyz`` with a key. ``pbxs``: the key's own PBX."""
 
     ready: bool
     keys: bool
     draining: bool
-    """Whether it is shutting down."""
+    """True while the gateway shuts down."""
     pbxs: dict[str, PbxHealth]
 
 
@@ -69,7 +74,10 @@ class Alive(Struct, frozen=True):
 
 
 def readiness(pbxs: Mapping[str, PbxView], *, keys_loaded: bool, draining: bool = False) -> Readiness:
-    """Whether live answers can be given now, and of what. ``draining``: everybody is being sent away."""
+    """Return whether the gateway can give live answers now, and the health of each PBX.
+
+    ``draining``: true while the gateway closes its connections.
+    """
     health = {name: _health(view) for name, view in pbxs.items()}
     own = all(one.bus and one.snapshot for one in health.values())
     live = any(one.monitor and one.pbx for one in health.values())
@@ -77,7 +85,11 @@ def readiness(pbxs: Mapping[str, PbxView], *, keys_loaded: bool, draining: bool 
 
 
 def readiness_response(state: Readiness, pbx: str | None, method: str) -> Response:
-    """200 when ready, else 503. ``pbx``: that of the key with which it was asked; None: without one."""
+    """Return 200 when ready, else 503.
+
+    ``pbx``: the PBX of the key that the request shows, and the only one described; None: without
+    a key.
+    """
     told: Ready | Readiness = Ready(state.ready, state.draining)
     if pbx is not None:
         own = {name: health for name, health in state.pbxs.items() if name == pbx}
@@ -86,9 +98,10 @@ def readiness_response(state: Readiness, pbx: str | None, method: str) -> Respon
 
 
 def asker(request: Request, keys: KeyTable, now: str) -> str | None:
-    """The PBX of the key that the request shows; None if it shows none, or none is known yet.
+    """Return the PBX of the key that the request shows; None without a key.
 
-    Raises KeyRefused's kinds.
+    Also None while the keys are not loaded. Raises a subclass of KeyRefused if the key does not
+    hold, or not from this address.
     """
     headers, query = request.headers, request.query_params
     given = (bearer(headers.get("authorization")), headers.get("x-api-key"), query.get("key"))
@@ -103,7 +116,7 @@ def asker(request: Request, keys: KeyTable, now: str) -> str | None:
 
 
 def alive_response(request: Request, version: str) -> Response:
-    """200, whatever else is the matter."""
+    """Return 200, no matter what else is wrong."""
     return json_response(to_json(Alive(True, version)), head=request.method == "HEAD")
 
 

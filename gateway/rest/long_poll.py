@@ -1,7 +1,9 @@
-"""Conditional long poll: a query whose answer the client has already, and who would rather wait for another.
+"""Hold a query until its answer differs from the one that the client has: conditional long poll.
 
-``If-None-Match`` with ``Prefer: wait=30`` (RFC 7240): 200 as soon as the answer is another, 304 when the time is up.
-``Preference-Applied`` says so; who may not wait, as too many do, is answered at once and without it.
+The client sends ``If-None-Match`` with ``Prefer: wait=30`` (RFC 7240). It gets 200 as soon as
+the answer differs, and 304 when the time is up. ``Preference-Applied`` says that the request
+could wait. If too many clients wait already, the request is answered at once and without that
+header.
 """
 
 from __future__ import annotations
@@ -19,23 +21,26 @@ from gateway.queries.answer_cache import Answer
 from gateway.rest.query_responses import matches
 
 LONGEST: Final = 60
-"""Seconds; who asks for more waits so long."""
+"""Seconds that a request waits, at most. A client that asks for more waits so long."""
 MOST: Final = 2_000
-"""Who waits or watches at once at a PBX; others are answered at once."""
+"""Clients that may wait for or watch queries of a PBX at once; others are answered at once."""
 MOST_PER_KEY: Final = 500
-"""Who waits at once with one key: nobody's key keeps all others from waiting."""
+"""Requests with one key that may wait at once, so that no key keeps all others from waiting."""
 
 _WAIT: Final = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,9})\"?(?=$|[,;\s])", re.IGNORECASE)
 
 
 def wanted(request: Request) -> int | None:
-    """For how many seconds the client would wait; None if it would not."""
+    """Return the seconds that the client wants to wait; None if it does not.
+
+    At most :data:`LONGEST`.
+    """
     found = _WAIT.search(",".join(request.headers.getlist("prefer")))
     return None if found is None else min(int(found[1]), LONGEST)
 
 
 def may_wait(view: PbxView, digest: str) -> bool:
-    """Whether one more may wait, with the key of this digest."""
+    """Return whether one more request may wait with the key of this digest."""
     return len(view.watches) < MOST and view.watches.polls[digest] < MOST_PER_KEY
 
 
@@ -49,10 +54,11 @@ async def other(
     digest: str,
     turn: Callable[[], Awaitable[None]],
 ) -> Answer:
-    """Wait until the answer is none of the ``known`` tags any more; the last one when the time is up.
+    """Wait until the answer matches none of the ``known`` tags, and return it.
 
-    ``digest``: of the key; ``turn``: waits until its requests may go on. Raises what the query comes to refuse, and
-    starlette's ClientDisconnect.
+    After ``seconds`` it returns the last answer. ``known``: the value of ``If-None-Match``.
+    ``digest``: that of the key. ``turn``: waits until the key's requests may go on. Raises what
+    the query refuses, and starlette's ClientDisconnect.
     """
     polls = view.watches.polls
     moved = asyncio.Event()

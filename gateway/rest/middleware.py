@@ -1,4 +1,4 @@
-"""What surrounds every HTTP request: headers that guard its answer, and one line in the log without a key in it."""
+"""Add security headers to every HTTP response, and write one log line without a key in it."""
 
 from __future__ import annotations
 
@@ -31,16 +31,17 @@ _log = structlog.get_logger(__name__)
 
 
 def redacted(path: str, public: Container[str] = ()) -> str:
-    """The path with every part that might be a key replaced by ``*``; a query string is never logged.
+    """Return the path with every part that might be a key replaced by ``*``.
 
-    ``public``: more parts that are no keys. Of more parts than any address has, only so many are shown.
+    A query string is never logged. ``public``: more parts that are not keys. At most 8 parts are
+    shown; no address has more.
     """
     parts = path.split("/", _MOST_PARTS)[:_MOST_PARTS]
     return "/".join(part if part in _SHOWN_PARTS or part in RESERVED or part in public else "*" for part in parts)
 
 
 class SecurityHeaders:
-    """Adds the guarding headers to every answer that does not set them itself."""
+    """Add the security headers to every response that does not set them itself."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -62,11 +63,11 @@ class SecurityHeaders:
 
 
 class AccessLog:
-    """Logs every HTTP request: refusals as information, what went well for debugging, faults as warnings.
+    """Log every HTTP request: refusals at info, successes at debug, faults at warning.
 
-    Refusals of those whose key is not known are rationed, and say from where they come and which key it was, by the
-    first digits of its digest: nobody fills the log, and whoever tries keys is seen. ``public``: parts of paths that
-    are no keys.
+    Refusals of requests without a valid key are rationed, so that nobody can fill the log. Their
+    lines hold the client's address and the first digits of the refused key's digest, so that
+    attempts to guess keys can be seen. ``public``: parts of paths that are not keys.
     """
 
     def __init__(self, app: ASGIApp, public: Container[str] = ()) -> None:

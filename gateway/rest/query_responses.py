@@ -1,8 +1,9 @@
-"""Answers as bytes and as HTTP responses, refusals too.
+"""Build the HTTP responses of queries, and their headers.
 
-An answer is encoded once for all who ask the same at the same position. ``ETag`` is a hash of the content, so it is the
-same at every gateway and as long as the answer is. Answers may be kept by the client but not shown without asking
-(``no-cache``); refusals and everything else are not to be kept at all.
+An answer is encoded once for all clients that ask the same at the same position. ``ETag`` is a
+hash of the content: it is the same at every gateway, and it stays the same as long as the answer
+does. A client may store an answer, but must ask before it shows it again (``no-cache``).
+Refusals and all other responses must not be stored.
 """
 
 from __future__ import annotations
@@ -13,12 +14,18 @@ from gateway.queries.answer_cache import Answer
 from gateway.responses import json_response
 
 _LONGEST_TAGS = 4096
-"""Characters of ``If-None-Match``: it is taken apart again whenever a waiting query's answer is another."""
+"""Characters of ``If-None-Match``, at most.
+
+It is parsed again each time a waiting query's answer changes."""
 _VARY = "Authorization, X-API-Key"
 
 
 def answer_headers(answer: Answer, stale_since: str | None) -> dict[str, str]:
-    """The headers that an answer bears, whether its body is sent or not."""
+    """Return an answer's headers; they are the same with and without its body.
+
+    ``stale_since``: the instant since which the answer may be out of date; None while it is
+    live.
+    """
     headers = {
         "ETag": answer.etag,
         "Cache-Control": "private, no-cache",
@@ -29,7 +36,10 @@ def answer_headers(answer: Answer, stale_since: str | None) -> dict[str, str]:
 
 
 def respond(answer: Answer, stale_since: str | None, method: str, if_none_match: str | None) -> Response:
-    """The response to a GET, HEAD or POST: 304 to a GET or HEAD if the client has this answer already."""
+    """Return the response to a GET, HEAD or POST.
+
+    It is 304 for a GET or HEAD if the client has this answer already.
+    """
     headers = answer_headers(answer, stale_since)
     if method in ("GET", "HEAD") and if_none_match is not None and matches(if_none_match, answer.etag):
         return Response(status_code=304, headers=headers)
@@ -37,9 +47,10 @@ def respond(answer: Answer, stale_since: str | None, method: str, if_none_match:
 
 
 def matches(if_none_match: str, etag: str) -> bool:
-    """Whether the header names this tag, or any (``*``), by weak comparison (RFC 9110, 13.1.2).
+    """Return whether the header names this tag, or any (``*``), by weak comparison.
 
-    Of a header that is longer than any of ours needs nothing is known: the answer comes whole.
+    Source: RFC 9110, 13.1.2. A header longer than our tags ever need matches nothing: the answer
+    is sent whole.
     """
     if len(if_none_match) > _LONGEST_TAGS:
         return False

@@ -1,6 +1,7 @@
-"""The id under which the logs of gateway and monitor speak of one command, and its caller too if he likes.
+"""Give each command an id under which the logs of gateway and monitor name it.
 
-``X-Request-Id`` of the request is taken if it can stand in a log line; else one is made. The answer bears it.
+The request's ``X-Request-Id`` is taken if it can stand in a log line. Otherwise a new id is
+made. The response carries the id, so that the caller may log it too.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from starlette.requests import Request
 
 HEADER: Final = "X-Request-Id"
 TRACE: Final = "callmon.trace"
-"""Where in a request's scope it stands, for the log."""
+"""Scope entry with the request's id, for the log."""
 
 _FIT = re.compile(r"[A-Za-z0-9._:/+=@-]{1,64}")
 
 
 def begin(request: Request) -> str:
-    """The id of this request from now on."""
+    """Give this request its id, and return it."""
     given = request.headers.get(HEADER, "")
     trace: str = given if _FIT.fullmatch(given) else secrets.token_hex(8)
     request.scope[TRACE] = trace
@@ -27,5 +28,5 @@ def begin(request: Request) -> str:
 
 
 def trace_of(request: Request) -> str:
-    """Its id; empty if it has none, as queries."""
+    """Return the request's id; an empty text if it has none, as queries have not."""
     return str(request.scope.get(TRACE, ""))

@@ -1,7 +1,8 @@
-"""What an HTTP request gives: names and values from its query string and body, and the keys in it.
+"""Read what an HTTP request gives: names and values of its query string and body, and its keys.
 
-A value is text, whatever carries it. JSON bodies may hold numbers and lists of them besides, as the commands' numbers
-and comma-separated lists are naturally written so there. A name given twice stays twice: the command refuses it.
+A value is text in every form of request. JSON bodies may also hold numbers and lists, because
+numbers and comma-separated lists are naturally written so in JSON. A name that is given twice
+stays twice: the command refuses it.
 """
 
 from __future__ import annotations
@@ -20,34 +21,46 @@ from gateway.errors import BadBody, BadParameter, Overloaded, TooLarge, Unsuppor
 from gateway.parameters import MOST_GIVEN, quoted
 
 LARGEST_BODY = 64 * 1024
-"""Bytes. The longest thing that a command takes is an SQL query."""
+"""Bytes of a request's body, at most. The longest thing that a command takes is an SQL query."""
 MOST_LISTED = 1_000
-"""Values in a list of a JSON body: more than any parameter's text holds."""
+"""Values in a list of a JSON body, at most."""
 MOST_UNKNOWN_BYTES = 16 * 1024 * 1024
-"""Of all bodies together that are read before it is known who sends them."""
+"""Bytes of all bodies together that are read before their senders are known."""
 _PATIENCE = 16 * LARGEST_BODY
-"""Bytes. So much of a body that is too large is read and thrown away: who is still sending when the connection closes
-may never read the answer that says why."""
+"""Bytes that are read and thrown away of a body that is too large.
+
+A client that is still sending when the connection closes may never read the answer that says
+why."""
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedRequest:
-    """``pairs``: names and values, ``key`` left out. ``keys``: every key given, by whatever way but the path."""
+    """Hold the names, values and keys of a request.
+
+    ``pairs``: names and values, without ``key``. ``keys``: all keys given, except the one in the
+    path.
+    """
 
     pairs: tuple[tuple[str, str], ...]
     keys: tuple[str, ...]
 
 
 class UnauthenticatedBodies:
-    """Counts what the bodies hold that are under way; a body may be slow, and there may be thousands."""
+    """Count the bytes of the bodies that are being read.
+
+    A body may be slow, and there may be thousands.
+    """
 
     def __init__(self) -> None:
         self.unknown_bytes = 0
-        """Of those that are read before it is known who sends them."""
+        """Bytes of the bodies that are read before their senders are known."""
 
 
 def keys_outside(request: Request) -> tuple[str, ...]:
-    """The keys that stand in headers and query string, before a body is read. Raises as :func:`parse_request`."""
+    """Return the keys in headers and query string, before a body is read.
+
+    Raises BadParameter and BadBody as :func:`parse_request` does.
+    """
     pairs = _urlencoded(request.scope["query_string"], "The query string")
     return (*(value for name, value in pairs if name == "key"), *_in_headers(request))
 
@@ -61,8 +74,9 @@ async def parse_request(
 ) -> ParsedRequest:
     """Read the request; a body counts only with POST.
 
-    ``bodies``: counts it, as nobody knows yet who sends it. ``turn``: waits until its sender's next one may be decoded.
-    Raises BadParameter, BadBody, TooLarge, UnsupportedBody, Overloaded; starlette's ClientDisconnect.
+    ``bodies``: counts the body's bytes; given when the sender is not known yet. ``turn``: waits
+    until the sender's next body may be decoded. Raises BadParameter, BadBody, TooLarge,
+    UnsupportedBody, Overloaded, and starlette's ClientDisconnect.
     """
     pairs = _urlencoded(request.scope["query_string"], "The query string")
     if request.method == "POST":
@@ -149,7 +163,7 @@ async def _multipart(request: Request, body: bytes) -> list[tuple[str, str]]:
 
 
 def _json(body: bytes) -> list[tuple[str, str]]:
-    try:  # the standard library's reader, as it alone shows names that come twice; tuple is quick for thousands of them
+    try:  # only the standard library's parser shows names that come twice; tuple is fast for thousands
         parsed = json.loads(body.decode("utf-8-sig"), object_pairs_hook=tuple, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise BadBody("The body is not JSON.") from error

@@ -1,4 +1,7 @@
-"""The address at which a client asks for a ticket; the tickets themselves are in :mod:`gateway.auth.tickets`."""
+"""Serve the address where a client asks for a ticket.
+
+The tickets themselves are in :mod:`gateway.auth.tickets`.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +28,10 @@ if TYPE_CHECKING:
 def ticket_routes(
     tickets: Tickets, keys: KeyTable, clock: Callable[[], float], rate_limiter: RateLimiter | None = None
 ) -> list[BaseRoute]:
-    """Return the routes where tickets are asked for. They go before the queries' addresses.
+    """Return the routes that issue tickets. Put them before the routes of the queries.
 
-    ``clock``: POSIX seconds. ``rate_limiter``: counts each ticket as a read; None: nothing is counted.
+    ``clock``: POSIX seconds. ``rate_limiter``: counts each ticket as a read; None: nothing is
+    counted.
     """
 
     async def issue(request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""Who is let in to the stream, by whichever door: WebSocket or Server-Sent Events."""
+"""Decide which clients are let in to the stream, by WebSocket or by Server-Sent Events."""
 
 from __future__ import annotations
 
@@ -30,10 +30,11 @@ _CREDENTIALS = ("key", "ticket")
 
 @dataclass(frozen=True, slots=True)
 class LiveSettings:
-    """Limits of the stream. Times in seconds.
+    """Hold the limits of the stream. Times in seconds.
 
-    ``origins``: the browser origins from which it may be opened; None for all. A request without Origin, which no
-    browser sends, is not judged by it. ``oldest``: the range in which each connection's greatest age is drawn.
+    ``origins``: the browser origins from which the stream may be opened; None for all. A request
+    without Origin is not judged by it, as no browser sends one. ``oldest``: the range from which
+    each connection's maximum age is drawn.
     """
 
     manners: ConnectionLimits = field(default_factory=ConnectionLimits)
@@ -47,7 +48,11 @@ class LiveSettings:
 
 @dataclass(slots=True, eq=False)
 class Denial(Exception):
-    """Not let in: HTTP's status, the stable word, the close code where no status can be sent, and a sentence."""
+    """Signal that a client is not let in.
+
+    ``status``: HTTP's status. ``code``: the stable word. ``close``: the close code where no
+    status can be sent. ``message``: a sentence for people.
+    """
 
     status: int
     code: str
@@ -56,14 +61,18 @@ class Denial(Exception):
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def response(self) -> Response:
-        """As an HTTP answer."""
+        """Return the denial as an HTTP response."""
         body = {"result": False, "error": {"code": self.code, "message": self.message}}
         headers = {"Cache-Control": "no-store"} | dict(self.headers)
         return Response(to_json(body), self.status, headers, "application/json")
 
 
 async def deny(websocket: WebSocket, denial: Denial) -> None:
-    """Answer a handshake with it; where no answer can be given, with its close code."""
+    """Answer a handshake with this denial.
+
+    Where no HTTP response can be given, accept the WebSocket and close it with the denial's
+    close code.
+    """
     try:
         if "websocket.http.response" in websocket.scope.get("extensions", {}):
             await websocket.send_denial_response(denial.response())
@@ -75,9 +84,10 @@ async def deny(websocket: WebSocket, denial: Denial) -> None:
 
 
 class Admission:
-    """Lets in, and counts who is in. ``tickets``: None if none are issued. ``clock``: POSIX seconds.
+    """Let clients in, and count those that are in.
 
-    ``spending``: counts connections, and further subscriptions, as reads; None: they are not limited.
+    ``tickets``: None if none are issued. ``clock``: POSIX seconds. ``spending``: counts
+    connections and further subscriptions as reads; None: they are not limited.
     """
 
     def __init__(
@@ -101,12 +111,18 @@ class Admission:
         self._shares: dict[str, KeyShare] = {}
 
     def limit(self, settings: LiveSettings) -> None:
-        """From now on these are the limits. Who is in stays in; what a key may say is counted anew for who comes."""
+        """Replace the limits. Clients that are in stay in.
+
+        What a key may say is counted anew for new connections.
+        """
         self._settings = settings
         self._shares.clear()
 
     async def admit(self, connection: HTTPConnection) -> tuple[ApiKey, PbxView]:
-        """Count it in, or raise Denial. Who is let in must be let :meth:`out` again."""
+        """Let the client in, and return its key and the PBX. Raises Denial if it may not come in.
+
+        The caller must call :meth:`out` when the client is gone.
+        """
         self._refuse_while_draining()
         origin, origins = connection.headers.get("origin"), self._settings.origins
         if origin is not None and origins is not None and origin not in origins:
@@ -127,7 +143,7 @@ class Admission:
             or self._per_key.total() >= self._settings.connections
         ):
             raise Denial(429, "too_many_connections", 4100, "There are too many connections.", {"Retry-After": "10"})
-        self._refuse_while_draining()  # which may have begun while its key was looked up
+        self._refuse_while_draining()  # draining may have begun during the lookup
         self._per_key[key.digest] += 1
         return key, pbx
 
@@ -136,13 +152,13 @@ class Admission:
             raise Denial(503, "draining", 4200, "This gateway is shutting down.", {"Retry-After": "1"})
 
     def out(self, key: ApiKey) -> None:
-        """It is gone."""
+        """Count the client out."""
         self._per_key[key.digest] -= 1
         if not self._per_key[key.digest]:
             del self._per_key[key.digest]
 
     def guest(self, key: ApiKey) -> StreamPrincipal:
-        """What the conversation needs to know of it."""
+        """Return what the connection needs to know of the client with this key."""
         topics = tuple(topic for topic in key.visibility.topics if topic not in BOOK_TOPICS or "contacts" in key.scopes)
         expires = None if key.expires is None else moment(key.expires).timestamp()
         oldest = random.uniform(*self._settings.oldest)  # noqa: S311
@@ -150,7 +166,11 @@ class Admission:
         return StreamPrincipal(key.name, key.visibility, topics, expires, oldest, key.scopes, self._share(key), count)
 
     async def _count(self, key: ApiKey) -> None:
-        """Count a connection as a read. Raises TooManyRequests, and KeyUnknown if the key was revoked meanwhile."""
+        """Count a connection as a read.
+
+        Raises TooManyRequests if the budget is spent, and KeyUnknown if the key was changed or
+        revoked meanwhile.
+        """
         if self._spending is None:
             return
         version = self._keys.version
@@ -159,7 +179,10 @@ class Admission:
             raise KeyUnknown("This key was changed meanwhile; come again.")
 
     def _share(self, key: ApiKey) -> KeyShare:
-        """What all connections of the key have. Kept when they are gone, or coming back would renew it."""
+        """Return what all connections of the key share.
+
+        It is kept when they are gone. Else a client could renew it by coming back.
+        """
         if key.digest not in self._shares:
             settings = self._settings
             self._shares[key.digest] = KeyShare(
@@ -182,7 +205,7 @@ class Admission:
         if ticket is None or self._tickets is None or any(given):
             return authenticate(self._keys, given, now, "read")
         if (pbx := self._pbxs.get(Tickets.pbx_of(ticket))) is not None:
-            _check_ready(pbx)  # before the ticket is spent: it will be wanted for the next attempt
+            _check_ready(pbx)  # before the ticket is spent: the next attempt needs it
         key = await self._tickets.take(ticket)
         key.require("read")
         return key
@@ -194,7 +217,11 @@ def _check_ready(pbx: PbxView) -> None:
 
 
 def first_wanted(given: Sequence[tuple[str, str]], guest: StreamPrincipal) -> Subscribe | Watch | None:
-    """The subscription that stands in the address; it counts as a message of its key. Raises Denial."""
+    """Return the subscription that stands in the address; None if there is none.
+
+    It counts as a message of its key. Raises Denial if it is wrong or not allowed, or if the
+    key's subscriptions come too fast.
+    """
     try:
         wanted = from_address([(name, value) for name, value in given if name not in _CREDENTIALS], guest.rights)
     except BadMessage as error:

@@ -1,6 +1,7 @@
-"""What a client may say on the stream, parsed. Pure.
+"""Parse what a client says on the stream. Pure.
 
-A subscription may also stand in an address, where lists are written with commas and a position as ``epoch/seq``.
+A subscription may also stand in an address. There lists are written with commas, and a position
+as ``epoch/seq``.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from monitor.shared.entities.topics import BOOK_TOPICS, TOPICS
 
 
 class BadMessage(Exception):
-    """What the client said is wrong: told to it in an error frame with ``code``."""
+    """Signal that the client's message is wrong. The client gets an error frame with ``code``."""
 
     def __init__(self, message: str, code: str = "bad_message") -> None:
         super().__init__(message)
@@ -29,9 +30,11 @@ class BadMessage(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Subscribe:
-    """Watch these topics: live ones, or those of the address book, never both (they have positions of their own).
+    """Represent the wish to watch topics: live ones or those of the address book, never both.
 
-    ``since``: what the client holds of this very view. ``merge`` false: every change by itself, as far as the log goes.
+    Live topics and the address book have positions of their own. ``since``: the position at
+    which the client holds this very view. ``merge`` false: send every change by itself, as far
+    as the log goes.
     """
 
     topics: frozenset[str]
@@ -41,13 +44,16 @@ class Subscribe:
 
     @property
     def book(self) -> bool:
-        """Whether it is the address book that is watched."""
+        """Return whether the address book is watched."""
         return not self.topics.isdisjoint(BOOK_TOPICS)
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Watch the answer of a documented query. ``since``: the position of the answer that the client has."""
+    """Represent the wish to watch the answer of a documented query.
+
+    ``since``: the position of the answer that the client has.
+    """
 
     command: Command
     arguments: Arguments
@@ -56,7 +62,7 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """To be answered with the same ``at``."""
+    """Represent a ping; the pong repeats its ``at``."""
 
     at: int | float | str | None
 
@@ -72,14 +78,14 @@ _NUMBER_BITS = 63
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """What the client's key may see: ``topics`` of the stream, and queries by ``scopes``."""
+    """Hold what the client's key may see: ``topics`` of the stream, and queries by ``scopes``."""
 
     topics: Collection[str]
     scopes: Collection[str] = ()
 
 
 def parse(data: str | bytes, rights: Rights) -> ClientMessage:
-    """A client's message: text is JSON, bytes are msgpack. Raises BadMessage."""
+    """Parse a client's message: text is JSON, bytes are msgpack. Raises BadMessage."""
     try:
         message = from_json(data) if isinstance(data, str) else from_msgpack(data)
     except Malformed as error:
@@ -96,7 +102,10 @@ def parse(data: str | bytes, rights: Rights) -> ClientMessage:
 
 
 def from_address(given: Sequence[tuple[str, str]], rights: Rights) -> Subscribe | Watch | None:
-    """The subscription in an address's names and values; None if there is none. Raises BadMessage."""
+    """Return the subscription in an address's names and values; None if there is none.
+
+    Raises BadMessage if it is wrong.
+    """
     if not given:
         return None
     if len(given) > MOST_GIVEN:
@@ -181,7 +190,11 @@ def _filter(given: object) -> EntityFilter | None:
 
 
 def _position(since: object) -> Position | None:
-    """The client's position; None if it cannot be one of ours, which is answered like none."""
+    """Return the client's position; None if it cannot be one of ours.
+
+    Such a position is treated as if none were given. Raises BadMessage if it is not a position
+    at all.
+    """
     match since:
         case None:
             return None
@@ -230,6 +243,6 @@ def _ping(message: Mapping[str, Any]) -> Ping:
 
 def _short(value: object) -> str:
     if not isinstance(value, str | bytes | int | float | None):
-        return "an object" if isinstance(value, dict) else "a list"  # which may be too deep to be written out
+        return "an object" if isinstance(value, dict) else "a list"  # repr() of a deep one may fail
     text = repr(value)
     return text if len(text) <= _LONGEST_ECHO else f"{text[:_LONGEST_ECHO]}…"

@@ -1,8 +1,11 @@
-"""What a conversation on the stream has to keep, by whichever door it came: its terms, its time and its turn to send.
+"""Run one client's connection to the stream: its limits, its deadlines, and its turn to send.
 
-One task reads. What the hub has for the client is sent by a task that lives only while there is something to send, and
-time is kept by a timer: most clients are in step most of the time, the hub writes to them itself, and each is to cost
-little. Nothing is queued for a client: what changes while it takes nothing merges.
+WebSocket and Server-Sent Events build on it. One task reads. Another task sends what the hub has
+for the client, and lives only while there is something to send. A timer checks the deadlines.
+Most clients are up to date most of the time, and the hub writes to them itself. So each client
+costs little.
+
+Nothing is queued for a client. What changes while it takes nothing is merged.
 """
 
 from __future__ import annotations
@@ -29,18 +32,19 @@ from gateway.visibility import Visibility
 from monitor.shared.timestamps import from_unix
 
 GONE: Final = 1006
-"""Close code of one who went without a word, and to whom none can be said."""
+"""Close code of a client that went without a close frame. No close frame can be sent to it
+either."""
 STALLED: Final = 4202
-"""Close code of one who takes nothing."""
+"""Close code of a client that takes nothing."""
 CLOSE_WITHIN: Final = 2.0
-"""Seconds that a farewell may take to get out, before the connection is dropped."""
+"""Seconds that the closing frame may take to get out, before the connection is dropped."""
 _SLICE = 0.005
 """Seconds for which one client is sent to without a break."""
 _log = structlog.get_logger(__name__)
 
 
 class CloseConnection(Exception):
-    """The conversation ends with this close code and reason (at most 123 bytes)."""
+    """Signal that the connection ends with this close code and reason (at most 123 bytes)."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(code, reason)
@@ -49,29 +53,36 @@ class CloseConnection(Exception):
 
 
 def farewell_reason(retry_in: tuple[float, float]) -> str:
-    """The reason that asks a client to come back after a random time in this range of seconds."""
+    """Return a reason that asks the client to come back after a random time.
+
+    ``retry_in``: the range of that time in seconds.
+    """
     return f'{{"retry_in":[{retry_in[0]:g},{retry_in[1]:g}]}}'
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """What is expected of a client. Times in seconds, sizes in bytes."""
+    """Hold what is expected of a client. Times in seconds, sizes in bytes."""
 
     server: str = "callmon"
     message_size: int = MESSAGE_SIZE
     messages_at_once: int = 30
     messages_per_second: float = 10.0
     bad_messages: int = 3
-    """So many are answered with an error; the next one ends the conversation."""
+    """Bad messages that are answered with an error; the next one ends the connection."""
     stall: float = 60.0
-    """For so long a client may take nothing of what is sent."""
+    """Seconds for which a client may take nothing of what is sent."""
     silence: float = 30.0
-    """Within this time a client must subscribe."""
+    """Seconds within which a client must subscribe."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamPrincipal:
-    """Whom the conversation serves. ``expires``: POSIX seconds; ``oldest``: the greatest age in seconds."""
+    """Describe the client that a connection serves.
+
+    ``expires``: when its key expires, in POSIX seconds; None: never. ``oldest``: the
+    connection's maximum age in seconds.
+    """
 
     key_name: str
     visibility: Visibility
@@ -80,18 +91,18 @@ class StreamPrincipal:
     oldest: float
     scopes: frozenset[str] = frozenset()
     share: KeyShare | None = None
-    """What all connections of its key have together; None: no limit."""
+    """What all connections of its key share; None: no limit."""
     count: Callable[[], Awaitable[object]] | None = None
     """Counts a subscription as a read of its key. Raises TooManyRequests. None: no limit."""
 
     @property
     def rights(self) -> Rights:
-        """What it may subscribe to."""
+        """Return what the client may subscribe to."""
         return Rights(self.topics, self.scopes)
 
 
 class StreamConnection(ABC):
-    """A client that was let in. ``clock``: POSIX seconds. ``line``: as for the hub."""
+    """Serve a client that was let in. ``clock``: POSIX seconds. ``line``: as for the hub."""
 
     __slots__ = (
         *("_begun", "_blocked_since", "_clock", "_farewell", "_limit", "_loop", "_manners", "_pbx", "_pending"),
@@ -123,21 +134,21 @@ class StreamConnection(ABC):
 
     @property
     def pbx(self) -> str:
-        """The name of the PBX that is watched."""
+        """Return the name of the PBX that is watched."""
         return self._pbx.name
 
     @property
     def blocked(self) -> float:
-        """For how many seconds its client has taken nothing of what is sent; 0 while it does."""
+        """Return for how many seconds the client has taken nothing; 0 while it takes data."""
         return 0.0 if self._blocked_since is None else self._loop.time() - self._blocked_since
 
     @property
     def closed_with(self) -> int | None:
-        """The close code with which it was sent away; None if it was not."""
+        """Return the close code with which the client was sent away; None if it was not."""
         return None if self._farewell is None else self._farewell.code
 
     def end(self, code: int, reason: str) -> None:
-        """Ask for the end of the conversation; only the first time counts."""
+        """Ask for the end of the connection; only the first call counts."""
         if self._farewell is not None:
             return
         self._farewell = CloseConnection(code, reason)
@@ -146,7 +157,10 @@ class StreamConnection(ABC):
             self._limit.reschedule(self._loop.time())
 
     async def _run(self, reading: Coroutine[Any, Any, None]) -> CloseConnection | None:
-        """Read until the client goes (None) or is sent away: with which words."""
+        """Read until the client goes or is sent away.
+
+        Returns the close code and reason with which it was sent away; None if it went by itself.
+        """
         try:
             self._check_deadlines()
             await self._read_until_the_end(reading)
@@ -199,7 +213,7 @@ class StreamConnection(ABC):
                 share.worked(thread_time() - began)
 
     async def _taken(self) -> tuple[Message, ...]:
-        """What to send next, once the key may have the gateway work for it."""
+        """Return what to send next, after waiting until the gateway may work for this key."""
         share = self.guest.share
         if share is None:
             return self._place.take()
@@ -220,15 +234,18 @@ class StreamConnection(ABC):
 
     @abstractmethod
     async def _send_next(self) -> bool:
-        """Once the client can take it, send what is newest then. Whether there was anything."""
+        """Wait until the client can take data, then send what is newest.
+
+        Returns whether there was anything to send.
+        """
 
     @abstractmethod
     def _waiting(self) -> int:
-        """Bytes that the kernel has not taken yet, as far as that is known."""
+        """Return the bytes that the kernel has not taken yet, as far as that is known."""
 
     @abstractmethod
     def _hold_direct_writes(self) -> None:
-        """Nothing may be sent past this conversation any more."""
+        """Stop the hub from writing to this connection directly."""
 
     def _wake(self) -> None:
         if self._writer is None and self._farewell is None:
@@ -238,7 +255,7 @@ class StreamConnection(ABC):
         until = perf_counter() + _SLICE
         try:
             while await self._send_next():
-                if perf_counter() >= until:  # one who takes all at once, and has much to get, is not alone here
+                if perf_counter() >= until:  # one fast client must not keep others waiting
                     await asyncio.sleep(0)
                     until = perf_counter() + _SLICE
         except WebSocketDisconnect:
@@ -251,14 +268,14 @@ class StreamConnection(ABC):
             self._writer = None
 
     def _check(self) -> None:
-        """Raises Farewell once nothing more may be sent."""
+        """Raise CloseConnection if nothing more may be sent."""
         if self._farewell is not None:
             raise self._farewell
         if self._expired:
             raise CloseConnection(4001, "key expired")
 
     async def _await_send(self, sending: Awaitable[None]) -> None:
-        """Await it; for so long the client takes nothing."""
+        """Await the sending. Meanwhile the client counts as one that takes nothing."""
         self._pending = self._waiting()
         self._blocked_since = self._loop.time()
         try:
@@ -273,7 +290,10 @@ class StreamConnection(ABC):
         return self.guest.expires is not None and self._clock() >= self.guest.expires
 
     def _check_deadlines(self) -> None:
-        """End it when the key, the connection's age or our patience has run out; else look again later."""
+        """End the connection if the key expired, it is too old, it stalled or no subscription came.
+
+        Else check again later.
+        """
         now = self._loop.time()
         if self._expired:
             self.end(4001, "key expired")
@@ -295,6 +315,6 @@ class StreamConnection(ABC):
         if self._blocked_since is None:
             return False
         pending = self._waiting()
-        if pending < self._pending:  # it is slow, but it takes
+        if pending < self._pending:  # it is slow, but it takes data
             self._blocked_since, self._pending = now, pending
         return now - self._blocked_since >= self._manners.stall

@@ -1,7 +1,8 @@
-"""The stream's addresses: who is let in, and how all are sent away at the end.
+"""Serve the stream's addresses: let clients in, and send all of them away at the end.
 
-Where the server can answer a handshake with an HTTP response, a refusal is one, with the same body as the queries'.
-Where it cannot, the connection is accepted and closed with the refusal's close code.
+Where the server can answer a handshake with an HTTP response, a refusal is one, with the same
+body as a query's refusal. Where it cannot, the connection is accepted and closed with the
+refusal's close code.
 """
 
 from __future__ import annotations
@@ -33,15 +34,15 @@ from gateway.token_bucket import LogBudget
 _log = structlog.get_logger(__name__)
 
 _PASSING = (429, 503)
-"""Statuses of refusals that time mends."""
+"""Statuses of refusals that pass with time."""
 SUBPROTOCOLS: dict[str, Encoding] = {"callmon.v1.json": "json", "callmon.v1.msgpack": "msgpack"}
 
 
 class StreamServer:
-    """The stream of all PBXs. Whoever serves it calls :meth:`drain` before the HTTP server stops.
+    """Serve the stream of all PBXs. Its owner calls :meth:`drain` before the HTTP server stops.
 
-    ``clock``: POSIX seconds. ``tickets``: None if none are issued. ``spending``: counts connections and subscriptions
-    as reads; None: they are not limited.
+    ``clock``: POSIX seconds. ``tickets``: None if none are issued. ``spending``: counts
+    connections and subscriptions as reads; None: they are not limited.
     """
 
     def __init__(
@@ -68,16 +69,16 @@ class StreamServer:
 
     @property
     def draining(self) -> bool:
-        """Whether all are being sent away, and nobody is taken any more."""
+        """Return whether all clients are being sent away, and no new ones are taken."""
         return self._admission.draining
 
     @property
     def sessions(self) -> Collection[WebSocketSession | EventStream]:
-        """Who is connected; for looking only."""
+        """Return the connections that are open; for reading only."""
         return self._sessions
 
     def routes(self) -> list[BaseRoute]:
-        """The stream's addresses. They go before those of the queries."""
+        """Return the stream's routes. They must stand before those of the queries."""
         routes: list[BaseRoute] = []
         for prefix in ("/webapi", "/webapi/{key}"):
             routes += [
@@ -88,9 +89,10 @@ class StreamServer:
         return routes
 
     def bypass_middleware(self, app: ASGIApp) -> ASGIApp:
-        """The application, past which WebSockets go straight to their endpoint.
+        """Return an application that takes WebSockets past ``app`` and its middleware.
 
-        Each layer would cost each connection memory for as long as it lasts, and has nothing to say to it.
+        They go straight to their endpoint. Each layer would cost memory for every connection as
+        long as it lasts, and does nothing for it.
         """
         doors = [route for route in self.routes() if isinstance(route, WebSocketRoute)]
 
@@ -106,7 +108,7 @@ class StreamServer:
         return served
 
     async def endpoint(self, websocket: WebSocket) -> None:
-        """One WebSocket, from its handshake to its end."""
+        """Serve one WebSocket, from its handshake to its end."""
         try:
             subprotocol, encoding = _subprotocol(websocket.scope.get("subprotocols", []))
             key, pbx = await self._admission.admit(HTTPConnection(websocket.scope))
@@ -117,10 +119,10 @@ class StreamServer:
             return
         try:
             guest = self._admission.guest(key)
-            # A connection object of its own, as the WebSocket would keep what it reads of the handshake.
+            # A second connection object: the WebSocket would keep in memory what it reads of the handshake.
             first = first_wanted(HTTPConnection(websocket.scope).query_params.multi_items(), guest)
             session = WebSocketSession(websocket, pbx, guest, encoding, self._settings.manners, self._clock)
-            self._sessions.add(session)  # before it is let in, so that a revocation just now ends it too
+            self._sessions.add(session)  # before accept(), so that a revocation meanwhile ends it too
             try:
                 await websocket.accept(subprotocol=subprotocol)
                 self.measures.accepted["websocket"] += 1
@@ -131,19 +133,19 @@ class StreamServer:
             self.measures.refused[denial.code] += 1
             await deny(websocket, denial)
         except WebSocketDisconnect:
-            return  # it went while it was being let in
+            return  # the client went during the handshake
         finally:
             self._admission.out(key)
 
     def _log_refusal(self, websocket: WebSocket, denial: Denial) -> None:
-        """Say who was not let in for the sake of a key; rationed, as the log of queries' refusals is."""
+        """Log a client whose key was refused; rationed, like the log of queries' refusals."""
         if denial.status == 401 and (left_out := self._ration.take(time.monotonic())) is not None:
             client = websocket.scope.get("client")
             more = {"left_out": left_out} if left_out else {}
             _log.info("stream refused", code=denial.code, address=client[0] if client else None, **more)
 
     async def events(self, request: Request) -> Response:
-        """One stream of Server-Sent Events."""
+        """Serve one stream of Server-Sent Events."""
         try:
             key, pbx = await self._admission.admit(request)
         except Denial as denial:
@@ -177,21 +179,25 @@ class StreamServer:
         return denial.response()
 
     def revoke(self, key_name: str, pbx: str | None = None) -> None:
-        """End every conversation that was begun with this key: it no longer holds. ``pbx``: the key's; None for any."""
+        """End every connection that was opened with this key, as the key is no longer valid.
+
+        ``pbx``: the key's PBX; None for any.
+        """
         for session in self._sessions:
             if session.guest.key_name == key_name and pbx in (None, session.pbx):
                 session.end(4001, "key revoked")
 
     def limit(self, settings: LiveSettings) -> None:
-        """From now on these are the limits, for who comes; those who are there keep their own."""
+        """Replace the limits for new connections; open ones keep their own."""
         if settings != self._settings:
             self._settings = settings
             self._admission.limit(settings)
 
     async def drain(self, within: float, retry_in: tuple[float, float] = (1.0, 10.0)) -> None:
-        """Take nobody new, and send all away, spread over ``within`` seconds. Returns when all are gone.
+        """Take no new clients, and send all away over ``within`` seconds.
 
-        ``retry_in``: after how many seconds, drawn at random from this range, clients are to come back.
+        Returns when all are gone. ``retry_in``: clients are to come back after a random time in
+        this range of seconds.
         """
         self._admission.draining = True
         for pbx in self._pbxs.values():
@@ -203,9 +209,9 @@ class StreamServer:
         for number, session in enumerate(leaving, 1):
             session.end(4200, farewell_reason(retry_in))
             ahead = begun + within * number / len(leaving) - loop.time()
-            if ahead > 0:  # a busy gateway takes its time to wake up, and must be through in time all the same
+            if ahead > 0:  # a busy gateway wakes up late; then it does not sleep, to be done in time
                 await asyncio.sleep(ahead)
-        while self._sessions:  # each ends within seconds of being asked to
+        while self._sessions:  # each ends within seconds after end()
             self._left.clear()
             await self._left.wait()
 

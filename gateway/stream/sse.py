@@ -1,10 +1,13 @@
-"""The stream as Server-Sent Events: the same frames in JSON, for clients that only read.
+"""Serve the stream as Server-Sent Events: the same frames in JSON, for clients that only read.
 
-``id`` is the position after a frame, so that ``Last-Event-ID`` resumes; of a snapshot in parts only the last part has
-one. A client that takes nothing costs its socket's buffer; when it reads again it gets one merged change.
-
-A browser's EventSource never comes back after a status other than 200. So it is told 503 and 429, which pass, by an
-empty stream that says when to come back: who accepts ``text/event-stream`` and no JSON. All others get the status.
+- ``id`` is the position after a frame, so that ``Last-Event-ID`` resumes. Of a snapshot in parts
+  only the last part has one.
+- A client that takes nothing costs its socket's buffer. When it reads again it gets one merged
+  change.
+- A browser's EventSource never comes back after a status other than 200. So it gets an empty
+  stream in place of 503 and 429, which pass with time. That stream says when to come back. A
+  client counts as an EventSource if it accepts ``text/event-stream`` and no JSON. All others get
+  the status.
 """
 
 from __future__ import annotations
@@ -37,7 +40,8 @@ from monitor.shared.changes import Position, is_epoch
 from monitor.shared.codec import Malformed, from_json
 
 _RETRY = (500, 3_000)
-"""Milliseconds after which a client that lost us comes back, drawn from this range for each."""
+"""Milliseconds after which a client that lost the connection comes back: each gets a random
+value of this range."""
 _LONGEST_DIGITS = 18
 _CONTENT_TYPE = "text/event-stream; charset=utf-8"
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -46,7 +50,11 @@ _log = structlog.get_logger(__name__)
 
 
 class EventStream(StreamConnection):
-    """One client's stream. ``last_event_id``: what its header says. ``clock``: POSIX seconds."""
+    """Serve one client's stream of events.
+
+    ``last_event_id``: the value of its ``Last-Event-ID`` header; None without one. ``clock``:
+    POSIX seconds.
+    """
 
     __slots__ = ("_first", "_send", "_transport")
 
@@ -64,9 +72,9 @@ class EventStream(StreamConnection):
         self._first = first if since is None else replace(first, since=since)
 
     async def run(self, receive: Receive, send: Send, transport: asyncio.Transport | None = None) -> None:
-        """Send until the client goes or is sent away. Who is sent away is told when to come back.
+        """Send until the client goes or is sent away. In the latter case tell it when to come back.
 
-        ``transport``: the connection's, where the server lets us have it.
+        ``transport``: the connection's transport; None where the server does not give it.
         """
         self._send = send
         self._transport = transport
@@ -101,10 +109,13 @@ class EventStream(StreamConnection):
         return 0 if self._transport is None else waiting_in(self._transport)
 
     def _hold_direct_writes(self) -> None:
-        """All of it is sent here."""
+        """Do nothing: the hub never writes to this connection directly."""
 
     async def _say_farewell(self, farewell: CloseConnection) -> None:
-        """End the answer; drop the connection if that does not get out, as nobody would wait for it to close."""
+        """End the answer; drop the connection if the end does not get out.
+
+        Nobody would wait for it to close.
+        """
         retry = _retry(farewell.reason)
         text = f": {farewell.code}\n" + (f"retry: {retry}\n" if retry is not None else "") + "\n"
         end = {"type": "http.response.body", "body": text.encode(), "more_body": False}
@@ -114,11 +125,11 @@ class EventStream(StreamConnection):
         except TimeoutError:
             if self._transport is not None:
                 self._transport.abort()
-                await self._send(end)  # to nobody: it returns once the server knows that the connection is lost
+                await self._send(end)  # reaches nobody, but returns when the server knows that the connection is lost
 
 
 class EventsResponse(Response):
-    """Serves an :class:`EventStream`; ``gone`` is called once it is over, whatever happens."""
+    """Serve an :class:`EventStream`. ``gone`` is called once it is over, even if it failed."""
 
     def __init__(self, stream: EventStream, gone: Callable[[], None]) -> None:
         super().__init__()
@@ -126,7 +137,7 @@ class EventsResponse(Response):
         self._over = gone
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The whole stream."""
+        """Send the whole stream; of a HEAD request only the headers."""
         fields = {"Content-Type": _CONTENT_TYPE, **_HEADERS}
         headers = [(name.lower().encode(), value.encode()) for name, value in fields.items()]
         try:
@@ -140,13 +151,20 @@ class EventsResponse(Response):
 
 
 def takes_events_only(accept: str) -> bool:
-    """Return whether an ``Accept`` header names events and nothing that an error's JSON could be, as EventSource's."""
+    """Return whether an ``Accept`` header names events, and no type that an error's JSON could be.
+
+    An EventSource sends such a header.
+    """
     ranges = {part.partition(";")[0].strip().lower() for part in accept.split(",")}
     return "text/event-stream" in ranges and ranges.isdisjoint(("application/json", "application/*", "*/*"))
 
 
 def come_back_later(why: str, retry_after_s: float) -> Response:
-    """Return a stream that ends at once: a comment says why, ``retry`` when to come back, drawn for each client."""
+    """Return a stream that ends at once.
+
+    A comment in it says ``why``. ``retry`` says when to come back, at random for each client:
+    between ``retry_after_s`` and twice that.
+    """
     retry = round(random.uniform(retry_after_s, 2 * retry_after_s) * 1000)  # noqa: S311
     text = f": {' '.join(why.split())}\nretry: {retry}\n\n"
     return Response(text, headers={**_HEADERS, "Content-Type": _CONTENT_TYPE})
@@ -158,7 +176,10 @@ def _event(message: Message, at: Position | None = None) -> str:
 
 
 def _position(last_event_id: str | None) -> Position | None:
-    """The position that an event's id is; None for anything else, which is answered by a snapshot."""
+    """Return the position that an event's id stands for; None for anything else.
+
+    Without a position a snapshot is sent.
+    """
     epoch, _, seq = (last_event_id or "").rpartition("/")
     if not is_epoch(epoch) or len(seq) > _LONGEST_DIGITS or not (seq.isascii() and seq.isdecimal()):
         return None
@@ -166,7 +187,7 @@ def _position(last_event_id: str | None) -> Position | None:
 
 
 def _retry(reason: str) -> int | None:
-    """Milliseconds, drawn from the range in the reason."""
+    """Return random milliseconds from the range in the reason; None if the reason has none."""
     try:
         low, high = from_json(reason)["retry_in"]
         return round(random.uniform(low, high) * 1000)  # noqa: S311

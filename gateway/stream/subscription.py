@@ -1,4 +1,4 @@
-"""A client's place on the stream, whatever it watches: a view of a space, or a query."""
+"""Hold what one client of the stream watches: a view of a space, or a query."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from monitor.shared.changes import Position
 
 
 class ClientSubscription:
-    """Where one client stands. ``wake`` is called whenever :meth:`take` may have something.
+    """Hold what one client watches, and what it has been told.
 
-    A new subscription replaces the old one and may keep its place in the hub, so that positions never go back.
-    ``line``: as for the hub. ``share``: what the client's key has left; None: no limit.
+    ``wake`` is called whenever :meth:`take` may have something. A new subscription replaces the
+    old one. It may keep its place in the hub, so that positions never go back. ``line``: as for
+    the hub. ``share``: what all connections of the client's key share; None: no limit.
     """
 
     def __init__(
@@ -47,25 +48,29 @@ class ClientSubscription:
 
     @property
     def taken(self) -> bool:
-        """Whether anything is watched."""
+        """Return whether anything is watched."""
         return self._subscribed is not None or self._watching is not None
 
     @property
     def position(self) -> Position | None:
-        """What the client has been told; None before that."""
+        """Return the position that the client has been told; None before that."""
         if self._watching is not None:
             return self._watching.position
         return self._subscribed[1].position if self._subscribed is not None else None
 
     def enter(self, wanted: Subscribe | Watch) -> None:
-        """Watch this from now on, and nothing else. Raises NoState if there is none yet, HoldsTooMuch."""
+        """Watch this from now on, and nothing else.
+
+        Raises NoState if no state is loaded yet, and HoldsTooMuch if the key's subscriptions
+        hold too much memory.
+        """
         if isinstance(wanted, Watch):
             self._watch(wanted)
         else:
             self._subscribe(wanted)
 
     def leave(self) -> None:
-        """Watch nothing any more."""
+        """Stop watching."""
         self._let_go()
         if self._subscribed is not None:
             hub, subscriber = self._subscribed
@@ -79,7 +84,7 @@ class ClientSubscription:
             self._answer_bytes = 0
 
     def take(self) -> tuple[Message, ...]:
-        """What to send next, as from the hub."""
+        """Return the messages to send next, as from the hub."""
         if self._watching is not None:
             return self._pbx.watches.take(self._watching)
         return self._subscribed[0].take(self._subscribed[1]) if self._subscribed is not None else ()
@@ -105,7 +110,7 @@ class ClientSubscription:
         self._subscribed = (hub, subscriber)
 
     def _held(self, wanted: EntityFilter | None) -> EntityFilter | None:
-        """Count the filter in, in place of the one before."""
+        """Count the new filter in place of the old one. Return the shared copy of it."""
         if self._share is None:
             return wanted
         held = None if wanted is None else self._share.hold(wanted)

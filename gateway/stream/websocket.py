@@ -1,6 +1,6 @@
-"""One client's conversation over a WebSocket, from ``hello`` to the close code.
+"""Serve one client over a WebSocket, from ``hello`` to the close code.
 
-Answers wait for the socket before the next message is read, so that nothing gathers on our side.
+Answers wait for the socket before the next message is read. So nothing piles up on our side.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _log = structlog.get_logger(__name__)
 
 
 class WebSocketSession(StreamConnection):
-    """An accepted connection. ``clock``: POSIX seconds."""
+    """Serve an accepted WebSocket connection. ``clock``: POSIX seconds."""
 
     __slots__ = ("_allowance", "_bad_messages", "_encoding", "_sending", "_socket", "_subscribed", "_websocket")
 
@@ -47,7 +47,7 @@ class WebSocketSession(StreamConnection):
     ) -> None:
         found = websocket.scope.get("extensions", {}).get(EXTENSION)
         self._socket = found if isinstance(found, Socket) else None
-        line = self._socket if guest.expires is None else None  # what a key that expires may get is looked at each time
+        line = self._socket if guest.expires is None else None  # a key that expires is checked before each send
         super().__init__(pbx, guest, encoding, manners, clock, line)
         self._websocket = websocket
         self._encoding: Encoding = encoding
@@ -57,7 +57,10 @@ class WebSocketSession(StreamConnection):
         self._subscribed = False
 
     async def run(self, first: Subscribe | Watch | None = None) -> None:
-        """Converse until the client goes or is sent away. ``first``: a subscription that stood in the address."""
+        """Serve the client until it goes or is sent away.
+
+        ``first``: a subscription that stood in the address.
+        """
         farewell = await self._run(self._read(first))
         if farewell is not None and farewell.code != GONE:
             _log.info("stream closed", pbx=self.pbx, key=self.guest.key_name, code=farewell.code)
@@ -77,7 +80,7 @@ class WebSocketSession(StreamConnection):
             event = await self._websocket.receive()
             if event["type"] == "websocket.disconnect":
                 if event.get("code") == FLOODED:
-                    raise CloseConnection(FLOODED, event["reason"])  # which has been said; it is to be counted
+                    raise CloseConnection(FLOODED, event["reason"])  # the close frame was sent; this counts it
                 return
             data = event.get("text")
             await self._heed(data if data is not None else event.get("bytes") or b"")
@@ -102,7 +105,10 @@ class WebSocketSession(StreamConnection):
             await self._answer(ErrorFrame(code, str(error)))
 
     async def _subscribe(self, wanted: Subscribe | Watch) -> None:
-        """Enter; the first subscription was counted with the connection, each further one counts as a read."""
+        """Enter the subscription, and count it as a read of the key.
+
+        The first subscription is not counted again: it was counted with the connection.
+        """
         if self._subscribed and self.guest.count is not None:
             try:
                 await self.guest.count()
@@ -127,7 +133,7 @@ class WebSocketSession(StreamConnection):
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
-        """Ours alone to send in: neither another task of ours does, nor the hub."""
+        """Hold the send lock: no other task of this session, and not the hub, writes meanwhile."""
         async with self._sending:
             self._hold_direct_writes()
             try:
@@ -145,12 +151,12 @@ class WebSocketSession(StreamConnection):
 
     async def _send(self, message: Message) -> None:
         await self._room()
-        self._check()  # whatever waited for room meanwhile
+        self._check()  # the key may have expired while this waited for room
         websocket = self._websocket
         sending = websocket.send_text(message) if isinstance(message, str) else websocket.send_bytes(message)
         try:
             await self._await_send(sending)
-        except RuntimeError as error:  # the server has closed it already, after a breach of the protocol
+        except RuntimeError as error:  # the server closed it already, after a protocol error
             raise WebSocketDisconnect(GONE) from error
 
     async def _room(self) -> None:
@@ -158,7 +164,7 @@ class WebSocketSession(StreamConnection):
             await self._await_send(self._socket.writable())
 
     async def _say_farewell(self, farewell: CloseConnection) -> None:
-        """Close; drop the connection if the close frame does not get out."""
+        """Close the WebSocket; drop the connection if the close frame does not get out."""
         try:
             async with asyncio.timeout(0 if farewell.code == STALLED else CLOSE_WITHIN):
                 await self._websocket.close(farewell.code, farewell.reason)
@@ -166,4 +172,4 @@ class WebSocketSession(StreamConnection):
             if self._socket is not None:
                 self._socket.abort()
         except (WebSocketDisconnect, RuntimeError):
-            return  # the client was faster
+            return  # the client closed first

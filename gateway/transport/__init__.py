@@ -1,1 +1,1 @@
-"""uvicorn's protocols with bounds on time, bytes and connections."""
+"""Limit what a connection takes of time and bytes, in uvicorn's protocols; count connections."""

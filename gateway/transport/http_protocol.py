@@ -1,10 +1,14 @@
-"""uvicorn's HTTP protocol with an end to its patience: what a connection may take of our time and memory is bounded.
+"""Limit what an HTTP connection may take of the server's time and memory, in uvicorn's protocol.
 
-Without it a client that sends a byte now and then, nothing at all, headers without end or thousands of requests in one
-go, or that reads no answer, holds its connection and what stands behind it for ever; some thousands of them and nobody
-else gets in. A proxy in front does the same, but not every gateway has one. What is no request, or too large a one, is
-refused in the form that all refusals have; so is one of more parameters or headers than any needs, before anything
-looks at them, as what looks at them may take the square of their number.
+Without these limits a client can hold its connection, and what stands behind it, for ever. It
+sends a byte now and then, nothing at all, headers without end, or thousands of requests in one
+go. Or it reads no answer. Some thousands of such connections shut everybody else out. A proxy in
+front has the same limits, but not every gateway has a proxy.
+
+- What is not a request, or too large a one, is refused in the form that all refusals have.
+- A request with more parameters or headers than any command needs is refused too. That happens
+  before anything looks at them: the time for looking at them may grow with the square of their
+  number.
 """
 
 from __future__ import annotations
@@ -25,25 +29,30 @@ from gateway.transport.ip_addresses import held_by
 from gateway.transport.websocket_protocol import StreamProtocol
 
 TRANSPORT: Final = "callmon.transport"
-"""Where a request's scope has its connection's transport, among the extensions: for answers that go on for long."""
+"""Key of a connection's transport among the extensions in a request's scope: for answers that
+take long."""
 WITHIN: Final = 30.0
-"""Seconds from a connection's begin, or a request's first byte, to the request's last byte."""
+"""Seconds until a request's last byte, from the connection's begin or the request's first byte."""
 STALL: Final = 60.0
-"""Seconds for which a client may take nothing of what is sent; that is found out within twice the time."""
+"""Seconds for which a client may take nothing of what is sent. This is noticed within twice the
+time."""
 LARGEST_HEAD: Final = 32 * 1024
-"""Bytes of a request's address and headers: what one who holds a request open makes us hold."""
+"""Bytes of a request's address and headers: the most that an unfinished request makes us hold."""
 MOST_HEADERS: Final = 100
 """Headers of a request."""
 LONGEST_ADDRESS: Final = 65_535
-"""Bytes; what httptools can take apart."""
+"""Bytes of an address; the most that httptools can parse."""
 MOST_PIPELINED: Final = 100
-"""Requests of one connection that wait for the answer to an earlier one; their heads are no larger than one's."""
+"""Requests of one connection that wait for the answer to an earlier one. Together their heads
+are no larger than one head may be."""
 
 
 class ConnectionCounter:
-    """How many connections there are, in all and by the address that connects.
+    """Count the connections, in all and by the address that connects.
 
-    ``counted``: whether an address's own are bounded: not those of a proxy, behind which many are.
+    ``most``: connections in all. ``per_address``: connections of one address; 0: any number.
+    ``counted``: returns whether an address's own connections are bounded. Those of a proxy are
+    not, as many clients are behind it.
     """
 
     def __init__(self, most: int, per_address: int, counted: Callable[[str], bool]) -> None:
@@ -57,7 +66,10 @@ class ConnectionCounter:
         return self._all
 
     def enter(self, host: str) -> Callable[[], None] | None:
-        """Count a connection in; what to call once when it is lost. None: it may not stay."""
+        """Count a connection in. Return what to call once when it is lost.
+
+        Returns None if the connection may not stay.
+        """
         holder = held_by(host) if self._per_address and self._counted(host) else None
         if self._all >= self._most or (holder is not None and self._by_holder[holder] >= self._per_address):
             return None
@@ -75,11 +87,13 @@ class ConnectionCounter:
 
 
 class TimeoutHttpProtocol(HttpToolsProtocol):
-    """Cuts off who is late, says too much or takes nothing, and who is one too many.
+    """Cut off a client that is late, sends too much, takes nothing, or is one too many.
 
-    ``stall``: in place of :data:`STALL`. ``doors``: who is in; None: any number may be.
+    ``stall``: the seconds in place of :data:`STALL`. ``doors``: counts the connections; None:
+    any number may be open.
 
-    Requests that come in one piece and answers that go at once, as nearly all do, cost no timer.
+    Requests that come in one piece and answers that go at once cost no timer. Nearly all are
+    such.
     """
 
     _within = WITHIN
@@ -93,19 +107,19 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._headed = False
         self._head = 0
-        """Bytes of the headers under way after their first piece."""
+        """Bytes of the current headers, after their first piece."""
         self._add_up = False
-        """Whether the headers may be too large: they did not come in one small piece."""
+        """True if the headers may be too large: they did not come in one small piece."""
         self._refusal: tuple[int, Refused] | None = None
-        """Status, and what is said, if the request is refused here."""
+        """Status and refusal, if the request is refused here."""
         self._ahead = 0
         """Bytes of the heads of the requests that wait for the answer to an earlier one."""
         self._stall = stall
         self._watch: asyncio.TimerHandle | None = None
         self._untaken = sys.maxsize
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """As in uvicorn; a request is expected now."""
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's signature
+        """Do as uvicorn does, then expect a request; drop a connection that is one too many."""
         super().connection_made(transport)
         if self._doors is not None:
             self._leave = self._doors.enter("" if self.client is None else self.client[0])
@@ -114,7 +128,7 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         self._deadline = self.loop.call_later(self._within, self._late)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """As in uvicorn."""
+        """Do as uvicorn does, and stop the timers."""
         self._done()
         self._watch_no_more()
         if self._leave is not None:
@@ -122,10 +136,13 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
             self._leave = None
         super().connection_lost(exc)
 
-    # What comes
+    # Receiving
 
     def data_received(self, data: bytes) -> None:
-        """As in uvicorn; much at once is looked at in parts, as it may be of a hundred thousand headers."""
+        """Do as uvicorn does, but look at much data in parts.
+
+        It may be of a hundred thousand headers.
+        """
         if len(data) <= LARGEST_HEAD:
             self._received(data)
             return
@@ -151,28 +168,31 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
                 self.send_400_response("")
 
     def on_message_begin(self) -> None:
-        """As in uvicorn."""
+        """Do as uvicorn does, and put the transport into the scope."""
         self._begun, self._headed, self._head = True, False, 0
         super().on_message_begin()
         cast(dict[str, object], self.scope)["extensions"] = {TRANSPORT: self.transport}
 
     def on_headers_complete(self) -> None:
-        """As in uvicorn. What comes like headers behind a body goes nowhere."""
+        """Do as uvicorn does, unless the request is refused.
+
+        Header fields that come after a body (trailers) are discarded.
+        """
         self._headed = True
         self._refusal = self._refused()
         if self._refusal is not None or self._too_far_ahead():
-            raise _TooMuch  # the parser gives up, and send_400_response is called
+            raise _TooMuch  # stops the parser; uvicorn then calls send_400_response
         super().on_headers_complete()
         if not self.parser.should_upgrade():
             self.headers = _NOWHERE
 
     def on_message_complete(self) -> None:
-        """As in uvicorn."""
+        """Do as uvicorn does; the request is whole."""
         self._begun = False
         super().on_message_complete()
 
     def handle_websocket_upgrade(self) -> None:
-        """As in uvicorn; how long that conversation lasts is not ours to say."""
+        """Do as uvicorn does; this protocol does not limit how long a WebSocket lasts."""
         self._begun = False
         self._watch_no_more()
         super().handle_websocket_upgrade()
@@ -181,7 +201,10 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
             stream.leave, self._leave = self._leave, None
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no request, or too large a one, and close. ``msg``: why, if it is no request."""
+        """Refuse what is not a request, or too large a one, and close.
+
+        ``msg``: why it is not a request.
+        """
         status, refusal = self._refusal or (400, BadRequest(msg))
         if len(self.url) > LONGEST_ADDRESS:
             msg = f"The address is longer than {LONGEST_ADDRESS} bytes; with POST, parameters may stand in the body."
@@ -194,7 +217,7 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         self._watch_taking()
 
     def _refused(self) -> tuple[int, Refused] | None:
-        """Status, and what is said, if the request has more of anything than any needs."""
+        """Return status and refusal if the request has more of anything than any command needs."""
         if len(self.headers) > MOST_HEADERS:
             return 431, BadRequest(f"There are more than {MOST_HEADERS} headers.")
         if self.url.count(b"&") >= MOST_GIVEN:
@@ -202,7 +225,7 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         return _too_large() if self._add_up and self._size() > LARGEST_HEAD else None
 
     def _too_far_ahead(self) -> bool:
-        """Whether too much would wait for the answer to an earlier request."""
+        """Return whether too much would wait for the answer to an earlier request."""
         cycle = cast("RequestResponseCycle | None", self.cycle)
         if cycle is None or cycle.response_complete:
             self._ahead = 0
@@ -213,31 +236,34 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
     def _size(self) -> int:
         return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
-    # What goes
+    # Sending
 
     def pause_writing(self) -> None:
-        """As in uvicorn."""
+        """Do as uvicorn does, and watch that the client takes what is sent."""
         super().pause_writing()
         self._watch_taking()
 
     def resume_writing(self) -> None:
-        """As in uvicorn."""
+        """Do as uvicorn does; the client took what was sent."""
         super().resume_writing()
         self._untaken = sys.maxsize
 
     def on_response_complete(self) -> None:
-        """As in uvicorn."""
+        """Do as uvicorn does; if the connection closes, watch that the client takes the rest."""
         super().on_response_complete()
         if self.transport.is_closing():
             self._watch_taking()
 
     def timeout_keep_alive_handler(self) -> None:
-        """As in uvicorn."""
+        """Do as uvicorn does, and watch that the client takes the rest."""
         super().timeout_keep_alive_handler()
         self._watch_taking()
 
     def _watch_taking(self) -> None:
-        """See to it that what waits to be sent is taken: a connection is not closed before that."""
+        """Watch that the client takes what waits to be sent.
+
+        A connection is not closed before that.
+        """
         self._untaken = sys.maxsize
         if self._watch is None:
             self._watch = self.loop.call_later(self._stall, self._look)
@@ -272,12 +298,12 @@ def _too_large() -> tuple[int, Refused]:
 
 
 class _TooMuch(Exception):
-    """Raised to the parser."""
+    """Signal to the parser that the request is refused."""
 
 
 class _Nowhere(list[tuple[bytes, bytes]]):
     def append(self, item: tuple[bytes, bytes], /) -> None:
-        """Keep nothing."""
+        """Discard the item."""
 
 
 _NOWHERE: Final = _Nowhere()

@@ -1,4 +1,4 @@
-"""Addresses of the network, as clients and proxies write them. Pure."""
+"""Parse network addresses, as clients and proxies write them. Pure."""
 
 from __future__ import annotations
 
@@ -26,12 +26,16 @@ def _parsed(text: str) -> Address | None:
 
 
 def parsed(text: str) -> Address | None:
-    """The address, with a port or without one; None for anything else."""
+    """Return the address, with a port or without one; None for anything else."""
     return _parsed(text) if len(text) <= _LONGEST else None
 
 
 def held_by(host: str) -> str | None:
-    """By what an address's connections are counted; None: they are not, as it is this host or no address."""
+    """Return the address or network by which an address's connections are counted.
+
+    An IPv6 address is counted by its /64 network. None: the connections are not counted, as the
+    address is this host's or not an address.
+    """
     address = parsed(host)
     if address is None or address.is_loopback:
         return None

@@ -1,13 +1,19 @@
-"""uvicorn's WebSocket protocol with what the stream needs of a socket, as the ASGI extension ``callmon.socket``.
+"""Extend uvicorn's WebSocket protocol by what the stream needs of a socket.
 
-A WebSocket frame from a server is the same bytes for every client, so the hub makes it once and writes it to each
-connection. "Full" means that anything stands in the transport's buffer, and the kernel's send buffer is small: else a
-slow client reads minutes-old frames and calls them live. A connection that takes nothing can be aborted: closing would
-wait for its buffer to drain, for ever. Failures that the stream has codes for are closed with those. Addresses are not
-logged, as keys stand in them.
+The stream finds it in the ASGI extension ``callmon.socket``.
 
-What a client sends is counted frame by frame as it is taken apart, pings, empty frames and parts of messages too: a
-flood of these is no message, but each costs as much as one. Who sends too many is closed, and nothing more is read.
+- A WebSocket frame from a server is the same bytes for every client. So the hub makes it once
+  and writes it to each connection.
+- A connection is "full" as soon as anything stands in the transport's buffer, and the kernel's
+  send buffer is small. Else a slow client would read frames that are minutes old and take them
+  for live ones.
+- A connection that takes nothing can be aborted. Closing would wait for its buffer to drain, for
+  ever.
+- Failures for which the stream has codes are closed with those codes.
+- Addresses are not logged, as keys stand in them.
+- What a client sends is counted frame by frame as it is parsed. Pings, empty frames and parts of
+  messages count too: they are not messages, but each costs as much as one. A client that sends
+  too many is closed, and nothing more is read.
 """
 
 from __future__ import annotations
@@ -34,20 +40,22 @@ from gateway.token_bucket import TokenBucket
 EXTENSION = "callmon.socket"
 SEND_BUFFER = 64 * 1024
 MESSAGE_SIZE = 64 * 1024
-"""Bytes: the most that a client may send in one message."""
+"""Bytes of the largest message that a client may send."""
 
 FLOODED: Final = 4101
-"""Close code of one who sends too much."""
+"""Close code of a client that sends too much."""
 FRAMES_A_MESSAGE: Final = 10
-"""So many frames are allowed for each message that is: parts of it, pings and pongs."""
+"""Frames that are allowed for each message that is allowed: parts of it, pings and pongs."""
 BYTES_A_MESSAGE: Final = MESSAGE_SIZE // 10
-"""Bytes that are allowed for each message; but four of the largest may come at once, and one a second."""
+"""Bytes that are allowed for each message. But four of the largest messages may come at once,
+and one a second."""
 _FRAME_HEAD = 8
 """Bytes of a frame beside its data, about."""
 _FAREWELL = 2.0
-"""Seconds in which one who sent too much may read the close frame."""
+"""Seconds in which a client that sent too much may read the close frame."""
 _LINGER = 15.0
-"""Seconds after its end, whoever made it, in which a connection must have taken what was still to be sent."""
+"""Seconds after a connection's end, of either side, in which the client must have taken what was
+still to be sent."""
 _TEXT, _BINARY = 0x80 | Opcode.TEXT, 0x80 | Opcode.BINARY
 
 _TOO_MUCH = "too many frames"
@@ -57,7 +65,7 @@ _logger.setLevel(logging.WARNING)
 
 
 class Socket:
-    """A connection's lower end."""
+    """Write to a WebSocket connection past the server, and tell what waits in it."""
 
     __slots__ = ("_fd", "_transport", "_writable", "holds", "open")
 
@@ -65,21 +73,23 @@ class Socket:
         self._transport = transport
         self._writable = writable
         self.holds = 0
-        """How many reasons the application has to keep ready-made frames back."""
+        """Number of reasons for which the application holds ready-made frames back."""
         self.open = False
-        """Whether the server has none: the handshake is over, no close frame came or went, nothing waits to be sent."""
+        """True while the server has no reason to hold frames back.
+
+        The handshake is over, no close frame came or went, and nothing waits to be sent."""
         sock = transport.get_extra_info("socket")
         plain = sock is not None and transport.get_extra_info("ssl_object") is None
         self._fd: int | None = sock.fileno() if plain else None
 
     @property
     def ready(self) -> bool:
-        """Whether nothing stands against a ready-made frame."""
+        """Return whether a ready-made frame can be written now."""
         return self.open and not self.holds
 
     @property
     def free(self) -> bool:
-        """Whether everything that was sent has gone to the kernel."""
+        """Return whether everything that was sent has gone to the kernel."""
         return self._writable.is_set()
 
     async def writable(self) -> None:
@@ -88,13 +98,14 @@ class Socket:
 
     @property
     def pending(self) -> int:
-        """Bytes not yet taken by the kernel."""
+        """Return the bytes that the kernel has not taken yet."""
         return waiting_in(self._transport)
 
     def push(self, frame: bytes) -> bool:
-        """Write a ready-made frame, unless something stands against it. Whether it was written.
+        """Write a ready-made frame unless something prevents it. Return whether it was written.
 
-        To the kernel directly, as the transport has nothing waiting then; it gets what the kernel does not take.
+        It goes to the kernel directly, as the transport has nothing waiting then. The transport
+        gets what the kernel does not take.
         """
         if self.holds or not self.open:
             return False
@@ -103,21 +114,24 @@ class Socket:
             return True
         try:
             sent = os.write(self._fd, frame)
-        except OSError:  # full, or lost: the transport finds out which
+        except OSError:  # the socket is full or lost: the transport finds out which
             sent = 0
         if sent < len(frame):
             self._transport.write(frame[sent:])
         return True
 
     def abort(self) -> None:
-        """Drop the connection, whatever is still to be sent."""
+        """Drop the connection, even if data is still to be sent."""
         self.open = False
         self._transport.abort()
 
 
 def keep_buffers_small(transport: Transport) -> None:
-    """Have the transport call itself full as soon as anything waits in it, and the kernel take little."""
-    # uvloop's TLS transport counts "as much as" as too much, and would stop at nothing at all.
+    """Make the transport count as full as soon as anything waits in it.
+
+    The kernel's send buffer is made small too: SEND_BUFFER bytes.
+    """
+    # uvloop's TLS transport pauses at high, not above it: with high=0 it would always be paused.
     encrypted = transport.get_extra_info("ssl_object") is not None
     transport.set_write_buffer_limits(high=int(encrypted), low=0)
     sock = transport.get_extra_info("socket")
@@ -127,12 +141,18 @@ def keep_buffers_small(transport: Transport) -> None:
 
 
 def waiting_in(transport: Transport) -> int:
-    """Bytes not yet taken by the kernel; 0 once it closes. A closed one of asyncio's for TLS raises when asked."""
+    """Return the bytes that the kernel has not taken yet; 0 once the transport closes.
+
+    A closed TLS transport of asyncio raises when it is asked.
+    """
     return 0 if transport.is_closing() else transport.get_write_buffer_size()
 
 
 def ready_made(message: str | bytes) -> bytes:
-    """The message as one WebSocket frame of a server (RFC 6455, 5.2): text or binary, not masked, not compressed."""
+    """Return the message as one WebSocket frame of a server (RFC 6455, 5.2).
+
+    It is text or binary, not masked and not compressed.
+    """
     opcode, payload = (_TEXT, message.encode()) if isinstance(message, str) else (_BINARY, message)
     size = len(payload)
     if size < 126:
@@ -145,7 +165,11 @@ def ready_made(message: str | bytes) -> bytes:
 
 
 class StreamProtocol(WebSocketsSansIOProtocol):
-    """For ``uvicorn.Config(ws=StreamProtocol)``; see :func:`uvicorn_options`."""
+    """Speak WebSocket for the stream, as ``uvicorn.Config(ws=StreamProtocol)``.
+
+    See :func:`uvicorn_options`. ``messages_at_once`` and ``messages_per_second``: what the
+    client may say, as its session counts it.
+    """
 
     def __init__(
         self, *args: Any, messages_at_once: int = 30, messages_per_second: float = 10.0, **kwargs: Any
@@ -165,27 +189,33 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         """Called when the connection is lost."""
 
     def connection_made(self, transport: BaseTransport) -> None:
-        """As in uvicorn, with small buffers."""
+        """Do as uvicorn does, with small buffers."""
         super().connection_made(transport)
         keep_buffers_small(self.transport)
 
     def data_received(self, data: bytes) -> None:
-        """As in uvicorn; but a handshake too large to be read is answered."""
+        """Do as uvicorn does, but answer a handshake that is too large to be read."""
         super().data_received(data)
         if self.conn.handshake_exc is not None and not self.handshake_initiated:
             self.transport.write(b"".join(self.conn.data_to_send()))
             self.transport.close()
 
     def handle_connect(self, event: Request) -> None:
-        """As in uvicorn; the application, which starts after this, finds the extension in its scope."""
+        """Do as uvicorn does, and put the extension into the scope.
+
+        The application starts after this.
+        """
         super().handle_connect(event)
-        if hasattr(self, "scope"):  # there is none if the request was no handshake
+        if hasattr(self, "scope"):  # there is no scope if the request was not a handshake
             self._socket = Socket(self.transport, self.writable)
             extensions = cast(dict[str, object], self.scope["extensions"])
             extensions[EXTENSION] = self._socket
 
     async def send(self, message: ASGISendEvent) -> None:
-        """As in uvicorn. A refusal by an HTTP response is an answer too, not a missing handshake to be logged."""
+        """Do as uvicorn does, but accept a refusal by an HTTP response as an answer.
+
+        uvicorn would log it as a missing handshake.
+        """
         if message["type"] == "websocket.close":
             self._end()
         await super().send(message)
@@ -193,21 +223,21 @@ class StreamProtocol(WebSocketsSansIOProtocol):
             self.handshake_complete = True
         elif message["type"] == "websocket.accept":
             if self.handshake_complete:
-                del self.request, self.response  # not needed any more, as the headers: 5 KiB a connection
+                del self.request, self.response  # like the headers, not needed any more: 5 KiB
                 self.scope["headers"] = []
             self._open()
 
-    # What ends or holds up the ready-made frames, which go past the server. An ended one has its descriptor until
-    # connection_lost has returned, so no frame can reach whoever gets the same number next.
+    # Ready-made frames go past the server. The methods below end them or hold them back. A connection that has ended
+    # keeps its file descriptor until connection_lost returns. So no frame can reach the next owner of its number.
 
     def pause_writing(self) -> None:
-        """As in uvicorn."""
+        """Do as uvicorn does, and hold ready-made frames back."""
         super().pause_writing()
         if self._socket is not None:
             self._socket.open = False
 
     def resume_writing(self) -> None:
-        """As in uvicorn."""
+        """Do as uvicorn does; send the pong that waits, and allow ready-made frames again."""
         super().resume_writing()
         if self._pong and not self._ending:
             self.transport.write(self._pong)
@@ -215,9 +245,10 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         self._open()
 
     def handle_ping(self) -> None:
-        """As in uvicorn; but while anything waits to be sent, only the last ping is answered, after that.
+        """Do as uvicorn does, but answer only the last ping while anything waits to be sent.
 
-        RFC 6455, 5.5.3, allows it. Else the answers of one who pings and does not read would gather here.
+        The answer is sent after that. RFC 6455, 5.5.3, allows it. Else the answers to a client
+        that pings and does not read would pile up here.
         """
         if self.writable.is_set() or self.conn.close_sent is not None:
             super().handle_ping()
@@ -225,17 +256,24 @@ class StreamProtocol(WebSocketsSansIOProtocol):
             self._pong = pongs[-1]
 
     def handle_cont(self, event: Frame) -> None:
-        """As in uvicorn; but parts of a message in which nothing is are not kept, as no size would limit them."""
+        """Do as uvicorn does, but do not keep empty parts of a message.
+
+        No size would limit them.
+        """
         if event.data or event.fin:
             super().handle_cont(event)
 
     def handle_close(self, event: Frame) -> None:
-        """As in uvicorn."""
+        """Do as uvicorn does, and end ready-made frames."""
         self._end()
         super().handle_close(event)
 
     def handle_parser_exception(self) -> None:
-        """As in uvicorn. But while a flood comes in, closing would reset the connection under the close frame."""
+        """Do as uvicorn does, unless the client floods us.
+
+        While a flood comes in, closing would reset the connection before the client reads the
+        close frame. So reading stops, and the connection is dropped a little later.
+        """
         self._end()
         if not self._connection.flooded:
             super().handle_parser_exception()
@@ -244,21 +282,21 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         self.queue.put_nowait({"type": "websocket.disconnect", "code": FLOODED, "reason": _TOO_MUCH})
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
-        # uvicorn closes when the application has ended, unless this timer is set.
+        # Without this timer uvicorn would close as soon as the application ends.
         self.close_timer = self.loop.call_later(_FAREWELL, self.transport.abort)
 
     def keepalive_timeout(self) -> None:
-        """As in uvicorn."""
+        """Do as uvicorn does, and end ready-made frames."""
         self._end()
         super().keepalive_timeout()
 
     def shutdown(self) -> None:
-        """As in uvicorn."""
+        """Do as uvicorn does, and end ready-made frames."""
         self._end()
         super().shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """As in uvicorn."""
+        """Do as uvicorn does, stop the timer, and call :attr:`leave`."""
         self._end()
         if self._lingering is not None:
             self._lingering.cancel()
@@ -280,10 +318,14 @@ class StreamProtocol(WebSocketsSansIOProtocol):
 
 
 def uvicorn_options(messages_at_once: int = 30, messages_per_second: float = 10.0) -> dict[str, Any]:
-    """What to give ``uvicorn.Config`` besides. Both numbers: what a connection may say, as its session counts it.
+    """Return what to give ``uvicorn.Config`` besides.
 
-    No compression: it costs up to 316 KiB a connection, and frames that are the same for all would be compressed for
-    each. A connection that does not answer pings for a minute is closed.
+    ``messages_at_once``, ``messages_per_second``: what a connection may say, as its session
+    counts it.
+
+    There is no compression: it costs up to 316 KiB for each connection, and frames that are the
+    same for all would be compressed for each. A connection that does not answer pings for a
+    minute is closed.
     """
     return {
         "ws": partial(StreamProtocol, messages_at_once=messages_at_once, messages_per_second=messages_per_second),
@@ -295,7 +337,10 @@ def uvicorn_options(messages_at_once: int = 30, messages_per_second: float = 10.
 
 
 class _Inbox:
-    """What uvicorn needs of an asyncio.Queue, for one who gets, in a tenth of its 3 KiB."""
+    """Do what uvicorn needs of an asyncio.Queue, for a single reader.
+
+    It takes a tenth of the 3 KiB of a Queue.
+    """
 
     __slots__ = ("_getter", "_items")
 
@@ -322,7 +367,7 @@ class _Inbox:
 
 
 class _Flood(ProtocolError):
-    """Too many frames, or bytes, came."""
+    """Signal that too many frames, or too many bytes, came."""
 
 
 class _Connection(ServerProtocol):
@@ -340,7 +385,7 @@ class _Connection(ServerProtocol):
         now = self._clock()
         if not (self._frames.take(now) and self._bytes.take(now, len(frame.data) + _FRAME_HEAD)):
             self.flooded = True
-            raise _Flood(_TOO_MUCH)  # the parser gives up, and calls fail
+            raise _Flood(_TOO_MUCH)  # stops the parser, which then calls fail()
         super().recv_frame(frame)
 
     def fail(self, code: CloseCode | int, reason: str = "") -> None:

@@ -1,1 +1,1 @@
-"""The pages for people: wallboard and start page."""
+"""Serve the pages for people: wallboard and start page."""

@@ -1,8 +1,11 @@
-"""The pages for people: ``/``, what runs here and a console of the stream, and ``/wall``, the wallboard.
+"""Serve the pages for people: the start page at ``/`` and the wallboard at ``/wall``.
 
-They are plain ES modules without a build step, from files that come with the gateway, and load nothing from elsewhere.
-An import map in the page gives each module the address with its tag in it, so that clients may keep it for ever; the
-page's policy allows that one inline text by its hash.
+The start page shows what runs here and has a console of the stream. The pages are plain ES
+modules without a build step, from files that come with the gateway. They load nothing from
+elsewhere.
+
+An import map in the page gives each module its address with a tag in it, so that clients may
+keep the file for ever. The page's policy allows that one inline text by its hash.
 """
 
 from __future__ import annotations
@@ -41,7 +44,10 @@ _POLICY: Final = (
 
 
 def pages(version: str, handouts: Handouts) -> list[BaseRoute]:
-    """The routes of the pages and of their files. ``version``: callmon's; ``handouts``: counts what is sent."""
+    """Return the routes of the pages and of their files.
+
+    ``version``: callmon's. ``handouts``: counts what is sent.
+    """
     files = {name: RenderedDocument(partial(_file, name), handouts) for name in _files()}
     words = {"version": escape(version), "commands": _rows(COMMANDS.values())}
     kept = {
@@ -61,7 +67,10 @@ def _file(name: str) -> Document:
 
 
 def _page(folder: str, words: dict[str, str] | None = None) -> Document:
-    """The page of a folder: every address of a file with its tag, and the import map in its place."""
+    """Return the page of a folder.
+
+    Every address of a file gets the file's tag, and the import map is put in its place.
+    """
     page = (_STATIC / folder / "index.html").read_text(encoding="utf-8")
     for word, text in (words or {}).items():
         page = page.replace(f"{{{{{word}}}}}", text)

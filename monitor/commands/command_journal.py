@@ -1,15 +1,17 @@
-"""What is written down of each command, and when: in this monitor's file, and on Redis for the other monitors.
+"""Record each command in this monitor's file, and on Redis for the other monitors.
 
 Rules:
 
-- A command is on Redis, in the transaction of its claim, and in the file before the PBX is asked. What cannot be
-  written down is not done, and its caller is told so.
-- Its end is in the file before the caller is told. A file that takes it no more, as a disk that became full meanwhile,
-  gets it as soon as it can; Redis has it at once, and once more if it was emptied meanwhile.
-- Its end and its outcome come to Redis in one transaction: whoever was told it, the other monitors know it too. Where
-  Redis does not answer then, it gets both when it does.
-- Who begins to lead settles what its predecessors left open: the outcome is unknown, for as long as the Idempotency-Key
-  holds, and whoever waits is told. A predecessor who was only slow may still say better.
+- A command is on Redis (in the transaction of its claim) and in the file before the PBX is asked. A
+  command that cannot be recorded is not carried out. Its caller is told so.
+- The end of a command is in the file before the caller is told. If the file does not take it, for
+  example because the disk became full, it is written as soon as possible. Redis gets it at once. It
+  gets it once more if Redis was emptied meanwhile.
+- The end and the outcome of a command come to Redis in one transaction. So the other monitors know
+  every outcome that a caller was told. If Redis does not answer then, it gets both when it does.
+- A new leader settles what its predecessors left open. The outcome is then unknown for as long as
+  the Idempotency-Key is kept, and every waiting caller is told. A predecessor that was only slow
+  may still correct that.
 """
 
 from __future__ import annotations
@@ -35,18 +37,23 @@ from monitor.shared.redis.connection import raise_if_cancelled, send
 from monitor.shared.redis.key_names import RecordKeys, RedisCommand, RequestKeys
 
 RESULT_KEPT: Final = 120
-"""Seconds for which an outcome stands; with an Idempotency-Key: ``ONCE_KEPT`` of the SQLite store."""
+"""Seconds for which an outcome is kept. With an Idempotency-Key: ``ONCE_KEPT`` of the SQLite
+store."""
 LATER_S: Final = 2.0
-"""Seconds between two attempts to write down what could not be."""
+"""Seconds between two attempts to write what could not be written before."""
 _LATER_KEPT: Final = 1_000
 REPEATED: Final = "repeated"
-"""What the audit log shows of a request under a known Idempotency-Key: the first answer was given, nothing was done."""
+"""The result in the audit log for a request under a known Idempotency-Key: the first answer was
+given again and nothing was done."""
 
 _log = structlog.get_logger(__name__)
 
 
 class CommandJournal:
-    """One PBX's. ``store``: raises StoreFailed, which is handled here but for :meth:`begin`."""
+    """Record the commands of one PBX.
+
+    ``store`` raises StoreFailed. This class handles it everywhere except in :meth:`begin`.
+    """
 
     def __init__(self, redis: Redis, pbx: str, store: Store, measures: CommandCounters) -> None:
         self._redis = redis
@@ -62,21 +69,24 @@ class CommandJournal:
         self._log = _log.bind(pbx=pbx)
 
     def unkept(self) -> tuple[CommandRecord, ...]:
-        """Return the records of ends that the file has not taken yet."""
+        """Return the records of ended commands that the file has not taken yet."""
         return tuple(self._later)
 
     def told(self) -> tuple[CommandRecord, ...]:
-        """Return the records of ends that were put on Redis, and were not seen in the log since."""
+        """Return the records of ended commands sent to Redis but not yet seen in its log."""
         return tuple(self._unseen.values())
 
     def seen(self, record: CommandRecord) -> None:
-        """The record stands in the log."""
+        """Note that the record was found in the log on Redis."""
         held = self._unseen.get(record.request)
         if held is not None and record.stage >= held.stage:
             del self._unseen[record.request]
 
     def begun(self, request: Request) -> CommandRecord:
-        """Return the record of a request that is about to be claimed; :meth:`finish` or :meth:`left` must follow."""
+        """Return the record of a request that is about to be claimed.
+
+        The caller must call :meth:`finish` or :meth:`left` afterwards.
+        """
         once = request.once
         self._in_hand.add(request.id)
         return CommandRecord(
@@ -93,7 +103,7 @@ class CommandJournal:
         )
 
     def left(self, record: CommandRecord) -> None:
-        """The request was not claimed."""
+        """Note that the request was not claimed."""
         self._in_hand.discard(record.request)
 
     def logged(self, record: CommandRecord) -> RedisCommand:
@@ -101,16 +111,20 @@ class CommandJournal:
         return ("XADD", self._keys.log, "*", "record", encode_record(record))
 
     def kept(self, record: CommandRecord) -> int:
-        """Return the seconds for which claim and outcome stand on Redis."""
+        """Return the seconds for which claim and outcome are kept on Redis."""
         return int(ONCE_KEPT) if record.fingerprint else RESULT_KEPT
 
     async def begin(self, record: CommandRecord) -> KnownRequest | None:
-        """Write down that the command is begun; what is known if its Idempotency-Key was used. Raises StoreFailed."""
-        await self._keep_later()  # or what was done under the same key would be called unknown for a day
+        """Write to the file that the command has begun.
+
+        Returns what is known of the earlier request if its Idempotency-Key was used before, else
+        None. Raises StoreFailed.
+        """
+        await self._keep_later()  # else a finished command under the same key would count as unknown for a day
         return await self._store.begin(record)
 
     async def finish(self, record: CommandRecord, outcome: Outcome) -> CommandRecord:
-        """Write down the command's end; its record now."""
+        """Write the command's end to the file and return its updated record."""
         stage = stage_of(outcome)
         done = encode(outcome) if stage is Stage.DONE and record.digest is not None else None
         record = structs.replace(record, result=_result(record, outcome), stage=stage, outcome=done)
@@ -120,25 +134,28 @@ class CommandJournal:
         except StoreFailed as error:
             self._measures.unaudited += 1
             self._log.error("audit_entry_not_kept", command=record.command, reason=str(error))
-            if record.result != NOT_RECORDED:  # of those nothing stands in the file yet, and nothing was done
+            if record.result != NOT_RECORDED:  # a command with this result was not done and is not in the file
                 self._later.append(record)
-                return record  # it is in hand until its end is written down
+                return record  # it stays in hand until its end is in the file
         self._in_hand.discard(record.request)
         return record
 
     async def tell(self, record: CommandRecord, outcome: Outcome) -> None:
-        """Put the outcome and the record's end on Redis, and ring for them. Raises BusUnreachable."""
+        """Put the outcome and the record's end on Redis and notify the gateway.
+
+        Raises BusUnreachable.
+        """
         if len(self._unseen) < _LATER_KEPT:
-            self._unseen[record.request] = record  # before it is sent, as it may be read before the answer is here
+            self._unseen[record.request] = record  # before sending: it may be read before the reply is here
         told = self._told(record, outcome)
         try:
             await send(self._redis, told, whole=True)
         except BusUnreachable:
             await asyncio.sleep(0.2)
             try:
-                await send(self._redis, told, whole=True)  # a connection that had died; storing it twice does no harm
+                await send(self._redis, told, whole=True)  # the connection had died; storing it twice does no harm
             except BusUnreachable:
-                self._untold.append((record, outcome))  # or the other monitors would never hear of its end
+                self._untold.append((record, outcome))  # else the other monitors would never learn its end
                 raise
 
     def _told(self, record: CommandRecord, outcome: Outcome) -> list[RedisCommand]:
@@ -148,18 +165,19 @@ class CommandJournal:
             self.logged(record),
         ]
         if record.digest is not None and record.stage == Stage.UNDONE:
-            commands.append(("DEL", self._requests.once(record.digest)))  # the next one under it is a new attempt
+            commands.append(("DEL", self._requests.once(record.digest)))  # the key's next request is a new attempt
         return commands
 
     async def run(self, level: Callable[[], bool]) -> None:
-        """Settle what is open, and write down and tell later what could not be, until cancelled.
+        """Settle open commands and repeat failed writes, until cancelled.
 
-        ``level``: whether all is known that earlier leaders did; nothing is settled before.
+        ``level()``: True when everything is known that earlier leaders did. Nothing is settled
+        before that.
         """
         while True:
             raise_if_cancelled()
             try:
-                while self._untold:  # first: a file that takes nothing must keep nobody from being told
+                while self._untold:  # first: callers must be told even if the file takes nothing
                     await send(self._redis, self._told(*self._untold[0]), whole=True)
                     self._untold.popleft()
                 await self._keep_later()
@@ -171,15 +189,18 @@ class CommandJournal:
             await asyncio.sleep(LATER_S)
 
     async def _keep_later(self) -> None:
-        """Write down the ends that the file did not take before. Raises StoreFailed."""
+        """Write the ends that the file did not take before. Raises StoreFailed."""
         while self._later:
             record = self._later[0]
             await self._store.merge([record])
-            if self._later and self._later[0] is record:  # else another request has written it down meanwhile
+            if self._later and self._later[0] is record:  # else another request has written it meanwhile
                 self._in_hand.discard(self._later.popleft().request)
 
     async def _settle(self) -> None:
-        """Settle the commands that earlier leaders left open. Raises BusUnreachable, StoreFailed."""
+        """Settle the commands that earlier leaders left open.
+
+        Raises BusUnreachable or StoreFailed.
+        """
         for record in await self._store.begun(self._pbx):
             if record.request not in self._in_hand:
                 await self._settle_one(record)
@@ -194,14 +215,17 @@ class CommandJournal:
 
 
 def _result(record: CommandRecord, outcome: Outcome) -> str:
-    """Return the audit log's word. What was done under an earlier request is no second success."""
+    """Return the word for the audit log.
+
+    What was done under an earlier request does not count as a second success.
+    """
     known = record.fingerprint and record.digest is None
     result = result_of(outcome)
     return REPEATED if known and result == "success" else result
 
 
 def stage_of(outcome: Outcome) -> Stage:
-    """Return how far a command is that came to this."""
+    """Return the stage of a command that has this outcome."""
     if undone(outcome):
         return Stage.UNDONE
     if outcome.failure is not None and outcome.failure.kind == "unknown":

@@ -1,7 +1,8 @@
-"""Carrying out what was claimed, each in its turn.
+"""Carry out the claimed commands, each in its turn.
 
-makecall may take as long as a phone rings, so several go on side by side; all else that changes something is done one
-after the other, as 3CX's lists are replaced whole. What cannot be begun in time is refused, and said so.
+A makecall may take as long as a phone rings, so several run side by side. All other commands that
+change something run one after the other, because 3CX's lists are replaced whole. A command that
+cannot begin in time is refused, and its caller is told.
 """
 
 from __future__ import annotations
@@ -21,18 +22,23 @@ from monitor.shared.errors import CommandOutcomeUnknown, CommandRefused, PbxErro
 CALLS_AT_ONCE = 16
 QUERIES_AT_ONCE = 4
 WRITTEN_WITHIN = 5.0
-"""Seconds for what was changed to be in the store, before the answer goes without its position."""
+"""Seconds to wait until a change is in the store. After that the answer is sent without its
+position."""
 
 _log = structlog.get_logger(__name__)
 
 Execute: TypeAlias = Callable[[str, Mapping[str, str]], Awaitable[Mapping[str, object]]]
-"""Documented command, documented arguments → fields of the reply. Raises CommandRefused, OutcomeUnknown, PbxError."""
+"""Documented command, documented arguments → fields of the reply. Raises CommandRefused,
+CommandOutcomeUnknown, PbxError."""
 Written: TypeAlias = Callable[[str], Awaitable[tuple[Position | None, Position | None]]]
-"""Command → positions (live, book) that contain what it changed, once they are in the store."""
+"""Command → positions (live, book) that contain its changes, once they are in the store."""
 
 
 class CommandExecutor:
-    """Carries out one PBX's commands. ``sure``: whether we lead for certain; nothing is begun while we do not."""
+    """Carry out the commands of one PBX.
+
+    ``sure()``: True while this monitor certainly leads. No command begins while it does not.
+    """
 
     def __init__(self, pbx: str, execute: Execute, written: Written, sure: Callable[[], bool]) -> None:
         self._execute = execute
@@ -44,7 +50,10 @@ class CommandExecutor:
         self._log = _log.bind(pbx=pbx)
 
     async def outcome(self, request: Request, deadline: float) -> Outcome:
-        """Carry it out; what became of it. ``deadline``: the event loop's time until which it may be begun."""
+        """Carry out a command and return its outcome.
+
+        ``deadline``: the event loop's time until which it may begin.
+        """
         try:
             async with self._turn(request.command, deadline):
                 reply = dict(await self._execute(request.command, request.arguments))
@@ -59,13 +68,17 @@ class CommandExecutor:
             return failed(request, CommandFailure("unknown", "outcome_unknown", str(error)))
         except PbxError as error:
             return failed(request, CommandFailure("unavailable", "pbx_unreachable", str(error)))
-        except Exception:  # a fault of ours in one command is no reason to stop watching the calls
+        except Exception:  # a bug in one command must not stop watching the calls
             self._log.exception("a command failed", command=request.command, trace=request.trace)
             text = "Something went wrong in the monitor, which has logged it. Look at the PBX before repeating it."
             return failed(request, CommandFailure("unknown", "outcome_unknown", text))
 
     async def _positions(self, command: str) -> tuple[Position | None, Position | None]:
-        """Where what was changed can be seen; none if that takes too long, as while the first reading is under way."""
+        """Return the positions (live, book) that contain the command's changes.
+
+        Returns (None, None) if that takes more than ``WRITTEN_WITHIN`` seconds, for example during
+        the first reading of the PBX.
+        """
         try:
             async with asyncio.timeout(WRITTEN_WITHIN):
                 return await self._written(command)
@@ -75,7 +88,10 @@ class CommandExecutor:
 
     @asynccontextmanager
     async def _turn(self, command: str, deadline: float) -> AsyncIterator[None]:
-        """Wait for this command's turn. Raises _TooLate if it does not come in time or the lease is not sure."""
+        """Wait for this command's turn.
+
+        Raises _TooLate if the turn does not come before ``deadline`` or the lease is not sure.
+        """
         turn = {"makecall": self._calls, "query": self._queries}.get(command, self._one_by_one)
         try:
             async with asyncio.timeout_at(deadline):
@@ -91,4 +107,4 @@ class CommandExecutor:
 
 
 class _TooLate(Exception):
-    """The command's turn did not come in time."""
+    """Signal that the command's turn did not come in time."""

@@ -1,4 +1,4 @@
-"""What a request comes to, without the carrying out. Pure."""
+"""Decide the outcome of a request without carrying it out. Pure."""
 
 from __future__ import annotations
 
@@ -7,26 +7,30 @@ from monitor.shared.command_messages import CommandFailure, Outcome, Request, de
 
 
 def result_of(outcome: Outcome) -> str:
-    """``success``, ``false`` if it came to nothing by the reply's own word, or the failure's code."""
+    """Return ``success``, ``false`` or the failure's code.
+
+    ``false``: the reply itself says that nothing came of it.
+    """
     if outcome.failure is not None:
         return outcome.failure.code
     return "false" if outcome.reply is not None and outcome.reply.get("result") is False else "success"
 
 
 def undone(outcome: Outcome) -> bool:
-    """Whether nothing was done and another attempt may succeed."""
+    """Return whether nothing was done and another attempt may succeed."""
     return outcome.failure is not None and outcome.failure.kind in ("unavailable", "too late")
 
 
 def failed(request: Request, failure: CommandFailure) -> Outcome:
-    """The outcome of a request that failed so."""
+    """Return the outcome of a request with this failure."""
     return Outcome(request.id, None, failure)
 
 
 def as_known(request: Request, fingerprint: str, stored: bytes | None) -> Outcome:
-    """The outcome of a request whose Idempotency-Key is known: of what was asked under it, and as what became of that.
+    """Return the outcome of a request whose Idempotency-Key is already known.
 
-    ``stored``: None if it was begun and never finished.
+    ``fingerprint``: of the request that used the key first. ``stored``: that request's encoded
+    outcome, or None if it began and never finished.
     """
     if request.once is not None and fingerprint != request.once.fingerprint:
         text = "This Idempotency-Key was used for another request; use a new key for a new request."

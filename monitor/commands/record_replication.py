@@ -1,24 +1,28 @@
-"""The log of commands' records on Redis, by which every monitor's file comes to hold what the others wrote down.
+"""Replicate the records of commands through a log on Redis, so that every monitor's file has them.
 
 Rules:
 
-- Each monitor, leading or not, reads the log all the time from where it has been, and merges what it finds into its
-  file; see :mod:`monitor.persistence.command_record`. It may be read twice: that changes nothing.
-- A log with another ``generation`` is one begun anew, as after Redis was emptied. It is read from its beginning, and
-  whatever the monitor's own file holds of late and the log does not is put there, by every monitor for itself.
-- After Redis was not reached some of the log is read once more, and what the file holds of that time and the log does
-  not is put there: a server that was killed may come back without what it had taken last. If it comes back without
-  more than that, its log is read from its beginning, as a new one. What this monitor told and does not find in the log
-  is told again.
-- Where Redis lost the record of a command's end, it lost the answer too. That is put there again with the record; where
-  the record does not hold it, the request is taken away: gateways then ask under a new id, and the leader answers.
-- A file that takes nothing, as on a full disk, is no reason not to put there what the monitor knows: it may be the
-  only one that knows a command's end.
-- The log is bounded in bytes; the leader cuts it. A monitor that was away for longer than the log reaches back lacks
-  the oldest records of that time, and nothing else.
-- A log that is none, or whose newest entry is years ahead, was written by somebody else, and takes no entries any more.
-  Whoever meets it begins a new one. A record that cannot be read is left out; its neighbours are taken.
-- Each monitor says on Redis how far it is. The leader counts those that are in step.
+- Each monitor, leading or not, reads the log continuously from its last position. It merges what it
+  finds into its file; see :mod:`monitor.persistence.command_record`. Reading an entry twice changes
+  nothing.
+- A log with another ``generation`` is a new one, for example after Redis was emptied. It is read
+  from its beginning. Each monitor puts there the recent records that its own file holds and the log
+  does not.
+- After Redis was unreachable, some of the log is read once more. What the file holds of that time
+  and the log does not is put there: a server that was killed may come back without its newest
+  entries. If it comes back without more than that, its log is read from its beginning like a new
+  one. Records that this monitor sent and does not find in the log are sent again.
+- Where Redis lost the record of a command's end, it lost the answer too. The answer is put there
+  again with the record. If the record does not hold the answer, the request is removed: gateways
+  then ask under a new id, and the leader answers.
+- A file that takes nothing, for example on a full disk, does not stop this monitor from putting its
+  records on Redis: it may be the only one that knows a command's end.
+- The log is bounded in bytes; the leader trims it. A monitor that was away for longer than the log
+  reaches back misses the oldest records of that time, and nothing else.
+- If the key holds no log, or the newest entry is years ahead, another program wrote it, and it
+  takes no more entries. The monitor that finds it begins a new one. A record that cannot be read is
+  left out; its neighbours are taken.
+- Each monitor says on Redis how far it has read. The leader counts the monitors that are in step.
 """
 
 from __future__ import annotations
@@ -46,21 +50,22 @@ from monitor.shared.redis.connection import is_wrong_type, raise_if_cancelled, r
 from monitor.shared.redis.key_names import RecordKeys, RedisCommand, RequestKeys
 
 EVERY_S: Final = 0.25
-"""Between two readings."""
+"""Seconds between two readings."""
 _LEADING_EVERY_S: Final = 1.0
 _AGAIN_MS: Final = 60_000
-"""Of the log, which are read again after Redis was not reached."""
+"""Milliseconds of the log that are read again after Redis was unreachable."""
 LOG_BYTES: Final = 8 * 1024 * 1024
-"""Of records; the leader cuts what is more."""
+"""Bytes of records in the log; the leader trims it to this."""
 OFFERED: Final = 10_000
-"""Records that one monitor puts into a log begun anew, at most, and at most half of the log's bytes."""
+"""Largest number of records that one monitor puts into a new log. They take at most half of the
+log's bytes."""
 _AT_ONCE: Final = 200
 _SAY_EVERY_S: Final = 1.0
 _SILENT_S: Final = 5.0
-"""After which a monitor that says nothing does not count as standing by."""
+"""Seconds of silence after which a monitor no longer counts as standing by."""
 _FORGOTTEN_S: Final = 60.0
 _LAG: Final = 3
-"""Sayings by which a monitor in step may be behind."""
+"""Reports by which a monitor in step may be behind."""
 
 _GENERATION: Final = re.compile(r"[0-9a-f]{16}")
 _Id = tuple[int, int]
@@ -69,11 +74,13 @@ _log = structlog.get_logger(__name__)
 
 
 class RecordReplication:
-    """One PBX's. ``name``: this monitor's, unlike any other's. ``leading``: whether it leads now.
+    """Replicate the command records of one PBX.
 
-    ``in_step``: whether all else that is mirrored is level too, as far as this monitor knows. ``unkept``: records of
-    this monitor's own that its file has not taken yet. ``told``: those that it put there and has not ``seen`` in the
-    log.
+    ``name``: this monitor's name, which must be unique. ``leading()``: True while this monitor
+    leads. ``in_step()``: True while all other mirrored data is level too, as far as this monitor
+    knows. ``unkept()``: returns this monitor's own records that its file has not taken yet.
+    ``told()``: returns the records that it sent and has not found in the log yet. ``seen``: is
+    called with each record that was read from the log.
     """
 
     def __init__(
@@ -103,7 +110,8 @@ class RecordReplication:
         self._told = told
         self._seen = seen
         self.level = False
-        """Whether the file holds all that the log held at some time since :meth:`catch_up` began."""
+        """True while the file holds everything that the log held at some time since
+        :meth:`catch_up` began."""
         self._lock = asyncio.Lock()
         self._generation = ""
         self._position: _Id = (0, 0)
@@ -112,9 +120,9 @@ class RecordReplication:
         self._newest: _Id = (0, 0)
         """The newest entry of this generation that was ever read."""
         self._found: dict[str, int] | None = None
-        """Stages of what the log holds, while it is being found out what it lacks."""
+        """Stages of the records in the log by request id. None when nothing is being compared."""
         self._found_since = 0.0
-        """POSIX seconds; of records from before it is not known whether the log holds them."""
+        """POSIX seconds. For older records it is not known whether the log holds them."""
         self._beat = 0
         self._said_at = 0.0
         self._others: dict[str, tuple[str, float]] = {}
@@ -123,7 +131,7 @@ class RecordReplication:
         self._log = _log.bind(pbx=pbx)
 
     async def run(self) -> None:
-        """Read, merge and say so, until cancelled."""
+        """Read the log, merge it and report progress, until cancelled."""
         while True:
             raise_if_cancelled()
             try:
@@ -135,13 +143,16 @@ class RecordReplication:
                 if str(error) != self._failing:
                     self._log.warning("records_not_mirrored", reason=str(error))
                 self._failing = str(error)
-            except Exception:  # whatever it is, the next reading may do better, and this must not stop
+            except Exception:  # any other error: the next reading may succeed, so go on
                 self._log.exception("record_sync_failed")
             raise_if_cancelled()
             await asyncio.sleep(_LEADING_EVERY_S if self._leading() else EVERY_S)
 
     async def catch_up(self) -> None:
-        """Bring the file to where the log is now, before anything is done as a leader. :attr:`level`: if it went."""
+        """Bring the file to the log's present end, before this monitor does anything as a leader.
+
+        :attr:`level` says whether it succeeded.
+        """
         self.level = False
         try:
             await self.step()
@@ -149,7 +160,10 @@ class RecordReplication:
             self._log.warning("records_not_mirrored", reason=str(error))
 
     async def step(self) -> None:
-        """Read to the log's end, and put there what it lacks. Raises BusUnreachable, StoreFailed."""
+        """Read to the log's end, and put there what it lacks.
+
+        Raises BusUnreachable or StoreFailed.
+        """
         async with self._lock:
             try:
                 await self._read_all()
@@ -176,7 +190,10 @@ class RecordReplication:
             await self._put(lost)
 
     def _look_back(self) -> None:
-        """Read some of the log once more: another server may answer next, which lacks the newest entries."""
+        """Arrange to read some of the log once more.
+
+        Another server may answer next, and it may lack the newest entries.
+        """
         if self._found is None:
             self._position = (max(0, self._position[0] - _AGAIN_MS), 0)
             self._found, self._found_since = {}, (self._position[0] - _AGAIN_MS) / 1000
@@ -188,13 +205,13 @@ class RecordReplication:
         self._bytes = 0
 
     async def _offer_once(self) -> None:
-        """Put into a log begun anew what it lacks, unless that was done."""
+        """Put into the log what it lacks, unless that was done already."""
         if self._found is not None:
             await self._offer(self._found)
             self._found = None
 
     async def _read(self) -> bool:
-        """Read some of the log; whether there may be more."""
+        """Read some of the log and return whether there may be more."""
         with translated():
             async with self._redis.pipeline(transaction=True) as pipe:
                 pipe.execute_command("GET", self._keys.generation)
@@ -216,7 +233,7 @@ class RecordReplication:
         full = len(entries) == _AT_ONCE
         if entries and _parsed(entries[0][0]) == self._position:
             entries = entries[1:]
-        elif self._position == self._newest != (0, 0):  # the newest is never cut: it was taken back
+        elif self._position == self._newest != (0, 0):  # the newest is never trimmed: Redis has lost it
             self._log.warning("records_rolled_back", reason="Redis has lost some that it had taken")
             self._read_anew()
             return True
@@ -224,7 +241,10 @@ class RecordReplication:
         return full
 
     async def _begin_anew(self) -> None:
-        """Put an empty log in the place of what is none; every monitor puts there what it holds of late."""
+        """Replace a wrong log by an empty one.
+
+        Every monitor then puts its recent records there.
+        """
         commands: list[RedisCommand] = [
             ("UNLINK", self._keys.log),
             ("SET", self._keys.generation, secrets.token_hex(8)),
@@ -239,7 +259,7 @@ class RecordReplication:
             for record in records:
                 self._found[record.request] = max(record.stage, self._found.get(record.request, 0))
         await self._store.merge(records)
-        for id_, fields in entries:  # only what is in the file has been read
+        for id_, fields in entries:  # advance only after the file has taken them
             size = len(fields.get(b"record", b""))
             self._position = _parsed(id_)
             if not self._sizes or self._position > self._sizes[-1][0]:
@@ -248,7 +268,7 @@ class RecordReplication:
         self._newest = max(self._newest, self._position)
 
     def _readable(self, entries: Sequence[tuple[Any, dict[Any, Any]]]) -> list[CommandRecord]:
-        """Return the records of this PBX's commands; what cannot be read is left out."""
+        """Return the records of this PBX's commands, without those that cannot be read."""
         records: list[CommandRecord] = []
         for id_, fields in entries:
             try:
@@ -264,7 +284,7 @@ class RecordReplication:
 
     async def _offer(self, found: dict[str, int]) -> None:
         room, offered = LOG_BYTES // 2, list[CommandRecord]()
-        # The newest first, and before them what stands in no file: nobody else may know it.
+        # First the records that are in no file, because no other monitor may know them; then the newest.
         for record in (*self._unkept(), *await self._store.commands(self._pbx, OFFERED)):
             if record.at >= self._found_since and record.stage > found.get(record.request, -1):
                 room -= len(encode_record(record))
@@ -278,7 +298,7 @@ class RecordReplication:
             self._log.info("records_offered", records=len(offered))
 
     async def _put(self, records: Sequence[CommandRecord]) -> None:
-        """Put records there that Redis lacks, and what it lacks with them. Raises BusUnreachable."""
+        """Put records and answers on Redis that it lacks. Raises BusUnreachable."""
         commands = [command for record in records for command in self._lacking(record, time.time())]
         await send(self._redis, commands, whole=True)
 
@@ -289,12 +309,15 @@ class RecordReplication:
             return commands
         if record.stage == Stage.DONE and record.outcome is not None:
             commands.append(("SET", self._requests.result(record.request), record.outcome, "EX", left, "NX"))
-        else:  # gone in a moment, by the right to write alone; nobody may take it for open or refused meanwhile
+        else:  # removes it with the right to write only; meanwhile it is neither open nor refused
             commands.append(("SET", self._requests.request(record.request), "ended", "PX", 1, "XX"))
         return commands
 
     async def _cut(self) -> None:
-        """Cut the log, if this monitor leads; what is cut is forgotten here by all."""
+        """Trim the log if this monitor leads.
+
+        Every monitor forgets the sizes of the oldest entries.
+        """
         if self._bytes <= LOG_BYTES:
             return
         while self._bytes > LOG_BYTES * 9 // 10:
@@ -305,7 +328,10 @@ class RecordReplication:
             await send(self._redis, [("XTRIM", self._keys.log, "MINID", "=", f"{ms}-{number}")])
 
     async def _say(self) -> None:
-        """Say how far this monitor is; the leader sees how far the others are. Raises BusUnreachable."""
+        """Report on Redis how far this monitor has read; a leader also counts the others.
+
+        Raises BusUnreachable.
+        """
         self._beat += 1
         state = "level" if self.level and self._in_step() else "behind"
         said = f"{self._generation} {self._position[0]}-{self._position[1]} {state} {self._beat}"
@@ -318,7 +344,10 @@ class RecordReplication:
         self._said_at = uptime()
 
     async def _mirrored(self) -> dict[Any, Any]:
-        """Return what all monitors say; nothing of what is no table, which is taken away."""
+        """Return the reports of all monitors.
+
+        Returns nothing if the key holds no hash. The key is then removed.
+        """
         with translated():
             try:
                 return dict(await self._redis.hgetall(self._keys.mirrored))
@@ -330,7 +359,10 @@ class RecordReplication:
         return {}
 
     def _count(self, table: dict[str, str]) -> list[str]:
-        """Count who stands by, and who of them is in step; the names of those that are long silent."""
+        """Count the standby monitors and those of them that are in step.
+
+        Returns the names of monitors that have been silent for ``_FORGOTTEN_S`` seconds.
+        """
         now = uptime()
         self._others = {
             name: (said, self._others[name][1] if name in self._others and self._others[name][0] == said else now)
@@ -357,7 +389,10 @@ def _is_level(said: str, generation: str, wanted: _Id) -> bool:
 
 
 def _wrong(generation: Any, entries: Any) -> str | None:
-    """Return what shows that somebody else wrote the log; None if nothing does. Raises other errors of Redis."""
+    """Return the sign that another program wrote the log, or None if there is none.
+
+    Raises other errors of Redis.
+    """
     for read in (generation, entries):
         if isinstance(read, Exception):
             if not is_wrong_type(read):
@@ -371,6 +406,6 @@ def _wrong(generation: Any, entries: Any) -> str | None:
 
 
 def _parsed(id_: bytes | str) -> _Id:
-    """Return an entry's id as numbers. Raises ValueError."""
+    """Return an entry's id as two numbers. Raises ValueError."""
     ms, _, number = (text(id_) or "").partition("-")
     return int(ms), int(number)

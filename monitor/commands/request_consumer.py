@@ -1,12 +1,13 @@
-"""Answers the gateways' requests while this monitor leads: each is carried out at most once.
+"""Answer the gateways' requests while this monitor leads, each carried out at most once.
 
-A request is claimed before anything is done: in a transaction that watches the lease and the request's own key, and
-only if lease and stored epoch are ours. So a leader that was stopped and woken cannot carry out what another has, and
-nobody carries out what a gateway has refused.
+A request is claimed before anything is done. The claim is a transaction that watches the lease and
+the request's own key. It succeeds only if lease and stored epoch are ours. So a leader that was
+suspended and resumed cannot carry out a request that another leader has, and no monitor carries out
+a request that a gateway has refused.
 
-How it is carried out is :mod:`monitor.commands.executor`'s affair, what is written down of it
-:mod:`monitor.commands.command_journal`'s: the beginning before the PBX is asked, the end before the caller is told. An
-outcome that could not be stored is not invented anew: the gateway says that it is unknown.
+:mod:`monitor.commands.executor` carries the request out. :mod:`monitor.commands.command_journal`
+records its beginning before the PBX is asked, and its end before the caller is told. An outcome
+that could not be stored is not made up: the gateway says that it is unknown.
 """
 
 from __future__ import annotations
@@ -44,23 +45,24 @@ from monitor.shared.redis.connection import GuardedTransaction, raise_if_cancell
 from monitor.shared.redis.key_names import RequestKeys, SpaceKeys
 
 MOST_IN_HAND = 64
-"""Requests; more are left to be refused by their gateways."""
+"""Requests in hand at most. Further ones are left for their gateways to refuse."""
 MOST_QUERIES_IN_HAND = 16
-"""Requests for SQL; apart from the others, so that slow statements keep no command from being done."""
+"""SQL requests in hand at most. They are counted apart so that slow statements block no command."""
 _ATTEMPTS = 20
 _POLL = 1.0
 _BACKOFF_CAP = 1.0
 _WARN_EVERY_S = 1.0
-"""Seconds between two warnings about what gateways send: nobody fills the log with it."""
+"""Seconds between two warnings about what gateways send, so that they cannot fill the log."""
 
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class LeadershipContext:
-    """In whose name requests are carried out: the lease, and the position that was written last.
+    """Hold the lease and the last written position, under which requests are carried out.
 
-    ``level``: whether all is known that earlier leaders did; nothing is done before.
+    ``level()``: True when everything is known that earlier leaders did. No request is carried out
+    before that.
     """
 
     lease: Lease
@@ -69,7 +71,7 @@ class LeadershipContext:
 
 
 class RequestConsumer:
-    """Listens for requests and sees to them. Run it only while leading."""
+    """Listen for requests and handle them. Run it only while leading."""
 
     def __init__(
         self,
@@ -90,7 +92,7 @@ class RequestConsumer:
         self._carrying = CommandExecutor(pbx, execute, written, office.lease.sure)
         self._journal = journal
         self.listening = False
-        """Whether requests are heard."""
+        """True while the subscription to requests is up."""
         self._failures = 0
         self._in_hand: set[str] = set()
         self._declining = 0
@@ -101,11 +103,17 @@ class RequestConsumer:
 
     @property
     def open(self) -> bool:
-        """Whether requests are heard and may be claimed: an epoch of ours stands in the store."""
+        """Return whether requests are received and may be claimed.
+
+        They may be claimed while an epoch of ours stands in the store.
+        """
         return self.listening and self._office.position() is not None
 
     async def run(self) -> None:
-        """Until cancelled. What is in hand then is given up; its gateway says that the outcome is unknown."""
+        """Handle requests until cancelled.
+
+        Requests in hand are then given up; their gateways say that the outcome is unknown.
+        """
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._journal.run(self._office.level))
             while True:
@@ -129,7 +137,7 @@ class RequestConsumer:
                         self.listening, self._failures = True, 0
                         if message is not None and message["type"] == "message":
                             self._take(message["data"], tasks)
-                            await asyncio.sleep(0)  # what came at once is read without a wait: others have their turn
+                            await asyncio.sleep(0)  # messages in a row are read without waiting: let other tasks run
                 finally:
                     self.listening = False
 
@@ -152,7 +160,10 @@ class RequestConsumer:
             tasks.create_task(self._handle(request, in_hand))
 
     def _warn(self, event: str, **more: object) -> None:
-        """Log a warning, but not many in a second; the next one says how many were left out."""
+        """Log a warning, at most one in ``_WARN_EVERY_S`` seconds.
+
+        The next one says how many were left out.
+        """
         now = asyncio.get_running_loop().time()
         if now < self._quiet_until:
             self._left_out += 1
@@ -161,7 +172,10 @@ class RequestConsumer:
         self._log.warning(event, **more, **({"left_out": left_out} if left_out else {}))
 
     async def _decline(self, request: Request) -> None:
-        """Tell the gateway that this request is left to it; a bell that is lost costs it a second."""
+        """Tell the gateway that this monitor leaves the request to it.
+
+        If the message is lost, the gateway only loses a second.
+        """
         try:
             await send(self._redis, [("PUBLISH", self._keys.replies(request.gateway), encode(Busy(request.id)))])
         except BusUnreachable as error:
@@ -172,7 +186,7 @@ class RequestConsumer:
     async def _handle(self, request: Request, in_hand: set[str]) -> None:
         self._measures.in_hand += 1
         try:
-            # Whatever is logged on the way to its end bears its trace.
+            # All log lines on the way to its end have its trace.
             with structlog.contextvars.bound_contextvars(trace=request.trace):
                 await self._claim_and_do(request)
         except BusError as error:
@@ -206,14 +220,17 @@ class RequestConsumer:
         try:
             outcome, record = await self._carry_out(request, begun, began + seconds)
             self._measures.done(request.command, result_of(outcome), loop.time() - began)
-        finally:  # what may have been done is kept, even where nobody can be told of it
+        finally:  # record what may have been done, even if the caller cannot be told
             record = await self._finish(request, record, outcome, loop.time() - began)
         await self._journal.tell(record, outcome)
 
     # the claim
 
     async def _claim(self, request: Request, begun: CommandRecord) -> float | None:
-        """Make the request ours; the seconds left for it. None if it is not to be had. Raises BusUnreachable."""
+        """Claim the request and return the seconds left for it.
+
+        Returns None if it cannot be claimed. Raises BusUnreachable.
+        """
         key, lease = self._keys.request(request.id), self._office.lease
         for _ in range(_ATTEMPTS):
             mine = self._office.position()
@@ -241,7 +258,10 @@ class RequestConsumer:
     async def _carry_out(
         self, request: Request, begun: CommandRecord, deadline: float
     ) -> tuple[Outcome, CommandRecord]:
-        """Carry it out, unless that cannot be written down or was done before; its outcome, and its record so far."""
+        """Carry out the request and return its outcome and its record so far.
+
+        It is not carried out if its beginning cannot be recorded or if it was done before.
+        """
         try:
             if not self._office.level():
                 raise StoreFailed("what other monitors did is not read yet")

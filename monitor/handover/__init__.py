@@ -1,1 +1,1 @@
-"""What a leading monitor leaves on Redis for the next one."""
+"""Pass what a leading monitor knows to the next one, through Redis."""

@@ -1,7 +1,8 @@
-"""The PBX's directory, and who is logged in to which queue, kept in Redis for the next monitor.
+"""Keep the PBX's directory and queue logins in Redis for the next monitor.
 
-Reading thousands of extensions anew takes many requests, and a take-over would wait for them. So the next leader starts
-from what the last one knew, and reads it anew when subscribers have long had his state.
+Reading thousands of extensions anew takes many requests, and a take-over would wait for them. So
+the next leader starts from what the last one knew. It reads the directory anew later, when
+subscribers already have the state.
 """
 
 from __future__ import annotations
@@ -20,13 +21,17 @@ from monitor.shared.redis.connection import commit_while, raise_if_cancelled, tr
 from monitor.shared.redis.key_names import SpaceKeys
 
 _PAUSE: Final = 1.0
-"""Seconds from one writing to the next, and from a failed one to its repetition."""
+"""Seconds between two writes, and from a failed one to its repetition."""
 
 _log = structlog.get_logger(__name__)
 
 
 class DirectoryHandover:
-    """Of one PBX. ``writer``: the lease's value while it is ours; who does not hold it writes nothing."""
+    """Hand over the directory of one PBX.
+
+    ``writer``: the lease's value while this monitor holds it. A monitor without the lease writes
+    nothing.
+    """
 
     def __init__(self, redis: Redis, pbx: str, writer: str) -> None:
         self._redis = redis
@@ -37,7 +42,10 @@ class DirectoryHandover:
         self._log = _log.bind(pbx=pbx)
 
     async def read(self) -> tuple[HandoverFact, ...]:
-        """What the last leader left; nothing if that cannot be read."""
+        """Return the facts that the last leader left.
+
+        Returns nothing if they cannot be read.
+        """
         try:
             with translated():
                 found = await self._redis.get(self._keys.directory)
@@ -47,13 +55,16 @@ class DirectoryHandover:
             return ()
 
     def save(self, fact: HandoverFact) -> None:
-        """Have a fact written soon, in place of the one before it of its kind. Nothing is before the directory."""
+        """Schedule a fact to be written soon, in place of the previous one of its type.
+
+        Nothing is written before the directory is known.
+        """
         self._newest[type(fact)] = fact
         if DirectoryRead in self._newest:
             self._wake.set()
 
     async def run(self) -> None:
-        """Write what is left, until cancelled."""
+        """Write the saved facts until cancelled."""
         written = b""
         while True:
             raise_if_cancelled()

@@ -1,4 +1,4 @@
-"""How what a monitor leaves to the next one is written: msgpack. Pure."""
+"""Encode and decode what a monitor leaves to the next one, as msgpack. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from monitor.pbx.facts import DirectoryRead, HandoverFact, QueueLoginsRead
 from monitor.shared.codec import Malformed
 
 VERSION: Final = 1
-"""One higher whenever a row's fields get another meaning; new fields with a default need no other."""
+"""Version of the format. Increase it when a row's field gets another meaning; a new field with a
+default needs no new version."""
 
 
 class _Wire(msgspec.Struct, frozen=True):
@@ -26,7 +27,10 @@ _decoder = msgspec.msgpack.Decoder(_Wire)
 
 
 def encode(facts: Iterable[HandoverFact]) -> bytes:
-    """Some hundreds of bytes an extension. When it was read is left out: the same rows make the same bytes."""
+    """Return the facts as msgpack, some hundreds of bytes per extension.
+
+    The time of reading is left out, so the same rows make the same bytes.
+    """
     wire = _Wire(VERSION)
     for fact in facts:
         if isinstance(fact, DirectoryRead):
@@ -37,7 +41,10 @@ def encode(facts: Iterable[HandoverFact]) -> bytes:
 
 
 def decode(data: bytes) -> tuple[HandoverFact, ...]:
-    """What :func:`encode` wrote, the directory first. Raises Malformed, also if another version wrote it."""
+    """Return the facts that :func:`encode` wrote, the directory first.
+
+    Raises Malformed, also if another version wrote them.
+    """
     try:
         wire = _decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:

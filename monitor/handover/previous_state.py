@@ -1,4 +1,7 @@
-"""Reading what an earlier monitor left in the store; what is made of it: :mod:`monitor.tracking.call_recovery`."""
+"""Read what an earlier monitor left in the store.
+
+:mod:`monitor.tracking.call_recovery` decides how it is used.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +21,20 @@ from monitor.shared.redis.key_names import SpaceKeys
 from monitor.shared.timestamps import moment
 
 MOST_CONTACTS: Final = 50_000
-"""A larger address book would hold up the take-over by a second; names come then once the PBX has told it."""
+"""Largest address book that is read. A larger one would delay the take-over by a second; its
+names appear once the PBX has sent it."""
 RECENT: Final = 300.0
-"""Seconds in which nobody may have looked, and an extension is still taken to be as it was the whole time."""
+"""Seconds for which the PBX may have been unwatched while an extension is still taken to be
+unchanged."""
 _TOPICS: Final = ("calls", "ended", "extensions")
 
 
 async def read(redis: Redis, keys: SpaceKeys, now: float) -> e.State:
-    """The stored calls, running and ended; the extensions as well if a writer was there not long before ``now``.
+    """Return the stored calls, running and ended, and the extensions if they are recent.
 
-    ``now``: POSIX seconds on our clock, as a writer's last sign of life is on his. What cannot be read any more is left
-    out. Raises BusUnreachable.
+    Extensions are recent if a monitor wrote not long before ``now``. ``now``: POSIX seconds on our
+    clock, compared with the last sign of life on the writer's clock. Entities that can no longer be
+    read are left out. Raises BusUnreachable.
     """
     with translated():
         async with redis.pipeline(transaction=True) as pipe:
@@ -45,7 +51,10 @@ async def read(redis: Redis, keys: SpaceKeys, now: float) -> e.State:
 
 
 async def read_book(redis: Redis, keys: SpaceKeys) -> tuple[ContactsRead, ...]:
-    """The stored address book, by which callers are named; nothing if it is empty or large. Raises BusUnreachable."""
+    """Return the stored address book, from which callers get their names.
+
+    Returns nothing if it is empty or larger than ``MOST_CONTACTS``. Raises BusUnreachable.
+    """
     with translated():
         try:
             size = await redis.hlen(keys.state("contacts"))
@@ -60,7 +69,10 @@ async def read_book(redis: Redis, keys: SpaceKeys) -> tuple[ContactsRead, ...]:
 
 
 def _is_recent(at: object, now: float) -> bool:
-    """Whether the position's ``at``, which every publish and every heartbeat brings forward, is of just now."""
+    """Return whether the position's ``at`` is less than ``RECENT`` seconds from ``now``.
+
+    Every publish and every heartbeat updates ``at``.
+    """
     try:
         return isinstance(at, bytes) and abs(now - moment(at.decode()).timestamp()) < RECENT
     except ValueError:
@@ -68,7 +80,10 @@ def _is_recent(at: object, now: float) -> bool:
 
 
 def _unless_rejected(key: str, read: Any, otherwise: Any) -> Any:
-    """Return what was read; ``otherwise`` where a key holds something of another kind. Raises BusUnreachable."""
+    """Return what was read, or ``otherwise`` if the key holds another type.
+
+    Raises BusUnreachable.
+    """
     if not isinstance(read, Exception):
         return read
     if not is_wrong_type(read):
@@ -86,6 +101,6 @@ def _entities(topic: str, table: Mapping[Any, Any]) -> dict[str, e.Entity]:
             held[id_.decode()] = entity
         except (Malformed, UnicodeDecodeError):
             left_out += 1
-    if left_out:  # written by another version, or by nobody of ours
+    if left_out:  # written by another version or another program
         rejected(topic, f"{left_out} entities that cannot be read")
     return held

@@ -1,4 +1,4 @@
-"""One term of office of a monitor that leads: a fresh tracker, a source of its own, and a writer for each space."""
+"""Run one term of a leading monitor: a fresh tracker, its own source, and a writer per space."""
 
 from __future__ import annotations
 
@@ -33,38 +33,45 @@ FactT = TypeVar("FactT", bound=Fact | ToldFact)
 
 
 class SourceLike(Protocol):
-    """Follows a PBX; see :mod:`monitor.pbx.v20_source`."""
+    """Describe what a term needs of a PBX's source; see :mod:`monitor.pbx.v20_source`."""
 
     async def run(self) -> None:
-        """Endless: what goes wrong at the PBX is retried, and told as a fact."""
+        """Run without end. Problems at the PBX are retried and reported as facts."""
         ...
 
     async def close(self) -> None:
-        """Called after :meth:`run` was cancelled."""
+        """Close the source. Called after :meth:`run` was cancelled."""
         ...
 
     async def execute(self, command: str, arguments: Mapping[str, str]) -> Mapping[str, object]:
-        """Carry out a documented command; the reply's fields. What it changed has been told as facts by then.
+        """Carry out a documented command and return the reply's fields.
 
-        Raises CommandRefused, OutcomeUnknown, PbxError.
+        Its changes have been reported as facts before it returns. Raises CommandRefused,
+        CommandOutcomeUnknown, PbxError.
         """
         ...
 
     def request_full_read(self) -> None:
-        """Read all participants soon."""
+        """Ask for a full read of all participants soon."""
         ...
 
 
 class DatabaseLike(Protocol):
-    """The PBX's database; see :mod:`monitor.pbx.database.client`."""
+    """Describe what a term needs of the PBX's database; see :mod:`monitor.pbx.database.client`."""
 
     async def answer(self, sql: str, count: int) -> Mapping[str, object]:
-        """The reply's fields of the command ``query``. Raises CommandRefused, PbxUnreachable."""
+        """Return the reply's fields of the command ``query``.
+
+        Raises CommandRefused or PbxUnreachable.
+        """
         ...
 
 
 class LeaderTerm(Generic[FactT]):
-    """``source_factory``: as the service has it. What the source's facts change goes to the writers."""
+    """Follow one PBX for one term, and pass the changes from its source's facts to the writers.
+
+    ``source_factory``: as in :class:`monitor.leadership.pbx_service.PbxService`.
+    """
 
     def __init__(
         self,
@@ -83,31 +90,31 @@ class LeaderTerm(Generic[FactT]):
         self._source = source_factory(self._emit, lease.sure)
         self._book_read = False
         self._bequest = bequest
-        self._pbx_clock: tuple[float, float] | None = None  # of the last fact, and our uptime then
+        self._pbx_clock: tuple[float, float] | None = None  # PBX's time of the last fact, our uptime then
         self._live = PublishLoop(live, lease, lambda: tracker.state, lambda: tracker.ready, heartbeat, measures.live)
         self._book = PublishLoop(book, lease, lambda: tracker.book, lambda: self._book_read, heartbeat, measures.book)
 
     @property
     def state(self) -> State:
-        """The live topics as they are known."""
+        """Return the live topics as they are known."""
         return self._tracker.state
 
     @property
     def pbx_time(self) -> float | None:
-        """POSIX seconds on the PBX's clock; None before the first fact."""
+        """Return POSIX seconds on the PBX's clock, or None before the first fact."""
         if self._pbx_clock is None:
             return None
         at, then = self._pbx_clock
         return at + uptime() - then
 
     def position(self) -> Position | None:
-        """What was written last of the live topics."""
+        """Return the last written position of the live topics, or None."""
         return self._live.position
 
     async def execute(
         self, database: DatabaseLike | None, command: str, arguments: Mapping[str, str]
     ) -> Mapping[str, object]:
-        """Carry out a command. Raises CommandRefused, OutcomeUnknown, PbxError."""
+        """Carry out a command. Raises CommandRefused, CommandOutcomeUnknown, PbxError."""
         if command != "query":
             return await self._source.execute(command, arguments)
         if database is None:
@@ -115,7 +122,11 @@ class LeaderTerm(Generic[FactT]):
         return await database.answer(arguments["query"], int(arguments.get("count", "0")))
 
     async def written(self, command: str) -> tuple[Position | None, Position | None]:
-        """Wait until the store contains all that is known by now, as far as this command may have changed it."""
+        """Wait until the store contains everything known by now that this command may have changed.
+
+        Returns the positions (live, book) that contain it; None for a space that it does not
+        change.
+        """
         if command == "query":
             return None, None
         return await self._live.written(), await self._book.written() if command.startswith("contact.") else None
@@ -127,7 +138,10 @@ class LeaderTerm(Generic[FactT]):
         keeping: StatisticsCheckpoint,
         ended: EndedCallStore,
     ) -> None:
-        """Until cancelled; raises an ExceptionGroup with Fenced when somebody else has the lease."""
+        """Lead until cancelled.
+
+        Raises an ExceptionGroup with Fenced when another monitor has the lease.
+        """
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(requests.run())
@@ -171,6 +185,9 @@ class LeaderTerm(Generic[FactT]):
 
 
 def _heard(fact: Fact | ToldFact) -> float:
-    """When it was heard of, POSIX seconds by our clock: of an event when it came, of an answer now."""
+    """Return when the fact was heard, in POSIX seconds by our clock.
+
+    For an event: when it came. For an answer: now.
+    """
     waited = time.monotonic() - fact.heard if isinstance(fact, ParticipantSeen | ParticipantGone) else 0.0
     return time.time() - max(0.0, waited)

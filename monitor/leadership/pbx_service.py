@@ -1,15 +1,17 @@
-"""Lead one PBX or stand by; with :mod:`monitor.leadership.leader_term` the only place where all of it meets.
+"""Lead one PBX or stand by.
 
+Together with :mod:`monitor.leadership.leader_term` this is the only place where all parts meet.
 Rules:
 
-- Contest the lease; while it is ours follow the PBX and write what the tracker makes of it; when somebody else has it,
-  stop following, mirror what must outlive him, and contest again.
-- A Redis that is away stops nothing: the state is kept and the source goes on, though it mints no token once the lease
-  is not sure any more.
-- A Redis that came back empty belongs to who led last, as he alone knows all that happened meanwhile: he contests at
-  once, all others a lease's time later. Who led last is noted in the file, so that it outlives a restart too.
-- Before anything is done as a leader, all that earlier leaders wrote down is read; see
-  :mod:`monitor.commands.record_replication`.
+- Contest the lease. While it is ours, follow the PBX and write what the tracker makes of it. When
+  another monitor has it, stop following, mirror what must outlive that monitor, and contest again.
+- An unreachable Redis stops nothing: the state is kept and the source goes on. But the source mints
+  no token once the lease is no longer sure.
+- A Redis that came back empty belongs to the monitor that led last, because only that one knows all
+  that happened meanwhile. It contests at once, all others only after the lease's time. The file
+  notes which monitor led last, so that this outlives a restart too.
+- Before this monitor does anything as a leader, it reads everything that earlier leaders recorded;
+  see :mod:`monitor.commands.record_replication`.
 """
 
 from __future__ import annotations
@@ -52,12 +54,13 @@ from monitor.statistics.daily_statistics import Statistics
 from monitor.statistics.settings import StatisticsSettings
 
 CONTEST_EVERY = 0.25
-"""Seconds between two looks at a lease that somebody else has; a released one is taken over as soon."""
+"""Seconds between two looks at a lease that another monitor has. A released lease is taken over
+as quickly."""
 _RELEASE_WITHIN = 1.0
 _BACKOFF_CAP_S = 2.0
 _LED_LAST = "led last"
 _OTHERS = "others"
-"""Names of notes in the file: who led last, and whether another monitor ever did."""
+"""Names of the notes in the file: which monitor led last, and that another one has ever led."""
 
 _log = structlog.get_logger(__name__)
 
@@ -69,12 +72,14 @@ MayMint: TypeAlias = Callable[[], bool]
 
 
 class PbxService(Generic[FactT]):
-    """Watches one PBX. ``name``: this monitor's; ``pbx``: the PBX's, as in every key.
+    """Watch one PBX.
 
-    ``redis`` is asked for connections as needed: one for each space's publisher and one for the lease. ``database``:
-    None if SQL is not offered. ``records``: what must outlive Redis; ``key_store``: the same, None if no API keys are
-    kept. ``terms``: by which the day is counted;
-    ``shelf``: where that is kept besides Redis. ``measures``: what is counted, those of the source's included.
+    ``name``: this monitor's name. ``pbx``: the PBX's name, as in every key. ``redis`` gives
+    connections as needed: one for each space's publisher and one for the lease. ``database``: None
+    if SQL is not offered. ``records``: the file for what must outlive Redis. ``key_store``: the
+    same for API keys; None if none are kept. ``terms``: settings of the day's statistics.
+    ``shelf``: where the statistics are kept besides Redis. ``measures``: the counters, including
+    those of the source.
     """
 
     def __init__(
@@ -112,7 +117,7 @@ class PbxService(Generic[FactT]):
         # Two processes of the same name must not both think that the lease is theirs.
         self.lease = Lease(redis, self._live_keys, f"{name}/{secrets.token_hex(4)}", lease_ttl)
         self.leading_since: float | None = None
-        """POSIX seconds; None while somebody else leads."""
+        """POSIX seconds; None while another monitor leads."""
         self._terms = StatisticsSettings() if terms is None else terms
         self._keeping = StatisticsCheckpoint(redis, pbx, self.lease.name, shelf)
         self._requests: RequestConsumer | None = None
@@ -135,28 +140,31 @@ class PbxService(Generic[FactT]):
 
     @property
     def leading(self) -> bool:
-        """Whether this monitor leads."""
+        """Return whether this monitor leads."""
         return self.leading_since is not None
 
     @property
     def hears_requests(self) -> bool:
-        """Whether this monitor leads, and carries out what the gateways ask of it."""
+        """Return whether this monitor leads and carries out the gateways' requests."""
         return self._requests is not None and self._requests.open
 
     @property
     def state(self) -> State | None:
-        """The live topics as they are known; None while somebody else leads."""
+        """Return the live topics as they are known, or None while another monitor leads."""
         return None if self._leader is None else self._leader.state
 
     @property
     def pbx_time(self) -> float | None:
-        """POSIX seconds on the PBX's clock; None while it is not known."""
+        """Return POSIX seconds on the PBX's clock, or None while it is not known."""
         return None if self._leader is None else self._leader.pbx_time
 
     async def run(self) -> None:
-        """Until cancelled; then the lease is given back, so that a standby takes over at once."""
+        """Lead or stand by until cancelled.
+
+        At the end the lease is released, so that a standby takes over at once.
+        """
         await self._recall()
-        await self._sync.catch_up()  # all that the log holds, so that little is left to read once the lease is ours
+        await self._sync.catch_up()  # read the whole log now, so that little is left once we lead
         syncing = asyncio.create_task(self._sync.run())
         try:
             while True:
@@ -169,7 +177,7 @@ class PbxService(Generic[FactT]):
             await self._give_back()
 
     async def _recall(self) -> None:
-        """Read in the file who led last, and whether another monitor ever did."""
+        """Read from the file which monitor led last, and whether another one ever did."""
         try:
             led_last = await self._records.note(self.pbx, _LED_LAST)
             self._led_last = None if led_last is None else led_last == "this one"
@@ -178,7 +186,7 @@ class PbxService(Generic[FactT]):
             self._log.warning("notes_not_read", reason=str(error))
 
     async def _remember(self, *, ours: bool) -> None:
-        """Note who leads, if that is news."""
+        """Note in the file whether this monitor leads, if that has changed."""
         if self._led_last == ours:
             return
         self._led_last, self._others = ours, self._others or not ours
@@ -201,7 +209,7 @@ class PbxService(Generic[FactT]):
 
     async def _contest(self) -> None:
         failures = 0
-        # As long as who led last may need to find out that Redis is back: his lease's time, and his back-off.
+        # The last leader may need its lease's time and its back-off to notice that Redis is back.
         patience = self.lease.ttl + _BACKOFF_CAP_S + random.uniform(0.0, 1.0)  # noqa: S311
         while True:
             raise_if_cancelled()
@@ -219,7 +227,10 @@ class PbxService(Generic[FactT]):
             await asyncio.sleep(random.uniform(0.0, delay))  # noqa: S311
 
     async def _try(self, patience: float) -> bool:
-        """Contest the lease once; whether it is ours. ``patience``: seconds for which an empty Redis is left alone."""
+        """Contest the lease once and return whether it is ours.
+
+        ``patience``: seconds for which an empty Redis is left to the monitor that led last.
+        """
         now = self.lease.uptime()
         waited = self._empty_since is not None and now >= self._empty_since + patience
         contest = await self.lease.contest(patient=self._led_last is False and not waited)
@@ -273,7 +284,10 @@ class PbxService(Generic[FactT]):
             self.lease.lost()
 
     async def _taken_over(self, bequest: DirectoryHandover) -> CountingTracker[FactT]:
-        """Return a tracker that knows what an earlier monitor left; less where that leads to a fault."""
+        """Return a tracker that knows what an earlier monitor left.
+
+        Data that leads to an error is left out.
+        """
         statistics = self._counted(await self._keeping.read())
         ended = await self._ended.read()
         for left_behind in (self._read_handover, self._nothing_left):
@@ -282,7 +296,7 @@ class PbxService(Generic[FactT]):
                 state, left = await left_behind(bequest)
                 state["ended"] = ended | state["ended"]
                 tracker.remember(state, left)
-            except Exception:  # what stands on Redis or in the file is no reason not to watch; it is written over soon
+            except Exception:  # bad data must not stop watching; it is overwritten soon
                 self._log.exception("takeover_failure")
             else:
                 return tracker

@@ -1,12 +1,15 @@
-"""What a monitor does while another one leads: it takes into its own file all that must outlive Redis and the leader.
+"""Mirror into this monitor's file what must outlive Redis and the leader, while another one leads.
 
 Rules:
 
-- Keys and their revocations every second, the figures and the calls that ended every five. Commands' records go by a
-  log of their own, which every monitor reads; see :mod:`monitor.commands.record_replication`.
-- What is lost when Redis and the leader's host go at the same moment is what the standby had not read yet: a quarter
-  of a second of commands, a second of keys, ten seconds of figures and ended calls (five to Redis, five from there).
-- Everything is merged, nothing is replaced: a Redis that was emptied or rolled back takes nothing away here.
+- Keys and their revocations are read every second, the statistics and the ended calls every five
+  seconds. Command records have a log of their own, which every monitor reads; see
+  :mod:`monitor.commands.record_replication`.
+- If Redis and the leader's host fail at the same moment, what the standby had not read yet is lost:
+  a quarter of a second of commands, a second of keys, ten seconds of statistics and ended calls
+  (five to Redis, five from there).
+- Everything is merged, nothing is replaced. A Redis that was emptied or rolled back removes nothing
+  here.
 """
 
 from __future__ import annotations
@@ -23,15 +26,15 @@ from monitor.shared.errors import BusUnreachable, StoreFailed
 from monitor.shared.redis.connection import raise_if_cancelled
 
 KEYS_EVERY_S: Final = 1.0
-"""Between two readings of the keys."""
+"""Seconds between two readings of the keys."""
 REST_EVERY: Final = 5
-"""Readings of the keys to one of the rest."""
+"""Readings of the keys per reading of the rest."""
 
 _log = structlog.get_logger(__name__)
 
 
 class Standby:
-    """One PBX's. ``keyring``: None if no API keys are kept."""
+    """Mirror the data of one PBX. ``keyring``: None if no API keys are kept."""
 
     def __init__(
         self, pbx: str, keyring: ApiKeySync | None, keeping: StatisticsCheckpoint, ended: EndedCallStore
@@ -40,11 +43,11 @@ class Standby:
         self._keeping = keeping
         self._ended = ended
         self.level = False
-        """Whether the last reading of each was merged."""
+        """True while the last reading of each kind was merged."""
         self._log = _log.bind(pbx=pbx)
 
     async def run(self) -> None:
-        """Mirror until cancelled, which is when this monitor leads."""
+        """Mirror until cancelled, which happens when this monitor takes the lead."""
         times = 0
         try:
             while True:
@@ -57,10 +60,10 @@ class Standby:
                     if self.level:
                         self._log.warning("not_mirrored", reason=str(error))
                     self.level = False
-                except Exception:  # whatever it is, the next reading may do better, and a standby must not stop
+                except Exception:  # any other error: the next reading may succeed, so go on
                     self._log.exception("mirror_failed")
                     self.level = False
-                raise_if_cancelled()  # a turn later the take-over would have waited a second
+                raise_if_cancelled()  # without this the take-over would wait a second
                 await asyncio.sleep(KEYS_EVERY_S)
         finally:
             await self._keeping.shelve()

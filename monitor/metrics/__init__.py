@@ -1,1 +1,1 @@
-"""What the monitor tells Prometheus: nothing is counted here, only read from what counts."""
+"""Collect the monitor's metrics for Prometheus: read what other modules count, count nothing."""

@@ -1,8 +1,8 @@
-"""The monitor's metrics, read when they are asked for from the numbers that its parts keep.
+"""Collect the monitor's metrics when Prometheus asks, from the counters of its parts.
 
-The labels are names out of the settings (``pbx``), words of the program, and numbers of queues and lines: no caller's
-number, and nothing secret. What is told of the PBX itself, its calls and its queues, is told by the monitor that leads
-and by no other, so that two monitors never tell it twice.
+Labels are names from the settings (``pbx``), words of the program, and numbers of queues and lines:
+no caller's number, and nothing secret. Only the monitor that leads tells of the PBX itself, its
+calls and its queues, so that two monitors never tell it twice.
 """
 
 from __future__ import annotations
@@ -21,47 +21,50 @@ from monitor.shared.entities.topics import State
 
 
 class Watching(Protocol):
-    """One PBX's service; see :mod:`monitor.leadership.pbx_service`."""
+    """Describe what the collector needs of one PBX's service.
+
+    See :mod:`monitor.leadership.pbx_service`.
+    """
 
     @property
     def pbx(self) -> str:
-        """The PBX's name."""
+        """Return the PBX's name."""
         ...
 
     @property
     def leading(self) -> bool:
-        """Whether this monitor leads."""
+        """Return whether this monitor leads."""
         ...
 
     @property
     def lease(self) -> Lease:
-        """By which it is known who leads."""
+        """Return the lease that decides which monitor leads."""
         ...
 
     @property
     def measures(self) -> MonitorCounters:
-        """What is counted."""
+        """Return the counters."""
         ...
 
     @property
     def state(self) -> State | None:
-        """The live topics; None while somebody else leads."""
+        """Return the live topics; None while another monitor leads."""
         ...
 
     @property
     def pbx_time(self) -> float | None:
-        """POSIX seconds on the PBX's clock; None while it is not known."""
+        """Return POSIX seconds on the PBX's clock; None while it is not known."""
         ...
 
 
 class MonitorCollector(Collector):
-    """Of all PBXs that this process watches."""
+    """Collect the metrics of all PBXs that this process watches."""
 
     def __init__(self, watching: Sequence[Watching]) -> None:
         self._watching = watching
 
     def collect(self) -> Iterable[Metric]:
-        """All of it as it is now."""
+        """Yield all metrics with their present values."""
         yield from _leadership(self._watching)
         yield from _publishing(self._watching)
         yield from _redis(self._watching)

@@ -1,4 +1,4 @@
-"""How the PBX's interface fares: requests, tokens, events, readings, its clock and its certificate."""
+"""Collect metrics of the PBX's interface: requests, tokens, events, reads, clock, certificate."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SOCKETS = ("opened", "ended")
 
 
 def collect(pbxs: Collection[tuple[str, PbxCounters]]) -> Iterator[Metric]:
-    """Of all PBXs, by name."""
+    """Yield the metrics of all these PBXs. ``pbxs``: name and counters of each."""
     yield from _requests(pbxs)
     yield from _counted(pbxs)
     yield from _known(pbxs)

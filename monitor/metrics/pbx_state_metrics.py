@@ -1,6 +1,7 @@
-"""Calls, queues, agents and lines as they are now, and the figures of the day: for those who watch by Prometheus alone.
+"""Collect metrics of a PBX's state: calls, queues, agents, lines and the day's statistics.
 
-Of single extensions nothing is told: who works how much is nobody's business here, and they are many.
+They are for users who watch by Prometheus alone. Nothing is told of single extensions: how much a
+person works is private, and there are many extensions.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _OUTCOMES = ("answered", "missed", "abandoned", "unanswered", "unknown", "pendin
 
 
 def collect(known: Known) -> Iterator[Metric]:
-    """Of all PBXs that this monitor leads for."""
+    """Yield the metrics of all PBXs for which this monitor leads."""
     yield from _system(known)
     yield from _now(known)
     yield from _queues(known)

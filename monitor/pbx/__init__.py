@@ -1,1 +1,1 @@
-"""A 3CX client library; knows nothing of Redis or of the tracker."""
+"""Talk to a 3CX PBX: a client library that knows nothing of Redis or of the tracker."""

@@ -1,9 +1,14 @@
-"""How soon to ask again where nothing tells of changes: by what goes on and by how the other side bears it. Pure.
+"""Decide how soon to ask again where the other side sends no notice of changes. Pure.
 
-- The shortest interval follows an answer that brought something new; each that brings nothing lengthens it a little.
+The interval depends on how much changes and on how fast the other side answers.
+
+- The shortest interval follows an answer with something new.
+  Each answer without news lengthens it a little.
 - While calls go on it grows no further than half-way (the geometric mean) to the longest.
-- It is never shorter than the last answer took: whoever is slow is asked for half of the time at most.
-- Whoever asks to be left alone (429, 503) is asked half as often, and comes back to the old pace over some answers.
+- It is never shorter than the last answer took. So a slow side is busy with our questions for
+  half of the time at most.
+- A side that asks to be left alone (429, 503) is asked half as often. Over some answers the
+  interval returns to the old one.
 """
 
 from __future__ import annotations
@@ -17,7 +22,10 @@ _RELIEF: Final = 0.8
 
 
 class AdaptiveInterval:
-    """Times are seconds. ``longest`` is taken for ``shortest`` where it is less."""
+    """Compute the pause between two readings of one thing.
+
+    Times are seconds. If ``longest`` is less than ``shortest``, ``shortest`` takes its place.
+    """
 
     def __init__(self, shortest: float, longest: float) -> None:
         self._shortest, self._longest = shortest, max(shortest, longest)
@@ -27,21 +35,27 @@ class AdaptiveInterval:
 
     @property
     def interval(self) -> float:
-        """From the end of one reading to the beginning of the next, if nothing tells that it is wanted sooner."""
+        """Return the seconds from the end of one reading to the start of the next.
+
+        A reading may be wanted sooner: then :attr:`least` holds.
+        """
         return max(self._interval, self.least)
 
     @property
     def least(self) -> float:
-        """The same, however much it is wanted."""
+        """Return the fewest seconds to wait, even if a reading is wanted sooner."""
         return max(self._took, self._burden)
 
     def answered(self, took: float, *, news: bool, busy: bool) -> None:
-        """An answer came: how long it took, whether it brought anything new, whether calls go on."""
+        """Note an answer.
+
+        ``took``: seconds until it came. ``news``: it brought something new. ``busy``: calls go on.
+        """
         most = sqrt(self._shortest * self._longest) if busy else self._longest
         self._interval = self._shortest if news else min(most, self._interval * _GROWTH)
         self._took = min(took, self._longest)
         self._burden = self._burden * _RELIEF if self._burden > self._shortest else 0.0
 
     def failed(self) -> None:
-        """No answer came, or one that says to come later."""
+        """Note that no answer came, or one that says to come later."""
         self._burden = min(self._longest, max(self._burden, self._interval) * _SLOWER)

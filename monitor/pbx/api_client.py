@@ -1,7 +1,7 @@
-"""HTTP to a 3CX v20: its token, Call Control and XAPI.
+"""Send HTTP requests to a 3CX v20: token, Call Control and XAPI.
 
-Errors are those of :mod:`monitor.shared.errors`; a 401 is
-tried once more with another token, nothing else is retried here.
+Errors are those of :mod:`monitor.shared.errors`. A request that is answered 401 is sent once more
+with another token. Nothing else is retried here.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ from monitor.shared.time_zones import ZoneRow
 XAPI: Final = "/xapi/v1"
 CALL_CONTROL: Final = "/callcontrol"
 MAX_LISTED_VALUES: Final = 4_000_000
-"""In the JSON of all pages of one collection."""
+"""Values in the JSON of all pages of one collection."""
 MAX_TOKEN_BYTES: Final = 65_536
 _MAX_PARTICIPANT_BYTES: Final = 1024 * 1024
-"""Of what Call Control says of one DN or participant, of which many are read at a time."""
+"""Bytes of one answer about one DN or participant. Many of these are read at the same time."""
 _GONE: Final = frozenset((404, 410))
 _NO_TOKENS_HERE: Final = frozenset((404, 405, 410, 501))
 _MEANT_FOR_TLS: Final = b"HTTPS port"
-"""What nginx, which stands before every 3CX, says to plain HTTP."""
+"""Words in nginx's answer to plain HTTP on a TLS port. nginx stands in front of every 3CX."""
 
 
 @dataclass(frozen=True, slots=True)
 class PbxSettings:
-    """How to reach a PBX, and how often to ask it. Times are seconds."""
+    """Hold the address of a PBX and how often to ask it. Times are seconds."""
 
     url: str
     """``https://pbx.example.com:5001``, without a path."""
@@ -54,39 +54,43 @@ class PbxSettings:
     request_timeout: float = 10.0
     connect_timeout: float = 5.0
     ping_interval: float = 1.0
-    """Between pings on the event socket."""
+    """Seconds between two pings on the event socket."""
     silence: float = 4.5
-    """Without a word from the PBX, asked by pings or reads, after which it counts as lost."""
+    """Seconds without a word from the PBX, while pings or reads ask it, until it counts as lost."""
     source: Source = "auto"
     poll_interval: float = 0.5
-    """Between ActiveCalls reads while calls change."""
+    """Seconds between two reads of ActiveCalls while calls change."""
     poll_idle: float = 2.0
-    """The same while nothing happens."""
+    """Seconds between two reads of ActiveCalls while nothing happens."""
     watchdog_interval: float = 30.0
-    """Between full reads of Call Control."""
+    """Seconds between two full reads of Call Control."""
     directory_interval: float = 60.0
     contacts_interval: float = 600.0
     logins_interval: float = 3.0
-    """Between readings of the logins to single queues."""
+    """Seconds between two readings of the logins to single queues."""
     recheck_interval: float = 300.0
-    """Between attempts at a part of the PBX that refused."""
+    """Seconds between two attempts at a part of the PBX that refused."""
     parallel_reads: int = 64
-    """Participants read at a time."""
+    """Participants read at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
 class ActiveCalls:
-    """All rows of ActiveCalls. ``server_now``: the PBX's clock, POSIX seconds; None when there are no rows."""
+    """Hold all rows of ActiveCalls.
+
+    ``server_now``: the PBX's clock in POSIX seconds; None if no row tells it.
+    """
 
     rows: tuple[ActiveCall, ...]
     server_now: float | None
 
 
 class PbxClient:
-    """One API client's connections to one PBX. To be closed.
+    """Hold the connections of one API client to one PBX.
 
-    Every method raises PbxUnreachable, PbxRefused, TokenRefused or PbxGarbled; see :mod:`monitor.shared.errors`. The
-    constructor raises ConfigError if ``ca_file`` cannot be read. ``tape`` is told all that the PBX says.
+    Call :meth:`close` at the end. Every method raises PbxUnreachable, PbxRefused, TokenRefused or
+    PbxGarbled; see :mod:`monitor.shared.errors`. The constructor raises ConfigError if ``ca_file``
+    cannot be read. ``tape`` receives everything that the PBX says.
     """
 
     def __init__(
@@ -101,7 +105,7 @@ class PbxClient:
         self.measures = PbxCounters() if measures is None else measures
         self.settings = settings
         self.tls = tls_context(settings.url, settings.ca_file, verify=settings.verify)
-        """For the event socket; None if the address is not ``https``."""
+        """TLS for the event socket; None if the address is not ``https``."""
         self._transport = Transport(
             settings.url,
             self.tls,
@@ -115,7 +119,7 @@ class PbxClient:
 
     @property
     def heard_at(self) -> float:
-        """When the last answer to a request came, on the monotonic clock."""
+        """Return when the last answer to a request came, on the monotonic clock."""
         return self._transport.heard_at
 
     async def close(self) -> None:
@@ -123,19 +127,25 @@ class PbxClient:
         await self._transport.close()
 
     async def get_json(self, path: str, query: Query | None = None) -> Any:
-        """What a path answers. ``path`` begins with ``/`` and is percent-encoded already; ``query`` is not."""
+        """Return the JSON that a GET of this path answers.
+
+        ``path`` begins with ``/`` and is percent-encoded already; ``query`` is not.
+        """
         return (await self._get(path, query)).json()
 
     async def post(self, path: str, body: object) -> Any:
-        """Post ``body`` as JSON; what was answered. Raises OutcomeUnknown too, as all three writing methods do."""
+        """Post ``body`` as JSON and return the answer.
+
+        Like :meth:`patch` and :meth:`delete` it may raise CommandOutcomeUnknown too.
+        """
         return _done(await self.order("POST", path, to_json(body)))
 
     async def patch(self, path: str, body: object) -> None:
-        """Change what a path names."""
+        """Send ``body`` as changes of the entity at this path."""
         _done(await self.order("PATCH", path, to_json(body)))
 
     async def delete(self, path: str) -> None:
-        """Delete what a path names."""
+        """Delete the entity at this path."""
         _done(await self.order("DELETE", path))
 
     async def order(
@@ -149,11 +159,13 @@ class PbxClient:
         blame_token: bool = True,
         largest: int = MAX_BODY_BYTES,
     ) -> HttpResponse:
-        """The answer to a request that may change something, whatever its status but 401.
+        """Send a request that may change something; return its answer of any status but 401.
 
-        ``content`` is JSON unless ``headers`` say otherwise; ``timeout``: seconds, if not those of the settings. Raises
-        PbxUnreachable or TokenRefused if nothing was done, OutcomeUnknown if that is not known. ``blame_token`` False:
-        a 401 is an answer like others, as it may be the right that is missing and not the token.
+        ``content`` is JSON unless ``headers`` say otherwise. ``timeout``: seconds, in place of
+        those in the settings. ``largest``: bytes of the answer. If ``blame_token`` is False, a 401
+        is returned like any other answer: perhaps a right is missing and the token is good.
+        Raises PbxUnreachable or TokenRefused if nothing was done. Raises CommandOutcomeUnknown if
+        that is not known.
         """
         kind = {"Content-Type": "application/json"} if content is not None else {}
 
@@ -166,7 +178,10 @@ class PbxClient:
         return await self._authorized(send, f"{method} {path}")
 
     async def collection(self, name: str, query: Query | None = None, top: int | None = PAGE) -> list[dict[str, Any]]:
-        """All rows of an XAPI collection, by Id, read in pages of ``top`` rows."""
+        """Return all rows of an XAPI collection by Id, read in pages of ``top`` rows.
+
+        Raises PbxGarbled if they hold more than :data:`MAX_LISTED_VALUES` values.
+        """
         values = 0
 
         async def fetch(page: Query) -> Any:
@@ -181,11 +196,11 @@ class PbxClient:
         return await read_all(fetch, query or {}, top)
 
     async def full_state(self) -> FullState:
-        """All participants of all DNs that this API client may monitor."""
+        """Return all participants of all DNs that this API client may monitor."""
         return parse_full_state(await self.get_json(CALL_CONTROL))
 
     async def participant(self, dn: str, participant_id: int) -> Participant | None:
-        """A participant; None if it is gone."""
+        """Return a participant, or None if it is gone."""
         try:
             row = await self.get_json(f"{CALL_CONTROL}/{quote(dn, safe='')}/participants/{participant_id}")
         except PbxRefused as refused:
@@ -195,27 +210,33 @@ class PbxClient:
         return parse_participant(row, dn)
 
     async def active_calls(self) -> ActiveCalls:
-        """All calls of the PBX as XAPI lists them."""
+        """Return all calls of the PBX as XAPI lists them."""
         listed = await self.collection("ActiveCalls", top=None)
         calls = tuple(call for row in listed if (call := rows.active_call(row)) is not None)
         return ActiveCalls(calls, next((now for row in listed if (now := rows.server_now(row)) is not None), None))
 
     async def system_status(self) -> SystemRow:
-        """Version, name and licence of the PBX."""
+        """Return version, name and licence of the PBX."""
         answer = await self.get_json(f"{XAPI}/SystemStatus")
         if not isinstance(answer, dict):
             raise PbxGarbled("SystemStatus is not an object.")
         return rows.system(answer)
 
     async def time_zone(self) -> str:
-        """What ``OfficeHours`` calls the PBX's time zone: an Id of ``Defs/TimeZones`` or a name; empty: none is set."""
+        """Return the PBX's time zone as ``OfficeHours`` has it.
+
+        This is an Id of ``Defs/TimeZones`` or a name. It is empty if none is set.
+        """
         answer = await self.get_json(f"{XAPI}/OfficeHours", {"$select": "TimeZoneId"})
         if not isinstance(answer, dict):
             raise PbxGarbled("OfficeHours is not an object.")
         return text(answer, "TimeZoneId")
 
     async def time_zones(self, told: str) -> tuple[ZoneRow, ...]:
-        """The rows of ``Defs/TimeZones`` that are known as this. Their Ids are texts, so it is no paged reading."""
+        """Return the rows of ``Defs/TimeZones`` with this Id or name.
+
+        The rows are not read in pages, as their Ids are texts.
+        """
         quoted = told.replace("'", "''")
         known = " or ".join(f"{name} eq '{quoted}'" for name in ("Id", "IanaName", "WindowsName"))
         answer = await self.get_json(f"{XAPI}/Defs/TimeZones", {"$filter": known})
@@ -223,7 +244,7 @@ class PbxClient:
         return tuple(rows.zone(row) for row in objects(listed))
 
     async def whoami(self) -> Claims:
-        """The roles that the PBX gives this API client."""
+        """Return the roles that the PBX gives this API client."""
         return await self.tokens.claims()
 
     def _secret(self) -> str:
@@ -290,12 +311,19 @@ def _of_one(path: str) -> bool:
 
 
 def refusal(shown: str, status: int, headers: Mapping[str, str]) -> PbxError:
-    """The error for an HTTP status other than 2xx and 401. ``shown``: the request, for the message."""
+    """Return the error for an HTTP status other than 2xx and 401.
+
+    ``shown``: the request, as the message names it.
+    """
     return HttpResponse(shown, status, headers, b"").refusal()
 
 
 def _done(answer: HttpResponse) -> Any:
-    """What a request that changes something was answered, if it was done."""
+    """Return the JSON answer to a request that changed something.
+
+    Raises CommandOutcomeUnknown for a status from 500 on and for an answer that is no JSON, and the
+    error for any other refusal.
+    """
     if answer.status >= 500:
         raise CommandOutcomeUnknown(
             f"The PBX answered {answer.status} to {answer.shown}: whether it did it is not known."

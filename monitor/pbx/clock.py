@@ -1,8 +1,10 @@
-"""Two clocks: our monotonic one, by which answers and events are ordered, and the PBX's wall clock, which is shown.
+"""Relate two clocks: our monotonic one, which orders answers, and the PBX's wall clock.
 
-Every answer with the PBX's time bounds the difference between the two: the PBX looked at its clock after the question
-left and before the answer came. The estimate stays where it is as long as it is within the bounds, so that times do not
-jitter, and moves to the nearest bound when it is not. Until a first answer our own wall clock is taken for the PBX's.
+The PBX's wall clock is the one that is shown. Every answer with the PBX's time bounds the
+difference between the two: the PBX looked at its clock after the question left and before the
+answer came. The estimate stays where it is as long as it is within the bounds, so that times do
+not jitter. Otherwise it moves to the nearest bound. Until the first answer our own wall clock
+stands in for the PBX's.
 """
 
 from __future__ import annotations
@@ -12,7 +14,10 @@ from collections.abc import Callable
 
 
 class PbxClock:
-    """``monotonic`` and ``wall`` (POSIX seconds) are our own."""
+    """Estimate the PBX's wall clock from our own clocks.
+
+    ``monotonic`` and ``wall`` (POSIX seconds) are our own.
+    """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time) -> None:
         self.now = monotonic
@@ -22,16 +27,22 @@ class PbxClock:
 
     @property
     def ahead_of_ours(self) -> float | None:
-        """Seconds by which the PBX's wall clock is ahead of our own; None until it has told its time."""
+        """Return by how many seconds the PBX's wall clock is ahead of ours.
+
+        None until the PBX has told its time.
+        """
         return None if self._ahead is None else self._ahead - (self._wall() - self.now())
 
     def at(self, moment: float) -> float:
-        """The PBX's wall clock at a moment of our monotonic one: POSIX seconds."""
+        """Return the PBX's wall clock (POSIX seconds) at a moment of our monotonic clock."""
         ahead = self._ahead if self._ahead is not None else self._wall() - self.now()
         return moment + ahead
 
     def learn(self, server_now: float, asked: float, answered: float) -> None:
-        """Take in what the PBX's clock said in an answer; ``asked`` and ``answered`` are monotonic."""
+        """Take in the PBX's time from an answer.
+
+        ``server_now``: POSIX seconds. ``asked`` and ``answered``: our monotonic clock.
+        """
         least, most = server_now - answered, server_now - asked
         if self._ahead is None:
             self._ahead = (least + most) / 2

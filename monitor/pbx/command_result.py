@@ -1,4 +1,4 @@
-"""What a command came to: its reply, and what must be read again to show it. Pure."""
+"""Describe the result of a command: its reply, and what must be read again to show it. Pure."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class ReadBack:
-    """What a command changed at the PBX.
+    """Name what a command changed at the PBX.
 
-    ``users``, ``queues``, ``ring_groups``: numbers. ``logins``: whether any to single queues. ``contacts``: ids.
-    ``call``: the DN of a call's first leg, and its participant's id if Call Control shows it.
+    ``users``, ``queues``, ``ring_groups``: their numbers. ``logins``: True if logins to single
+    queues changed. ``contacts``: ids. ``call``: the DN of a call's first leg, and the id of its
+    participant if Call Control shows it.
     """
 
     users: frozenset[str] = frozenset()
@@ -23,18 +24,21 @@ class ReadBack:
 
     @property
     def directory(self) -> bool:
-        """Whether anything of the directory."""
+        """Return whether a part of the directory changed."""
         return bool(self.users or self.queues or self.ring_groups)
 
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """``reply``: the documented reply's fields beside ``result``."""
+    """Hold what a command changed, and its reply.
+
+    ``reply``: the documented reply's fields beside ``result``.
+    """
 
     touched: ReadBack
     reply: Mapping[str, object] = field(default_factory=dict)
 
 
 def replied(unsupported: list[str], **more: object) -> dict[str, object]:
-    """A reply that names the fields that could not be set, if there are any."""
+    """Return a reply; it names the fields that could not be set, if there are any."""
     return {**more, **({"unsupported": unsupported} if unsupported else {})}

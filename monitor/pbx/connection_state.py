@@ -1,10 +1,13 @@
-"""Whether the PBX is connected, and where calls come from, by how its two parts fare. Pure.
+"""Decide from the PBX's two interfaces if it is connected and where calls come from. Pure.
 
-Calls come from Call Control (participants) and XAPI's ActiveCalls (rows). Connected is when everything that can be had
-has been read and is being followed. A part that refuses, for want of a licence or a right, is done without; so is
-ActiveCalls when it fails for long. Call Control that fails otherwise means the connection is lost: its state is what
-everything rests on. Where the settings insist on both nothing is done without; where they want ActiveCalls alone, Call
-Control is not asked.
+Calls come from Call Control (participants) and from XAPI's ActiveCalls (rows).
+
+- The PBX is connected when everything that is available has been read and is being followed.
+- An interface that refuses, as a licence or a right is missing, is left out.
+  So is ActiveCalls when it fails for long.
+- If Call Control fails in another way, the connection is lost: everything rests on its state.
+- If the settings demand both interfaces, none is left out.
+  If they demand ActiveCalls alone, Call Control is not asked.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from monitor.shared.entities.topics import Connection
 
 
 class InterfaceCondition(Enum):
-    """How a part fares."""
+    """Name the condition of an interface of the PBX."""
 
     UNKNOWN = "unknown"
     """Not read yet."""
@@ -31,19 +34,23 @@ _LACKING = frozenset((InterfaceCondition.REFUSED, InterfaceCondition.DOWN))
 
 @dataclass(slots=True)
 class InterfaceState:
-    """A part, and why it is not live."""
+    """Hold the condition of an interface, and why it is not live."""
 
     condition: InterfaceCondition = InterfaceCondition.UNKNOWN
     reason: str = ""
 
     def is_now(self, condition: InterfaceCondition, reason: str = "") -> None:
-        """Take note."""
+        """Set the condition and its reason."""
         self.condition, self.reason = condition, reason
 
 
 @dataclass(slots=True)
 class ConnectionState:
-    """Both parts. ``chosen``: by the settings. ``ever``: whether it was connected before, so that it can be lost."""
+    """Follow both interfaces and derive the connection from them.
+
+    ``chosen``: the source that the settings demand. ``ever``: True once it was connected, so that
+    it can be lost.
+    """
 
     chosen: Source = "auto"
     call_control: InterfaceState = field(default_factory=InterfaceState)
@@ -55,11 +62,17 @@ class ConnectionState:
 
     @property
     def lacking(self) -> bool:
-        """Whether a part has failed or refused, as against one that is still being read."""
+        """Return whether an interface has failed or refused.
+
+        One that is still being read has done neither.
+        """
         return any(part.condition in _LACKING for part in (self.call_control, self.active_calls))
 
     def changed(self, at: float) -> ConnectionChanged | None:
-        """The news since the last call of this; None if there is none. ``at``: PBX clock."""
+        """Return what changed since the last call of this method, or None if nothing did.
+
+        ``at``: POSIX seconds on the PBX's clock.
+        """
         now = self._judge()
         if now == self._told:
             return None

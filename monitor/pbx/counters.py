@@ -1,4 +1,7 @@
-"""What is counted of a PBX's interface. Plain numbers, read when somebody asks for the metrics."""
+"""Count requests, tokens, events and reads of a PBX's interface.
+
+The counters are plain numbers. They are read when the metrics are collected.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +15,19 @@ from monitor.shared.histogram import SLOW, Histogram
 
 @dataclass(slots=True)
 class PbxCounters:
-    """Of one PBX, for as long as the process runs: the connections come and go with the lease."""
+    """Count for one PBX as long as the process runs.
+
+    The counters outlive the connections, which come and go with the lease.
+    """
 
     requests: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """By kind (:func:`kind_of`) and result (:func:`result_of`)."""
+    """Requests by kind (:func:`kind_of`) and result (:func:`result_of`)."""
     durations: dict[str, Histogram] = field(default_factory=dict)
-    """By kind, of those that were answered."""
+    """Seconds of the answered requests, by kind."""
     tokens: Counter[str] = field(default_factory=Counter)
-    """``minted``, ``denied`` (asked for in vain), ``revoked`` (refused by the PBX before their time)."""
+    """Tokens: ``minted``, ``denied`` (not given), ``revoked`` (refused by the PBX too early)."""
     events: Counter[str] = field(default_factory=Counter)
-    """Of the event socket, by kind."""
+    """Events of the event socket, by kind."""
     sockets: Counter[str] = field(default_factory=Counter)
     """Event sockets: ``opened``, ``ended``."""
     reads: Counter[str] = field(default_factory=Counter)
@@ -30,10 +36,13 @@ class PbxCounters:
     """Participants that wait to be read after their events."""
     clock: PbxClock | None = None
     certificate_ends: float | None = None
-    """POSIX seconds: until when the certificate holds that the PBX showed last; None if none was checked."""
+    """End (POSIX seconds) of the PBX's last certificate; None if none was checked."""
 
     def request(self, shown: str, status: int | None, seconds: float) -> None:
-        """A request is over. ``shown``: as in messages, without secrets; ``status``: None if no answer came."""
+        """Count a finished request that took ``seconds``.
+
+        ``shown``: the request as in messages, without secrets. ``status``: None if no answer came.
+        """
         kind = kind_of(shown)
         self.requests[kind, result_of(status)] += 1
         if status is not None:
@@ -44,9 +53,10 @@ class PbxCounters:
 
 
 def kind_of(shown: str) -> str:
-    """Which of a few kinds a request is: ``GET /callcontrol/101/participants/7`` is a ``participant``.
+    """Return the kind of a request, one of a few words.
 
-    One of the documented interface is known by its command.
+    ``GET /callcontrol/101/participants/7`` is a ``participant``. The kind of a request of the
+    documented interface is its command.
     """
     method, _, path = shown.partition(" ")
     match path.strip("/").split("/"):
@@ -73,7 +83,7 @@ def kind_of(shown: str) -> str:
 
 
 def result_of(status: int | None) -> str:
-    """``ok``, ``refused`` (4xx), ``failed`` (5xx) or ``unreachable`` (no answer)."""
+    """Return ``ok``, ``refused`` (4xx), ``failed`` (5xx) or ``unreachable`` (no answer)."""
     if status is None:
         return "unreachable"
     return "ok" if status < 400 else "refused" if status < 500 else "failed"

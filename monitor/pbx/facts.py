@@ -1,8 +1,9 @@
-"""What the PBX said, parsed: the words that a source of events and the tracker share. Pure.
+"""Define the facts that a source of events hands to the tracker: what the PBX said, parsed. Pure.
 
-Rows carry 3CX's own names in snake_case. A fact that answers a question carries ``asked``, the monotonic time at which
-the question was sent, so that an answer older than an event is never believed over it. ``at`` is the same moment's
-wall clock on the PBX (our clock plus the offset learnt from ``ServerNow``), POSIX seconds.
+Rows carry 3CX's own names in snake_case. A fact that answers a question carries ``asked``, the
+monotonic time at which the question was sent. So an answer that is older than an event never
+overrides it. ``at`` is the same moment on the PBX's wall clock (our clock plus the offset learnt
+from ``ServerNow``), in POSIX seconds.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from typing import Literal, TypeAlias
 from monitor.shared.entities.topics import Connection, Contact
 
 Source: TypeAlias = Literal["auto", "callcontrol+activecalls", "activecalls"]
-"""Where calls are to come from. ``auto``: from both, but what the PBX refuses is done without; the others insist."""
+"""The interfaces from which calls come.
+
+``auto``: from both, but an interface that the PBX refuses is left out. The others are demanded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Participant:
-    """A Call Control participant: one leg at one device. All text may be empty."""
+    """Represent a Call Control participant: one leg at one device. Any text may be empty."""
 
     id: int
     dn: str
@@ -43,7 +46,7 @@ class Participant:
 
 @dataclass(frozen=True, slots=True)
 class ActiveCall:
-    """A row of XAPI's ActiveCalls. Times are POSIX seconds on the PBX's clock."""
+    """Represent a row of XAPI's ActiveCalls. Times are POSIX seconds on the PBX's clock."""
 
     id: int
     caller: str
@@ -54,14 +57,14 @@ class ActiveCall:
 
 
 VM_EMAIL = ("None", "Notification", "Attachment", "AttachmentAndDelete")
-"""XAPI's words for 0, 1 … of ``vmemail``."""
+"""XAPI's words for the numbers 0, 1 … of ``vmemail``."""
 VM_DATE_TIME = ("None", "Play12Hr", "Play24Hr")
-"""XAPI's words for 0, 1 … of ``vmplaydatetime``."""
+"""XAPI's words for the numbers 0, 1 … of ``vmplaydatetime``."""
 
 
 @dataclass(frozen=True, slots=True)
 class UserRow:
-    """A user extension as XAPI's Users give it, with its profiles expanded."""
+    """Represent a user extension as XAPI's Users give it, with its profiles expanded."""
 
     id: int
     number: str
@@ -77,7 +80,7 @@ class UserRow:
     record_external_only: bool | None = None
     sip_id: str = ""
     reinvite: bool | None = None
-    """A 3CX v20 has none, nor ``replaces``; what is reached through the documented interface may."""
+    """None on a 3CX v20, as is ``replaces``. The documented interface may tell both."""
     replaces: bool | None = None
     vm_email_options: str = ""
     vm_enabled: bool | None = None
@@ -87,13 +90,13 @@ class UserRow:
     registered: bool = False
     profile: str = ""
     no_answer_timeout: int | None = None
-    """Seconds, of the profile in force."""
+    """Seconds, from the profile in force."""
     queue_status: Literal["LoggedIn", "LoggedOut"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AgentRow:
-    """An agent of a queue."""
+    """Represent an agent of a queue."""
 
     number: str
     name: str = ""
@@ -102,7 +105,7 @@ class AgentRow:
 
 @dataclass(frozen=True, slots=True)
 class QueueRow:
-    """A call queue with agents in order of priority."""
+    """Represent a call queue, with its agents in order of priority."""
 
     id: int
     number: str
@@ -114,7 +117,7 @@ class QueueRow:
 
 @dataclass(frozen=True, slots=True)
 class RingGroupRow:
-    """A ring group."""
+    """Represent a ring group."""
 
     id: int
     number: str
@@ -125,7 +128,7 @@ class RingGroupRow:
 
 @dataclass(frozen=True, slots=True)
 class IvrRow:
-    """A digital receptionist."""
+    """Represent a digital receptionist."""
 
     id: int
     number: str
@@ -135,7 +138,7 @@ class IvrRow:
 
 @dataclass(frozen=True, slots=True)
 class TrunkRow:
-    """A trunk: one line DN."""
+    """Represent a trunk: one line DN."""
 
     id: int
     number: str
@@ -148,7 +151,10 @@ class TrunkRow:
 
 @dataclass(frozen=True, slots=True)
 class InboundRuleRow:
-    """A rule for calls from an external line. ``data`` is the DID where ``condition`` is ``BasedOnDID``."""
+    """Represent a rule for calls from an external line.
+
+    ``data`` is the DID if ``condition`` is ``BasedOnDID``.
+    """
 
     name: str
     condition: str
@@ -158,7 +164,7 @@ class InboundRuleRow:
 
 @dataclass(frozen=True, slots=True)
 class DepartmentRow:
-    """A department (extension group) with the numbers of its extensions."""
+    """Represent a department (extension group) with the numbers of its extensions."""
 
     id: int
     name: str
@@ -169,7 +175,10 @@ class DepartmentRow:
 
 @dataclass(frozen=True, slots=True)
 class PeerRow:
-    """Any other DN (conference, voicemail menu, parking place …). ``kind``: 3CX's PeerType."""
+    """Represent any other DN (conference, voicemail menu, parking place …).
+
+    ``kind``: 3CX's PeerType.
+    """
 
     number: str
     name: str
@@ -178,7 +187,7 @@ class PeerRow:
 
 @dataclass(frozen=True, slots=True)
 class SystemRow:
-    """What SystemStatus and OfficeHours say."""
+    """Hold the fields of SystemStatus and OfficeHours."""
 
     version: str = ""
     fqdn: str = ""
@@ -189,7 +198,7 @@ class SystemRow:
 
 @dataclass(frozen=True, slots=True)
 class DirectoryRead:
-    """The whole directory, read in one go."""
+    """Hold the whole directory, read in one go."""
 
     users: tuple[UserRow, ...]
     queues: tuple[QueueRow, ...]
@@ -206,14 +215,14 @@ class DirectoryRead:
 
 @dataclass(frozen=True, slots=True)
 class ContactsRead:
-    """The whole address book."""
+    """Hold the whole address book."""
 
     contacts: tuple[Contact, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ContactChanged:
-    """One contact as it is now; None: it is gone."""
+    """Hold one contact as it is now, or None if it is gone."""
 
     id: int
     contact: Contact | None
@@ -222,7 +231,10 @@ class ContactChanged:
 
 @dataclass(frozen=True, slots=True)
 class QueueLoginsRead:
-    """Who is logged in to which queue: queue → agent's extension → whether. None: that is not told any more."""
+    """Hold the logins to single queues: queue → agent's extension → True if logged in.
+
+    ``logins`` is None if the PBX does not tell them any more.
+    """
 
     logins: Mapping[str, Mapping[str, bool]] | None
     at: float
@@ -230,7 +242,10 @@ class QueueLoginsRead:
 
 @dataclass(frozen=True, slots=True)
 class ParticipantSeen:
-    """A participant as read after an event of its. ``heard``: monotonic time of that event; ``at``: its wall clock."""
+    """Hold a participant that came with its event or was read after it.
+
+    ``heard``: monotonic time of that event. ``at``: its wall clock.
+    """
 
     participant: Participant
     heard: float
@@ -239,9 +254,10 @@ class ParticipantSeen:
 
 @dataclass(frozen=True, slots=True)
 class ParticipantGone:
-    """A participant was removed, or was not found any more. ``heard``, ``at``: of the event.
+    """Tell that a participant was removed, or was not found any more.
 
-    ``unread``: events before that told of something new, of which no read shows what it was.
+    ``heard``, ``at``: the times of the event. ``unread``: earlier events of this participant whose
+    news no read has shown.
     """
 
     dn: str
@@ -253,10 +269,11 @@ class ParticipantGone:
 
 @dataclass(frozen=True, slots=True)
 class ParticipantsRead:
-    """Call Control's full state: all participants of all DNs that may be monitored.
+    """Hold Call Control's full state: all participants of all DNs that may be monitored.
 
-    ``kept``: ids of participants with events newer than ``asked``; of those the read says nothing, whether it lists
-    them or not (a read of each follows by itself). ``dns``: number → W-type of every visible DN.
+    ``kept``: ids of participants with events newer than ``asked``. The full read says nothing of
+    these, even if it lists them: each of them is read by itself. ``dns``: number → W-type of every
+    visible DN.
     """
 
     participants: tuple[Participant, ...]
@@ -268,7 +285,10 @@ class ParticipantsRead:
 
 @dataclass(frozen=True, slots=True)
 class ActiveCallsRead:
-    """All rows of ActiveCalls. ``asked``: monotonic time of the question; ``at``: PBX clock when it was asked."""
+    """Hold all rows of ActiveCalls.
+
+    ``asked``: monotonic time of the question. ``at``: the PBX's clock at that moment.
+    """
 
     rows: tuple[ActiveCall, ...]
     asked: float
@@ -277,13 +297,13 @@ class ActiveCallsRead:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionChanged:
-    """The connection to the PBX came up or went down."""
+    """Tell that the connection to the PBX came up or went down."""
 
     connection: Connection
     reason: str
     at: float
     source: str = ""
-    """Where calls come from; given with ``connected``."""
+    """The source of calls; given with ``connected``."""
 
 
 Fact: TypeAlias = (

@@ -1,4 +1,7 @@
-"""Telling when the PBX has said nothing for too long, though it was asked. Times are seconds on the monotonic clock."""
+"""Notice when the PBX has said nothing for too long although it was asked.
+
+Times are seconds on the monotonic clock.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,18 @@ from collections.abc import Callable
 from typing import Final
 
 _LATE_S: Final = 0.5
-"""By so much later than planned we stood still ourselves, and what came meanwhile has yet to be read."""
+"""Seconds of delay that show that our own process stood still.
+
+What came meanwhile has yet to be read."""
 _LOOKS: Final = 20
-"""Looks within the longest silence."""
+"""Checks within the longest silence."""
 
 
 async def watch_silence(longest: float, since: Callable[[], float | None], tell: Callable[[], None]) -> None:
-    """Call ``tell`` again and again while there is silence; what it raises ends this.
+    """Call ``tell`` again and again while there is silence; end with the error that it raises.
 
-    ``since``: from when on an answer has been waited for in vain; None while none is waited for.
+    ``longest``: seconds of silence that are allowed. ``since``: returns the time since which an
+    answer is missing, or None if none is waited for.
     """
     not_before = 0.0
     while True:

@@ -1,4 +1,4 @@
-"""Where everything that a PBX says passes by as it is read, for whoever wants to keep it. Nothing is kept here."""
+"""Define the tap that sees everything a PBX says, as it is read. Nothing is kept here."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class SentRequest:
-    """A request. ``address``: path and query as sent; ``content``: its body; ``at``: ``time.monotonic()`` then."""
+    """Hold a request as it was sent.
+
+    ``address``: path and query. ``content``: the body. ``at``: ``time.monotonic()`` at that moment.
+    """
 
     method: str
     address: str
@@ -18,32 +21,41 @@ class SentRequest:
 
 
 class TrafficTap(Protocol):
-    """Is told what came, as it came: secrets, names and numbers included. Must neither wait nor raise."""
+    """Receive all traffic as it came, including secrets, names and numbers.
+
+    Its methods must neither wait nor raise.
+    """
 
     def answered(self, sent: SentRequest, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        """An HTTP answer came, of whatever status."""
+        """Take in an HTTP answer of any status."""
 
     def unanswered(self, sent: SentRequest) -> None:
-        """No whole answer came."""
+        """Note that no whole answer came."""
 
     def opened(self) -> None:
-        """The event socket is open."""
+        """Note that the event socket is open."""
 
     def refused(self, status: int | None) -> None:
-        """The event socket was not opened. ``status``: HTTP's; None if there was no answer."""
+        """Note that the event socket was not opened.
+
+        ``status``: the HTTP status; None if there was no answer.
+        """
 
     def heard(self, message: str | bytes) -> None:
-        """A message came over the event socket."""
+        """Take in a message of the event socket."""
 
     def closed(self, code: int | None, reason: str) -> None:
-        """The event socket ended by itself. ``code``: the close frame's; None if none came."""
+        """Note that the event socket ended by itself.
+
+        ``code``: the close frame's code; None if no frame came.
+        """
 
 
 class NoTrafficTap:
-    """Keeps nothing."""
+    """Discard all traffic."""
 
     def answered(self, sent: SentRequest, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        """See :class:`TrafficTap`, as for the others."""
+        """Discard the answer. The other methods do the same; see :class:`TrafficTap`."""
 
     def unanswered(self, sent: SentRequest) -> None: ...  # noqa: D102
 

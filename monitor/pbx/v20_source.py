@@ -1,8 +1,9 @@
-"""Everything that a PBX says, as facts: the parts of this library at work together.
+"""Follow a 3CX v20 and emit everything that it says as facts.
 
-Four loops side by side, each with retries of its own, so that one that fails stops none of the others: Call Control's
-events, ActiveCalls, the directory, the address book. The address book waits until calls are live. What the loops
-learn of the connection is told by :mod:`monitor.pbx.connection_state`.
+This module puts the parts of the library together. Four loops run side by side: Call Control's
+events, ActiveCalls, the directory, the address book. Each has its own retries, so a loop that
+fails stops none of the others. The address book waits until calls are live.
+:mod:`monitor.pbx.connection_state` decides what the loops' results say of the connection.
 """
 
 from __future__ import annotations
@@ -33,19 +34,20 @@ from monitor.shared.errors import PbxError, PbxRefused
 from monitor.shared.tasks import together
 
 STEADY: Final = 10.0
-"""Seconds for which a socket must have been live, for the next retry to be a quick one again."""
+"""Seconds that a socket must have been live before the next retry is a quick one again."""
 DO_WITHOUT_AFTER: Final = 10.0
-"""Seconds of failing ActiveCalls reads after which it is done without."""
+"""Seconds of failing reads of ActiveCalls after which it is left out."""
 _FIRST_RECHECK: Final = 5.0
 
 _log = structlog.get_logger(__name__)
 
 
 class PbxSource:
-    """Follows one PBX. ``emit`` is called synchronously, fact by fact, in the order in which they became known.
+    """Follow one PBX and emit facts in the order in which they became known.
 
-    ``may_mint`` is asked before every request for a token; ``tape`` is told all that the PBX says. Raises ConfigError
-    if ``ca_file`` cannot be read.
+    ``emit`` is called synchronously. ``may_mint`` is asked before every request for a token.
+    ``tape`` receives everything that the PBX says. Raises ConfigError if ``ca_file`` cannot be
+    read.
     """
 
     def __init__(
@@ -81,13 +83,14 @@ class PbxSource:
 
     @property
     def lag(self) -> int:
-        """Participants that wait to be read after their events."""
+        """Return the number of participants that wait to be read after their events."""
         return self._listener.lag
 
     async def execute(self, command: str, arguments: Mapping[str, str]) -> Mapping[str, object]:
-        """Carry out a documented command; the reply's fields. What it changed has been told as facts by then.
+        """Carry out a documented command and return the reply's fields.
 
-        Raises CommandRefused (nothing was changed), OutcomeUnknown, PbxUnreachable and TokenRefused (not done).
+        What it changed has been emitted as facts before this returns. Raises CommandRefused
+        (nothing was changed), CommandOutcomeUnknown, PbxUnreachable and TokenRefused (not done).
         """
         return await self._execution.execute(command, arguments)
 
@@ -104,7 +107,7 @@ class PbxSource:
         self._directory_wanted.set()
 
     async def run(self) -> None:
-        """Until cancelled: whatever goes wrong at the PBX is retried, and told as a fact."""
+        """Follow the PBX until cancelled; retry all that fails and tell it as a fact."""
         self._tell()
         try:
             await together(
@@ -147,7 +150,7 @@ class PbxSource:
             await self._pause(pause)
 
     def _lasted(self) -> float:
-        """For how many seconds the last socket had been live."""
+        """Return for how many seconds the last socket was live."""
         return 0.0 if self._live_since is None else self._clock.now() - self._live_since
 
     def _opened(self) -> None:
@@ -164,7 +167,7 @@ class PbxSource:
             self._tell()
 
     def _without_call_control(self) -> None:
-        """Nothing is known of participants any more."""
+        """Drop all participants: nothing is known of them any more."""
         if not self._alone:
             self._alone = True
             self._poller.request_read()
@@ -197,7 +200,10 @@ class PbxSource:
             await self._pause(pause)
 
     def _rows_awaited_since(self) -> float | None:
-        """Since when rows are waited for without any word, where nothing else tells of calls."""
+        """Return since when an answer is missing, if ActiveCalls is the only source of calls.
+
+        None if Call Control tells of calls too, or if ActiveCalls is not live or not being read.
+        """
         alone = (
             self._settings.source == "activecalls" or self._state.call_control.condition is InterfaceCondition.REFUSED
         )
@@ -223,7 +229,8 @@ class PbxSource:
         self._state.active_calls.is_now(condition, reason)
         self._tell()
         if was_live and self._state.connection == "connected":
-            # The rows of before must not keep calls alive that nobody sees any more; a PBX out of reach ends none.
+            # Old rows must not keep calls alive that Call Control does not show any more.
+            # If the PBX is out of reach, no call is ended.
             now = self._clock.now()
             self._emit(ActiveCallsRead((), now, self._clock.at(now)))
 
@@ -284,17 +291,17 @@ class PbxSource:
         if news.connection == "connected":
             self._connected.set()
             if again and before != "connected":
-                self._directory_wanted.set()  # a PBX that was away may have come back with another one
+                self._directory_wanted.set()  # a PBX that was away may have another directory now
         else:
             self._connected.clear()
-        troubled = news.connection == "lost" or (news.reason and self._state.lacking)  # never reached, or not whole
+        troubled = news.connection == "lost" or (news.reason and self._state.lacking)  # lost, never reached or partial
         say = self._log.warning if troubled else self._log.info
         say("connection", connection=news.connection, source=news.source, reason=news.reason)
         self._emit(news)
 
 
 async def _wait(wanted: asyncio.Event, seconds: float) -> None:
-    """Until it is wanted, or for so long."""
+    """Wait until ``wanted`` is set, at most so many seconds."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await wanted.wait()

@@ -1,14 +1,16 @@
-"""The API keys of one PBX: kept in every monitor's file, mirrored on Redis for the gateways.
+"""Keep the API keys of one PBX in every monitor's file and mirror them on Redis for the gateways.
 
 Rules:
 
-- A change is made on Redis, by ``callmon key``, and rung for; each monitor takes it into its file. What a file knows
-  better (Redis was emptied, or rolled back) its monitor puts there again, whether it leads or not. The newest change of
-  a key wins in both directions, and a revocation is a change.
-- ``kept`` tells who looks which changes stand in the leader's file.
-- ``ready`` says that the table is whole: gateways judge nobody by one that is not. The leader alone says so, and only
-  if it can know: its file was level with a whole table before, or no other monitor ever led, or somebody has filled
-  the table. An empty table is never called whole by a monitor that came after another.
+- ``callmon key`` makes a change on Redis and announces it. Each monitor takes it into its file. If
+  a file is newer than Redis (Redis was emptied or rolled back), its monitor puts the keys there
+  again, whether it leads or not. The newest change of a key wins in both directions. A revocation
+  is a change too.
+- ``kept`` shows which changes stand in the leader's file.
+- ``ready`` says that the table is whole. Gateways do not follow a table that is not. Only the
+  leader says so, and only if it can know: its file was level with a whole table before, or no other
+  monitor ever led, or the table has been filled. A monitor that came after another and never had
+  the keys does not call an empty table whole.
 """
 
 from __future__ import annotations
@@ -34,19 +36,21 @@ EVERY = 1.0
 """Seconds between two comparisons, at most."""
 _NOTE = "keys"
 _WHOLE = "whole"
-"""Noted in the file once it was level with a table that is whole."""
+"""The note in the file that it was once level with a whole table."""
 
 _MOST_TOLD = 1_000
 _MOST_UNREADABLE = 1_000
-"""Fields that are no keys, above which a table is begun anew. Fewer stay: a newer version may have written them."""
+"""Fields that are no keys, above which the table is begun anew. Fewer stay: a newer version may
+have written them."""
 
 _log = structlog.get_logger(__name__)
 
 
 class ApiKeySync:
-    """Run it only while leading; :meth:`mirror` is for who stands by.
+    """Keep the API keys in the file and on Redis equal.
 
-    ``others``: whether another monitor is known to have led before this one.
+    Run it only while leading; a standby calls :meth:`mirror`. ``others()``: True if another monitor
+    is known to have led before this one.
     """
 
     def __init__(self, redis: Redis, pbx: str, store: Store, others: Callable[[], bool] = lambda: False) -> None:
@@ -58,13 +62,14 @@ class ApiKeySync:
         self._unsure = self._noted = False
         self._log = _log.bind(pbx=pbx)
         self._wrong: set[str] = set()
-        """Of our tables those that are none."""
+        """Names of our tables that hold another type on Redis."""
         self._told: set[str] = set()
         self._crowded = False
-        """Whether the table holds more that cannot be read than any other version may have written."""
+        """True while the table holds more unreadable fields than another version may have
+        written."""
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Follow changes of keys until cancelled."""
         while True:
             raise_if_cancelled()
             try:
@@ -84,7 +89,7 @@ class ApiKeySync:
                     await pubsub.get_message(timeout=EVERY)
 
     async def reconcile(self) -> None:
-        """Bring file and Redis to the same, once, as who leads. Raises BusUnreachable, StoreFailed."""
+        """Make file and Redis equal once, as the leader. Raises BusUnreachable or StoreFailed."""
         with translated():
             async with self._redis.pipeline(transaction=True) as pipe:
                 mine, theirs, ready = await self._taken(pipe)
@@ -108,7 +113,7 @@ class ApiKeySync:
         await self._note(whole)
 
     async def mirror(self) -> None:
-        """Bring file and Redis to the same, once, as who stands by. Raises BusUnreachable, StoreFailed."""
+        """Make file and Redis equal once, as a standby. Raises BusUnreachable or StoreFailed."""
         with translated():
             async with self._redis.pipeline(transaction=True) as pipe:
                 mine, theirs, ready = await self._taken(pipe)
@@ -119,7 +124,11 @@ class ApiKeySync:
                     await self._commit(pipe, [*commands, ("PUBLISH", self._keys.channel, "changed")])
 
     async def _taken(self, pipe: Any) -> tuple[dict[str, StoredKey], dict[str, StoredKey], bool]:
-        """Take what Redis knows better into the file: keys by name here and there, and whether that table is whole."""
+        """Take newer keys from Redis into the file.
+
+        Returns the keys in the file by name, those on Redis by name, and whether that table is
+        whole.
+        """
         mine = await self._store.stored_keys(self._pbx)
         await pipe.watch(self._keys.table)
         theirs = self._read(await self._hash(pipe, self._keys.table))
@@ -141,13 +150,17 @@ class ApiKeySync:
         return whole
 
     async def _note(self, whole: bool) -> None:
-        """Note that the file is level with a whole table, if it is; once is enough."""
+        """Note once that the file is level with a whole table, if it is."""
         if whole and not self._noted:
             await self._store.keep_note(self._pbx, _NOTE, _WHOLE)
             self._noted = True
 
     def _putting(self, keys: Iterable[StoredKey], wrong: Iterable[str]) -> list[RedisCommand]:
-        """Return the commands that put keys into the table. ``wrong``: tables to begin anew, as they are none."""
+        """Return the commands that put keys into the table.
+
+        ``wrong``: names of tables to remove first, because they hold another type or too much that
+        cannot be read.
+        """
         commands: list[RedisCommand] = [("UNLINK", table) for table in sorted(wrong)]
         return commands + [("HSET", self._keys.table, key.name, encode_key(key)) for key in keys]
 
@@ -155,7 +168,7 @@ class ApiKeySync:
         pipe.multi()
         for command in commands:
             pipe.execute_command(*command)
-        with suppress(WatchError):  # it was changed meanwhile, and rung for again
+        with suppress(WatchError):  # it was changed meanwhile and announced again
             await pipe.execute()
 
     def _read(self, table: dict[bytes, bytes]) -> dict[str, StoredKey]:
@@ -174,7 +187,10 @@ class ApiKeySync:
         return keys
 
     async def _hash(self, pipe: Any, name: str) -> dict[bytes, bytes]:
-        """Return a hash; nothing where there is something of another kind, which is then written over."""
+        """Return a hash, or an empty one if the key holds another type.
+
+        A key of another type is overwritten later.
+        """
         self._wrong.discard(name)
         try:
             return dict(await pipe.hgetall(name))
@@ -186,7 +202,7 @@ class ApiKeySync:
             return {}
 
     def _tell(self, reason: str) -> None:
-        """Once of each thing that is wrong."""
+        """Log each wrong thing once."""
         if reason not in self._told:
             if len(self._told) >= _MOST_TOLD:
                 self._told.clear()

@@ -1,4 +1,4 @@
-"""The audit log's entries: who did what, from where, and what came of it. Pure."""
+"""Describe the entries of the audit log: caller, address, command and result. Pure."""
 
 from __future__ import annotations
 
@@ -10,17 +10,21 @@ from typing import Final
 SECRET_ARGUMENTS = frozenset({"authpass", "vmpin"})
 MASK = "***"
 MAX_VALUE_CHARS: Final = 400
-"""Of one value; of a longer one the beginning, the end and a digest are kept, so that nothing hides behind padding."""
+"""Characters of one value. Of a longer one, the beginning, the end and a digest are kept, so
+that nothing hides behind padding."""
 _MAX_LINE_CHARS: Final = 20_000
-"""Of all values together: more than any command's parameters come to, cut."""
+"""Characters of all values together. A longer line is cut; no real command's parameters come to
+that."""
 _DIGEST_CHARS: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One command. ``at``: POSIX seconds. ``key``: the key's name. ``client``: the caller's address.
+    """Hold the audit log's entry for one command.
 
-    ``arguments``: as :func:`masked` gives them. ``result``: as :func:`monitor.commands.outcome_rules.result_of` says.
+    ``at``: POSIX seconds. ``key``: the key's name. ``client``: the caller's address. ``arguments``:
+    as :func:`masked` returns them. ``result``: as :func:`monitor.commands.outcome_rules.result_of`
+    returns it.
     """
 
     at: float
@@ -33,17 +37,21 @@ class AuditEntry:
 
 
 def masked(arguments: Mapping[str, str]) -> str:
-    """Return the arguments as a line of text without secrets: passwords and PINs are ``***``, long values are cut."""
+    """Return the arguments as one line of text without secrets.
+
+    Passwords and PINs become ``***``; long values are cut.
+    """
     shown = {name: MASK if name in SECRET_ARGUMENTS else cut(value) for name, value in arguments.items()}
     line = " ".join(f"{name}={value!r}" for name, value in shown.items())
     return line if len(line) <= _MAX_LINE_CHARS else line[: _MAX_LINE_CHARS - 1] + "…"
 
 
 def share(sizes: Iterable[int], whole: int) -> int:
-    """Return how many bytes each key may keep at most, so that all together keep ``whole``.
+    """Return how many bytes each key may keep, so that all together keep at most ``whole``.
 
-    ``sizes``: what each has. Who has less than an equal part leaves the rest of it to the others, so a key that writes
-    without end drives out its own entries before those of others.
+    ``sizes``: the bytes that each key has. A key with less than an equal part leaves the rest of it
+    to the others. So a key that writes without end drives out its own entries before those of
+    others.
     """
     left, rest = whole, sorted(sizes)
     for number, size in enumerate(rest):
@@ -55,10 +63,11 @@ def share(sizes: Iterable[int], whole: int) -> int:
 
 
 def cut(value: str) -> str:
-    """Return a value, or the beginning and the end of a long one, with its length and a digest of the whole.
+    """Return a value, or a shortened form of a long one.
 
-    Runs of white space count as one space there: padding leaves the beginning and the end full of what was said. The
-    digest is the beginning of the SHA-256 of the value's UTF-8.
+    The shortened form has the beginning, the end, the length and a digest of the whole. Runs of
+    white space count as one space there, so that padding does not displace real text. The digest is
+    the beginning of the SHA-256 of the value's UTF-8.
     """
     if len(value) <= MAX_VALUE_CHARS:
         return value

@@ -1,8 +1,10 @@
-"""Backups of the store: made while a monitor writes it, and put in its place while none does.
+"""Back up the store while a monitor writes it, and restore it while none does.
 
-- A backup is one SQLite file with nothing beside it. It keeps the schema of its store: nothing is migrated.
-- What is damaged, is no store, or has a newer schema than this program knows, is not restored.
-- A file that exists is not overwritten. The store that is replaced is kept beside the new one.
+- A backup is one SQLite file with nothing beside it. It keeps the schema of its store: nothing is
+  migrated.
+- A file is not restored if it is damaged, is no store, or has a newer schema than this program
+  knows.
+- An existing file is not overwritten. The replaced store is kept beside the new one.
 """
 
 from __future__ import annotations
@@ -21,17 +23,20 @@ from monitor.persistence.sqlite_store import SCHEMA, audit_table, locked, too_ne
 from monitor.shared.errors import StoreFailed
 
 _BESIDE: Final = ("-wal", "-shm", "-journal")
-"""What SQLite may keep beside its file."""
+"""Endings of the files that SQLite may keep beside its file."""
 _MAGIC: Final = b"SQLite format 3\0"
 _PATIENCE_S: Final = 5.0
-"""For a lock of SQLite's."""
+"""Seconds to wait for a lock of SQLite."""
 _BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a store holds. ``keys``: API keys, revoked ones included. ``audits``: entries of the audit log."""
+    """Count what a store holds.
+
+    ``keys``: API keys, revoked ones included. ``audits``: entries of the audit log.
+    """
 
     schema: int
     keys: int
@@ -42,7 +47,10 @@ class Contents:
 
 
 def back_up(store: Path, file: Path) -> Contents:
-    """Copy the store into a new file for its owner alone. Raises StoreFailed, and leaves no file then."""
+    """Copy the store into a new file that only its owner can read.
+
+    Raises StoreFailed, and then leaves no file.
+    """
     _must_be_readable(store, "no monitor has run here with this state_dir")
     try:
         os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
@@ -61,9 +69,11 @@ def back_up(store: Path, file: Path) -> Contents:
 
 
 def restore(file: Path, store: Path, stamp: str) -> tuple[Contents, Path | None]:
-    """Put the backup in the store's place. Return what it holds, and where the store before is kept, if there was one.
+    """Put the backup in the store's place.
 
-    ``stamp``: for that name. Raises StoreFailed, and changes nothing then.
+    Returns what the backup holds, and the path of the replaced store or None if there was none.
+    ``stamp``: part of the name under which the replaced store is kept. Raises StoreFailed, and then
+    changes nothing.
     """
     _must_be_readable(file, "name the file that callmon backup wrote")
     folder = store.parent
@@ -87,8 +97,8 @@ def restore(file: Path, store: Path, stamp: str) -> tuple[Contents, Path | None]
 
 
 def _taken(file: Path, new: Path) -> Contents:
-    """Copy a backup, if it can be used. Raises StoreFailed."""
-    # A file alone is read without a lock: it may lie where nothing can be written.
+    """Copy a backup if it can be used. Raises StoreFailed."""
+    # A file without side files is read without a lock: its directory may be read-only.
     alone = not any(_with(file, ending).exists() for ending in _BESIDE)
     with closing(_opened(file, "mode=ro&immutable=1" if alone else "mode=ro")) as source:
         with _in_words(file):
@@ -101,14 +111,17 @@ def _taken(file: Path, new: Path) -> Contents:
 def _copy(source: sqlite3.Connection, file: Path) -> Contents:
     with _in_words(file), closing(_opened(file, "mode=rw")) as copy:
         source.backup(copy)
-        copy.execute("PRAGMA journal_mode = DELETE")  # so that nothing is beside it
+        copy.execute("PRAGMA journal_mode = DELETE")  # so that no side files remain
         contents = _check_whole(copy, file)
     _to_disk(file)
     return contents
 
 
 def _check_whole(connection: sqlite3.Connection, file: Path) -> Contents:
-    """Return what a store holds. Raises StoreFailed if it is damaged or none."""
+    """Return what a store holds.
+
+    Raises StoreFailed if it is damaged or no store of callmon.
+    """
     (said,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     if said != "ok":
         raise StoreFailed(f"{file} is damaged: {said}.")
@@ -124,7 +137,7 @@ def _check_whole(connection: sqlite3.Connection, file: Path) -> Contents:
 
 @contextmanager
 def _beside(store: Path) -> Iterator[Path]:
-    """Make a file beside the store that the monitor can use; remove what is left of it."""
+    """Make a file beside the store that the monitor can use; remove its rest at the end."""
     try:
         descriptor, name = tempfile.mkstemp(prefix=f"{store.name}.", suffix=".new", dir=store.parent)
     except OSError as error:
@@ -141,7 +154,10 @@ def _beside(store: Path) -> Iterator[Path]:
 
 
 def _set_aside(store: Path, stamp: str) -> Path | None:
-    """Give the store another name. Raises StoreFailed if somebody has it open."""
+    """Rename the store and return its new path, or None if there is no store.
+
+    Raises StoreFailed if another program has it open.
+    """
     if not store.exists():
         return None
     _must_be_unused(store)
@@ -158,13 +174,16 @@ def _set_aside(store: Path, stamp: str) -> Path | None:
 
 
 def _must_be_unused(store: Path) -> None:
-    """Find a monitor before 0.2 too, which has no lock but SQLite's. Raises StoreFailed."""
+    """Raise StoreFailed if another program has the store open.
+
+    This also finds a monitor older than 0.2, which has no lock except SQLite's.
+    """
     with store.open("rb") as opened:
-        if opened.read(len(_MAGIC)) != _MAGIC:  # SQLite would remove what is beside it
+        if opened.read(len(_MAGIC)) != _MAGIC:  # SQLite would delete its side files
             return
     try:
         with closing(_opened(store, "mode=rw", 0)) as connection:
-            connection.execute("PRAGMA journal_mode = DELETE")  # needs to be alone; takes in what is beside the file
+            connection.execute("PRAGMA journal_mode = DELETE")  # needs exclusive access; merges the side files
     except sqlite3.Error as error:
         if error.sqlite_errorcode in _BUSY:
             raise StoreFailed(_held(store)) from error
@@ -183,7 +202,7 @@ def _must_be_readable(file: Path, advice: str) -> None:
         raise StoreFailed(f"{file} is not there: {advice}.") from error
     except OSError as error:
         raise StoreFailed(f"{file} cannot be read: {error.strerror}; run it with sudo.") from error
-    # It is not opened to try: closing it would give up SQLite's locks, if this process had any.
+    # Do not test by opening: closing the file would release SQLite's locks of this process.
     if not os.access(file, os.R_OK):
         raise StoreFailed(f"{file} cannot be read: {os.strerror(errno.EACCES)}; run it with sudo.")
 

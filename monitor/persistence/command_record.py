@@ -1,12 +1,15 @@
-"""The record of one command, of which every monitor holds a copy, and how two copies become one. Pure.
+"""Define the record of one command and how two copies of it become one. Pure.
 
 Rules:
 
-- A command's record is kept before the PBX is asked for anything (``BEGUN``), and again when its end is known.
-- Of two copies the one with the later stage is right, whoever wrote it and in whatever order they arrive: BEGUN, then
-  UNKNOWN, then UNDONE or DONE. So a monitor that comes late or hears twice holds the same as the others, and what a new
-  leader called unknown gives way to what the old one, who was only slow, knows.
-- A record is found by its request's id. A second attempt under the same Idempotency-Key is a record of its own.
+- Every monitor holds a copy of each record. A command's record is kept before the PBX is asked for
+  anything (``BEGUN``), and again when its end is known.
+- Of two copies, the one with the later stage is right: BEGUN, then UNKNOWN, then UNDONE or DONE. It
+  does not matter which monitor wrote it or in which order the copies arrive. So a monitor that
+  reads late or twice holds the same as the others. A new leader may have called an outcome unknown;
+  if the old leader was only slow, its better knowledge replaces that.
+- A record is found by its request's id. A second attempt under the same Idempotency-Key is a record
+  of its own.
 """
 
 from __future__ import annotations
@@ -20,11 +23,11 @@ from msgspec import Meta, Struct
 from monitor.shared.codec import Malformed
 
 MAX_RECORD_BYTES: Final = 64 * 1024
-"""Of a record on Redis; an outcome that makes it larger is left out there."""
+"""Bytes of a record on Redis. An outcome that makes it larger is left out there."""
 LATEST_S: Final = 1e11
-"""POSIX seconds; no clock shows more."""
+"""Latest time of a record in POSIX seconds; no clock shows more."""
 BEGUN_RESULT: Final = "begun"
-"""What the audit log shows of a command whose end is not known yet."""
+"""The result in the audit log for a command whose end is not known yet."""
 
 MAX_TEXT: Final = 300
 """Characters of a record's names and addresses."""
@@ -33,11 +36,11 @@ _Short = Annotated[str, Meta(max_length=MAX_TEXT)]
 
 
 class Stage(IntEnum):
-    """How far a command's record is."""
+    """Represent how far a command's record is."""
 
     BEGUN = 0
     UNKNOWN = 1
-    """Its monitor ended, or the PBX gave no answer: it may have been done or not."""
+    """Its monitor ended, or the PBX gave no answer. The command may have been done or not."""
     UNDONE = 2
     """Nothing was done, and another attempt may succeed."""
     DONE = 3
@@ -45,12 +48,13 @@ class Stage(IntEnum):
 
 
 class CommandRecord(Struct, frozen=True, array_like=True):
-    """A command: what the audit log shows of it, and what its Idempotency-Key stands for.
+    """Hold what the audit log shows of a command and the data of its Idempotency-Key.
 
-    ``request``: the request's id. ``at``: POSIX seconds. ``gateway``: who waits for the answer. ``key``, ``client``,
-    ``arguments`` (masked), ``result``: as :class:`monitor.persistence.audit_entry.AuditEntry` has them. ``digest``,
-    ``fingerprint``: of the Idempotency-Key and of what was asked under it; no digest if there is none, or if it had
-    been used before. ``outcome``: in msgpack; None before there is one, or if it is too large.
+    ``request``: the request's id. ``at``: POSIX seconds. ``gateway``: the gateway that waits for
+    the answer. ``key``, ``client``, ``arguments`` (masked), ``result``: as in
+    :class:`monitor.persistence.audit_entry.AuditEntry`. ``digest``: of the Idempotency-Key; None if
+    there is none, or if it had been used before. ``fingerprint``: of the request under that key.
+    ``outcome``: in msgpack; None before there is one, or if it is too large.
     """
 
     request: _Short
@@ -73,12 +77,15 @@ _decoder = msgspec.msgpack.Decoder(CommandRecord)
 
 
 def merged(one: CommandRecord, other: CommandRecord) -> CommandRecord:
-    """Return the one of two copies that is right; the same one, whichever comes first."""
+    """Return the right one of two copies; the order of the arguments does not matter."""
     return max(one, other, key=_rank)
 
 
 def encode_record(record: CommandRecord) -> bytes:
-    """Return the record in msgpack, without its outcome if that makes it larger than MAX_RECORD_BYTES."""
+    """Return the record in msgpack.
+
+    The outcome is left out if it makes the record larger than ``MAX_RECORD_BYTES``.
+    """
     data = _encoder.encode(record)
     if len(data) <= MAX_RECORD_BYTES:
         return data
@@ -86,7 +93,7 @@ def encode_record(record: CommandRecord) -> bytes:
 
 
 def decode_record(data: bytes) -> CommandRecord:
-    """Return the record. Raises Malformed."""
+    """Return the record in ``data``. Raises Malformed."""
     if len(data) > MAX_RECORD_BYTES:
         raise Malformed(f"a command's record of {len(data)} bytes; {MAX_RECORD_BYTES} are allowed")
     try:
@@ -99,5 +106,5 @@ def decode_record(data: bytes) -> CommandRecord:
 
 
 def _rank(record: CommandRecord) -> tuple[int, bytes]:
-    # Equal stages with unequal words are the work of two monitors; any rule will do that all of them follow.
+    # Two monitors can write different records of the same stage. Any rule will do if all follow it.
     return record.stage, _encoder.encode(record)

@@ -1,7 +1,8 @@
-"""The calls that ended, kept in every monitor's file besides Redis, where they are entities like others.
+"""Keep the ended calls in every monitor's file.
 
-The leader's file holds what it shows. Who stands by adds what Redis shows and takes nothing away, as Redis may have
-been emptied; what is too much of it goes when it leads and shows it.
+They are also on Redis, as entities like others. The leader's file holds exactly the calls that the
+leader shows. A standby adds what Redis shows and removes nothing, because Redis may have been
+emptied. Surplus calls go when it leads and shows its own.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from monitor.shared.redis.connection import is_wrong_type, raise_if_cancelled, r
 from monitor.shared.redis.key_names import SpaceKeys
 
 EVERY_S: Final = 5.0
-"""Between two writings to the file."""
+"""Seconds between two writes to the file."""
 _TOPIC: Final = "ended"
 _AT_ONCE: Final = 200
 
@@ -30,7 +31,7 @@ _log = structlog.get_logger(__name__)
 
 
 class EndedCallStore:
-    """Of one PBX."""
+    """Keep the ended calls of one PBX in the file."""
 
     def __init__(self, redis: Redis, pbx: str, store: Store) -> None:
         self._redis = redis
@@ -40,7 +41,7 @@ class EndedCallStore:
         self._held: set[str] = set()
 
     async def read(self) -> dict[str, Entity]:
-        """Return the calls in the file, by id; nothing if it cannot be read."""
+        """Return the calls in the file by id, or nothing if it cannot be read."""
         try:
             found = await self._store.ended(self._pbx)
         except StoreFailed as error:
@@ -53,7 +54,7 @@ class EndedCallStore:
         return calls
 
     async def mirror(self) -> None:
-        """Add what Redis shows to the file. Raises BusUnreachable, StoreFailed."""
+        """Add the ended calls on Redis to the file. Raises BusUnreachable or StoreFailed."""
         with translated():
             try:
                 ids: list[Any] = await self._redis.hkeys(self._key)
@@ -61,7 +62,7 @@ class EndedCallStore:
                 if not is_wrong_type(error):
                     raise
                 rejected(self._key, str(error))
-                return  # who leads writes it anew
+                return  # the leader writes it again
             new = [id_ for id_ in ids if (text(id_) or "") not in self._held]
             for at in range(0, len(new), _AT_ONCE):
                 some = new[at : at + _AT_ONCE]
@@ -72,11 +73,14 @@ class EndedCallStore:
                     rejected(self._key, f"{len(some) - len(calls)} ended calls that cannot be read")
                 await self._store.keep_ended(self._pbx, _rows(calls), only=False)
                 self._held.update(text(id_) or "" for id_ in some)
-        if len(self._held) > 2 * len(ids) + _AT_ONCE:  # ids of days ago
+        if len(self._held) > 2 * len(ids) + _AT_ONCE:  # drop ids of earlier days
             self._held = {text(id_) or "" for id_ in ids}
 
     async def run(self, state: Callable[[], State]) -> None:
-        """Keep what is shown, until cancelled and once more then; ``state``: the live topics."""
+        """Keep the ended calls until cancelled, and once more at the end.
+
+        ``state()``: returns the live topics.
+        """
         shown: dict[str, EndedCall] = {}
         try:
             while True:
@@ -88,7 +92,7 @@ class EndedCallStore:
             await self._keep(table(state(), _TOPIC, EndedCall), shown)
 
     async def _keep(self, calls: Mapping[str, EndedCall], before: dict[str, EndedCall]) -> dict[str, EndedCall]:
-        """Keep these if they are not the same as before; those that are kept now."""
+        """Write the calls if they differ from ``before``; return those that the file holds now."""
         now = dict(calls)
         if now == before:
             return before
@@ -105,7 +109,7 @@ def _rows(calls: Mapping[str, EndedCall]) -> dict[str, tuple[str, bytes]]:
 
 
 def _decoded(id_: str, data: Any) -> EndedCall | None:
-    """Return the call; None if it cannot be read, is another one's, or is not there any more."""
+    """Return the call; None if it cannot be read, has another id, or is gone."""
     try:
         call = decode_entity(_TOPIC, data) if isinstance(data, bytes) else None
         if not isinstance(call, EndedCall):

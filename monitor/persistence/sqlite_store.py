@@ -1,12 +1,13 @@
-"""What must outlive Redis, in one SQLite file of this monitor: API keys, commands, the figures, calls that ended.
+"""Keep what must outlive Redis in one SQLite file of this monitor.
 
-Rules:
+It holds API keys, commands, the day's statistics and ended calls. Rules:
 
 - Every monitor's file holds all of it at all times, whether it leads or stands by; see
   :mod:`monitor.leadership.standby`.
-- What is kept is merged with what was there, so that it may come twice, late and from several sides.
-- SQLite runs in a thread of its own, one statement after another. Every method commits before it returns, or raises
-  StoreFailed, and then nothing of it is kept.
+- New data is merged with what is there. So the same data may come twice, late and from several
+  sides.
+- SQLite runs in a thread of its own, one statement after another. Every method commits before it
+  returns. If it raises StoreFailed, nothing of it is kept.
 - Without a file the same is kept in memory, for as long as the process runs.
 """
 
@@ -34,19 +35,20 @@ from monitor.shared.store_failure_text import explain
 from monitor.shared.version import VERSION
 
 STORE: Final = "callmon.db"
-"""The file in ``state_dir``."""
+"""Name of the file in ``state_dir``."""
 ONCE_KEPT: Final = 86_400.0
 """Seconds for which an Idempotency-Key is remembered."""
 AUDIT_DAYS: Final = 400
-"""For which an entry of the audit log is kept, if there is room."""
+"""Days for which an entry of the audit log is kept, if there is room."""
 AUDIT_BYTES: Final = 128 * 1024 * 1024
-"""Of the whole log. What is too much goes from the keys that have most of it, oldest first."""
+"""Bytes of the whole audit log. The surplus is deleted from the keys with the most entries,
+oldest first."""
 _RECORD_BYTES: Final = "(300 + length(CAST(arguments AS BLOB)) + coalesce(length(outcome), 0))"
-"""Of a command in the file, or a few more."""
+"""SQL for the bytes of a command in the file; it may count a few too many."""
 ENDED_KEPT: Final = 3_000
-"""Calls that ended, of a PBX."""
+"""Number of ended calls kept of one PBX."""
 _PURGE_EVERY: Final = 500
-"""Written entries between two clearings."""
+"""Writes between two purges."""
 
 _MIGRATIONS: Final = (
     """
@@ -84,11 +86,12 @@ _MIGRATIONS: Final = (
     CREATE TABLE notes (pbx TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (pbx, name));
     """,
 )
-"""What leads from each version of the file (``user_version``) to the next. There is no way back."""
+"""Statements that lead from each version of the file (``user_version``) to the next. There is no
+way back."""
 _COMMANDS_SINCE: Final = 3
 """The first schema that holds the audit log and Idempotency-Keys as records of commands."""
 SCHEMA: Final = len(_MIGRATIONS)
-"""The newest version of the file that is understood."""
+"""The newest version of the file that this program understands."""
 _COLUMNS: Final = ", ".join(CommandRecord.__struct_fields__)
 _SELECT: Final = f"SELECT {_COLUMNS} FROM commands"  # noqa: S608 - the columns are ours
 _PLACES: Final = ", ".join("?" for _ in CommandRecord.__struct_fields__)
@@ -103,7 +106,10 @@ ResultT = TypeVar("ResultT")
 
 @dataclass(frozen=True, slots=True)
 class KnownRequest:
-    """What is known of an Idempotency-Key. ``outcome``: None if its request was begun and its end is not known."""
+    """Hold what is known of the request that used an Idempotency-Key.
+
+    ``outcome``: None if the request was begun and its end is not known.
+    """
 
     fingerprint: str
     outcome: bytes | None
@@ -112,8 +118,8 @@ class KnownRequest:
 def locked(folder: Path, *, alone: bool) -> int:
     """Lock the directory of a store until the returned descriptor is closed.
 
-    Everyone who has the store open shares the lock; who replaces the file has it ``alone``. Raises BlockingIOError if
-    others hold it, OSError if the directory cannot be opened.
+    All programs that have the store open share the lock. A program that replaces the file takes it
+    ``alone``. Raises BlockingIOError if others hold it, OSError if the directory cannot be opened.
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -121,13 +127,13 @@ def locked(folder: Path, *, alone: bool) -> int:
     except BlockingIOError:
         os.close(descriptor)
         raise
-    except OSError:  # a file system without such locks: SQLite's own are left
+    except OSError:  # a file system without such locks: only SQLite's own remain
         pass
     return descriptor
 
 
 def too_new(version: int) -> str:
-    """Say that a file has a newer schema than this program knows, and what to do."""
+    """Return the text that a file has a newer schema than this program knows, and what to do."""
     return (
         f"was written by a newer callmon (schema {version}; {VERSION} understands up to {SCHEMA}). Install that "
         "version again, or restore a backup that was made before the upgrade: callmon restore"
@@ -135,13 +141,19 @@ def too_new(version: int) -> str:
 
 
 def audit_table(db: sqlite3.Connection) -> str:
-    """Return the table with the audit log: who only reads may meet a file of an older schema."""
+    """Return the name of the table with the audit log.
+
+    A program that only reads may open a file of an older schema, where the name differs.
+    """
     (version,) = db.execute("PRAGMA user_version").fetchone()
     return "audit" if version < _COMMANDS_SINCE else "commands"
 
 
 def _purge_commands(db: sqlite3.Connection, now: float) -> None:
-    """Delete what is too old, and of the keys that have most what is too much; no Idempotency-Key that still holds."""
+    """Delete old commands, and the surplus of the keys that have the most.
+
+    An Idempotency-Key that is still valid is never deleted.
+    """
     over, old = "(digest IS NULL OR at < ?)", now - ONCE_KEPT
     db.execute(f"DELETE FROM commands WHERE at < ? AND {over}", (now - AUDIT_DAYS * 86_400, old))  # noqa: S608
     sums = f"SELECT pbx, key, sum({_RECORD_BYTES}) FROM commands GROUP BY pbx, key"  # noqa: S608 - a constant
@@ -158,9 +170,11 @@ def _purge_commands(db: sqlite3.Connection, now: float) -> None:
 
 
 class Store:
-    """The file at ``path``; None: memory. Open it with :meth:`open`, and close it. All else raises StoreFailed.
+    """Keep data in the file at ``path``, or in memory if it is None.
 
-    ``migrate``: bring an older file to this program's schema. Who only reads must not do that to a running monitor.
+    Call :meth:`open` first and :meth:`close` at the end. All other methods raise StoreFailed.
+    ``migrate``: bring an older file to this program's schema. A program that only reads must not do
+    that to a running monitor.
     """
 
     def __init__(self, path: Path | None, *, migrate: bool = True) -> None:
@@ -171,29 +185,30 @@ class Store:
         self._lock: int | None = None
         self._written = 0
         self.trouble = ""
-        """Why the last writing failed; empty if it did not."""
+        """The reason why the last write failed; empty if it succeeded."""
 
     async def open(self) -> None:
-        """Open or make the file. Raises ConfigError if that cannot be."""
+        """Open or create the file. Raises ConfigError if that fails."""
         try:
             await self._do(self._open)
         except BaseException:
-            await self._do(self._close)  # cancelled: the thread opens it all the same, and closes it after that
+            await self._do(self._close)  # if cancelled, the thread still opens it; close it then
             self._thread.shutdown(wait=False)
             raise
 
     async def close(self) -> None:
-        """Close the file. May be called again."""
+        """Close the file. May be called more than once."""
         await self._do(self._close)
         self._thread.shutdown()
 
     # commands: the audit log, and Idempotency-Keys
 
     async def begin(self, record: CommandRecord) -> KnownRequest | None:
-        """Note that a command is begun, before the PBX is asked.
+        """Record that a command begins, before the PBX is asked.
 
-        If another command was begun under the same Idempotency-Key within a day and was not left undone, return what is
-        known of that; this one is then noted as one without a key, and is not to be carried out.
+        Another command may have begun under the same Idempotency-Key within a day without being
+        left undone. Then return what is known of that one. The new command is recorded without a
+        key and must not be carried out.
         """
 
         def begin(db: sqlite3.Connection) -> KnownRequest | None:
@@ -211,7 +226,10 @@ class Store:
         return await self._write(begin)
 
     async def merge(self, records: Iterable[CommandRecord]) -> None:
-        """Keep each record, unless the kept one of its command is further; see ``command_record``."""
+        """Keep each record, unless the kept copy has a later stage.
+
+        See :mod:`monitor.persistence.command_record`.
+        """
         records = tuple(records)
 
         def merge(db: sqlite3.Connection) -> None:
@@ -222,13 +240,13 @@ class Store:
         await self._write(merge)
 
     async def commands(self, pbx: str, most: int) -> list[CommandRecord]:
-        """Return the newest records of a PBX, newest first."""
+        """Return the newest records of a PBX, newest first, at most ``most``."""
         query = f"{_SELECT} WHERE pbx = ? ORDER BY at DESC LIMIT ?"
         rows = await self._with(lambda db: db.execute(query, (pbx, most)).fetchall())
         return [CommandRecord(*row) for row in rows]
 
     async def begun(self, pbx: str) -> list[CommandRecord]:
-        """Return the records of commands whose end is not known, oldest first; some, if there are very many."""
+        """Return the records of commands whose end is not known, oldest first, at most 1000."""
         query = f"{_SELECT} WHERE stage = 0 AND pbx = ? ORDER BY at LIMIT 1000"
         rows = await self._with(lambda db: db.execute(query, (pbx,)).fetchall())
         return [CommandRecord(*row) for row in rows]
@@ -245,7 +263,10 @@ class Store:
         return [AuditEntry(*row) for row in await self._with(newest)]
 
     def _purge(self, db: sqlite3.Connection, now: float) -> None:
-        """Now and then drop what is too old, and not younger than a day under an Idempotency-Key."""
+        """Delete old commands once in ``_PURGE_EVERY`` writes.
+
+        Commands younger than a day under an Idempotency-Key stay.
+        """
         self._written += 1
         if self._written % _PURGE_EVERY == 1:
             _purge_commands(db, now)
@@ -253,14 +274,17 @@ class Store:
     # keys
 
     async def stored_keys(self, pbx: str) -> dict[str, StoredKey]:
-        """All keys of a PBX by name, revoked ones included; what another version wrote and cannot be read is not."""
+        """Return all keys of a PBX by name, revoked ones included.
+
+        Keys that another version wrote and that cannot be read are left out.
+        """
         query = "SELECT record FROM keys WHERE pbx = ?"
         rows = await self._with(lambda db: db.execute(query, (pbx,)).fetchall())
         keys = (_key(row) for row in rows)
         return {key.name: key for key in keys if key is not None}
 
     async def keep_key(self, pbx: str, key: StoredKey) -> None:
-        """Keep a key, unless a newer change of it is kept."""
+        """Keep a key, unless a newer change of it is kept already."""
 
         def keep(db: sqlite3.Connection) -> None:
             row = db.execute("SELECT record FROM keys WHERE pbx = ? AND name = ?", (pbx, key.name)).fetchone()
@@ -273,14 +297,15 @@ class Store:
     # ended calls
 
     async def ended(self, pbx: str) -> dict[str, bytes]:
-        """Return the calls that ended, by id, as they are on Redis."""
+        """Return the ended calls by id, encoded as on Redis."""
         query = "SELECT id, call FROM ended WHERE pbx = ?"
         return dict(await self._with(lambda db: db.execute(query, (pbx,)).fetchall()))
 
     async def keep_ended(self, pbx: str, calls: Mapping[str, tuple[str, bytes]], *, only: bool) -> None:
-        """Keep these calls: id → when it ended, and the call. ``only``: others that are kept go if they are not here.
+        """Keep these calls: id → time of end, encoded call.
 
-        At most ENDED_KEPT stay, the newest.
+        ``only``: delete the kept calls that are not among them. At most ``ENDED_KEPT`` stay, the
+        newest.
         """
         rows = [(pbx, id_, ended_at, call) for id_, (ended_at, call) in calls.items()]
 
@@ -302,31 +327,31 @@ class Store:
     # notes
 
     async def note(self, pbx: str, name: str) -> str | None:
-        """Return what was noted under this name; None if nothing was."""
+        """Return the note under this name, or None if there is none."""
         query = "SELECT value FROM notes WHERE pbx = ? AND name = ?"
         row = await self._with(lambda db: db.execute(query, (pbx, name)).fetchone())
         return None if row is None else str(row[0])
 
     async def keep_note(self, pbx: str, name: str, value: str) -> None:
-        """Note it in place of what was noted before."""
+        """Write a note in place of the previous one of this name."""
         await self._write(lambda db: db.execute("REPLACE INTO notes VALUES (?, ?, ?)", (pbx, name, value)))
 
     # figures of the day
 
     async def figures(self, pbx: str) -> bytes | None:
-        """What was kept last of a PBX's; None if nothing was."""
+        """Return the statistics of a PBX that were kept last, or None."""
         query = "SELECT saved FROM figures WHERE pbx = ?"
         row = await self._with(lambda db: db.execute(query, (pbx,)).fetchone())
         return None if row is None else bytes(row[0])
 
     async def keep_figures(self, pbx: str, data: bytes) -> None:
-        """Keep it in place of what was kept before."""
+        """Keep the statistics in place of the previous ones."""
         await self._write(lambda db: db.execute("REPLACE INTO figures (pbx, saved) VALUES (?, ?)", (pbx, data)))
 
     # within
 
     async def probe(self) -> None:
-        """Write something, to see whether that goes. Raises StoreFailed if it does not."""
+        """Write something to see whether that works. Raises StoreFailed if it does not."""
         await self.keep_note("", "probe", str(time.time()))
 
     async def _write(self, work: Callable[[sqlite3.Connection], ResultT]) -> ResultT:
@@ -339,7 +364,7 @@ class Store:
         except StoreFailed as error:
             self.trouble = str(error)
             raise
-        if written:  # where nothing had to be written, nothing is learned of the disk
+        if written:  # without a write nothing is known about the disk
             self.trouble = ""
         return result
 
@@ -356,7 +381,7 @@ class Store:
         return await self._do(transaction)
 
     async def _do(self, work: Callable[[], ResultT]) -> ResultT:
-        # What was begun is finished, even if whoever waits is cancelled.
+        # The work is finished even if the waiting task is cancelled.
         return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, work))
 
     def _open(self) -> None:
@@ -364,7 +389,7 @@ class Store:
             if self._path is not None:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 self._lock = locked(self._path.parent, alone=False)
-                self._path.touch(mode=0o600)  # whom somebody called is nobody's business; SQLite's side files follow it
+                self._path.touch(mode=0o600)  # private: it shows callers; side files get this mode
             self._connection = sqlite3.connect(self._path or ":memory:", check_same_thread=False)
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA busy_timeout = 5000")

@@ -1,8 +1,9 @@
-"""What is counted of the day, kept for the next monitor: in Redis for another one, in the own file for a restart.
+"""Keep the day's statistics for the next monitor (in Redis) and for a restart (in the file).
 
-Whoever begins takes the newer of the two. Who stands by takes what Redis holds into its own memory, every few seconds,
-and into its file: Redis may be lost together with the leader. Only the leader writes to Redis, in a transaction that
-its lease guards: one who was stopped past his lease and woke up has counted less than his successor.
+A monitor that begins takes the newer of the two. A standby takes what Redis holds into its own
+memory every few seconds, and into its file: Redis may be lost together with the leader. Only the
+leader writes to Redis, in a transaction that its lease guards. A leader that was suspended past its
+lease and resumed has counted less than its successor.
 """
 
 from __future__ import annotations
@@ -23,28 +24,34 @@ from monitor.shared.redis.key_names import SpaceKeys
 from monitor.statistics.checkpoint_format import SavedStatistics, check_time, decode, encode
 
 KEEP_EVERY = 5.0
-"""Seconds between two writings to Redis."""
+"""Seconds between two writes to Redis."""
 _TO_FILE = 6
-"""Each so-manieth goes to the file too: it grows with the day's calls, and disks wear."""
+"""Writes to Redis per write to the file. The data grows with the day's calls, and disks wear."""
 _AT_THE_END = 2.0
 
 _log = structlog.get_logger(__name__)
 
 
 class Shelf(Protocol):
-    """The file; see :mod:`monitor.persistence.sqlite_store`. Both raise StoreFailed."""
+    """Describe what the checkpoint needs of the file.
+
+    See :mod:`monitor.persistence.sqlite_store`. Both methods raise StoreFailed.
+    """
 
     async def figures(self, pbx: str) -> bytes | None:
-        """What was kept last; None if nothing was."""
+        """Return the statistics that were kept last, or None."""
         ...
 
     async def keep_figures(self, pbx: str, data: bytes) -> None:
-        """Keep it in place of what was kept before."""
+        """Keep the statistics in place of the previous ones."""
         ...
 
 
 class StatisticsCheckpoint:
-    """Of one PBX. ``writer``: the lease's value while it is ours. ``shelf``: None if there is no file."""
+    """Keep the statistics of one PBX.
+
+    ``writer``: the lease's value while this monitor holds it. ``shelf``: None if there is no file.
+    """
 
     def __init__(self, redis: Redis, pbx: str, writer: str, shelf: Shelf | None = None) -> None:
         self._redis = redis
@@ -56,13 +63,16 @@ class StatisticsCheckpoint:
         self._times = 0
 
     async def read(self) -> SavedStatistics | None:
-        """The newest that was kept; None if nothing was, or nothing can be read."""
+        """Return the newest kept statistics, or None if there are none that can be read."""
         found = (await self._from_redis(), await self._from_file(), self._mirrored)
         kept = [saved for data in found if (saved := self._decoded(data))]
         return max(kept, key=lambda saved: saved.at, default=None)
 
     async def mirror(self) -> None:
-        """Take over what Redis holds, if that is the newest. Raises BusUnreachable, StoreFailed."""
+        """Take over what Redis holds, if that is the newest.
+
+        Raises BusUnreachable or StoreFailed.
+        """
         with translated():
             found = await self._redis.get(self._keys.figures)
         data = found if isinstance(found, bytes) else None
@@ -77,14 +87,17 @@ class StatisticsCheckpoint:
                 await self._shelf.keep_figures(self._pbx, data)
 
     async def shelve(self) -> None:
-        """Put what was taken over into the file, if that is the newest: it stands by no more."""
+        """Write the newest statistics to the file, if any were taken over while standing by."""
         saved = await self.read() if self._mirrored is not None else None
         if saved is not None and self._shelf is not None:
             with suppress(StoreFailed):
                 await self._shelf.keep_figures(self._pbx, encode(saved))
 
     async def run(self, counted: Callable[[], SavedStatistics | None]) -> None:
-        """Keep what is counted until cancelled, and once more then."""
+        """Keep the statistics until cancelled, and once more at the end.
+
+        ``counted()``: returns the present statistics; None if there is nothing to keep.
+        """
         times = 0
         try:
             while True:

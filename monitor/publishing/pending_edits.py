@@ -1,4 +1,4 @@
-"""Edits that wait to be published, merged as they come. Pure."""
+"""Merge the edits that wait to be published. Pure."""
 
 from __future__ import annotations
 
@@ -8,33 +8,36 @@ from monitor.shared.changes import Edit
 
 
 class PendingEdits:
-    """What changed since the last publish: one edit an entity, so its size is bounded by the state's."""
+    """Hold what changed since the last publish.
+
+    It holds one edit per entity, so its size is bounded by the size of the state.
+    """
 
     def __init__(self) -> None:
         self._edits: dict[tuple[str, str], Edit] = {}
 
     def __len__(self) -> int:
-        """Entities touched, those included that are again what they were."""
+        """Return the number of touched entities, including those that changed back."""
         return len(self._edits)
 
     def add(self, edits: Iterable[Edit]) -> None:
-        """Merge ``edits``, which follow those already here."""
+        """Merge ``edits`` into those already here, which came before them."""
         for edit in edits:
             key = (edit.topic, edit.id)
             first = self._edits.get(key)
             if first is None:
                 self._edits[key] = edit
             elif first.before is None and edit.after is None:
-                del self._edits[key]  # came and went, as calls do for as long as nothing can be written
+                del self._edits[key]  # it came and went before anything could be written
             else:
                 self._edits[key] = Edit(edit.topic, edit.id, first.before, edit.after)
 
     def take(self) -> tuple[Edit, ...]:
-        """All of it as one change, without what cancelled out; nothing is left here."""
+        """Remove all edits and return them as one change, without those that cancelled out."""
         edits = tuple(edit for edit in self._edits.values() if edit.before != edit.after)
         self._edits.clear()
         return edits
 
     def clear(self) -> None:
-        """Forget all of it: a whole state is about to be written."""
+        """Forget all edits, because a whole state is about to be written."""
         self._edits.clear()

@@ -1,4 +1,4 @@
-"""What one publish writes, and what a writer may conclude from the position that he finds in the store. Pure."""
+"""Encode one publish and judge the position found in the store. Pure."""
 
 from __future__ import annotations
 
@@ -13,14 +13,19 @@ from monitor.shared.errors import Fenced, HistoryLost
 from monitor.shared.redis.key_names import RedisCommand, SpaceKeys
 
 ANNOUNCED_WHOLE = 64 * 1024
-"""Bytes. The announcement of a larger change says its position only: pub/sub buffers are for small things."""
+"""Bytes. The announcement of a larger change holds only its position, because pub/sub buffers
+are for small messages."""
 
 Verdict: TypeAlias = Literal["go on", "done already"]
 
 
 @dataclass(frozen=True, slots=True)
 class StoredPositionHash:
-    """The position hash as it was read. ``id``: of the publish that led there; ``seen``: newest epoch of a follower."""
+    """Hold the position hash as it was read.
+
+    ``id``: of the publish that led to this position. ``seen``: the newest epoch that a follower has
+    seen.
+    """
 
     position: Position
     id: str
@@ -30,26 +35,30 @@ class StoredPositionHash:
     def parse(
         cls, epoch: str | None, seq: str | None, id_: str | None = None, seen: str | None = None
     ) -> StoredPositionHash | None:
-        """None if the store holds no position, or nonsense, as nobody of us can have written."""
+        """Return the position, or None if there is none or no monitor can have written it."""
         if not epoch or seq is None or not is_epoch(epoch) or not is_seq(seq):
             return None
         return cls(Position(epoch, int(seq)), id_ or "", seen if seen and is_epoch(seen) else "")
 
     @property
     def newest_epoch(self) -> str:
-        """The newest epoch that the store knows of, be it believed or not."""
+        """Return the newest epoch that the store knows, even if it is too far ahead."""
         return max(self.position.epoch, self.seen)
 
     def newest_believed(self, unix_ms: float) -> str:
-        """The same without what is too far ahead of this clock; empty if nothing is left."""
+        """Return the newest epoch that is not too far ahead of this clock, or an empty string.
+
+        ``unix_ms``: POSIX milliseconds.
+        """
         return max((epoch for epoch in (self.position.epoch, self.seen) if not is_ahead(epoch, unix_ms)), default="")
 
 
 class Log:
-    """How long the log on Redis may be: at most so many entries, and so many bytes of them together.
+    """Compute how long the log on Redis may be.
 
-    Only entries of the present epoch are there: with an epoch the log begins anew. What is under way is not counted
-    yet, so the log may be larger by one entry.
+    It has at most ``length`` entries with at most ``size`` bytes together. It holds entries of the
+    present epoch only, because a new epoch begins a new log. An entry that is being sent is not
+    counted yet, so the log may be larger by one entry.
     """
 
     def __init__(self, length: int, size: int) -> None:
@@ -60,35 +69,38 @@ class Log:
 
     @property
     def length(self) -> int:
-        """How many entries may be there after the next one."""
+        """Return how many entries may be there after the next one."""
         return min(self._length, len(self._entries) + 1)
 
     def written(self, entry: int) -> None:
-        """Count one more entry, of so many bytes."""
+        """Count one more entry of ``entry`` bytes."""
         self._entries.append(entry)
         self._bytes += entry
         while self._entries and (len(self._entries) >= self._length or self._bytes > self._size):
             self._bytes -= self._entries.popleft()
 
     def begin(self) -> None:
-        """It is empty now."""
+        """Note that the log is empty now."""
         self._entries.clear()
         self._bytes = 0
 
 
 @dataclass(frozen=True, slots=True)
 class PublishBatch:
-    """One publish, encoded: a retry repeats exactly this."""
+    """Hold one encoded publish. A retry repeats exactly this."""
 
     id: str
     position: Position
     commands: tuple[RedisCommand, ...]
     size: int
-    """Bytes of its entry of the log."""
+    """Bytes of its entry in the log."""
 
 
 def encode(keys: SpaceKeys, change: Change, id_: str, log_length: int) -> PublishBatch:
-    """The batch that brings the store to the change's position and its log to at most ``log_length`` entries."""
+    """Return the batch that brings the store to the change's position.
+
+    It cuts the log to at most ``log_length`` entries.
+    """
     entry = wire.encode_change(change)
     position, at = change.position, change.at
     return PublishBatch(
@@ -105,17 +117,20 @@ def encode(keys: SpaceKeys, change: Change, id_: str, log_length: int) -> Publis
 
 
 def announcement(keys: SpaceKeys, position: Position, at: str) -> RedisCommand:
-    """The announcement that says only the position."""
+    """Return the announcement that holds only the position."""
     return ("PUBLISH", keys.channel, wire.encode_heartbeat(wire.Heartbeat(position.epoch, position.seq, at)))
 
 
 def judge(
     stored: StoredPositionHash | None, written: Position, written_id: str, under_way: str | None = None
 ) -> Verdict:
-    """May the writer of ``written`` (by the publish ``written_id``) go on? ``under_way``: id of what he tries to write.
+    """Return whether the writer may go on or its publish is already done.
 
-    Another epoch: another writer took over, Fenced. The store is empty or older than what was written, or its
-    position is not by our hand: HistoryLost. One ahead by the publish under way: it is done, only its answer got lost.
+    ``stored``: the position found in the store. ``written``, ``written_id``: what this writer wrote
+    last. ``under_way``: the id of the publish that it is trying. Raises Fenced if the store has
+    another epoch: another writer took over. Raises HistoryLost if the store is empty, is older than
+    ``written``, or has a position that this writer did not write. If the store is ahead by exactly
+    the publish under way, that publish is done and only its answer was lost.
     """
     if stored is None:
         raise HistoryLost("the store is empty")

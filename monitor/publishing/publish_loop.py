@@ -1,12 +1,16 @@
-"""One space's way to Redis, for as long as the lease is ours: what is to be written next, and what to do if it fails.
+"""Write one space to Redis while the lease is ours: decide what is due, and handle failures.
 
-- No epoch yet: start one with the whole state once the tracker has it. Until then what another writer left in the
-  store stays there, and its followers call it stale; into an empty store even an incomplete state is written at once.
-- Edits waiting: they go out as one change; what comes meanwhile gathers for the next. Very many go as a new epoch.
-- Every second a heartbeat, whatever else is written.
-- While nothing waits: now and then remove what stands among our fields and no monitor wrote.
-- Redis away: keep the state, come back with full-jitter back-off; what was under way is settled first.
-- History lost: a new epoch. Fenced: contest the lease once more; a new epoch if it is ours, else step down.
+- No epoch yet: start one with the whole state once the tracker has it. Until then the state of
+  another writer stays in the store, and its followers call it stale. Into an empty store even an
+  incomplete state is written at once.
+- Edits waiting: they are published as one change. Edits that come meanwhile gather for the next
+  change. Very many edits are published as a new epoch.
+- A heartbeat every second, even if other things are written.
+- While no edits wait: now and then remove fields that no monitor wrote from our hashes.
+- Redis unreachable: keep the state and retry with full-jitter back-off. What was under way is
+  settled first.
+- History lost: start a new epoch. Fenced: contest the lease once more. Start a new epoch if it is
+  ours, else step down.
 """
 
 from __future__ import annotations
@@ -32,9 +36,10 @@ from monitor.shared.errors import BusUnreachable, Fenced, HistoryLost
 from monitor.shared.redis.connection import raise_if_cancelled
 
 HEARTBEAT = 1.0
-"""Seconds."""
+"""Seconds between two heartbeats."""
 MANY_EDITS = 2_000
-"""From here on the whole state is written instead: followers would read it rather than such a change."""
+"""Edits above which the whole state is written: followers would rather read it than such a
+change."""
 _BACKOFF_BASE = 0.05
 _BACKOFF_CAP = 2.0
 
@@ -43,7 +48,11 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Gathered:
-    """What gathers for one change: its trace, and when the first of it was heard of (POSIX seconds; 0: not known)."""
+    """Hold what gathers for one change.
+
+    ``trace``: the change's trace. ``heard``: when its first edit was heard of, in POSIX seconds; 0
+    if that is not known.
+    """
 
     trace: str
     heard: float
@@ -52,7 +61,7 @@ class _Gathered:
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
-    """A publish that is under way. ``began``: on the loop's clock."""
+    """Represent a publish that is under way. ``began``: seconds on the loop's clock."""
 
     gathered: _Gathered
     edits: int
@@ -60,9 +69,10 @@ class _Sent:
 
 
 class PublishLoop:
-    """Keeps the store equal to ``state()``. ``ready()``: whether that is the whole state.
+    """Keep the store equal to ``state()``.
 
-    ``edits`` tell what changed in it; :meth:`changed` is called in the same synchronous step that changed it.
+    ``ready()``: True if that is the whole state. :meth:`changed` must be called with the edits in
+    the same synchronous step that changed the state.
     """
 
     def __init__(
@@ -91,11 +101,14 @@ class PublishLoop:
 
     @property
     def position(self) -> Position | None:
-        """What was written last; None before an epoch is started."""
+        """Return the last written position, or None before an epoch is started."""
         return self._publisher.position
 
     async def written(self) -> Position:
-        """Wait until all that was told by :meth:`changed` until now is in the store; a position that contains it."""
+        """Wait until everything passed to :meth:`changed` so far is in the store.
+
+        Returns a position that contains it.
+        """
         waiting: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiting)
         self._wake.set()
@@ -106,10 +119,11 @@ class PublishLoop:
                 self._waiting.remove(waiting)
 
     def changed(self, edits: Iterable[Edit], heard: float = 0.0) -> str:
-        """The state has changed by ``edits``; without any it may have become ready.
+        """Note that ``edits`` changed the state; without edits it may have become ready.
 
-        ``heard``: when it was heard of, POSIX seconds; 0 if that is not known. The trace of the change in which it will
-        be published; empty without edits.
+        ``heard``: when the change was heard of, in POSIX seconds; 0 if that is not known. Returns
+        the trace of the change in which the edits will be published, or an empty string without
+        edits.
         """
         edits = tuple(edits)
         self._wake.set()
@@ -119,12 +133,15 @@ class PublishLoop:
         before = self._gathered
         if before is None:
             self._gathered = _Gathered(secrets.token_hex(4), heard, len(edits))
-        else:  # what came first waits longest
+        else:  # keep the time of the first edit, which waits longest
             self._gathered = _Gathered(before.trace, before.heard or heard, before.edits + len(edits))
         return self._gathered.trace
 
     async def run(self) -> None:
-        """Write until cancelled, or until fenced: raises Fenced when somebody else has the lease."""
+        """Write until cancelled.
+
+        Raises Fenced when another monitor has the lease.
+        """
         try:
             while True:
                 raise_if_cancelled()
@@ -133,7 +150,11 @@ class PublishLoop:
             await self._publisher.aclose()
 
     async def step(self) -> None:
-        """Do the one thing that is due now, if any. Raises Fenced to step down, BusUnreachable to come again later."""
+        """Do the one thing that is due now, if any.
+
+        Raises Fenced if this monitor must step down, BusUnreachable if the step must be repeated
+        later.
+        """
         try:
             await self._write()
         except HistoryLost as error:
@@ -147,7 +168,10 @@ class PublishLoop:
             self._wake.set()
 
     async def _step_or_back_off(self) -> float:
-        """Seconds until the next step is due at the latest; it must not be earlier if it failed."""
+        """Do one step; wait for the back-off if it failed.
+
+        Returns the seconds until the next step is due at the latest.
+        """
         try:
             await self.step()
         except BusUnreachable as error:
@@ -185,7 +209,7 @@ class PublishLoop:
             self._clean_at = now + (self._heartbeat / 10 if more else CLEAN_EVERY_S)
 
     def _held(self) -> State | None:
-        """Return the state if the store holds all of it; None if changes wait to be written."""
+        """Return the state if the store holds all of it, or None if changes wait to be written."""
         return self._state() if self._gathered is None and self._publisher.position is not None else None
 
     async def _publish(self, gathered: _Gathered) -> None:
@@ -197,7 +221,7 @@ class PublishLoop:
             self._published()
 
     def _published(self) -> None:
-        """What was under way, if anything was, is in the store."""
+        """Count and log the publish that was under way, if any: it is in the store now."""
         sent, self._sent = self._sent, None
         if sent is None:
             return
@@ -222,7 +246,7 @@ class PublishLoop:
             raise Fenced("the lease was lost before anything was written")
 
     async def _start_epoch(self) -> None:
-        self._pending.clear()  # in one step with the copy that start_epoch makes before it awaits
+        self._pending.clear()  # no await before start_epoch has copied the state
         self._gathered = self._sent = None
         position = await self._publisher.start_epoch(self._state())
         self._measures.epochs += 1
@@ -230,7 +254,7 @@ class PublishLoop:
 
     @contextmanager
     def _telling(self) -> Iterator[None]:
-        """Tell those who wait by now that all is written, if what is done within it succeeds."""
+        """Wake the callers of :meth:`written` that wait by now, if the block succeeds."""
         waiting, self._waiting = self._waiting, []
         try:
             yield

@@ -1,10 +1,11 @@
-"""One space's writer: changes → Redis, each as a compare-and-set on the stored position.
+"""Write one space to Redis, each change as a compare-and-set on the stored position.
 
-State, log and announcement go in one transaction that commits only if epoch, ``seq`` and publish id are those that
-this writer wrote last. So a writer who lost the lease without knowing it writes nothing, and a store that lost history
-is noticed. An answer that got lost leaves a publish *undecided*: the identical batch is tried again under its id until
-the store shows whether it was done. Between publishes the next WATCH is already armed on a connection of its own, so
-that a change costs one round trip.
+State, log and announcement go in one transaction. It commits only if epoch, ``seq`` and publish id
+are those that this writer wrote last. So a writer that lost the lease without knowing it writes
+nothing, and a store that lost history is noticed. A lost answer leaves a publish *undecided*: the
+identical batch is tried again under its id until the store shows whether it was done. Between
+publishes the next WATCH is already armed on a connection of its own, so that a change costs one
+round trip.
 
 Not for concurrent use: one task calls it.
 """
@@ -34,10 +35,11 @@ _ATTEMPTS = 10
 
 
 class StatePublisher:
-    """Writes one space of one PBX.
+    """Write one space of one PBX.
 
-    ``writer``: the lease's value with which an epoch may be started. ``lease``: given to one publisher of a PBX, whose
-    heartbeats then renew it. ``log_length``, ``log_bytes``: what is kept in the log. ``clock``: POSIX seconds.
+    ``writer``: the lease's value with which an epoch may be started. ``lease``: given to one
+    publisher of a PBX; its heartbeats then renew the lease. ``log_length``, ``log_bytes``: limits
+    of the log. ``clock``: returns POSIX seconds.
     """
 
     def __init__(
@@ -67,21 +69,24 @@ class StatePublisher:
 
     @property
     def keys(self) -> SpaceKeys:
-        """The space's."""
+        """Return the key names of the space."""
         return self._keys
 
     @property
     def position(self) -> Position | None:
-        """What this writer wrote last; None before an epoch is started and after Fenced or HistoryLost."""
+        """Return the position that this writer wrote last.
+
+        Returns None before an epoch is started and after Fenced or HistoryLost.
+        """
         return None if self._written is None else self._written[0]
 
     @property
     def undecided(self) -> bool:
-        """Whether a publish is under way of which the store has not yet said if it is done."""
+        """Return whether a publish was sent and it is not known yet if the store did it."""
         return self._under_way is not None
 
     async def stored(self) -> Position | None:
-        """The position in the store, whoever wrote it. Raises BusUnreachable."""
+        """Return the position in the store, written by any writer. Raises BusUnreachable."""
         guard = await GuardedTransaction.watch(self._redis, self._keys.position)
         try:
             stored = await self._read(guard)
@@ -90,9 +95,10 @@ class StatePublisher:
         return None if stored is None else stored.position
 
     async def start_epoch(self, state: State) -> Position:
-        """Write the whole state under a new epoch, at ``seq`` 0. What was undecided is dropped: the state holds it.
+        """Write the whole state under a new epoch, at ``seq`` 0.
 
-        ``state`` is copied before anything is awaited. Raises Fenced if the lease is not ours, BusUnreachable.
+        An undecided publish is dropped, because the state contains it. ``state`` is copied before
+        anything is awaited. Raises Fenced if the lease is not ours, else BusUnreachable.
         """
         copied = {topic: dict(entities) for topic, entities in state.items()}
         self._written = self._under_way = None
@@ -113,10 +119,12 @@ class StatePublisher:
         raise BusUnreachable("the position or the lease changed under every attempt to start an epoch")
 
     async def publish(self, edits: Iterable[Edit], trace: str = "", heard: float = 0.0) -> Position:
-        """Write one change and announce it; its position. ``trace``, ``heard``: as the change bears them.
+        """Write one change, announce it and return its position.
 
-        Must not be called while :attr:`undecided`. Raises Fenced or HistoryLost: nothing was written, an epoch must be
-        started. Raises BusUnreachable: it is now undecided; the edits are kept here, :meth:`settle` goes on with them.
+        ``trace``, ``heard``: stored in the change. Must not be called while :attr:`undecided`.
+        Raises Fenced or HistoryLost: nothing was written, an epoch must be started. Raises
+        BusUnreachable: the publish is now undecided; the edits are kept here and :meth:`settle`
+        goes on with them.
         """
         if self._under_way is not None:
             raise RuntimeError("a publish is undecided: settle it first")
@@ -127,7 +135,10 @@ class StatePublisher:
         return await self.settle()
 
     async def settle(self) -> Position:
-        """Go on with the undecided publish, if there is one, until it is done. Raises like :meth:`publish`."""
+        """Repeat the undecided publish, if there is one, until it is done.
+
+        Raises like :meth:`publish`.
+        """
         batch = self._under_way
         if batch is not None:
             await self._attempt(batch.commands, batch.id)
@@ -137,10 +148,10 @@ class StatePublisher:
         return self._own()[0]
 
     async def heartbeat(self) -> Position:
-        """Announce the position, after settling what is undecided, and renew the lease if it is in our care.
+        """Settle what is undecided, announce the position and renew the lease if it was given.
 
-        Raises Fenced (also if another holds the lease), HistoryLost (also if a follower has seen a newer epoch than
-        ours) or BusUnreachable.
+        Raises Fenced (also if another monitor holds the lease), HistoryLost (also if a follower has
+        seen a newer epoch than ours) or BusUnreachable.
         """
         position = await self.settle()
         at = from_unix(self._clock())
@@ -156,10 +167,11 @@ class StatePublisher:
         return position
 
     async def clean(self, state: Callable[[], State | None]) -> bool:
-        """Remove some of the fields that no monitor wrote; whether there are more.
+        """Remove some of the fields that no monitor wrote; return whether there are more.
 
-        ``state``: what the store holds now; None while it holds something else, and then nothing is removed. Raises
-        like :meth:`publish`, and leaves nothing undecided.
+        ``state()``: returns what the store holds now. It returns None while the store holds
+        something else; nothing is removed then. Raises like :meth:`publish`, and leaves nothing
+        undecided.
         """
         held = state()
         if held is not None and not self._strays.more:
@@ -186,7 +198,10 @@ class StatePublisher:
     async def _attempt(
         self, commands: Sequence[RedisCommand], under_way: str | None = None, *, check_lease: bool = False
     ) -> float:
-        """Commit if the store is where we left it; the uptime before it was sent (0 without a lease)."""
+        """Commit if the store is where we left it.
+
+        Returns the uptime in seconds before it was sent (0 without a lease).
+        """
         try:
             for _ in range(_ATTEMPTS):
                 guard, stored = await self._look()
@@ -224,7 +239,7 @@ class StatePublisher:
         return stored
 
     def _reject(self, what: str) -> None:
-        """Tell once of each wrong position; a new epoch overwrites it."""
+        """Report each wrong position once; a new epoch overwrites it."""
         if what != self._rejected:
             self._rejected = what
             rejected(self._keys.position, f"not a position of ours: {what}")
@@ -233,11 +248,11 @@ class StatePublisher:
         try:
             self._armed = await self._look()
         except BusUnreachable:
-            self._armed = None  # the next publish will find out and say so
+            self._armed = None  # the next publish will find out and report it
 
     async def _check_lease(self, guard: GuardedTransaction, stored: StoredPositionHash | None) -> None:
         if stored is not None and stored.seen > stored.position.epoch:
-            # A new epoch wipes what was seen. One that is not believed is named to followers by our heartbeat's time.
+            # A new epoch deletes ``seen``. Followers recognise a wrong epoch by our heartbeat's time.
             if stored.newest_believed(self._unix_ms()) > stored.position.epoch:
                 self._newest_epoch = max(self._newest_epoch, stored.seen)
                 raise HistoryLost(f"a follower is at the newer epoch {stored.seen}")

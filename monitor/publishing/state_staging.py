@@ -1,7 +1,8 @@
-"""A whole state, written beside the present one and then put in its place by renaming.
+"""Write a whole state beside the present one, then put it in place by renaming.
 
-However many entities there are, only the renaming is part of the transaction that starts an epoch: Redis is never held
-up, the event loop gets its turn after every chunk, and readers see the old state or the new one.
+Only the renaming is part of the transaction that starts an epoch, even with very many entities. So
+Redis is never blocked for long, the event loop gets its turn after every chunk, and readers see
+either the old state or the new one.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from monitor.shared.redis.key_names import RedisCommand, SpaceKeys
 
 _CHUNK = 500
 _KEPT_FOR = 120
-"""Seconds after which Redis drops what was written and never put in place."""
+"""Seconds after which Redis drops a state that was never put in place."""
 
 
 @dataclass(frozen=True, slots=True)
 class StagedState:
-    """A state that waits to be put in place. Topics without entities need no key."""
+    """Represent a state that waits to be put in place. Topics without entities need no key."""
 
     keys: SpaceKeys
     names: dict[str, str]
@@ -33,11 +34,17 @@ class StagedState:
     sizes: dict[str, int]
 
     async def intact(self, guard: GuardedTransaction) -> bool:
-        """Whether all of it is still there; the guard must watch :attr:`names`. Raises BusUnreachable."""
+        """Return whether all of it is still there. Raises BusUnreachable.
+
+        The guard must watch :attr:`names`.
+        """
         return all([await guard.size(name) == self.sizes[topic] for topic, name in self.names.items()])
 
     def put_in_place(self) -> list[RedisCommand]:
-        """The commands that replace the present state. The old one is freed in the background."""
+        """Return the commands that replace the present state.
+
+        Redis frees the old state in the background.
+        """
         commands: list[RedisCommand] = [("UNLINK", *(self.keys.state(topic) for topic in self.keys.topics))]
         for topic, name in self.names.items():
             commands += [("RENAME", name, self.keys.state(topic)), ("PERSIST", self.keys.state(topic))]
@@ -45,13 +52,16 @@ class StagedState:
 
 
 async def stage(redis: Redis, keys: SpaceKeys, state: State, token: str) -> StagedState:
-    """Write ``state`` under names made with ``token``; it must not change meanwhile. Raises BusUnreachable."""
+    """Write ``state`` under names that contain ``token``.
+
+    ``state`` must not change meanwhile. Raises BusUnreachable.
+    """
     names = {topic: f"{keys.state(topic)}:{token}" for topic, entities in state.items() if entities}
     for topic, name in names.items():
         for chunk in _chunks(state[topic]):
             encoded = [word for id_, entity in chunk.items() for word in (id_, wire.encode_entity(entity))]
             await send(redis, [("HSET", name, *encoded), ("EXPIRE", name, _KEPT_FOR)])
-            await asyncio.sleep(0)  # the in-process Redis never waits: let calls through between two chunks
+            await asyncio.sleep(0)  # the in-process Redis never waits: let other tasks run between two chunks
     return StagedState(keys, names, {topic: len(state[topic]) for topic in names})
 
 

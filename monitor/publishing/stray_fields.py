@@ -1,12 +1,13 @@
-"""What nobody of us wrote into the hashes of one space on Redis: found, and removed by the leader a little at a time.
+"""Find fields of one space's hashes on Redis that no monitor wrote, and remove them in steps.
 
 Rules:
 
-- A hash that holds no more fields than it should is not looked into.
-- What is found is a list of names, which is worked off in steps; each name is looked at again before it is removed, as
-  an entity of that name may have come meanwhile.
-- The removal is guarded as a publish is: it is done only while the store is where the leader left it.
-- Each hash is told of once, until it is clean again.
+- A hash that holds no more fields than it should is not examined.
+- The result is a list of names, which is processed in steps. Each name is checked again before it
+  is removed, because an entity of that name may have come meanwhile.
+- The removal is guarded like a publish: it is done only while the store is where the leader left
+  it.
+- Each hash is reported once, until it is clean again.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ from monitor.shared.redis.key_names import RedisCommand, SpaceKeys
 EVERY_S: Final = 5.0
 """Seconds between two looks at all hashes of a space."""
 AT_ONCE: Final = 1_000
-"""Fields removed in one step."""
+"""Fields removed in one step at most."""
 _POSITION: Final = frozenset({"epoch", "seq", "id", "at", "seen"})
 _ALWAYS: Final = 4
-"""Fields of a position without ``seen``."""
+"""Number of a position's fields without ``seen``."""
 
 
 class StrayFields:
-    """One space's."""
+    """Find and remove the stray fields of one space."""
 
     def __init__(self, redis: Redis, keys: SpaceKeys) -> None:
         self._redis = redis
@@ -41,11 +42,11 @@ class StrayFields:
 
     @property
     def more(self) -> bool:
-        """Whether some that were found are left."""
+        """Return whether some of the found fields are left."""
         return bool(self._found)
 
     async def look(self, state: State) -> None:
-        """Look into each hash that holds more than it should. Raises BusUnreachable."""
+        """Examine each hash that holds more fields than it should. Raises BusUnreachable."""
         expected = {self._keys.state(topic): len(state[topic]) for topic in self._keys.topics}
         expected[self._keys.position] = _ALWAYS
         with translated():
@@ -60,7 +61,7 @@ class StrayFields:
                     self._found[key] = names
 
     def removal(self, state: State) -> list[RedisCommand]:
-        """Return the commands that remove the next of what was found and is still unknown."""
+        """Return the commands that remove the next found fields that are still unknown."""
         for key in list(self._found):
             names = self._found[key]
             some = names[-AT_ONCE:]

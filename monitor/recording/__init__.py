@@ -1,1 +1,1 @@
-"""What a PBX sent, kept in a file with its people hidden, and played back as a PBX that sends the same again."""
+"""Record what a PBX sends, with people's names and numbers hidden, and play it back as a PBX."""

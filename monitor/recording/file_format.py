@@ -1,22 +1,24 @@
-"""The file of a recording: one JSON object a line, the first of which says what it is. ``.gz``: compressed.
+"""Write and read a recording: one JSON object on each line. ``.gz``: compressed.
 
-Times are seconds since the recording began. First line:
+Times are seconds since the recording began. The first line says what the file is:
 
-``{"callmon_recording": 1, "began": POSIX seconds, "source": …, "masked": true, "settings": {"poll_interval": 0.5, …}}``
+``{"callmon_recording": 1, "began": POSIX seconds, "source": …, "masked": true, "settings":
+{"poll_interval": 0.5, …}}``
 
-Each of the others has ``t``, when it came, and ``kind``:
+Each of the others has ``t``, the time at which it came, and ``kind``:
 
-========== ==========================================================================================================
-``answer`` ``asked`` (when), ``method``, ``path``, ``status``, ``headers``; and of its body one of ``body`` (JSON),
-           ``same`` (true: as in the answer before to this request), ``logins`` (the web client's: queue → extension →
-           user's id, logged in), ``said`` (a word of the web client's interface), ``bytes`` (so many of something else)
-``silence`` ``asked``, ``method``, ``path``: no whole answer came
-``opened`` the event socket is open
-``away``   ``status``: the socket was not opened; null: nobody answered
-``event``  ``body`` (JSON) or ``bytes``: a message on the socket
-``closed`` ``code``, ``reason``: the socket ended; code null: without a word
-``end``    the recording was ended as it should be; a file without it was cut off
-========== ==========================================================================================================
+=========== ========================================================================================
+``answer``  ``asked`` (when), ``method``, ``path``, ``status``, ``headers``; and for its body one of
+            ``body`` (JSON), ``same`` (true: as in the last answer to this request), ``logins`` (of
+            the web client: queue → extension → user's id, logged in), ``said`` (a word of the web
+            client's interface), ``bytes`` (the number of bytes of anything else)
+``silence`` ``asked``, ``method``, ``path``: no complete answer came
+``opened``  the event socket is open
+``away``    ``status``: the socket was not opened; null: there was no answer
+``event``   ``body`` (JSON) or ``bytes``: a message on the socket
+``closed``  ``code``, ``reason``: the socket ended; code null: without a close frame
+``end``     the recording ended normally; a file without this line was cut off
+=========== ========================================================================================
 """
 
 from __future__ import annotations
@@ -34,9 +36,9 @@ from monitor.shared.errors import ConfigError
 VERSION: Final = 1
 _MARK: Final = "callmon_recording"
 SOURCES: Final = ("auto", "callcontrol+activecalls", "activecalls")
-"""From which calls are taken; see the settings."""
+"""The sources of calls; see the settings."""
 PACE: Final = ("poll_interval", "poll_idle", "watchdog_interval", "directory_interval", "contacts_interval")
-"""Settings that a recording bears, so that it can be asked as often as the PBX was. Seconds."""
+"""Settings in a recording, in seconds, so that its player can be asked as often as the PBX was."""
 _DAY: Final = 86_400
 _ENDLESS: Final = 1e12
 """Seconds."""
@@ -45,7 +47,11 @@ _LARGEST: Final = 2**31
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The first line. ``began``: POSIX seconds of this host's clock; ``settings``: with which the PBX was followed."""
+    """Hold the first line.
+
+    ``began``: POSIX seconds of this host's clock. ``settings``: those with which the PBX was
+    followed.
+    """
 
     began: float
     source: str = "auto"
@@ -53,14 +59,14 @@ class Header:
     settings: Mapping[str, float] = field(default_factory=dict)
 
     def line(self) -> dict[str, Any]:
-        """As it is written."""
+        """Return the line as it is written."""
         rest = {"began": self.began, "source": self.source, "masked": self.masked, "settings": dict(self.settings)}
         return {_MARK: VERSION, **rest}
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedLine:
-    """Any other line. ``said``: what it has besides ``t`` and ``kind``."""
+    """Hold any other line. ``said``: everything in it besides ``t`` and ``kind``."""
 
     t: float
     kind: str
@@ -69,19 +75,22 @@ class RecordedLine:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A whole file, in order of time."""
+    """Hold a whole file, its lines in order of time."""
 
     header: Header
     lines: tuple[RecordedLine, ...]
 
     @property
     def seconds(self) -> float:
-        """How long it is."""
+        """Return how long the recording is."""
         return self.lines[-1].t if self.lines else 0.0
 
 
 def create(path: Path) -> IO[bytes]:
-    """A new file for its owner alone. Raises ConfigError if it is there already or cannot be made."""
+    """Create a file that only its owner may read and write.
+
+    Raises ConfigError if it exists already or cannot be created.
+    """
     try:
         path.touch(mode=0o600, exist_ok=False)
         return opened(path, "wb")
@@ -92,12 +101,15 @@ def create(path: Path) -> IO[bytes]:
 
 
 def opened(path: Path, mode: Literal["rb", "wb"] = "rb") -> IO[bytes]:
-    """The file, compressed or not. Raises OSError."""
+    """Open the file, compressed or not. Raises OSError."""
     return cast("IO[bytes]", gzip.open(path, mode)) if path.suffix == ".gz" else path.open(mode)
 
 
 def read(path: Path) -> Recording:
-    """A recording; one that was cut off counts up to there. Raises ConfigError."""
+    """Read a recording. Raises ConfigError.
+
+    If it was cut off, everything before that counts.
+    """
     lines: list[bytes] = []
     try:
         with opened(path) as file:
@@ -152,7 +164,7 @@ _NUMBERS: Final[Mapping[str, Callable[[object], bool]]] = {
     "status": _is_count,
     "code": _is_count,
 }
-"""What else of a line is a number, if it is there."""
+"""Fields of a line that must be numbers if they exist, each with its check."""
 
 
 def _line(path: Path, number: int, text: bytes) -> RecordedLine:

@@ -1,16 +1,18 @@
-"""Other numbers and names in place of the real ones, the same for the same. Pure.
+"""Replace numbers and names by others, the same ones always by the same. Pure.
 
 Rules:
 
-- A number keeps its length and whatever is no digit of it. Each digit is moved on by one to nine, by how much depends
-  on the digits behind it and on the salt. So no digit stays, different numbers stay different, and two numbers that end
-  alike end alike afterwards, as far and no further: finding contacts by the end of a number works as before.
-- A number that is a DN stays; one that is none becomes none. (A short number whose every substitute is a DN is moved on
-  by another rule, and might then meet another such number.)
-- In a text each word is another word of the same letters' kinds, so that capitals, scripts and lengths stay, and runs
-  of digits are treated as numbers. ``Smith, John`` and ``John Smith`` have the same words afterwards too. The word
-  ``anonymous`` stays: 3CX writes it for who hides his number.
-- Without the salt nothing leads back. It is made for one recording, and not kept.
+- A number keeps its length and all characters that are no digits. Each digit is moved on by one to
+  nine. By how much depends on the digits behind it and on the salt. So no digit stays, and
+  different numbers stay different. Two numbers with a common ending have a common ending of the
+  same length afterwards: finding contacts by the end of a number works as before.
+- A number that is a DN stays; one that is none becomes none. (If every substitute of a short number
+  is a DN, the number is moved on by another rule, and might then meet another such number.)
+- In a text, each word becomes another word of the same kinds of letters, so that capitals, scripts
+  and lengths stay. Runs of digits are treated as numbers. ``Smith, John`` and ``John Smith`` have
+  the same words afterwards too. The word ``anonymous`` stays: 3CX writes it for callers who hide
+  their number.
+- Without the salt, nothing leads back. The salt is made for one recording and not kept.
 """
 
 from __future__ import annotations
@@ -26,15 +28,18 @@ from typing import Final
 _NUMBER: Final = re.compile(r"[+*#]{0,2}[0-9(][0-9 ()./*#-]*")
 """A telephone number as people and trunks write it."""
 _RUN: Final = re.compile(r"[+*#]?[0-9][0-9*#]*")
-"""A number inside a text: without the spaces, which may stand between two of them."""
+"""A number inside a text, without spaces: a space may stand between two numbers."""
 _NOBODY: Final = "anonymous"
-"""3CX's word for who hides his number: it is nobody's name, and without it he would be somebody."""
+"""3CX's word for a caller who hides the number. It is no name; masked, it would become one."""
 _CACHED: Final = 200_000
 _WALK: Final = 1_000
 
 
 class Mask:
-    """One recording's substitutes. ``salt``: secret, some 16 bytes. ``dns``: the PBX's own numbers, which stay."""
+    """Compute the substitutes of one recording.
+
+    ``salt``: secret, some 16 bytes. ``dns``: the PBX's own numbers, which stay.
+    """
 
     def __init__(self, salt: bytes, dns: Iterable[str] = ()) -> None:
         self._salt = salt
@@ -42,19 +47,19 @@ class Mask:
         self._words: dict[str, str] = {}
 
     def learn(self, dn: str) -> None:
-        """Take note of a DN; it stays from now on."""
+        """Note a DN; it stays from now on."""
         self._dns.add(dn)
 
     def is_dn(self, text: str) -> bool:
-        """Whether this is a DN, as far as is known."""
+        """Return whether this is a known DN."""
         return text in self._dns
 
     def value(self, text: str) -> str:
-        """The substitute for a number, or for a text if it is none."""
+        """Return the substitute for a number, or for a text if it is no number."""
         return self.number(text) if _NUMBER.fullmatch(text) else self.text(text)
 
     def number(self, text: str) -> str:
-        """The substitute for a number; what is no digit stays in its place."""
+        """Return the substitute for a number; other characters stay in their place."""
         digits = "".join(char for char in text if "0" <= char <= "9")
         if not digits or text in self._dns or digits in self._dns:
             return text
@@ -62,7 +67,7 @@ class Mask:
         return "".join(next(others) if "0" <= char <= "9" else char for char in text)
 
     def text(self, text: str) -> str:
-        """The substitute for a text, number by number and word by word."""
+        """Return the substitute for a text, number by number and word by word."""
         out, at = [], 0
         for found in _RUN.finditer(text):
             out += [self._plain(text[at : found.start()]), self.number(found[0])]
@@ -70,7 +75,7 @@ class Mask:
         return "".join((*out, self._plain(text[at:])))
 
     def _other(self, digits: str) -> str:
-        """Another number of that length that is no DN."""
+        """Return another number of that length that is no DN, if there is one."""
         other = digits
         for _ in range(_WALK):
             other = self._moved(other, b"number")
@@ -118,14 +123,17 @@ class Mask:
 
 
 def _moved(char: str, by: int) -> str:
-    """Another character of the same kind."""
+    """Return another character of the same kind."""
     kind = _kind(char)
     return kind[(kind.index(char) + 1 + by % (len(kind) - 1)) % len(kind)] if len(kind) > 1 else "x"
 
 
 @lru_cache(maxsize=4096)
 def _kind(char: str) -> str:
-    """The characters near it that are of its category: capitals of its script, say."""
+    """Return the characters near this one that have its category.
+
+    For a capital letter these are capitals of its script, for example.
+    """
     category, code = unicodedata.category(char), ord(char)
     near = ""
     for size in (64, 256, 1024):

@@ -1,7 +1,7 @@
-"""What of a PBX's answers and events is kept as it is, what is masked, and what is left out. Pure.
+"""Decide what of a PBX's answers and events is kept, masked or left out. Pure.
 
-Kept is what is known to name nobody: ids, times, words of an enumeration, DNs. Secrets are emptied. Everything else
-that is a text is masked, whether it is known here or not.
+Only what cannot name a person is kept: ids, times, words of an enumeration, DNs. Secrets are
+emptied. All other texts are masked, whether they are known here or not.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _DEFINITIONS: Final = "/xapi/v1/Defs/"
 WEB_CLIENT: Final = "/MyPhone/MPWebService.asmx"
 
 HEADERS: Final = frozenset(("content-type", "date", "odata-version", "retry-after", "server", "x-3cx-version"))
-"""Those that are kept."""
+"""Names of the headers that are kept."""
 
 _SECRET: Final = re.compile(r"pass|secret|token|pin|key|auth|sipid|dtmf", re.IGNORECASE)
 _KEPT: Final = frozenset(
@@ -35,12 +35,13 @@ _KEPT: Final = frozenset(
 )  # fmt: skip
 _PROFILES: Final = frozenset(("Available", "Away", "Out of office", "Custom 1", "Custom 2"))
 _TEXTS: Final = re.compile(r"Caller|Callee|.*[nN]ame|Title|Department|Tag|message|reason.*")
-"""Texts for people, in which a DN may stand beside a name or another DN: they are never one number."""
+"""Fields with texts for people. A DN may stand there beside a name or another DN, so they are never
+treated as one number."""
 _IDS: Final = frozenset(("Id", "id", "callid", "legid", "sequence", "GroupId", "TrunkId", "@odata.count"))
 _LARGE: Final = 1_000_000
-"""A whole number from here on may be somebody's."""
+"""Whole numbers from this one on may be a person's number."""
 _SHORT: Final = 6
-"""Digits of a DN, at most."""
+"""The largest number of digits of a DN."""
 _DEVICE: Final = re.compile(r"(sips?:)?([^@;]*)(@[^;]*)?(;.*)?", re.DOTALL)
 _PARAMETER: Final = re.compile(r"=([^;]*)")
 _ENTITY: Final = re.compile(r"(/callcontrol/[^/]+(?:/participants(?:/\d+)?)?/?)(.*)", re.DOTALL)
@@ -48,21 +49,22 @@ _QUOTE_OR_END: Final = re.compile(r"(%27|'|&)")
 
 
 def body(mask: Mask, value: Any) -> Any:
-    """What is kept of an answer's, or of an event's, JSON."""
+    """Return what is kept of the JSON of an answer or an event."""
     return _value(mask, "", value, "")
 
 
 def granted(value: Any) -> dict[str, Any]:
-    """What is kept of the answer to a request for a token."""
+    """Return what is kept of the answer to a request for a token."""
     kept = ("token_type", "expires_in", "error")
     known = value if isinstance(value, dict) else {}
     return {name: known[name] for name in kept if isinstance(known.get(name), str | int)}
 
 
 def address(mask: Mask, path: str) -> str:
-    """What is kept of a request's path and query: quoted numbers that are no DNs are masked.
+    """Return what is kept of a request's path and query.
 
-    3CX's own definitions, such as its time zones, are asked for by numbers of its own; these stay.
+    Quoted numbers that are no DNs are masked. 3CX's own definitions, such as its time zones, are
+    asked for by numbers of their own; these stay.
     """
     if path.startswith(_DEFINITIONS):
         return path
@@ -127,7 +129,10 @@ def _text(mask: Mask, name: str, value: str, within: str) -> str:  # noqa: C901 
 
 
 def _learnt(mask: Mask, value: str) -> bool:
-    """Whether what stands where a DN belongs is one: it is known, short, or no number."""
+    """Return whether a value in a DN's place is a DN: it is known, short, or no number.
+
+    A DN that was not known is learnt.
+    """
     digits = sum("0" <= char <= "9" for char in value)
     if not mask.is_dn(value):
         if digits > _SHORT or value.startswith("+") or " " in value:
@@ -137,7 +142,7 @@ def _learnt(mask: Mask, value: str) -> bool:
 
 
 def _device(mask: Mask, value: str) -> str:
-    """A SIP contact: whose it is stays, where it is does not."""
+    """Mask a SIP contact: the user stays if it is a DN, the host does not stay."""
     found = _DEVICE.fullmatch(value)
     if found is None:
         return mask.value(value)

@@ -1,7 +1,8 @@
-"""A PBX that plays a recording: it answers what was answered, and tells what was told, at the same pace or faster.
+"""Play a recording as a PBX: send the recorded answers and events, at the same pace or faster.
 
-Its time begins with the first request. Times in ActiveCalls are moved, so that what was recorded happens now. When the
-recording is over it stays as it is. Nothing can be changed at it: whatever would is answered 403.
+Its time begins with the first request. Times in ActiveCalls are moved, so that what was recorded
+happens now. When the recording is over, the player stays in its last state. Nothing can be changed:
+every request that would change something is answered 403.
 """
 
 from __future__ import annotations
@@ -29,20 +30,23 @@ _SOCKET: Final = f"{FULL_STATE}/ws"
 _TIMES: Final = ("LastChangeStatus", "EstablishedAt", "ServerNow")
 _TOKEN_LIFE: Final = 86_400
 _LINGER: Final = 1.0
-"""Seconds for which a refused socket may take to end."""
+"""Seconds that a refused socket may take to end."""
 _LARGEST: Final = 64 * 1024
 _NO_FRAME: Final = (None, 1005, 1006, 1015)
 """Codes that no close frame can have (RFC 6455, section 7.4.1): the connection was cut."""
 
 
 class Player:
-    """``async with Player(recording) as pbx``: it listens at ``pbx.url``. ``speed``: how much faster than then."""
+    """Serve a recording at ``url``: ``async with Player(recording) as pbx``.
+
+    ``speed``: how many times faster than recorded.
+    """
 
     def __init__(self, recording: Recording, speed: float = 1.0, host: str = "127.0.0.1", port: int = 0) -> None:
         self.recording = recording
         self.speed = speed
         self.ended = asyncio.Event()
-        """Set when all has been played."""
+        """Set when everything has been played."""
         self._timeline = Timeline(recording)
         self._listener = Listener(host, port, headers={})
         self._started: float | None = None
@@ -51,12 +55,15 @@ class Player:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """Return the address at which it listens."""
         return self._listener.url
 
     @property
     def settings(self) -> dict[str, float]:
-        """How often to ask, so that it is as often as then: seconds, by the names of the settings."""
+        """Return the settings with which a client asks as often as in the recording.
+
+        Seconds, by the names of the settings.
+        """
         return {name: value / self.speed for name, value in self.recording.header.settings.items()}
 
     async def __aenter__(self) -> Self:
@@ -73,7 +80,7 @@ class Player:
     # time
 
     def _now(self) -> float:
-        """The recording's time; the first call starts it."""
+        """Return the recording's time; the first call starts it."""
         if self._started is None:
             self._started, self._wall = time.monotonic(), time.time()
             self._playing = asyncio.create_task(self._play(), name="recording being played")
@@ -83,7 +90,10 @@ class Player:
         await asyncio.sleep(max(0.0, at - self._now()) / self.speed)
 
     def _moved(self, text: str, late: float) -> str:
-        """A moment of then as one of now. ``late``: seconds of now by which it is told later than then."""
+        """Return a recorded moment as one of now.
+
+        ``late``: seconds by which it is told later than in the recording.
+        """
         try:
             then = moment(text).timestamp()
         except ValueError:
@@ -128,7 +138,7 @@ class Player:
                     return RecordedResponse(now, now, 404 if method == "GET" else 403, {})
 
     def _body(self, path: str, reply: RecordedResponse) -> tuple[bytes, bytes]:
-        """The body and its type."""
+        """Return the body and its type."""
         kept = reply.body
         if "logins" in kept:
             logins: Mapping[str, Mapping[str, tuple[int, bool]]] = kept["logins"]
@@ -192,7 +202,7 @@ class Player:
                 await send({"type": "websocket.close", "code": fate.code, "reason": fate.reason})
 
     async def _tell(self, send: Send) -> NoReturn:
-        """All that is told from now on."""
+        """Send all events from now on."""
         events = self._timeline.events
         for line in events[bisect_right(events, self._now(), key=lambda line: line.t) :]:
             await self._until(line.t)
@@ -214,7 +224,9 @@ async def _gone(receive: Receive) -> None:
 async def _deny(receive: Receive, send: Send, status: int) -> None:
     await send({"type": "websocket.http.response.start", "status": status, "headers": [(b"content-length", b"0")]})
     await send({"type": "websocket.http.response.body", "body": b""})
-    ends = 0  # one disconnect is the refusal itself, the other the connection: the server logs an error if we go before
+    # One disconnect is the refusal itself, the other the connection. The server logs an error if
+    # we return before both.
+    ends = 0
     with suppress(TimeoutError):
         async with asyncio.timeout(_LINGER):
             while ends < 2:
@@ -222,7 +234,7 @@ async def _deny(receive: Receive, send: Send, status: int) -> None:
 
 
 def _filler(said: Mapping[str, Any]) -> str:
-    """In place of what was not kept: as long, and as little to be understood."""
+    """Return a text of the same length in place of one that was not kept."""
     return "?" * min(int(said.get("bytes", 0)), _LARGEST)
 
 

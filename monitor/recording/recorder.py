@@ -1,7 +1,7 @@
-"""The tape that is written: every answer and event, masked, as a line of the file.
+"""Record every answer and event, masked, as lines of a file.
 
-Nothing of a request is kept but its method and address: no token, no secret. Of the answer that gave a token and the
-one that gave a session only the outcome is kept.
+Of a request, only the method and the address are kept: no token, no secret. Of the answer that gave
+a token, and of the one that gave a session, only the outcome is kept.
 """
 
 from __future__ import annotations
@@ -21,25 +21,26 @@ from monitor.recording.masking import Mask
 from monitor.shared.codec import Malformed, from_json, to_json
 
 _FLUSH_EVERY: Final = 1.0
-"""Seconds between two writings to the disk."""
+"""Seconds between two writes to the disk."""
 _WORDS: Final = (b"NOT AUTH", b"Login is required", b"successfully processed")
-"""What the web client's interface says in words, as far as it matters."""
+"""Answers of the web client's interface in words, as far as they matter."""
 
 _log = structlog.get_logger(__name__)
 
 
 class Recorder:
-    """Write what the client sends and receives to ``file``: a :class:`monitor.pbx.traffic_tap.TrafficTap`.
+    """Write what the client sends and receives to ``file``.
 
-    ``mask`` None: everything as it came, but secrets.
-    A disk that is full stops the recording, not who is recorded: ``failed`` then says why.
+    It is a :class:`monitor.pbx.traffic_tap.TrafficTap`. ``mask`` None: everything is kept as it
+    came, except secrets. A full disk stops the recording, not the recorded program: ``failed`` then
+    says why.
     """
 
     def __init__(
         self, file: IO[bytes], header: Header, mask: Mask | None, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.answers = self.events = 0
-        """How many are written."""
+        """Number of lines written."""
         self.failed = ""
         self._file, self._clock = file, clock
         self._mask = mask or _Open()
@@ -48,7 +49,7 @@ class Recorder:
         self._put(header.line())
 
     def answered(self, sent: SentRequest, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        """Write an answer down."""
+        """Write an answer."""
         self.answers += 1
         path = rules.address(self._mask, sent.address)
         kept = {name: value for name, value in headers.items() if name.lower() in rules.HEADERS}
@@ -63,29 +64,29 @@ class Recorder:
         )
 
     def unanswered(self, sent: SentRequest) -> None:
-        """Write down that nothing came."""
+        """Write that no answer came."""
         path = rules.address(self._mask, sent.address)
         self._line("silence", asked=self._since(sent.at), method=sent.method, path=path)
 
     def opened(self) -> None:
-        """Write down that the socket is open."""
+        """Write that the socket is open."""
         self._line("opened")
 
     def refused(self, status: int | None) -> None:
-        """Write down that it is not."""
+        """Write that the socket was not opened. ``status``: None if there was no answer."""
         self._line("away", status=status)
 
     def heard(self, message: str | bytes) -> None:
-        """Write an event down."""
+        """Write an event."""
         self.events += 1
         self._line("event", **self._json(message.encode() if isinstance(message, str) else message))
 
     def closed(self, code: int | None, reason: str) -> None:
-        """Write down that the socket ended."""
+        """Write that the socket ended."""
         self._line("closed", code=code, reason=self._mask.text(reason))
 
     def end(self) -> None:
-        """Write the last line, and close the file."""
+        """Write the last line and close the file."""
         self._line("end")
         try:
             self._file.close()
@@ -137,7 +138,7 @@ class Recorder:
 
 
 class _Open(Mask):
-    """Hides nothing."""
+    """Hide nothing."""
 
     def __init__(self) -> None:
         super().__init__(b"")
@@ -150,7 +151,7 @@ class _Open(Mask):
 
 
 def _asked(content: bytes | None) -> int:
-    """Which message was sent to the web client's interface; 0 if it is none."""
+    """Return which message was sent to the web client's interface; 0 if it is none."""
     try:
         return int(webproto.decode(content or b"").message_id)
     except webproto.NotAMessage:
@@ -158,7 +159,10 @@ def _asked(content: bytes | None) -> int:
 
 
 def _told(body: bytes) -> dict[str, Any]:
-    """What is kept of the web client's answer: logins, or a word; of what is not known there is nothing."""
+    """Return what is kept of the web client's answer: the logins, or a word.
+
+    Of anything else only the number of bytes is kept.
+    """
     word = next((word.decode() for word in _WORDS if word in body), None)
     if word is not None:
         return {"said": word}

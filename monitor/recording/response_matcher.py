@@ -1,15 +1,16 @@
-"""What a PBX that plays a recording answers when. Pure; times are the recording's seconds.
+"""Decide which recorded answer a request gets, and when. Pure; times are the recording's seconds.
 
 Rules:
 
-- Requests of a kind get the recorded answers of that kind one after the other, each when it came then: whoever asks a
-  little early waits for it, whoever asks late gets the newest that was asked for by then. So who reads at the same pace
-  as then reads the same as then. Who asks for what was not asked for then, for a while, gets the last answer again.
-- A participant is answered as it was after the same event as now; after its Remove it is gone. So a read comes to the
-  same answer as then, whether it is a little faster or slower than then.
+- Requests of a kind get the recorded answers of that kind one after the other, each at its recorded
+  time. A client that asks a little early waits for it. A client that asks late gets the newest
+  answer that was asked for by then. So a client that reads at the recorded pace reads the same. A
+  client that asks for something that was not asked for at that time gets the last answer again.
+- A participant is answered as it was after the same event as now; after its Remove it is gone. So a
+  read gets the same answer as in the recording, whether it is a little faster or slower.
 - The full state is the recorded one, brought up to date by what was read and removed since.
-- The query options that only say how to write an answer (``$select``, ``$expand``, ``$top`` …) do not tell two kinds of
-  requests apart, as they change with the version of callmon.
+- Query options that only say how to write an answer (``$select``, ``$expand``, ``$top`` …) do not
+  distinguish two kinds of requests, as they change with the version of callmon.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from urllib.parse import parse_qsl, unquote
 from monitor.recording.file_format import RecordedLine, Recording
 
 PATIENCE: Final = 3.0
-"""How early somebody may ask and wait for the answer."""
+"""Seconds by which a client may ask early and wait for the answer."""
 FULL_STATE: Final = "/callcontrol"
 _TELLING: Final = ("$skip", "$filter", "$search")
 _GONE: Final = (404, 410)
@@ -32,25 +33,32 @@ _GONE: Final = (404, 410)
 
 @dataclass(frozen=True, slots=True)
 class RecordedResponse:
-    """An answer. ``asked``, ``at``: when it was asked for and came then; ``status`` None: none came."""
+    """Hold a recorded answer.
+
+    ``asked``, ``at``: when it was asked for and when it came. ``status`` None: no answer came.
+    """
 
     asked: float
     at: float
     status: int | None
     body: Mapping[str, Any]
-    """The line's part that tells the body: ``body``, ``logins``, ``said`` or ``bytes``; empty: an empty one."""
+    """The part of the line that tells the body: ``body``, ``logins``, ``said`` or ``bytes``; empty
+    for an empty body."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Ask again at ``until``."""
+    """Tell the caller to ask again at ``until``."""
 
     until: float
 
 
 @dataclass(frozen=True, slots=True)
 class SocketLife:
-    """From when to when the event socket was open, and how it ended. ``closed`` None: never, as far as was recorded."""
+    """Hold when the event socket was open and how it ended.
+
+    ``closed`` None: it did not end as far as was recorded.
+    """
 
     opened: float
     closed: float | None
@@ -60,14 +68,14 @@ class SocketLife:
 
 @dataclass(frozen=True, slots=True)
 class SocketRefused:
-    """The socket was not opened. ``status`` None: nobody answered."""
+    """Record that the socket was not opened. ``status`` None: there was no answer."""
 
     at: float
     status: int | None
 
 
 class Timeline:
-    """A recording, by what is asked. Whoever asks gives ``now``, which never goes back."""
+    """Index a recording by its requests. The caller gives ``now``, which never goes back."""
 
     def __init__(self, recording: Recording) -> None:
         self.seconds = recording.seconds
@@ -84,7 +92,10 @@ class Timeline:
         self._changes = sorted(_changes(self._replies, self.events), key=lambda change: change.at)
 
     def reply(self, method: str, address: str, ask: int, now: float) -> RecordedResponse | Wait | None:
-        """What a request gets; None if nothing is known of any like it. ``ask``: the web client's message."""
+        """Return what a request gets; None if no request like it is known.
+
+        ``ask``: the web client's message.
+        """
         key = key_of(method, address, ask)
         place = _participant(key)
         if place is not None:
@@ -95,7 +106,10 @@ class Timeline:
         return found
 
     def socket(self, now: float) -> SocketLife | SocketRefused | Wait | None:
-        """What becomes of a socket that is to be opened; None: nothing like it was recorded any more, or at all."""
+        """Return what happens to a socket that a client wants to open.
+
+        None: nothing like it was recorded, or nothing more.
+        """
         for life in self.lives:
             if life.opened <= now and (life.closed is None or now < life.closed):
                 return life
@@ -133,12 +147,12 @@ class Timeline:
             return RecordedResponse(now, now, 404, {})
         before = [reply for reply in replies if reply.asked < since]
         later = next((reply for reply in replies if reply.asked >= until), None)
-        if later is not None:  # then it was read once for two events
+        if later is not None:  # one read answered two events
             return later if later.asked <= now + PATIENCE else RecordedResponse(now, now, later.status, later.body)
         return before[-1] if before else self._held(place, now)
 
     def _held(self, place: tuple[str, int], now: float) -> RecordedResponse:
-        """A participant of which only the full state tells."""
+        """Return the answer for a participant that only the full state contains."""
         replies = self._replies.get(f"GET {FULL_STATE}", ())
         full = next((reply for reply in reversed(replies) if reply.asked <= now and reply.status == 200), None)
         for row in _rows(self._forward(full, now).body.get("body")) if full is not None else ():
@@ -148,7 +162,7 @@ class Timeline:
         return RecordedResponse(now, now, 404, {})
 
     def _forward(self, full: RecordedResponse, now: float) -> RecordedResponse:
-        """The full state as it is by ``now``."""
+        """Return the full state as it is at ``now``."""
         changes = [change for change in self._changes if full.asked < change.asked and change.at <= now]
         if not changes:
             return full
@@ -163,7 +177,7 @@ class Timeline:
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """What became known of a participant. ``row`` None: it is gone."""
+    """Hold what became known of a participant. ``row`` None: it is gone."""
 
     asked: float
     at: float
@@ -172,7 +186,7 @@ class _Change:
 
 
 def key_of(method: str, address: str, ask: int = 0) -> str:
-    """The kind of a request."""
+    """Return the kind of a request."""
     path, _, query = address.partition("?")
     given = sorted(pair for pair in parse_qsl(query) if pair[0] in _TELLING and pair[1] not in ("", "0"))
     telling = [f"{name}={value}" for name, value in given]
@@ -209,13 +223,13 @@ def _sockets(lines: tuple[RecordedLine, ...]) -> tuple[tuple[SocketLife, ...], t
             case "away":
                 refusals.append(SocketRefused(line.t, line.said.get("status")))
     for number, life in enumerate(lives[1:]):
-        if lives[number].closed is None:  # given up by the client, which left no word of its own
+        if lives[number].closed is None:  # the client gave it up without a close frame
             lives[number] = SocketLife(lives[number].opened, life.opened)
     return tuple(lives), tuple(refusals)
 
 
 def _happenings(events: tuple[RecordedLine, ...]) -> dict[tuple[str, int], list[tuple[float, bool]]]:
-    """Participant → when an event told of it, and whether that it is gone."""
+    """Return for each participant when events told of it, and whether it was then gone."""
     found: dict[tuple[str, int], list[tuple[float, bool]]] = defaultdict(list)
     for line in events:
         place, removed, _ = _event(line)
@@ -240,7 +254,7 @@ def _changes(replies: Mapping[str, list[RecordedResponse]], events: tuple[Record
 
 
 def _event(line: RecordedLine) -> tuple[tuple[str, int] | None, bool, Mapping[str, Any]]:
-    """Of which participant an event tells, whether it is gone, and what of it comes with the event."""
+    """Return the participant of an event, whether it is gone, and its data in the event."""
     body = line.said.get("body")
     event = body.get("event") if isinstance(body, dict) else None
     if not isinstance(event, dict) or event.get("event_type") not in (0, 1):

@@ -1,1 +1,1 @@
-"""All that the monitor and the gateway share: entities, codec, Redis, settings, errors."""
+"""Hold what the monitor and the gateway share: entities, codec, Redis, settings, errors."""

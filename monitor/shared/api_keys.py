@@ -1,6 +1,7 @@
-"""API keys as they are stored and mirrored: only their digests. Pure.
+"""Encode and decode API keys as they are stored and mirrored: only their digests. Pure.
 
-The newest change of a key wins, wherever it is found; a revoked key stays as a change, so that no older one returns.
+The newest change of a key counts, wherever it is found. A revoked key is kept as a change, so that
+no older change of it returns.
 """
 
 from __future__ import annotations
@@ -15,15 +16,19 @@ from monitor.shared.codec import Malformed
 from monitor.shared.timestamps import is_instant
 
 LATEST_CHANGE: Final = 1e11
-"""POSIX seconds. Beyond, floating point could not tell the next change from this one."""
+"""POSIX seconds. Above this, floating point could not tell two changes apart that follow each
+other."""
 
 Kind: TypeAlias = Literal["reads", "commands", "makecall", "query"]
-"""The kinds of request, each with a budget of its own. ``commands``: those that change something, ``makecall`` apart;
-``query``: SQL."""
+"""The kinds of request, each with a budget of its own. ``commands``: commands that change
+something, without ``makecall``. ``query``: SQL."""
 
 
 class Budgets(Struct, frozen=True):
-    """Requests a minute of each kind that a key may make; 0: without a limit; None: what keys may in general."""
+    """Hold the requests of each kind that a key may make in a minute.
+
+    0: no limit. None: the limit for keys in general.
+    """
 
     reads: int | None = None
     commands: int | None = None
@@ -31,7 +36,7 @@ class Budgets(Struct, frozen=True):
     query: int | None = None
 
     def of(self, kind: Kind) -> int | None:
-        """The budget for this kind."""
+        """Return the budget for this kind."""
         found: int | None = getattr(self, kind)
         return found
 
@@ -40,9 +45,11 @@ USUAL = Budgets()
 
 
 class StoredKey(Struct, frozen=True):
-    """A key. ``changed_at``: POSIX seconds. ``expires``: an instant. The limits: None for none of that kind.
+    """Represent one change of an API key.
 
-    ``networks``: those from which it may be used, as ``192.0.2.0/24``; none for all.
+    ``changed_at``: POSIX seconds. ``expires``: an instant. ``extensions``, ``queues``, ``groups``:
+    what the key is limited to; None if it is not limited in that kind. ``networks``: those from
+    which the key may be used, as ``192.0.2.0/24``; empty for all.
     """
 
     name: str
@@ -63,7 +70,10 @@ _decoder = msgspec.msgpack.Decoder(StoredKey)
 
 
 def newest(key: StoredKey, other: StoredKey | None) -> StoredKey:
-    """Return the newer change of a key. Of two at the same time the revoked one is, whichever comes first."""
+    """Return the newer of two changes of a key.
+
+    If both have the same time, a revocation counts as the newer one, in any order of the arguments.
+    """
     return key if other is None else max(key, other, key=_rank)
 
 
@@ -72,19 +82,19 @@ def _rank(key: StoredKey) -> tuple[float, bool, bytes]:
 
 
 def encode_key(key: StoredKey) -> bytes:
-    """The key in msgpack."""
+    """Return the key in msgpack."""
     return _encoder.encode(key)
 
 
 def decode_key(data: bytes) -> StoredKey:
-    """Raises Malformed."""
+    """Return the key that :func:`encode_key` wrote. Raises Malformed."""
     try:
         key = _decoder.decode(data)
         for network in key.networks:
             ip_network(network)
     except (msgspec.MsgspecError, ValueError) as error:
         raise Malformed(f"not a key: {error}") from error
-    # With a greater time no later change would be later; NaN is never equal to itself.
+    # A greater time could not be exceeded by a later change; NaN is never equal to itself.
     if not 0 <= key.changed_at <= LATEST_CHANGE:
         raise Malformed(f"not a key: changed_at is {key.changed_at}")
     if key.expires is not None and not is_instant(key.expires):
@@ -93,7 +103,10 @@ def decode_key(data: bytes) -> StoredKey:
 
 
 def of_table(name: bytes | str, data: bytes) -> StoredKey:
-    """The key that stands under this name. Raises Malformed, also if it is another one's."""
+    """Return the key that is stored under this name.
+
+    Raises Malformed, also if the stored key has another name.
+    """
     key = decode_key(data)
     if key.name.encode() != (name if isinstance(name, bytes) else name.encode()):
         raise Malformed(f"not the key of this name, but that of {key.name[:100]!r}")

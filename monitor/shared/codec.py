@@ -1,7 +1,8 @@
-"""How entities, changes and announcements are written: msgpack on the bus, JSON or msgpack on the stream.
+"""Encode and decode entities, changes and announcements.
 
-The only module that knows msgspec's encoders and the msgpack package. msgspec writes the same msgpack format, typed
-and several times faster; the msgpack package reads what untrusted clients send, as it can bound every size.
+The bus has msgpack, the stream JSON or msgpack. This is the only module that knows msgspec's
+encoders and the msgpack package. msgspec writes the same msgpack format, typed and several times
+faster. The msgpack package reads what untrusted clients send, as it can limit every size.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _entity_decoders = {topic: msgspec.msgpack.Decoder(kind, strict=True) for topic,
 
 
 class Malformed(ValueError):
-    """What was read is not what this module writes, or not what a client may send."""
+    """Signal that data is not in this module's format, or not what a client may send."""
 
 
 class _WireEdit(Struct, frozen=True, array_like=True):
@@ -48,15 +49,16 @@ class _WireChange(Struct, frozen=True, array_like=True, tag="change"):
     seq: int
     at: str
     edits: tuple[_WireEdit, ...]
-    # A reader of before these two overlooks them, and in an entry of before they are as here.
+    # Added later: an older reader ignores these two, and an older entry has these defaults.
     trace: str = ""
     heard: float = 0.0
 
 
 class Heartbeat(Struct, frozen=True, array_like=True, tag="position"):
-    """Says the position without the change that led to it: a heartbeat, a new epoch, or a change over 64 KiB.
+    """Announce a position without the change that led to it.
 
-    Whoever is behind it reads the log, or the state if it is of another epoch.
+    It is sent for a heartbeat, a new epoch, or a change over 64 KiB. A follower that is behind it
+    reads the log, or the full state if it is in another epoch.
     """
 
     epoch: str
@@ -65,7 +67,7 @@ class Heartbeat(Struct, frozen=True, array_like=True, tag="position"):
 
     @property
     def position(self) -> Position:
-        """The position that it says."""
+        """Return the announced position."""
         return Position(self.epoch, self.seq)
 
 
@@ -77,12 +79,12 @@ _announcement_decoder = msgspec.msgpack.Decoder(_WireChange | Heartbeat)
 
 
 def encode_entity(entity: Entity) -> bytes:
-    """The entity in msgpack, as it stands in the state hash."""
+    """Return the entity in msgpack, as it is stored in the state hash."""
     return _encoder.encode(entity)
 
 
 def decode_entity(topic: str, data: bytes | Raw) -> Entity:
-    """The entity that :func:`encode_entity` wrote. Raises Malformed."""
+    """Return the entity that :func:`encode_entity` wrote. Raises Malformed."""
     try:
         return _entity_decoders[topic].decode(data)
     except (KeyError, msgspec.MsgspecError) as error:
@@ -90,7 +92,7 @@ def decode_entity(topic: str, data: bytes | Raw) -> Entity:
 
 
 def check_entity(id_: str, entity: Entity) -> None:
-    """Raise Malformed if the entity is not that of this id, or an instant of it is none."""
+    """Raise Malformed if the entity has another id, or if one of its instants is not valid."""
     own = _id_of(entity)
     if own is not None and own != id_:
         raise Malformed(f"{own[:100]!r} stands where {id_[:100]!r} belongs")
@@ -117,19 +119,19 @@ def _id_of(entity: Entity) -> str | None:
 
 
 def encode_change(change: Change) -> bytes:
-    """The change in msgpack, as it stands in the log and is announced."""
+    """Return the change in msgpack, as it is stored in the log and announced."""
     edits = tuple(_WireEdit(e.topic, e.id, _raw(e.before), _raw(e.after)) for e in change.edits)
     position = change.position
     return _encoder.encode(_WireChange(position.epoch, position.seq, change.at, edits, change.trace, change.heard))
 
 
 def encode_heartbeat(heartbeat: Heartbeat) -> bytes:
-    """The heartbeat in msgpack."""
+    """Return the heartbeat in msgpack."""
     return _encoder.encode(heartbeat)
 
 
 def decode_announcement(data: bytes) -> Announcement:
-    """What :func:`encode_change` or :func:`encode_heartbeat` wrote. Raises Malformed."""
+    """Return what :func:`encode_change` or :func:`encode_heartbeat` wrote. Raises Malformed."""
     try:
         message = _announcement_decoder.decode(data)
     except msgspec.MsgspecError as error:
@@ -143,7 +145,7 @@ def decode_announcement(data: bytes) -> Announcement:
 
 
 def decode_change(data: bytes) -> Change:
-    """A log entry's change. Raises Malformed."""
+    """Return the change of a log entry. Raises Malformed."""
     message = decode_announcement(data)
     if not isinstance(message, Change):
         raise Malformed("a log entry holds no change")
@@ -151,17 +153,17 @@ def decode_change(data: bytes) -> Change:
 
 
 def to_json(value: Any) -> bytes:
-    """Any value made of entities, structs and plain containers, as JSON."""
+    """Return a value made of entities, structs and plain containers as JSON."""
     return _json_encoder.encode(value)
 
 
 def to_msgpack(value: Any) -> bytes:
-    """The same as msgpack: maps with the JSON's keys, no extension types."""
+    """Return the same value as msgpack: maps with the JSON's keys, no extension types."""
     return _encoder.encode(value)
 
 
 def from_json(data: bytes | str) -> Any:
-    """Untrusted JSON as plain containers. Raises Malformed."""
+    """Return untrusted JSON as plain containers. Raises Malformed."""
     try:
         return msgspec.json.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -169,9 +171,10 @@ def from_json(data: bytes | str) -> Any:
 
 
 def from_msgpack(data: bytes) -> Any:
-    """Untrusted msgpack as plain containers; extension types and anything larger than its input are refused.
+    """Return untrusted msgpack as plain containers.
 
-    Raises Malformed.
+    Raises Malformed, also for extension types and for anything that claims to be larger than its
+    input.
     """
     try:
         return msgpack.unpackb(data, strict_map_key=True, raw=False, max_ext_len=0)

@@ -1,8 +1,10 @@
-"""Commands on their way from a gateway to the leading monitor, and their outcomes on the way back. Pure.
+"""Encode commands from a gateway to the leading monitor, and their outcomes on the way back. Pure.
 
-A request is ``open`` until its deadline, which Redis keeps as the key's expiry: no two clocks need agree. It is carried
-out by whoever turns ``open`` into his name, in a transaction; a gateway that waits in vain turns it into a refusal in
-the same way, so that it is carried out at most once. The outcome is a key with expiry; pub/sub is its doorbell.
+A request is ``open`` until its deadline. Redis keeps the deadline as the key's expiry, so no two
+clocks need to agree. A monitor claims a request by replacing ``open`` with its own name, in a
+transaction, and then carries it out. A gateway that has waited too long turns ``open`` into a
+refusal in the same way. So a request is carried out at most once. The outcome is a key with expiry;
+pub/sub notifies the gateway of it.
 """
 
 from __future__ import annotations
@@ -18,29 +20,35 @@ from monitor.shared.codec import Malformed
 OPEN = "open"
 REFUSED = "refused"
 VISIBLE = "visible"
-"""An argument that gateways add where a key is limited: the extensions that it sees, joined by commas. A command that
-replaces a list keeps the members that are not among these."""
+"""An argument that gateways add if a key is limited: the extensions that the key sees, joined by
+commas. A command that replaces a list keeps the members that are not among these."""
 
 NOT_RECORDED = "not_recorded"
-"""Code of a failure of the kind ``unavailable``: the monitor could not keep a record, and nothing was done."""
+"""Code of a failure of the kind ``unavailable``: the monitor could not keep a record of the
+command, and nothing was done."""
 
 FailureKind: TypeAlias = Literal["missing", "conflict", "bad", "unavailable", "too late", "unknown"]
-"""``missing``, ``conflict``, ``bad``: the PBX's or the command's own refusal. ``unavailable``: the PBX cannot be
-reached and nothing was done. ``too late``: nothing was done. ``unknown``: it may have been done or not."""
+"""``missing``, ``conflict``, ``bad``: the PBX or the command's own rules refused it.
+``unavailable``: the PBX cannot be reached and nothing was done. ``too late``: nothing was done.
+``unknown``: it may have been done or not."""
 
 
 class IdempotencyKey(Struct, frozen=True, array_like=True):
-    """An Idempotency-Key: a digest of it and of whose it is, and one of what was asked."""
+    """Represent an Idempotency-Key.
+
+    ``digest``: of the key and its owner. ``fingerprint``: a digest of what was asked.
+    """
 
     digest: str
     fingerprint: str
 
 
 class Request(Struct, frozen=True, array_like=True):
-    """A command as a gateway sends it. ``arguments``: documented names and values, checked.
+    """Represent a command as a gateway sends it.
 
-    ``key`` (its name) and ``client`` (address) are for the audit log. ``gateway``: who waits for the answer. ``trace``:
-    the id under which both sides' logs speak of it; empty from a gateway of before there was one.
+    ``arguments``: documented names and values, checked. ``key`` (its name) and ``client`` (address)
+    are for the audit log. ``gateway``: the one that waits for the answer. ``trace``: the id under
+    which the logs of both sides speak of it; empty from an older gateway.
     """
 
     id: str
@@ -54,7 +62,7 @@ class Request(Struct, frozen=True, array_like=True):
 
 
 class CommandFailure(Struct, frozen=True, array_like=True):
-    """Why there is no success. ``code``: a stable word."""
+    """Represent the reason why a command did not succeed. ``code``: a stable word."""
 
     kind: FailureKind
     code: str
@@ -62,9 +70,10 @@ class CommandFailure(Struct, frozen=True, array_like=True):
 
 
 class Outcome(Struct, frozen=True, array_like=True):
-    """What became of a request: the reply's fields, or a failure.
+    """Represent the outcome of a request: the reply's fields, or a failure.
 
-    ``live``, ``book``: positions of the two histories that contain what was changed; None if nothing was.
+    ``live``, ``book``: positions of the two histories that contain the change; None if nothing was
+    changed there.
     """
 
     id: str
@@ -75,31 +84,37 @@ class Outcome(Struct, frozen=True, array_like=True):
 
 
 class Claimed(Struct, frozen=True, array_like=True, tag="claimed"):
-    """Rung by the monitor: it has the request in hand."""
+    """Tell the gateway that the monitor has claimed the request."""
 
     id: str
 
 
 class Completed(Struct, frozen=True, array_like=True, tag="done"):
-    """Rung by the monitor: the outcome stands."""
+    """Tell the gateway that the monitor has stored the outcome."""
 
     id: str
 
 
 class Busy(Struct, frozen=True, array_like=True, tag="busy"):
-    """Rung by the monitor: it has too much in hand and leaves this one to be refused by its gateway."""
+    """Tell the gateway that the monitor has too many requests in hand.
+
+    The monitor leaves this one to be refused by its gateway.
+    """
 
     id: str
 
 
 class PositionReached(Struct, frozen=True, array_like=True, tag="reached"):
-    """Rung by another gateway: it is where :class:`PositionQuery` asked for."""
+    """Tell a gateway that another one has reached the position of its :class:`PositionQuery`."""
 
     id: str
 
 
 class PositionQuery(Struct, frozen=True, array_like=True):
-    """Asked of all gateways by one: ring when you are at these positions, or further on."""
+    """Ask all gateways to tell when they have reached these positions.
+
+    Each answers with :class:`PositionReached` once it is there or further on.
+    """
 
     id: str
     gateway: str
@@ -119,27 +134,27 @@ _reach = msgspec.msgpack.Decoder(PositionQuery)
 
 
 def encode(message: Request | Outcome | Ring | PositionQuery) -> bytes:
-    """The message in msgpack."""
+    """Return the message in msgpack."""
     return _encoder.encode(message)
 
 
 def decode_request(data: bytes) -> Request:
-    """Raises Malformed."""
+    """Return the request that :func:`encode` wrote. Raises Malformed."""
     return _decoded(_request, data)
 
 
 def decode_outcome(data: bytes) -> Outcome:
-    """Raises Malformed."""
+    """Return the outcome that :func:`encode` wrote. Raises Malformed."""
     return _decoded(_outcome, data)
 
 
 def decode_ring(data: bytes) -> Ring:
-    """Raises Malformed."""
+    """Return the notification that :func:`encode` wrote. Raises Malformed."""
     return _decoded(_ring, data)
 
 
 def decode_reach(data: bytes) -> PositionQuery:
-    """Raises Malformed."""
+    """Return the position query that :func:`encode` wrote. Raises Malformed."""
     return _decoded(_reach, data)
 
 

@@ -1,22 +1,22 @@
-"""What can go wrong, sorted by what the caller should do.
+"""Define what can go wrong, sorted by what the caller should do.
 
 ::
 
     CallmonError
-    ├── ConfigError          give up: a setting is wrong; the sentence says which and what would be right
-    │   └── StartFailed      start again later: what a setting names cannot be had now, such as an address in use
-    ├── PbxError             the PBX, not us
-    │   ├── PbxUnreachable   retry with back-off: network, TLS hand-shake, 5xx, 429, no answer in time
-    │   │   └── PbxGarbled   the same: it answered, but not what can be understood
-    │   ├── PbxRefused       give up: the request is wrong or not allowed (400, 403, 404 …); ``code`` says how
-    │   └── TokenRefused     mint afresh with back-off: credentials or token were not accepted (401)
-    ├── CommandRefused       tell the caller: nothing was changed, and why
-    ├── OutcomeUnknown       tell the caller: perhaps it was done, perhaps not; never repeat it by ourselves
-    ├── StoreFailed          the monitor's own file: what was to be kept is not
-    └── BusError             Redis
-        ├── BusUnreachable   retry with back-off
-        ├── Fenced           step down: another writer's epoch or lease stands in the store
-        └── HistoryLost      start a new epoch with the whole state: the store is behind what we wrote
+    ├── ConfigError              give up: a setting is wrong; the text says which, and the remedy
+    │   └── StartFailed          start again later: a setting cannot be used now (address in use)
+    ├── PbxError                 the PBX, not us
+    │   ├── PbxUnreachable       retry with back-off: network, TLS, 5xx, 429, no answer in time
+    │   │   └── PbxGarbled       the same: it answered something that cannot be understood
+    │   ├── PbxRefused           give up: wrong or not allowed (400, 403, 404 …); ``code`` says how
+    │   └── TokenRefused         get a new token with back-off: credentials or token refused (401)
+    ├── CommandRefused           tell the caller: nothing was changed, and why
+    ├── CommandOutcomeUnknown    tell the caller: it may have been done; never repeat it ourselves
+    ├── StoreFailed              the monitor's own file: what was to be kept is not kept
+    └── BusError                 Redis
+        ├── BusUnreachable       retry with back-off
+        ├── Fenced               step down: another writer's epoch or lease is in the store
+        └── HistoryLost          start a new epoch with the full state: the store lost our writes
 """
 
 from __future__ import annotations
@@ -28,15 +28,21 @@ RefusalKind: TypeAlias = Literal["missing", "conflict", "bad"]
 
 
 class CallmonError(Exception):
-    """The root. Its text is a plain sentence that may be shown to an administrator."""
+    """Signal a failure that callmon knows; the root of all errors.
+
+    Its text is a plain sentence that may be shown to an administrator.
+    """
 
 
 class ConfigError(CallmonError):
-    """A setting is wrong."""
+    """Signal that a setting is wrong."""
 
 
 class StartFailed(ConfigError):
-    """What a setting names cannot be used now; the next start may succeed with the same settings."""
+    """Signal that a setting cannot be used now.
+
+    The next start may succeed with the same settings.
+    """
 
 
 _CANNOT_LISTEN: Final = {
@@ -48,13 +54,13 @@ _CANNOT_LISTEN: Final = {
 
 
 NOT_BOUND: Final = (OSError, OverflowError, UnicodeError)
-"""What binding a socket to a host and a port raises."""
+"""The errors that binding a socket to a host and a port raises."""
 
 
 def cannot_listen(what: str, host: str, port: int, error: Exception) -> StartFailed:
-    """Return the error for an address that cannot be listened on. ``what``: the sentence's beginning.
+    """Return the error for an address that cannot be listened on.
 
-    ``error``: what the system said.
+    ``what``: the sentence's beginning. ``error``: what the system raised.
     """
     code = error.errno if isinstance(error, OSError) and error.errno is not None else 0
     if isinstance(error, OverflowError):
@@ -68,11 +74,14 @@ def cannot_listen(what: str, host: str, port: int, error: Exception) -> StartFai
 
 
 class PbxError(CallmonError):
-    """The PBX did not do what was asked."""
+    """Signal that the PBX did not do what was asked."""
 
 
 class PbxUnreachable(PbxError):
-    """No usable answer; trying again later may help. ``retry_after``: seconds that the PBX asked for, if it did."""
+    """Signal that there was no usable answer; trying again later may help.
+
+    ``retry_after``: seconds that the PBX asked for, or None.
+    """
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -80,13 +89,14 @@ class PbxUnreachable(PbxError):
 
 
 class PbxGarbled(PbxUnreachable):
-    """What the PBX said is not what its documentation says it would."""
+    """Signal that the PBX's answer is not what its documentation says."""
 
 
 class PbxRefused(PbxError):
-    """The PBX understood and refused. ``status`` is HTTP's, ``code`` 3CX's own word (``WARNINGS.XAPI.NOT_FOUND``).
+    """Signal that the PBX understood the request and refused it.
 
-    ``target``: the property that it blames; empty if it names none.
+    ``status``: HTTP's. ``code``: 3CX's own word (``WARNINGS.XAPI.NOT_FOUND``). ``target``: the
+    property that the PBX blames; empty if it names none.
     """
 
     def __init__(self, message: str, status: int, code: str = "", target: str = "") -> None:
@@ -97,13 +107,14 @@ class PbxRefused(PbxError):
 
 
 class TokenRefused(PbxError):
-    """The token was not accepted, or none was to be had."""
+    """Signal that the token was not accepted, or that the PBX issued none."""
 
 
 class CommandRefused(CallmonError):
-    """A command was not carried out and changed nothing. ``code``: a stable word, such as ``unknown_extension``.
+    """Signal that a command was not carried out and changed nothing.
 
-    ``kind``: what it names does not exist, the PBX's state or rules forbid it, or a value is wrong.
+    ``code``: a stable word, such as ``unknown_extension``. ``kind``: what it names does not exist
+    (``missing``), the PBX's state or rules forbid it (``conflict``), or a value is wrong (``bad``).
     """
 
     def __init__(self, code: str, message: str, kind: RefusalKind = "conflict") -> None:
@@ -113,24 +124,27 @@ class CommandRefused(CallmonError):
 
 
 class CommandOutcomeUnknown(CallmonError):
-    """The PBX was asked to change something and no answer came: it may or may not have been done."""
+    """Signal that a change may or may not have been done.
+
+    The PBX was asked for it and did not answer.
+    """
 
 
 class StoreFailed(CallmonError):
-    """The file of what must outlive Redis cannot be read or written."""
+    """Signal that the file with the data that must outlive Redis cannot be read or written."""
 
 
 class BusError(CallmonError):
-    """Redis did not do what was asked."""
+    """Signal that Redis did not do what was asked."""
 
 
 class BusUnreachable(BusError):
-    """Redis did not answer, or answered that it cannot now (loading, read-only, out of memory)."""
+    """Signal that Redis did not answer, or cannot do it now (loading, read-only, out of memory)."""
 
 
 class Fenced(BusError):
-    """Another writer has taken over."""
+    """Signal that another writer has taken over."""
 
 
 class HistoryLost(BusError):
-    """The store is older than what this writer wrote, or empty."""
+    """Signal that the store is empty, or older than what this writer wrote."""

@@ -1,7 +1,7 @@
-"""How often something took how long, by classes. Pure: whoever has a clock tells it the durations.
+"""Count durations by classes, for Prometheus. Pure: the caller measures the durations.
 
-Counting costs an addition, so that it can stand where every delivery passes; what Prometheus wants is made of it when
-it asks.
+Counting costs one addition, so every delivery can be counted. The form that Prometheus wants is
+made only when it asks.
 """
 
 from __future__ import annotations
@@ -11,13 +11,17 @@ from collections.abc import Sequence
 from typing import Final
 
 FAST: Final = (0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-"""Bounds in seconds, for what is over within milliseconds when all is well."""
+"""Upper ends in seconds, for work that normally takes milliseconds."""
 SLOW: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-"""The same for what waits for a PBX or for people."""
+"""Upper ends in seconds, for work that waits for a PBX or for people."""
 
 
 class Histogram:
-    """Durations in seconds. ``bounds``: the upper ends of the classes, ascending; beyond the last there is one more."""
+    """Count durations in seconds.
+
+    ``bounds``: the upper ends of the classes, ascending. One more class holds everything above the
+    last.
+    """
 
     __slots__ = ("bounds", "counts", "total")
 
@@ -29,17 +33,23 @@ class Histogram:
 
     @property
     def count(self) -> int:
-        """How many durations there were."""
+        """Return the number of durations."""
         return sum(self.counts)
 
     def add(self, seconds: float, times: int = 1) -> None:
-        """Count a duration, so many times. Below nothing, as clocks of two hosts may have it, is taken for nothing."""
+        """Count a duration ``times`` times.
+
+        A negative one counts as 0: the clocks of two hosts may differ.
+        """
         seconds = max(0.0, seconds)
         self.counts[bisect_left(self.bounds, seconds)] += times
         self.total += seconds * times
 
     def buckets(self) -> list[tuple[str, float]]:
-        """Upper bound, as Prometheus writes it, and how many were not above it; the last is all of them."""
+        """Return, for each class, its upper end and the number of durations not above it.
+
+        The upper end is written as Prometheus writes it. The last entry counts all durations.
+        """
         found: list[tuple[str, float]] = []
         so_far = 0
         for bound, count in zip(self.bounds, self.counts, strict=False):

@@ -1,7 +1,7 @@
-"""Finding contacts by the last digits of a number, without scanning. Pure.
+"""Find contacts by the last digits of a number, without a full scan. Pure.
 
-Numbers are kept reversed in one sorted list, so "ends with" is a range of it and the longest common ending of a number
-with any other is found beside the place where the number itself would stand.
+Numbers are kept reversed in one sorted list. So "ends with" is a range of that list, and the number
+with the longest common ending stands beside the place where the searched number would stand.
 """
 
 from __future__ import annotations
@@ -12,16 +12,20 @@ from collections.abc import Iterable
 from monitor.shared.entities.topics import Contact
 
 _NAMING_TAIL = 8
-"""Digits that must agree before a number written in another way (+49 30…, 030…) is taken for the same subscriber."""
+"""Digits at the end that must agree if one number is written in two ways (+49 30…, 030…)."""
 
 
 def digits(number: str) -> str:
-    """The number's digits; everything else is left out."""
+    """Return the number's digits without all other characters."""
     return "".join(char for char in number if char.isascii() and char.isdigit())
 
 
 class PhoneIndex:
-    """Contacts by number. ``add`` and ``remove`` cost a look-up and one shift of a list, ``find`` the matches."""
+    """Index contacts by number.
+
+    ``add`` and ``remove`` cost a look-up and one shift of a list. ``find`` costs a look-up and its
+    matches.
+    """
 
     def __init__(self, contacts: Iterable[Contact] = ()) -> None:
         self._contacts: dict[int, Contact] = {}
@@ -35,7 +39,7 @@ class PhoneIndex:
         return len(self._contacts)
 
     def add(self, contact: Contact) -> None:
-        """Put in a contact, in place of the one with the same id if there is one."""
+        """Add a contact; replace the one with the same id if there is one."""
         if contact.id in self._contacts:
             self.remove(contact)
         self._contacts[contact.id] = contact
@@ -43,17 +47,19 @@ class PhoneIndex:
             insort(self._tails, entry)
 
     def remove(self, contact: Contact) -> None:
-        """Take out the contact with this one's id; nothing happens if there is none."""
+        """Remove the contact with this one's id, if there is one."""
         held = self._contacts.pop(contact.id, None)
         if held is not None:
             for entry in _entries(held):
                 del self._tails[bisect_left(self._tails, entry)]
 
     def find(self, num: str, min_len: int | None = None) -> list[int]:
-        """Ids, ascending, of the contacts that match ``num`` by the documented rule of ``contact.find``.
+        """Return the ids of the contacts that match ``num``, ascending.
 
-        ``min_len`` greater than the length of ``num`` or None: equal digits only. Equal, or 0: a number must end with
-        ``num``. Less: those that share the longest common ending of at least ``min_len`` digits.
+        This is the documented rule of ``contact.find``. ``min_len`` None or greater than the length
+        of ``num``: all digits must be equal. ``min_len`` 0 or equal to that length: a number must
+        end with ``num``. Less: return the contacts that share the longest common ending, if it has
+        at least ``min_len`` digits.
         """
         tail = digits(num)[::-1]
         if not tail:
@@ -67,7 +73,7 @@ class PhoneIndex:
         return self._starting_with(tail[:common]) if common >= min_len else []
 
     def name(self, num: str) -> str:
-        """The name under which this number stands in the book; empty if there is none or it is ambiguous."""
+        """Return the name of this number in the book; empty if there is none or it is ambiguous."""
         found = self.find(num) or self.find(num, _NAMING_TAIL if len(digits(num)) > _NAMING_TAIL else None)
         names = {self._contacts[id_].display_name for id_ in found}
         return names.pop() if len(names) == 1 else ""

@@ -1,8 +1,9 @@
-r"""What others wrote, as it may be shown in a terminal or a log for people. Pure.
+r"""Make text from others safe to show in a terminal or a log for people. Pure.
 
-A caller's name, an address or a PBX's words may hold control characters: a terminal obeys them (sets its title, fills
-the clipboard, moves up and writes over other lines), and a line break makes another line of a log. So these, and those
-that turn the direction of writing, are shown as ``\\uXXXX``, which is what JSON has for them too.
+A caller's name, an address or a PBX's words may hold control characters. A terminal obeys them: it
+sets its title, fills the clipboard, or moves up and writes over other lines. A line break makes a
+new line in a log. So these characters, and those that turn the direction of writing, are shown as
+``\uXXXX``, as JSON writes them too.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ _JOINERS: Final = "\u200c\u200d"
 
 
 def printable(text: str, keep: str = "") -> str:
-    r"""Return the text with ``\uXXXX`` in place of what a terminal would obey, but for the characters in ``keep``."""
+    r"""Return the text with ``\uXXXX`` in place of characters that a terminal would obey.
+
+    ``keep``: characters that stay as they are.
+    """
     if text.isprintable():
         return text
     return "".join(_shown(char) if char not in keep else char for char in text)

@@ -1,6 +1,7 @@
-"""What a process of callmon tells of itself on Redis, for who asks how things are. Pure.
+"""Encode what a callmon process tells of itself on Redis, for status commands. Pure.
 
-It is no part of what gateways serve, and nothing is decided by it: any gateway could write what it likes there.
+Gateways do not serve it to clients, and nothing is decided by it: any gateway could write there
+what it likes.
 """
 
 from __future__ import annotations
@@ -16,32 +17,35 @@ Role: TypeAlias = Literal["leading", "standby", "serving"]
 
 
 class PbxRole(Struct, frozen=True, rename="camel"):
-    """What a process does for one PBX. Positions: of a gateway, None while it has no state."""
+    """Describe what a process does for one PBX.
+
+    ``position``, ``book_position``: a gateway's positions, None while it has no state.
+    """
 
     role: Role
     since: str | None = None
-    """Since when it leads."""
+    """Instant since which a monitor leads."""
     writer: str = ""
-    """A monitor's name as it stands in the lease."""
+    """A monitor's name as it is in the lease."""
     position: str | None = None
     book_position: str | None = None
     stale_since: str | None = None
-    """Since when a gateway has heard nothing from the monitor."""
+    """Instant since which a gateway has heard nothing from the monitor."""
     subscribers: int = 0
 
 
 class ProcessStatus(Struct, frozen=True, rename="camel"):
-    """A process. ``started``: an instant. ``pbxs``: PBX's name → what it does for that."""
+    """Describe a running process. ``started``: an instant. ``pbxs``: PBX's name → its role."""
 
     program: Literal["monitor", "gateway"]
     name: str
-    """A monitor's, as in the settings; of a gateway its host's."""
+    """A monitor's name in the settings, or a gateway's host name."""
     pid: int
     version: str
     started: str
     pbxs: dict[str, PbxRole]
     address: str = ""
-    """Where a gateway listens."""
+    """The address on which a gateway listens."""
     worker: int | None = None
     """The number of a gateway that is one of several on this address."""
 
@@ -51,12 +55,12 @@ _decoder = msgspec.msgpack.Decoder(ProcessStatus)
 
 
 def encode_process(process: ProcessStatus) -> bytes:
-    """Return it in msgpack."""
+    """Return the status in msgpack."""
     return _encoder.encode(process)
 
 
 def decode_process(data: bytes) -> ProcessStatus:
-    """Return what was encoded. Raises Malformed."""
+    """Return the status that :func:`encode_process` wrote. Raises Malformed."""
     try:
         return _decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:

@@ -1,4 +1,4 @@
-"""Why the monitor's own file cannot be used, in words for administrators. Pure."""
+"""Explain to administrators why the monitor's own file cannot be used. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sqlite3
 from typing import Final
 
 _LONGEST: Final = 200
-"""Characters that are shown of what SQLite says."""
+"""Characters that are shown of SQLite's text."""
 _DAMAGED: Final = frozenset((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB))
 _WHY: Final = {
     sqlite3.SQLITE_FULL: "its disk is full; make room there",
@@ -18,7 +18,10 @@ _NOT_OURS: Final = frozenset((sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqli
 
 
 def explain(error: OSError | sqlite3.Error) -> str:
-    """Return what is wrong with the file and what would be right: the rest of a sentence that its name begins."""
+    """Return what is wrong with the file and what would be right.
+
+    It is the rest of a sentence that begins with the file's name.
+    """
     if isinstance(error, PermissionError):
         return f"is not for this user; {_OTHERS}"
     if isinstance(error, OSError):
@@ -32,7 +35,7 @@ def explain(error: OSError | sqlite3.Error) -> str:
 
 
 def damaged(said: str) -> str:
-    """Return what to do about a file that is not whole. ``said``: how SQLite puts it."""
+    """Return what to do about a damaged file. ``said``: SQLite's text."""
     return (
         f"cannot be used, it is damaged ({' '.join(said.split())[:_LONGEST]}); stop the monitor and put a backup in "
         "its place, or move it away: keys made by command and the audit log are lost then"

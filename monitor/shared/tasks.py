@@ -1,7 +1,8 @@
-"""Coroutines side by side, and a sure end of them.
+"""Run coroutines side by side and end them reliably.
 
-A task group is not used around what fails as a matter of course: if its parent is cancelled while a child's failure is
-being dealt with, Python 3.11 raises the failure and the cancellation is lost; a loop that retries would run for ever.
+Do not use a task group around work that fails regularly. If its parent is cancelled while a child's
+failure is being handled, Python 3.11 raises the failure and loses the cancellation. A loop that
+retries would then run for ever.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ _AGAIN_AFTER = 1.0
 
 
 async def together(*coroutines: Coroutine[Any, Any, object]) -> None:
-    """Run them until one ends; then end the others and raise what the first raised, if it did.
+    """Run coroutines until one ends; then end the others and raise the first one's error, if any.
 
-    When this is cancelled all have ended before CancelledError goes on.
+    If this is cancelled, all have ended before CancelledError goes on.
     """
     tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
     try:
@@ -32,7 +33,10 @@ async def together(*coroutines: Coroutine[Any, Any, object]) -> None:
 
 
 async def all_together(coroutines: Iterable[Coroutine[Any, Any, object]]) -> None:
-    """Run them side by side until all have ended; the first that fails ends the others, and its error is raised."""
+    """Run coroutines side by side until all have ended.
+
+    The first that fails ends the others, and its error is raised.
+    """
     tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
     if not tasks:
         return
@@ -46,7 +50,10 @@ async def all_together(coroutines: Iterable[Coroutine[Any, Any, object]]) -> Non
 
 
 async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """Cancel tasks until they have ended; libraries lose a cancellation now and then (python/cpython#86296)."""
+    """Cancel tasks again and again until they have ended.
+
+    Libraries lose a cancellation now and then (python/cpython#86296).
+    """
     tasks = list(tasks)
     pending = {task for task in tasks if not task.done()}
     while pending:
@@ -55,11 +62,14 @@ async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
         _, pending = await asyncio.wait(pending, timeout=_AGAIN_AFTER)
     for task in tasks:
         if not task.cancelled():
-            task.exception()  # seen: what ends at the same time as another is not reported as lost
+            task.exception()  # retrieve it, so that asyncio does not report it as lost
 
 
 def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first error of a task group; the group itself if anything in it is no PbxError, and so a fault of ours."""
+    """Return the first error of a task group.
+
+    Return the group itself if it holds an error that is no PbxError: that is a fault of ours.
+    """
     errors: list[BaseException] = []
     pending: list[BaseException] = [group]
     while pending:

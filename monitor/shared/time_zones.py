@@ -1,4 +1,4 @@
-"""Time zones by their names."""
+"""Find time zones by their names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from msgspec import Struct
 
 
 class ZoneRow(Struct, frozen=True):
-    """A row of 3CX's ``Defs/TimeZones``: its Id, IanaName and WindowsName."""
+    """Represent a row of 3CX's ``Defs/TimeZones``: its Id, IanaName and WindowsName."""
 
     id: str
     iana: str
@@ -17,11 +17,11 @@ class ZoneRow(Struct, frozen=True):
 
 
 class UnknownZone(ValueError):
-    """No time zone is known by this name."""
+    """Signal that no time zone is known by this name."""
 
 
 def zone_info(zone: str) -> ZoneInfo:
-    """The time zone of an IANA name. Raises UnknownZone."""
+    """Return the time zone of an IANA name. Raises UnknownZone."""
     try:
         return ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
@@ -29,9 +29,10 @@ def zone_info(zone: str) -> ZoneInfo:
 
 
 def iana_name(told: str, rows: Iterable[ZoneRow]) -> str | None:
-    """The IANA name of what ``OfficeHours.TimeZoneId`` tells, by the PBX's own list of zones.
+    """Return the IANA name for the value of ``OfficeHours.TimeZoneId``, or None if it is unknown.
 
-    3CX does not say whether that is a row's Id or a name, so all are tried; None if it is nothing known.
+    ``rows``: the PBX's own list of zones. 3CX does not say whether the value is a row's Id or a
+    name, so all are tried.
     """
     candidates = [row.iana for row in rows if told in (row.id, row.iana, row.windows)]
     for name in (*candidates, told):

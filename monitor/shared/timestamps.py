@@ -1,4 +1,7 @@
-"""Instants as text: UTC, ISO 8601, milliseconds, always the same width, so that they sort as text."""
+"""Write and read instants as text: UTC, ISO 8601, milliseconds.
+
+All have the same width, so that they sort as text.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,10 @@ _LAST_YEAR: Final = 9998
 
 
 def instant(moment: datetime) -> str:
-    """``2026-03-04T03:15:00.123Z``. The moment must be aware of its time zone."""
+    """Return a moment as ``2026-03-04T03:15:00.123Z``.
+
+    Raises ValueError if the moment has no time zone.
+    """
     if moment.tzinfo is None:
         raise ValueError("an instant needs a time zone")
     utc = moment.astimezone(UTC)
@@ -18,9 +24,10 @@ def instant(moment: datetime) -> str:
 
 
 def moment(text: str) -> datetime:
-    """The moment that an ISO 8601 text names; more than six digits of a second are cut (.NET writes seven).
+    """Return the moment that an ISO 8601 text names.
 
-    Raises ValueError if it is not one, or names no time zone.
+    More than six digits of a second are cut (.NET writes seven). Raises ValueError if the text
+    names no moment or no time zone.
     """
     head, dot, tail = text.partition(".")
     if dot:
@@ -33,7 +40,10 @@ def moment(text: str) -> datetime:
 
 
 def is_instant(text: str) -> bool:
-    """Whether it names a moment that everybody can reckon with: :func:`moment` reads it, and no calendar ends soon."""
+    """Return whether a text names a moment that every program can compute with.
+
+    :func:`moment` must be able to read it, and its year must not be near the end of a calendar.
+    """
     try:
         return _FIRST_YEAR <= moment(text).year <= _LAST_YEAR
     except ValueError:
@@ -41,5 +51,5 @@ def is_instant(text: str) -> bool:
 
 
 def from_unix(seconds: float) -> str:
-    """The instant of a POSIX time stamp."""
+    """Return the instant of a POSIX time stamp."""
     return instant(datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds))

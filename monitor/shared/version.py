@@ -1,4 +1,4 @@
-"""The version of this program: pyproject.toml has it, and everything else asks here."""
+"""Provide the version of this program, which pyproject.toml sets."""
 
 from __future__ import annotations
 
@@ -7,4 +7,4 @@ from typing import Final
 
 VERSION: Final = version("callmon")
 USER_AGENT: Final = f"callmon/{VERSION}"
-"""As which our clients show themselves over HTTP."""
+"""The name that our HTTP clients send."""

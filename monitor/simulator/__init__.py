@@ -1,1 +1,1 @@
-"""A 3CX v20 look-alike: token, Call Control with its WebSocket, XAPI, and a traffic generator."""
+"""Simulate a 3CX v20: token, Call Control with its WebSocket, XAPI, and a traffic generator."""

@@ -1,4 +1,7 @@
-"""All that the simulated PBX serves, in one ASGI application: token, Call Control, XAPI, the web client's."""
+"""Serve all of the simulated PBX in one ASGI application.
+
+It holds the token endpoint, Call Control, the XAPI and the web client's interface.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ from monitor.simulator.pbx_data.directory import Directory
 from monitor.simulator.tokens import GrantRefused, Tokens
 
 _LARGEST_BODY: Final = 64 * 1024
-"""Bytes of a Call Control request or a form; 413 beyond."""
+"""Maximum bytes of a Call Control request or a form. A larger one answers 413."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -40,9 +43,10 @@ def make_app(
     others: Sequence[BaseRoute],
     cut: Callable[[tuple[str, int]], None],
 ) -> ASGIApp:
-    """The application. ``others``: the routes under ``/xapi``, and those of the web client.
+    """Return the application.
 
-    ``cut``: ends the connection of a client's address without a word.
+    ``others``: the routes under ``/xapi`` and those of the web client. ``cut``: ends the connection
+    of a client's address without a close frame or an answer.
     """
     endpoint = _CallControlEndpoint(control, streams)
     routes: list[BaseRoute] = [
@@ -57,7 +61,7 @@ def make_app(
 
 
 class _CallControlEndpoint:
-    """Bare ASGI: an event is followed by a read, hundreds a second."""
+    """Serve Call Control as bare ASGI: each event causes a read, so there are hundreds a second."""
 
     def __init__(self, control: CallControl, streams: Streams) -> None:
         self._control, self._streams = control, streams
@@ -115,7 +119,7 @@ def _json(payload: object, status: int) -> Response:
 
 
 async def _body(receive: Receive) -> bytes | None:
-    """The whole body; None if it is too large."""
+    """Return the whole body, or None if it is too large."""
     body = bytearray()
     more = True
     while more and len(body) <= _LARGEST_BODY:

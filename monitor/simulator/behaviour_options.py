@@ -1,7 +1,8 @@
-"""What nobody knows of the real 3CX, as switches: nothing that follows a PBX may rest on one of their positions.
+"""Offer switches for behaviour of the real 3CX that is not known.
 
-The first value of each is the default and the likelier one. Every position is a behaviour that a real PBX might show;
-code that follows it must be right under all of them.
+The first value of each switch is the default and the likelier one. Every position is a behaviour
+that a real PBX might show. Code that follows a PBX must be right under all of them and must not
+rest on one.
 """
 
 from __future__ import annotations
@@ -30,58 +31,71 @@ GovernedLogin: TypeAlias = Literal["obeyed", "ignored"]
 
 @dataclass(frozen=True, slots=True)
 class Switches:
-    """One position of every switch."""
+    """Hold one position of every switch."""
 
     monitored: Monitored = "extensions"
-    """Which DNs an API client may be given: extensions; also queues, ring groups, IVRs and trunks; or only every
-    second extension."""
+    """DNs that an API client may be given.
+
+    These are all extensions; or also queues, ring groups, IVRs and trunks; or only every second
+    extension."""
     on_behalf_of: bool = False
-    """Whether a leg made for a queue or ring group names it in ``on_behalf_of_dn``."""
+    """True if a leg made for a queue or ring group names it in ``on_behalf_of_dn``."""
     party_did: bool = False
-    """Whether an extension's leg of an inbound call carries the dialled DID."""
+    """True if an extension's leg of an inbound call carries the dialled DID."""
     sequence: Sequence = "connection"
-    """What numbers a socket's events: a count of its own from 0; one count of the process for all sockets and all
-    events, seen by this one or not; or a count that leaves numbers out."""
+    """Rule by which a socket's events are numbered.
+
+    ``connection``: each socket counts its own events from 0. ``process``: one count for all sockets
+    and all events, whether this socket sees them or not. ``gaps``: a count that leaves numbers out."""
     page_size: int | None = None
-    """The most rows in one XAPI answer; what is left is named by ``@odata.nextLink``. None: no such limit."""
+    """Maximum number of rows in one XAPI answer. None: no limit.
+
+    ``@odata.nextLink`` leads to the remaining rows."""
     callees: Callees = "first"
-    """ActiveCalls' Callee while several phones ring: the first; all joined with a comma; the queue or ring group."""
+    """Callee of ActiveCalls while several phones ring.
+
+    The first phone; all phones joined with a comma; or the queue or ring group."""
     established: Established = "call"
-    """ActiveCalls' EstablishedAt: the start of the call, or of the last establishment."""
+    """EstablishedAt of ActiveCalls: the start of the call, or the time of the latest connection."""
     socket_at_expiry: SocketAtExpiry = "close"
-    """What becomes of a socket when the token that opened it expires, renewed by another meanwhile or not."""
+    """Fate of a socket when the token that opened it expires, even if a newer token exists."""
     expires_in: ExpiresIn = "seconds"
-    """The unit of ``expires_in`` in a token answer: minutes up to 20.0.8, seconds since 20.0.9."""
+    """Unit of ``expires_in`` in a token answer: minutes up to 20.0.8, seconds since 20.0.9."""
     duplicates: bool = True
-    """Whether an Upsert often comes twice, as seen live."""
+    """True if an Upsert often comes twice, as seen live."""
     event_data: bool = False
-    """Whether an Upsert carries the participant in ``attached_data``; seen live: null."""
+    """True if an Upsert carries the participant in ``attached_data``; seen live: null."""
     attended: Attended = "move"
-    """When an attended transfer completes, the target's participant moves to the first call (same id, other
-    ``callid``), or goes and a new one comes."""
+    """Effect of a completed attended transfer on the target's participant.
+
+    It moves to the first call (same id, other ``callid``), or it goes and a new one comes."""
     route_point: RoutePoint = "connects"
-    """What becomes of a call that reaches a route point: the PBX connects it at once, or it rings until the program
-    answers it."""
+    """Effect of a call that reaches a route point.
+
+    The PBX connects it at once, or it rings until the program answers it."""
     failed_makecall: FailedMakecall = "status"
-    """A makecall that fails answers with an HTTP status of failure, or with 200 and no ``result``."""
+    """Answer to a makecall that fails: an HTTP error status, or 200 without a ``result``."""
     partial_profiles: PartialProfiles = "replace"
-    """What a PATCH with some of a user's ForwardingProfiles does to those it does not name: drop them or keep them."""
+    """Effect of a PATCH with only some of a user's ForwardingProfiles.
+
+    The profiles that it does not name are dropped or kept."""
     contacts_match: ContactsMatch = "exact"
-    """How GetContactsByNumber compares: the whole number, or its end."""
+    """Comparison in GetContactsByNumber: the whole number, or its end."""
     secrets: Secrets = "concealed"
-    """Whether XAPI shows passwords and PINs in what it answers."""
+    """Presentation of passwords and PINs in XAPI's answers: hidden or shown."""
     governed_login: GovernedLogin = "obeyed"
-    """What becomes of a change of QueueStatus while another profile than Available is in force."""
+    """Effect of a change of QueueStatus while a profile other than Available is in force."""
     time_zone: TimeZoneId = "id"
-    """What OfficeHours' TimeZoneId is: an Id of Defs/TimeZones, or that row's IanaName or WindowsName."""
+    """Form of OfficeHours' TimeZoneId: a row's Id, IanaName or WindowsName in Defs/TimeZones."""
     latency: float = 0.0
     """Seconds by which every HTTP answer is delayed."""
 
 
 def positions(texts: Iterable[str]) -> Switches:
-    """Switches in the positions that texts such as ``expires_in=minutes`` name, the others at their default.
+    """Return switches in the positions that texts such as ``expires_in=minutes`` name.
 
-    Latency is none of them. Raises ValueError, which says what there is.
+    The others stay at their default. Latency cannot be set here. Raises ValueError if there is no
+    such switch or position; its text says what is valid.
     """
     pairs = [text.partition("=") for text in texts]
     known = [switch.name for switch in fields(Switches) if switch.name != "latency"]

@@ -1,7 +1,7 @@
-"""Faults on command, for tests: what goes wrong between a PBX and its client, when the test says so.
+"""Make faults between a PBX and its client, on a test's command.
 
-Every fault stays until it is used up or :meth:`Faults.calm` ends it. ``happened`` counts what was really done, so that
-a test can wait for its fault instead of hoping for it.
+Every fault stays until it is used up or :meth:`Faults.calm` ends it. ``happened`` counts the faults
+that were really made, so that a test can wait for its fault instead of hoping for it.
 """
 
 from __future__ import annotations
@@ -20,12 +20,15 @@ T = TypeVar("T")
 Fault: TypeAlias = Literal["lost", "delayed", "swapped", "missing", "answered", "hung", "dropped", "unanswered"]
 
 _LONGEST_HOLD: Final = 0.2
-"""Seconds for which an event that is to be overtaken waits for another to overtake it."""
+"""Seconds for which an event waits for another one to overtake it."""
 
 
 @dataclass(slots=True)
 class Interception:
-    """An HTTP answer given in place of the right one, ``left`` times more. ``retry_after``: seconds, for its header."""
+    """Represent an HTTP answer given in place of the right one, ``left`` times more.
+
+    ``retry_after``: seconds, for its header.
+    """
 
     status: int
     left: int
@@ -35,12 +38,12 @@ class Interception:
     body: object = None
 
     def takes(self, path: str, method: str) -> bool:
-        """Whether it is for such a request; an empty ``method`` is any."""
+        """Return whether it applies to such a request. Its empty ``method`` matches any."""
         return path.startswith(self.path_prefix) and self.method in ("", method)
 
 
 class Faults:
-    """The switches of misfortune. ``refuse`` and ``accept`` close and open the listening socket."""
+    """Hold the faults to make. ``refuse`` and ``accept`` close and open the listening socket."""
 
     def __init__(
         self,
@@ -65,24 +68,27 @@ class Faults:
     # commands
 
     def drop_sockets(self, code: int | None = None) -> None:
-        """Cut every WebSocket: without a word (a client sees 1006), or with a close frame of this code."""
+        """Close every WebSocket with a close frame of this code.
+
+        None: cut the connection without a close frame; a client sees 1006.
+        """
         for callback in self._on_drop:
             callback(code)
 
     def lose_events(self, count: int = 0, probability: float = 0.0) -> None:
-        """The next ``count`` events are never sent, and of all later ones this share."""
+        """Lose the next ``count`` events, and the share ``probability`` of all later ones."""
         self._lose, self._lose_chance = count, probability
 
     def delay_events(self, seconds: float) -> None:
-        """Events come late by that much, in order; 0 ends it for those to come."""
+        """Delay events by ``seconds``, in order. 0 ends the delay for new events."""
         self.delay = seconds
 
     def reorder_events(self, count: int) -> None:
-        """The next ``count`` pairs of events come in the wrong order."""
+        """Swap the order in each of the next ``count`` pairs of events."""
         self._swap = count
 
     def missing_reads(self, count: int) -> None:
-        """The next ``count`` reads of a single participant answer 404, whether it is there or not."""
+        """Answer the next ``count`` reads of a single participant with 404, even if it is there."""
         self._missing = count
 
     def answer_with(
@@ -95,42 +101,46 @@ class Faults:
         method: str = "",
         body: object = None,
     ) -> None:
-        """The next ``count`` requests under that path are answered with ``status`` and nothing is done for them.
+        """Answer the next ``count`` requests under a path with ``status`` and do nothing for them.
 
-        ``method``: only these; ``body``: what is answered, as JSON.
+        ``method``: applies to this method only; empty: to any. ``body``: the answer, as JSON.
+        ``retry_after``: seconds, for the header of that name.
         """
         self._interceptions.append(Interception(status, count, path_prefix, retry_after, method, body))
 
     def lose_answers(self, count: int = 1, path_prefix: str = "/", *, method: str = "") -> None:
-        """The next ``count`` requests under that path are carried out, and cut off before they are answered."""
+        """Carry out the next ``count`` requests under a path, but cut them off unanswered."""
         self._unanswered.append(Interception(0, count, path_prefix, method=method))
 
     def hang(self, path_prefix: str = "/", *, method: str = "") -> None:
-        """Requests under that path wait until :meth:`release`; whoever stays that long is served then."""
+        """Hold requests under a path until :meth:`release`, which serves those that still wait."""
         self._hangs.setdefault((path_prefix, method), asyncio.Event())
 
     async def until(self, fault: Fault, times: int = 1) -> None:
-        """Wait until an answer was tampered with so often in all: ``answered``, ``hung`` or ``unanswered``."""
+        """Wait until a fault has happened ``times`` times in all.
+
+        The fault must be one of ``answered``, ``hung`` and ``unanswered``.
+        """
         while self.happened[fault] < times:
             self._news.clear()
             await self._news.wait()
 
     def release(self) -> None:
-        """Let go of all requests that hang, and hang no more."""
+        """Let all held requests go on, and hold no more."""
         for event in self._hangs.values():
             event.set()
         self._hangs.clear()
 
     def expire_tokens(self) -> None:
-        """Every token's time is up: 401 from now on, and sockets close where the switch says so."""
+        """Expire every token: 401 from now on. Sockets close if the switch says so."""
         self._tokens.expire()
 
     def revoke_tokens(self) -> None:
-        """Every token is worthless, as if another process had minted; sockets stay."""
+        """Make every token invalid, as if another process had got new ones. Sockets stay open."""
         self._tokens.revoke()
 
     async def refuse(self) -> None:
-        """Stop listening and cut every connection; returns when it is done."""
+        """Stop listening and cut every connection. Returns when it is done."""
         await self._refuse()
 
     async def accept(self) -> None:
@@ -138,16 +148,16 @@ class Faults:
         await self._accept()
 
     def calm(self) -> None:
-        """End every fault that is set; a socket that does not listen stays so."""
+        """End every fault that is set. If the PBX does not listen, that stays so."""
         self._lose, self._lose_chance, self._swap, self._missing, self.delay = 0, 0.0, 0, 0, 0.0
         self._interceptions.clear()
         self._unanswered.clear()
         self.release()
 
-    # questions of the simulator
+    # queries by the simulator
 
     def loses(self) -> bool:
-        """Whether the event at hand is lost."""
+        """Return whether to lose the present event."""
         if self._lose > 0:
             self._lose -= 1
         elif not self._lose_chance or self._rng.random() >= self._lose_chance:
@@ -156,14 +166,14 @@ class Faults:
         return True
 
     def swaps(self) -> bool:
-        """Whether the event at hand is to be overtaken by the next one."""
+        """Return whether to let the next event overtake the present one."""
         if self._swap <= 0:
             return False
         self._swap -= 1
         return True
 
     def misses(self) -> bool:
-        """Whether the participant that is read at the moment is not to be found."""
+        """Return whether to answer 404 to the present read of a participant."""
         if self._missing <= 0:
             return False
         self._missing -= 1
@@ -171,15 +181,15 @@ class Faults:
         return True
 
     def intercepts(self, path: str, method: str = "") -> Interception | None:
-        """What to answer in place of the right answer."""
+        """Return the answer to give in place of the right one, or None."""
         return self._used(self._interceptions, path, method, "answered")
 
     def unanswers(self, path: str, method: str) -> bool:
-        """Whether the right answer is to be cut off."""
+        """Return whether to cut off the right answer."""
         return self._used(self._unanswered, path, method, "unanswered") is not None
 
     def hangs(self, path: str, method: str = "") -> asyncio.Event | None:
-        """What a request of this path has to wait for."""
+        """Return the event for which a request of this path has to wait, or None."""
         for (prefix, only), event in self._hangs.items():
             if path.startswith(prefix) and only in ("", method):
                 self._note("hung")
@@ -201,14 +211,14 @@ class Faults:
         self._news.set()
 
     def on_drop(self, callback: Callable[[int | None], None]) -> None:
-        """Register who cuts the sockets."""
+        """Register a callable that closes the sockets with a code, or cuts them (None)."""
         self._on_drop.append(callback)
 
 
 class EventPath(Generic[T]):
-    """Where events pass on their way to the sockets: lost, late or overtaken as the faults say, else at once.
+    """Carry events to the sockets: lost, late or overtaken as the faults say, else at once.
 
-    Holds as many events as fall into the delay; nothing else bounds it.
+    It holds as many events as fall into the delay. There is no other bound.
     """
 
     def __init__(self, faults: Faults, deliver: Callable[[T], None]) -> None:
@@ -220,7 +230,7 @@ class EventPath(Generic[T]):
         self._held_timer: asyncio.TimerHandle | None = None
 
     def put(self, event: T) -> None:
-        """Send an event on its way. Needs a running loop."""
+        """Send an event on its way. This needs a running event loop."""
         if self._faults.loses():
             return
         if not self._faults.delay and not self._late:
@@ -234,7 +244,7 @@ class EventPath(Generic[T]):
             self._late_timer = loop.call_at(self._late[0][0], self._arrivals)
 
     def clear(self) -> None:
-        """Forget what is under way, as when the PBX stops."""
+        """Forget the events that are on their way, as when the PBX stops."""
         self._late.clear()
         self._held.clear()
         for timer in (self._late_timer, self._held_timer):

@@ -1,4 +1,4 @@
-"""The simulated PBX's listening socket: uvicorn inside the running event loop, with a plug that can be pulled."""
+"""Listen for the simulated PBX: uvicorn inside the running event loop, which can be cut off."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from monitor.shared.errors import NOT_BOUND, cannot_listen
 from monitor.simulator.tls import CertificateFiles
 
 _SEND_BUFFER: Final = 64 * 1024
-"""Bytes that the kernel takes for one client, so that a client that does not read is noticed soon."""
+"""Bytes that the kernel buffers for one client. Few, to notice soon that a client does not read."""
 _TICK: Final = 1.0
 """Seconds between updates of the Date header."""
 _LARGEST_MESSAGE: Final = 64 * 1024
-"""Bytes of one WebSocket message from a client. The real limit is not published."""
+"""Maximum bytes of one WebSocket message from a client. The real limit is not published."""
 
 
 class _Server(uvicorn.Server):
-    """uvicorn that leaves signals to whoever runs the loop, and says when it listens."""
+    """Run uvicorn without its signal handling and with an event for when it listens."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -31,7 +31,7 @@ class _Server(uvicorn.Server):
         self._leaves = asyncio.Event()
 
     def leave(self) -> None:
-        """Stop; without this uvicorn would only look now and then whether it should."""
+        """Stop at once. Without this, uvicorn would check only now and then whether to stop."""
         self.should_exit = True
         self._leaves.set()
 
@@ -51,7 +51,10 @@ class _Server(uvicorn.Server):
 
 
 class Listener:
-    """One address. Once a port is found it is kept, so that a restart is found at the same place."""
+    """Listen at one address.
+
+    The port is kept once it is chosen, so that after a restart clients find it at the same place.
+    """
 
     def __init__(
         self, host: str, port: int, certificate: CertificateFiles | None = None, headers: dict[str, str] | None = None
@@ -65,16 +68,19 @@ class Listener:
 
     @property
     def url(self) -> str:
-        """Where clients come in. Wherever it listens on all addresses it names localhost."""
+        """Return the URL for clients. If it listens on all addresses, the URL names localhost."""
         host = "localhost" if self.host in ("0.0.0.0", "::") else self.host
         return f"{'https' if self._certificate else 'http'}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     def serve(self, app: ASGIApp) -> None:
-        """What to serve. Comes before :meth:`start`."""
+        """Set the application to serve. Call it before :meth:`start`."""
         self._app = app
 
     async def start(self) -> None:
-        """Listen; returns when clients can come in. Nothing happens if it listens already. Raises ConfigError."""
+        """Listen. Returns when clients can connect, at once if it listens already.
+
+        Raises StartFailed if the address cannot be bound, and RuntimeError before :meth:`serve`.
+        """
         if self._task is not None:
             return
         if self._app is None:
@@ -93,7 +99,10 @@ class Listener:
             await task
 
     async def stop(self) -> None:
-        """Stop listening and cut every connection, as when the process dies; nothing happens if it does not listen."""
+        """Stop listening and cut every connection, as when the process dies.
+
+        Does nothing if it does not listen.
+        """
         if self._task is None or self._server is None:
             return
         for server in self._server.servers:
@@ -105,7 +114,7 @@ class Listener:
         self._server = None
 
     def cut(self, client: tuple[str, int] | None = None) -> int:
-        """Cut connections without a word: all, or that of one client's address. How many were cut."""
+        """Abort all connections, or only that of one client's address. Return how many were cut."""
         connections = list(self._server.server_state.connections) if self._server else []
         victims = [one for one in connections if client is None or getattr(one, "client", None) == client]
         for victim in victims:
@@ -113,7 +122,7 @@ class Listener:
         return len(victims)
 
     def reload(self) -> None:
-        """Read the certificate's files again, for connections to come."""
+        """Read the certificate's files again, for new connections."""
         context = self._server.config.ssl if self._server is not None else None
         if context is not None and self._certificate is not None:
             context.load_cert_chain(self._certificate.certificate, self._certificate.key)

@@ -1,7 +1,8 @@
-"""Where people log in to the simulated PBX: extension and password of the web client, for tokens.
+"""Log people in to the simulated PBX: extension and password of the web client, for tokens.
 
-Who logs in is answered with his tokens, and has the refresh token as a cookie too; ``/connect/token`` takes either.
-What the real PBX answers to a wrong password is not known: here it is 401, and another word than ``AuthSuccess``.
+The answer to a login holds the tokens, and a cookie holds the refresh token too. ``/connect/token``
+takes either. The real PBX's answer to a wrong password is not known: here it is 401, with another
+word than ``AuthSuccess``.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class _Login(msgspec.Struct, rename="pascal"):
 
 
 def routes(tokens: Tokens) -> list[Route]:
-    """Its two addresses."""
+    """Return the routes for login and logout."""
 
     async def log_in(request: Request) -> Response:
         try:

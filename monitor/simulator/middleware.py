@@ -1,4 +1,4 @@
-"""Before every answer of the simulated PBX: faults, the token, and the way there and back. Plain ASGI, as it is hot."""
+"""Apply faults, the token check and latency before every answer. Plain ASGI, because it is hot."""
 
 from __future__ import annotations
 
@@ -18,22 +18,25 @@ from monitor.simulator.pbx_data.directory import Directory
 from monitor.simulator.tokens import Principal, Tokens
 
 _WITHOUT_TOKEN: Final = ("/connect/token", LOGIN, COMMANDS, PUSH)
-"""Where tokens are to be had, and where a session of the web client stands in place of one."""
+"""Paths that need no token: they give out tokens, or take a web client's session in its place."""
 _CHALLENGE: Final = (b"www-authenticate", b'Bearer error="invalid_token"')
 _LINGER: Final = 1.0
-"""Seconds for which a refused socket may take to end."""
+"""Maximum seconds to wait for the end of a refused socket."""
 _GONE: Final = ("http.disconnect", "websocket.disconnect")
 
 
 class Gate:
-    """Lets a request through to ``app``, or answers it.
+    """Pass a request on to ``app``, or answer it.
 
-    In the scope's ``state`` whoever is let in has ``principal``, and ``role``: the greatest of the client's roles.
+    The scope's ``state`` of a request that is passed on has ``principal`` and ``role``, the
+    greatest of the client's roles.
 
-    401 without a live token; 403 if the licence does not reach, or the client is not given that API; a person is
-    given all, within his role. Half of the
-    latency passes before a request is handled and half after, so an answer is as old as its way back. Requests wait
-    side by side. A request that hangs is forgotten if its client goes away.
+    - Without a live token the answer is 401.
+    - It is 403 if the licence does not include the API or the client is not given that API. A
+      person is given all APIs, within the person's role.
+    - Half of the latency passes before a request is handled and half after it. So an answer is as
+      old as its way back. Requests wait side by side.
+    - A request that hangs is forgotten if its client goes away.
     """
 
     def __init__(
@@ -51,7 +54,7 @@ class Gate:
         self._latency = switches.latency
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request or one socket."""
+        """Handle one request or one socket."""
         path: str = scope["path"]
         method: str = scope.get("method", "")
         hang = self._faults.hangs(path, method)
@@ -139,7 +142,7 @@ def _bearer(scope: Scope) -> str:
 
 
 async def _end(receive: Receive) -> None:
-    """Wait for a refused socket's connection to end: uvicorn logs an error if we return before."""
+    """Wait until a refused socket's connection ends. Otherwise uvicorn would log an error."""
     ends = 0  # one disconnect is the refusal itself, the other the connection
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_LINGER):
@@ -157,7 +160,7 @@ def _late(send: Send, seconds: float) -> Send:
 
 
 async def _wait(hang: asyncio.Event, receive: Receive) -> Receive | None:
-    """Wait for the end of ``hang``: what then takes the place of ``receive``, or None if the client went away."""
+    """Wait for ``hang``. Return a replacement for ``receive``, or None if the client went away."""
     heard: list[Message] = []
 
     async def listen() -> None:

@@ -1,12 +1,13 @@
-"""The web client's own interface ("MyPhone") of the simulated PBX, as far as logins to queues go.
+"""Serve the web client's own interface ("MyPhone"), as far as it is about logins to queues.
 
-A session is opened with the token of a person, or of an API client that has the right to it, perhaps in somebody's
-place; commands name the session. Sessions do not outlive a restart. Who sends a command without a session, or with a
-forgotten one, is told so as text, with status 200.
+A session is opened with the token of a person, or of an API client that has the right to it. It may
+stand for another person. Commands name the session. Sessions do not outlive a restart. A command
+without a session, or with a forgotten one, is refused as text, with status 200.
 
-Key and pass of a session open a WebSocket, which begins with the text ``START`` and is kept alive by ``ADDP``, to be
-sent back. Once the session has logged in, it is sent who is logged in where whenever it asks or it changes here; what
-changes by the XAPI is not sent.
+Key and pass of a session open a WebSocket. It begins with the text ``START`` and is kept alive by
+``ADDP``, which the client sends back. Once the session has logged in, it receives all logins to
+queues: when it asks for them, and when a login changes through this interface. Changes made through
+the XAPI are not sent.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ _OCTETS: Final = "application/octet-stream"
 _LARGEST: Final = 64 * 1024
 _MOST_SESSIONS: Final = 1_000
 _BACKLOG: Final = 100
-"""Messages that a socket may be behind; what does not fit is not sent, as the next says all of it again."""
+"""Messages that a socket may be behind. More are dropped, because each message holds all logins."""
 _KEEPALIVE: Final = 20.0
-"""Seconds between ``ADDP``."""
+"""Seconds between two ``ADDP``."""
 
 
 @dataclass(slots=True)
@@ -43,24 +44,24 @@ class _LoginSession:
     password: str
     logged_in: bool = False
     outboxes: set[asyncio.Queue[bytes]] = field(default_factory=set)
-    """One for each of its sockets."""
+    """Queues of messages, one for each socket of the session."""
 
     def put(self, message: bytes) -> None:
-        """Send a message to its sockets, once it has logged in."""
+        """Send a message to its sockets, if the session has logged in."""
         for outbox in self.outboxes if self.logged_in else ():
             if not outbox.full():
                 outbox.put_nowait(message)
 
 
 class WebClientService:
-    """Sessions and commands."""
+    """Serve sessions and their commands."""
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
         self._sessions: dict[str, _LoginSession] = {}
 
     def routes(self) -> list[BaseRoute]:
-        """Its addresses."""
+        """Return its routes."""
         return [
             WebSocketRoute(PUSH, self._push),
             Route(_SESSION, self._open, methods=["POST"], max_body_size=_LARGEST),
@@ -164,7 +165,7 @@ async def _write(socket: WebSocket, outbox: asyncio.Queue[bytes]) -> None:
 
 
 def _place(body: bytes) -> str | None:
-    """The extension in whose place a session is to be opened; None for one's own."""
+    """Return the extension for which a session is to be opened; None for the principal's own."""
     try:
         asked = msgspec.json.decode(body, type=dict[str, Any]) if body.strip() else {}
     except msgspec.MsgspecError:

@@ -1,4 +1,4 @@
-"""A whole simulated PBX on a real socket: configuration, calls, traffic, and all that it serves."""
+"""Run a whole simulated PBX on a real socket: configuration, calls, traffic and all APIs."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from monitor.simulator.traffic.planner import mix_with
 from monitor.simulator.xapi import router as xapi
 
 _LAST_IN_MINUTES: Final = "20.0.8.1109"
-"""A build that still tells of minutes in ``expires_in``."""
+"""Build of 3CX that still gives ``expires_in`` in minutes."""
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatorSettings:
-    """What to simulate. ``port`` 0: any that is free."""
+    """Hold the settings of a simulated PBX. ``port`` 0: any free port."""
 
     host: str = "127.0.0.1"
     port: int = 0
@@ -46,28 +46,31 @@ class SimulatorSettings:
     """Calls a minute."""
     seed: int = 42
     speed: float = 1.0
-    """How much faster than life calls ring and talk."""
+    """Factor by which calls ring and talk faster than in life."""
     calls: int | None = None
-    """How many calls to make in total; None: without end."""
+    """Number of calls to make in total; None: no limit."""
     traffic: bool = True
     apps: float = 0.0
-    """Of a hundred calls, how many come to the API client's own route point."""
+    """Percentage of calls that come to the API client's own route point."""
     tls: bool = False
     switches: Switches = field(default_factory=Switches)
     client_id: str = "callmon"
     client_secret: str | None = None
-    """None: made up."""
+    """Secret of the API client; None: a random one."""
     token_lifetime: float = 3600.0
-    """Seconds."""
+    """Seconds for which a token is valid."""
     licence: Licence = "enterprise"
     web_client: bool = True
-    """Whether the API client may use the web client's interface."""
+    """True if the API client may use the web client's interface."""
     backlog: int = BACKLOG
-    """Events that a socket's client may be behind before it is cut."""
+    """Number of events that a socket's client may be behind before it is cut."""
 
 
 class SimulatedPbx:
-    """``async with SimulatedPbx(settings) as pbx``: it listens, and calls go on, until the block ends."""
+    """Run a simulated PBX: ``async with SimulatedPbx(settings) as pbx``.
+
+    It listens and makes calls until the block ends.
+    """
 
     def __init__(self, settings: SimulatorSettings | None = None) -> None:
         self.settings = settings = settings or SimulatorSettings()
@@ -75,7 +78,7 @@ class SimulatedPbx:
         self.client_id = settings.client_id
         self.client_secret = settings.client_secret or secrets.token_urlsafe(24)
         self.ca_file: Path | None = None
-        """What a client has to trust; None without TLS."""
+        """File with the authority that a client has to trust; None without TLS."""
         self.directory = make_directory(
             settings.seed,
             settings.extensions,
@@ -130,7 +133,10 @@ class SimulatedPbx:
 
     @property
     def url(self) -> str:
-        """The address at which it listens, such as ``http://127.0.0.1:41234``. It must have been entered."""
+        """Return the address at which it listens, such as ``http://127.0.0.1:41234``.
+
+        Raises RuntimeError before the block is entered.
+        """
         if self._listener is None:
             msg = "the simulated PBX has not been started"
             raise RuntimeError(msg)
@@ -165,9 +171,10 @@ class SimulatedPbx:
             await self._stack.aclose()
 
     async def restart(self, down: float = 0.0) -> None:
-        """Restart as a process would, away for at least ``down`` seconds: sockets and tokens go, other calls come.
+        """Restart as a process would and stay away for at least ``down`` seconds.
 
-        Address, configuration and secrets stay; call ids begin anew. ``traffic`` is another from then on, not paused.
+        Sockets, tokens and calls are lost, and other calls come. Address, configuration and secrets
+        stay. Call ids begin anew. ``traffic`` is a new object afterwards, and it is not paused.
         """
         await self._stop_traffic()
         await self._refuse()
@@ -184,9 +191,10 @@ class SimulatedPbx:
         self._start_traffic()
 
     def certify(self, valid: timedelta) -> None:
-        """Serve who connects from now on with a new certificate, good for so long; negative: it has expired.
+        """Serve new connections with a new certificate that is valid for ``valid``.
 
-        The authority stays. Raises RuntimeError without TLS.
+        A negative ``valid`` means that it has expired. The authority stays. Raises RuntimeError
+        without TLS.
         """
         if self._authority is None or self._listener is None:
             msg = "this PBX is served without TLS"
@@ -227,9 +235,10 @@ class SimulatedPbx:
 async def simulate(
     settings: SimulatorSettings, say: Callable[[str], None], bound: Callable[[str], None] = lambda _: None
 ) -> None:
-    """Run until cancelled; ``say`` is given the lines to print: address, credentials, and whom to trust.
+    """Run a simulated PBX until cancelled.
 
-    ``bound`` is told the address.
+    ``say`` receives the lines to print: address, credentials and the CA file. ``bound`` receives
+    the address.
     """
     async with SimulatedPbx(settings) as pbx:
         bound(pbx.url)

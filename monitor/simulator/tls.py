@@ -1,4 +1,4 @@
-"""A certificate of the simulated PBX's own making: a small authority, and a server certificate signed by it."""
+"""Make certificates for the simulated PBX: an authority and a server certificate signed by it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _VALID: Final = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True)
 class CertificateFiles:
-    """PEM files. ``ca_file`` is what a client trusts."""
+    """Represent PEM files. A client trusts ``ca_file``."""
 
     ca_file: Path
     certificate: Path
@@ -27,9 +27,10 @@ class CertificateFiles:
 
 
 class Authority:
-    """Signs certificates for ``host``, localhost, 127.0.0.1, ::1 and our name; its key is in memory only.
+    """Sign certificates for ``host``, localhost, 127.0.0.1, ::1 and this machine's name.
 
-    All is written into ``folder``, a first certificate too.
+    All certificates and the server's key are written into ``folder``, a first certificate at once.
+    The authority's own key stays in memory.
     """
 
     def __init__(self, folder: Path, host: str = "localhost") -> None:
@@ -41,7 +42,10 @@ class Authority:
         self.issue()
 
     def issue(self, valid: timedelta = _VALID) -> None:
-        """Put a new key and certificate in place of the last ones. ``valid``: from now on; negative: not any more."""
+        """Replace the server's key and certificate by new ones.
+
+        ``valid``: how long from now; negative: it has expired.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         certificate = (
@@ -62,7 +66,10 @@ class Authority:
 
 
 def make_certificate(folder: Path, host: str = "localhost") -> CertificateFiles:
-    """Authority, certificate and key in ``folder``, valid for 30 days; see :class:`Authority`."""
+    """Make authority, certificate and key in ``folder``, valid for 30 days.
+
+    See :class:`Authority`.
+    """
     return Authority(folder, host).files
 
 

@@ -1,14 +1,17 @@
-"""Tokens of the simulated PBX: OAuth2 client credentials as 3CX v20 gives them, and those of people who log in.
+"""Issue tokens of the simulated PBX: for API clients and for people who log in.
 
-Rules:
+API clients use OAuth2 client credentials, as 3CX v20 does. Rules:
 
-- One token a client is alive: minting another makes the one before worthless at once.
-- A token lives ``lifetime`` seconds, rounded up to whole ones as the ``exp`` of a JWT is; after that it is worthless.
-- ``expires_in`` counts seconds or minutes, as the switch says; ``exp`` inside the token is always right.
-- A person (an extension with the password of the web client) may have several tokens, each with a refresh token that is
-  good for another; refresh tokens live sixty days, and survive a restart.
-- A token is an ES256 JWT with ``role`` and ``MaxRole`` claims; its key is made when the PBX starts, so no
-  access token survives a restart.
+- A client has one live token. When it requests another, the earlier one is invalid at once.
+- A token lives ``lifetime`` seconds, rounded up to whole ones as the ``exp`` of a JWT is. Then it
+  is invalid.
+- ``expires_in`` counts seconds or minutes, as the switch says. ``exp`` inside the token is always
+  right.
+- A person (an extension with the password of the web client) may have several tokens. Each comes
+  with a refresh token, which can be exchanged for another token. Refresh tokens live sixty days and
+  survive a restart.
+- A token is an ES256 JWT with ``role`` and ``MaxRole`` claims. Its key is made when the PBX starts,
+  so no access token survives a restart.
 """
 
 from __future__ import annotations
@@ -33,11 +36,14 @@ _ROLES: Final = ("MyUser", "Admin", "GlobalAdmin", "MachineAdmin", "PhoneSystemA
 _FULL_LICENCE: Final = ("Paid", "Enterprise")
 _SIXTY_DAYS: Final = 60 * 86400.0
 _MOST: Final = 1_000
-"""Tokens of people that are remembered, and refresh tokens; the oldest are forgotten."""
+"""Maximum number of people's tokens, and of refresh tokens. The oldest are forgotten first."""
 
 
 class GrantRefused(Exception):
-    """No token for this request. ``status`` is HTTP's, ``error`` OAuth2's word (RFC 6749, section 5.2)."""
+    """Signal that a request gets no token.
+
+    ``status`` is HTTP's, ``error`` is OAuth2's word (RFC 6749, section 5.2).
+    """
 
     def __init__(self, status: int, error: str, description: str) -> None:
         super().__init__(description)
@@ -47,7 +53,10 @@ class GrantRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who a token names: an API client, or a person by his extension's number. ``expires``: POSIX seconds."""
+    """Represent the owner of a token: an API client, or a person by the extension's number.
+
+    ``expires``: POSIX seconds.
+    """
 
     client_id: str
     roles: frozenset[str]
@@ -57,7 +66,10 @@ class Principal:
 
 
 class Tokens:
-    """Who may come in. ``clock`` gives POSIX seconds; secrets are those of ``directory.secrets``, by client id."""
+    """Issue and check tokens. ``clock`` returns POSIX seconds.
+
+    Clients' secrets are in ``directory.secrets``, by client id.
+    """
 
     def __init__(
         self,
@@ -70,7 +82,7 @@ class Tokens:
         self.lifetime = lifetime
         self.licence = licence
         self.minted = 0
-        """How many tokens were given out."""
+        """Number of tokens issued so far."""
         self._directory = directory
         self._switches = switches
         self._clock = clock
@@ -81,9 +93,9 @@ class Tokens:
         self._on_expire: list[Callable[[], None]] = []
 
     def grant(self, form: Mapping[str, str], cookie: str = "") -> dict[str, object]:
-        """The answer to ``POST /connect/token`` with these fields. Raises GrantRefused.
+        """Return the answer to ``POST /connect/token`` with these fields. Raises GrantRefused.
 
-        ``cookie``: the refresh token that came as one, if none is among the fields.
+        ``cookie``: the refresh token from the cookie. It is used if the fields hold none.
         """
         match form.get("grant_type"):
             case "client_credentials":
@@ -96,12 +108,15 @@ class Tokens:
                 raise GrantRefused(400, "unsupported_grant_type", f"The grant type '{other}' is not supported.")
 
     def principal(self, token: str) -> Principal | None:
-        """Whose token this is; None if it is unknown, revoked or expired."""
+        """Return the owner of a token, or None if the token is unknown, revoked or expired."""
         found = self._principals.get(token)
         return found if found is not None and found.expires > self._clock() else None
 
     def log_in(self, number: str, password: str) -> dict[str, object] | None:
-        """Tokens for a person; None if extension (or e-mail address) and password of the web client do not fit."""
+        """Return tokens for a person, or None if number and password are wrong.
+
+        ``number``: the extension or e-mail address. ``password``: that of the web client.
+        """
         users = self._directory.users.values()
         user = next((one for one in users if number and number in (one["Number"], one["EmailAddress"])), None)
         known = str(user["AccessPassword"] or "") if user is not None and user["Enabled"] else ""
@@ -114,29 +129,32 @@ class Tokens:
         return self._for_person(user["Number"], token)
 
     def log_out(self, token: str, refresh_token: str) -> None:
-        """A person's tokens are worthless from now on."""
+        """Make a person's tokens invalid."""
         self._principals.pop(token, None)
         self._refresh.pop(refresh_token, None)
 
     def expire(self) -> None:
-        """Every token's time is up now."""
+        """Let every token expire now."""
         now = self._clock()
         self._principals = {token: replace(who, expires=now) for token, who in self._principals.items()}
         for callback in self._on_expire:
             callback()
 
     def revoke(self) -> None:
-        """No token is worth anything any more, as if somebody else had minted for every client."""
+        """Make all tokens invalid, as if another process had got new ones for every client."""
         self._principals.clear()
         self._token_of.clear()
 
     def restart(self) -> None:
-        """As after a restart of the PBX: a new signing key, and no token alive."""
+        """Change the signing key and revoke all tokens, as a restart of the PBX does."""
         self._key = ec.generate_private_key(ec.SECP256R1())
         self.revoke()
 
     def on_expire(self, callback: Callable[[], None]) -> None:
-        """Register a callable that hears of :meth:`expire`; of what expires in its own time nobody is told."""
+        """Register a callable that is called by :meth:`expire`.
+
+        It is not called when a token expires in its own time.
+        """
         self._on_expire.append(callback)
 
     def _authenticated(self, form: Mapping[str, str]) -> str:

@@ -1,6 +1,7 @@
-"""What one call counts for: who waited in which queue, at which extensions it rang and how long they talked. Pure.
+"""Keep the account of one call: its waits in queues, and its ringing and talks at extensions. Pure.
 
-An account follows the call as it is shown, and is concluded when the call is over. Times are POSIX milliseconds.
+An account follows the call as it is shown, and is concluded when the call is over. Times are POSIX
+milliseconds.
 """
 
 from __future__ import annotations
@@ -28,40 +29,43 @@ _KINDS: dict[e.Direction, Kind] = {
     "Internal": "internal",
 }
 _SAME_START = 10_000
-"""Milliseconds by which a call's start may be told otherwise later."""
+"""Milliseconds by which a call's start may be told differently later."""
 
 
 class CallAccount(Struct, frozen=True):
-    """One call's account."""
+    """Hold the account of one call."""
 
     call_id: int
     started: int
     caller: str
     """The caller's number; empty if unknown."""
     handles: tuple[tuple[str, int], ...]
-    """DN and participant id of its legs as they were seen last: by these it is known again."""
+    """DN and participant id of its legs as they were last seen; the call is recognised by them."""
     kind: Kind
     answered: int | None = None
     visits: tuple[QueueVisit, ...] = ()
-    """In queues, the oldest first."""
+    """Visits to queues, the oldest first."""
     turns: tuple[ExtensionVisit, ...] = ()
-    """One an extension."""
+    """Visits to extensions, one for each extension."""
     ended: int | None = None
-    """None while it goes on."""
+    """None while the call goes on."""
     outcome: e.Outcome | None = None
     seen: bool = True
-    """Whether its end was watched, so that it is known how long it took."""
+    """True if its end was watched, so that its duration is known."""
 
 
 def opened(call: e.Call, at: int) -> CallAccount:
-    """A new account, of a call as it is first seen. ``at``: now."""
+    """Return a new account of a call that is first seen. ``at``: now."""
     started = unix_ms(call.started_at)
     kind = _KINDS[call.direction]
     return observed(CallAccount(call.call_id, started, "", (), kind, visits=visits.passed(call, started)), call, at)
 
 
 def observed(account: CallAccount, call: e.Call, at: int, *, unwatched: bool = False) -> CallAccount:
-    """The account after the call has come to look like this. ``at``: now. ``unwatched``: nobody watched before."""
+    """Return the account after the call has changed to this.
+
+    ``at``: now. ``unwatched``: the PBX was not watched just before.
+    """
     answered = account.answered if call.answered_at is None else unix_ms(call.answered_at)
     if account.answered is not None and answered is not None and answered != account.answered:
         account = _answer_moved(account, account.answered, answered)
@@ -85,7 +89,10 @@ def observed(account: CallAccount, call: e.Call, at: int, *, unwatched: bool = F
 
 
 def concluded(account: CallAccount, word: e.EndedCall, *, seen: bool) -> CallAccount:
-    """The account of a call that ended as told. ``seen``: whether it was watched to its end."""
+    """Return the account of a call that ended as ``word`` tells.
+
+    ``seen``: whether the call was watched to its end.
+    """
     ended = unix_ms(word.ended_at)
     answered = account.answered if word.answered_at is None else unix_ms(word.answered_at)
     return replace(
@@ -103,7 +110,10 @@ def concluded(account: CallAccount, word: e.EndedCall, *, seen: bool) -> CallAcc
 
 
 def vanished(account: CallAccount, at: int) -> CallAccount:
-    """The account of a call that was found to be over, without a word of how it ended."""
+    """Return the account of a call that is gone and whose end was not told.
+
+    ``at``: when it was found to be gone.
+    """
     return replace(
         account,
         visits=visits.lost(account.visits, at),
@@ -115,7 +125,10 @@ def vanished(account: CallAccount, at: int) -> CallAccount:
 
 
 def of_end_alone(word: e.EndedCall) -> CallAccount:
-    """The account of a call of which only the end is known: where it waited and rang, but not how long."""
+    """Return the account of a call of which only the end is known.
+
+    It tells where the call waited and rang, but not how long.
+    """
     started = unix_ms(word.started_at)
     return CallAccount(
         word.call_id,
@@ -133,20 +146,24 @@ def of_end_alone(word: e.EndedCall) -> CallAccount:
 
 
 def is_same(account: CallAccount, call: e.Call) -> bool:
-    """Whether a call found after a restart is the account's: ids may have been given anew meanwhile."""
+    """Return whether a call found after a restart is the account's call.
+
+    The id alone does not prove it: the PBX may have reused ids meanwhile.
+    """
     handles = {(leg.dn_num, leg.participant_id) for leg in call.legs if leg.participant_id is not None}
     if handles & set(account.handles):
         return True
     later, caller = unix_ms(call.started_at) - account.started, _caller(call)
     if account.kind == "inbound" and caller and caller == account.caller:
-        return True  # the time that is told for its start may be that of its last change
+        return True  # the told start may be the time of the last change
     return abs(later) < _SAME_START or (later < 0 and caller in ("", account.caller))
 
 
 def is_same_life(started: int, ended: int | None, first: int, last: int) -> bool:
-    """Whether a call with these times is the one of the same id that is told to have lasted from ``first`` to ``last``.
+    """Return whether two calls with the same id are one call, by their times.
 
-    ``ended``: None if it is not known when it ended.
+    ``started``, ``ended``: of the one; ``ended`` is None if it is not known. ``first``, ``last``:
+    start and end that are told of the other.
     """
     return started == first or (first - _SAME_START <= started < last and (ended is None or first < ended))
 
@@ -159,7 +176,7 @@ def _caller(call: e.Call) -> str:
 
 
 def _answer_moved(account: CallAccount, before: int, now: int) -> CallAccount:
-    """What was answered at that moment was answered at this one: a later read has told better."""
+    """Move the time of an answer from ``before`` to ``now``, as a later read knows it better."""
     return replace(
         account, visits=visits.moved(account.visits, before, now), turns=turns.moved(account.turns, before, now)
     )

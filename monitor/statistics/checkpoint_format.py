@@ -1,4 +1,4 @@
-"""What is counted of a day, as it is kept and handed to the next monitor."""
+"""Encode what is counted of a day, to be kept and handed to the next monitor."""
 
 from __future__ import annotations
 
@@ -18,15 +18,18 @@ _LARGEST: Final = 2**53
 _AHEAD_S: Final = 86_400.0
 _LONGEST_DAY_MS: Final = 27 * 3_600_000
 _LATEST_MS: Final = 250_000_000_000_000
-"""The calendar of Python ends soon after."""
+"""POSIX milliseconds. Python's calendar ends soon after."""
 
 
 class SavedStatistics(Struct):
-    """All that is counted. Of two the one with the greater ``at`` is the newer. Times are POSIX milliseconds."""
+    """Hold everything that is counted. Times are POSIX milliseconds.
+
+    Of two, the one with the greater ``at`` is the newer.
+    """
 
     version: int = VERSION
     at: int = 0
-    """Until when it was counted."""
+    """Time until which it was counted."""
     day: Day | None = None
     """None before the first fact."""
     counted_since: int = 0
@@ -41,12 +44,15 @@ _decoder = msgspec.msgpack.Decoder(SavedStatistics)
 
 
 def encode(saved: SavedStatistics) -> bytes:
-    """What is counted, in msgpack: some tens of bytes a call of the day, a kilobyte a call that goes on."""
+    """Return what is counted in msgpack.
+
+    It takes some tens of bytes for each call of the day, and a kilobyte for each call that goes on.
+    """
     return _encoder.encode(saved)
 
 
 def decode(data: bytes) -> SavedStatistics:
-    """What :func:`encode` wrote. Raises Malformed, also if another version wrote it."""
+    """Return what :func:`encode` wrote. Raises Malformed, also if another version wrote it."""
     try:
         saved = _decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -58,13 +64,16 @@ def decode(data: bytes) -> SavedStatistics:
 
 
 def check_time(saved: SavedStatistics, now: float) -> None:
-    """Raise Malformed if it was counted far in the future of this clock, POSIX seconds: it would win over all else."""
+    """Raise Malformed if it was counted far in the future: it would win over all others.
+
+    ``now``: this clock, POSIX seconds.
+    """
     if saved.at > (now + _AHEAD_S) * 1000:
         raise Malformed("figures that were counted in the future")
 
 
 def _check(saved: SavedStatistics) -> None:
-    """Raise Malformed if a number is beyond all that can be counted, or the day is none."""
+    """Raise Malformed if a number is too large to be counted, or if the day is not valid."""
     _check_numbers(saved.tallies, 0)
     _check_numbers(saved, -_LARGEST)
     day = saved.day

@@ -1,4 +1,4 @@
-"""A tracker that counts as well: what it shows of calls makes the figures of the day, entities like others. Pure."""
+"""Wrap a tracker and count the day's statistics from the calls that it shows. Pure."""
 
 from __future__ import annotations
 
@@ -17,45 +17,51 @@ FactT_contra = TypeVar("FactT_contra", bound=Fact | ToldFact, contravariant=True
 
 
 class TrackerLike(Protocol[FactT_contra]):
-    """Facts in, edits out; see :mod:`monitor.tracking.tracker`."""
+    """Describe what :class:`CountingTracker` needs of a tracker: facts in, edits out.
+
+    See :mod:`monitor.tracking.tracker`.
+    """
 
     @property
     def state(self) -> State:
-        """The live topics."""
+        """Return the live topics."""
         ...
 
     @property
     def book(self) -> State:
-        """The address book."""
+        """Return the address book."""
         ...
 
     @property
     def ready(self) -> bool:
-        """Whether ``state`` is whole."""
+        """Return whether ``state`` is complete."""
         ...
 
     @property
     def inconsistent_calls(self) -> set[int]:
-        """Calls of which the sources contradict each other; emptied by whoever has the participants read again."""
+        """Return the calls on which the sources contradict each other.
+
+        The program that has the participants read again must empty the set.
+        """
         ...
 
     def remember(self, state: State, facts: Iterable[HandoverFact | ContactsRead] = ()) -> None:
-        """Take over what is stored of calls, and ``facts`` that held, before the first fact."""
+        """Take over what an earlier monitor stored; call it before the first fact."""
         ...
 
     def apply(self, fact: FactT_contra) -> tuple[Edit, ...]:
-        """What ``fact`` changed."""
+        """Apply a fact and return what it changed."""
         ...
 
     def tick(self, at: float) -> tuple[Edit, ...]:
-        """What the passing of time changed. ``at``: POSIX seconds on the PBX's clock."""
+        """Advance the time and return what that changed. ``at``: PBX clock, POSIX seconds."""
         ...
 
 
 class CountingTracker(Generic[FactT_contra]):
-    """A tracker with statistics beside it. Nothing is counted before the tracker has the whole state.
+    """Hold a tracker and its statistics; count nothing before the tracker has a full state.
 
-    The figures follow with each :meth:`tick`, so that a busy second is one change of each of them.
+    The statistics follow with each :meth:`tick`, so that a busy second changes each of them once.
     """
 
     def __init__(self, tracker: TrackerLike[FactT_contra], statistics: Statistics) -> None:
@@ -66,35 +72,38 @@ class CountingTracker(Generic[FactT_contra]):
 
     @property
     def state(self) -> State:
-        """The live topics, figures among them."""
+        """Return the live topics, with the statistics."""
         return {**self._tracker.state, **self._statistics.figures}
 
     @property
     def book(self) -> State:
-        """The tracker's."""
+        """Return the tracker's address book."""
         return self._tracker.book
 
     @property
     def ready(self) -> bool:
-        """The tracker's."""
+        """Return whether the tracker is ready."""
         return self._tracker.ready
 
     @property
     def inconsistent_calls(self) -> set[int]:
-        """The tracker's."""
+        """Return the tracker's inconsistent calls."""
         return self._tracker.inconsistent_calls
 
     @property
     def saved(self) -> SavedStatistics | None:
-        """What is counted; None before anything is."""
+        """Return what is counted; None before counting has begun."""
         return self._statistics.saved if self._counts else None
 
     def remember(self, state: State, facts: Iterable[HandoverFact | ContactsRead] = ()) -> None:
-        """Take over what is stored of calls, and ``facts`` that held, before the first fact."""
+        """Take over what an earlier monitor stored; call it before the first fact."""
         self._tracker.remember(state, facts)
 
     def apply(self, fact: FactT_contra) -> tuple[Edit, ...]:
-        """What ``fact`` changed; of the figures only the first drawing."""
+        """Apply a fact and return what it changed.
+
+        Changes of the statistics are not in it, except for their first drawing.
+        """
         edits = self._tracker.apply(fact)
         if not isinstance(fact, ContactsRead):
             self._clock.told(fact.at)
@@ -106,7 +115,10 @@ class CountingTracker(Generic[FactT_contra]):
         return edits
 
     def tick(self, at: float) -> tuple[Edit, ...]:
-        """What the passing of time changed, and what became of the figures since the last time."""
+        """Advance the time; return what that changed, with all changes of the statistics.
+
+        ``at``: PBX clock, POSIX seconds.
+        """
         now = self._clock.told(at)
         edits = self._tracker.tick(at)
         if not self._counts:

@@ -1,4 +1,4 @@
-"""The day's figures of one PBX, brought forward by the tracker's edits. Pure: what time it is comes with them."""
+"""Update the day's statistics of one PBX from the tracker's edits. Pure: edits bring the time."""
 
 from __future__ import annotations
 
@@ -27,22 +27,23 @@ from monitor.statistics.totals import (
 )
 
 _NO_ZONE = "UTC"
-"""Where neither the terms nor the PBX name one."""
+"""The time zone if neither the settings nor the PBX name one."""
 _SETTLE = 60_000
-"""Milliseconds for which the word of a call's end may be taken back."""
+"""Milliseconds during which the told end of a call may still be corrected."""
 _BACK = 3_600_000
-"""Milliseconds by which a clock may be set back over midnight without another day beginning."""
+"""Milliseconds by which a clock may be set back over midnight without beginning another day."""
 _UNNOTICED = 60_000
-"""Milliseconds without counting that are no gap."""
+"""Milliseconds without counting that are not yet a gap."""
 _TOPICS = {"queues": QUEUE_STATS, "extensions": EXTENSION_STATS, "system": PBX_STATS}
 
 
 class Statistics:
-    """The figures. ``at`` is POSIX seconds on the PBX's clock.
+    """Count the day's statistics. ``at`` is POSIX seconds on the PBX's clock.
 
-    ``saved``: what an earlier monitor counted. Whoever follows with a new tracker calls :meth:`reconcile` once the
-    tracker has the whole state, hands all edits after that to :meth:`take`, and calls :meth:`tick` again and again.
-    Where ``terms`` name no zone, the PBX's own is taken once it is told. Raises UnknownZone.
+    ``saved``: what an earlier monitor counted. With a new tracker, call :meth:`reconcile` once the
+    tracker has the full state. After that, hand all its edits to :meth:`take`, and call
+    :meth:`tick` again and again. If ``terms`` name no zone, the PBX's own zone is used once it is
+    told. Raises UnknownZone if the zone of ``terms`` is not known.
     """
 
     def __init__(self, terms: StatisticsSettings, saved: SavedStatistics | None = None) -> None:
@@ -60,7 +61,10 @@ class Statistics:
         self._watched_since: int | None = 0
 
     def reconcile(self, state: e.State, at: float) -> tuple[Edit, ...]:
-        """Bring all in line with a whole state; calls that it does not have are over. May be called at any time."""
+        """Bring everything in line with a full state; calls that it does not have are over.
+
+        It may be called at any time.
+        """
         for system in e.table(state, "system", e.System).values():
             self._enter_zone(system.time_zone)
         now = self._pass(at)
@@ -74,7 +78,10 @@ class Statistics:
         return self._drawn(now, whole=True)
 
     def take(self, edits: Sequence[Edit], at: float) -> None:
-        """Take in the edits of one fact, as the tracker gave them; the figures follow with the next :meth:`tick`."""
+        """Take in the edits of one fact, as the tracker returned them.
+
+        The statistics follow with the next :meth:`tick`.
+        """
         now = self._pass(at)
         for edit in edits:
             self._learn(edit, now)
@@ -82,9 +89,11 @@ class Statistics:
         self._note_peak(now)
 
     def tick(self, at: float) -> tuple[Edit, ...]:
-        """Let time pass (midnight, targets missed, calls counted for good) and draw the figures; what changed of them.
+        """Advance the time, draw the statistics and return what changed of them.
 
-        To be called every second or so: figures that changed often in between change once.
+        Time alone changes something at midnight, when a target is missed, and when a call is
+        counted for good. Call it about every second: a figure that changed often in between then
+        changes once.
         """
         now = self._pass(at)
         for account in self._accounts.settle(now - _SETTLE):
@@ -102,7 +111,7 @@ class Statistics:
         return day
 
     def _pass(self, at: float) -> int:
-        """Take what time it is, and begin a new day if it is one."""
+        """Set the time; begin a new day if it is one. Return the time in POSIX milliseconds."""
         now = round(at * 1_000_000) // 1000
         saved, day = self.saved, self.saved.day
         if day is None or not day.start - _BACK <= now < day.end:
@@ -126,7 +135,7 @@ class Statistics:
     # figures
 
     def _learn(self, edit: Edit, now: int) -> None:
-        """Take what queues and extensions there are, and whether the PBX is in sight."""
+        """Note which queues and extensions there are, and whether the PBX is in sight."""
         match edit.after:
             case e.Queue():
                 if edit.before is None or self._sla_times.get(edit.id) != edit.after.sla_time:
@@ -146,7 +155,7 @@ class Statistics:
                 pass
 
     def _enter_zone(self, told: str) -> None:
-        """Take the PBX's own zone, if the terms name none and it is known here."""
+        """Use the PBX's own zone, if the settings name none and the zone is known here."""
         if told and not self.terms.zone:
             with suppress(UnknownZone):
                 self._zone = zone_info(told).key
@@ -189,7 +198,7 @@ class Statistics:
         return () if before == after else (Edit(topic, id_, before, after),)
 
     def _figure(self, topic: str, num: str, now: int) -> Figure | None:
-        """Draw one figure; None of a queue or an extension that there is not."""
+        """Draw one entity; return None for a queue or an extension that does not exist."""
         if topic == "system":
             return self._pbx()
         if topic == "queues":

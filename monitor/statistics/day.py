@@ -1,4 +1,4 @@
-"""The day at the PBX: from local midnight to local midnight, whatever the clocks do in between."""
+"""Compute the day at the PBX: from local midnight to local midnight, even when clocks change."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ _ONE_DAY = timedelta(days=1)
 
 
 class Day(Struct, frozen=True):
-    """A day. ``start`` is its first moment, ``end`` the next day's, both POSIX milliseconds."""
+    """Represent a day.
+
+    ``start`` is its first moment, ``end`` the first moment of the next day, both POSIX
+    milliseconds.
+    """
 
     date: str
     """``2026-03-29``."""
@@ -24,19 +28,24 @@ class Day(Struct, frozen=True):
     end: int
 
     def has(self, at: int) -> bool:
-        """Whether a moment (POSIX milliseconds) is of this day."""
+        """Return whether a moment (POSIX milliseconds) is in this day."""
         return self.start <= at < self.end
 
 
 def day_of(at: int, zone: str) -> Day:
-    """The day of a moment, POSIX milliseconds. Raises UnknownZone."""
+    """Return the day of a moment, POSIX milliseconds. Raises UnknownZone."""
     info = zone_info(zone)
     day = (_EPOCH + at * _MS).astimezone(info).date()
     if at >= _midnight(day + _ONE_DAY, info):
-        day += _ONE_DAY  # clocks went back over midnight: it is the day before once more, but the day has begun
+        # Clocks went back over midnight: the date is the old one again, but the new day has begun.
+        day += _ONE_DAY
     return Day(day.isoformat(), zone, _midnight(day, info), _midnight(day + _ONE_DAY, info))
 
 
 def _midnight(day: date, info: ZoneInfo) -> int:
-    """The first moment of a day: where clocks skip midnight, that at which they do; where it comes twice, the first."""
+    """Return the first moment of a day.
+
+    If clocks skip midnight, it is the moment at which they do. If midnight comes twice, it is the
+    first.
+    """
     return (datetime.combine(day, time(), info) - _EPOCH) // _MS

@@ -1,4 +1,4 @@
-"""Sums of durations. Whole milliseconds, so that the order in which they are added does not matter."""
+"""Sum durations in whole milliseconds, so that the order of adding does not matter."""
 
 from __future__ import annotations
 
@@ -13,41 +13,48 @@ _MS = timedelta(milliseconds=1)
 
 
 def unix_ms(instant: str) -> int:
-    """The POSIX milliseconds of an instant."""
+    """Return the POSIX milliseconds of an instant."""
     return (moment(instant) - _EPOCH) // _MS
 
 
 class DurationTally(Struct):
-    """How many durations, their sum and the longest, in milliseconds."""
+    """Hold the number of durations, their sum and the longest, in milliseconds."""
 
     count: int = 0
     total: int = 0
     longest: int = 0
 
     def add(self, duration: int) -> None:
-        """One more; milliseconds, below 0 counts as 0."""
+        """Add one duration in milliseconds; one below 0 counts as 0."""
         duration = max(0, duration)
         self.count += 1
         self.total += duration
         self.longest = max(self.longest, duration)
 
     def copy(self) -> DurationTally:
-        """The same, to be changed apart."""
+        """Return an independent copy."""
         return DurationTally(self.count, self.total, self.longest)
 
 
 class Spread(Struct):
-    """Durations by their length, so that any threshold of whole seconds can be applied later."""
+    """Hold durations by their length.
+
+    So any threshold of whole seconds can be applied later.
+    """
 
     buckets: dict[int, tuple[int, int]] = field(default_factory=dict)
-    """How many, and their sum in milliseconds. ``2 n``: of exactly n seconds; ``2 n + 1``: longer, but not n + 1."""
+    """Class → number of durations and their sum in milliseconds. Class ``2 n``: exactly n seconds.
+    Class ``2 n + 1``: more than n and less than n + 1 seconds."""
     longest: int = 0
     """Milliseconds."""
     untimed: int = 0
-    """How many there were of which nobody knows how long they took."""
+    """Number of cases whose duration nobody knows."""
 
     def add(self, duration: int | None) -> None:
-        """One more; milliseconds, below 0 counts as 0. None: nobody knows how long."""
+        """Add one duration in milliseconds; one below 0 counts as 0.
+
+        None: nobody knows how long it was.
+        """
         if duration is None:
             self.untimed += 1
             return
@@ -60,23 +67,23 @@ class Spread(Struct):
 
     @property
     def count(self) -> int:
-        """How many, those included of which nobody knows how long they took."""
+        """Return the number of all cases, including those whose duration nobody knows."""
         return self.untimed + sum(count for count, _ in self.buckets.values())
 
     def within(self, seconds: int) -> int:
-        """How many took no longer than that."""
+        """Return the number of durations that were not longer than this."""
         return sum(count for bucket, (count, _) in self.buckets.items() if bucket <= 2 * seconds)
 
     def below(self, seconds: int) -> int:
-        """How many took less than that."""
+        """Return the number of durations that were shorter than this."""
         return sum(count for bucket, (count, _) in self.buckets.items() if bucket < 2 * seconds)
 
     def lasting(self, seconds: int) -> DurationTally:
-        """Those that took as long or longer."""
+        """Return the durations that were at least this long."""
         chosen = [held for bucket, held in self.buckets.items() if bucket >= 2 * seconds]
         count, total = sum(count for count, _ in chosen), sum(total for _, total in chosen)
         return DurationTally(count, total, self.longest if count else 0)
 
     def copy(self) -> Spread:
-        """The same, to be changed apart."""
+        """Return an independent copy."""
         return Spread(dict(self.buckets), self.longest, self.untimed)

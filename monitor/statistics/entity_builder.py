@@ -1,4 +1,4 @@
-"""Figures drawn from tallies. Pure."""
+"""Build the entities of the statistics from totals. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from monitor.statistics.totals import ExtensionTotals, QueueTotals, TrafficTotal
 
 
 def queue(num: str, tally: QueueTotals, day: Day, target: int, short: int) -> QueueStats:
-    """Draw a queue's day. ``target``, ``short``: seconds."""
+    """Build a queue's day. ``target``, ``short``: seconds."""
     abandons = tally.abandons.lasting(short)
     return QueueStats(
         num=num,
@@ -36,7 +36,7 @@ def queue(num: str, tally: QueueTotals, day: Day, target: int, short: int) -> Qu
 
 
 def extension(num: str, tally: ExtensionTotals, day: Day, target: int, short: int) -> ExtensionStats:
-    """Draw an extension's day. ``target``, ``short``: seconds."""
+    """Build an extension's day. ``target``, ``short``: seconds."""
     abandons = tally.abandons.lasting(short)
     return ExtensionStats(
         num=num,
@@ -67,7 +67,7 @@ def extension(num: str, tally: ExtensionTotals, day: Day, target: int, short: in
 def pbx(
     traffic: Mapping[Kind, TrafficTotals], day: Day, counted_since: int, peak: int, peak_at: int | None, active: int
 ) -> PbxStats:
-    """Draw the PBX's day. Times are POSIX milliseconds."""
+    """Build the PBX's day. Times are POSIX milliseconds."""
     inbound, outbound, internal = (
         _traffic(traffic.get(kind, TrafficTotals())) for kind in ("inbound", "outbound", "internal")
     )
@@ -88,7 +88,7 @@ def pbx(
 
 
 def durations(times: DurationTally) -> Durations:
-    """Draw durations."""
+    """Build the entity of durations, in seconds."""
     if not times.count:
         return Durations(0, 0.0, None, None)
     average = round(times.total / times.count / 1000, 1)
@@ -112,14 +112,21 @@ def _traffic(tally: TrafficTotals) -> Traffic:
 def _level(
     tally: QueueTotals | ExtensionTotals, lasting: list[int], target: int, short: int, *, apart: int = 0
 ) -> float | None:
-    """Percent answered within the target. ``lasting``: those that go on; ``apart``: others that are not counted."""
+    """Return the percentage that was answered within the target; None if there is nothing to count.
+
+    ``lasting``: how long those that go on have waited, milliseconds each. ``apart``: number of
+    others that do not count.
+    """
     unseen = tally.abandons.untimed + tally.waits.untimed + tally.unknown
     left_out = tally.abandons.below(short) + unseen + _in_time(lasting, target) + apart
     return _percent(tally.waits.within(target), tally.offered - left_out)
 
 
 def _in_time(lasting: list[int], target: int) -> int:
-    """How many of those that go on may yet be answered within the target. ``lasting``: milliseconds each."""
+    """Return how many of those that go on may yet be answered within the target.
+
+    ``lasting``: milliseconds each. ``target``: seconds.
+    """
     return sum(milliseconds <= target * 1000 for milliseconds in lasting)
 
 

@@ -1,9 +1,11 @@
-"""A call's turns at extensions: one an extension, however often it rings or talks there. Pure; POSIX milliseconds.
+"""Follow a call's visits to extensions. Pure; times are POSIX milliseconds.
 
-A turn is *placed* if the call began there, else it begins with the first ring. It is answered when the extension first
-talks: when two people of the call are connected and it is one of them. A turn without talk tells by its last ring how
-it went: ``elsewhere`` if somebody else took the call while it rang, ``abandoned`` if the call ended with it, ``missed``
-if the call went on without it.
+There is one visit for each extension, however often the call rings or talks there. A visit is
+*placed* if the call began there; otherwise it begins with the first ring. It is answered when the
+extension first talks: when two people of the call are connected and the extension is one of them.
+For a visit without talk, its last ring tells how it went: ``elsewhere`` if somebody else took the
+call while it rang, ``abandoned`` if the call ended with the ring, ``missed`` if the call went on
+without it.
 """
 
 from __future__ import annotations
@@ -21,12 +23,12 @@ End: TypeAlias = Literal["answered", "abandoned", "missed", "elsewhere", "unknow
 
 _PEOPLE = frozenset({"extension", "externalline", "conference"})
 _APART = frozenset({"Dialing", "Ringing"})
-"""Of a leg that talks to nobody yet."""
+"""Statuses of a leg that does not talk to anybody yet."""
 _FROM_INSIDE = frozenset({"FromInternal", "Internal", "Outbound"})
 
 
 class ExtensionVisit(Struct, frozen=True):
-    """One extension's part in a call."""
+    """Hold the part that one extension has in a call."""
 
     num: str
     since: int
@@ -34,18 +36,18 @@ class ExtensionVisit(Struct, frozen=True):
     queue: str = ""
     """The queue from which it rang."""
     timed: bool = True
-    """Whether ``since`` was seen; else it is only before the answer."""
+    """True if ``since`` was seen; otherwise it is only known to be before the answer."""
     ceased: int | None = None
-    """When it ceased to ring, last; None while it rings or if it never did."""
+    """Time at which it last stopped ringing; None while it rings or if it never rang."""
     answered: int | None = None
     talking: int | None = None
-    """Since when it talks now."""
+    """Time since which it talks now; None if it does not."""
     talked: int | None = 0
-    """Milliseconds, without what it talks now; None if nobody knows."""
+    """Milliseconds of talk, without the talk that goes on; None if nobody knows."""
 
     @property
     def wait(self) -> int | None:
-        """How long it rang before it was answered, or until it ceased; None if nobody knows."""
+        """Return how long it rang before the answer, or until it stopped; None if nobody knows."""
         until = self.ceased if self.answered is None else self.answered
         return until - self.since if self.timed and until is not None else None
 
@@ -54,7 +56,10 @@ Turns: TypeAlias = tuple[ExtensionVisit, ...]
 
 
 def observed(turns: Turns, call: e.Call, answered: int | None, at: int) -> Turns:
-    """The turns after the call has come to look like this. ``answered``: when it was, if it was; ``at``: now."""
+    """Return the visits after the call has changed to this.
+
+    ``answered``: when the call was answered, None if it was not. ``at``: now.
+    """
     legs = {leg.dn_num: leg for leg in call.legs if leg.dn_type == "extension"}
     people = {leg.dn_num: _since(leg, at) for leg in call.legs if leg.dn_type in _PEOPLE and leg.status not in _APART}
     talkers = people if len(people) > 1 and answered is not None else {}
@@ -68,13 +73,13 @@ def observed(turns: Turns, call: e.Call, answered: int | None, at: int) -> Turns
 
 
 def talk_began(before: Turns, now: Turns) -> int | None:
-    """When talk began at an extension, if it now did at one that did not talk."""
+    """Return when talk began at an extension that did not talk before; None if at none."""
     were = {turn.num for turn in before if turn.talking is not None}
     return min((turn.talking for turn in now if turn.talking is not None and turn.num not in were), default=None)
 
 
 def came_through(turns: Turns, before: Turns, queue: str) -> Turns:
-    """With the queue at those that now began to talk, as it was its caller that they took."""
+    """Set the queue of the visits that have just begun to talk: they took its caller."""
     spoke = {turn.num for turn in before if turn.answered is not None}
     return tuple(
         replace(turn, queue=queue) if turn.talking is not None and turn.num not in spoke and not turn.placed else turn
@@ -83,7 +88,11 @@ def came_through(turns: Turns, before: Turns, queue: str) -> Turns:
 
 
 def concluded(turns: Turns, word: e.EndedCall, answered: int | None, ended: int, *, seen: bool) -> Turns:
-    """The turns of a call that ended as told. ``seen``: whether it was watched to its end."""
+    """Return the visits of a call that ended as ``word`` tells.
+
+    ``answered``: when the call was answered, None if it was not. ``ended``: when it ended.
+    ``seen``: whether it was watched to its end.
+    """
     if not turns:
         return of_end_alone(word, unix_ms(word.started_at))
     if answered is not None and all(turn.answered is None for turn in turns):
@@ -95,12 +104,16 @@ def concluded(turns: Turns, word: e.EndedCall, answered: int | None, ended: int,
 
 
 def lost(turns: Turns, at: int) -> Turns:
-    """The turns of a call that was found to be over."""
+    """Return the visits of a call that was found to be over. ``at``: when it was found."""
     return tuple(_closed(turn, at, seen=False) for turn in turns)
 
 
 def of_end_alone(word: e.EndedCall, started: int) -> Turns:
-    """The turns of a call of which only the end is known: at who placed it and at who took it, or was reached last."""
+    """Return the visits of a call of which only the end is known.
+
+    One is at the extension that placed it. One is at the extension that took it, or that was
+    reached last.
+    """
     ended = unix_ms(word.ended_at)
     answered = None if word.answered_at is None else max(unix_ms(word.answered_at), started)
     talked = 0 if answered is None else ended - answered if word.outcome != "unknown" else None
@@ -114,7 +127,7 @@ def of_end_alone(word: e.EndedCall, started: int) -> Turns:
 
 
 def moved(turns: Turns, before: int, now: int) -> Turns:
-    """With the answer at another moment than was thought."""
+    """Move the answer from ``before`` to ``now`` in the visits that have it."""
     return tuple(
         replace(
             turn,
@@ -129,10 +142,10 @@ def moved(turns: Turns, before: int, now: int) -> Turns:
 
 
 def how(turn: ExtensionVisit, moments: tuple[int, ...], ended: int | None, now: int, *, known: bool) -> End:
-    """How a call that came to an extension went there.
+    """Return how a call to an extension went there.
 
-    ``moments``: when the call was answered, here or elsewhere; ``ended``: when it ended, None while it goes on;
-    ``known``: whether anybody saw how it ended.
+    ``moments``: when the call was answered, here or elsewhere. ``ended``: when it ended, None while
+    it goes on. ``known``: whether anybody saw how it ended.
     """
     if turn.answered is not None:
         return "answered"
@@ -154,7 +167,10 @@ def _opened(leg: e.Leg, call: e.Call, at: int) -> ExtensionVisit:
 
 
 def _talk_since(turn: ExtensionVisit, talkers: dict[str, int], first: int | None) -> int:
-    """When it began to talk: once it and one other were connected; for the first, when the call was answered."""
+    """Return when an extension began to talk.
+
+    That is when it and one other were connected; for the first to talk, when the call was answered.
+    """
     if first is not None and first >= turn.since:
         return first
     return max(talkers[turn.num], min(since for num, since in talkers.items() if num != turn.num))
@@ -174,7 +190,10 @@ def _talks(turn: ExtensionVisit, since: int) -> ExtensionVisit:
 
 
 def _silent(turn: ExtensionVisit, call: e.Call, rings: bool, at: int) -> ExtensionVisit:
-    """A turn that does not talk now. It rings if it is to be answered and has not ceased."""
+    """Return a visit that does not talk now.
+
+    It rings if it is to be answered and has not stopped.
+    """
     if turn.talking is not None:
         talked = None if turn.talked is None else turn.talked + max(0, at - turn.talking)
         turn = replace(turn, talking=None, talked=talked)

@@ -1,12 +1,14 @@
-"""The accounts of all calls that are not yet counted for good, edit by edit. Pure; times are POSIX milliseconds.
+"""Keep the accounts of all calls that are not yet counted for good. Pure.
 
-What may be told again counts once:
+Times are POSIX milliseconds. What may be told again counts once:
 
-- A tracker's edits of a call make a chain: each begins with what the one before made. An edit that does not is old, and
-  is ignored; so is a call that is known to be over.
-- A new tracker begins new chains. What it shows of a call is taken as the call's next state if it is the same call.
-- A call is over by the first word of its end. That word may be taken back for a better one within the time that it is
-  kept; any other is ignored, also after the call was counted for good, as its id and its times are kept.
+- A tracker's edits of a call make a chain: each begins with the result of the one before. An edit
+  that does not is old and is ignored. So is a call that is known to be over.
+- A new tracker begins new chains. What it shows of a call is taken as the call's next state if it
+  is the same call.
+- A call is over when its end is first told. Until the call is counted for good, that end may be
+  taken back and replaced by a better one. Any other end is ignored, also after the call was counted
+  for good, as its id and its times are kept.
 """
 
 from __future__ import annotations
@@ -24,33 +26,37 @@ from monitor.statistics.queue_visits import SOON
 from monitor.statistics.subjects import Place, Subjects
 
 _UNSURE = 10_000
-"""Milliseconds after a lost PBX came back in sight within which nobody can say when a call ended."""
+"""Milliseconds after a lost PBX is in sight again within which nobody can say when a call ended."""
 
 
 class ClosedCall(Struct, frozen=True):
-    """A call that is over. ``before``: its account until then, None if nothing was known; ``at``: when it was told."""
+    """Hold a call that is over.
+
+    ``before``: its account until then, None if nothing was known. ``at``: when its end was told.
+    ``seen``: whether it was watched to its end.
+    """
 
     before: CallAccount | None
     account: CallAccount
     word: e.EndedCall | None
-    """By which it was concluded; None if it was found to be gone."""
+    """The entity that told how it ended; None if it was found to be gone."""
     at: int
     seen: bool
 
 
 class OpenCallsState(Struct):
-    """What is held of calls, to be kept and handed on."""
+    """Hold what is known of calls, to be kept and handed to the next monitor."""
 
     open: dict[int, CallAccount] = field(default_factory=dict)
-    """By call id."""
+    """Call id → its account."""
     closed: dict[str, ClosedCall] = field(default_factory=dict)
-    """Over, but not yet counted for good. By the call's id and start."""
+    """The call's id and start → a call that is over but not yet counted for good."""
     counted: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
-    """Call id → when the calls of this id that were counted for good began and ended."""
+    """Call id → start and end of each call of this id that was counted for good."""
 
 
 class OpenCalls:
-    """Keeps ``held`` in step with what is told, and ``places`` with it."""
+    """Keep ``held`` and ``places`` in step with what is told."""
 
     def __init__(self, held: OpenCallsState) -> None:
         self.held = held
@@ -64,11 +70,14 @@ class OpenCalls:
 
     @property
     def going_on(self) -> int:
-        """How many calls go on; those that a new tracker has not shown yet are not among them."""
+        """Return how many calls go on, without those that a new tracker has not shown yet."""
         return len(self._last)
 
     def take(self, edits: Sequence[Edit], at: int, watched_since: int | None) -> None:
-        """Take in a change. ``watched_since``: when the PBX came in sight, None while it is out of it."""
+        """Take in a change.
+
+        ``at``: now. ``watched_since``: when the PBX came in sight, None while it is not.
+        """
         taken_back = {edit.id for edit in edits if edit.topic == "ended" and edit.after is None}
         for edit in edits:
             if edit.topic == "ended" and isinstance(edit.after, e.EndedCall):
@@ -80,7 +89,10 @@ class OpenCalls:
                 self._edited(edit, at, unwatched=watched_since is None or at - watched_since <= SOON)
 
     def reread(self, calls: Iterable[e.Call], ended: Iterable[e.EndedCall], at: int) -> None:
-        """Take in all calls that go on and those that are known to have ended; who is not among them is gone."""
+        """Take in all calls that go on and those that are known to have ended.
+
+        A call that is among neither is gone.
+        """
         for word in ended:
             self._ended(word, set(), at, 0)
         present: set[int] = set()
@@ -92,7 +104,10 @@ class OpenCalls:
             self._vanish(call_id, at)
 
     def settle(self, before: int) -> list[CallAccount]:
-        """Hand out for good the accounts of calls of whose end was told before; their ids are kept."""
+        """Remove and return the accounts of calls whose end was told before this time.
+
+        They are to be counted for good. Their ids are kept.
+        """
         settled: list[CallAccount] = []
         for key in [key for key, closed in self.held.closed.items() if closed.at < before]:
             account = self.held.closed.pop(key).account
@@ -103,7 +118,7 @@ class OpenCalls:
         return settled
 
     def forget(self, before: int) -> None:
-        """Forget the ids of calls that ended before."""
+        """Forget the ids of calls that ended before this time."""
         for call_id, lives in list(self.held.counted.items()):
             kept = [life for life in lives if life[1] >= before]
             if kept:
@@ -112,7 +127,10 @@ class OpenCalls:
                 del self.held.counted[call_id]
 
     def unsettled(self) -> Iterator[Place]:
-        """Who has a call that waits or rings: his figures change with time alone."""
+        """Yield the queues and extensions at which a call waits or rings.
+
+        Their statistics change with time alone.
+        """
         for account in self.held.open.values():
             yield from (("queues", visit.queue) for visit in account.visits if visit.end == "waiting")
             yield from (("extensions", turn.num) for turn in account.turns if turn.answered is None and not turn.placed)
@@ -131,7 +149,10 @@ class OpenCalls:
             self._taken.setdefault(call_id, set()).add(hash(edit))
 
     def _is_next(self, edit: Edit, call_id: int) -> bool:
-        """Whether an edit goes on from the call as it was shown last; a call may come to look as it looked before."""
+        """Return whether an edit goes on from the call as it was last shown.
+
+        Equality alone does not prove it: a call may come to look as it looked before.
+        """
         last = self._last.get(call_id)
         if edit.before is last or (last is None and edit.after is not None):
             return True
@@ -152,7 +173,7 @@ class OpenCalls:
         self.places.show(str(call.call_id), now)
 
     def _found_again(self, call: e.Call) -> CallAccount | None:
-        """The account of a call that was only thought to be gone."""
+        """Return the account of a call that was only thought to be gone, or None."""
         for key, closed in self.held.closed.items():
             account = closed.before
             if closed.word is not None or account is None or account.call_id != call.call_id:
@@ -214,7 +235,7 @@ class OpenCalls:
         return any(of_call.is_same_life(*life, started, ended) for life in self.held.counted.get(call_id, ()))
 
     def _is_over(self, call_id: int, started: int) -> bool:
-        """Whether a call that began then is known to be over."""
+        """Return whether a call that began at this time is known to be over."""
         lives = [
             (closed.account.started, closed.account.ended or 0)
             for closed in self.held.closed.values()

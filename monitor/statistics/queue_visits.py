@@ -1,10 +1,12 @@
-"""A call's visits to queues. Pure; times are POSIX milliseconds.
+"""Follow a call's visits to queues. Pure; times are POSIX milliseconds.
 
-A visit begins when the caller comes into a queue. It ends *answered* when somebody begins to talk with him, *diverted*
-when he is led elsewhere, *abandoned* when the call ends, *unknown* when it ended unseen: also when he is found to have
-left the queue after a time in which nobody watched, and talks to nobody, as he may have talked in between. What the
-sources tell one after the other may be one event: who is back in the same queue, talks or is gone within two seconds of
-having left it has not been diverted.
+A visit begins when the caller comes into a queue. It ends *answered* when somebody begins to talk
+with the caller, *diverted* when the caller is led elsewhere, *abandoned* when the call ends. It
+ends *unknown* when its end was not seen. That includes a caller who has left the queue during a
+time in which nobody watched, and who talks to nobody: there may have been a talk in between.
+
+What the sources tell one after the other may be one event. If a caller is back in the same queue,
+talks or is gone within two seconds of leaving it, the caller does not count as diverted.
 """
 
 from __future__ import annotations
@@ -21,24 +23,27 @@ from monitor.statistics.durations import unix_ms
 End: TypeAlias = Literal["waiting", "answered", "abandoned", "diverted", "unknown"]
 
 _LEFT = frozenset({"diverted", "unknown"})
-"""Of a caller who has left a queue, nobody having been seen to answer."""
+"""Ends of a visit whose caller has left the queue and was not seen to be answered."""
 SOON = 2_000
 """Milliseconds within which one event may be told in parts."""
 
 
 class QueueVisit(Struct, frozen=True):
-    """One visit. ``until``: when the wait ended, the answer included; None while it goes on."""
+    """Hold one visit.
+
+    ``until``: when the wait ended, by the answer or otherwise; None while it goes on.
+    """
 
     queue: str
     since: int
     until: int | None = None
     end: End = "waiting"
     timed: bool = True
-    """Whether ``since`` was seen; else it is only before ``until``."""
+    """True if ``since`` was seen; otherwise it is only known to be before ``until``."""
 
     @property
     def wait(self) -> int | None:
-        """How long the wait was; None if it goes on or nobody knows."""
+        """Return how long the wait was; None if it goes on or nobody knows."""
         return self.until - self.since if self.timed and self.until is not None else None
 
 
@@ -46,9 +51,10 @@ Visits: TypeAlias = tuple[QueueVisit, ...]
 
 
 def observed(visits: Visits, call: e.Call, talk: int | None, at: int, *, unwatched: bool = False) -> Visits:
-    """The visits after the call has come to look like this. ``talk``: when talk began, if it now did; ``at``: now.
+    """Return the visits after the call has changed to this.
 
-    ``unwatched``: nobody watched for a time before.
+    ``talk``: when talk began, if it has just begun. ``at``: now. ``unwatched``: nobody watched for
+    a time before.
     """
     if visits and visits[-1].end in _LEFT and talk is not None:
         visits = _answered_after_all(visits, talk)
@@ -60,7 +66,10 @@ def observed(visits: Visits, call: e.Call, talk: int | None, at: int, *, unwatch
 
 
 def concluded(visits: Visits, word: e.EndedCall, answered: int | None, ended: int, *, seen: bool) -> Visits:
-    """The visits of a call that ended as told."""
+    """Return the visits of a call that ended as ``word`` tells.
+
+    ``seen``: whether it was watched to its end.
+    """
     if not visits:
         return of_end_alone(word, unix_ms(word.started_at))
     last = visits[-1]
@@ -75,14 +84,17 @@ def concluded(visits: Visits, word: e.EndedCall, answered: int | None, ended: in
 
 
 def lost(visits: Visits, at: int) -> Visits:
-    """The visits of a call that was found to be over."""
+    """Return the visits of a call that was found to be over. ``at``: when it was found."""
     if visits and visits[-1].end == "waiting":
         return _with_last(visits, until=max(at, visits[-1].since), end="unknown")
     return visits
 
 
 def passed(call: e.Call, started: int) -> Visits:
-    """The visits that were over when the call was first seen. ``started``: when the call began."""
+    """Return the visits that were over when the call was first seen.
+
+    ``started``: when the call began.
+    """
     caller = "" if call.owner is None else call.owner.dn_num
     visits = _passed([queue for queue in call.queues if queue != call.queue], caller, started)
     if visits and call.answered_at is not None and not call.queue:
@@ -91,7 +103,7 @@ def passed(call: e.Call, started: int) -> Visits:
 
 
 def of_end_alone(word: e.EndedCall, started: int) -> Visits:
-    """The visits of a call of which only the end is known."""
+    """Return the visits of a call of which only the end is known."""
     end: End = "diverted"
     if word.outcome in ("answered", "abandoned", "unknown"):
         end = word.outcome
@@ -103,7 +115,7 @@ def of_end_alone(word: e.EndedCall, started: int) -> Visits:
 
 
 def moved(visits: Visits, before: int, now: int) -> Visits:
-    """With the answer at another moment than was thought."""
+    """Move the answer from ``before`` to ``now`` in the visits that have it."""
     return tuple(
         replace(visit, until=max(now, visit.since)) if visit.end == "answered" and visit.until == before else visit
         for visit in visits
@@ -111,7 +123,10 @@ def moved(visits: Visits, before: int, now: int) -> Visits:
 
 
 def _passed(queues: Sequence[str], caller: str, started: int) -> Visits:
-    """Visits of which nothing is known but that there were; a queue that calls somebody back has been in none."""
+    """Return visits of which nothing is known but that they took place.
+
+    A queue that calls somebody back is itself the caller and has visited no queue.
+    """
     return tuple(QueueVisit(queue, started, started, "diverted", False) for queue in queues if queue != caller)
 
 

@@ -1,4 +1,4 @@
-"""By which terms the day is counted."""
+"""Define the settings by which the day is counted."""
 
 from __future__ import annotations
 
@@ -8,18 +8,24 @@ from msgspec import Struct, field
 
 
 class StatisticsSettings(Struct, frozen=True):
-    """``zone``: an IANA name; empty: the PBX's own. ``targets``: seconds by queue number, before all others.
+    """Hold the settings of the statistics.
 
-    They may be others after a restart: what was counted before is seen by the new ones, but for the zone's.
+    ``zone``: an IANA name; empty: the PBX's own. ``targets``: seconds by queue number; they win
+    over all others. The settings may change with a restart: the new ones then apply also to what
+    was counted before, except for the zone.
     """
 
     zone: str = ""
     target: int = 20
-    """Seconds within which a call should be answered (no later than), where no other target is set."""
+    """Seconds within which a call should be answered (this or less), if no other target is set."""
     short: int = 5
-    """Who gives up before so many seconds is a short abandon."""
+    """Seconds. A caller who gives up earlier counts as a short abandon."""
     targets: Mapping[str, int] = field(default_factory=dict)
 
     def queue_target(self, num: str, sla_time: int | None) -> int:
-        """The queue's target in seconds: set here, else at the PBX (null or 0: not set), else the general one."""
+        """Return the queue's target in seconds.
+
+        It is the one set here, else the one set at the PBX (None or 0: not set), else the general
+        one.
+        """
         return self.targets.get(num) or sla_time or self.target

@@ -1,4 +1,4 @@
-"""For whom calls count: queues, extensions and the PBX. Pure."""
+"""Find the queues, the extensions and the PBX for which calls count. Pure."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from monitor.shared.entities.topics import SYSTEM_ID
 from monitor.statistics.call_account import CallAccount
 
 Place: TypeAlias = tuple[str, str]
-"""Topic and id of a queue or an extension, or of the PBX."""
+"""Topic and id of a queue, an extension, or the PBX."""
 
 PBX: Place = ("system", SYSTEM_ID)
 
 
 class Subjects:
-    """Which accounts count for whom. ``touched``: for whom anything has changed; emptied by who reads it."""
+    """Index the accounts by the places for which they count.
+
+    ``touched``: the places for which anything has changed; the reader empties it.
+    """
 
     def __init__(self) -> None:
         self.touched: set[Place] = set()
@@ -24,11 +27,11 @@ class Subjects:
         self._at: dict[Place, set[str]] = defaultdict(set)
 
     def of(self, place: Place) -> Iterator[CallAccount]:
-        """All accounts that count for somebody."""
+        """Return all accounts that count for a place."""
         return (self._accounts[key] for key in self._at.get(place, ()))
 
     def show(self, key: str, account: CallAccount | None) -> None:
-        """Take an account in place of the one that was held under this key; None: there is none any more."""
+        """Replace the account that is held under this key; None removes it."""
         before = self._accounts.pop(key, None)
         held = _parts(before) if before is not None else {}
         now = _parts(account) if account is not None else {}
@@ -42,7 +45,7 @@ class Subjects:
 
 
 def _parts(account: CallAccount) -> dict[Place, object]:
-    """Whom an account counts for, and what it counts by."""
+    """Return the places for which an account counts, each with what it counts by."""
     end = (account.ended, account.outcome, account.seen)
     answers = (account.answered, *(turn.answered for turn in account.turns if turn.answered is not None))
     parts: dict[Place, object] = {PBX: (account.started, account.kind, account.answered, end)}

@@ -1,7 +1,7 @@
-"""Sums over calls. Pure; times are POSIX milliseconds.
+"""Sum the accounts of calls. Pure; times are POSIX milliseconds.
 
-What a call counts for is added by the same functions whether it goes on, is just over, or is counted for good. Only
-what began within the day is added.
+The same functions add what a call counts for, whether it goes on, is just over, or is counted for
+good. Only what began within the day is added.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from monitor.statistics.queue_visits import QueueVisit
 
 
 class QueueTotals(Struct):
-    """What is counted of a queue."""
+    """Hold what is counted of a queue."""
 
     offered: int = 0
     diverted: int = 0
@@ -25,10 +25,11 @@ class QueueTotals(Struct):
     abandons: Spread = field(default_factory=Spread)
     talks: DurationTally = field(default_factory=DurationTally)
     waiting: list[int] = field(default_factory=list)
-    """How long those have waited who wait now; empty in what is counted for good."""
+    """Milliseconds that each present caller has waited so far; empty in what is counted for
+    good."""
 
     def copy(self) -> QueueTotals:
-        """The same, to be changed apart."""
+        """Return an independent copy."""
         return QueueTotals(
             self.offered,
             self.diverted,
@@ -41,7 +42,7 @@ class QueueTotals(Struct):
 
 
 class ExtensionTotals(Struct):
-    """What is counted of an extension."""
+    """Hold what is counted of an extension."""
 
     offered: int = 0
     missed: int = 0
@@ -56,10 +57,10 @@ class ExtensionTotals(Struct):
     placed_answered: int = 0
     placed_talks: DurationTally = field(default_factory=DurationTally)
     ringing: list[int] = field(default_factory=list)
-    """How long those have rung that ring now; empty in what is counted for good."""
+    """Milliseconds that each ringing call has rung so far; empty in what is counted for good."""
 
     def copy(self) -> ExtensionTotals:
-        """The same, to be changed apart."""
+        """Return an independent copy."""
         return ExtensionTotals(
             self.offered,
             self.missed,
@@ -78,7 +79,7 @@ class ExtensionTotals(Struct):
 
 
 class TrafficTotals(Struct):
-    """What is counted of the PBX's calls of one direction."""
+    """Hold what is counted of the PBX's calls of one direction."""
 
     calls: int = 0
     answered: int = 0
@@ -89,7 +90,7 @@ class TrafficTotals(Struct):
     talks: DurationTally = field(default_factory=DurationTally)
 
     def copy(self) -> TrafficTotals:
-        """The same, to be changed apart."""
+        """Return an independent copy."""
         return TrafficTotals(
             self.calls,
             self.answered,
@@ -102,14 +103,14 @@ class TrafficTotals(Struct):
 
 
 class Totals(Struct):
-    """What is counted for good of a day's calls."""
+    """Hold what is counted for good of a day's calls."""
 
     queues: dict[str, QueueTotals] = field(default_factory=dict)
     extensions: dict[str, ExtensionTotals] = field(default_factory=dict)
     traffic: dict[Kind, TrafficTotals] = field(default_factory=dict)
 
     def count(self, account: CallAccount, day: Day) -> None:
-        """Count a call that is over for good."""
+        """Count for good a call that is over."""
         for num in {visit.queue for visit in account.visits}:
             add_visits(self.queues.setdefault(num, QueueTotals()), num, account, day, 0)
         for turn in account.turns:
@@ -118,7 +119,7 @@ class Totals(Struct):
 
 
 def add_visits(tally: QueueTotals, num: str, account: CallAccount, day: Day, now: int) -> None:
-    """Add a call's visits to a queue."""
+    """Add a call's visits to one queue. ``now``: POSIX milliseconds."""
     following: list[QueueVisit | None] = [*account.visits[1:], None]
     for visit, after in zip(account.visits, following, strict=True):
         if visit.queue == num and day.has(visit.since):
@@ -129,7 +130,7 @@ def add_visits(tally: QueueTotals, num: str, account: CallAccount, day: Day, now
 
 
 def add_turn(tally: ExtensionTotals, num: str, account: CallAccount, day: Day, now: int) -> None:
-    """Add a call's turn at an extension."""
+    """Add a call's visit to one extension. ``now``: POSIX milliseconds."""
     for turn in account.turns:
         if turn.num == num and day.has(turn.since):
             if turn.placed:
@@ -139,7 +140,7 @@ def add_turn(tally: ExtensionTotals, num: str, account: CallAccount, day: Day, n
 
 
 def add_call(tally: TrafficTotals, account: CallAccount, day: Day) -> None:
-    """Add a call."""
+    """Add a call to the totals of its direction."""
     if not day.has(account.started):
         return
     tally.calls += 1
@@ -207,7 +208,10 @@ def _add_placed(tally: ExtensionTotals, turn: ExtensionVisit) -> None:
 
 
 def _add_talk(times: DurationTally, since: int, account: CallAccount, until: int | None) -> None:
-    """Add how long was talked: to ``until``, else to the call's end; not if it goes on or nobody saw its end."""
+    """Add the duration of a talk: to ``until``, else to the call's end.
+
+    Adds nothing if the talk goes on or nobody saw its end.
+    """
     if until is not None:
         times.add(until - since)
     elif account.ended is not None and account.seen:

@@ -1,4 +1,4 @@
-"""What all who make a PBX's state of facts share: the board, its directory, what an earlier monitor knew. Pure."""
+"""Hold what both trackers share: the PBX's state and what an earlier monitor knew. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from monitor.tracking.pbx_state import PbxState
 
 
 class BaseTracker(ABC):
-    """The state of one PBX, brought forward fact by fact. Edits that are given are made in it already."""
+    """Hold the state of one PBX and bring it forward fact by fact.
+
+    The edits that a method returns are already made in that state.
+    """
 
     def __init__(self, monitor: str, did_map: Mapping[str, str] | None = None) -> None:
         self._board = PbxState(monitor, did_map)
@@ -22,21 +25,25 @@ class BaseTracker(ABC):
 
     @property
     def state(self) -> e.State:
-        """The live topics."""
+        """Return the live topics."""
         return self._board.state
 
     @property
     def book(self) -> e.State:
-        """The contacts."""
+        """Return the contacts."""
         return self._board.book
 
     @property
     @abstractmethod
     def ready(self) -> bool:
-        """Whether all has been read that a first full state needs."""
+        """Return whether everything has been read that a first full state needs."""
 
     def remember(self, state: e.State, facts: Iterable[HandoverFact | ContactsRead] = ()) -> None:
-        """Take over what an earlier monitor stored, and ``facts`` that held, before the first fact."""
+        """Take over what an earlier monitor stored; call it before the first fact.
+
+        ``state``: its stored entities. ``facts``: what held when they were stored; they are
+        applied.
+        """
         self._board.remember(state["ended"], e.table(state, "extensions", e.Extension))
         for fact in facts:
             self.apply(fact)
@@ -44,11 +51,14 @@ class BaseTracker(ABC):
 
     @abstractmethod
     def apply(self, fact: HandoverFact | ContactsRead) -> tuple[Edit, ...]:
-        """Take in a fact; give the edits that follow from it, already made in ``state`` (contacts: in ``book``)."""
+        """Apply a fact and return the edits that follow from it.
+
+        They are already made in ``state``, or in ``book`` if they are about contacts.
+        """
 
     @abstractmethod
     def _show(self, calls: Collection[int] | None) -> tuple[Edit, ...]:
-        """Draw these calls anew, None: all, by the directory and the address book that there are now."""
+        """Draw these calls (None: all) again with the current directory and address book."""
 
     def _read_directory(self, fact: DirectoryRead) -> tuple[Edit, ...]:
         amended = self._board.update_users(fact) if "directory" in self._read else None
@@ -63,11 +73,14 @@ class BaseTracker(ABC):
         return difference(before, self.state)
 
     def _refresh_names(self, edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
-        """Draw all calls anew if the address book has changed: their names come from it."""
+        """Draw all calls again if the address book has changed: their names come from it."""
         return (*edits, *self._show(None)) if edits else ()
 
     def _end_missing_calls(self, at: float) -> tuple[Edit, ...]:
-        """End the calls that an earlier monitor knew and that are no more, once it is known which there are."""
+        """End the calls that an earlier monitor knew and that no longer exist.
+
+        Does nothing until the tracker is ready: only then is it known which calls exist.
+        """
         if not self.ready:
             return ()
         ended = [memory.ended_unseen(call, at) for call in self._memories.values()]

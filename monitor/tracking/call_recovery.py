@@ -1,8 +1,9 @@
-"""What an earlier monitor knew of calls that still go on, and the PBX does not say. Pure.
+"""Restore what an earlier monitor knew of calls that still go on. Pure.
 
-A new leader reads the PBX's state anew, but the PBX does not say since when a call goes on, which queue it came through
-or who began it. Where a call is the same as the stored one (the same participant, or the same caller under the same
-id), that is taken over. Stored calls of which nothing is left ended while nobody was looking.
+A new leader reads the PBX's state again. But the PBX does not say since when a call goes on, which
+queue it came through or who began it. If a call is the same as a stored one, these facts are taken
+over from the stored one. It is the same if it has the same participant, or the same caller under
+the same id. A stored call of which nothing is left has ended while no monitor was watching.
 """
 
 from __future__ import annotations
@@ -13,10 +14,15 @@ from monitor.tracking.leg_rules import CallRecord
 
 
 def is_same(record: CallRecord, call: e.Call) -> bool:
-    """Tell whether the record is of the stored call: a PBX that restarted meanwhile numbers its calls anew.
+    """Return whether the record and the stored call are the same call.
 
-    One of its participants tells it. Else the same caller under the same id does, if he has a number outside, or if
-    nothing told of the call is later than all that was known of it: the PBX may tell but the time of its last change.
+    The id alone does not prove it: a PBX that restarted numbers its calls from the beginning again.
+    A common participant proves it. So does the same caller under the same id, if one of these is
+    true:
+
+    - The caller has a number outside.
+    - The record did not start later than the last moment known of the stored call, plus one second.
+      (For the start, the PBX may tell only when the call changed last.)
     """
     known = {(leg.dn_num, leg.participant_id) for leg in call.legs if leg.participant_id is not None}
     if known & record.participants.keys():
@@ -30,7 +36,7 @@ def is_same(record: CallRecord, call: e.Call) -> bool:
 
 
 def take_over(record: CallRecord, call: e.Call) -> None:
-    """Give the record what the stored call knows beyond what the PBX says."""
+    """Add to the record what the stored call knows and the PBX does not say."""
     record.started_at = min(record.started_at, moment(call.started_at).timestamp())
     record.answer_unseen = False
     if call.answered_at is not None:
@@ -43,7 +49,8 @@ def take_over(record: CallRecord, call: e.Call) -> None:
     record.queue = record.queue or call.queue
     if call.queue and call.queued_at is not None:
         record.first_queued_at = moment(call.queued_at).timestamp()
-        if record.queue == call.queue:  # else it went on to another meanwhile, and waits there since it was found
+        # Otherwise it went on to another queue meanwhile; there it waits since it was found.
+        if record.queue == call.queue:
             record.queued_at, record.last_queue = record.first_queued_at, call.queue
     owner = call.owner
     if owner is not None:
@@ -52,13 +59,17 @@ def take_over(record: CallRecord, call: e.Call) -> None:
         record.caller_number = owner.external_party if owner.dn_type == "externalline" else owner.dn_num
         record.caller_connected = record.caller_connected or owner.status == "Connected"
         record.hosted = record.hosted or (owner.status == "Connected" and call.answered_at is None)
-    for leg in reversed(call.legs):  # of two legs on a trunk the first is the one that is known by its DN
+    # Reversed: of two legs on a trunk, the first one has the DN as its key.
+    for leg in reversed(call.legs):
         if leg.since is not None:
             record.since[leg.dn_num] = (leg.status, moment(leg.since).timestamp())
 
 
 def ended_unseen(call: e.Call, at: float) -> e.EndedCall:
-    """The stored call as one that ended while nobody was looking. ``at``: when it was found to be gone."""
+    """Return the stored call as one that ended while no monitor was watching.
+
+    ``at``: when it was found to be gone, POSIX seconds.
+    """
     owner = call.owner
     outside = owner is not None and owner.dn_type == "externalline"
     others = [leg for leg in (*call.talk_to, *call.routing_to) if leg.dn_type in ("extension", "externalline")]

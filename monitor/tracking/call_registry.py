@@ -1,12 +1,14 @@
-"""Which call has which participants and which row, fact by fact. Pure.
+"""Keep the participants and the ActiveCalls row of each call, fact by fact. Pure.
 
-The ledger decides what belongs together and what is over; what follows from it for a call is drawn by
-:mod:`monitor.tracking.call_rules`.
+The registry decides what belongs together and which calls are over. What follows from that for a
+call is concluded by :mod:`monitor.tracking.call_rules`.
 
-*Ends.* A call is over when it has no participants left and an ActiveCalls answer, asked for after its last event, does
-not list it. Where there are no ActiveCalls answers, it is over two seconds after its last participant: queue waves and
-transfers leave gaps in which no leg is visible. While the PBX is out of reach calls stay as they were; after that the
-reads tell what is left of them. A PBX that restarted numbers its calls anew, so a known id may then be another call's.
+*Ends.* A call is over when two things hold: it has no participants left, and an ActiveCalls answer
+that was asked for after its last event does not list it. Where there are no ActiveCalls answers, a
+call is over two seconds after its last participant went: queue waves and transfers leave gaps in
+which no leg is visible. While the PBX cannot be reached, calls stay as they were; the reads after
+that tell what is left of them. A PBX that restarted numbers its calls from the beginning again, so
+a known id may then belong to another call.
 """
 
 from __future__ import annotations
@@ -27,10 +29,13 @@ _GRACE = 2.0
 
 
 class CallRegistry:
-    """The records of all calls. The methods that take a fact give the ids of the calls that it touches.
+    """Hold the records of all calls.
 
-    ``doubts``: calls of which participants are left though ActiveCalls lists them no more, each told once. Whoever
-    holds the ledger has the participants read again and empties the set.
+    Methods that take a fact return the ids of the calls that it touches.
+
+    ``inconsistent_calls``: calls that still have participants though ActiveCalls no longer lists
+    them. Each call is put in once. The owner of the registry reads the participants again and
+    empties the set.
     """
 
     def __init__(self) -> None:
@@ -44,37 +49,47 @@ class CallRegistry:
         self._unconfirmed: dict[int, frozenset[tuple[str, int]]] = {}
 
     def connection_lost(self, at: float) -> None:
-        """Take note that the PBX is out of reach from now on: until it is seen again a call may end unseen."""
+        """Note that the PBX cannot be reached from now on.
+
+        Until it is reached again, a call may end unseen.
+        """
         self._lost_at = at
         self._unconfirmed = {record.id: frozenset(record.participants) for record in self.records.values()}
         for record in self.records.values():
             record.watched = False
 
     def active_calls_lost(self) -> None:
-        """Take note that ActiveCalls is done without from now on: of calls without participants nobody sees the end."""
+        """Note that there are no ActiveCalls answers from now on.
+
+        The end of a call without participants is then not seen.
+        """
         for record in self.records.values():
             record.watched = record.watched and bool(record.participants)
 
     def seen(self, fact: ParticipantSeen) -> set[int]:
-        """Take in a participant that was read after an event; it may have moved here from another call."""
+        """Put in a participant that was read after an event.
+
+        It may have moved here from another call.
+        """
         return self._move(fact.participant, fact.heard, fact.at)
 
     def gone(self, fact: ParticipantGone) -> set[int]:
-        """Take out a participant; one that is not known is ignored."""
+        """Remove a participant; ignore one that is not known."""
         held = self.participant(fact.dn, fact.participant_id)
         if held is not None and fact.unread and self._may_have_answered(held):
             self.records[held.call_id].answer_unseen = True
         return self._take_out((fact.dn, fact.participant_id), fact.heard, fact.at)
 
     def participant(self, dn: str, participant_id: int) -> Participant | None:
-        """Return a participant as it was read last; None if it is not known."""
+        """Return a participant as it was last read, or None if it is not known."""
         call_id = self._home.get((dn, participant_id))
         return None if call_id is None else self.records[call_id].participants[dn, participant_id]
 
     def _may_have_answered(self, held: Participant) -> bool:
-        """Tell whether what was not read of a participant may have been an answer.
+        """Return whether the unread last change of a participant may have been an answer.
 
-        A phone that rang may have been picked up. Whom somebody dialled tells it by a leg of his own, if that is shown.
+        A phone that rang may have been picked up. A dialling phone may have been answered. If the
+        phone that it dialled is visible, that phone's own leg tells this; if not, nothing does.
         """
         if held.status == "Ringing":
             return True
@@ -82,7 +97,10 @@ class CallRegistry:
         return held.status == "Dialing" and outside
 
     def full_read(self, fact: ParticipantsRead) -> set[int]:
-        """Bring all participants in line with a full read, but for those with events newer than the question."""
+        """Bring all participants in line with a full read.
+
+        Participants with events newer than the request stay as they are.
+        """
         self.visible = frozenset(fact.dns)
         listed = {(p.dn, p.id): p for p in fact.participants if p.id not in fact.kept}
         touched: set[int] = set()
@@ -97,7 +115,10 @@ class CallRegistry:
         return touched
 
     def rows(self, fact: ActiveCallsRead) -> set[int]:
-        """Take in all rows of ActiveCalls. A call that is not listed keeps its row if it had an event since."""
+        """Take in all rows of ActiveCalls.
+
+        A call that is not listed keeps its row if it had an event after the request was sent.
+        """
         self._rows_asked = fact.asked
         for row in fact.rows:
             self._unconfirmed.pop(row.id, None)
@@ -123,10 +144,11 @@ class CallRegistry:
         return touched
 
     def reused_call_ids(self, fact: ActiveCallsRead) -> Iterator[CallRecord]:
-        """The calls whose ids other calls bear in this answer, as the PBX restarted since they were last listed.
+        """Yield calls whose id the PBX has reused for another call after a restart.
 
-        Told by the row: it began after the connection was lost, another caller stands in it, and none of the call's
-        participants is left. Each is to be ended and :meth:`forget`-ten before the answer is taken in.
+        The row shows it: it began after the connection was lost, it names another caller, and none
+        of the call's participants is left. End each of these calls and :meth:`forget` it before the
+        answer is taken in.
         """
         for row in fact.rows:
             record, before = self.records.get(row.id), self._unconfirmed.get(row.id)
@@ -138,25 +160,35 @@ class CallRegistry:
                 yield record
 
     def over(self, at: float, *, rows_told: bool) -> Collection[int]:
-        """The calls that only time can end: those without participants, where no ActiveCalls answers are to be had."""
+        """Return the ids of calls that end only because time has passed.
+
+        They have no participants, and there are no ActiveCalls answers that could tell their end.
+        Empty if ``rows_told``. ``at``: PBX clock.
+        """
         if rows_told:
             return ()
         idle = (r for r in self.records.values() if not r.participants and r.row is None)
         return [record.id for record in idle if record.left < at - _GRACE]
 
     def is_over(self, record: CallRecord) -> bool:
-        """Whether nothing is left of the call and an answer asked for after its last event says so."""
+        """Return whether nothing is left of the call.
+
+        An ActiveCalls answer that was asked for after its last event must confirm it.
+        """
         return not record.participants and record.row is None and self._rows_asked > record.heard
 
     def record(self, call_id: int, at: float) -> CallRecord:
-        """The call's record, opened now if there is none."""
+        """Return the call's record; open one if there is none."""
         record = self.records.get(call_id)
         if record is None:
             record = self.records[call_id] = CallRecord(call_id, at)
         return record
 
     def forget(self, record: CallRecord) -> None:
-        """Close the record. Participants that are in it stay known, as the first of another call with the same id."""
+        """Close the record of a call.
+
+        Participants that are still in it become the first ones of a new call with the same id.
+        """
         del self.records[record.id]
         self._unconfirmed.pop(record.id, None)
         self._doubted.discard(record.id)
@@ -189,7 +221,7 @@ class CallRegistry:
 
 
 def _began(row: ActiveCall) -> float:
-    """The earliest that a row tells of its call; the beginning of time if it tells nothing."""
+    """Return the earliest time that a row tells of its call, or minus infinity if it tells none."""
     return min(
         (time for time in (row.established_at, row.last_change_status) if time is not None), default=float("-inf")
     )

@@ -1,37 +1,48 @@
-"""One call, joined from what Call Control and ActiveCalls say of it. Pure.
+"""Infer one call from what Call Control and ActiveCalls say of it. Pure.
 
-Call Control lists the legs ("participants") of the DNs that the API client may monitor, with the other side of each.
-ActiveCalls lists every call with a state word and its two parties as text. Neither is whole; the rules:
+Call Control lists the legs ("participants") of the DNs that the API client may monitor, with the
+other side of each leg. ActiveCalls lists every call with a state word and its two parties as text.
+Neither is complete. The rules are:
 
-*Legs.* A visible participant is a leg; several devices of one DN are one leg, in the state of the one furthest on.
-The other side of a visible leg (``party_dn``) is a leg too, in the state that answers this one's: Connected to
-Connected, Ringing to Dialing, which rings; but a caller whom a queue, an IVR or somebody has accepted stays Connected
-while the next phone rings. What is in no participant comes from the ActiveCalls row: the caller's trunk, a queue, an
-IVR, a second trunk, an extension that may not be monitored.
+*Legs.* A visible participant is a leg. Several devices of one DN are one leg, in the state of the
+device that is furthest on. The other side of a visible leg (``party_dn``) is a leg too. Its state
+matches the state of the visible leg: Connected for Connected, Dialing for Ringing, Ringing for
+Dialing. There is one exception: a caller who was accepted by a queue, an IVR or a person stays
+Connected while the next phone rings. Legs that are in no participant come from the ActiveCalls row:
+the caller's trunk, a queue, an IVR, a second trunk, an extension that may not be monitored.
 
-*Waiting.* A caller (not a queue that calls back) waits in a queue from the first sign of it until somebody answers or
-the row names somebody who is not its agent. Signs are a row whose callee is a queue (be it older than the first agent's
-ringing), a participant connected to one, a leg ringing on behalf of one. While agents ring, the queue's leg stays.
+*Waiting.* A caller waits in a queue from the first sign of it. (A queue that calls back is no
+caller.) The wait ends when somebody answers, or when the row names somebody who is not an agent of
+the queue. These are signs: a row whose callee is a queue, even if the row is older than the first
+agent's ringing; a participant connected to a queue; a leg that rings on behalf of one. While agents
+ring, the queue's leg stays.
 
-*Who began it.* The row's caller; before there is a row, the dialling extension, or the trunk behind a ringing one;
-without rows, the other side of a leg that the PBX routed. It is kept for the call's life, as a transfer does not change
-it. It comes from outside if a trunk began it, or a number that is no DN.
+*Who began it.* The row's caller began the call. Before there is a row, it is the dialling
+extension, or the trunk behind a ringing one. Without rows, it is the other side of a leg that the
+PBX routed. The originator is kept for the call's life, as a transfer does not change it. The call
+comes from outside if a trunk began it, or a number that is no DN.
 
-*Direction* follows from who began it and the legs that there are. Inbound and Internal need somebody beside the
-originator whom the call has reached: an extension, voicemail, a conference; a queue or an IVR is not yet somebody.
+*Direction* follows from the originator and the present legs. Inbound and Internal need somebody
+beside the originator whom the call has reached: an extension, voicemail, a conference. A queue or
+an IVR does not count as somebody.
 
-*State* is the row's word, if the row was asked for after the call's last event; else what the legs say.
+*State* is the row's word, if the row was asked for after the call's last event. Otherwise it is
+what the legs say.
 
-*Times.* startedAt is the earliest time that anything says of the call: the first event, or the row's. answeredAt is the
-moment of the event with which two people (extension, outside line, conference) were connected; for a call that nobody
-saw being answered, the row's LastChangeStatus, if it was not the same with another callee: from a queue to somebody the
-word may stay Talking. Both are kept. 3CX gives participants no time stamps. A row that says of a caller whom no queue
-and no machine had that he talks to a person proves the answer, even if an event has overtaken that row on its way.
+*Times.* startedAt is the earliest time that anything says of the call: the first event, or the
+row's. answeredAt is the moment of the event with which two people (extension, outside line,
+conference) were connected. If nobody saw the answer, it is the row's LastChangeStatus, unless that
+time was first told with another callee: when a call goes from a queue to a person, the word may
+stay Talking. Both times are kept. 3CX gives participants no time stamps. A row can prove the
+answer: it says that a caller whom no queue and no machine had accepted talks to a person. It proves
+that even if an event came after the row was asked for.
 
-*Outcome.* Who was not answered was missed, or gave up. If a leg that rang changed and was gone before it could be read,
-or the call was past its ringing when it was first seen, it may have been answered: nobody knows.
+*Outcome.* A call that was not answered is missed, abandoned or unanswered. The outcome is unknown
+in two cases: a ringing leg changed and was gone before it could be read, or the call was past its
+ringing when it was first seen. It may have been answered then.
 
-*DID.* The PBX's own word (``party_did``) if it gives one, else a configured one, else the trunk's only inbound rule.
+*DID.* The PBX's own word (``party_did``) if it gives one, else a configured one, else the trunk's
+only inbound rule.
 """
 
 from __future__ import annotations
@@ -61,7 +72,8 @@ _STATES: dict[str, e.CallState] = {
 def observe(call: CallRecord, roster: DirectoryIndex, visible: frozenset[str], at: float) -> None:
     """Draw all conclusions after the call's participants or its row have changed.
 
-    ``visible``: the DNs whose legs Call Control shows; of those no row tells anything better. ``at``: now.
+    ``visible``: the DNs whose legs Call Control shows; for these a row is never the better source.
+    ``at``: now.
     """
     row = call.row
     caller = parse(row.caller, roster.kind) if row else NOBODY
@@ -79,7 +91,10 @@ def observe(call: CallRecord, roster: DirectoryIndex, visible: frozenset[str], a
 
 
 def remember(call: CallRecord, at: float) -> None:
-    """Keep what the call's later life and its end need: since when, through what, whom it reached."""
+    """Keep what is needed later in the call and at its end.
+
+    That is: since when each leg is in its state, the path of the call, and whom it reached.
+    """
     since: dict[str, tuple[str, float]] = {}
     for side in call.sides:
         held = call.since.get(side.key)
@@ -107,7 +122,11 @@ def remember(call: CallRecord, at: float) -> None:
 
 
 def _note_presence(call: CallRecord, at: float) -> None:
-    """Note since when each leg is there. One that is told of again soon was never gone: who left was read before."""
+    """Note since when each leg is there.
+
+    A leg that comes back within :data:`_LINGER` seconds counts as never gone: only its removal was
+    read before its return.
+    """
     kept = {key: held for key, held in call.presence.items() if held[1] is None or at - held[1] < _LINGER}
     present = {side.key for side in call.sides}
     gone = {key: (since, at if left is None else left) for key, (since, left) in kept.items() if key not in present}
@@ -115,7 +134,7 @@ def _note_presence(call: CallRecord, at: float) -> None:
 
 
 def direction(call: CallRecord) -> e.Direction:
-    """Tell the direction from who began the call and the legs that it has now."""
+    """Return the direction that follows from the originator and the present legs."""
     lines = sum(side.kind == "externalline" for side in call.sides)
     reached = any(side.kind in _REACHED and (call.external or side.dn != call.originator) for side in call.sides)
     if call.external:
@@ -126,7 +145,7 @@ def direction(call: CallRecord) -> e.Direction:
 
 
 def state(call: CallRecord) -> e.CallState:
-    """Tell the state: the row's word if it is fresh, else what the legs say."""
+    """Return the state: the row's word if it is fresh, else what the legs say."""
     if call.fresh and call.row is not None:
         return _STATES.get(call.row.status, "Unknown")
     statuses = [side.status for side in call.sides]
@@ -139,7 +158,7 @@ def state(call: CallRecord) -> e.CallState:
 
 
 def owner(call: CallRecord) -> DerivedLeg | None:
-    """Find the originator's leg while there is one, else the oldest that is left."""
+    """Return the originator's leg, else the oldest leg, else None."""
     for side in call.sides:
         if side.key == call.originator:
             return side
@@ -147,9 +166,9 @@ def owner(call: CallRecord) -> DerivedLeg | None:
 
 
 def outcome(call: CallRecord, *, looking: bool) -> e.Outcome:
-    """Tell how the call ended. ``looking``: whether the PBX was being watched at its end.
+    """Return how the call ended. ``looking``: whether the PBX was being watched at its end.
 
-    A call of which nobody saw whether it was answered ended nobody knows how.
+    The outcome is ``unknown`` if nobody saw whether the call was answered.
     """
     if call.answered_at is not None:
         return "answered"
@@ -163,7 +182,10 @@ def outcome(call: CallRecord, *, looking: bool) -> e.Outcome:
 
 
 def lasting_direction(call: CallRecord) -> e.Direction:
-    """Tell the direction for good: the last in which the call had reached somebody, else the last that it had."""
+    """Return the final direction of the call.
+
+    It is the last direction in which the call had reached somebody, else the last one that it had.
+    """
     return call.lasting or direction(call)
 
 
@@ -195,7 +217,10 @@ def _originator(call: CallRecord, roster: DirectoryIndex, caller: PartyText) -> 
 
 
 def _first_sign(call: CallRecord, roster: DirectoryIndex) -> tuple[str, bool, str] | None:
-    """Who began it, as participants tell: originator's DN, whether it is outside, the caller's number."""
+    """Return who began the call according to its participants, or None.
+
+    The parts: originator's DN, whether that is outside, the caller's number.
+    """
     for p in call.participants.values():
         kind = party_kind(p, roster)
         if p.status == "Dialing":
@@ -216,7 +241,10 @@ def _first_sign(call: CallRecord, roster: DirectoryIndex) -> tuple[str, bool, st
 
 
 def _routed(call: CallRecord, roster: DirectoryIndex) -> tuple[str, bool, str] | None:
-    """The same of a call that nobody saw ringing: a leg that the router made has the caller at its other side."""
+    """Return the same as :func:`_first_sign` for a call that nobody saw ringing, or None.
+
+    A leg that the router made has the caller at its other side.
+    """
     for p in call.participants.values():
         kind = party_kind(p, roster)
         if p.originated_by_dn == ROUTER and not p.referred_by_dn and kind in ("extension", "externalline"):
@@ -229,7 +257,8 @@ def _stage(call: CallRecord, roster: DirectoryIndex, callees: tuple[PartyText, .
     """Find out whether the caller waits in a queue or listens to a machine."""
     held = call.queue
     if call.row is not None and not call.fresh and call.row.status == "Talking":
-        # An event has overtaken this row, but whom a queue or a machine had accepted by then stays accepted.
+        # An event came after this row was asked for. A caller whom a queue or a machine had accepted
+        # by then stays accepted all the same.
         call.hosted = call.hosted or any(roster.kind(party.dn) in _ACCEPTING for party in callees)
         call.caller_connected = call.caller_connected or call.hosted
     if call.fresh and call.row is not None:
@@ -271,7 +300,10 @@ def _stage_of_row(call: CallRecord, roster: DirectoryIndex, callees: tuple[Party
 
 
 def _queue_behind(call: CallRecord, roster: DirectoryIndex, callees: tuple[PartyText, ...]) -> str:
-    """The queue that a row named just before an event: its agents ring now, and the next row may name one of them."""
+    """Return the queue that a row named just before an event; empty if there is none.
+
+    Its agents ring now, and the next row may name one of them instead of the queue.
+    """
     queue = next((party.dn for party in callees if roster.kind(party.dn) == "queue"), "")
     ringing = {p.dn for p in call.participants.values() if p.dn != call.originator and p.status == "Ringing"}
     return queue if ringing <= roster.agents.get(queue, frozenset()) else ""
@@ -293,7 +325,7 @@ def _stage_of_participant(call: CallRecord, roster: DirectoryIndex, p: Participa
 
 
 def _left_queue(call: CallRecord, roster: DirectoryIndex) -> bool:
-    """Tell whether the waiting caller's own leg shows that he is connected to something else than a queue."""
+    """Return whether the waiting caller's own leg is connected to something other than a queue."""
     return any(
         p.dn == call.originator and p.status == "Connected" and party_kind(p, roster) not in ("queue", "unknown")
         for p in call.participants.values()
@@ -301,7 +333,7 @@ def _left_queue(call: CallRecord, roster: DirectoryIndex) -> bool:
 
 
 def _answer(call: CallRecord, roster: DirectoryIndex, callees: tuple[PartyText, ...], at: float) -> None:
-    """Note when the call was answered: with the event, or as the row tells if it was found answered already."""
+    """Note when the call was answered: at the event, else as the row tells."""
     told = call.talking_since
     if call.answered_at is None:
         if sum(side.kind in PEOPLE and side.status == "Connected" for side in call.sides) > 1:
@@ -316,9 +348,10 @@ def _answer(call: CallRecord, roster: DirectoryIndex, callees: tuple[PartyText, 
 
 
 def _answered_by_row(call: CallRecord, roster: DirectoryIndex, callees: tuple[PartyText, ...]) -> bool:
-    """Tell whether the row proves the answer though no leg shows it, as it is over or not read yet.
+    """Return whether the row proves the answer although no leg shows it.
 
-    A queue or a machine that accepted the caller leaves the word at Talking while the next phone rings.
+    The leg may be over or not read yet. If a queue or a machine accepted the caller, the row proves
+    nothing: its word stays Talking while the next phone rings.
     """
     if call.row is None or call.row.status != "Talking":
         return False

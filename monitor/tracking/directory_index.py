@@ -1,4 +1,4 @@
-"""The PBX's directory as the tracker needs it: look-ups by number, and the idle form of every entity. Pure."""
+"""Index the PBX's directory for the trackers: look-ups by number and idle entities. Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ _W_TYPES: Mapping[str, e.DnType] = MappingProxyType(
 )
 
 _PROFILES_OUT_OF_QUEUES = frozenset({"Away", "Out of office", "Custom 2"})
-"""Profiles of 3CX's kinds Away and OutOfOffice: their calls go elsewhere, so such an agent takes none."""
+"""Profiles of 3CX's kinds Away and OutOfOffice: calls to such an agent go elsewhere, so it takes
+none."""
 
 _QUEUE_RULE = (
     "An agent counts as free when the extension is enabled, registered, logged in to queues globally{}, not in the "
@@ -38,13 +39,16 @@ QUEUE_RULE_WITH_LOGINS = _QUEUE_RULE.format(" and to this queue", "")
 
 
 def dn_type(w_type: str) -> e.DnType:
-    """Call Control's type word (``Wextension``) as the documented one; ``unknown`` for None and unheard-of ones."""
+    """Return the documented word for Call Control's type word (such as ``Wextension``).
+
+    ``unknown`` for words that are not known, such as an empty one.
+    """
     word = w_type.lower()
     return "conference" if word.startswith("wconference") else _W_TYPES.get(word, "unknown")
 
 
 class DirectoryIndex:
-    """Who and what there is at the PBX, as of one reading of the directory."""
+    """Hold one reading of the PBX's directory: its users, queues, groups, IVRs and trunks."""
 
     def __init__(
         self,
@@ -81,13 +85,14 @@ class DirectoryIndex:
 
     @property
     def queue_rule(self) -> str:
-        """By what an agent counts as free, in words."""
+        """Return the rule by which an agent counts as free, in words."""
         return QUEUE_RULE if self.logins is None else QUEUE_RULE_WITH_LOGINS
 
     def update_users(self, read: DirectoryRead) -> frozenset[str] | None:
-        """Take a reading that differs from the last in nothing but what some users are like; their numbers.
+        """Apply a reading that differs from the last only in the data of some users.
 
-        None if more differs: nothing was taken then. So is most of what thousands of extensions tell minute by minute.
+        Return the numbers of those users. Return None and apply nothing if more differs. Most
+        readings of a directory with thousands of extensions are of this kind, minute by minute.
         """
         last = self._read
         if replace(read, users=last.users, at=last.at) != last:
@@ -107,38 +112,45 @@ class DirectoryIndex:
         return frozenset(changed)
 
     def set_queue_logins(self, logins: Mapping[str, Mapping[str, bool]] | None) -> None:
-        """Take who is logged in to which queue: queue → extension → whether; None if that is not told."""
+        """Set who is logged in to which queue.
+
+        ``logins``: queue → extension → whether it is logged in; None if the PBX does not tell.
+        """
         self.logins = logins
         for number in self.queues_of:
             if number in self.users:
                 self.extensions[number] = self._extension(self.users[number])
 
     def kind(self, dn: str) -> e.DnType:
-        """What the number is: ``unknown`` if the directory does not list it."""
+        """Return the kind of a number; ``unknown`` if nothing has told it."""
         return self._kinds.get(dn, "unknown")
 
     def name(self, dn: str) -> str:
-        """The DN's display name; empty if the directory does not list it."""
+        """Return the DN's display name; empty if the directory does not list it."""
         return self._names.get(dn, "")
 
     def set_kind(self, dn: str, w_type: str) -> None:
-        """Take the kind of a DN that the directory does not list (a conference, a route point) from Call Control."""
+        """Set the kind of a DN that the directory does not list (a conference, a route point).
+
+        ``w_type``: Call Control's type word.
+        """
         kind = dn_type(w_type)
         if dn and kind != "unknown":
             self._kinds.setdefault(dn, kind)
 
     def inherit_kinds(self, other: DirectoryIndex) -> None:
-        """Take over what ``other`` has learnt of DNs that no directory lists."""
+        """Take over the kinds that ``other`` has learnt for DNs that no directory lists."""
         for dn, kind in other._kinds.items():
             if dn not in other.users and kind in ("conference", "specialmenu", "parking", "routepoint", "fax"):
                 self._kinds.setdefault(dn, kind)
 
     def did(self, dialled: str, trunk: str) -> str:
-        """Name the inbound rule of a call from outside.
+        """Return the name of the inbound rule of a call from outside.
 
-        ``dialled`` (the PBX's ``party_did``) names its rule, or itself where no rule has it; a rule of ``*200`` has all
-        that ends so, the longest first. Where the PBX does not tell it: the configured name for this trunk, else the
-        name of the trunk's only rule, else empty.
+        ``dialled`` (the PBX's ``party_did``) names its rule, or itself if no rule has it. A rule of
+        ``*200`` fits all numbers that end in 200; of several fitting rules the longest counts. If
+        the PBX does not tell ``dialled``: return the configured name for this trunk, else the name
+        of the trunk's only rule, else an empty text.
         """
         if dialled:
             known = (*self._rules.get(trunk, ()), *(rule for rules in self._rules.values() for rule in rules))
@@ -152,7 +164,10 @@ class DirectoryIndex:
         return rules[0].name if len(rules) == 1 else ""
 
     def available(self, number: str) -> bool:
-        """Tell whether the extension would take a queue's call if it is in no call: see :data:`QUEUE_RULE`."""
+        """Return whether an extension that is in no call would take a queue's call.
+
+        :data:`QUEUE_RULE` has the rule.
+        """
         row = self.users[number]
         return (
             row.enabled is not False
@@ -238,7 +253,10 @@ class DirectoryIndex:
 
 
 def _fits(data: str, dialled: str) -> bool:
-    """Whether a rule's DID is the dialled one. A star, as 3CX writes it, stands for whatever may come before."""
+    """Return whether a rule's DID is the dialled one.
+
+    A leading star, as 3CX writes it, stands for any digits before the rest.
+    """
     return data == dialled or (data.startswith("*") and len(data) > 1 and dialled.endswith(data[1:]))
 
 

@@ -1,4 +1,4 @@
-"""Entities drawn from what the tracker knows: a call from its record, a DN from the calls on it. Pure."""
+"""Build entities from what the tracker knows: calls from records, DNs from their calls. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ACTIVITY: dict[str, e.Activity] = {"Ringing": "Ringing", "Dialing": "Dialing"}
 
 
 def call(record: CallRecord, roster: DirectoryIndex, phones: PhoneIndex) -> e.Call:
-    """Draw a call as of its last observation."""
+    """Build a call as of its last observation."""
     legs = {side.key: _leg(record, side, roster, phones) for side in record.sides}
     owner = calls.owner(record)
     own = legs[owner.key] if owner is not None else None
@@ -47,7 +47,10 @@ def call(record: CallRecord, roster: DirectoryIndex, phones: PhoneIndex) -> e.Ca
 
 
 def ended(record: CallRecord, roster: DirectoryIndex, phones: PhoneIndex, at: float, *, looking: bool) -> e.EndedCall:
-    """Draw a call that is over. ``at``: when it ended; ``looking``: whether the PBX was being watched then."""
+    """Build a call that is over.
+
+    ``at``: when it ended, POSIX seconds. ``looking``: whether the PBX was being watched then.
+    """
     outside = record.reached in record.lines
     callee = record.reached_number or record.last_queue
     caller = record.caller_number
@@ -75,7 +78,10 @@ def ended(record: CallRecord, roster: DirectoryIndex, phones: PhoneIndex, at: fl
 
 
 def extension(idle: e.Extension, on_it: Sequence[e.Call], held: e.Entity | None, at: float) -> e.Extension:
-    """Draw an extension in the calls that it has a leg in. ``held``: as it was drawn last; ``at``: now."""
+    """Build an extension with the calls in which it has a leg.
+
+    ``held``: the extension as it was built last. ``at``: now, POSIX seconds.
+    """
     talks = tuple(
         e.Talk(
             call_id=call.call_id,
@@ -103,7 +109,7 @@ def extension(idle: e.Extension, on_it: Sequence[e.Call], held: e.Entity | None,
 
 
 def queue(empty: e.Queue, on_it: Sequence[e.Call]) -> e.Queue:
-    """Draw a queue with those of the calls that wait in it, the oldest first."""
+    """Build a queue with those of the calls that wait in it, the oldest first."""
     waiting = [_waiting(call, call.owner) for call in on_it if call.queue == empty.num and call.owner is not None]
     return replace(empty, waiting=tuple(sorted(waiting, key=lambda caller: (caller.since, caller.call_id))))
 
@@ -158,7 +164,10 @@ def _presence_since(held: e.Entity | None, now: e.Extension, at: float) -> str |
 
 
 def _presence_differs(before: e.Extension, now: e.Extension) -> bool:
-    """Whether what both know of it differs; nothing follows from a login that was not told before."""
+    """Return whether the presence differs in what both states tell.
+
+    Nothing follows from a login that was not told before.
+    """
     logins = {login.num: login.status for login in before.q_status}
     pairs = [(logins.get(login.num), login.status) for login in now.q_status]
     pairs.append((before.q_global_status, now.q_global_status))

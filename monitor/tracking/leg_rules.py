@@ -1,4 +1,4 @@
-"""The legs of a call: those that Call Control lists, and those that can be inferred. Pure.
+"""Find the legs of a call: those that Call Control lists, and those that can be inferred. Pure.
 
 The rules stand at the head of :mod:`monitor.tracking.call_rules`.
 """
@@ -16,9 +16,9 @@ from monitor.tracking.party_text import PartyText
 
 RANK = {"Connected": 3, "Ringing": 2, "Dialing": 1}
 PEOPLE = frozenset({"extension", "externalline", "conference"})
-"""Kinds of DN behind which somebody talks: two of them connected is an answered call."""
+"""Kinds of DN behind which a person talks: a call with two of them connected is answered."""
 ROUTER = "ROUTER"
-"""The PBX's own route point, by which it brings a call to the phone that is to ring."""
+"""The PBX's own route point, through which it brings a call to the phone that rings next."""
 _UNDER_WAY = frozenset({"Routing", "Transferring", "Rerouting"})
 """ActiveCalls' words for a call whose callee has not answered."""
 
@@ -29,7 +29,7 @@ Stage: TypeAlias = Literal["", "queue", "ivr"]
 
 @dataclass(frozen=True, slots=True)
 class DerivedLeg:
-    """A leg without what only the tracker knows (names, since)."""
+    """Represent a leg without the data that only the tracker knows (names, since)."""
 
     dn: str
     kind: e.DnType
@@ -37,17 +37,25 @@ class DerivedLeg:
     status: str
     participant: Participant | None = None
     again: bool = False
-    """The second leg on one trunk: a call from outside that is led out on the trunk by which it came."""
+    """True for the second leg on one trunk: a call from outside that is led out on the trunk it
+    came by."""
 
     @property
     def key(self) -> str:
-        """By what it is known among the legs of its call: its DN, as a DN but a trunk has one leg in a call."""
+        """Return the leg's key among the legs of its call.
+
+        It is the DN: every DN but a trunk has one leg in a call. The second leg on a trunk has a
+        suffix.
+        """
         return f"{self.dn}{_AGAIN}" if self.again else self.dn
 
 
 @dataclass(slots=True)
 class CallRecord:
-    """All that is known of one call. Times are POSIX seconds on the PBX's clock, ``heard`` and ``asked`` monotonic."""
+    """Hold everything that is known of one call.
+
+    Times are POSIX seconds on the PBX's clock; ``heard`` and ``row_asked`` are monotonic.
+    """
 
     id: int
     started_at: float
@@ -56,26 +64,29 @@ class CallRecord:
     row: ActiveCall | None = None
     row_asked: float = 0.0
     changed: tuple[float | None, str] | None = None
-    """The row's LastChangeStatus, and the callee with which it was told first."""
+    """The row's LastChangeStatus, and the callee with which that time was first told."""
     originator: str = ""
-    """DN of who began it: an extension, or the trunk."""
+    """DN that began the call: an extension or a trunk."""
     external: bool | None = None
-    """Whether it came from outside; None while nothing tells."""
+    """True if the call came from outside; None while nothing tells."""
     caller_number: str = ""
     caller_connected: bool = False
-    """The caller is connected to somebody or something; a phone that rings now does not undo it."""
+    """True once the caller is connected to a person or a machine; a phone that rings now does not
+    undo it."""
     hosted: bool = False
-    """A queue or a machine accepted the caller at some time."""
+    """True if a queue or a machine has accepted the caller at any time."""
     recorded: bool = False
-    """Voicemail took it at some time."""
+    """True if voicemail has taken the call at any time."""
     new: bool = True
-    """Not observed before."""
+    """True until the first observation."""
     answered_at: float | None = None
     answer_time_uncertain: bool = False
-    """Nobody saw it being answered: it was already, when it was first observed or first read in a row."""
+    """True if nobody saw the answer: the call was already answered when it was first observed, or
+    when it was first read in a row."""
     answer_unseen: bool = False
-    """It may have been answered: it was being handed on, or talked to nobody that is known, when first observed, or a
-    leg that rang changed and was gone before that was read."""
+    """True if the call may have been answered unseen. Either it was Talking or Transferring when
+    first observed, with no queue, no machine and no known answer. Or a ringing leg changed and was
+    gone before that was read."""
     queue: str = ""
     queued_at: float | None = None
     machine_dn: str = ""
@@ -85,38 +96,45 @@ class CallRecord:
     lines: set[str] = field(default_factory=set)
     extensions: set[str] = field(default_factory=set)
     reached: str = ""
-    """DN of who answered; before that, of whom it rang last."""
+    """DN that answered; before the answer, the DN that rang last."""
     reached_number: str = ""
     """The number behind ``reached``: an outside number for a trunk, else the DN itself."""
     watched: bool = True
-    """Whether the PBX has been watched without a break since the call was last seen to be alive."""
+    """True while the PBX has been watched without a break since the call was last seen alive."""
     left: float = 0.0
-    """When the last participant went."""
+    """Time at which the last participant went."""
     last_queue: str = ""
-    """The queue it waited in last."""
+    """The queue in which the call waited last."""
     first_queued_at: float | None = None
-    """When it first came into a queue."""
+    """Time at which the call first came into a queue."""
     stage: Stage = ""
-    """What the caller was in last, while there was any leg."""
+    """The place where the caller was last (a queue, an IVR), while the call had any leg."""
     lasting: e.Direction | None = None
-    """The direction for good: the last that had reached somebody, else the last."""
+    """The final direction: the last one in which somebody had been reached, else the last one."""
     dialled: str = ""
     """The number that the caller dialled from outside, where the PBX tells it."""
     did: str = ""
     sides: tuple[DerivedLeg, ...] = ()
     since: dict[str, tuple[str, float]] = field(default_factory=dict)
-    """Key of a leg → its state, and since when it is in it."""
+    """Key of a leg → its state, and the time since which it is in that state."""
     presence: dict[str, tuple[float, float | None]] = field(default_factory=dict)
-    """Key of a leg → since when there is one, and since when there is none any more."""
+    """Key of a leg → the time since which it exists, and the time since which it no longer does (or
+    None)."""
 
     @property
     def fresh(self) -> bool:
-        """The row was asked for after the last event of this call: it may be believed in all that it says."""
+        """Return whether the row was asked for after the last event of this call.
+
+        If so, everything that the row says may be believed.
+        """
         return self.row is not None and self.row_asked > self.heard
 
     @property
     def talking_since(self) -> float | None:
-        """Since when the caller is connected to the row's callee, as far as the row may be believed and tells it."""
+        """Return since when the caller is connected to the row's callee.
+
+        None if the row does not tell it or is not fresh.
+        """
         row = self.row
         if row is None or not self.fresh or row.status != "Talking":
             return None
@@ -126,9 +144,11 @@ class CallRecord:
 def sides(
     call: CallRecord, roster: DirectoryIndex, visible: frozenset[str], caller: PartyText, callees: tuple[PartyText, ...]
 ) -> tuple[DerivedLeg, ...]:
-    """All legs that the call has now: the originator first, then in the order of leg numbers, the inferred last.
+    """Return all legs that the call has now and update ``call.caller_connected``.
 
-    ``visible``: DNs whose legs Call Control shows; what it does not show of them is not there.
+    The originator's leg comes first, then the legs in the order of their numbers, then the inferred
+    ones. ``visible``: DNs whose legs Call Control shows; a leg of theirs that it does not show does
+    not exist.
     """
     told = people_connected(call, roster)
     routed_on = call.caller_connected and call.answered_at is None and not told
@@ -154,7 +174,10 @@ def sides(
 
 
 def _kept(call: CallRecord, found: Mapping[str, DerivedLeg]) -> str:
-    """The number of whom a queue or a machine keeps: the caller, or whoever is left of the call without him."""
+    """Return the number of the party that a queue or a machine keeps.
+
+    It is the caller. If the caller has left, it is the person who is still connected.
+    """
     if call.originator not in found:
         for side in found.values():
             if side.kind in PEOPLE and side.status == "Connected":
@@ -163,10 +186,11 @@ def _kept(call: CallRecord, found: Mapping[str, DerivedLeg]) -> str:
 
 
 def people_connected(call: CallRecord, roster: DirectoryIndex) -> bool:
-    """Tell whether a participant is connected to a person, not to a queue or a machine.
+    """Return whether a participant is connected to a person, not to a queue or a machine.
 
-    The callee's own leg tells it. The originator's does too, but not while the phone that it names is seen to ring, nor
-    once a queue or a machine has accepted him: then he is connected while the next phone rings.
+    The callee's own leg tells it. The originator's leg tells it too, with two exceptions. The
+    first: the phone that it names is seen to ring. The second: a queue or a machine has accepted
+    the caller, as such a caller is connected while the next phone rings.
     """
     ringing = {p.dn for p in call.participants.values() if p.status == "Ringing"}
     for p in call.participants.values():
@@ -184,18 +208,25 @@ def people_connected(call: CallRecord, roster: DirectoryIndex) -> bool:
 
 
 def _talks(call: CallRecord, dn: str, asking: Participant) -> bool:
-    """Tell whether another leg than the asking one shows that this DN is connected."""
+    """Return whether another leg than the asking one shows that this DN is connected."""
     return any(p.dn == dn and p.status == "Connected" and p is not asking for p in call.participants.values())
 
 
 def party_kind(p: Participant, roster: DirectoryIndex) -> e.DnType:
-    """The kind of the participant's other side: Call Control's word, else the directory's."""
+    """Return the kind of the participant's other side.
+
+    It is Call Control's word, else the directory's.
+    """
     kind = dn_type(p.party_dn_type)
     return kind if kind != "unknown" else roster.kind(p.party_dn)
 
 
 def _visible_sides(call: CallRecord, roster: DirectoryIndex) -> dict[str, DerivedLeg]:
-    """One side a DN: of several devices the one furthest on, then the oldest. Each leg on a trunk is one by itself."""
+    """Return one leg for each DN, by its key.
+
+    Of several devices the one furthest on counts, then the oldest. On a trunk, each leg counts by
+    itself.
+    """
     sides: dict[str, DerivedLeg] = {}
     for p in sorted(call.participants.values(), key=lambda p: (-RANK.get(p.status, 0), p.id)):
         kind = roster.kind(p.dn)
@@ -210,12 +241,18 @@ def _originator_connected(call: CallRecord) -> bool:
 
 
 def _referred(call: CallRecord) -> bool:
-    """Tell whether a phone rings by a transfer: then somebody had been talking to the one who is transferred."""
+    """Return whether a phone rings because of a transfer.
+
+    If so, somebody has already talked to the party that is transferred.
+    """
     return any(p.referred_by_dn and p.status == "Ringing" for p in call.participants.values())
 
 
 def _rung_by_row(call: CallRecord, callees: tuple[PartyText, ...]) -> frozenset[str]:
-    """DNs that the row says the call is being brought to: they ring, whatever whoever waits for them shows."""
+    """Return the DNs to which the call is being brought according to the row.
+
+    They ring, even if the leg that waits for them shows something else.
+    """
     brought = call.fresh and call.row is not None and call.row.status in _UNDER_WAY
     return frozenset(party.dn for party in callees) if brought else frozenset()
 
@@ -223,11 +260,11 @@ def _rung_by_row(call: CallRecord, callees: tuple[PartyText, ...]) -> frozenset[
 def _counterpart(
     call: CallRecord, roster: DirectoryIndex, side: DerivedLeg, rung: frozenset[str], *, routed_on: bool
 ) -> DerivedLeg | None:
-    """The other side of a visible leg, as that leg implies it.
+    """Return the other side of a visible leg, as that leg implies it; None if it implies none.
 
-    ``rung``: DNs that ring by the row. ``routed_on``: a queue or a machine has accepted the caller and nobody has
-    answered, so the person whom the originator's connected leg names is still being rung, unless the row says that they
-    talk.
+    ``rung``: DNs that ring according to the row. ``routed_on``: a queue or a machine has accepted
+    the caller and nobody has answered. Then the person whom the originator's connected leg names is
+    still being rung, unless the row says that they talk.
     """
     p = side.participant
     if p is None or not p.party_dn or p.party_dn in (p.dn, ROUTER):
@@ -271,7 +308,7 @@ def _sides_of_row(
         kind = roster.kind(party.dn)
         if kind in ("externalline", "conference") or (kind == "extension" and party.dn not in visible):
             status = "Connected" if row.status == "Talking" or recalled else "Ringing"
-            other = caller.number or call.caller_number  # who began the call may have left it
+            other = caller.number or call.caller_number  # the originator may have left the call
             again = kind == "externalline" and party.dn == caller.dn
             if not again or party.number != caller.number:
                 yield DerivedLeg(party.dn, kind, party.number if kind == "externalline" else other, status, again=again)

@@ -1,9 +1,9 @@
-"""The Caller and Callee texts of XAPI's ActiveCalls, read back into DNs, numbers and names. Pure.
+"""Parse the Caller and Callee texts of XAPI's ActiveCalls into DNs, numbers and names. Pure.
 
-Forms seen (reports of live systems): ``100 Smith, John`` · ``10000 skyetel (+15153182968)`` (trunk's DN, its name, the
-outside number; ``anonymous`` if it is hidden) · ``800 Sales`` · ``Nick Sample (001231234)`` · ``+4912341234`` ·
-``(100)`` · ``112 113 (100)``. Names may hold digits, commas and any script, so the directory decides what a leading
-number is.
+Forms seen (reports of live systems): ``100 Smith, John`` · ``10000 skyetel (+15153182968)``
+(trunk's DN, its name, the outside number; ``anonymous`` if it is hidden) · ``800 Sales`` · ``Nick
+Sample (001231234)`` · ``+4912341234`` · ``(100)`` · ``112 113 (100)``. Names may hold digits,
+commas and any script, so the directory decides what a leading number is.
 """
 
 from __future__ import annotations
@@ -19,15 +19,17 @@ _LEADING = re.compile(r"^([+*#]?\d[\d*#]*)(?:\s+|$)")
 _JOINT = re.compile(r",\s*(?=[+*#]?\d[\d*#]*(?:\s|$))")
 
 Kind = Callable[[str], DnType]
-"""The kind of a DN by its number; ``unknown`` for numbers that are not in the directory."""
+"""Function that returns the kind of a DN by its number; ``unknown`` for numbers not in the
+directory."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartyText:
-    """One side of a call as the text tells it. All may be empty."""
+    """Hold one side of a call as the text tells it. Each field may be empty."""
 
     dn: str
-    """DN known to the directory: an extension, a queue, or the trunk through which an outside number is connected."""
+    """DN known to the directory: an extension, a queue, or the trunk that connects an outside
+    number."""
     number: str
     """The party's own number: the outside number for a trunk, else the DN's."""
     name: str
@@ -37,7 +39,7 @@ NOBODY = PartyText("", "", "")
 
 
 def parse(text: str, kind: Kind) -> PartyText:
-    """Read one party's text; an empty text gives :data:`NOBODY`."""
+    """Parse one party's text; return :data:`NOBODY` for an empty text."""
     text = text.strip()
     trailing = _TRAILING.search(text)
     leading = _LEADING.match(text)
@@ -55,7 +57,10 @@ def parse(text: str, kind: Kind) -> PartyText:
 
 
 def parse_several(text: str, kind: Kind) -> tuple[PartyText, ...]:
-    """Read a text that may name several parties, joined by commas: each part must begin with a known DN."""
+    """Parse a text that may name several parties, joined by commas.
+
+    Each party must begin with a known DN; a part that does not belongs to the name before it.
+    """
     parts = _JOINT.split(text.strip())
     merged: list[str] = []
     for part in parts:

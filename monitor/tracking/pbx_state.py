@@ -1,8 +1,9 @@
-"""What is shown of one PBX: the entities of all topics, each DN in step with the calls on it. Pure.
+"""Hold the entities of one PBX: all topics, each DN in step with the calls on it. Pure.
 
-Whoever follows the PBX tells what its directory, its address book and the connection to it are, and what each call
-looks like now; the board draws the extensions, queues and lines that a call touches, and keeps those that ended. Every
-method that gives edits has made them in ``state`` (of contacts: in ``book``) already.
+A tracker tells what the directory, the address book and the connection are, and what each call
+looks like now. The state then draws the extensions, queues and lines that a call touches, and keeps
+the calls that ended. Every method that returns edits has already made them in ``state`` (contacts:
+in ``book``).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _LATE = 60.0
 
 
 class Timed(Protocol):
-    """A fact that tells when it held."""
+    """Describe a fact that tells when it held."""
 
     @property
     def at(self) -> float:
@@ -38,7 +39,7 @@ class Timed(Protocol):
 
 
 class PbxState:
-    """The state of one PBX. ``at``: what time it is on the PBX's clock, POSIX seconds."""
+    """Hold the state of one PBX. ``at``: the time on the PBX's clock, POSIX seconds."""
 
     def __init__(self, monitor: str, did_map: Mapping[str, str] | None = None) -> None:
         self.state = e.empty_state(e.TOPICS)
@@ -57,19 +58,26 @@ class PbxState:
         self._seen_before: dict[str, e.Extension] = {}
 
     def advance_clock(self, fact: Timed | ContactsRead) -> None:
-        """Take what time it is from a fact, if it tells it; one much older than others tells that a clock was set."""
+        """Set ``at`` from a fact, if the fact tells a time.
+
+        A fact more than 60 s older than ``at`` means that the PBX's clock was set back: ``at``
+        follows it. A fact that is a little older changes nothing.
+        """
         if not isinstance(fact, ContactsRead):
             self.at = fact.at if fact.at < self.at - _LATE else max(self.at, fact.at)
 
     # calls
 
     def show(self, call: e.Call) -> tuple[Edit, ...]:
-        """Show a call as it is now; what follows for its DNs waits for :meth:`settle`."""
+        """Put in a call as it is now; its DNs are drawn by :meth:`settle`."""
         self._index(call.call_id, _dns(call))
         return self.commit("calls", {str(call.call_id): call})
 
     def over(self, call_id: int, ended: e.EndedCall, at: float) -> tuple[Edit, ...]:
-        """Show a call no more but as one that ended; nothing if it was not shown. DNs wait for :meth:`settle`."""
+        """Move a call to the calls that ended; its DNs are drawn by :meth:`settle`.
+
+        Return no edits if the call was not shown.
+        """
         self._index(call_id, set())
         before = self.state["calls"].pop(str(call_id), None)
         if before is None:
@@ -78,7 +86,7 @@ class PbxState:
         return (gone, *self.commit("ended", {ended.id: ended}), *self.forget(at))
 
     def settle(self) -> tuple[Edit, ...]:
-        """Draw anew the DNs on which calls have changed since this was last done."""
+        """Draw the DNs again on which calls have changed since the last call of this method."""
         edits: list[Edit] = []
         for number in sorted(self._touched):
             if number in self.roster.extensions:
@@ -91,7 +99,10 @@ class PbxState:
         return tuple(edits)
 
     def remember(self, ended: Mapping[str, e.Entity], extensions: Mapping[str, e.Extension]) -> None:
-        """Take over stored calls that ended and, before the first directory, since when extensions are as they are."""
+        """Take over the stored calls that ended and since when extensions are in their state.
+
+        Call it before the first directory is read.
+        """
         self.state["ended"] = dict(sorted(ended.items(), key=lambda item: _ended_at(item[1])))
         self._seen_before = {
             number: replace(held, activity="Idle", since=held.since if held.activity == "Idle" else None)
@@ -99,7 +110,11 @@ class PbxState:
         }
 
     def forget(self, at: float) -> tuple[Edit, ...]:
-        """Drop the calls that ended a day ago; of too many the oldest, and before others those that nobody lost."""
+        """Drop the calls that ended a day ago, and the excess over :data:`ENDED_KEPT`.
+
+        Of the excess, the oldest go first. Calls from outside that were missed or abandoned go only
+        after all others.
+        """
         ended = self.state["ended"]
         horizon = from_unix(at - ENDED_SECONDS)
         old = list(takewhile(lambda id_: _ended_at(ended[id_]) < horizon, ended))
@@ -113,9 +128,10 @@ class PbxState:
     # DNs
 
     def update_users(self, fact: DirectoryRead) -> tuple[frozenset[int], tuple[Edit, ...]] | None:
-        """Take a directory that tells of some users anew and of nothing else: the calls that they are in, and edits.
+        """Apply a directory that differs only in the data of some users.
 
-        None if it tells more; then it is to be enrolled.
+        Return the calls that these users are in, and the edits. Return None if more differs; then
+        :meth:`replace_directory` must be used.
         """
         changed = self.roster.update_users(fact)
         if changed is None:
@@ -126,13 +142,13 @@ class PbxState:
         return frozenset(id_ for number in changed for id_ in self._on_dn.get(number, ())), edits
 
     def replace_directory(self, fact: DirectoryRead) -> None:
-        """Take a directory in place of the one before; nothing is shown of it before :meth:`draw_all`."""
+        """Replace the directory; nothing of it is shown before :meth:`draw_all`."""
         roster = DirectoryIndex(fact, self._did_map, self.roster.logins)
         roster.inherit_kinds(self.roster)
         self.roster = roster
 
     def draw_all(self) -> None:
-        """Draw every DN of the directory, and none that it has not."""
+        """Draw every DN of the directory and drop all others."""
         roster = self.roster
         for topic, table in (
             ("groups", roster.groups),
@@ -147,19 +163,19 @@ class PbxState:
         self._touched.clear()
 
     def set_queue_logins(self, logins: Mapping[str, Mapping[str, bool]] | None) -> tuple[Edit, ...]:
-        """Take who is logged in to which queue; see :meth:`DirectoryIndex.log_in`."""
+        """Set who is logged in to which queue; see :meth:`DirectoryIndex.set_queue_logins`."""
         self.roster.set_queue_logins(logins)
         return (*self.draw_extensions(self.roster.queues_of), *self.draw_system())
 
     def draw_extensions(self, numbers: Mapping[str, object] | None = None) -> tuple[Edit, ...]:
-        """Draw these extensions, or all; numbers that are none are left out."""
+        """Draw these extensions, or all for None; numbers that are no extensions are left out."""
         chosen = self.roster.extensions if numbers is None else [n for n in numbers if n in self.roster.extensions]
         return self.commit("extensions", {number: self._extension(number) for number in chosen})
 
     # the address book
 
     def read_book(self, fact: ContactsRead) -> tuple[Edit, ...]:
-        """Take a whole address book in place of the one before."""
+        """Replace the whole address book."""
         before = self.book
         self.book = {"contacts": {str(contact.id): contact for contact in fact.contacts}}
         edits = difference(before, self.book)
@@ -168,7 +184,7 @@ class PbxState:
         return edits
 
     def change_contact(self, fact: ContactChanged) -> tuple[Edit, ...]:
-        """Take one contact as it is now."""
+        """Set, change or remove one contact."""
         before = self.book["contacts"].get(str(fact.id))
         if before == fact.contact:
             return ()
@@ -183,7 +199,10 @@ class PbxState:
     # the connection
 
     def connect(self, fact: ConnectionChanged) -> tuple[Edit, ...]:
-        """Take how the connection is; ``since`` stays while it only changes its reason or its source."""
+        """Set the state of the connection.
+
+        ``since`` stays while only the reason or the source changes.
+        """
         before = self.connection
         same = fact.connection == before.connection and before.at > 0  # 0: before the first fact
         at = before.at if same else fact.at
@@ -191,11 +210,11 @@ class PbxState:
         return self.draw_system()
 
     def draw_system(self) -> tuple[Edit, ...]:
-        """Draw the PBX itself."""
+        """Draw the entity of the PBX itself."""
         return self.commit("system", self._system())
 
     def commit(self, topic: str, entities: Mapping[str, e.Entity]) -> tuple[Edit, ...]:
-        """Put these in place of what is held under the same ids; what is equal is no edit."""
+        """Replace the entities under these ids; an entity that is equal makes no edit."""
         held = self.state[topic]
         edits = tuple(
             Edit(topic, id_, held.get(id_), entity) for id_, entity in entities.items() if held.get(id_) != entity
@@ -206,7 +225,7 @@ class PbxState:
     # entities
 
     def _index(self, call_id: int, dns: set[str]) -> None:
-        """Keep the look-ups between DNs and calls."""
+        """Update the look-ups between DNs and calls."""
         old = self._dns_of.pop(call_id, set())
         for dn in old - dns:
             self._on_dn[dn].discard(call_id)
@@ -260,7 +279,7 @@ def _dns(call: e.Call) -> set[str]:
 
 
 def _is_no_loss(entity: e.Entity) -> bool:
-    """Whether nobody from outside was lost with it."""
+    """Return whether no caller from outside was lost with it."""
     lost = isinstance(entity, e.EndedCall) and entity.outcome in ("missed", "abandoned")
     return not lost or (isinstance(entity, e.EndedCall) and entity.direction in ("Internal", "FromInternal"))
 

@@ -1,9 +1,10 @@
-"""Facts from the PBX in, edits of entities out. Pure: no clock, no I/O; what time it is comes with the facts.
+"""Turn facts from a PBX into edits of entities. Pure: no clock, no I/O; facts bring the time.
 
-The tracker holds the whole state of one PBX. Each fact touches some calls; each touched call is drawn up anew by the
-rules of :mod:`monitor.tracking.call_rules`, and with it, on the :class:`~monitor.tracking.pbx_state.PbxState`, the
-extensions, queues and lines that it touches. What came out equal is no edit. All edits of one fact belong together:
-they are one change, never two halves.
+The tracker holds the whole state of one PBX. Each fact touches some calls. Each touched call is
+drawn again by the rules of :mod:`monitor.tracking.call_rules`. With it, the
+:class:`~monitor.tracking.pbx_state.PbxState` draws the extensions, queues and lines that it
+touches. An entity that came out equal is no edit. All edits of one fact belong together: they are
+one change and are never split.
 """
 
 from __future__ import annotations
@@ -35,11 +36,12 @@ from monitor.tracking.party_text import parse_several
 
 
 class Tracker(BaseTracker):
-    """The state of one PBX, brought forward fact by fact.
+    """Follow one PBX fact by fact and hold its state.
 
-    ``state`` holds the live topics, ``book`` the contacts; both are read by whoever writes a whole state. ``ready``
-    turns true once everything that a first full state needs has been read. ``doubts`` are calls whose participants and
-    row contradict each other: whoever runs the tracker has the participants read again and clears the set.
+    ``state`` holds the live topics, ``book`` the contacts; a writer of a full state reads both.
+    ``ready`` turns true once everything has been read that a first full state needs.
+    ``inconsistent_calls`` are calls whose participants and row contradict each other: the program
+    that runs the tracker has the participants read again and clears the set.
     """
 
     def __init__(self, monitor: str, did_map: Mapping[str, str] | None = None) -> None:
@@ -48,18 +50,27 @@ class Tracker(BaseTracker):
 
     @property
     def inconsistent_calls(self) -> set[int]:
-        """Calls whose participants and rows contradict each other; to be emptied by whoever acts on it."""
+        """Return the calls whose participants and rows contradict each other.
+
+        The program that acts on the set must empty it.
+        """
         return self._ledger.inconsistent_calls
 
     @property
     def ready(self) -> bool:
-        """Whether directory, participants and rows have been read as far as the source offers them."""
+        """Return whether all that the source offers has been read.
+
+        That is the directory, the participants and the rows.
+        """
         source = self._board.connection.source
         needed = {"directory"} | set(source.split("+")) - {""}
         return source != "" and needed <= self._read
 
     def apply(self, fact: Fact) -> tuple[Edit, ...]:
-        """Take in a fact; give the edits that follow from it, already made in ``state`` (contacts: in ``book``)."""
+        """Apply a fact and return the edits that follow from it.
+
+        They are already made in ``state``, or in ``book`` if they are about contacts.
+        """
         board = self._board
         board.advance_clock(fact)
         match fact:
@@ -86,7 +97,10 @@ class Tracker(BaseTracker):
         assert_never(fact)
 
     def tick(self, at: float) -> tuple[Edit, ...]:
-        """Let time pass: forget calls that ended a day ago, end calls that only time can end. ``at``: PBX clock."""
+        """Advance the time; return the edits that follow. ``at``: PBX clock, POSIX seconds.
+
+        Forgets calls that ended a day ago and ends calls that only time can end.
+        """
         connection = self._board.connection
         connected = connection.connection == "connected"
         over = self._ledger.over(at, rows_told="activecalls" in connection.source or not connected)
@@ -95,7 +109,10 @@ class Tracker(BaseTracker):
     # facts
 
     def _note_unseen(self, fact: ParticipantGone) -> None:
-        """Note that a leg which was never read, and of which more than its beginning was told, may have answered."""
+        """Note that a leg which was never read may have answered.
+
+        That is possible only if more than its beginning was told (at least two unread events).
+        """
         if fact.unread < 2 or self._ledger.participant(fact.dn, fact.participant_id) is not None:
             return
         for record in self._ledger.records.values():
@@ -142,7 +159,7 @@ class Tracker(BaseTracker):
 
     def _update(self, touched: Iterable[int], at: float, over: Iterable[int] = ()) -> tuple[Edit, ...]:
         if "directory" not in self._read:
-            return ()  # without it nothing tells what a number is; all is drawn once it is read
+            return ()  # the kind of a number is not known yet; all is drawn once it is read
         edits: list[Edit] = []
         over = set(over)
         for call_id in sorted(touched):
@@ -159,7 +176,7 @@ class Tracker(BaseTracker):
         return tuple(edits)
 
     def _recall(self, record: CallRecord, at: float) -> None:
-        """Give a call that was found, not seen to begin, what an earlier monitor knew of it."""
+        """Restore what an earlier monitor knew of a call whose beginning was not seen."""
         known = self._memories.get(record.id)
         if known is None:
             return

@@ -1,8 +1,9 @@
-"""A call as the documented interface tells it: what is remembered of it, and how it is shown. Pure.
+"""Turn a call that the documented interface tells into a record and an entity. Pure.
 
-What is told is shown as it is told. What is not told stays null or empty, but for what follows surely from the legs: a
-caller waits in the queue that has a leg; a call with two people connected was answered; a call from outside was begun
-by its only trunk. Of several devices of an extension the one furthest on is its leg.
+What is told is shown as it is told. What is not told stays null or empty, except for what follows
+surely from the legs: a caller waits in the queue that has a leg; a call with two people connected
+was answered; a call from outside was begun by its only trunk. Of several devices of an extension,
+the one furthest on is its leg.
 """
 
 from __future__ import annotations
@@ -26,14 +27,17 @@ _ANOTHER_AFTER = 1.0
 
 
 def is_another(before: ToldCall, now: ToldCall) -> bool:
-    """Whether the PBX has given a call's id to another call: one that began later, as a start is never put off."""
+    """Return whether the PBX has given a call's id to another call.
+
+    That call began later: the start of one call never moves to a later time.
+    """
     if before.info is None or now.info is None or before.info.started_at is None or now.info.started_at is None:
         return False
     return now.info.started_at > before.info.started_at + _ANOTHER_AFTER
 
 
 def observe(record: CallRecord, told: ToldCall, roster: DirectoryIndex, at: float) -> None:
-    """Draw all conclusions from what is told now. ``at``: now."""
+    """Draw all conclusions from what is told now. ``at``: now, POSIX seconds."""
     legs = _legs(told)
     info = told.info
     if info is not None and info.started_at is not None:
@@ -53,7 +57,7 @@ def observe(record: CallRecord, told: ToldCall, roster: DirectoryIndex, at: floa
 
 
 def draw(record: CallRecord, told: ToldCall, roster: DirectoryIndex, phones: PhoneIndex) -> e.Call:
-    """The call as of its last observation."""
+    """Return the call as of its last observation."""
     legs = tuple(_named(record, leg, roster, phones) for leg in _legs(told))
     by_dn = {leg.dn_num: leg for leg in reversed(legs)}
     by_both = {(leg.dn_num, leg.external_party): leg for leg in reversed(legs)}
@@ -94,7 +98,7 @@ def draw(record: CallRecord, told: ToldCall, roster: DirectoryIndex, phones: Pho
 
 
 def _legs(told: ToldCall) -> tuple[e.Leg, ...]:
-    """The legs, one an extension."""
+    """Return the legs, with one leg for each extension."""
     best: dict[str, e.Leg] = {}
     for leg in told.legs:
         held = best.get(leg.dn_num)
@@ -104,7 +108,10 @@ def _legs(told: ToldCall) -> tuple[e.Leg, ...]:
 
 
 def _sides(record: CallRecord, legs: Sequence[e.Leg]) -> Iterator[DerivedLeg]:
-    """The legs as sides; of two on the caller's trunk his own is the first."""
+    """Yield the legs as derived legs.
+
+    Of two legs on the caller's trunk, the caller's own is the first.
+    """
     first: dict[str, e.Leg] = {}
     for leg in sorted(legs, key=lambda leg: leg.external_party != record.caller_number):
         first.setdefault(leg.dn_num, leg)
@@ -122,7 +129,7 @@ def _people(legs: Sequence[e.Leg]) -> int:
 
 
 def _originator(record: CallRecord, told: ToldCall) -> None:
-    """Keep who began it: the owner as he was first told, as a transfer does not change it."""
+    """Keep the originator: the owner that was told first, as a transfer does not change it."""
     if record.originator:
         return
     external = told.direction in _FROM_OUTSIDE if told.direction is not None else None
@@ -141,7 +148,10 @@ def _originator(record: CallRecord, told: ToldCall) -> None:
 
 
 def _queue(record: CallRecord, legs: Sequence[e.Leg], roster: DirectoryIndex, at: float) -> None:
-    """Find the queue that the caller waits in, or that rings for him: it has a leg, or a leg rings on its behalf."""
+    """Find the queue in which the caller waits, or which rings agents for the caller.
+
+    Such a queue has a leg, or a leg rings on its behalf.
+    """
     own = next((leg for leg in legs if leg.dn_type == "queue"), None)
     behalf = {leg.on_behalf_of for leg in legs if leg.on_behalf_of}
     ringing = next(
@@ -163,7 +173,7 @@ def _queue(record: CallRecord, legs: Sequence[e.Leg], roster: DirectoryIndex, at
 
 
 def _named(record: CallRecord, leg: e.Leg, roster: DirectoryIndex, phones: PhoneIndex) -> e.Leg:
-    """The leg with names and time where they are not told but known here."""
+    """Return the leg with names and time filled in where they are not told but known here."""
     outside = leg.dn_type == "externalline"
     since = record.since.get(_key(record, leg))
     return replace(

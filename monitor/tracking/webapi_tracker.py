@@ -1,8 +1,9 @@
-"""What a service that speaks the documented interface tells, as the state of a PBX: facts in, edits out. Pure.
+"""Turn facts of a service with the documented interface into edits of a PBX's state. Pure.
 
-The counterpart of :mod:`monitor.tracking.tracker` for a PBX that is reached in that way. Calls are shown as they are
-told (see :mod:`monitor.tracking.webapi_call_rules`); a call that is told no more has ended. How it ended is concluded
-from its life as it was told, unless the service keeps a list of the calls that ended: then what that says stands.
+This is the counterpart of :mod:`monitor.tracking.tracker` for a PBX that is reached through such a
+service. Calls are shown as they are told (see :mod:`monitor.tracking.webapi_call_rules`). A call
+that is no longer told has ended. How it ended is concluded from what was told of it before. If the
+service keeps a list of the calls that ended, what that list says counts instead.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ from monitor.tracking.base import BaseTracker
 from monitor.tracking.leg_rules import CallRecord
 
 _SAME_START = 10.0
-"""Seconds by which a call's start may have been told otherwise before its end."""
+"""Seconds by which the start of a call may be told differently before and after its end."""
 _NEEDED = frozenset(("directory", "calls"))
 
 
 class WebApiTracker(BaseTracker):
-    """The state of one PBX, brought forward fact by fact; used as :class:`~monitor.tracking.tracker.Tracker` is."""
+    """Follow one PBX fact by fact, used like :class:`~monitor.tracking.tracker.Tracker`."""
 
     def __init__(self, monitor: str, did_map: Mapping[str, str] | None = None) -> None:
         super().__init__(monitor, did_map)
@@ -41,16 +42,19 @@ class WebApiTracker(BaseTracker):
 
     @property
     def inconsistent_calls(self) -> set[int]:
-        """None: there is but one source."""
+        """Return an empty set: there is only one source, so nothing can contradict it."""
         return set()
 
     @property
     def ready(self) -> bool:
-        """Whether directory and calls have been told."""
+        """Return whether directory and calls have been told."""
         return self._board.connection.source != "" and self._read >= _NEEDED
 
     def apply(self, fact: ToldFact) -> tuple[Edit, ...]:
-        """Take in a fact; give the edits that follow from it, already made in ``state`` (contacts: in ``book``)."""
+        """Apply a fact and return the edits that follow from it.
+
+        They are already made in ``state``, or in ``book`` if they are about contacts.
+        """
         board = self._board
         board.advance_clock(fact)
         match fact:
@@ -74,7 +78,7 @@ class WebApiTracker(BaseTracker):
         assert_never(fact)
 
     def tick(self, at: float) -> tuple[Edit, ...]:
-        """Let time pass: forget calls that ended a day ago. ``at``: the service's clock."""
+        """Advance the time and forget calls that ended a day ago. ``at``: the service's clock."""
         return (*self._end_missing_calls(at), *self._forget(at))
 
     # facts
@@ -138,7 +142,7 @@ class WebApiTracker(BaseTracker):
         return (*edits, *self._mark_busy(board.settle()))
 
     def _opened(self, call: ToldCall, at: float) -> CallRecord:
-        """A new record, with what an earlier monitor knew of the call if it is the same."""
+        """Return a new record; restore what an earlier monitor knew if it is the same call."""
         record = CallRecord(call.id, at)
         known = self._memories.get(call.id)
         if known is None:
@@ -159,7 +163,7 @@ class WebApiTracker(BaseTracker):
         return (*board.over(id_, ended, at), *self._mark_busy(board.settle()))
 
     def _mark_busy(self, edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
-        """Where no calls are told, an extension is as busy as its own state says."""
+        """Mark extensions busy by their own state, for a service that tells no calls."""
         if self._busy is None:
             return edits
         table = e.table(self.state, "extensions", e.Extension)

@@ -1,1 +1,1 @@
-"""``callmon check``: try settings, PBX, Redis and files, and say what is wrong."""
+"""Run ``callmon check``: test settings, PBX, Redis and files, and say what is wrong."""

@@ -1,4 +1,4 @@
-"""``callmon check``: try the settings against PBX and Redis, and say in words what is wrong."""
+"""Run ``callmon check``: test the settings against PBX and Redis, and say what is wrong."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from monitor.shared.settings.loader import found_files, outdated, places
 
 
 async def run(config: Path | None, fix: Ask | None = None, *, gateway: bool = False) -> int:
-    """Print a line for each thing that was tried; 1 if anything is wrong. Raises ConfigError.
+    """Print a line for each test; return 1 if anything is wrong, else 0.
 
-    ``fix``: asked before extensions are added to those that the API client monitors; None: nothing is changed.
-    ``gateway``: only what a gateway needs, which has no secret of a PBX's.
+    ``fix``: is asked before extensions are added to those that the API client monitors; None:
+    nothing is changed. ``gateway``: test only what a gateway needs, which has no PBX secrets.
+    Raises ConfigError.
     """
     settings = (GatewaySettings if gateway else MonitorSettings).load(config)
     say(str(_settings(config, settings.from_environment())))
@@ -78,7 +79,11 @@ async def _of_monitor(settings: MonitorSettings, config: Path | None, fix: Ask |
 
 
 def _settings(config: Path | None, variables: Sequence[str]) -> Finding:
-    """Return which file was read, which other one is there and was not, and which variables were taken."""
+    """Return a finding about the settings.
+
+    It names the file that was read, other files that were not read, and the environment variables
+    that were used.
+    """
     if config is None:
         looked = " nor ".join(str(path.absolute()) for path in places())
         file = f"no file was found: there is neither {looked}; --config or CALLMON_CONFIG names another one"

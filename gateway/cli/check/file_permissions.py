@@ -1,4 +1,4 @@
-"""What ``callmon check`` finds when root runs it: files that root can read, and the services' user cannot."""
+"""Find files that root can read and the services' user cannot, when root runs ``callmon check``."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from gateway.cli.check.finding import Finding
 from monitor.shared.settings.loader import CREDENTIALS, places
 
 SERVICES_USER: Final = "callmon"
-"""As whom the units of the Debian package run."""
+"""User under which the units of the Debian package run."""
 _UNREADABLE: Final = ("/bin/sh", "-c", 'for file; do [ -r "$file" ] || printf "%s\\n" "$file"; done', "sh")
 
 
 async def look_at(config: Path | None, *named: Path | None) -> AsyncIterator[Finding]:
-    """Yield what is wrong, if anything is. ``config``: the settings file; ``named``: files that it names.
+    """Yield what is wrong, if anything is.
 
-    It is asked of the system's settings alone: who runs with others, by hand, is unknown.
+    ``config``: the settings file. ``named``: files that it names. Only the system's settings file
+    is tested, because the user of a monitor started by hand with another file is not known.
     """
     if os.geteuid() != 0 or config != places()[0] or not _is_known(SERVICES_USER):
         return
@@ -32,7 +33,7 @@ async def look_at(config: Path | None, *named: Path | None) -> AsyncIterator[Fin
 
 
 def unreadable(user: str, files: Sequence[Path]) -> list[Path]:
-    """Return those of the files that are there and that this user may not read. Only root can tell."""
+    """Return those of the existing files that this user may not read. Only root can tell."""
     account = pwd.getpwnam(user)
     said = subprocess.run(  # noqa: S603 - a constant
         [*_UNREADABLE, *(str(file) for file in files if file.exists())],

@@ -1,4 +1,4 @@
-"""One thing that ``callmon check`` tried."""
+"""Define the result of one test of ``callmon check``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """``wrong``: what is wrong and what to do about it; empty if nothing is."""
+    """Hold the result of one test.
+
+    ``wrong``: what is wrong and what to do about it; empty if nothing is.
+    """
 
     what: str
     detail: str = ""

@@ -1,6 +1,7 @@
-"""``callmon check --fix``: the extensions that an API client may monitor, and those that it should.
+"""Add extensions to those that an API client monitors, for ``callmon check --fix``.
 
-3CX keeps them at the client itself, as ``Peers`` of its ServicePrincipal; a change gives the whole list.
+3CX keeps them at the client itself, as ``Peers`` of its ServicePrincipal. A change sends the whole
+list.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ from monitor.pbx.api_client import XAPI, PbxClient
 from monitor.shared.errors import PbxRefused
 
 Ask = Callable[[str], bool]
-"""Puts a question to the user; whether he agrees."""
+"""Asks the user a question and returns True for yes."""
 
 
 async def add_peers(client: PbxClient, missing: Collection[str], ask: Ask) -> str:
-    """Add these extensions to those that the API client monitors, if the user agrees; what was done, in words.
+    """Add these extensions to those that the API client monitors, if the user agrees.
 
-    Those that it monitors already stay. Raises PbxError if the PBX does not do it.
+    Extensions that it monitors already stay. Returns in words what was done. Raises PbxError if the
+    PBX does not do it.
     """
     client_id = client.settings.client_id
     found = await client.collection("ServicePrincipals", {"$select": "Id,Number", "$expand": "Peers"})

@@ -1,6 +1,7 @@
-"""What ``callmon check`` finds at a PBX: the way there, the API client's rights, what it monitors, clock, database.
+"""Test a PBX for ``callmon check``.
 
-What cannot be told is said, and the next thing tried all the same.
+It tests the connection, the API client's rights, the monitored extensions, the clock and the
+database. If one test cannot tell, it says so and the next one runs all the same.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ from monitor.shared.errors import CommandRefused, ConfigError, PbxError, PbxRefu
 from monitor.shared.timestamps import from_unix
 
 _SOON: Final = 14
-"""Days before a certificate's end in which somebody should see to it."""
+"""Days before a certificate's end from which the check complains."""
 _APART: Final = 30.0
 """Seconds by which the clocks may differ."""
 _LICENCE: Final = "Enterprise"
-"""The role that a token has under a licence which includes the interfaces."""
+"""Role that a token has if the licence includes the interfaces."""
 
 _READ: Final = (*COLLECTIONS, "ActiveCalls")
 _FORBIDDEN: Final = 403
@@ -37,7 +38,10 @@ _FORBIDDEN: Final = 403
 
 @dataclass(frozen=True, slots=True)
 class _Site:
-    """A PBX that gave us a token. ``ahead``: seconds by which its clock is ahead of ours; None: it does not say."""
+    """Represent a PBX that gave us a token.
+
+    ``ahead``: seconds by which its clock is ahead of ours; None: it does not say.
+    """
 
     client: PbxClient
     name: str
@@ -45,14 +49,20 @@ class _Site:
     ahead: float | None
 
     def lacking(self, tick: str) -> str:
-        """What to do if an interface is refused. ``tick``: what it is called at the API client."""
+        """Return what to do if an interface is refused.
+
+        ``tick``: the interface's name at the API client.
+        """
         if self.claims.roles and _LICENCE not in self.claims.roles:
             return f"the PBX's licence is too small: its token has no role {_LICENCE}"
         return f"tick {tick} at the API client (Integrations → API); 3CX wants an Enterprise or AI licence"
 
 
 async def look_at(section: PbxSection, fix: Ask | None) -> AsyncIterator[Finding]:
-    """Each finding. ``fix``: asked before anything is changed; None: nothing is."""
+    """Yield each finding about one PBX.
+
+    ``fix``: is asked before anything is changed; None: nothing is changed.
+    """
     what = f"PBX {section.name}"
     try:
         if section.webapi:
@@ -66,7 +76,7 @@ async def look_at(section: PbxSection, fix: Ask | None) -> AsyncIterator[Finding
         asked = time.time()
         claims = await client.whoami()
         between = (asked + time.time()) / 2
-        ahead = None if claims.issued is None else claims.issued + 0.5 - between  # it has whole seconds
+        ahead = None if claims.issued is None else claims.issued + 0.5 - between  # the token's time has whole seconds
         yield Finding(what, f"token given; roles: {', '.join(sorted(claims.roles)) or 'not told'}")
         async for finding in _of_site(_Site(client, what, claims, ahead), section, fix):
             yield finding
@@ -101,7 +111,7 @@ def _unusable(section: PbxSection, error: ConfigError) -> Finding:
 
 
 async def _served(section: PbxSection) -> Finding:
-    """What answers there, where the PBX is reached through the documented interface. Raises ConfigError."""
+    """Test a PBX that is reached through the documented interface. Raises ConfigError."""
     what = f"PBX {section.name}, documented interface"
     client = WebApiClient(monitor_run.webapi_settings(section), PbxClock())
     try:
@@ -174,7 +184,10 @@ async def _added(client: PbxClient, what: str, missing: Collection[str], found: 
 
 
 async def _logins(site: _Site) -> Finding:
-    """Logins to single queues are known, and can be changed, through the web client's interface alone."""
+    """Test the web client's interface.
+
+    Only through it logins to single queues can be read and changed.
+    """
     what = f"{site.name}, web client"
     try:
         queues = await MyPhoneClient(site.client).queues_info()
@@ -185,7 +198,7 @@ async def _logins(site: _Site) -> Finding:
 
 
 def _certificate(site: _Site) -> Finding:
-    """Whether the PBX's certificate holds for a while yet."""
+    """Test whether the PBX's certificate is valid for ``_SOON`` more days."""
     what, ends = f"{site.name}, certificate", site.client.measures.certificate_ends
     if ends is None:
         plain = "the address is plain http" if site.client.tls is None else "verify is off"
@@ -199,7 +212,10 @@ def _certificate(site: _Site) -> Finding:
 
 
 async def _clock(site: _Site) -> Finding:
-    """Whether PBX and this host agree on the time: calls bear the PBX's, logs and the audit this host's."""
+    """Test whether PBX and this host agree on the time.
+
+    Calls have the PBX's time; the logs and the audit log have this host's.
+    """
     what, ahead = f"{site.name}, clock", site.ahead
     if ahead is None and (told := (await site.client.active_calls()).server_now) is not None:
         ahead = told - time.time()
@@ -210,7 +226,7 @@ async def _clock(site: _Site) -> Finding:
 
 
 async def _database(section: PbxSection) -> Finding:
-    """Whether SQL can be offered: the database lets us in, and its role can only read."""
+    """Test whether SQL can be offered: the database lets us in, and the role can only read."""
     try:
         database = monitor_run.database(section)
     except ConfigError as error:

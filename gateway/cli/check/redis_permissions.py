@@ -1,7 +1,7 @@
-"""What monitor and gateway must be allowed on Redis, and what of that a user is not.
+"""Test which of their rights on Redis the monitor's and the gateway's users lack.
 
-Nothing is done for it. Commands are queued in a transaction that is discarded: a server looks at the rights when it
-queues. WATCH and SUBSCRIBE, which cannot be queued, are taken back at once.
+Nothing is changed by it. Commands are queued in a transaction that is discarded: a server checks
+the rights when it queues. WATCH and SUBSCRIBE cannot be queued; they are undone at once.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ MONITOR: Final = (
     "+subscribe +unsubscribe &callmon:{*}:requests &callmon:{*}:keys:changed",
     PROCESSES,
 )
-"""As deploy/redis/users.acl has them: what goes with no key, then each pair of parentheses."""
+"""Rules as in deploy/redis/users.acl: first those without a key, then each pair of parentheses."""
 GATEWAY: Final = (
     "+hmget +hgetall +hlen +xrange +xrevrange %R~callmon:{*}:live:* %R~callmon:{*}:book:*",
     "+watch +hset %RW~callmon:{*}:live:position %RW~callmon:{*}:book:position",
@@ -61,7 +61,7 @@ GATEWAY: Final = (
 )
 NEEDED: Final[dict[Program, tuple[str, ...]]] = {"monitor": (BOTH, *MONITOR), "gateway": (BOTH, *GATEWAY)}
 ALONE: Final = frozenset((BOTH, INFO))
-"""These stand in no parentheses."""
+"""Rules that stand in no parentheses."""
 
 _READS: Final = frozenset(
     ("WATCH", "GET", "HGET", "HMGET", "HGETALL", "HKEYS", "HLEN", "EXISTS", "PTTL", "SMEMBERS", "XRANGE", "XREVRANGE")
@@ -83,23 +83,27 @@ _REST: Final = {
     "XREVRANGE": ("+", "-"),
     "PUBLISH": ("1",),
 }
-"""What a command needs after its key or channel, so that the server takes it for one."""
+"""Arguments that a command needs after its key or channel, so that the server accepts its
+syntax."""
 _OF_THE_CONNECTION: Final = frozenset(("MULTI", "EXEC", "DISCARD", "UNWATCH", "UNSUBSCRIBE"))
-"""Used on the way; there is no trying them apart."""
+"""Commands that the test itself uses; they cannot be tried separately."""
 _NOT_QUEUED: Final = {"WATCH": "UNWATCH", "SUBSCRIBE": "UNSUBSCRIBE"}
-"""And what takes each back."""
+"""Commands that cannot be queued → the command that undoes each."""
 
 
 @dataclass(frozen=True, slots=True)
 class MissingPermission:
-    """A right that is missing, and the rule of users.acl that would give it."""
+    """Hold a missing right and the rule of users.acl that would give it."""
 
     command: str
     rule: str
 
 
 async def lacks(redis: Redis, program: Program, pbx: str) -> list[MissingPermission]:
-    """What its user may not do of all that the program does for this PBX. Raises RedisError, OSError."""
+    """Return the rights for this PBX that the program needs and its user lacks.
+
+    Raises RedisError or OSError.
+    """
     needed = [(command, rule) for rule in NEEDED[program] for command in _commands(rule, pbx)]
     needed += [((name,), BOTH) for name in ("MULTI", "EXEC")]
     pool: Any = redis.connection_pool
@@ -107,13 +111,13 @@ async def lacks(redis: Redis, program: Program, pbx: str) -> list[MissingPermiss
     try:
         refused = await _refused(connection, [command for command, _ in needed])
     finally:
-        await connection.disconnect()  # and with it whatever was queued
+        await connection.disconnect()  # this also discards what was queued
         await pool.release(connection)
     return [MissingPermission(" ".join(command[:2]), rule) for command, rule in needed if command in refused]
 
 
 def _commands(rule: str, pbx: str) -> Iterator[Trial]:
-    """All that the rule lets pass, each command with each of its keys or channels."""
+    """Yield all that the rule allows: each command with each of its keys or channels."""
     names = [name.upper() for name in re.findall(r"\+(\w+)", rule)]
     places = re.findall(r"(%R~|%W~|%RW~|&)(\S+)", rule)
     for name in names:
@@ -129,14 +133,14 @@ def _commands(rule: str, pbx: str) -> Iterator[Trial]:
 
 
 async def _refused(connection: Any, commands: Sequence[Trial]) -> set[Trial]:
-    """Those that the server does not let pass."""
+    """Return the commands that the server does not allow."""
     unqueued = [command for command in commands if command[0] in _NOT_QUEUED]
     found = set()
     for command in unqueued:
         if not all([await _passes(connection, step) for step in (command, (_NOT_QUEUED[command[0]],))]):
             found.add(command)
     for command in (("MULTI",), ("EXEC",), ("MULTI",)):
-        if not await _passes(connection, command):  # what follows would be done
+        if not await _passes(connection, command):  # the next commands would really be executed
             return {command}
     for command in commands:
         if command[0] not in (*_NOT_QUEUED, "MULTI", "EXEC") and not await _passes(connection, command):

@@ -1,4 +1,4 @@
-"""What ``callmon check`` finds at Redis: whether it answers, and whether its user may do all that is done there."""
+"""Test Redis for ``callmon check``: whether it answers, and whether its user has the rights."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _AT_MOST: Final = 3
 
 
 async def look_at(servers: RedisClients, program: Program, pbxs: Sequence[str]) -> AsyncIterator[Finding]:
-    """Each finding; none but the first if Redis does not answer."""
+    """Yield each finding about Redis, or only one if Redis does not answer."""
     try:
         version = await _version(servers.of(pbxs[0] if pbxs else "check"))
         yield Finding("Redis", f"answers{version}")
@@ -59,7 +59,10 @@ def _rights(program: Program, pbx: str, missing: Sequence[MissingPermission]) ->
 
 
 async def _monitor(redis: Redis, pbx: str) -> Finding:
-    """Whether somebody follows the PBX now; nobody may be right, before the first start."""
+    """Return a finding that says which monitor follows the PBX now.
+
+    No monitor may be right too, before the first start.
+    """
     what = f"monitor of {pbx}"
     holder = bus.text(await redis.get(SpaceKeys(pbx, "live").lease))
     note = f"{holder} follows it; 3CX keeps one token a client, so this check makes it renew its own, once"

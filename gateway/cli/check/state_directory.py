@@ -1,4 +1,4 @@
-"""What ``callmon check`` finds in ``state_dir``: whether the monitor can keep there what must outlive Redis."""
+"""Test whether the monitor can keep in ``state_dir`` what must outlive Redis."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _WHAT: Final = "state_dir"
 _ENOUGH: Final = 64 * 1024 * 1024
 """Bytes that should be free."""
 _PATIENCE_S: Final = 5.0
-"""Seconds for which a monitor may be writing just now."""
+"""Seconds to wait for a monitor that is writing."""
 
 
 async def look_at(folder: Path | None) -> Finding:
-    """Return the finding, as far as the user can tell that runs this."""
+    """Return the finding, as far as the present user can tell."""
     if folder is None:
         return Finding(_WHAT, "none in [monitor]: keys made by command, Idempotency-Keys and the audit log end with it")
     return await asyncio.to_thread(_of_folder, folder)
 
 
 def unreadable(file: Path) -> str:
-    """Return why the monitor's file cannot be read, and what would be right; empty if it can."""
+    """Return why the monitor's file cannot be read and what to do; empty if it can."""
     try:
         if stat.S_ISDIR(file.stat().st_mode):
             return "is a directory, and should be a file; move it away"
@@ -65,7 +65,10 @@ def _of_folder(folder: Path) -> Finding:
 
 
 def _not_whole(file: Path) -> str:
-    """Return what is wrong with the file; empty if all of it can be read, and locked as for a change."""
+    """Return what is wrong with the file, or an empty text.
+
+    Tests that all of it can be read and that it can be locked for a change.
+    """
     try:
         with closing(
             sqlite3.connect(f"{file.absolute().as_uri()}?mode=rw", uri=True, timeout=_PATIENCE_S)
@@ -81,7 +84,7 @@ def _not_whole(file: Path) -> str:
 
 
 def _absent(folder: Path) -> Finding:
-    """Tell whether the monitor can make the directory. Raises OSError."""
+    """Return a finding that says whether the monitor can make the directory. Raises OSError."""
     above = next(parent for parent in folder.absolute().parents if parent.exists())
     if not above.is_dir():
         return Finding(_WHAT, wrong=f"{folder} cannot be made: {above} is no directory; state_dir names one")
@@ -106,7 +109,10 @@ def _free(folder: Path) -> int:
 
 
 def _alien(folder: Path) -> str:
-    """Return what is wrong with files that are another user's than their directory, as of a monitor run by hand."""
+    """Return what is wrong with files that do not belong to the directory's owner.
+
+    Such files come from a monitor that was run by hand. Empty if there are none.
+    """
     owner = folder.stat().st_uid
     for file in sorted(folder.glob(f"{STORE}*")):
         if file.stat().st_uid != owner:

@@ -1,1 +1,1 @@
-"""What a running monitor or gateway process has around it: logging, metrics, liveness, workers, reload."""
+"""Support a running monitor or gateway process: logging, metrics, liveness, workers, reload."""

@@ -1,6 +1,7 @@
-"""What a monitor or gateway tells of itself on Redis every few seconds, so that ``callmon status`` finds it.
+"""Report on Redis every few seconds how this process is, so that ``callmon status`` finds it.
 
-One key a process, which expires soon after the process died; the list of all is tidied by those that live.
+Each process has one key, which expires soon after the process died. Living processes remove dead
+ones from the list of all.
 """
 
 from __future__ import annotations
@@ -32,18 +33,21 @@ if TYPE_CHECKING:
     from monitor.run import WatchedPbx
 
 EVERY: Final = 5.0
-"""Seconds."""
+"""Seconds between two reports."""
 EXPIRY_MS: Final = 60_000
-"""For so long one that died is still known."""
+"""Milliseconds for which a dead process is still listed."""
 _FAREWELL: Final = 1.0
-"""Seconds that the last word may take."""
+"""Seconds that the removal at the end may take."""
 _FAILURES: Final = (RedisError, OSError, TimeoutError)
 
 _log = structlog.get_logger(__name__)
 
 
 class ProcessHeartbeat:
-    """Tells of this process what ``describe`` says. ``program``, ``name``: as :class:`ProcessStatus` has them."""
+    """Report how this process is.
+
+    ``program``, ``name``: as in :class:`monitor.shared.process_status.ProcessStatus`.
+    """
 
     def __init__(self, redis: Redis, program: Literal["monitor", "gateway"], name: str = "") -> None:
         self._redis = redis
@@ -55,15 +59,15 @@ class ProcessHeartbeat:
         self._refused = False
 
     def of_monitor(self, watched: Sequence[WatchedPbx]) -> None:
-        """Begin: it is a monitor that watches these."""
+        """Begin to report a monitor that watches these PBXs."""
         self._described.set_result(lambda: self._process({one.service.pbx: _watching(one) for one in watched}))
 
     def of_gateway(self, gateway: Gateway, worker: int | None = None) -> None:
-        """Begin: it is this gateway. ``worker``: its number, if it is one of several."""
+        """Begin to report this gateway. ``worker``: its number, if it is one of several."""
         self._described.set_result(lambda: self._process(_serving(gateway), gateway.address, worker))
 
     async def run(self) -> None:
-        """Tell until cancelled; then take it back."""
+        """Report until cancelled, then remove the report."""
         describe = await self._described
         try:
             while True:
@@ -85,11 +89,11 @@ class ProcessHeartbeat:
                 _log.warning("status_not_told", reason=str(error), remedy="the users' file of this version on Redis")
             self._refused = True
         except _FAILURES as error:
-            if is_wrong_type(error):  # what expires never, as each process would renew it
+            if is_wrong_type(error):  # it would never expire, because each process renews it
                 rejected(PROCESSES, str(error))
                 with suppress(*_FAILURES):
                     await self._redis.delete(PROCESSES)
-            # of all else others say that Redis is away
+            # other parts report that Redis is unreachable
 
     def _process(self, pbxs: dict[str, PbxRole], address: str = "", worker: int | None = None) -> ProcessStatus:
         version = VERSION
@@ -100,7 +104,10 @@ class ProcessHeartbeat:
 async def heartbeat(
     redis: Redis, program: Literal["monitor", "gateway"], name: str = ""
 ) -> AsyncIterator[ProcessHeartbeat]:
-    """Tell of this process while the context is entered, from when the heartbeat is begun."""
+    """Report how this process is while the context is entered.
+
+    The first report comes after ``of_monitor`` or ``of_gateway`` was called.
+    """
     beating = ProcessHeartbeat(redis, program, name)
     task = asyncio.create_task(kept_running("heartbeat", beating.run))
     try:
@@ -111,7 +118,10 @@ async def heartbeat(
 
 
 async def tell(redis: Redis, id_: str, process: ProcessStatus) -> None:
-    """Write it, and take those from the list that are not there any more. Raises RedisError."""
+    """Write the report, and remove processes from the list whose report has expired.
+
+    Raises RedisError.
+    """
     async with redis.pipeline(transaction=True) as pipe:
         pipe.execute_command("SET", process_key(id_), encode_process(process), "PX", EXPIRY_MS)
         pipe.execute_command("SADD", PROCESSES, id_)

@@ -1,8 +1,9 @@
-"""Tells whoever looks after this process how it is: systemd by its socket, a container's health check by a file.
+"""Report the process's state to systemd (by its socket) and to a health check (by a file).
 
-systemd's protocol is sd_notify(3): lines in a datagram to the socket named by NOTIFY_SOCKET. Its watchdog
-(WATCHDOG_USEC) and the file (CALLMON_BEAT, whose time of modification a health check looks at) are served by a task of
-the event loop itself, so that a loop which hangs falls silent. Nobody to tell: nothing is done.
+systemd's protocol is sd_notify(3): lines in a datagram to the socket named by NOTIFY_SOCKET. Its
+watchdog is WATCHDOG_USEC. The file is CALLMON_BEAT; a container's health check looks at its time of
+modification. Both are served by a task of the event loop itself, so that a hanging loop falls
+silent. If neither is configured, nothing is done.
 """
 
 from __future__ import annotations
@@ -18,18 +19,18 @@ from typing import Any, Final
 import structlog
 
 BEAT_FILE: Final = "CALLMON_BEAT"
-"""In the environment: a file to be touched every :data:`BEAT_EVERY` seconds."""
+"""Environment variable with the file to touch every :data:`BEAT_EVERY` seconds."""
 BEAT_EVERY: Final = 5.0
 _PATIENCE: Final = 1.0
-"""Seconds that the event loop waits at most for a full queue at systemd."""
+"""Seconds that the event loop waits at most while systemd's queue is full."""
 _LONGEST_STATUS: Final = 1000
-"""Characters; a datagram has room for more."""
+"""Characters of a status text at most; a datagram has room for more."""
 
 _log = structlog.get_logger(__name__)
 
 
 def ready(status: str) -> None:
-    """It serves. ``status``: a few words for ``systemctl status``."""
+    """Report that the process serves. ``status``: a few words for ``systemctl status``."""
     _tell("READY=1", f"STATUS={status}")
 
 
@@ -39,14 +40,14 @@ def failed(reason: str) -> None:
 
 
 def status(text: str) -> None:
-    """Tell how it is, a few words for ``systemctl status``."""
+    """Show a few words in ``systemctl status``."""
     _tell("STATUS=" + " ".join(text.split())[:_LONGEST_STATUS])
 
 
 async def looked_after(work: Coroutine[Any, Any, None]) -> None:
-    """Do the work to its end, and show meanwhile that the event loop turns; whoever told it to end sees that it does.
+    """Do the work to its end, and report meanwhile that the event loop runs.
 
-    Raises what the work raises.
+    If cancelled, report that the process is stopping. Raises what the work raises.
     """
     async with _beating():
         task = asyncio.create_task(work)
@@ -86,7 +87,11 @@ async def _beat(period: float, file: Path | None) -> None:
 
 
 def _watchdog_period() -> float | None:
-    """Seconds: half of what systemd waits for; None if it does not, or for another process, as that of a worker."""
+    """Return half of the seconds that systemd's watchdog waits.
+
+    Returns None if there is no watchdog or it is for another process, for example a worker's
+    parent.
+    """
     microseconds = os.environ.get("WATCHDOG_USEC", "")
     if not microseconds.isdecimal() or int(microseconds) == 0:
         return None

@@ -1,4 +1,7 @@
-"""Logging for every process of callmon: structlog, and the standard library's loggers through the same renderer."""
+"""Set up logging for every process of callmon.
+
+structlog and the standard library's loggers use the same renderer.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from monitor.shared.printable_text import printable
 from monitor.shared.version import VERSION
 
 _LONGEST_REASON: Final = 300
-"""Characters."""
+"""Characters of an error in the log's last line at most."""
 
 _SHARED: tuple[structlog.typing.Processor, ...] = (
     structlog.contextvars.merge_contextvars,
@@ -31,17 +34,24 @@ _SHARED: tuple[structlog.typing.Processor, ...] = (
     structlog.processors.StackInfoRenderer(),
 )
 _TRACEBACKS = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
-"""As everywhere here, without the values of variables: keys, tokens and passwords are among them."""
+"""Renders traces without the values of variables, as everywhere here: keys, tokens and passwords
+are among them."""
 _PRIORITIES: Final = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
-"""From which level on a line has which of syslog's priorities; below all of them it is 7."""
+"""Lowest log level → syslog's priority. Below all of them the priority is 7."""
 
 
 class _Leveled(structlog.make_filtering_bound_logger(logging.DEBUG)):  # type: ignore[misc]  # a class made at run time
-    """What every logger is made of. Its methods are exchanged with the level, for loggers that exist already too."""
+    """Base class of every logger.
+
+    :func:`configure` replaces its methods with those of the level, also for existing loggers.
+    """
 
 
 def configure(level: Literal["debug", "info", "warning", "error"], form: Literal["human", "json"]) -> None:
-    """Send all log lines to standard error, for people or as one JSON object a line. May be called again."""
+    """Send all log lines to standard error, for people or as one JSON object per line.
+
+    May be called again.
+    """
     render: list[structlog.typing.Processor]
     if form == "json":
         render = [_TRACEBACKS, structlog.processors.JSONRenderer()]
@@ -51,7 +61,7 @@ def configure(level: Literal["debug", "info", "warning", "error"], form: Literal
             _printable,
             structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0, exception_formatter=_plain_traceback),
         ]
-    # What is below the level costs nothing: a debugging line stands where every change passes.
+    # Lines below the level must cost nothing: every change passes a debugging line.
     leveled = structlog.make_filtering_bound_logger(getattr(logging, level.upper()))
     for name, method in vars(leveled).items():
         if not name.startswith("__"):
@@ -82,31 +92,34 @@ def configure(level: Literal["debug", "info", "warning", "error"], form: Literal
 def _printable(
     _logger: structlog.typing.WrappedLogger, _name: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """Leave nothing in a line for people that its terminal would obey. What is no text is shown by its repr."""
+    """Remove from a line for people what its terminal would interpret.
+
+    Values that are not text are shown by their repr.
+    """
     return {key: printable(value) if isinstance(value, str) else value for key, value in event.items()}
 
 
 def _plain_traceback(out: TextIO, trace: structlog.typing.ExcInfo) -> None:
-    """Write a trace; its exception's message may be somebody else's words."""
+    """Write a trace without control characters; other people may have written the message."""
     plain = StringIO()
     structlog.dev.plain_traceback(plain, trace)
     out.write(printable(plain.getvalue(), keep="\n\t"))
 
 
 class ProgramLog:
-    """The first line of a program's log and the last one. They are written at every level."""
+    """Write the first and the last line of a program's log, at every level."""
 
     def __init__(self, program: str, **facts: object) -> None:
-        """Take the facts for the first line. Values of None are left out."""
+        """Take the facts for the first line. Facts that are None are left out."""
         self._program = program
         self._facts = facts
         self._begun = time.monotonic()
         self._started = False
         self.reason = "done"
-        """Why it ends, if neither by a signal nor by an error."""
+        """The reason of the end, if neither a signal nor an error caused it."""
 
     def start(self, **facts: object) -> None:
-        """Write the first line: versions, settings file, the address if it listens."""
+        """Write the first line: versions, settings file, and the address if it listens."""
         self._started = True
         told = {name: value for name, value in (self._facts | facts).items() if value is not None}
         _always().info(
@@ -119,7 +132,7 @@ class ProgramLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Write the last line: why it ends, and after how many seconds."""
+        """Write the last line: the reason of the end, and the uptime in seconds."""
         if not self._started:
             self.start()
         told: dict[str, object] = {"program": self._program}
@@ -128,14 +141,14 @@ class ProgramLog:
         told["uptime_s"] = round(time.monotonic() - self._begun, 1)
         if error is None:
             _always().info("program_end", reason=self.reason, **told)
-        elif isinstance(error, asyncio.CancelledError):  # whoever cancels gives the signal's name
+        elif isinstance(error, asyncio.CancelledError):  # the canceller passes the signal's name
             _always().info("program_end", reason=str(error.args[0]) if error.args else "cancelled", **told)
         else:
             _always().error("program_end", reason="error", error=_told(error), **told)
 
 
 def _always() -> structlog.typing.FilteringBoundLogger:
-    """Return a logger that writes information whatever the level is."""
+    """Return a logger that writes information at every level."""
     logger = logging.getLogger("callmon")
     logger.setLevel(logging.INFO)
     wrapper = structlog.make_filtering_bound_logger(logging.INFO)
@@ -151,29 +164,41 @@ def _told(error: BaseException) -> str:
 
 
 def say(text: str, level: int = logging.ERROR) -> None:
-    """Print to standard error for who started this; in the journal each line has the level's priority."""
+    """Print to standard error for the user.
+
+    In the journal each line has the level's priority.
+    """
     print(_marked(text, level) if to_journal(sys.stderr) else text, file=sys.stderr)
 
 
 def to_journal(stream: TextIO) -> bool:
-    """Whether what is written there goes to systemd's journal, as JOURNAL_STREAM says (systemd.exec(5))."""
+    """Return whether this stream goes to systemd's journal.
+
+    JOURNAL_STREAM says so, see systemd.exec(5).
+    """
     device, _, inode = os.environ.get("JOURNAL_STREAM", "").partition(":")
     try:
         there = os.fstat(stream.fileno())
-    except (OSError, ValueError):  # closed, or none of the system's
+    except (OSError, ValueError):  # closed, or not a file of the operating system
         return False
     return (device, inode) == (str(there.st_dev), str(there.st_ino))
 
 
 class _JournalFormatter(structlog.stdlib.ProcessorFormatter):
-    """Lines as the journal wants them, which takes the priority off again: JSON is JSON there."""
+    """Format lines for the journal, with a priority that the journal removes again.
+
+    So JSON is JSON there.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         return _marked(super().format(record), record.levelno)
 
 
 def _marked(text: str, level: int) -> str:
-    """Return the text with the priority before each of its lines (sd-daemon(3)), as each is an entry of its own."""
+    """Return the text with the priority before each of its lines (sd-daemon(3)).
+
+    Each line is an entry of its own in the journal.
+    """
     priority = next((priority for least, priority in _PRIORITIES if level >= least), 7)
     return "\n".join(f"<{priority}>{line}" for line in text.split("\n"))
 

@@ -1,11 +1,13 @@
-"""``/metrics`` and ``/readyz``: a registry served to Prometheus, on a socket of its own, in the running event loop.
+"""Serve ``/metrics`` and ``/readyz`` on a socket of their own.
 
-In the loop, as what is read there belongs to it; a thread would look at tables that change under its eyes.
+The server runs in the event loop, because the data belongs to it. A thread would read tables while
+they change.
 
-Of a gateway with several workers (``--workers``) each process serves its own, on a port of its own. prometheus-client's
-way to add up processes keeps each number in a file: it knows no collectors, so that every delivery would have to pay
-for a write there, and the files of a worker that died go on being counted. A process for each target is what
-Prometheus is made for: it tells a restart from a counter that fell, and adds up by ``sum``.
+A gateway with several workers (``--workers``) serves the metrics of each process on a port of its
+own. prometheus-client can add up processes, but it keeps each number in a file. It knows no
+collectors then, so every delivery would have to pay for a write there, and the files of a dead
+worker would still be counted. Prometheus is made for one process per target: it can tell a restart
+from a counter that fell, and adds up by ``sum``.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ READY_PATH = "/readyz"
 
 
 def new_registry(program: str) -> CollectorRegistry:
-    """A registry that has what there is to know of any process: its memory, CPU time, descriptors, version."""
+    """Return a registry with the metrics of any process: memory, CPU time, descriptors, version."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     GCCollector(registry=registry)
@@ -42,10 +44,11 @@ def new_registry(program: str) -> CollectorRegistry:
 async def exposed(
     registry: CollectorRegistry, host: str, port: int, troubles: Mapping[str, str] | None = None
 ) -> AsyncIterator[str]:
-    """Serve the registry while the context is entered; its address. ``port`` 0: any free one.
+    """Serve the registry while the context is entered; yield its address.
 
-    ``troubles``: by name, what keeps the program from its whole work; shown at ``/readyz``. None: that is not served.
-    Raises StartFailed if the address cannot be listened on.
+    ``port`` 0: any free one. ``troubles``: name → what keeps the program from its full work, shown
+    at ``/readyz``; None: ``/readyz`` is not served. Raises StartFailed if the address cannot be
+    listened on.
     """
     bound = _bind(host, port)
     host, port = bound.getsockname()[:2]
@@ -72,7 +75,7 @@ async def exposed(
 class _MetricsServer(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Signals are left to who runs the loop."""
+        """Leave signals to the owner of the event loop."""
         yield
 
 

@@ -1,7 +1,8 @@
-"""SIGHUP: the settings are read anew, and what can be changed while the process goes on is changed.
+"""Reload the settings on SIGHUP, and change what can be changed while the process runs.
 
-All is read and checked before anything is applied: settings that could not be started with change nothing. What cannot
-be changed stays as it is, and is named until a restart has applied it. No value of a setting is logged.
+All is read and checked before anything is applied. Settings that would not allow a start change
+nothing. What cannot be changed stays as it is, and is named until a restart has applied it. No
+value of a setting is logged.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ SettingsT = TypeVar("SettingsT", bound=FileSettings)
 
 
 def on_sighup(answer: Callable[[], object]) -> None:
-    """Answer SIGHUP so from now on, in place of being killed by it.
+    """Call ``answer`` on SIGHUP from now on, in place of being killed by it.
 
-    Where it says that the terminal is gone from which this was started, the task that calls this is cancelled instead:
-    else a program would stay that nobody sees.
+    SIGHUP may also mean that the terminal is gone from which this was started. Then the calling
+    task is cancelled instead. Otherwise a program would go on that no user sees.
     """
     task, had_terminal = asyncio.current_task(), os.isatty(0)
 
@@ -44,15 +45,15 @@ def on_sighup(answer: Callable[[], object]) -> None:
 
 
 def nothing_to_reload() -> None:
-    """Say so, where no settings file is used."""
+    """Print that there is no settings file to read again."""
     say("callmon: SIGHUP: there is no settings file to read again; all goes on as before.", error=True)
 
 
 class Reload(Generic[SettingsT]):
-    """Compares the settings in effect with those that are found now, and changes what can be changed.
+    """Compare the settings in effect with those found now, and change what can be changed.
 
-    ``settings``: those in effect. ``load``: reads them again; raises ConfigError. ``quiet``: somebody else says what
-    came of it. Nothing is done before :meth:`begin`.
+    ``settings``: those in effect. ``load``: reads them again; raises ConfigError. ``quiet``:
+    another process logs the result. Nothing is done before :meth:`begin`.
     """
 
     def __init__(self, settings: SettingsT, load: Callable[[], SettingsT], *, quiet: bool = False) -> None:
@@ -62,13 +63,16 @@ class Reload(Generic[SettingsT]):
         self._begun = self._wanted = False
 
     def begin(self) -> None:
-        """Take it that what is to be changed runs; what was asked for before is done now."""
+        """Note that changes can be applied now, and do a reload that was asked for before."""
         self._begun = True
         if self._wanted:
             self()
 
     def __call__(self) -> bool:
-        """Read and apply; False if nothing was, as the settings that are found now are wrong."""
+        """Read and apply the settings; return whether that was done.
+
+        Returns False if they are wrong or if :meth:`begin` was not called yet.
+        """
         if not self._begun:
             self._wanted = True
             return False
@@ -86,17 +90,20 @@ class Reload(Generic[SettingsT]):
         self._apply(merged)
         if not self._quiet:
             _tell(names, changeable)
-        if merged.log != before.log and not wordier:  # what was just said is said by the level of before
+        if merged.log != before.log and not wordier:  # the lines above are logged with the level of before
             logs.configure(merged.log.level, merged.log.format)
         return True
 
     def _compare(self, before: SettingsT, after: SettingsT) -> tuple[Sequence[str], Collection[str]]:
-        """Return the names of all that differs, and of what of it can be changed. Raises ConfigError."""
+        """Return the names of all settings that differ, and of those that can be changed.
+
+        Raises ConfigError.
+        """
         names = changed_names(before, after)
         return names, {name for name in names if name.startswith("log.")}
 
     def _apply(self, merged: SettingsT) -> None:
-        """Put these settings into effect. Nothing can be wrong with them any more."""
+        """Put these settings into effect. They have been checked already."""
 
 
 def _tell(names: Sequence[str], changeable: Collection[str]) -> None:

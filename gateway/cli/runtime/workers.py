@@ -1,8 +1,10 @@
-"""``callmon gateway --workers N``: several gateway processes on one port, looked after by one that serves nothing.
+"""Run several gateway processes on one port: ``callmon gateway --workers N``.
 
-The kernel spreads new connections over them (SO_REUSEPORT). Each has its own replica of the state; what is counted for
-all of them, such as budgets, is counted on Redis anyway. One that dies is started again; one whose event loop hangs,
-which systemd does not see, is ended for it. When this process is told to end, all drain at once.
+The parent process starts and watches the workers and serves nothing itself. The kernel spreads new
+connections over the workers (SO_REUSEPORT). Each worker has its own replica of the state. What is
+counted for all of them, such as budgets, is counted on Redis anyway. A worker that dies is started
+again. A worker whose event loop hangs, which systemd does not see, is killed and started again.
+When the parent is told to end, all workers drain at once.
 """
 
 from __future__ import annotations
@@ -21,31 +23,35 @@ import structlog
 from monitor.shared.errors import NOT_BOUND, ConfigError, StartFailed, cannot_listen
 
 WORKER: Final = "CALLMON_WORKER"
-"""In the environment of a worker: its number."""
+"""Environment variable of a worker with its number."""
 _PULSE: Final = "CALLMON_WORKER_PULSE"
-"""In its environment too: the descriptor of a pipe to which its event loop writes a byte now and then."""
+"""Environment variable of a worker with the descriptor of a pipe. Its event loop writes a byte
+there now and then."""
 _RELOAD: Final = b"reload\n"
-"""What a worker is told on its standard input."""
+"""Line on a worker's standard input that asks it to reload."""
 _PULSE_EVERY: Final = 5.0
 _PATIENCE: Final = 30.0
-"""Seconds without a byte after which a worker hangs; as WatchdogSec in the unit."""
+"""Seconds without a byte after which a worker counts as hanging; as WatchdogSec in the unit."""
 _START: Final = 120.0
-"""And without a first one."""
+"""Seconds without a first byte after which a worker counts as hanging."""
 _LAST_WORDS: Final = 5.0
-"""Seconds for a worker that hangs to write down what it was at (PYTHONFAULTHANDLER), before it is killed."""
+"""Seconds for a hanging worker to write its trace (PYTHONFAULTHANDLER) before it is killed."""
 _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 30.0
 _LIVED_WELL: Final = 60.0
 """Seconds after which a worker's end no longer counts as a failure to start."""
 _STILLBORN: Final = 10.0
 _SHUTDOWN: Final = 10.0
-"""Seconds to end in, besides the drain."""
+"""Seconds that a worker has to end, besides the drain."""
 
 _log = structlog.get_logger(__name__)
 
 
 class Workers:
-    """So many workers on one port. ``arguments``: of ``callmon gateway``, for each of them; ``drain``: seconds."""
+    """Run ``count`` workers on one port.
+
+    ``arguments``: of ``callmon gateway``, for each of them. ``drain``: seconds.
+    """
 
     def __init__(self, count: int, arguments: Sequence[str], host: str, port: int, drain: float) -> None:
         self._count, self._arguments, self._drain = count, arguments, drain
@@ -53,9 +59,10 @@ class Workers:
         self._running: set[asyncio.subprocess.Process] = set()
 
     async def run(self) -> None:
-        """Keep them running until cancelled.
+        """Keep the workers running until cancelled.
 
-        Raises ConfigError if the address is not free, or no worker comes up.
+        Raises ConfigError if no port is given or a worker refuses its settings. Raises StartFailed
+        if the address is not free or no worker comes up.
         """
         if self._port == 0:
             raise ConfigError(
@@ -67,16 +74,17 @@ class Workers:
                 tasks.create_task(_keep(number, self._arguments, self._drain, self._running))
 
     def reload(self) -> None:
-        """Have each of them read its settings again, those too that are only just starting."""
+        """Ask each worker to read its settings again, also those that are just starting."""
         for worker in self._running:
             if worker.stdin is not None and not worker.stdin.is_closing():
                 worker.stdin.write(_RELOAD)
 
 
 async def as_worker(work: Coroutine[Any, Any, None], reload: Callable[[], object]) -> None:
-    """Do a worker's work until it is cancelled, or whoever looks after it is gone, however that ended.
+    """Do a worker's work until it is cancelled or its parent is gone.
 
-    ``reload``: called when that one says so. Not by a signal, which would kill a worker that does not expect it yet.
+    ``reload``: is called when the parent asks for it. The parent does not ask by a signal, because
+    that would kill a worker that does not expect it yet.
     """
     loop = asyncio.get_running_loop()
     task = loop.create_task(work)
@@ -97,10 +105,10 @@ async def as_worker(work: Coroutine[Any, Any, None], reload: Callable[[], object
 
 
 async def _follow(parent: asyncio.StreamReader, reload: Callable[[], object]) -> None:
-    """Do as the parent says, until it is gone."""
+    """Do what the parent asks until it is gone."""
     while line := await parent.readline():
         if line == _RELOAD:
-            asyncio.get_running_loop().call_soon(reload)  # as a signal's handler: what fails there ends nobody
+            asyncio.get_running_loop().call_soon(reload)  # like a signal handler: an error there ends no task
 
 
 async def _keep(number: int, arguments: Sequence[str], drain: float, running: set[asyncio.subprocess.Process]) -> None:
@@ -122,14 +130,17 @@ async def _keep(number: int, arguments: Sequence[str], drain: float, running: se
 
 
 async def _run(number: int, arguments: Sequence[str], drain: float, running: set[asyncio.subprocess.Process]) -> int:
-    """One worker from its start to its end; if we are cancelled it is asked to drain. Its exit code."""
+    """Run one worker from its start to its end and return its exit code.
+
+    If cancelled, ask the worker to drain.
+    """
     felt, pulse = os.pipe()
     try:
         worker = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "gateway", "gateway", *arguments),
             env=os.environ | {WORKER: str(number), _PULSE: str(pulse)},
-            stdin=asyncio.subprocess.PIPE,  # by which we tell it to reload; its end tells the worker of ours
-            start_new_session=True,  # so that a Ctrl-C reaches it through us alone
+            stdin=asyncio.subprocess.PIPE,  # asks it to reload; its end tells the worker that we ended
+            start_new_session=True,  # so that a Ctrl-C reaches it only through us
             pass_fds=(pulse,),
         )
     except BaseException:
@@ -153,7 +164,7 @@ async def _run(number: int, arguments: Sequence[str], drain: float, running: set
 async def _pulse(descriptor: int) -> None:
     os.set_blocking(descriptor, False)
     while True:
-        with suppress(BlockingIOError):  # nobody reads: it is not ours to judge
+        with suppress(BlockingIOError):  # the parent does not read; nothing to do here
             os.write(descriptor, b".")
         await asyncio.sleep(_PULSE_EVERY)
 
@@ -161,9 +172,9 @@ async def _pulse(descriptor: int) -> None:
 async def _watch(
     worker: asyncio.subprocess.Process, felt: int, patience: float = _PATIENCE, start: float = _START
 ) -> None:
-    """End the worker if it does not show that it lives, for so many seconds, of which it has more to start in.
+    """Kill the worker if it writes no byte for ``patience`` seconds.
 
-    Closes ``felt``.
+    It has ``start`` seconds for the first one. Closes ``felt``.
     """
     reader = asyncio.StreamReader()
     pipe = os.fdopen(felt, "rb", 0)
@@ -186,7 +197,11 @@ async def _watch(
 
 
 async def _next(reader: asyncio.StreamReader, patience: float) -> bytes | None:
-    """What comes next, nothing at the end; None if nothing does in time, even when we ourselves were late."""
+    """Return the next bytes, or nothing at the end of the pipe.
+
+    Returns None if nothing comes in ``patience`` seconds. One second more is allowed in case this
+    process itself was late.
+    """
     for within in (patience, 1.0):
         with suppress(TimeoutError):
             async with asyncio.timeout(within):
@@ -218,7 +233,11 @@ async def _end(worker: asyncio.subprocess.Process, drain: float) -> None:
 
 
 def _check_free(host: str, port: int) -> None:
-    """Workers would share the port with whoever else allows it, so it must be free before they start."""
+    """Raise StartFailed if the port is taken.
+
+    Workers would share the port with any other program that allows it, so it must be free before
+    they start.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,1 +1,1 @@
-"""``callmon status``: read from Redis how all processes are, and show it."""
+"""Read the status of all processes from Redis and show it."""

@@ -1,7 +1,7 @@
-"""``callmon status``: how things are, read from Redis. Nothing is changed there.
+"""Run ``callmon status``: read the status of everything from Redis, without changing anything.
 
-What the user on Redis may not read is named. A heartbeat's age is told by two hosts' clocks, so what looks old is read
-again: if it has moved meanwhile, it is the clocks that differ.
+It names what the user on Redis may not read. A heartbeat's age depends on two hosts' clocks, so an
+old one is read again. If it has moved meanwhile, only the clocks differ.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ _LOOK_AGAIN_S: Final = SILENCE_S + 0.5
 _FAILURES: Final = (RedisError, OSError, TimeoutError)
 _UNKNOWN: Final = 2
 _NOT_ALLOWED: Final = object()
-"""In place of an answer."""
+"""Placeholder for an answer that this user may not read."""
 
 
 async def run(config: Path | None, *, as_json: bool) -> int:
-    """Print how things are; the exit status is that of :class:`SiteStatus`. It is 2 for wrong settings too."""
+    """Print the status; return the exit code of :class:`SiteStatus`, or 2 for wrong settings."""
     try:
         settings = GatewaySettings.load(config)
         if not settings.pbx_names:
@@ -66,7 +66,7 @@ async def run(config: Path | None, *, as_json: bool) -> int:
 
 
 async def look(servers: RedisClients, url: str, pbxs: Sequence[str], settings_file: str | None = None) -> SiteStatus:
-    """Read all there is to tell."""
+    """Read the whole status. ``url``: the address of Redis, shown without its password."""
     try:
         server = await _server(servers.of(SITE), _shown(url))
         seen = await _processes(servers.of(SITE))
@@ -83,7 +83,7 @@ async def look(servers: RedisClients, url: str, pbxs: Sequence[str], settings_fi
 
 
 async def _server(redis: Redis, address: str) -> RedisStatus:
-    await redis.ping()  # the first one connects
+    await redis.ping()  # the first ping connects
     asked = time.perf_counter()
     await redis.ping()
     took = (time.perf_counter() - asked) * 1000
@@ -104,7 +104,7 @@ async def _server(redis: Redis, address: str) -> RedisStatus:
 
 
 def _shown(url: str) -> str:
-    """Return the address without a password."""
+    """Return the address without its password."""
     parts = urlsplit(url)
     login, at, hosts = parts.netloc.rpartition("@")
     user = login.partition(":")[0]
@@ -120,7 +120,7 @@ def _number(value: object) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """A process, and for how many seconds it has been silent by Redis' own clock."""
+    """Hold a process's report and its age in seconds by Redis' own clock."""
 
     process: ProcessStatus
     silent_for: float
@@ -132,7 +132,7 @@ class _Told:
 
 
 async def _processes(redis: Redis) -> list[_Told] | None:
-    """Return those that told of themselves, by name; None if that may not be read."""
+    """Return the reports of all processes by name, or None if this user may not read them."""
     try:
         members = sorted(text(member) or "" for member in await redis.smembers(PROCESSES))
     except NoPermissionError:
@@ -163,7 +163,7 @@ def _gateway(told: _Told) -> GatewayStatus:
 
 @dataclass(frozen=True, slots=True)
 class _StatusReader:
-    """A PBX's answers. Each may be ``_NOT_ALLOWED``."""
+    """Hold the answers about one PBX. Each may be ``_NOT_ALLOWED``."""
 
     name: str
     at: float
@@ -175,22 +175,22 @@ class _StatusReader:
     calls: Any
     extensions: Any
     moved: bool = False
-    """Whether there was a heartbeat between two looks."""
+    """True if a heartbeat came between two looks."""
 
     @property
     def age(self) -> float | None:
-        """Seconds since the newest heartbeat, if our clocks agree; None without one."""
+        """Return the seconds since the newest heartbeat by our clock, or None without one."""
         heartbeat = _fields(self.live)[2]
         return None if heartbeat is None else self.at - moment(heartbeat).timestamp()
 
     @property
     def doubtful(self) -> bool:
-        """Whether the newest heartbeat is not of now, by our clock."""
+        """Return whether the newest heartbeat is too old, or in the future, by our clock."""
         return self.age is not None and not -1.0 <= self.age <= SILENCE_S
 
 
 async def _looks(servers: RedisClients, pbxs: Sequence[str]) -> list[_StatusReader]:
-    """Look at each PBX, and again at those whose heartbeat is not of now."""
+    """Look at each PBX, and once more at those with a doubtful heartbeat."""
     looks = [await _look_at(servers.of(name), name) for name in pbxs]
     if any(one.doubtful for one in looks):
         await asyncio.sleep(_LOOK_AGAIN_S)
@@ -217,7 +217,10 @@ async def _look_at(redis: Redis, pbx: str) -> _StatusReader:
 
 
 def _allowed(answer: Any) -> Any:
-    """Return the answer, or that it may not be had. Raises the error that it is, if it is another."""
+    """Return the answer, or ``_NOT_ALLOWED`` if this user may not read it.
+
+    Raises the answer if it is another error.
+    """
     if isinstance(answer, NoPermissionError):
         return _NOT_ALLOWED
     if isinstance(answer, Exception):
@@ -226,7 +229,10 @@ def _allowed(answer: Any) -> Any:
 
 
 def _fields(answer: Any) -> tuple[str | None, str | None, str | None]:
-    """Return epoch, seq and heartbeat of a position; None for what is not there or may not be read."""
+    """Return epoch, seq and heartbeat of a position.
+
+    Each is None if it is missing or may not be read.
+    """
     if answer is _NOT_ALLOWED:
         return None, None, None
     epoch, seq, at = map(text, answer)
@@ -284,7 +290,11 @@ def _system(answer: Any) -> System | None:
 
 
 def _leader(look: _StatusReader, monitors: Sequence[_Told], system: System | None) -> LastSeen | None:
-    """Return who has the lease. Who may not read that takes the word of who says that he leads, or last led."""
+    """Return the holder of the lease, or None if no monitor holds it.
+
+    If this user may not read the lease, return the monitor that reports that it leads, else the one
+    that last led.
+    """
     parts = [(_part(one, look.name), one) for one in monitors]
     if look.lease is _NOT_ALLOWED:
         leading = [(part.since or "", one) for part, one in parts if part.role == "leading" and not one.seen.silent]

@@ -1,4 +1,4 @@
-"""How things are, as ``callmon status`` tells it: records, and what of them is wrong."""
+"""Define the records of ``callmon status`` and decide what is wrong with them."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from msgspec import Struct
 from monitor.shared.process_status import PbxRole
 
 SILENCE_S: Final = 3.0
-"""Without a heartbeat for so long a monitor is silent; gateways see it so too."""
+"""Seconds without a heartbeat after which a monitor is silent; gateways use the same time."""
 PROCESS_SILENCE_S: Final = 15.0
-"""The same for what each process tells of itself, every five seconds."""
+"""Seconds without a report after which a process is silent. It reports every five seconds."""
 
 
 class RedisStatus(Struct, frozen=True, rename="camel"):
-    """Redis. What is not told is None or empty."""
+    """The state of Redis. Fields that are not known are None or empty."""
 
     address: str
-    """Without a password."""
+    """Address without a password."""
     reachable: bool
     reason: str = ""
-    """Why it is not reachable."""
+    """The reason why it is not reachable."""
     kind: str = ""
     version: str = ""
     round_trip_ms: float | None = None
     memory_bytes: int | None = None
     memory_limit_bytes: int | None = None
-    """0: none."""
+    """Bytes; 0 means no limit."""
     not_allowed: tuple[str, ...] = ()
-    """What its user may not read."""
+    """Names of the data that the user may not read."""
 
 
 class LastSeen(Struct, frozen=True, rename="camel"):
-    """A process that told of itself, or of which no more is known than its name."""
+    """A process that reported its state, or of which only the name is known."""
 
     name: str
     pid: int | None = None
@@ -45,17 +45,17 @@ class LastSeen(Struct, frozen=True, rename="camel"):
 
     @property
     def silent(self) -> bool:
-        """Whether it has told nothing of itself for long."""
+        """Return whether its last report is too old."""
         return self.silent_for_s > PROCESS_SILENCE_S
 
     @property
     def silence(self) -> str:
-        """For how long it has been silent, in words."""
+        """Return in words how long it has been silent."""
         return f"has told nothing of itself for {self.silent_for_s:.0f} s; did it die?"
 
 
 class PbxStatus(Struct, frozen=True, rename="camel"):
-    """One PBX, as the monitor that leads has left it on Redis."""
+    """One PBX, as the leading monitor last wrote it to Redis."""
 
     name: str
     leader: LastSeen | None = None
@@ -63,13 +63,13 @@ class PbxStatus(Struct, frozen=True, rename="camel"):
     position: str | None = None
     book_position: str | None = None
     heartbeat: str | None = None
-    """The instant of the newest one, by the monitor's clock."""
+    """Time of the newest heartbeat by the monitor's clock."""
     heartbeat_age_s: float | None = None
-    """By this host's clock."""
+    """Seconds since that heartbeat by this host's clock."""
     silent: bool = True
-    """Whether none came lately: what is on Redis is of before."""
+    """True if no heartbeat came lately, so that the data on Redis is old."""
     connection: str = ""
-    """``connected``, or what else the monitor says of the way to the PBX; empty: nothing."""
+    """``connected``, or another state of the connection to the PBX; empty if it is not known."""
     connection_since: str | None = None
     reason: str = ""
     version: str = ""
@@ -82,7 +82,7 @@ class PbxStatus(Struct, frozen=True, rename="camel"):
 
     @property
     def troubles(self) -> Iterator[str]:
-        """What is wrong, in sentences."""
+        """Yield what is wrong, in sentences."""
         if {"lease", "position"} <= set(self.not_allowed):
             return
         if self.leader is None and "lease" not in self.not_allowed:
@@ -106,7 +106,10 @@ class PbxStatus(Struct, frozen=True, rename="camel"):
 
     @property
     def _never_reached(self) -> str:
-        """Say why a monitor that leads may have written nothing: it begins once it has reached the PBX."""
+        """Return why a leading monitor may have written nothing, or an empty text.
+
+        A monitor begins to write once it has reached the PBX.
+        """
         leader = self.leader
         if leader is None or leader.silent or leader.leading_since is None:
             return ""
@@ -116,7 +119,7 @@ class PbxStatus(Struct, frozen=True, rename="camel"):
 
 
 class GatewayStatus(Struct, frozen=True, rename="camel"):
-    """A gateway, or one of its workers, as it told of itself last."""
+    """A gateway, or one of its workers, as it last reported."""
 
     seen: LastSeen
     address: str
@@ -126,7 +129,7 @@ class GatewayStatus(Struct, frozen=True, rename="camel"):
 
     @property
     def troubles(self) -> Iterator[str]:
-        """What is wrong, in sentences."""
+        """Yield what is wrong, in sentences."""
         if self.seen.silent:
             yield f"gateway {self.title}: it {self.seen.silence}"
             return
@@ -138,13 +141,13 @@ class GatewayStatus(Struct, frozen=True, rename="camel"):
 
     @property
     def title(self) -> str:
-        """Its host, process and worker."""
+        """Return its host, process and worker."""
         worker = "" if self.worker is None else f", worker {self.worker}"
         return f"{self.seen.name} (process {self.seen.pid}{worker})"
 
 
 class SiteStatus(Struct, frozen=True, rename="camel"):
-    """All of it. ``gateways``: None if the user on Redis may not read of them."""
+    """The whole status. ``gateways`` is None if the user on Redis may not read them."""
 
     version: str
     settings_file: str | None
@@ -154,7 +157,7 @@ class SiteStatus(Struct, frozen=True, rename="camel"):
 
     @property
     def troubles(self) -> Iterator[str]:
-        """What is wrong, in sentences."""
+        """Yield what is wrong, in sentences."""
         if not self.redis.reachable:
             return
         for pbx in self.pbxs:
@@ -166,7 +169,7 @@ class SiteStatus(Struct, frozen=True, rename="camel"):
 
     @property
     def unknown(self) -> Iterator[str]:
-        """What cannot be told, in sentences: with any of it nobody can say that all is live."""
+        """Yield what cannot be read, in sentences. If there is any, the status is not known."""
         if not self.redis.reachable:
             yield f"Redis: {self.redis.reason}"
             return
@@ -178,7 +181,7 @@ class SiteStatus(Struct, frozen=True, rename="camel"):
 
     @property
     def code(self) -> int:
-        """The exit status: 0 all is live, 1 something is stale or missing, 2 it cannot be told."""
+        """Return the exit code: 0 all is live, 1 something is stale or missing, 2 not known."""
         if any(self.troubles):
             return 1
         return 2 if any(self.unknown) else 0

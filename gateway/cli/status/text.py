@@ -1,4 +1,4 @@
-"""The words of ``callmon status``: one screen for an administrator."""
+"""Write the text of ``callmon status``: one screen for an administrator."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _VERDICTS = ("All is live.", "Something is stale or missing:", "It cannot be tol
 
 
 def words(found: SiteStatus, now: float) -> Iterator[str]:
-    """Tell it, line by line. ``now``: POSIX seconds."""
+    """Yield the status line by line. ``now``: POSIX seconds."""
     for line in _lines(found, now):
-        yield "".join(char if char.isprintable() else "?" for char in line)  # a PBX's words might steer the terminal
+        yield "".join(char if char.isprintable() else "?" for char in line)  # no control characters of a PBX's text
 
 
 def _lines(found: SiteStatus, now: float) -> Iterator[str]:

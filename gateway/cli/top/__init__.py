@@ -1,4 +1,4 @@
-"""``callmon top``: live calls, queues and agents in a terminal."""
+"""Run ``callmon top``: show live calls, queues and agents in a terminal."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from monitor.shared.errors import ConfigError
 
 
 def _unheard(_: object) -> None:
-    """The screen shows how the connection stands; nothing else may write on the terminal."""
+    """Print nothing about the connection: the screen shows it, and nothing else may write there."""
 
 
 async def run(gateway: GatewayAddress) -> int:
-    """Until the user quits; gives the exit code. Raises ConfigError, StreamRefused if there never was a state."""
+    """Run until the user quits and return the exit code.
+
+    Raises ConfigError, and StreamRefused if there never was a state.
+    """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise ConfigError("callmon top needs a terminal; for pipes there are callmon tail and callmon snapshot.")
     async with gateway.client(TOPICS, _unheard) as client:
-        from gateway.cli.top.app import Top  # it takes a third of a second to load, which the other commands do without
+        from gateway.cli.top.app import Top  # loading takes 0.3 s; only this command needs it
 
         top = Top(client)
         code = await top.run_async() or 0

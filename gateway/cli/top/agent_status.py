@@ -1,4 +1,4 @@
-"""What agents do, of the stream's entities. Pure."""
+"""Find out from the stream's entities what agents do. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, TypeAlias
 from gateway.stream_client import Entities
 
 Tone: TypeAlias = Literal["", "good", "busy", "warn", "alarm", "dim", "strong"]
-"""What a cell means; its words or glyph say it too."""
+"""The meaning of a cell; its words or glyph say it too."""
 
 DOING: Final[Mapping[str, tuple[str, str, Tone]]] = {
     "free": ("○", "Free", "good"),
@@ -17,11 +17,14 @@ DOING: Final[Mapping[str, tuple[str, str, Tone]]] = {
     "away": ("❙", "Away", "dim"),
     "out": ("×", "Logged out", "dim"),
 }
-"""What an agent does: glyph, word and tone, those who matter most for a queue first."""
+"""Activity of an agent → glyph, word and tone. Those that matter most for a queue come first."""
 
 
 def agents(state: Entities) -> dict[str, bool | None]:
-    """Who is an agent of a queue, and whether logged in to one; where there are no queues all extensions, and None."""
+    """Return the agents of queues, and for each whether it is logged in to one.
+
+    If there are no queues, return all extensions with None.
+    """
     extensions, queues = state.get("extensions", {}), state.get("queues", {}).values()
     if not queues:
         return dict.fromkeys(extensions)
@@ -31,7 +34,10 @@ def agents(state: Entities) -> dict[str, bool | None]:
 
 
 def doing(extension: Mapping[str, Any], logged_in: bool | None = None) -> str:
-    """What an extension does, a key of :data:`DOING`. ``logged_in``: to the queue looked at; None: to queues at all."""
+    """Return what an extension does, as a key of :data:`DOING`.
+
+    ``logged_in``: to the queue that is looked at; None: use the status for all queues.
+    """
     activity = extension["activity"]
     if activity in ("Talking", "Dialing"):
         return "talking"
@@ -45,7 +51,7 @@ def doing(extension: Mapping[str, Any], logged_in: bool | None = None) -> str:
 
 
 def told(extension: Mapping[str, Any], what: str) -> tuple[str, Tone]:
-    """Glyph and words of what it does, and their tone."""
+    """Return glyph and words for what an extension does, and their tone."""
     glyph, word, tone = DOING[what]
     talk = talk_of(extension)
     if what == "away":
@@ -55,18 +61,21 @@ def told(extension: Mapping[str, Any], what: str) -> tuple[str, Tone]:
     elif extension["activity"] == "Dialing":
         word = "Dialling"
     elif what == "talking" and talk is not None and talk["queue"]:
-        word = "In queue"  # waits in it himself
+        word = "In queue"  # this extension waits in the queue as a caller
     return f"{glyph} {word}", tone
 
 
 def talk_of(extension: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The talk that makes its activity; with a person rather than with a queue."""
+    """Return the talk that fits the extension's activity, or None.
+
+    A talk with a person comes before one with a queue.
+    """
     talks = [talk for talk in extension["talks"] if talk["activity"] == extension["activity"]]
     return next((talk for talk in talks if not talk["queue"]), talks[0] if talks else None)
 
 
 def lasts_since(extension: Mapping[str, Any], what: str) -> str | None:
-    """Since when it does that."""
+    """Return the time since when the extension does that, or None if it is not known."""
     talk = talk_of(extension)
     if what in ("talking", "ringing"):
         found: str | None = talk["since"] if talk else extension["since"]
@@ -76,7 +85,7 @@ def lasts_since(extension: Mapping[str, Any], what: str) -> str | None:
 
 
 def tally(queue: Mapping[str, Any], extensions: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
-    """How many of a queue's agents do what."""
+    """Return how many of a queue's agents do what."""
     counts = dict.fromkeys(DOING, 0)
     logged_in: Collection[str] = queue["loggedIn"]
     for agent in queue["agents"]:

@@ -1,7 +1,7 @@
-"""``callmon top`` on the screen: three tables, a line of state, a filter, details.
+"""Draw ``callmon top`` on the screen: three tables, a line of state, a filter, details.
 
-Drawn at most :data:`DRAWS` times a second, and of the tables only the cells that changed; the cursor stays on its row
-as rows come, go and change places.
+It draws at most :data:`DRAWS` times a second, and in the tables only the cells that changed. The
+cursor stays on its row while rows come, go and change places.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _HELP: Final = (
 
 
 class Top(App[int]):
-    """The whole. ``client``: the stream, to be followed from where it is."""
+    """Run the whole application. ``client``: the stream to follow."""
 
     TITLE = "callmon"
     ENABLE_COMMAND_PALETTE = False
@@ -77,12 +77,12 @@ class Top(App[int]):
         super().__init__()
         self._follower = Follower(client, self._changed)
         self._held: tuple[Entities, float, int] | None = None
-        """While paused: what was shown, the moment, and how many updates had come."""
+        """While paused: the shown state, its time, and the number of updates that had come."""
         self._fresh = True
         self._second = 0
 
     def compose(self) -> ComposeResult:
-        """What there is on the screen."""
+        """Yield the widgets of the screen."""
         yield Static(id="standing")
         yield Static(id="summary")
         yield Input(placeholder="filter", id="find")
@@ -101,16 +101,16 @@ class Top(App[int]):
         self._draw()
 
     async def on_unmount(self) -> None:
-        """Follow no more: whoever runs this closes the stream next."""
+        """Stop following, because the caller closes the stream next."""
         self.workers.cancel_all()
-        with suppress(WorkerError):  # that it was cancelled
+        with suppress(WorkerError):  # raised because it was cancelled
             await self.workers.wait_for_complete()
 
     # what is shown
 
     @property
     def shown(self) -> tuple[Entities, float]:
-        """The state and the moment that are shown."""
+        """Return the state that is shown and its time in POSIX seconds."""
         if self._held is not None:
             return self._held[0], self._held[1]
         return self._follower.state, self._follower.now
@@ -126,7 +126,7 @@ class Top(App[int]):
 
     @property
     def refused(self) -> StreamRefused | None:
-        """Return why nothing was ever shown, if that is so for good."""
+        """Return the refusal if nothing was ever shown and nothing will be, else None."""
         return None if self._follower.begun else self._follower.refused
 
     def _changed(self) -> None:
@@ -136,7 +136,7 @@ class Top(App[int]):
 
     def _draw_if_due(self) -> None:
         if not self.query("#standing"):
-            return  # it ends, and its widgets are gone before its timers
+            return  # at the end the widgets are gone before the timers
         second = int(time.time())
         if self._fresh or second != self._second:
             self._draw()
@@ -195,7 +195,7 @@ class Top(App[int]):
         self._view.focus()
 
     def action_all(self) -> None:
-        """Filter no more."""
+        """Remove the filter."""
         find = self.query_one("#find", Input)
         find.value = ""
         find.remove_class("open")
@@ -207,19 +207,19 @@ class Top(App[int]):
         self._draw()
 
     def action_reverse(self) -> None:
-        """Sort the other way round."""
+        """Reverse the sort order."""
         self._view.turn_round()
         self._draw()
 
     def action_pause(self) -> None:
-        """Hold the picture, or go on."""
+        """Freeze the picture, or go on."""
         follower = self._follower
         held = (copy.deepcopy(follower.state), follower.now, follower.updates)
         self._held = held if self._held is None else None
         self._draw()
 
     async def action_help(self) -> None:
-        """Say what the keys do."""
+        """Show what the keys do."""
         await self.push_screen(Over(None, ""))
 
     @on(DataTable.RowSelected)
@@ -231,7 +231,7 @@ class Top(App[int]):
 
 
 class Over(ModalScreen[None]):
-    """Details of a row, kept up to date while they are open; without a sheet, the keys."""
+    """Show details of a row, updated while they are open; without a sheet, show the keys."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,enter,question_mark", "dismiss", "Close")]
 
@@ -240,7 +240,7 @@ class Over(ModalScreen[None]):
         self._of, self._entity = sheet, id_
 
     def compose(self) -> ComposeResult:
-        """A title, sentences, and perhaps a table."""
+        """Yield a title with sentences, and a table that may stay hidden."""
         with VerticalScroll():
             yield Static(id="text")
             yield DataTable[Text](cursor_type="none", zebra_stripes=True)
@@ -272,11 +272,11 @@ class Over(ModalScreen[None]):
 
 
 def _summary(state: Entities) -> str:
-    """How busy it is."""
+    """Return a line that says how busy the PBX is."""
     system = state.get("system", {}).get("pbx")
     limit = f" of {system['licenceLimit']}" if system and system["licenceLimit"] else ""
     day = state.get("pbxstats", {}).get("pbx")
-    calls = len(state.get("calls", {})) if day is None else day["active"]  # of the whole PBX, as the licence is
+    calls = len(state.get("calls", {})) if day is None else day["active"]  # of the whole PBX, like the licence's limit
     waiting = sum(len(queue["waiting"]) for queue in state.get("queues", {}).values())
     parts = [f"{calls}{limit} calls", f"{waiting} waiting"]
     if day is not None:
@@ -285,6 +285,6 @@ def _summary(state: Entities) -> str:
 
 
 def _pbx(state: Entities) -> tuple[str, ...]:
-    """Which PBX it is, and where its calls come from."""
+    """Return the PBX's name with its version, and the source of its calls."""
     system = state.get("system", {}).get("pbx")
     return () if system is None else (f"{system['fqdn']} {system['version']}".strip(), system["source"])

@@ -1,4 +1,4 @@
-"""From rows to a terminal's cells: widths, cutting, colours. Pure."""
+"""Turn rows into a terminal's cells: widths, cutting, colours. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gateway.cli.top.agent_status import Tone
 from gateway.cli.top.rows import Cell, Column, Sheet
 
 GAP: Final = 1
-"""Between two columns."""
+"""Blank cells between two columns."""
 STYLES: Final[dict[Tone, str]] = {
     "": "",
     "good": "#35d09d",
@@ -25,7 +25,10 @@ STYLES: Final[dict[Tone, str]] = {
 
 
 def widths(columns: Sequence[Column], room: int) -> list[int]:
-    """How wide each column is in ``room`` cells: what is left over goes to those that grow, in equal parts."""
+    """Return the width of each column for a table of ``room`` cells.
+
+    Remaining cells go to the columns that grow, in equal parts.
+    """
     found = [column.width for column in columns]
     left = room - sum(found) - GAP * len(columns)
     growing = [index for index, column in enumerate(columns) if column.grows]
@@ -35,7 +38,10 @@ def widths(columns: Sequence[Column], room: int) -> list[int]:
 
 
 def cut(text: str, width: int) -> str:
-    """What fits into ``width`` cells, with an ellipsis if that is not all; wide characters take two."""
+    """Return what fits into ``width`` cells, with an ellipsis if that is not all.
+
+    Wide characters take two cells.
+    """
     if cell_len(text) <= width:
         return text
     held = 0
@@ -47,12 +53,12 @@ def cut(text: str, width: int) -> str:
 
 
 def drawn(cell: Cell, column: Column, width: int) -> Text:
-    """A cell as the table shows it, with the gap after it."""
+    """Return a cell as the table shows it, with the gap after it."""
     return _aligned(cut(cell.text, width), STYLES[cell.tone], column, width)
 
 
 def title(sheet: Sheet, index: int, width: int, by: int, *, reverse: bool) -> Text:
-    """A column's head; the one that is sorted by says which way."""
+    """Return a column's head; the sorted column's head shows the direction."""
     column = sheet.columns[index]
     mark = ("▼" if reverse else "▲") if index == by else ""
     text = cut(column.title, width - len(mark)) + mark

@@ -1,4 +1,7 @@
-"""What opens over the tables of ``callmon top``: a call's legs, a queue's callers and agents, an agent's day. Pure."""
+"""Compose the details of ``callmon top``. Pure.
+
+These are a call's legs, a queue's callers and agents, or an agent's day.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,10 @@ from monitor.shared.timestamps import moment
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """``lines``: sentences above the table; ``table``: its first row is its head, and it may be empty."""
+    """Hold the details of one row.
+
+    ``lines``: sentences above the table. ``table``: its first row is its head; it may be empty.
+    """
 
     title: str
     lines: tuple[str, ...]
@@ -22,7 +28,7 @@ class Details:
 
 
 def details(sheet: str, id_: str, state: Entities, now: float) -> Details:
-    """Of a row of a sheet; says so if it is gone."""
+    """Return the details of a row of a sheet, or a sentence that it is gone."""
     topic, draw = {"Calls": ("calls", _call), "Queues": ("queues", _queue), "Agents": ("extensions", _agent)}[sheet]
     entity = state.get(topic, {}).get(id_)
     if entity is None:

@@ -1,4 +1,4 @@
-"""The stream behind ``callmon top``: what is held, on whose clock, and what is wrong with it, in words."""
+"""Follow the stream for ``callmon top``: the state, its clock, and in words what is wrong."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ Health: TypeAlias = Literal["live", "stale", "refused"]
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Whether what is shown can be believed, and why not, in words."""
+    """Represent whether the shown state is up to date, and in words why not."""
 
     health: Health
     words: str
 
 
 class Follower:
-    """Follows until refused. ``changed``: called after each update and when the stream is refused."""
+    """Follow the stream until it is refused.
+
+    ``changed``: is called after each update and when the stream is refused.
+    """
 
     def __init__(self, client: StreamClient, changed: Callable[[], None]) -> None:
         self._client = client
@@ -36,7 +39,7 @@ class Follower:
 
     @property
     def state(self) -> Entities:
-        """What is held now; the client's own."""
+        """Return the present state; it is the client's own object."""
         return self._client.state
 
     @property
@@ -46,15 +49,15 @@ class Follower:
 
     @property
     def now(self) -> float:
-        """POSIX seconds on the gateway's clock."""
+        """Return POSIX seconds on the gateway's clock."""
         return time.time() + (self._offset or 0.0)
 
     async def run(self) -> None:
-        """Take in updates until the stream is refused or this is cancelled."""
+        """Apply updates until the stream is refused or this is cancelled."""
         try:
             async for update in self._client:
                 offset = moment(update.server_time).timestamp() - time.time()
-                # A frame is never early: the greatest difference seen is the one least delayed.
+                # A frame is never early, so the greatest difference belongs to the least delayed one.
                 self._offset = offset if self._offset is None else max(self._offset, offset)
                 _clean(update.state if update.kind == "snapshot" else update.upsert)
                 self._heard = time.time()
@@ -65,7 +68,10 @@ class Follower:
             self._changed()
 
     def standing(self) -> Standing:
-        """How things stand: the nearest break in the chain from the gateway to the PBX."""
+        """Return the health of the stream.
+
+        It names the nearest break in the chain from the gateway to the PBX.
+        """
         if self.refused is not None:
             return Standing("refused", printable(f"The gateway sends no more: {self.refused.reason or self.refused}"))
         connection = self._client.connection
@@ -85,7 +91,10 @@ class Follower:
         return Standing("live", "Live")
 
     def _away(self, reason: str) -> str:
-        """Return why the gateway is not there; nothing of the first moments, in which it is only asked."""
+        """Return why the gateway is not reached.
+
+        During the first attempt there is no reason yet.
+        """
         if not self.begun:
             return f"{reason} Trying again; q quits" if reason else "Connecting to the gateway"
         why = f": {reason} Trying again" if reason else "; trying again"
@@ -93,7 +102,7 @@ class Follower:
 
 
 def _clean(value: Any) -> Any:
-    """Take out of all texts, in place, what a terminal would obey; return the value."""
+    """Remove from all texts, in place, what a terminal would obey; return the value."""
     match value:
         case str():
             return printable(value)

@@ -1,6 +1,7 @@
-"""What ``callmon top`` shows, of the stream's entities: rows of cells, filtered and sorted. Pure.
+"""Make the rows of ``callmon top`` from the stream's entities, filtered and sorted. Pure.
 
-Entities are plain containers as the stream sends them. ``now`` is POSIX seconds on the server's clock.
+Entities are plain containers as the stream sends them. ``now`` is POSIX seconds on the server's
+clock.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ _DIRECTIONS: Final = {
     "Internal": "· int",
 }
 _SHORT: Final = {"Transferring": "Transfer", "Initiating": "Begins"}
-"""Words of a call's state for which the column is too narrow."""
+"""Shorter words for states of a call that do not fit into the column."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A text, what it means, and what it is sorted by: its number, then its text."""
+    """Hold a text, its meaning, and a number. Cells are sorted by number, then by text."""
 
     text: str
     tone: Tone = ""
@@ -38,13 +39,13 @@ class Cell:
 
     @property
     def key(self) -> SortKey:
-        """For sorting."""
+        """Return the key for sorting."""
         return self.number, self.text.casefold()
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """``id``: the entity's."""
+    """Hold one row. ``id``: the entity's id."""
 
     id: str
     cells: tuple[Cell, ...]
@@ -52,7 +53,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """``width``: in the terminal's cells; of a column that ``grows`` the least."""
+    """Describe a column.
+
+    ``width``: in the terminal's cells; the minimum if the column ``grows``.
+    """
 
     title: str
     width: int
@@ -62,17 +66,20 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """A table: its columns and what makes its rows."""
+    """Describe a table: its columns and the function that makes its rows."""
 
     name: str
     columns: tuple[Column, ...]
     rows: Callable[[Entities, float], list[Row]]
     empty: str
-    """What is said when there is nothing to show."""
+    """Text that is shown when there are no rows."""
 
 
 def shown(rows: Iterable[Row], find: str, by: int, *, reverse: bool = False) -> list[Row]:
-    """Those of which a cell contains ``find``, whatever its case, sorted by a column, then by the first."""
+    """Return the rows in which a cell contains ``find``, in any case of letters.
+
+    They are sorted by column ``by``, then by the first column.
+    """
     wanted = find.casefold()
     left = [row for row in rows if not wanted or any(wanted in cell.text.casefold() for cell in row.cells)]
     left.sort(key=lambda row: row.cells[0].key)
@@ -81,7 +88,7 @@ def shown(rows: Iterable[Row], find: str, by: int, *, reverse: bool = False) -> 
 
 
 def duration(seconds: float) -> str:
-    """``m:ss``, ``h:mm:ss`` or ``2 d 3 h``; never negative."""
+    """Return seconds as ``m:ss``, ``h:mm:ss`` or ``2 d 3 h``; never negative."""
     whole = max(0, int(seconds))
     if whole >= 86_400:
         return f"{whole // 86_400} d {whole // 3600 % 24} h"
@@ -90,31 +97,37 @@ def duration(seconds: float) -> str:
 
 
 def since(instant: str | None, now: float) -> float | None:
-    """Seconds since an instant; None if there is none."""
+    """Return the seconds since an instant, or None if there is none."""
     return None if not instant else max(0.0, now - moment(instant).timestamp())
 
 
 def named(number: str, name: str) -> str:
-    """Number and name of a party, whichever are known."""
+    """Return number and name of a party, as far as they are known."""
     return " ".join(part for part in (number, name) if part) or ANONYMOUS
 
 
 def caller(call: Mapping[str, Any]) -> str:
-    """Who called: the leg of who began it, else the outside line's."""
+    """Return the caller: the owner's leg, else the outside line's."""
     legs: Sequence[Mapping[str, Any]] = call["AConnList"]
     leg = call["owner"] or next((leg for leg in legs if leg["dnType"] == "externalline"), None)
     return ANONYMOUS if leg is None else party(leg)
 
 
 def ends(call: Mapping[str, Any]) -> tuple[str, str]:
-    """Who called and whom; of a call to outside that its maker has left, whoever has it now is at its near end."""
+    """Return the call's two ends, usually the caller and the party that it reached.
+
+    If the maker of an outgoing call has left it, the party that has the call now comes first.
+    """
     owner = call["owner"]
     left = call["direction"] == "Outbound" and owner is not None and owner["dnType"] == "externalline"
     return (reached(call), caller(call)) if left else (caller(call), reached(call))
 
 
 def reached(call: Mapping[str, Any]) -> str:
-    """Whom the call has reached, or reaches for: those who talk, else those who ring, else where it waits."""
+    """Return the party that the call has reached or is trying to reach.
+
+    These are the parties that talk, else those that ring, else the place where the call waits.
+    """
     owner = call["owner"]
     others = [leg for leg in call["AConnList"] if owner is None or leg["dnNum"] != owner["dnNum"]]
     people = [leg for leg in others if leg["dnType"] in ("extension", "externalline")]
@@ -126,7 +139,7 @@ def reached(call: Mapping[str, Any]) -> str:
 
 
 def party(leg: Mapping[str, Any]) -> str:
-    """Who is at a leg: on an outside line whoever is there, else the DN itself."""
+    """Return the party at a leg: on an outside line the outside party, else the DN itself."""
     if leg["dnType"] == "externalline":
         return named(leg["externalParty"], leg["partyName"])
     return named(leg["dnNum"], leg["name"])
@@ -218,7 +231,7 @@ def _agent(
 
 
 def _number(text: str) -> Cell:
-    """Numbers of one length in their order, shorter ones first."""
+    """Return a cell that sorts shorter numbers first, and those of one length in order."""
     return Cell(text, "strong", len(text))
 
 

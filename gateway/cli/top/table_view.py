@@ -1,4 +1,4 @@
-"""One table of ``callmon top``: brings what stands there in line with the rows that there are, cell by cell."""
+"""Show one table of ``callmon top`` and update it cell by cell."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gateway.stream_client import Entities
 
 
 class SheetView(DataTable[Text]):
-    """``find``: what the rows are filtered by."""
+    """Show the rows of one sheet. ``find``: the text that rows are filtered by."""
 
     def __init__(self, sheet: Sheet) -> None:
         super().__init__(cursor_type="row", zebra_stripes=True, cell_padding=0)
@@ -24,24 +24,24 @@ class SheetView(DataTable[Text]):
         self._by, self._reverse = 0, False
         self._widths: list[int] = []
         self._cells: dict[str, tuple[Cell, ...]] = {}
-        """What stands in each row, in the order of the rows."""
+        """Cells that stand in each row, in the order of the rows."""
         self._last: tuple[Entities, float] | None = None
 
     @property
     def entity(self) -> str | None:
-        """The id of the entity that the cursor is on."""
+        """Return the id of the entity under the cursor, or None."""
         at = self._key_at_cursor()
         return None if at is None else at[0]
 
     @property
     def nothing(self) -> str:
-        """Why there are no rows; empty if there are any."""
+        """Return why there are no rows; empty if there are any."""
         if self._cells:
             return ""
         return f"Nothing contains “{self.find}”." if self.find else self.sheet.empty
 
     def draw(self, state: Entities, now: float) -> None:
-        """Show this state, at this moment."""
+        """Show this state as of ``now``."""
         self._last = state, now
         if not self.size.width:
             return  # not on the screen
@@ -53,17 +53,17 @@ class SheetView(DataTable[Text]):
         self._put_cursor(at)
 
     def sort_by_next(self) -> None:
-        """By the next column, its smallest first."""
+        """Sort by the next column, its smallest value first."""
         self._by, self._reverse = (self._by + 1) % len(self.sheet.columns), False
         self._lay_out()
 
     def turn_round(self) -> None:
-        """The other way round."""
+        """Reverse the sort order."""
         self._reverse = not self._reverse
         self._lay_out()
 
     def on_resize(self, _event: Resize) -> None:
-        """Give the columns the room that there is now."""
+        """Fit the columns to the new width."""
         self._widths = []
         if self._last is not None:
             self.draw(*self._last)
@@ -101,13 +101,13 @@ class SheetView(DataTable[Text]):
     def _put_in_order(self, wanted: dict[str, Any]) -> None:
         places = {id_: place for place, id_ in enumerate(wanted)}
         ids = iter([str(row.key.value) for row in self.ordered_rows])
-        self.sort("0", key=lambda _cell: places[next(ids)])  # asked for each row in the order in which they stand
+        self.sort("0", key=lambda _cell: places[next(ids)])  # sort() calls it once per row, in their present order
 
     def _drawn(self, index: int, cell: Cell) -> Text:
         return drawn(cell, self.sheet.columns[index], self._widths[index])
 
     def _key_at_cursor(self) -> tuple[str, int] | None:
-        """Which row the cursor is on, and how far down."""
+        """Return the id of the row under the cursor and its place, or None."""
         if not self.row_count:
             return None
         place = min(self.cursor_row, self.row_count - 1)

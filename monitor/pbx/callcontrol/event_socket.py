@@ -1,8 +1,9 @@
-"""Call Control's event socket. The only module that knows the websockets library.
+"""Follow Call Control's event socket. This is the only module that knows the websockets library.
 
-Not that library's own endless loop: the token would be fixed there, and every reconnect after its end answer 401. One
-:meth:`EventSocket.session` is one life of the socket: another token than the last life's, connect, the full state, then
-events until something ends it. Events that come while the full state is being read are not lost: see
+The library's own endless loop is not used. It would keep the first token, and every reconnect
+after that token's end would be answered 401. One :meth:`EventSocket.session` is one life of the
+socket: take another token than the last life's, connect, read the full state, then follow events
+until something ends it. Events that come while the full state is being read are not lost: see
 :mod:`monitor.pbx.callcontrol.participant_reader`.
 """
 
@@ -32,11 +33,11 @@ from monitor.shared.version import USER_AGENT
 _PATH: Final = f"{CALL_CONTROL}/ws"
 _MAX_MESSAGE_BYTES: Final = 256 * 1024
 MAX_EVENT_BYTES: Final = 32 * 1024 * 1024
-"""Of all events between two full reads; what they told is known by the next one, if it was true."""
+"""Bytes of all events between two full reads. The next full read shows what they told."""
 _CLOSE_WITHIN: Final = 1.0
 _LOOK_EVERY: Final = 0.01
 _FRAMES_READ_AHEAD: Final = 1024
-"""Beyond these the socket is not read for a while: the PBX's side fills up, nothing is dropped here."""
+"""Frames read ahead. Beyond these the socket is not read for a while; nothing is dropped here."""
 
 _KINDS: Final = {Upserted: "upserted", Removed: "removed", DnChanged: "dn_changed", Irrelevant: "other"}
 
@@ -44,7 +45,11 @@ _log = structlog.get_logger(__name__)
 
 
 class EventSocket:
-    """Follows Call Control. ``emit``: facts, synchronously and in order; ``on_event``: after each event of a call."""
+    """Follow Call Control.
+
+    ``emit`` takes facts, synchronously and in order. ``on_event`` is called after each event of a
+    call.
+    """
 
     def __init__(
         self,
@@ -61,16 +66,25 @@ class EventSocket:
 
     @property
     def lag(self) -> int:
-        """Participants that wait to be read after their events; 0 while there is no socket."""
+        """Return the number of participants that wait to be read after their events.
+
+        0 while there is no socket.
+        """
         return self._participants.lag if self._participants is not None else 0
 
     def request_full_read(self) -> None:
-        """Read all participants soon; nothing to do while there is no socket, as its opening does that."""
+        """Read all participants soon.
+
+        Does nothing while there is no socket, as opening it starts a full read.
+        """
         if self._participants is not None:
             self._participants.request_full_read()
 
     async def read_and_wait(self, dn: str, participant_id: int) -> None:
-        """Read a participant as if an event had told of it, and wait until that is done; nothing without a socket."""
+        """Read a participant as if an event had told of it, and wait until that is done.
+
+        Does nothing while there is no socket.
+        """
         participants = self._participants
         if participants is None:
             return
@@ -79,10 +93,10 @@ class EventSocket:
             await asyncio.sleep(_LOOK_EVERY)
 
     async def session(self, on_open: Callable[[], None], on_full: Callable[[], None]) -> NoReturn:
-        """One life of the socket; ends with a PbxError whose text says why.
+        """Open the socket and follow it until it ends; raise the PbxError that says why it ended.
 
-        ``on_open``: called once it is open; ``on_full``: after each full read, from the first of which on all facts of
-        participants have been given.
+        ``on_open`` is called once the socket is open. ``on_full`` is called after each full read.
+        After the first full read all facts of participants have been emitted.
         """
         self._token = token = await self._client.tokens.get(unlike=self._token)
         socket = await self._connect(token)
@@ -125,7 +139,7 @@ class EventSocket:
                 proxy=None,
                 compression=None,
                 open_timeout=settings.request_timeout,
-                ping_interval=None,  # ours, as that library's would wait for the close after it has given up
+                ping_interval=None,  # we ping ourselves: after a failed ping the library would wait for the close
                 close_timeout=_CLOSE_WITHIN,
                 max_size=_MAX_MESSAGE_BYTES,
                 max_queue=_FRAMES_READ_AHEAD,
@@ -148,13 +162,13 @@ class EventSocket:
         return refusal("the opening of the event socket", response.status_code, dict(response.headers.raw_items()))
 
     async def _watch(self, participants: ParticipantReader) -> None:
-        """Events may be lost; what they would have said is found by reading everything now and then."""
+        """Read everything now and then, to find out what lost events would have told."""
         while True:
             await asyncio.sleep(self._client.settings.watchdog_interval)
             participants.request_full_read()
 
     async def _ping(self, socket: ClientConnection) -> NoReturn:
-        """Ask for a sign of life now and then. Any event is one too."""
+        """Ask for a sign of life now and then. Any event is such a sign too."""
         while True:
             await asyncio.sleep(self._client.settings.ping_interval)
             try:
@@ -168,7 +182,7 @@ class EventSocket:
             self._heard_at = time.monotonic()
 
     def _silent(self, socket: ClientConnection) -> None:
-        socket.transport.abort()  # who hears nothing takes no farewell either
+        socket.transport.abort()  # no close handshake: a silent PBX would not answer it either
         raise PbxUnreachable(f"The event socket is silent: nothing was heard in {self._client.settings.silence:g} s.")
 
     async def _follow(self, socket: ClientConnection, participants: ParticipantReader) -> NoReturn:
@@ -213,7 +227,10 @@ class EventSocket:
 
 
 class _SocketConnect(connect):
-    """Follows no redirect: a PBX makes none, and whatever stands before it is not to see the token."""
+    """Connect without following redirects.
+
+    A PBX makes none, and a program in front of it must not see the token.
+    """
 
     def process_redirect(self, exc: Exception) -> Exception | str:
         return exc

@@ -1,18 +1,22 @@
-"""Reading participants after their events, so that nothing old overrides anything newer.
+"""Read participants after their events, so that nothing old overrides anything newer.
 
 Rules:
 
-- An event says that a participant changed, seldom how: it is read. One read of a participant is in flight at a time;
-  events that come meanwhile are gathered into one more read after it. Reads of different participants go side by side.
-- Remove, and an event that carries the participant, count at once; the answer of a read that was under way then is
-  thrown away.
-- A full read does not stop the others. Whatever had an event, or a read under way, since the full read was asked for is
-  ``kept``: of it the full read says nothing, and a read of its own does.
-- When too many wait, a full read takes the place of them all. A read that fails is made good by a full read too. A full
-  read that fails again and again ends the session.
-- Of a participant that is gone it is told how many of its events no read has shown: something may have passed unseen.
-  Events often come twice, and perhaps with the removal: those that came at the same moment tell of one thing.
-- 404 means gone. The Remove event that should come with it confirms that; if it does not come, a full read looks again.
+- An event says that a participant changed, but seldom how. So the participant is read. One read
+  of a participant is in flight at a time. Events that come meanwhile cause one more read after it.
+  Reads of different participants run side by side.
+- A Remove event, and an event that carries the participant, count at once. If a read was under
+  way then, its answer is thrown away.
+- A full read does not stop the other reads. A participant is ``kept`` if it had an event, or a
+  read under way, since the full read was asked for. The full read says nothing of it; its own
+  read does.
+- When too many wait, one full read replaces all their reads. A full read also repairs a read that
+  failed. A full read that fails again and again ends the session.
+- The fact that a participant is gone tells how many of its events no read has shown: something
+  may have passed unseen. Events often come twice, perhaps together with the removal. Events of the
+  same moment count as one.
+- 404 means gone. The Remove event that should come with it confirms that. If it does not come, a
+  full read looks again.
 """
 
 from __future__ import annotations
@@ -35,19 +39,19 @@ _ATTEMPTS: Final = 3
 _LONGEST_PAUSE: Final = 10.0
 _SAME_MOMENT_S: Final = 0.05
 _MOST_UNREAD: Final = 2
-"""Events that are remembered of a participant: more say nothing more."""
+"""Events that are remembered of a participant. More of them would tell nothing more."""
 
 
 @dataclass(frozen=True, slots=True)
 class FullReadPacing:
-    """When to read everything. Times are seconds."""
+    """Hold the times and limits that start a full read. Times are seconds."""
 
     full_read_above: int = 256
-    """Participants waiting to be read, above which a full read is cheaper."""
+    """Participants waiting to be read. Above this number a full read is cheaper."""
     full_read_gap: float = 0.5
-    """Between the starts of two full reads."""
+    """Seconds between the starts of two full reads."""
     confirm_within: float = 1.0
-    """In which a Remove event must follow a 404."""
+    """Seconds within which a Remove event must follow a 404."""
 
 
 Key: TypeAlias = tuple[str, int]
@@ -57,20 +61,24 @@ _log = structlog.get_logger(__name__)
 
 
 class ParticipantApi(Protocol):
-    """The part of the client that is used here."""
+    """Describe what :class:`ParticipantReader` needs of the client."""
 
     async def participant(self, dn: str, participant_id: int) -> Participant | None:
-        """A participant; None if it is gone."""
+        """Return a participant, or None if it is gone."""
         ...
 
     async def full_state(self) -> FullState:
-        """All participants."""
+        """Return all participants."""
         ...
 
 
 @dataclass(slots=True)
 class _PendingRead:
-    """A read in flight. ``again``: time of an event that came meanwhile; ``void``: its answer is to be thrown away."""
+    """Hold a read in flight. Times are monotonic.
+
+    ``heard``: the event that caused it. ``again``: an event that came meanwhile. ``void``: True if
+    its answer is to be thrown away.
+    """
 
     heard: float
     again: float | None = None
@@ -78,10 +86,10 @@ class _PendingRead:
 
 
 class ParticipantReader:
-    """The participants during one life of the event socket. ``emit`` is called synchronously, in order.
+    """Read the participants during one life of the event socket.
 
-    Nothing is read but while :meth:`run` runs, which ends with the error of whatever fails for good. ``on_full``:
-    called after each full read.
+    ``emit`` is called synchronously, in order. ``on_full`` is called after each full read. Nothing
+    is read unless :meth:`run` runs. It ends with the error of a read that fails for good.
     """
 
     def __init__(
@@ -101,25 +109,25 @@ class ParticipantReader:
         self._waiting: dict[Key, float] = {}
         self._in_flight: dict[Key, _PendingRead] = {}
         self._kept: set[Key] | None = None
-        """Of the full read in flight; None while there is none."""
+        """Participants that the full read in flight says nothing of; None while there is none."""
         self._full_wanted = asyncio.Event()
         self._full_wanted.set()
         self._unread: dict[Key, list[float]] = {}
-        """When events of each participant were heard whose effect no read has shown yet; the first two suffice."""
+        """Times of each participant's events that no read has shown yet; the first two suffice."""
         self._unconfirmed: dict[Key, float] = {}
         self._confirming: asyncio.TimerHandle | None = None
 
     @property
     def lag(self) -> int:
-        """How many participants wait to be read."""
+        """Return how many participants wait to be read."""
         return len(self._waiting)
 
     def reads(self, dn: str, participant_id: int) -> bool:
-        """Whether this participant waits to be read, or is being read."""
+        """Return whether this participant waits to be read, or is being read."""
         return (dn, participant_id) in self._waiting or (dn, participant_id) in self._in_flight
 
     def upserted(self, dn: str, participant_id: int, participant: Participant | None, heard: float) -> None:
-        """Take in an event, with the participant if it carries it."""
+        """Take in an Upsert event, with the participant if the event carries it."""
         key = (dn, participant_id)
         self._keep(key)
         reading = self._in_flight.get(key)
@@ -153,14 +161,17 @@ class ParticipantReader:
         self._full_wanted.set()
 
     async def run(self) -> None:
-        """Read, first of all everything. Raises PbxError when a full read fails for good or the token is refused."""
+        """Read everything first, then what the events ask for.
+
+        Raises PbxError when a full read fails for good or the token is refused.
+        """
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
                 try:
                     await self._read_when_wanted()
                 finally:
-                    self._tasks = None  # a group that ends takes no more tasks, while those that it has still answer
+                    self._tasks = None  # a group that ends takes no new tasks, but its tasks may still answer
         except BaseExceptionGroup as group:
             raise first_error(group) from None
         finally:
@@ -197,7 +208,7 @@ class ParticipantReader:
         try:
             state = await self._reads.full_state()
         except BaseException:
-            # Those that it should have stood for must be read after all, but for those that had an event since.
+            # The full read failed: read these after all, except those that had an event since.
             self._waiting = {key: heard for key, heard in waiting.items() if key not in kept} | self._waiting
             raise
         finally:
@@ -242,7 +253,7 @@ class ParticipantReader:
             if reading.again is None:
                 self._unread.pop(key, None)
             else:
-                self._unread[key] = [reading.again]  # or more; this answer may be older
+                self._unread[key] = [reading.again]  # perhaps more events came; this answer may be older than they are
             self._emit(ParticipantSeen(participant, reading.heard, self._clock.at(reading.heard)))
         elif reading.again is None:
             self._gone(key, reading.heard)

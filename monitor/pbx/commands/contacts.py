@@ -1,4 +1,4 @@
-"""Commands that change the address book, as XAPI's ``Contacts`` take them."""
+"""Carry out commands that change the address book, through XAPI's ``Contacts``."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _FIELDS: Final = {
 
 
 async def update(client: PbxClient, arguments: Mapping[str, str]) -> CommandResult:
-    """``contact.update``."""
+    """Carry out ``contact.update``."""
     changes, left_out = _changes(arguments)
     id_ = _id(arguments)
     try:
@@ -42,7 +42,7 @@ async def update(client: PbxClient, arguments: Mapping[str, str]) -> CommandResu
 
 
 async def new(client: PbxClient, arguments: Mapping[str, str]) -> CommandResult:
-    """``contact.new``; replies with the ``id``."""
+    """Carry out ``contact.new``. The reply has the ``id``."""
     changes, left_out = _changes(arguments)
     try:
         made = await client.post(f"{XAPI}/Contacts", changes)
@@ -55,7 +55,7 @@ async def new(client: PbxClient, arguments: Mapping[str, str]) -> CommandResult:
 
 
 async def delete(client: PbxClient, arguments: Mapping[str, str]) -> CommandResult:
-    """``contact.del``."""
+    """Carry out ``contact.del``."""
     id_ = _id(arguments)
     try:
         await client.delete(f"{XAPI}/Contacts({id_})")
@@ -65,7 +65,7 @@ async def delete(client: PbxClient, arguments: Mapping[str, str]) -> CommandResu
 
 
 def _id(arguments: Mapping[str, str]) -> int:
-    """The contact's id. Raises CommandRefused if it is larger than XAPI's ids can be."""
+    """Return the contact's id. Raises CommandRefused if it is larger than XAPI's ids can be."""
     id_ = int(arguments["id"])
     if id_ > LARGEST:
         raise no_contact(str(id_))
@@ -73,7 +73,10 @@ def _id(arguments: Mapping[str, str]) -> int:
 
 
 def _changes(arguments: Mapping[str, str]) -> tuple[dict[str, object], list[str]]:
-    """XAPI's properties, and the names of what it has none for. Raises CommandRefused if nothing is left to set."""
+    """Return XAPI's properties, and the names of the fields that XAPI does not have.
+
+    Raises CommandRefused if nothing is left to set.
+    """
     left_out = [name for name in UNSUPPORTED if name in arguments]
     changes: dict[str, object] = {_FIELDS[name]: value for name, value in arguments.items() if name in _FIELDS}
     if not changes:

@@ -1,4 +1,4 @@
-"""What 3CX refuses, in plain sentences with stable codes. Pure.
+"""Translate 3CX's refusals into plain sentences with stable codes. Pure.
 
 The words are 3CX's own warnings (``Pbx.Warnings`` of its OpenAPI file).
 """
@@ -12,7 +12,7 @@ from typing import Final
 from monitor.shared.errors import CommandRefused, PbxRefused, RefusalKind
 
 LARGEST: Final = 2**31 - 1
-"""What XAPI's whole numbers can be at most."""
+"""The largest whole number in XAPI."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,10 @@ _MISSING: Final = frozenset((404, 410))
 
 
 def refused(error: PbxRefused, missing: CommandRefused | None = None) -> CommandRefused:
-    """The command's refusal for the PBX's. ``missing``: what to say where the PBX says that it does not exist."""
+    """Return the command's refusal for the PBX's refusal.
+
+    ``missing``: the refusal to return if the PBX says that the subject does not exist.
+    """
     warning = error.code.rpartition(".")[2]
     if missing is not None and (error.status in _MISSING or warning == "NOT_FOUND"):
         return missing
@@ -91,31 +94,31 @@ def refused(error: PbxRefused, missing: CommandRefused | None = None) -> Command
 
 
 def no_extension(number: str) -> CommandRefused:
-    """There is no such extension."""
+    """Return the refusal for an extension that does not exist."""
     return CommandRefused("unknown_extension", f"The PBX has no extension {number}.", "missing")
 
 
 def no_queue(number: str) -> CommandRefused:
-    """There is no such queue."""
+    """Return the refusal for a queue that does not exist."""
     return CommandRefused("unknown_queue", f"The PBX has no queue {number}.", "missing")
 
 
 def no_group(number: str) -> CommandRefused:
-    """There is no such ring group."""
+    """Return the refusal for a ring group that does not exist."""
     return CommandRefused("unknown_group", f"The PBX has no ring group {number}.", "missing")
 
 
 def no_contact(id_: str) -> CommandRefused:
-    """There is no such contact."""
+    """Return the refusal for a contact that does not exist."""
     return CommandRefused("unknown_contact", f"The PBX has no contact {id_}.", "missing")
 
 
 def unsupported(names: list[str]) -> CommandRefused:
-    """None of what was to be set can be."""
+    """Return the refusal for a command with only fields that cannot be set."""
     listed = ", ".join(names)
     return CommandRefused("unsupported", f"A 3CX v20 has no {listed} to set, and nothing else was given.", "conflict")
 
 
 def nothing_to_set() -> CommandRefused:
-    """No field was given."""
+    """Return the refusal for a command without any field."""
     return CommandRefused("nothing_to_set", "No field was given: there is nothing to set.", "bad")

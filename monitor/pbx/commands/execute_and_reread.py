@@ -1,4 +1,4 @@
-"""Carrying out a command, and reading again what it changed before anybody is told that it was done."""
+"""Carry out a command, and read what it changed before its success is reported."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from monitor.shared.backoff import Backoff
 from monitor.shared.errors import CommandOutcomeUnknown, CommandRefused, PbxError
 
 LOOK_WITHIN: Final = 1.0
-"""Seconds for a call that was just made to be read."""
+"""Seconds within which a call that was just made should be read."""
 _ATTEMPTS: Final = 3
 
 _log = structlog.get_logger(__name__)
@@ -30,7 +30,10 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class CommandRunner:
-    """What is needed to carry out commands. ``want_all``: has everything read again soon."""
+    """Carry out commands and read again what they changed.
+
+    ``want_all``: requests that everything is read again soon.
+    """
 
     client: PbxClient
     reader: DirectoryReader
@@ -41,10 +44,11 @@ class CommandRunner:
     want_all: Callable[[], None]
 
     async def execute(self, command: str, arguments: Mapping[str, str]) -> Mapping[str, object]:
-        """The reply's fields; what was changed has been told as facts by then.
+        """Carry out a command and return the reply's fields.
 
-        Raises CommandRefused, PbxUnreachable and TokenRefused if nothing was done; OutcomeUnknown if that is not
-        known, or if it was done and cannot be shown.
+        What it changed has been emitted as facts before this returns. Raises CommandRefused,
+        PbxUnreachable and TokenRefused if nothing was done. Raises CommandOutcomeUnknown if that is
+        not known, or if it was done and cannot be shown.
         """
         try:
             done = await commands.run(self.client, self.logins.web, command, arguments)

@@ -1,6 +1,7 @@
-"""Commands that change an extension, as XAPI's ``Users`` take them.
+"""Carry out commands that change an extension, through XAPI's ``Users``.
 
-A user is found by number and changed by Id. Profiles are replaced whole: read, changed, sent back.
+A user is found by number and changed by Id. Profiles are replaced whole: they are read, changed
+and sent back.
 """
 
 from __future__ import annotations
@@ -48,11 +49,14 @@ _RECORDING: Final = {
     "2": {"RecordCalls": True, "RecordExternalCallsOnly": False},
 }
 _SHOWN_STATUSES: Final = {"do not disturb": "Out of office", "lunch": "Custom 1", "business trip": "Custom 2"}
-"""Names under which 3CX's own pages show three of the profiles."""
+"""Names of three of the profiles on 3CX's own pages → their names in XAPI."""
 
 
 def properties(arguments: Arguments) -> dict[str, object]:
-    """The XAPI properties for the documented fields, but for those of profiles and those that there are none for."""
+    """Return the XAPI properties for the documented fields.
+
+    Fields of profiles, and fields that XAPI does not have, are left out.
+    """
     found: dict[str, object] = {_TEXTS[name]: value for name, value in arguments.items() if name in _TEXTS}
     found |= {_FLAGS[name]: value == "1" for name, value in arguments.items() if name in _FLAGS}
     for name, (prop, words) in _WORDS.items():
@@ -62,7 +66,7 @@ def properties(arguments: Arguments) -> dict[str, object]:
 
 
 async def update(client: PbxClient, arguments: Arguments) -> CommandResult:
-    """``ext.update``."""
+    """Carry out ``ext.update``."""
     number = arguments["num"]
     left_out = [name for name in UNSUPPORTED if name in arguments]
     changes = properties(arguments)
@@ -77,7 +81,7 @@ async def update(client: PbxClient, arguments: Arguments) -> CommandResult:
 
 
 async def options(client: PbxClient, arguments: Arguments) -> CommandResult:
-    """``ext.options.set``."""
+    """Carry out ``ext.options.set``."""
     changes: dict[str, object] = {}
     if "enabled" in arguments:
         changes["Enabled"] = arguments["enabled"] == "on"
@@ -90,7 +94,7 @@ async def options(client: PbxClient, arguments: Arguments) -> CommandResult:
 
 
 async def forwarding(client: PbxClient, arguments: Arguments) -> CommandResult:
-    """``ext.fwd.set``: the profile in force, and its message if one is given."""
+    """Carry out ``ext.fwd.set``: set the profile in force, and its message if one is given."""
     user = await find(client, arguments["num"])
     profile = _profile_named(user, arguments["status"])
     changes: dict[str, object] = {"CurrentProfileName": text(profile, "Name")}
@@ -103,9 +107,11 @@ async def forwarding(client: PbxClient, arguments: Arguments) -> CommandResult:
 
 
 async def queue_login(client: PbxClient, arguments: Arguments) -> CommandResult:
-    """``ext.queueglobal.set``. Where the profile in force governs queue login nothing changes and it is false.
+    """Carry out ``ext.queueglobal.set``.
 
-    XAPI tells only of one rule by which a profile does that; of others, that the login stays as it was.
+    If the profile in force governs queue login, nothing changes and the result is false. XAPI
+    tells only one rule by which a profile does that. Any other such rule shows itself only
+    afterwards: the login stayed as it was.
     """
     user = await find(client, arguments["num"])
     in_force = next((row for row in _profiles(user) if text(row, "Name") == text(user, "CurrentProfileName")), {})
@@ -121,7 +127,10 @@ async def queue_login(client: PbxClient, arguments: Arguments) -> CommandResult:
 
 
 async def new(client: PbxClient, arguments: Arguments) -> CommandResult:
-    """``ext.new``. What needs a second step is undone with the first if it fails, or if it is cancelled."""
+    """Carry out ``ext.new``.
+
+    Some fields need a second step. If that step fails or is cancelled, the first step is undone.
+    """
     number = arguments["num"]
     left_out = [name for name in UNSUPPORTED if name in arguments]
     timeout = _timeout(arguments)
@@ -144,7 +153,10 @@ async def new(client: PbxClient, arguments: Arguments) -> CommandResult:
 
 
 async def _undo(client: PbxClient, number: str, made: object, why: str) -> None:
-    """Delete the extension that was just made. Raises OutcomeUnknown if that fails too."""
+    """Delete the extension that was just made.
+
+    Raises CommandOutcomeUnknown if that fails too.
+    """
     id_ = integer(made, "Id") if isinstance(made, dict) else None
     try:
         await client.delete(f"{XAPI}/Users({id_ or (await find(client, number))['Id']})")
@@ -156,7 +168,7 @@ async def _undo(client: PbxClient, number: str, made: object, why: str) -> None:
 
 
 async def delete(client: PbxClient, arguments: Arguments) -> CommandResult:
-    """``ext.del``."""
+    """Carry out ``ext.del``."""
     number = arguments["num"]
     user = await find(client, number)
     try:
@@ -167,7 +179,10 @@ async def delete(client: PbxClient, arguments: Arguments) -> CommandResult:
 
 
 async def find(client: PbxClient, number: str) -> dict[str, Any]:
-    """The user with this number, with whole profiles. Raises CommandRefused if there is none."""
+    """Return the user with this number, with whole profiles.
+
+    Raises CommandRefused if there is none.
+    """
     key = quote(number.replace("'", "''"), safe="")
     try:
         user = await client.get_json(f"{XAPI}/Users(Number='{key}')", {"$expand": "ForwardingProfiles"})
@@ -179,7 +194,7 @@ async def find(client: PbxClient, number: str) -> dict[str, Any]:
 
 
 async def patch(client: PbxClient, user: Mapping[str, Any], changes: Mapping[str, object]) -> None:
-    """Change a user. Raises CommandRefused, OutcomeUnknown, PbxError."""
+    """Change a user. Raises CommandRefused, CommandOutcomeUnknown, PbxError."""
     try:
         await client.patch(f"{XAPI}/Users({user['Id']})", changes)
     except PbxRefused as error:
@@ -191,7 +206,10 @@ def _profiles(user: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _timeout(arguments: Arguments) -> int | None:
-    """``noanswertimeout``. Raises CommandRefused if XAPI cannot take it."""
+    """Return the seconds of ``noanswertimeout``, or None if it was not given.
+
+    Raises CommandRefused if XAPI cannot take it.
+    """
     seconds = arguments.get("noanswertimeout")
     if seconds is not None and int(seconds) > LARGEST:
         raise CommandRefused("out_of_range", "noanswertimeout is too long.", "bad")
@@ -199,7 +217,10 @@ def _timeout(arguments: Arguments) -> int | None:
 
 
 def _with_timeout(user: Mapping[str, Any], seconds: int) -> list[dict[str, Any]]:
-    """All profiles with this time: the extension's own was replaced by its profiles'."""
+    """Return all profiles with this time in seconds.
+
+    An extension has no such time of its own any more; each of its profiles has one.
+    """
     return [{**row, "NoAnswerTimeout": seconds} for row in _profiles(user)]
 
 

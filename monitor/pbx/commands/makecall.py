@@ -1,8 +1,11 @@
-"""``makecall``: from an extension's phone to any number.
+"""Carry out ``makecall``: call any number from an extension's phone.
 
-With one phone Call Control dials on it. With several the PBX's own service rings the extension first. An extension that
-Call Control does not show is asked for through XAPI. Failures come as another HTTP status with the same JSON or with
-200; both are understood, and ``finalstatus`` as word or number.
+- An extension with one phone: Call Control dials on that phone.
+- An extension with several phones: the PBX's own service rings the extension first.
+- An extension that Call Control does not show: the call is asked for through XAPI.
+
+Failures come with another HTTP status and the same JSON, or with 200. Both are understood.
+``finalstatus`` may be a word or a number.
 """
 
 from __future__ import annotations
@@ -22,10 +25,10 @@ from monitor.shared.codec import to_json
 from monitor.shared.errors import CommandOutcomeUnknown, CommandRefused, PbxGarbled, PbxRefused
 
 RINGS: Final = 30
-"""Seconds."""
+"""Seconds for which the extension rings."""
 _PATIENCE: Final = RINGS + 15.0
 _LONGEST: Final = 200
-"""Characters of the PBX's own reason."""
+"""Characters of the PBX's own reason that are passed on."""
 _NOT_SHOWN: Final = frozenset((401, 403, 404))
 _NOTATION: Final = re.compile(r"[0-9+*#\s()./\-]+")
 _SENTENCES: Final = {
@@ -44,8 +47,11 @@ _SENTENCES: Final = {
 
 
 async def make(client: PbxClient, arguments: Mapping[str, str]) -> CommandResult:
-    """``makecall``; replies with ``finalStatus`` and, where the PBX tells it, ``callid``."""
-    if arguments["second"].startswith(" "):  # without its + it would be another number
+    """Carry out ``makecall``.
+
+    The reply has ``finalStatus`` and, if the PBX tells it, ``callid``.
+    """
+    if arguments["second"].startswith(" "):  # it was a +; without the + this is another number
         raise CommandRefused("bad_value", "second begins with a space: a + in an address is written %2B.", "bad")
     first, second = arguments["first"], dialled(arguments["second"])
     devices = await _devices(client, first)
@@ -71,12 +77,18 @@ async def make(client: PbxClient, arguments: Mapping[str, str]) -> CommandResult
 
 
 def dialled(number: str) -> str:
-    """What is to be dialled for a number in any notation; whatever is more than a number stays as it is."""
+    """Return what is to be dialled for a number in any notation.
+
+    Text that is more than a number stays as it is, without spaces around it.
+    """
     return re.sub(r"[^0-9+*#]", "", number) if _NOTATION.fullmatch(number) else number.strip()
 
 
 def _said(answer: HttpResponse) -> dict[str, Any] | None:
-    """The result of a call that an answer of any status holds, its names in lower case; None if it holds none."""
+    """Return the result of a call from an answer of any status, or None if it holds none.
+
+    The names are in lower case.
+    """
     try:
         said = answer.json()
     except PbxGarbled:
@@ -86,7 +98,10 @@ def _said(answer: HttpResponse) -> dict[str, Any] | None:
 
 
 async def _devices(client: PbxClient, number: str) -> list[str] | None:
-    """The extension's phones; None if Call Control does not show them. Raises CommandRefused if there is none."""
+    """Return the extension's phones, or None if Call Control does not show them.
+
+    Raises CommandRefused if there is no such extension, or if the PBX refuses.
+    """
     try:
         rows = await client.get_json(f"{CALL_CONTROL}/{quote(number, safe='')}/devices")
     except PbxRefused as error:
@@ -115,7 +130,7 @@ def _done(first: str, said: dict[str, Any], *, shown: bool) -> CommandResult:
 
 
 def _lower(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Names in lower case: Call Control writes them so, XAPI in PascalCase."""
+    """Return the row with names in lower case: Call Control writes them so, XAPI in PascalCase."""
     return {name.lower(): value for name, value in row.items()}
 
 

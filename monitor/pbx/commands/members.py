@@ -1,7 +1,8 @@
-"""Commands that set who belongs to a queue or ring group.
+"""Carry out commands that set the members of a queue or ring group.
 
-XAPI replaces such a list whole, so it is read first: whoever stays keeps his place and, in a queue, his skill group;
-whoever is new comes after them, in the order given. Whoever is hidden from the caller's key stays too.
+XAPI replaces such a list whole, so it is read first. A member that stays keeps its place and, in a
+queue, its skill group. New members come after these, in the order given. A member that is hidden
+from the caller's key stays too.
 """
 
 from __future__ import annotations
@@ -23,25 +24,28 @@ _KEPT: Final = ("Number", "SkillGroup")
 
 
 async def queue_agents(client: PbxClient, arguments: Mapping[str, str]) -> CommandResult:
-    """``queue.agents.set``."""
+    """Carry out ``queue.agents.set``."""
     await _replace(client, "Queues", "Agents", arguments, "agents", no_queue)
     return CommandResult(ReadBack(queues=frozenset((arguments["num"],))))
 
 
 async def queue_managers(client: PbxClient, arguments: Mapping[str, str]) -> CommandResult:
-    """``queue.managers.set``."""
+    """Carry out ``queue.managers.set``."""
     await _replace(client, "Queues", "Managers", arguments, "managers", no_queue)
     return CommandResult(ReadBack(queues=frozenset((arguments["num"],))))
 
 
 async def group_members(client: PbxClient, arguments: Mapping[str, str]) -> CommandResult:
-    """``group.members.set``."""
+    """Carry out ``group.members.set``."""
     await _replace(client, "RingGroups", "Members", arguments, "members", no_group)
     return CommandResult(ReadBack(ring_groups=frozenset((arguments["num"],))))
 
 
 async def find_queue(client: PbxClient, number: str) -> Mapping[str, Any]:
-    """The queue with this number, with its agents. Raises CommandRefused if there is none."""
+    """Return the queue with this number, with its agents.
+
+    Raises CommandRefused if there is none.
+    """
     return await _owner(client, "Queues", "Agents", number, no_queue)
 
 
@@ -87,7 +91,10 @@ async def _owner(
 
 
 async def _check(client: PbxClient, numbers: list[str]) -> None:
-    """Raises CommandRefused if some of these are no extensions; it names those that were found first."""
+    """Raise CommandRefused if some of these numbers are no extensions.
+
+    The error names the first unknown numbers that were found.
+    """
     for start in range(0, len(numbers), _AT_ONCE):
         asked = numbers[start : start + _AT_ONCE]
         quoted = (number.replace("'", "''") for number in asked)

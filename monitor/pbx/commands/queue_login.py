@@ -1,4 +1,4 @@
-"""``ext.queue.set``: a login in to, or out of, one queue."""
+"""Carry out ``ext.queue.set``: log an extension in to one queue, or out of it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from monitor.shared.errors import CommandRefused, PbxGarbled
 
 
 async def queue_login(client: PbxClient, web: MyPhoneClient, arguments: Mapping[str, str]) -> CommandResult:
-    """``ext.queue.set``."""
+    """Carry out ``ext.queue.set``."""
     number, queue_number = arguments["num"], arguments["queue"]
     user = await find(client, number)
     queue = await find_queue(client, queue_number)
@@ -26,7 +26,10 @@ async def queue_login(client: PbxClient, web: MyPhoneClient, arguments: Mapping[
 
 
 def _id(row: Mapping[str, Any]) -> int:
-    """Its Id, which the web client's messages have as 32 bits. Raises PbxGarbled."""
+    """Return the row's Id.
+
+    Raises PbxGarbled if the web client's messages, which have 32 bits for it, cannot hold it.
+    """
     id_ = integer(row, "Id")
     if id_ is None or not 0 <= id_ < 2**31:
         raise PbxGarbled(f"{text(row, 'Number')} has no Id that the web client's interface could take.")

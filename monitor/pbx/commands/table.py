@@ -1,4 +1,4 @@
-"""The documented commands that change something, carried out at a 3CX v20. One table."""
+"""List the documented commands that change something, and carry them out at a 3CX v20."""
 
 from __future__ import annotations
 
@@ -35,9 +35,10 @@ _COMMANDS: Final[dict[str, _Run]] = {
 
 
 async def run(client: PbxClient, web: MyPhoneClient, command: str, arguments: Mapping[str, str]) -> CommandResult:
-    """Carry out a command; ``arguments`` are checked by whoever took them.
+    """Carry out a command; the caller has checked ``arguments``.
 
-    Raises CommandRefused (nothing was changed), OutcomeUnknown, PbxUnreachable, TokenRefused (not carried out).
+    Raises CommandRefused (nothing was changed), CommandOutcomeUnknown, PbxUnreachable, TokenRefused
+    (not carried out).
     """
     carry_out = _COMMANDS.get(command)
     try:

@@ -1,1 +1,1 @@
-"""Read-only SQL on the PBX's database, within bounds."""
+"""Read the PBX's database with SQL, within bounds."""

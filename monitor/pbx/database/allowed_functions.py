@@ -1,13 +1,17 @@
-r"""Which functions a statement calls, and which of them it may not.
+r"""Find the functions that a statement calls, and which of them it must not call.
 
-PostgreSQL lets everybody call functions that write a message into the log of changes, take locks, read or send what
-they please, or run other statements. All of these are VOLATILE in its catalogue, as what only computes need not be. So
-a statement may call what is not volatile, and the few volatile functions that are listed here; none that runs with its
-owner's rights (SECURITY DEFINER), and none that makes a document of whole tables.
+PostgreSQL lets everybody call functions that write a message into the log of changes, take locks,
+read or send any data, or run other statements. All of these are VOLATILE in its catalogue. A
+function that only computes need not be VOLATILE. So the rules are:
 
-The names are found by PostgreSQL's rules for tokens (its documentation, "Lexical Structure"), in one pass.
-``(0.1).pg_sleep`` is a call too. A text goes on in the next line's quotes, with the rules of its first part:
-``e'a'``, line break, ``'\''`` is one text.
+- A statement may call functions that are not volatile.
+- It may call the few volatile functions in :data:`ALLOWED`.
+- It must not call a function that runs with its owner's rights (SECURITY DEFINER).
+- It must not call a function that makes a document of whole tables.
+
+The names are found by PostgreSQL's rules for tokens (its documentation, "Lexical Structure"), in
+one pass. ``(0.1).pg_sleep`` is a call too. A text goes on in the quotes of the next line, with the
+rules of its first part: ``e'a'``, line break, ``'\''`` is one text.
 """
 
 from __future__ import annotations
@@ -23,7 +27,9 @@ ALLOWED: Final = frozenset(
         "pg_total_relation_size", "random", "random_normal", "system", "timeofday", "uuidv4", "uuidv7",
     )
 )  # fmt: skip
-"""Volatile functions that leave nothing behind. ``pg_sleep`` ends with the statement's time at the latest."""
+"""Volatile functions that leave nothing behind.
+
+``pg_sleep`` ends with the statement's time at the latest."""
 _WHOLE_TABLES: Final = re.compile(r"(?:table|schema|database)_to_xml\w*")
 _CALLED: Final = """
 SELECT DISTINCT proname::text FROM pg_catalog.pg_proc
@@ -31,27 +37,32 @@ WHERE proname = ANY ($1::text[]) AND (provolatile = 'v' OR prosecdef)
 """
 _SPACE: Final = " \t\n\r\f\v"
 _LONGEST_NAME: Final = 63
-"""Bytes of a name; PostgreSQL takes no notice of more."""
+"""Bytes of a name that PostgreSQL keeps; it ignores the rest."""
 _SMALL: Final = {ord(letter): letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
-"""As PostgreSQL makes letters small: these alone."""
+"""Capital letters → small ones, as in PostgreSQL: it changes no other letters."""
 _LINE_END: Final = re.compile(r"[\r\n]")
 _COMMENT_MARK: Final = re.compile(r"/\*|\*/")
 _WORD: Final = re.compile(r"[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]*")
 _ESCAPED: Final = ".U&"
-"""Before a name whose letters are written as numbers: it could be any, so it is never let pass."""
+"""Mark before a name whose letters are written as numbers.
+
+It could be any name, so it is never allowed."""
 _DOLLARS: Final = re.compile(r"\$(?:[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_\x80-\U0010ffff]*)?\$")
 
 
 class FunctionLookup(Protocol):
-    """A connection to PostgreSQL."""
+    """Describe what the check of functions needs of a connection to PostgreSQL."""
 
     async def fetch(self, query: str, *args: object) -> Sequence[Any]:
-        """The rows."""
+        """Return the rows."""
         ...
 
 
 async def forbidden(connection: FunctionLookup, sql: str) -> list[str]:
-    """Return the functions that a statement calls and may not, sorted. Raises asyncpg's errors."""
+    """Return the functions that a statement calls and must not call, sorted.
+
+    Raises asyncpg's errors.
+    """
     called = called_in(sql)
     found = {str(row[0]) for row in await connection.fetch(_CALLED, sorted(called))}
     always = {name for name in called if name.startswith(_ESCAPED[1:]) or _WHOLE_TABLES.fullmatch(name)}
@@ -59,7 +70,7 @@ async def forbidden(connection: FunctionLookup, sql: str) -> list[str]:
 
 
 def called_in(sql: str) -> set[str]:
-    """Return all names that may be those of functions: before a parenthesis, or behind a dot."""
+    """Return all names that may be functions: before a parenthesis, or behind a dot."""
     return {name.encode()[:_LONGEST_NAME].decode(errors="ignore") for name in _called_in(sql)}
 
 
@@ -78,14 +89,17 @@ def _called_in(sql: str) -> set[str]:
 
 
 def first_word(sql: str) -> str:
-    """Return the first word behind white space, comments and opening parentheses; empty if none is there."""
+    """Return the first word behind white space, comments and opening parentheses.
+
+    Empty if there is none.
+    """
     return next((found for found in tokens(sql) if found != "("), "")[1:]
 
 
 def tokens(sql: str) -> Iterator[str]:
     """Yield each name as ``.`` and the name as PostgreSQL keeps it, all else as single characters.
 
-    Comments and white space are left out; a text in quotes is one ``'``.
+    Comments and white space are left out. A text in quotes is one ``'``.
     """
     at = 0
     while at < len(sql):
@@ -123,7 +137,7 @@ def _token(sql: str, at: int, char: str) -> tuple[str, int]:
 
 
 def _behind_quoted(sql: str, at: int, quote: str, *, escapes: bool = False) -> int:
-    """Return where the quoted piece ends that begins here, with all lines in which it goes on."""
+    """Return where the quoted piece that begins here ends. It may go on in later lines."""
     at = _behind_quote(sql, at, quote, escapes)
     while escapes and (more := _next_part(sql, at)) is not None:
         at = _behind_quote(sql, more, quote, escapes)
@@ -131,7 +145,10 @@ def _behind_quoted(sql: str, at: int, quote: str, *, escapes: bool = False) -> i
 
 
 def _next_part(sql: str, at: int) -> int | None:
-    """Return where a text that ended here goes on: at a quote in a later line, behind space and ``--`` alone."""
+    """Return where a text that ended here goes on, or None if it does not.
+
+    It goes on at a quote in a later line. Only white space and ``--`` comments may stand between.
+    """
     lines = False
     while at < len(sql):
         if sql[at] in _SPACE:
@@ -159,7 +176,7 @@ def _behind_quote(sql: str, at: int, quote: str, escapes: bool) -> int:
 
 
 def _behind_comment(sql: str, start: int) -> int:
-    """Return where a comment ends that begins at ``start``. PostgreSQL's comments nest."""
+    """Return where the comment that begins at ``start`` ends. PostgreSQL's comments nest."""
     depth = 0
     for mark in _COMMENT_MARK.finditer(sql, start):
         depth += 1 if mark[0] == "/*" else -1

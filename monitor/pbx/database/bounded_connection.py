@@ -1,7 +1,7 @@
-"""A PostgreSQL connection that takes in no more than it was told to.
+"""Cut a PostgreSQL connection when more bytes arrive than it was told to take.
 
-asyncpg keeps a row until all of it is there, and a row may be a gigabyte. So the bytes are counted before it has them,
-and the connection is cut when there are too many.
+asyncpg keeps a row until all of it is there, and a row may be a gigabyte. So the bytes are counted
+before asyncpg gets them, and the connection is cut when there are too many.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import asyncpg
 
 
 class TooMuch(Exception):
-    """More came, or would have to be answered, than is allowed."""
+    """Signal that more bytes came than allowed, or that the answer would be too large."""
 
 
 class BoundedConnection(asyncpg.Connection):
-    """A connection with a :meth:`bound`."""
+    """Represent a connection that :meth:`bound` can limit."""
 
     __slots__ = ("_counted", "_ends")
 
@@ -28,7 +28,7 @@ class BoundedConnection(asyncpg.Connection):
 
     @property
     def overrun(self) -> bool:
-        """Whether it was cut because more came than was allowed."""
+        """Return whether the connection was cut because more came than was allowed."""
         return self._counted is not None and self._counted.left < 0
 
     def bound(self, size: int) -> None:
@@ -39,7 +39,7 @@ class BoundedConnection(asyncpg.Connection):
 
 
 class _Counted(asyncio.Protocol):
-    """Passes everything on to asyncpg's protocol, as long as it is not too much."""
+    """Pass everything on to asyncpg's protocol, until it is too much."""
 
     def __init__(self, inner: asyncio.Protocol, transport: asyncio.Transport, size: int) -> None:
         self._inner = inner

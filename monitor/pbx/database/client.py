@@ -1,14 +1,17 @@
-"""SQL against the PBX's PostgreSQL, in a way in which a statement can only read.
+"""Run SQL against the PBX's PostgreSQL in a way that a statement can only read.
 
-* The statement is the query of a cursor that is declared by the extended protocol: one statement, and a query.
+* The statement is the query of a cursor that is declared by the extended protocol: so it is one
+  statement, and a query.
 * The transaction is READ ONLY, and never committed.
-* The role must not be able to write: that is asked of the server before each statement (READ ONLY alone would let a
-  superuser's ``COPY … TO PROGRAM`` pass), and the connection is given up if it can.
-* The role must not be able to read passwords, asked in the same way.
-* Of volatile functions it may call a few alone (:mod:`monitor.pbx.database.allowed_functions`).
-* Time and size are bounded; what comes over the connection is counted as it comes, so that a single huge row stops too.
+* The role must not be able to write. The server is asked for that before each statement, and the
+  connection is given up if the role can. READ ONLY alone would let a superuser's
+  ``COPY … TO PROGRAM`` pass.
+* The role must not be able to read passwords. This is asked in the same way.
+* A statement may call only a few volatile functions; see
+  :mod:`monitor.pbx.database.allowed_functions`.
+* Time and size are bounded. Bytes are counted as they arrive, so that a single huge row stops too.
 
-Each statement has a connection of its own. What is answered is made JSON in a thread.
+Each statement has a connection of its own. A thread turns the rows into JSON.
 """
 
 from __future__ import annotations
@@ -35,14 +38,14 @@ from monitor.pbx.http_client.secret import Secret, text_of
 from monitor.shared.errors import CommandRefused, ConfigError, PbxUnreachable
 
 DEFAULT_COUNT: Final = 100
-"""Rows, where the caller gives no number or 0."""
+"""Rows, if the caller gives no number or 0."""
 _BATCH: Final = 200
 _CONNECT_WITHIN: Final = 5.0
 _FAILURES: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 _WORK_MEM: Final = "4MB"
-"""Of the server's memory for one sort or hash; what needs more goes to its disk, up to the role's temp_file_limit."""
+"""Server memory for one sort or hash. More goes to disk, up to the role's temp_file_limit."""
 _LATER: Final = 1.0
-"""Seconds after the server's own limit at which we stop by ours."""
+"""Seconds after the server's own limit at which our own limit ends the statement."""
 
 Tls: TypeAlias = Literal["verify", "require", "off"]
 
@@ -51,9 +54,10 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class DatabaseSettings:
-    """Where the database is and who asks. ``host`` that begins with ``/`` is a directory with a Unix socket.
+    """Hold the database's address, the role and the limits.
 
-    ``timeout``: seconds for a statement with all its rows; ``answer_size``: bytes of the answer in JSON.
+    A ``host`` that begins with ``/`` is a directory with a Unix socket. ``timeout``: seconds for a
+    statement with all its rows. ``answer_size``: bytes of the answer in JSON.
     """
 
     host: str
@@ -68,7 +72,7 @@ class DatabaseSettings:
 
 
 class Database:
-    """Answers the command ``query``. Raises ConfigError if ``ca_file`` cannot be read."""
+    """Answer the command ``query``. Raises ConfigError if ``ca_file`` cannot be read."""
 
     def __init__(self, settings: DatabaseSettings) -> None:
         self._settings = settings
@@ -76,16 +80,18 @@ class Database:
 
     @property
     def where(self) -> str:
-        """Host and port."""
+        """Return host and port."""
         return f"{self._settings.host}:{self._settings.port}"
 
     async def answer(self, sql: str, count: int) -> Mapping[str, object]:
-        """``{"count": …, "rows": [{column: value, …}, …]}``: at most ``count`` rows, or :data:`DEFAULT_COUNT` for 0.
+        """Return ``{"count": …, "rows": [{column: value, …}, …]}``.
 
-        Raises CommandRefused for what the database refuses, takes too long or is too large, PbxUnreachable.
+        There are at most ``count`` rows, or :data:`DEFAULT_COUNT` for 0. Raises CommandRefused if
+        the database refuses, or if the answer takes too long or is too large. Raises
+        PbxUnreachable if the database cannot be reached.
         """
         settings, bounds = self._settings, asyncio.timeout(self._settings.timeout + _LATER)
-        sql = sql.strip().removesuffix(";")  # here: what is looked at must be what is sent
+        sql = sql.strip().removesuffix(";")  # before the check: the text that is checked must be the text that is sent
         async with self._connected() as connection:
             try:
                 async with bounds:
@@ -101,7 +107,10 @@ class Database:
         return {"count": len(rows), "rows": rows}
 
     async def check(self) -> str:
-        """Try the connection and the role; who answers, in words. Raises CommandRefused, PbxUnreachable."""
+        """Try the connection; return the server's version, the database and the role, in words.
+
+        Raises CommandRefused, PbxUnreachable.
+        """
         async with self._connected() as connection:
             settings = self._settings
             version = connection.get_server_version().major
@@ -132,13 +141,16 @@ class Database:
 
     @staticmethod
     async def _limit(connection: BoundedConnection, until: float) -> None:
-        """Give the server what is left of the time, anew before each step: a statement could have changed it."""
+        """Give the server the time that is left, as its limit for the next step.
+
+        This is done before each step, as the statement could have changed the limit.
+        """
         left = max(1, round((until - asyncio.get_running_loop().time()) * 1000))
         await connection.execute(f"SET statement_timeout = {left}")
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[BoundedConnection]:
-        """A connection whose role can only read. Raises CommandRefused, PbxUnreachable."""
+        """Open a connection whose role can only read. Raises CommandRefused, PbxUnreachable."""
         connection = await self._connection()
         try:
             try:
@@ -199,7 +211,7 @@ class Database:
 
 
 async def greet(database: Database, pbx: str) -> None:
-    """Say in the log whether SQL is offered. What is wrong is said again to everybody who asks."""
+    """Log whether SQL is offered. An error is told again to everybody who asks."""
     try:
         _log.info("SQL is offered", pbx=pbx, database=await database.check())
     except (CommandRefused, PbxUnreachable) as error:
@@ -207,7 +219,7 @@ async def greet(database: Database, pbx: str) -> None:
 
 
 async def _check_functions(connection: BoundedConnection, sql: str) -> None:
-    """Raises CommandRefused if the statement calls what it may not."""
+    """Raise CommandRefused if the statement calls a function that it must not call."""
     names = await forbidden(connection, sql)
     if names:
         text = f"The SQL may not call {', '.join(names[:5])}: only functions that compute, and leave nothing behind."
@@ -215,13 +227,13 @@ async def _check_functions(connection: BoundedConnection, sql: str) -> None:
 
 
 def _as_json(names: list[str], records: list[asyncpg.Record]) -> tuple[list[dict[str, Any]], int]:
-    """Return rows as JSON has them, and their bytes."""
+    """Return the rows as JSON has them, and their size in bytes."""
     rows = [dict(zip(names, map(jsonable, record), strict=True)) for record in records]
     return rows, len(msgspec.json.encode(rows))
 
 
 def _never(value: object) -> object:
-    """Nothing is sent but the statement itself."""
+    """Refuse to encode a value: nothing is sent but the statement itself."""
     raise NotImplementedError(value)
 
 

@@ -1,4 +1,4 @@
-"""What PostgreSQL refuses, in the words of the documented interface."""
+"""Translate PostgreSQL's refusals into those of the documented interface."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ _QUERIES: Final = frozenset({"select", "values", "with", "table"})
 
 
 def refusal(error: Exception, sql: str, timeout: float) -> CommandRefused | PbxUnreachable:
-    """What to tell somebody whose statement ended in ``error``. ``timeout``: the seconds that it had."""
+    """Return what to tell the caller whose statement ended in ``error``.
+
+    ``timeout``: the seconds that the statement had.
+    """
     match error:
         case asyncpg.QueryCanceledError() | TimeoutError():
             return CommandRefused("sql_timeout", f"The query took longer than {timeout:g} seconds.", "bad")
@@ -35,7 +38,7 @@ def refusal(error: Exception, sql: str, timeout: float) -> CommandRefused | PbxU
 
 
 def unusable(error: Exception, where: str) -> CommandRefused | PbxUnreachable:
-    """What to tell when no connection is to be had."""
+    """Return what to tell the caller when no connection can be made."""
     match error:
         case asyncpg.InvalidAuthorizationSpecificationError():
             return CommandRefused("sql_unavailable", f"The database at {where} does not let callmon in: {error}")
@@ -57,7 +60,10 @@ def unusable(error: Exception, where: str) -> CommandRefused | PbxUnreachable:
 
 
 def _is_query(sql: str, error: Exception) -> bool:
-    """Whether the statement is a query with something wrong in it, rather than no query, or several."""
+    """Return whether the statement is a query, even if something in it is wrong.
+
+    False if it is no query, or if there are several.
+    """
     if isinstance(error, asyncpg.FeatureNotSupportedError) and "DECLARE CURSOR" in str(error):
         return False
     if "multiple commands" in str(error) or "INTO is not allowed" in str(error):
@@ -66,6 +72,6 @@ def _is_query(sql: str, error: Exception) -> bool:
 
 
 def _said(error: asyncpg.PostgresError) -> str:
-    """The database's own words as a sentence, with its hint."""
+    """Return the database's own words as a sentence, with its hint."""
     hint = getattr(error, "hint", None)
     return f"{error.args[0] if error.args else error}{f' ({hint})' if hint else ''}".removesuffix(".") + "."

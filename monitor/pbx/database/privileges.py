@@ -1,7 +1,8 @@
-"""Whether a PostgreSQL role may do anything but read, or read what is secret.
+"""Find out if a PostgreSQL role may do more than read, or may read secrets.
 
-Looked at are the role itself and every role that it is a member of, as a query may take on any of these. Temporary
-tables are let pass: they are gone with the session, and no cursor can fill one.
+The role itself is checked, and every role that it is a member of, as a query may take on any of
+these. The right to make temporary tables is accepted: they are gone with the session, and no
+cursor can fill one.
 """
 
 from __future__ import annotations
@@ -64,15 +65,18 @@ ORDER BY 1
 
 
 class PrivilegeLookup(Protocol):
-    """A connection to PostgreSQL."""
+    """Describe what the check of rights needs of a connection to PostgreSQL."""
 
     async def fetch(self, query: str) -> Sequence[Any]:
-        """The rows."""
+        """Return the rows."""
         ...
 
 
 async def can_write(connection: PrivilegeLookup) -> str:
-    """What the session's role may do besides reading, in words; empty if it may not. Raises asyncpg's errors."""
+    """Return what the session's role may do besides reading, in words; empty if nothing.
+
+    Raises asyncpg's errors.
+    """
     found = [str(row[0]) for row in await connection.fetch(_FINDINGS)]
     if "is a superuser" in found:
         return "is a superuser"
@@ -81,5 +85,8 @@ async def can_write(connection: PrivilegeLookup) -> str:
 
 
 async def reads_secrets(connection: PrivilegeLookup) -> str:
-    """Return what the session's role may read of passwords, in words; empty if nothing. Raises asyncpg's errors."""
+    """Return which passwords the session's role may read, in words; empty if none.
+
+    Raises asyncpg's errors.
+    """
     return ", ".join([str(row[0]) for row in await connection.fetch(_SECRETS)])

@@ -1,8 +1,9 @@
-"""PostgreSQL's times as text, from the numbers that it sends.
+"""Write PostgreSQL's times as text, from the numbers that it sends.
 
-Python's own types know neither years beyond 9999 or before Christ, nor infinity, nor months as a length of time; all of
-them may come. asyncpg's format ``tuple`` hands the numbers on as they are, in arrays and ranges too. Their meaning:
-PostgreSQL's documentation, "Date/Time Types", and its sources, ``timestamp.h``.
+Python's own types do not know years beyond 9999 or before Christ, infinity, or months as a length
+of time. All of them may come. asyncpg's format ``tuple`` hands the numbers on as they are, in
+arrays and ranges too. Their meaning is in PostgreSQL's documentation, "Date/Time Types", and in
+its source ``timestamp.h``.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ Ticks: TypeAlias = tuple[int, ...]
 
 _DAY: Final = 86_400_000_000
 _TO_MARCH_OF_YEAR_0: Final = 730_425
-"""Days from the first of March of the year 0 to PostgreSQL's zero, 2000-01-01."""
+"""Days from 1 March of the year 0 to PostgreSQL's zero, 2000-01-01."""
 _ERA: Final = 146_097
-"""Days of 400 years."""
+"""Days in 400 years."""
 _ENDLESS: Final = {
     2**63 - 1: "infinity",
     -(2**63): "-infinity",
@@ -32,7 +33,7 @@ def _date(ticks: Ticks) -> str:
 
 
 def _timestamp(ticks: Ticks, zone: str = "") -> str:
-    """``2026-02-24T20:10:47.8``."""
+    """Return text such as ``2026-02-24T20:10:47.8``."""
     (microseconds,) = ticks
     if endless := _ENDLESS.get(microseconds):
         return endless
@@ -41,7 +42,7 @@ def _timestamp(ticks: Ticks, zone: str = "") -> str:
 
 
 def _timestamptz(ticks: Ticks) -> str:
-    """``2026-02-24T20:10:47.8Z``."""
+    """Return text such as ``2026-02-24T20:10:47.8Z``."""
     return _timestamp(ticks, "Z")
 
 
@@ -50,7 +51,10 @@ def _time(ticks: Ticks) -> str:
 
 
 def _timetz(ticks: Ticks) -> str:
-    """``20:10:47.8+02:00``; the number is seconds west of Greenwich."""
+    """Return text such as ``20:10:47.8+02:00``.
+
+    The second number of ``ticks`` is seconds west of Greenwich.
+    """
     microseconds, west = ticks
     hours, rest = divmod(abs(west), 3600)
     minutes, seconds = divmod(rest, 60)
@@ -60,7 +64,7 @@ def _timetz(ticks: Ticks) -> str:
 
 
 def _interval(ticks: Ticks) -> str:
-    """``1 year 2 mons -3 days 04:05:06.7``, as PostgreSQL writes it."""
+    """Return text such as ``1 year 2 mons -3 days 04:05:06.7``, as PostgreSQL writes it."""
     months, days, microseconds = ticks
     sign = -1 if months < 0 else 1
     years, months = (sign * part for part in divmod(abs(months), 12))
@@ -80,7 +84,10 @@ def _with_era(days: int, rest: str) -> str:
 
 
 def _civil(days: int) -> tuple[int, int, int]:
-    """Days since 2000-01-01 → year, month, day of the Gregorian calendar; years are counted from March on the way."""
+    """Return year, month and day of the Gregorian calendar from days since 2000-01-01.
+
+    The calculation counts years from March on.
+    """
     era, day_of_era = divmod(days + _TO_MARCH_OF_YEAR_0, _ERA)
     year_of_era = (day_of_era - day_of_era // 1460 + day_of_era // 36_524 - day_of_era // 146_096) // 365
     day_of_year = day_of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
@@ -97,15 +104,18 @@ def _clock(microseconds: int) -> str:
 
 
 class JsonText(str):
-    """A value of the types json and jsonb, not read yet: it may be long, and the event loop has others to serve."""
+    """Hold an unread value of the types json and jsonb.
+
+    It may be long, and the event loop has others to serve.
+    """
 
     __slots__ = ()
 
     def read(self) -> object:
-        """Return what it holds."""
+        """Return the value, or its text if it cannot be read."""
         try:
             return json.loads(self)
-        except (ValueError, RecursionError):  # a number of too many digits, or too deep to be read
+        except (ValueError, RecursionError):  # a number has too many digits, or the nesting is too deep
             return str(self)
 
 
@@ -122,4 +132,4 @@ CODECS: Final[dict[str, tuple[Format, Callable[[Any], object]]]] = {
     "jsonb": ("text", JsonText),
     "pg_lsn": ("text", str),
 }
-"""Type in ``pg_catalog`` → asyncpg's format of it, and what becomes of that."""
+"""Type in ``pg_catalog`` → asyncpg's format of it, and the function that turns it into text."""

@@ -1,8 +1,9 @@
-"""What PostgreSQL answers, as JSON has it.
+"""Turn PostgreSQL's values into JSON.
 
-Numbers stay numbers where JSON's readers lose nothing of them (else text), times are ISO 8601 in UTC
-(:mod:`monitor.pbx.database.time_values`), all that JSON has no word for is text as psql shows it, arrays are arrays,
-composite values objects.
+- A number stays a number if JSON's readers lose nothing of it; else it becomes text.
+- Times are ISO 8601 in UTC (:mod:`monitor.pbx.database.time_values`).
+- Arrays become arrays, composite values objects.
+- All other values become text as psql shows it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _WHOLE: Final = range(-(2**63), 2**64)
 
 
 def labels(names: Iterable[str]) -> list[str]:
-    """Columns' names as keys of an object: the second ``id`` becomes ``id_2``."""
+    """Return the columns' names as keys of an object: the second ``id`` becomes ``id_2``."""
     taken: Counter[str] = Counter()
     given: set[str] = set()
     result = []
@@ -36,7 +37,7 @@ def labels(names: Iterable[str]) -> list[str]:
 
 
 def jsonable(value: object) -> Any:
-    """The value as JSON has it."""
+    """Return the value as JSON has it."""
     match value:
         case JsonText():
             return jsonable(value.read())
@@ -67,7 +68,10 @@ def _number(value: float | Decimal) -> float | str:
 
 
 def _decimal(value: Decimal) -> float | str:
-    """As a number if a double holds it, else as text: an amount must not change on its way."""
+    """Return a number if a double holds the value exactly, else text.
+
+    An amount must not change on its way.
+    """
     if value == value.to_integral_value() and abs(value) <= 2**53:
         return int(value)
     near = float(value)

@@ -1,1 +1,1 @@
-"""Follow a system that speaks the documented interface: another callmon, or the product on an older 3CX."""
+"""Follow a service with the documented interface: another callmon, or the product on older 3CX."""

@@ -1,7 +1,7 @@
-"""Following the calls of a service that speaks the documented interface, and those of them that ended.
+"""Follow the calls of a service with the documented interface, and its ended calls.
 
-Two answers tell of the calls: if they do not fit together, something happened between them, and both are asked for
-again at once. The pace is that of :mod:`monitor.pbx.adaptive_interval`.
+Two answers tell of the calls. If they do not fit together, something happened between them. Then
+both are asked for again at once. The pace is that of :mod:`monitor.pbx.adaptive_interval`.
 """
 
 from __future__ import annotations
@@ -21,16 +21,20 @@ from monitor.shared.backoff import Backoff
 from monitor.shared.errors import PbxError
 
 _GAP: Final = 0.1
-"""Seconds between two reads of the calls at least."""
+"""Fewest seconds between two reads of the calls."""
 _TORN: Final = 3
-"""Reads of the calls that do not fit together, one after the other, after which the last is taken as it is."""
+"""Reads in a row that do not fit together, after which the last one is taken as it is."""
 _ENDED_EVERY: Final = 5.0
-"""Seconds between two readings of the calls that ended, which may be a thousand."""
+"""Seconds between two readings of the ended calls. There may be a thousand of them."""
 _LOOK_WITHIN: Final = 2.0
 
 
 class CallsFollower:
-    """Reads calls. ``emit`` is called synchronously; ``on_read`` after each read, ``on_failure`` when one failed."""
+    """Read calls again and again.
+
+    ``emit`` is called synchronously. ``on_read`` is called after each read, ``on_failure`` when one
+    failed.
+    """
 
     def __init__(
         self,
@@ -49,21 +53,24 @@ class CallsFollower:
         self._told: CallsTold | None = None
         self._ended_wanted = asyncio.Event()
         self.asked_at: float | None = None
-        """Since when an answer is waited for, on the monotonic clock; None while none is."""
+        """Monotonic time since which an answer is awaited; None while none is."""
         self.failures = 0
-        """Reads in a row that failed."""
+        """Failed reads in a row."""
 
     @property
     def read(self) -> bool:
-        """Whether calls have been read at all."""
+        """Return whether calls have been read at all."""
         return self._told is not None
 
     def request_read(self) -> None:
-        """Read soon."""
+        """Read the calls soon."""
         self._poked.set()
 
     async def read_and_wait(self) -> None:
-        """Wait for a reading that is asked for from now on; not for ever, as what it is to show is done already."""
+        """Ask for a read of the calls and wait for it, at most :data:`_LOOK_WITHIN` seconds.
+
+        It does not wait for ever, as the command that it is to show is done already.
+        """
         told = asyncio.get_running_loop().create_future()
         self._looking.append(told)
         self.request_read()
@@ -76,7 +83,7 @@ class CallsFollower:
             self._looking.remove(told)
 
     async def run(self) -> NoReturn:
-        """Until cancelled."""
+        """Read the calls until cancelled."""
         backoff = Backoff()
         while True:
             self._poked.clear()
@@ -99,7 +106,10 @@ class CallsFollower:
             await self._wait()
 
     async def run_ended(self) -> NoReturn:
-        """The same for the calls that ended, after calls are gone, where the service keeps a list of them."""
+        """Read the ended calls until cancelled: at the start, and each time after calls are gone.
+
+        Nothing is emitted if the service keeps no list of them.
+        """
         backoff = Backoff()
         self._ended_wanted.set()
         while True:

@@ -1,9 +1,13 @@
-"""HTTP to a service that speaks the documented interface: another callmon, or the product on an older 3CX.
+"""Send HTTP requests to a service with the documented interface.
 
-How the key is given is found out by asking: a callmon takes it from the header ``Authorization``, so that it stands in
-no address and in no log on the way; whoever does not answer as a callmon to that gets it in the path, the form that the
-document has and everybody serves. In the same way what changes something is a POST with a form for a callmon, and for
-others a GET, as documented.
+The service is another callmon, or the product on an older 3CX. The first request finds out which:
+
+- A callmon takes the key from the header ``Authorization``. So the key stands in no address, and
+  in no log on the way.
+- A service that does not answer that as a callmon gets the key in the path. The document has this
+  form and every service accepts it.
+- A command that changes something is a POST with a form for a callmon. For others it is a GET, as
+  documented.
 """
 
 from __future__ import annotations
@@ -36,9 +40,9 @@ T = TypeVar("T")
 
 _ROOT: Final = "/webapi"
 _ATTEMPTS: Final = 5
-"""Of a read that is answered 429, each after the time that the service asks for."""
+"""Attempts at a read that is answered 429, each after the time that the service asks for."""
 _LATER: Final = 5.0
-"""Seconds until the next one, if it does not say."""
+"""Seconds until the next attempt, if the service does not say."""
 _LONG: Final[Mapping[str, float]] = {"makecall": 50.0, "query": 50.0}
 """Seconds for commands that wait for a phone or a database."""
 _KINDS: Final[Mapping[int, RefusalKind]] = {400: "bad", 404: "missing", 405: "bad", 413: "bad", 422: "bad"}
@@ -50,7 +54,7 @@ _NOT_SERVED_STATUS: Final = frozenset((403, 405, 501))
 
 @dataclass(frozen=True, slots=True)
 class WebApiSettings:
-    """How to reach a service, and how often to ask it. Times are seconds."""
+    """Hold the address of a service and how often to ask it. Times are seconds."""
 
     url: str
     """``https://pbx.example.com``, without a path."""
@@ -61,13 +65,13 @@ class WebApiSettings:
     request_timeout: float = 10.0
     connect_timeout: float = 5.0
     silence: float = 4.5
-    """Without a word from the service, while calls are being read, after which it counts as lost."""
+    """Seconds without a word from the service, while calls are read, until it counts as lost."""
     poll_interval: float = 0.5
-    """Between reads of the calls while they change."""
+    """Seconds between two reads of the calls while they change."""
     poll_idle: float = 2.0
-    """The same while nothing happens."""
+    """Seconds between two reads of the calls while nothing happens."""
     states_interval: float = 5.0
-    """Between readings of all extensions' states."""
+    """Seconds between two readings of all extensions' states."""
     directory_interval: float = 60.0
     contacts_interval: float = 600.0
     parallel_reads: int = 8
@@ -75,18 +79,26 @@ class WebApiSettings:
 
 @dataclass(frozen=True, slots=True)
 class CachedResponse(Generic[T]):
-    """What was answered. ``tag``: its ETag, to be given with the next question; empty if it has none."""
+    """Hold an answer.
+
+    ``tag``: its ETag, to be sent with the next question; empty if it has none.
+    """
 
     value: T
     tag: str = ""
     position: str = ""
-    """The state of a callmon that it was made from."""
+    """The position of the callmon's state that the answer was made from."""
     stale_since: str = ""
-    """Since when a callmon's answers may be of before: it hears nothing of its PBX; empty if it does."""
+    """Time since which a callmon has heard nothing of its PBX, so that its answers may be old.
+
+    Empty if it hears of its PBX."""
 
 
 class WebApiClient:
-    """Asks one service. To be closed. The constructor raises ConfigError if ``ca_file`` cannot be read."""
+    """Send requests to one service. Call :meth:`close` at the end.
+
+    The constructor raises ConfigError if ``ca_file`` cannot be read.
+    """
 
     def __init__(self, settings: WebApiSettings, clock: PbxClock, measures: PbxCounters | None = None) -> None:
         self.settings, self._clock = settings, clock
@@ -100,7 +112,7 @@ class WebApiClient:
 
     @property
     def heard_at(self) -> float:
-        """When the last answer came, on the monotonic clock."""
+        """Return when the last answer came, on the monotonic clock."""
         return self._transport.heard_at
 
     async def close(self) -> None:
@@ -108,7 +120,10 @@ class WebApiClient:
         await self._transport.close()
 
     async def who(self) -> Mapping[str, Any]:
-        """What the bare address says. Raises PbxUnreachable, PbxGarbled, PbxRefused, TokenRefused."""
+        """Return the answer of the bare address.
+
+        Raises PbxUnreachable, PbxGarbled, PbxRefused, TokenRefused.
+        """
         callmon = await self._is_callmon()
         answer = await self._send("", {}, {}, callmon=callmon)
         return answers.plain(_good(answer).json())
@@ -122,10 +137,11 @@ class WebApiClient:
         *,
         patient: bool = True,
     ) -> CachedResponse[T]:
-        """What a query answers, parsed; ``kept`` itself if that still holds.
+        """Return the parsed answer of a query; on status 304 this is the value of ``kept``.
 
-        ``patient``: whether to ask again where the service wants to be asked later. Raises PbxUnreachable, PbxGarbled,
-        TokenRefused; PbxRefused, of which :func:`not_served` tells whether it is the command that is not to be had.
+        ``patient``: ask again if the service wants to be asked later. Raises PbxUnreachable,
+        PbxGarbled, TokenRefused, PbxRefused. For PbxRefused :func:`not_served` tells if the service
+        does not serve the command at all.
         """
         callmon = await self._is_callmon()
         headers = {"If-None-Match": kept.tag} if kept is not None and kept.tag else {}
@@ -139,9 +155,10 @@ class WebApiClient:
         return CachedResponse(parse(value), answer.headers.get("ETag", ""), *_condition(answer))
 
     async def order(self, command: str, arguments: Mapping[str, str]) -> Mapping[str, object]:
-        """Have a command carried out; the reply's fields beside ``result``, which stays where it is no success.
+        """Have the service carry out a command; return the reply's fields.
 
-        Raises CommandRefused, OutcomeUnknown, PbxUnreachable (not done), TokenRefused.
+        ``result`` is left out, unless it says that the command had no success. Raises
+        CommandRefused, CommandOutcomeUnknown, PbxUnreachable (not done), TokenRefused.
         """
         try:
             callmon = await self._is_callmon()
@@ -188,11 +205,11 @@ class WebApiClient:
         )
         self._learn(answer, asked)
         if answer.status == 401:
-            self._callmon = None  # somebody else may answer at that address by now
+            self._callmon = None  # another kind of service may answer at that address by now
         return answer
 
     async def _is_callmon(self) -> bool:
-        """Whether the other side is a callmon: it knows the key from the header."""
+        """Return whether the service is a callmon: it accepts the key from the header."""
         async with self._finding_out:
             if self._callmon is None:
                 answer = await self._send("", {}, {}, callmon=True)
@@ -206,7 +223,7 @@ class WebApiClient:
             body = answer.json()
         except PbxGarbled:
             return False
-        if not answer.good and answers.error(body)[0]:  # nobody else gives a reason in this form
+        if not answer.good and answers.error(body)[0]:  # only a callmon gives a reason in this form
             _good(answer)
         return answers.is_callmon(body)
 
@@ -230,7 +247,10 @@ class WebApiClient:
 
 
 def not_served(refused: PbxRefused) -> bool:
-    """Whether the command as such is not to be had, rather than what it was asked about."""
+    """Return whether the service does not serve the command at all.
+
+    False if it only refuses what the command was asked about.
+    """
     return refused.code in _NOT_SERVED or (not refused.code and refused.status in _NOT_SERVED_STATUS)
 
 
@@ -285,6 +305,6 @@ def _failure(answer: HttpResponse, code: str, message: str) -> Exception:
         return CommandOutcomeUnknown(text)
     if answer.status < 400:
         return CommandRefused("pbx_refused", text)
-    if answer.status == 403:  # what it says of "your key" is said of ours, not of the caller's
+    if answer.status == 403:  # "your key" in its message means our key, not the caller's
         return CommandRefused("not_permitted", f"The service refuses it to callmon's key there: {text}")
     return CommandRefused(code or "pbx_refused", text, _KINDS.get(answer.status, "conflict"))

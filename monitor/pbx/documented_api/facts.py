@@ -1,7 +1,8 @@
-"""What a service that speaks the documented interface told: facts for :mod:`monitor.tracking.webapi_tracker`. Pure.
+"""Define the facts that a service with the documented interface tells. Pure.
 
-Directory, contacts, logins and connection are the same facts as those of a 3CX; calls are told as they are to be shown.
-``at`` is POSIX seconds on the service's clock.
+They are for :mod:`monitor.tracking.webapi_tracker`. Directory, contacts, logins and connection are
+the same facts as those of a 3CX. Calls are told as they are to be shown. ``at`` is POSIX seconds
+on the service's clock.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from monitor.shared.entities.topics import CallState, Direction, EndedCall, Leg
 
 @dataclass(frozen=True, slots=True)
 class ToldInfo:
-    """What ``pbx.callsinfo.get`` says of a call. Times are POSIX seconds, None if it tells none."""
+    """Hold what ``pbx.callsinfo.get`` says of a call.
+
+    Times are POSIX seconds, or None if it tells none.
+    """
 
     state: CallState
     started_at: float | None
@@ -27,7 +31,11 @@ class ToldInfo:
 
 @dataclass(frozen=True, slots=True)
 class ToldCall:
-    """A call. ``direction``: None where ``pbx.ac.get`` does not tell of it; ``info``: None where the other does not."""
+    """Represent a call.
+
+    ``direction`` is None if ``pbx.ac.get`` does not tell of the call. ``info`` is None if
+    ``pbx.callsinfo.get`` does not.
+    """
 
     id: int
     legs: tuple[Leg, ...]
@@ -38,7 +46,7 @@ class ToldCall:
 
 @dataclass(frozen=True, slots=True)
 class CallsTold:
-    """All calls that go on."""
+    """Hold all calls that go on."""
 
     calls: tuple[ToldCall, ...]
     at: float
@@ -46,7 +54,7 @@ class CallsTold:
 
 @dataclass(frozen=True, slots=True)
 class EndedTold:
-    """Calls that ended, where the service keeps a list of them."""
+    """Hold calls that ended, if the service keeps a list of them."""
 
     ended: tuple[EndedCall, ...]
     at: float
@@ -54,7 +62,7 @@ class EndedTold:
 
 @dataclass(frozen=True, slots=True)
 class BusyTold:
-    """Extensions that are in a call; None: what they do is told by the calls."""
+    """Hold the extensions that are in a call; None if the calls themselves tell that."""
 
     numbers: frozenset[str] | None
     at: float

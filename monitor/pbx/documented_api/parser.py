@@ -1,8 +1,9 @@
-"""The answers of the documented interface, parsed: whoever serves it, and whichever optional fields it adds. Pure.
+"""Parse the answers of the documented interface, from any service that has it. Pure.
 
-A service may tell of a leg only the four documented fields, may write numbers as text or the other way round, and may
-leave out what it does not have. What is left out is empty or None here, never made up. Only an answer of quite another
-shape raises PbxGarbled.
+A service may tell only the four documented fields of a leg, may write numbers as text or the other
+way round, and may leave out what it does not have. What is left out is empty or None here, never
+made up. Optional fields that a service adds are read. Only an answer of quite another shape raises
+PbxGarbled.
 """
 
 from __future__ import annotations
@@ -31,23 +32,23 @@ _LOGINS: Final[Mapping[str, Literal["LoggedIn", "LoggedOut"]]] = {"loggedin": "L
 
 
 def numbers(answer: Any) -> tuple[str, ...]:
-    """The numbers of a list. Raises PbxGarbled."""
+    """Return the numbers of a list. Raises PbxGarbled."""
     return _words(answer, "nums")
 
 
 def names(answer: Any) -> tuple[str, ...]:
-    """The names of ``all.extgroup.get``. Raises PbxGarbled."""
+    """Return the names of ``all.extgroup.get``. Raises PbxGarbled."""
     return _words(answer, "extGroups")
 
 
 def ids(answer: Any) -> tuple[int, ...]:
-    """The ids of ``contact.find``. Raises PbxGarbled."""
+    """Return the ids of ``contact.find``. Raises PbxGarbled."""
     found = (whole(word) for word in _list(answer, "ids"))
     return tuple(id_ for id_ in found if id_ is not None)
 
 
 def connections(answer: Any) -> dict[int, ToldCall]:
-    """The calls of ``pbx.ac.get`` by id. Raises PbxGarbled."""
+    """Return the calls of ``pbx.ac.get`` by id. Raises PbxGarbled."""
     calls: dict[int, ToldCall] = {}
     for row in objects(_list(answer, "AConnByCallID")):
         id_ = integer(row, "callID")
@@ -58,7 +59,10 @@ def connections(answer: Any) -> dict[int, ToldCall]:
 
 
 def infos(answer: Any) -> dict[int, ToldCall]:
-    """The calls of ``pbx.callsinfo.get`` by id; the legs are those that it names. Raises PbxGarbled."""
+    """Return the calls of ``pbx.callsinfo.get`` by id, with the legs that it names.
+
+    Raises PbxGarbled.
+    """
     calls: dict[int, ToldCall] = {}
     for row in objects(_list(answer, "callsInfo")):
         id_ = integer(row, "callID")
@@ -78,7 +82,10 @@ def infos(answer: Any) -> dict[int, ToldCall]:
 
 
 def joined(by_legs: Mapping[int, ToldCall], by_info: Mapping[int, ToldCall]) -> tuple[tuple[ToldCall, ...], bool]:
-    """The calls of both answers, and whether the two fit together: else something happened in between."""
+    """Return the calls of both answers, and whether the two fit together.
+
+    If they do not fit, something happened between them.
+    """
     calls: list[ToldCall] = []
     fits = by_legs.keys() == by_info.keys()
     for id_ in sorted(by_legs.keys() | by_info.keys()):
@@ -93,7 +100,7 @@ def joined(by_legs: Mapping[int, ToldCall], by_info: Mapping[int, ToldCall]) -> 
 
 
 def ended(answer: Any) -> tuple[EndedCall, ...]:
-    """The calls that ended; those that cannot be read are left out. Raises PbxGarbled."""
+    """Return the calls that ended; leave out those that cannot be read. Raises PbxGarbled."""
     calls: list[EndedCall] = []
     for row in objects(_list(answer, "ended")):
         times = {name: _instant(row, name) for name in ("startedAt", "answeredAt", "endedAt", "queuedAt")}
@@ -105,7 +112,10 @@ def ended(answer: Any) -> tuple[EndedCall, ...]:
 
 
 def extension(number: str, info: Mapping[str, Any], state: Mapping[str, Any], *, registered: bool) -> UserRow:
-    """An extension of what ``ext.info.get`` and ``ext.state.get`` say; ``registered``: where the latter does not."""
+    """Return an extension from the answers of ``ext.info.get`` and ``ext.state.get``.
+
+    ``registered`` is used if ``ext.state.get`` does not tell it.
+    """
     recording = integer(info, "recordcalls")
     told = flag(state, "registered")
     return UserRow(
@@ -137,23 +147,23 @@ def extension(number: str, info: Mapping[str, Any], state: Mapping[str, Any], *,
 
 
 def login(row: Mapping[str, Any], name: str) -> Literal["LoggedIn", "LoggedOut"] | None:
-    """A login's status, whichever way it is written."""
+    """Return a login's status in one spelling, or None if the field holds none."""
     return _LOGINS.get(text(row, name).lower().replace(" ", ""))
 
 
 def busy(state: Mapping[str, Any]) -> bool:
-    """Whether ``ext.state.get`` says that the extension is in a call."""
+    """Return whether ``ext.state.get`` says that the extension is in a call."""
     return text(state, "status").lower() == "busy"
 
 
 def queue_logins(state: Mapping[str, Any]) -> dict[str, bool]:
-    """The logins to single queues that ``ext.state.get`` tells, by queue."""
+    """Return the logins to single queues from ``ext.state.get``: queue → True if logged in."""
     rows = ((text(row, "num"), login(row, "status")) for row in objects(state.get("qStatus")))
     return {queue: status == "LoggedIn" for queue, status in rows if queue and status is not None}
 
 
 def contact(id_: int, answer: Any) -> Contact:
-    """A contact. Raises PbxGarbled."""
+    """Return a contact. Raises PbxGarbled."""
     row = _object(answer)
     lacking = {name: text(row, name) if row.get(name) is not None else None for name in ("data2", "data8")}
     plain = ("firstname", "lastname", "company", "tag", "phone", *(f"data{i}" for i in (0, 1, 3, 4, 5, 6, 7, 9)))
@@ -161,37 +171,37 @@ def contact(id_: int, answer: Any) -> Contact:
 
 
 def system(answer: Any) -> SystemRow:
-    """What the bare address says of the PBX: version and time zone are the PBX's, not the service's.
+    """Return what the bare address says of the PBX. Raises PbxGarbled.
 
-    Raises PbxGarbled.
+    Version and time zone are the PBX's, not the service's.
     """
     row = _object(answer)
     return SystemRow(text(row, "pbxVersion"), "", integer(row, "concurrentCalls"), text(row, "timeZone"))
 
 
 def is_callmon(answer: Any) -> bool:
-    """Whether the bare address is that of a callmon."""
+    """Return whether the bare address is that of a callmon."""
     return isinstance(answer, dict) and answer.get("product") == "callmon"
 
 
 def says_no(answer: Any) -> bool:
-    """Whether the answer is the documented word of failure."""
+    """Return whether the answer is the documented word of failure."""
     return isinstance(answer, dict) and answer.get("result") is False
 
 
 def final_status(answer: Mapping[str, Any]) -> str:
-    """What ``makecall`` says that came of the call, in lower case; empty if it says nothing."""
+    """Return the final status of ``makecall`` in lower case; empty if there is none."""
     return text(answer, "finalStatus").lower()
 
 
 def error(answer: Any) -> tuple[str, str]:
-    """The code and the sentence of a failure; empty where it has none."""
+    """Return the code and the sentence of a failure; each is empty if there is none."""
     found = record(answer, "error") if isinstance(answer, dict) else {}
     return text(found, "code"), text(found, "message")
 
 
 def plain(answer: Any) -> Mapping[str, Any]:
-    """An answer that is an object. Raises PbxGarbled."""
+    """Return an answer that is an object. Raises PbxGarbled if it is none."""
     return _object(answer)
 
 

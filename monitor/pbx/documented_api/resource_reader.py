@@ -1,8 +1,9 @@
-"""Reading all that the documented interface tells, as far as a service serves it.
+"""Read everything that the documented interface tells, as far as a service serves it.
 
-A command that is not served is done without, and asked for again with the next reading of the lists; one that was
-served and is refused now is a failure, or everything that it told would seem to be gone. An answer that was asked for
-before a command was carried out may be of before: it is asked for again.
+- A command that is not served is left out. It is asked again with the next reading of the lists.
+- A command that was served and is refused now is a failure. Otherwise everything that it told
+  would seem to be gone.
+- An answer that was asked for before a command was carried out may be old. It is asked for again.
 """
 
 from __future__ import annotations
@@ -49,17 +50,20 @@ _MEMBERS: Final = {
     "group.members.get": "all.group.get",
     "extgroup.members.get": "all.extgroup.get",
 }
-"""Commands that tell who belongs to something, and the list of what there is of it."""
+"""Commands that tell members → the command that lists the queues or groups that have them."""
 _OF_EXTENSIONS: Final = {"ext.info.get": "all.ext.get", "ext.state.get": "all.ext.get"}
 _DEFAULT_GROUP: Final = "__DEFAULT__"
 """3CX's own name for the extension group that everybody belongs to."""
 _AGAIN: Final = 3
 _ENDINGS: Final = "0123456789"
-"""Every number ends with one of these: asking for each finds all contacts that have a number."""
+"""Every number ends with one of these. Asking for each finds all contacts with a number."""
 
 
 class WebApiReader:
-    """What was read last of one service. The methods that read raise PbxError's kinds."""
+    """Read one service and keep what was read last.
+
+    The methods that read raise the kinds of PbxError.
+    """
 
     def __init__(self, client: WebApiClient, clock: PbxClock) -> None:
         self._client, self._clock = client, clock
@@ -69,18 +73,24 @@ class WebApiReader:
         self._side_by_side = asyncio.Semaphore(client.settings.parallel_reads)
         self._system = SystemRow()
         self.lacking: dict[str, str] = {}
-        """Commands that are not served, and why."""
+        """Commands that are not served → the reason."""
         self.stale_since = ""
-        """Since when the service, if it is a callmon, has heard nothing of its PBX; empty if it has."""
+        """Time since which the service, a callmon, has heard nothing of its PBX; else empty."""
 
     def changed(self) -> None:
-        """Something was changed there just now: what was asked for before this may be of before."""
+        """Note that something was changed at the service just now.
+
+        An answer that was asked for before this may be old.
+        """
         self._changed = self._clock.now()
 
     # calls
 
     async def calls(self) -> tuple[CallsTold, bool]:
-        """All calls; whether the two answers that tell of them fit together. Empty if neither is served."""
+        """Return all calls, and whether the two answers that tell of them fit together.
+
+        There are no calls if neither command is served.
+        """
         at = self._clock.at(self._clock.now())
         by_legs = await self._ask(CALLS[0], answers.connections, patient=False)
         by_info = await self._ask(CALLS[1], answers.infos, patient=False)
@@ -94,11 +104,11 @@ class WebApiReader:
 
     @property
     def knows_calls(self) -> bool:
-        """Whether the service serves one of the two commands that tell of calls."""
+        """Return whether the service serves one of the two commands that tell of calls."""
         return not all(command in self.lacking for command in CALLS)
 
     async def ended(self) -> EndedTold | None:
-        """The calls that ended, if the service keeps a list of them."""
+        """Return the calls that ended, or None if the service keeps no list of them."""
         at = self._clock.at(self._clock.now())
         ended = await self._ask("pbx.ended.get", answers.ended)
         return None if ended is None else EndedTold(ended, at)
@@ -106,12 +116,15 @@ class WebApiReader:
     # the directory
 
     async def lists(self) -> None:
-        """Everything of the directory but the extensions' states."""
+        """Read the whole directory except the extensions' states.
+
+        Raises TokenRefused too if the service serves none of the documented lists.
+        """
         self.lacking.clear()
         try:
             self._system = answers.system(await self._client.who())
         except (PbxRefused, PbxGarbled):
-            self._system = SystemRow()  # older ones serve nothing at the bare address
+            self._system = SystemRow()  # older services serve nothing at the bare address
         await all_together(
             (
                 *(self._ask(command, answers.numbers) for command in _LISTS),
@@ -127,29 +140,32 @@ class WebApiReader:
             self._keep(command, self._numbers(list_))
 
     async def states(self) -> None:
-        """The states of all extensions."""
+        """Read the states of all extensions."""
         if "all.registered.get" not in self.lacking:
             await self._ask("all.registered.get", answers.numbers)
         await self._each("ext.state.get", answers.plain, "num", self._numbers("all.ext.get"))
 
     async def extensions(self) -> None:
-        """Which extensions there are."""
+        """Read which extensions there are, and the list of registered ones."""
         await all_together(self._ask(command, answers.numbers) for command in _LISTS[:2])
 
     async def infos(self, numbers: Iterable[str]) -> None:
-        """The information fields of these extensions."""
+        """Read the information fields of these extensions."""
         await self._each("ext.info.get", answers.plain, "num", numbers)
 
     async def state(self, number: str) -> None:
-        """The state of one extension."""
+        """Read the state of one extension."""
         await self._each("ext.state.get", answers.plain, "num", (number,))
 
     async def members(self, command: str, of: Iterable[str]) -> None:
-        """Who belongs to these queues, ring groups or extension groups, by one of the commands that tell it."""
+        """Read the members of these queues, ring groups or extension groups.
+
+        ``command``: one of the commands that tell members.
+        """
         await self._each(command, answers.numbers, "name" if command == "extgroup.members.get" else "num", of)
 
     def directory(self) -> DirectoryRead:
-        """The directory as it was read last."""
+        """Return the directory as it was read last."""
         registered = frozenset(self._numbers("all.registered.get"))
         return DirectoryRead(
             users=tuple(self._user(number, registered) for number in self._numbers("all.ext.get")),
@@ -179,7 +195,7 @@ class WebApiReader:
         )
 
     def logins(self) -> dict[str, dict[str, bool]] | None:
-        """Who is logged in to which queue; None if the service does not tell it."""
+        """Return queue → agent's extension → True if logged in; None if the service tells none."""
         found: dict[str, dict[str, bool]] = {}
         for number in self._numbers("all.ext.get"):
             for queue, logged_in in answers.queue_logins(self._fields("ext.state.get", number)).items():
@@ -187,14 +203,17 @@ class WebApiReader:
         return found or None
 
     def busy(self) -> frozenset[str]:
-        """The extensions that are in a call by their own state."""
+        """Return the extensions that are in a call by their own state."""
         numbers = self._numbers("all.ext.get")
         return frozenset(num for num in numbers if answers.busy(self._fields("ext.state.get", num)))
 
     # the address book
 
     async def contact_ids(self) -> frozenset[int]:
-        """The ids of all contacts that can be found: those with a number. None are if contacts are not served."""
+        """Return the ids of all contacts that can be found: those with a number.
+
+        Empty if contacts are not served.
+        """
         found: set[int] = set()
         for ending in _ENDINGS:
             ids = await self._ask("contact.find", answers.ids, ending, {"num": ending, "min_len": "1"})
@@ -202,7 +221,7 @@ class WebApiReader:
         return frozenset(found)
 
     async def contact(self, id_: int) -> ContactChanged:
-        """One contact as it is now."""
+        """Read one contact and return it as it is now."""
 
         def parse(answer: Any) -> Contact:
             return answers.contact(id_, answer)
@@ -211,13 +230,13 @@ class WebApiReader:
         return ContactChanged(id_, found, self._clock.at(self._clock.now()))
 
     def forget_contacts(self, ids: frozenset[int]) -> None:
-        """These are the contacts that there are: what is kept of others is not needed any more."""
+        """Forget the answers about all contacts but these."""
         self._keep("contact.get", {str(id_) for id_ in ids})
 
     # asking
 
     async def _each(self, command: str, parse: Callable[[Any], Any], parameter: str, subjects: Iterable[str]) -> None:
-        """Ask a command about each; if none is answered it counts as not served."""
+        """Ask a command about each subject. If none is answered, it counts as not served."""
         subjects = tuple(subjects)
 
         async def one(subject: str) -> None:
@@ -231,7 +250,7 @@ class WebApiReader:
             self.lacking.setdefault(command, f"The service answers nothing to {command}.")
 
     def _keep(self, command: str, subjects: Iterable[str]) -> None:
-        """Forget what this command answered about others."""
+        """Forget what this command answered about any other subjects."""
         there = frozenset(subjects)
         for place in [place for place in self._kept if place[0] == command and place[1] not in there]:
             del self._kept[place]
@@ -245,7 +264,7 @@ class WebApiReader:
         *,
         patient: bool = True,
     ) -> T | None:
-        """What a command answers; None if it is not served, or does not know the subject."""
+        """Return a command's answer; None if it is not served or does not know the subject."""
         if command in self.lacking:
             return None
         place = (command, subject)

@@ -1,8 +1,9 @@
-"""Following a PBX that is reached through the documented interface, by asking again and again.
+"""Follow a PBX through the documented interface, by asking again and again.
 
-Four loops side by side: the calls, at a pace that follows what goes on; the extensions' states; the lists with all that
-seldom changes; the address book. A service that serves only some of the commands is followed as far as it goes.
-Commands that change something are passed on, and what they change is read again before anybody is told.
+Four loops run side by side: the calls, at a pace that follows the changes; the extensions' states;
+the lists with all that seldom changes; the address book. A service that serves only some of the
+commands is followed as far as possible. Commands that change something are passed on. What they
+change is read again before their success is reported.
 """
 
 from __future__ import annotations
@@ -33,24 +34,29 @@ from monitor.shared.errors import CommandOutcomeUnknown, CommandRefused, PbxErro
 from monitor.shared.tasks import all_together, together
 
 _PATIENCE: Final = 2
-"""Failures in a row after which what was connected counts as lost: one may be a connection that had grown old."""
+"""Failures in a row after which a connected service counts as lost.
+
+A single failure may be a connection that had grown old."""
 _SOON: Final = 2.0
-"""Seconds after which an empty list is read again: a callmon that has just started knows nothing yet."""
+"""Seconds after which an empty list is read again: a new callmon knows nothing yet."""
 _AT_ONCE: Final = 4
-"""Contacts asked for side by side."""
+"""Contacts asked for at the same time."""
 
 _LISTS: Final = {
     "queue.agents.set": ("queue.members.get", "agents"),
     "queue.managers.set": ("queue.managers.get", "managers"),
     "group.members.set": ("group.members.get", "members"),
 }
-"""Commands that replace a list; what tells it, and their argument with it."""
+"""Commands that replace a list → the command that tells it, and the argument that holds it."""
 
 _log = structlog.get_logger(__name__)
 
 
 class WebApiSource:
-    """Follows one service. ``emit`` is called synchronously. Raises ConfigError if ``ca_file`` cannot be read."""
+    """Follow one service.
+
+    ``emit`` is called synchronously. Raises ConfigError if ``ca_file`` cannot be read.
+    """
 
     def __init__(
         self,
@@ -62,7 +68,7 @@ class WebApiSource:
         self._settings, self._emit = settings, emit
         self._clock = clock = clock or PbxClock()
         now = clock.now()
-        clock.learn(clock.at(now), now, now)  # ours, until the service's says that it is another
+        clock.learn(clock.at(now), now, now)  # take our own clock until the service tells its time
         self._measures = measures = PbxCounters() if measures is None else measures
         measures.clock = clock
         self._client = WebApiClient(settings, clock, measures)
@@ -78,7 +84,7 @@ class WebApiSource:
         self._log = _log.bind(url=settings.url)
 
     async def run(self) -> None:
-        """Until cancelled: whatever goes wrong is retried, and told as a fact."""
+        """Follow the service until cancelled; retry all that fails and tell it as a fact."""
         self._emit(ConnectionChanged("connecting", "", self._now()))
         try:
             await together(
@@ -101,10 +107,11 @@ class WebApiSource:
         self._calls.request_read()
 
     async def execute(self, command: str, arguments: Mapping[str, str]) -> Mapping[str, object]:
-        """Pass a command on; the reply's fields. What it changed has been told as facts by then.
+        """Pass a command on and return the reply's fields.
 
-        Raises CommandRefused, PbxUnreachable and TokenRefused if nothing was done; OutcomeUnknown if that is not known,
-        or if it was done and cannot be shown.
+        What it changed has been emitted as facts before this returns. Raises CommandRefused,
+        PbxUnreachable and TokenRefused if nothing was done. Raises CommandOutcomeUnknown if that is
+        not known, or if it was done and cannot be shown.
         """
         try:
             reply = await self._client.order(command, await self._passed_on(command, arguments))
@@ -123,9 +130,10 @@ class WebApiSource:
         return reply
 
     async def _passed_on(self, command: str, arguments: Mapping[str, str]) -> Mapping[str, str]:
-        """Return what is passed on: a list with those of its members that are hidden from the caller's key.
+        """Return the arguments to pass on.
 
-        Raises CommandRefused, and what a read raises.
+        Members of a list that are hidden from the caller's key are added to the list. Raises
+        CommandRefused, and what a read raises.
         """
         if VISIBLE not in arguments or command not in _LISTS:
             return arguments
@@ -140,7 +148,7 @@ class WebApiSource:
         given[name] = ",".join(dict.fromkeys([*stay, *filter(None, wanted)]))
         return given
 
-    # what changes more seldom
+    # lists, states, contacts
 
     async def _retry(self, what: str, read: Callable[[], Awaitable[None]]) -> None:
         backoff = Backoff()
@@ -196,7 +204,7 @@ class WebApiSource:
         await all_together(ask() for _ in range(_AT_ONCE))
         self._reader.forget_contacts(ids)
         if changes != self._book_changes:
-            return  # a command has changed a contact meanwhile: some of this may be of before
+            return  # a command has changed a contact meanwhile: some of this may be old
         self._contacts = dict(sorted(found.items()))
         self._measures.reads["contacts"] += 1
         self._emit(ContactsRead(tuple(self._contacts.values())))
@@ -268,7 +276,10 @@ class WebApiSource:
         self._tell("lost", f"The service has said nothing in {self._settings.silence:g} s, though it was asked.")
 
     def _judge(self) -> None:
-        """Tell that it is connected once calls and directory have been read, unless the service itself is not."""
+        """Emit that the PBX is connected once calls and directory have been read.
+
+        If the service itself has lost its PBX, emit that instead.
+        """
         if not self._calls.read or self._directory is None or self._calls.failures:
             return
         stale = self._reader.stale_since
@@ -293,13 +304,16 @@ class WebApiSource:
 
 
 class ServedDatabase:
-    """SQL where the service offers it: the command ``query`` is passed on."""
+    """Run SQL at a service that offers it: the command ``query`` is passed on."""
 
     def __init__(self, settings: WebApiSettings) -> None:
         self._settings = settings
 
     async def answer(self, sql: str, count: int) -> Mapping[str, object]:
-        """The reply's fields. Raises CommandRefused, OutcomeUnknown, PbxUnreachable, TokenRefused."""
+        """Return the reply's fields.
+
+        Raises CommandRefused, CommandOutcomeUnknown, PbxUnreachable, TokenRefused.
+        """
         client = WebApiClient(self._settings, PbxClock())
         try:
             return await client.order("query", {"query": sql, "count": str(count)})

@@ -1,1 +1,1 @@
-"""HTTP to the PBX: token, paging, errors."""
+"""Send HTTP requests to the PBX: token, paging, errors."""

@@ -1,6 +1,7 @@
-"""Why a PBX could not be reached, in words that say what to look at. The system's own words stand in brackets.
+"""Say why a PBX could not be reached, in words that tell what to check.
 
-Beside :mod:`monitor.pbx.http_client.transport` the only module that knows aiohttp.
+The system's own words stand in brackets. This is the only module beside
+:mod:`monitor.pbx.http_client.transport` that knows aiohttp.
 """
 
 from __future__ import annotations
@@ -14,11 +15,16 @@ import aiohttp
 _NOT_YET: Final = 9
 _EXPIRED: Final = 10
 _OTHER_NAME: Final = frozenset((62, 64))
-"""Verification codes of OpenSSL's x509_vfy.h, as those above: another host's name, another address."""
+"""Codes for another host's name and another address.
+
+These and the codes above are verification codes of OpenSSL's x509_vfy.h."""
 
 
 def cause(error: Exception, *, tls: bool) -> str:
-    """The rest of a sentence that begins with "The PBX cannot be reached:". ``tls``: whether we spoke TLS."""
+    """Return the rest of a sentence that begins with "The PBX cannot be reached:".
+
+    ``tls``: True if we spoke TLS.
+    """
     match error:
         case aiohttp.ClientConnectorCertificateError():
             return _distrust(error.certificate_error)
@@ -36,7 +42,7 @@ def cause(error: Exception, *, tls: bool) -> str:
         case aiohttp.ServerDisconnectedError() if not tls:
             return "it hangs up without an answer; does it want https:// in url?"
         case aiohttp.ClientResponseError() | aiohttp.InvalidURL():
-            return type(error).__name__  # their text has the address, and that may hold a key
+            return type(error).__name__  # their text has the address, which may hold a key
     return str(error) or type(error).__name__
 
 

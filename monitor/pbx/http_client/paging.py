@@ -1,14 +1,18 @@
-"""Reading a whole OData collection in pages, so that nothing is lost or doubled while rows come and go.
+"""Read a whole OData collection in pages; lose and double nothing while rows come and go.
 
 Rules:
 
-- Rows are asked for by ascending ``Id``, and each page begins with the last row of the page before. If it does not,
-  rows before it went meanwhile and the rest moved up: the next page is asked for further back. A row whose Id was
-  passed already is left out.
-- The server may give fewer rows than asked for, and say so by ``@odata.nextLink`` or not at all: it is the count of
-  rows that tells whether there are more; where there is none, a page that brings nothing new.
-- A PBX that never comes to an end is left after :data:`MAX_ROWS` rows or :data:`MAX_PAGES` pages.
-- The link itself is not followed: its host and its ``$skip`` are the server's idea of the request before.
+- Rows are asked for by ascending ``Id``. Each page begins with the last row of the page before.
+- If it does not, rows before it were removed meanwhile and the rest moved up. Then the next page
+  is asked for further back.
+- A row is left out if its Id was passed already.
+- The server may give fewer rows than asked for. It may say so by ``@odata.nextLink`` or not at
+  all. So the count of rows tells if there are more. Without a count, a page that brings nothing
+  new is the last.
+- The list of a PBX that never ends is given up after :data:`MAX_ROWS` rows or :data:`MAX_PAGES`
+  pages.
+- The link itself is not followed: its host and its ``$skip`` are the server's idea of the request
+  before.
 """
 
 from __future__ import annotations
@@ -21,7 +25,9 @@ from monitor.shared.errors import PbxGarbled, PbxRefused
 
 Query = Mapping[str, str]
 Fetch = Callable[[Query], Awaitable[Any]]
-"""One page for these query options. Raises PbxRefused with status 400 if it does not like them."""
+"""A function that reads one page for these query options.
+
+It raises PbxRefused with status 400 if the server does not accept them."""
 
 PAGE = 100
 MAX_ROWS = 200_000
@@ -30,10 +36,11 @@ _BAD_REQUEST = 400
 
 
 async def read_all(fetch: Fetch, query: Query, top: int | None = PAGE) -> list[dict[str, Any]]:
-    """All rows that match ``query``, by ascending Id; rows without an Id are left out.
+    """Return all rows that match ``query``, by ascending Id; leave out rows without an Id.
 
-    ``top``: rows asked for at once; None: as many as the server gives. Where the server refuses that many it is
-    :data:`PAGE`. Raises what ``fetch`` raises, and PbxGarbled for an answer that is no collection.
+    ``top``: rows asked for at once; None: as many as the server gives. If the server refuses that
+    many, :data:`PAGE` rows are asked for. Raises what ``fetch`` raises, and PbxGarbled for an
+    answer that is no collection or has no end.
     """
     reading = _PageRead(top)
     while not reading.done:
@@ -59,19 +66,22 @@ class _PageRead:
         self._step_back = 1
 
     def window(self) -> dict[str, str]:
-        """The query options of the next page."""
+        """Return the query options of the next page."""
         window = {"$skip": str(self._skip)} if self._skip else {}
         return window if self._top is None else {"$top": str(self._top), **window}
 
     def shrink(self) -> bool:
-        """Ask for fewer rows at once; False if that is no way out."""
+        """Ask for fewer rows at once; return False if that is not possible."""
         if self._top is None or self._top <= PAGE:
             return False
         self._top = PAGE
         return True
 
     def take(self, answer: Any) -> None:
-        """Take in a page. Raises PbxGarbled."""
+        """Take in a page.
+
+        Raises PbxGarbled if it is no list of entities, or if the list has no end.
+        """
         if not isinstance(answer, dict) or not isinstance(answer.get("value"), list):
             raise PbxGarbled("An answer that should be a list of entities is none.")
         given = len(answer["value"])

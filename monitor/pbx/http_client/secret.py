@@ -1,4 +1,4 @@
-"""A secret that may be exchanged while it is in use: the next who needs it takes the new one."""
+"""Hold a secret that may be replaced while it is in use. The next use takes the new one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import suppress
 
 
 class Secret:
-    """Holds a secret. Its text stands in no representation."""
+    """Hold a secret. Its text stands in no representation."""
 
     __slots__ = ("_exchanged", "text")
 
@@ -19,14 +19,14 @@ class Secret:
         return "Secret(…)"
 
     def exchange(self, text: str) -> None:
-        """Use this one from now on; wakes who waits to try again, if it is another one."""
+        """Use this text from now on; if it is a new one, wake the tasks that wait to try again."""
         if text != self.text:
             self.text = text
             exchanged, self._exchanged = self._exchanged, asyncio.Event()
             exchanged.set()
 
     async def wait(self, seconds: float) -> None:
-        """Wait so long, or until it is exchanged."""
+        """Wait so many seconds, or until the secret is replaced."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._exchanged.wait()
@@ -38,5 +38,5 @@ def text_of(secret: str | Secret) -> str:
 
 
 async def pause(seconds: float, secret: str | Secret) -> None:
-    """Wait until what failed is tried again: so long, or until there is another secret to try it with."""
+    """Wait ``seconds`` before a retry, or until there is another secret to try it with."""
     await (secret.wait(seconds) if isinstance(secret, Secret) else asyncio.sleep(seconds))

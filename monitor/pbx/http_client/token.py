@@ -1,18 +1,21 @@
-"""The one owner of an API client's access token.
+"""Own an API client's access token: mint it, renew it, give it out.
 
 Rules:
 
-- 3CX keeps one token an API client alive: minting revokes the one before. So there is one owner, and one mint at a
-  time.
-- A token lives as long as ``exp`` and ``iat`` of the JWT say, counted on our own monotonic clock: neither our wall
-  clock nor ``expires_in`` is to be trusted. The latter's unit was minutes up to 20.0.8 and is seconds since; where
-  there is no JWT, a value below 300 is taken for minutes.
-- It is renewed in the last fifth of its life, at a random moment, and used on if that fails while it is still good.
-- One refused before its time was revoked: by a restart of the PBX, or by somebody who mints for the same client. The
-  first is answered by minting at once; when it happens again soon, minting waits, longer each time, and the error says
-  what is the matter.
-- Who was refused for the secret need not wait longer once there is another one.
-- Nothing is minted unless ``may_mint`` says so: two monitors of one client would revoke each other's token for ever.
+- 3CX keeps one token of an API client alive: minting revokes the one before. So there is one
+  owner, and one mint at a time.
+- A token lives as long as ``exp`` and ``iat`` of the JWT say. Its life is counted on our own
+  monotonic clock. Neither our wall clock nor ``expires_in`` can be trusted. ``expires_in`` was in
+  minutes up to 20.0.8 and is in seconds since. If there is no JWT, a value below 300 is taken for
+  minutes.
+- It is renewed in the last fifth of its life, at a random moment. If that fails, it is used on
+  while it is still good.
+- A token that is refused before its time was revoked: by a restart of the PBX, or by another
+  program that mints for the same client. After the first time a new one is minted at once. If it
+  happens again soon, minting waits, longer each time, and the error says what is wrong.
+- If the secret was refused, minting waits too. The wait ends as soon as there is another secret.
+- Nothing is minted unless ``may_mint`` allows it: two monitors of one client would revoke each
+  other's token for ever.
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ from monitor.shared.errors import PbxError, PbxUnreachable, TokenRefused
 MINUTES_BELOW = 300
 """An ``expires_in`` below this counts minutes."""
 SUSPICIOUS_WITHIN = 300.0
-"""Seconds: tokens refused before their time count together if no more than this lies between two of them."""
+"""Seconds between two early refusals of tokens within which they count together."""
 _SHORTEST_HOLD, _LONGEST_HOLD = 1.0, 300.0
 _EXPECTED_LIFE, _LONGEST_LIFE = 3600.0, 86_400.0
 _TRY_RENEWAL_EVERY = 5.0
@@ -39,7 +42,10 @@ _TRY_RENEWAL_EVERY = 5.0
 
 @dataclass(frozen=True, slots=True)
 class GrantedToken:
-    """The PBX's answer to a request for a token. ``expires_in``: as answered, in whatever unit."""
+    """Hold the PBX's answer to a request for a token.
+
+    ``expires_in``: as answered, in minutes or seconds.
+    """
 
     access_token: str = field(repr=False)
     expires_in: float | None = None
@@ -47,12 +53,12 @@ class GrantedToken:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a token says of its bearer; empty where it is no JWT or says nothing."""
+    """Hold what a token says of its bearer; empty if it is no JWT or says nothing."""
 
     roles: frozenset[str] = frozenset()
     max_role: str = ""
     issued: float | None = None
-    """When it was minted, by the PBX's clock: POSIX seconds, whole ones."""
+    """Time of minting on the PBX's clock: whole POSIX seconds."""
 
 
 @dataclass(slots=True)
@@ -63,9 +69,10 @@ class _Token:
 
 
 class TokenOwner:
-    """Gives out the token and mints it. ``grant`` asks the PBX for one; ``clock`` is monotonic.
+    """Give out the token and mint it.
 
-    ``secret``: gives the one that ``grant`` asks with; it may change.
+    ``grant`` asks the PBX for a token. ``clock`` is monotonic. ``secret`` returns the secret that
+    ``grant`` uses; it may change.
     """
 
     def __init__(
@@ -92,10 +99,11 @@ class TokenOwner:
         self._revoked: list[float] = []
 
     async def get(self, unlike: str | None = None) -> str:
-        """A token that is good now, and another than ``unlike``. Whoever was refused with one gives it as ``unlike``.
+        """Return a token that is good now and is not ``unlike``.
 
-        Raises TokenRefused if the PBX gives none, this monitor may not mint, or minting waits; PbxUnreachable if the
-        PBX did not answer.
+        ``unlike``: the token that was just refused. Raises TokenRefused if the PBX gives none, if
+        this monitor may not mint, or while minting waits. Raises PbxUnreachable if the PBX did not
+        answer.
         """
         token = self._usable(unlike)
         if token is not None and self._clock() < token.renew_at:
@@ -120,7 +128,7 @@ class TokenOwner:
             self._held(self._revoked_in_words(), self._hold_for(len(self._revoked) - 1))
 
     async def claims(self) -> Claims:
-        """What the token says of its bearer. Raises as :meth:`get` does."""
+        """Return what the token says of its bearer. Raises as :meth:`get` does."""
         payload = _payload(await self.get())
         roles = payload.get("role", ())
         roles = [roles] if isinstance(roles, str) else roles if isinstance(roles, list | tuple) else []
@@ -129,12 +137,15 @@ class TokenOwner:
         )
 
     async def _minted(self, unlike: str | None, attempts: int) -> str:
-        """The rest of :meth:`get`, one caller at a time; ``attempts``: how many there were when he began to wait."""
+        """Do the rest of :meth:`get`, one caller at a time.
+
+        ``attempts``: the count of attempts when this caller began to wait.
+        """
         token = self._usable(unlike)
         if token is not None and self._clock() < token.renew_at:
             return token.text
         if attempts != self._attempts and self._failure is not None:
-            # What one caller found out while others waited for him is true for them too.
+            # An attempt failed while this caller waited: its error holds for this caller too.
             return self._or_old(token, self._failure)
         try:
             return await self._mint()
@@ -177,9 +188,12 @@ class TokenOwner:
             self._held(error, self._hold_for(self._denied), secret)
 
     def _or_old(self, token: _Token | None, error: PbxError) -> str:
-        """The old token if it is still good, though it should have been renewed by now; else the error."""
+        """Return the old token if it is still good; else raise the error.
+
+        The old token is due for renewal, but its life has not ended.
+        """
         if token is None:
-            raise error.with_traceback(None)  # it may be raised many times and would grow
+            raise error.with_traceback(None)  # the error may be raised many times: its traceback would grow
         token.renew_at = self._clock() + _TRY_RENEWAL_EVERY
         return token.text
 
@@ -194,7 +208,7 @@ class TokenOwner:
         self._held_until = self._clock() + seconds
 
     def _hold_for(self, times: int) -> float:
-        """Full jitter: anything up to a bound that doubles with every time."""
+        """Return a random wait in seconds, up to a bound that doubles every time (full jitter)."""
         return self._chance.uniform(0.0, min(_LONGEST_HOLD, _SHORTEST_HOLD * 2 ** min(times - 1, 10)))
 
     def _revoked_in_words(self) -> TokenRefused:
@@ -206,7 +220,7 @@ class TokenOwner:
 
 
 def _life(granted: GrantedToken) -> float:
-    """How many seconds the token lives from when it was asked for."""
+    """Return how many seconds the token lives from when it was asked for."""
     payload = _payload(granted.access_token)
     expires, issued = _number(payload.get("exp")), _number(payload.get("iat"))
     if expires is not None:
@@ -220,7 +234,10 @@ def _life(granted: GrantedToken) -> float:
 
 
 def _payload(token: str) -> dict[str, object]:
-    """The claims, not verified: only the PBX that made the token knows its key, and only it has to believe them."""
+    """Return the claims without verifying them; empty if the token is no JWT.
+
+    Only the PBX knows the token's key, and only the PBX has to believe the claims.
+    """
     try:
         return dict(jwt.decode(token, options={"verify_signature": False}))
     except jwt.InvalidTokenError:

@@ -1,11 +1,13 @@
-"""HTTP to a PBX: connections, and what became of a request.
+"""Send HTTP requests to a PBX over its own connections, and report what became of each.
 
-aiohttp, as every event is followed by a read: hundreds a second. Reads share connections that are kept. A request that
-changes something gets a connection of its own: one that was idle may have been closed by the PBX just then, and nobody
-could tell whether the request had come in time. Nothing is sent twice here.
+It uses aiohttp, as every event is followed by a read: hundreds a second. Reads share connections
+that are kept open. A request that changes something gets a connection of its own: the PBX may
+have just closed an idle one, and nobody could tell if the request had come in time. Nothing is
+sent twice here.
 
-Answers are bounded, each by itself and all that are being read together: what is larger is not taken, whatever it would
-be. They are unpacked here and not by aiohttp, so that a small answer cannot become a large one.
+Answers are bounded, each by itself and all that are being read together. A larger one is not
+taken. Answers are unpacked here and not by aiohttp, so that a small answer cannot become a large
+one.
 """
 
 from __future__ import annotations
@@ -39,11 +41,11 @@ _LONGEST_RETRY_AFTER = 300.0
 _LONGEST_LOCATION: Final = 2048
 """Characters of a redirect's target that are looked at."""
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
-"""Of one answer, unpacked."""
+"""Bytes of one answer, unpacked."""
 MAX_HELD_BYTES: Final = 64 * 1024 * 1024
-"""Of all answers of one PBX that are being read at a time."""
+"""Bytes of all answers of one PBX that are being read at the same time."""
 MAX_VALUES: Final = 500_000
-"""In one answer's JSON: small values take some sixty times their length in memory."""
+"""Values in one answer's JSON. Small values take some sixty times their length in memory."""
 _MAX_ERROR_BYTES: Final = 65_536
 _MAX_CODE_CHARS: Final = 100
 _PIECE_BYTES: Final = 65_536
@@ -53,7 +55,10 @@ _GZIP: Final = 31
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """An HTTP answer of any status. ``shown``: the request, without its query, for messages."""
+    """Hold an HTTP answer of any status.
+
+    ``shown``: the request without its query, for messages.
+    """
 
     shown: str
     status: int
@@ -62,16 +67,19 @@ class HttpResponse:
 
     @property
     def good(self) -> bool:
-        """Whether the status is 2xx."""
+        """Return whether the status is 2xx."""
         return 200 <= self.status < 300
 
     @property
     def values(self) -> int:
-        """How many values its JSON holds at most."""
+        """Return an upper bound for the number of values in its JSON."""
         return sum(self.body.count(mark) for mark in (b",", b"[", b"{"))
 
     def json(self) -> Any:
-        """The body; None if it is empty. Raises PbxGarbled if it is no JSON."""
+        """Return the decoded body, or None if it is empty.
+
+        Raises PbxGarbled if it is no JSON or holds more than :data:`MAX_VALUES` values.
+        """
         if not self.body:
             return None
         if self.values > MAX_VALUES:
@@ -84,11 +92,11 @@ class HttpResponse:
 
     @property
     def is_page(self) -> bool:
-        """Whether the body is a page for people, which no interface of a PBX's answers with."""
+        """Return whether the body is a page for people. No interface of a PBX answers with one."""
         return self.body[:64].lstrip().startswith(b"<")
 
     def refusal(self) -> PbxError:
-        """The error for a status other than 2xx and 401."""
+        """Return the error for a status other than 2xx and 401."""
         if self.status >= 500 or self.status in _LATER:
             when = _retry_after(self.headers.get("Retry-After"))
             return PbxUnreachable(f"The PBX answered {self.status} to {self.shown}.", when)
@@ -106,7 +114,10 @@ class HttpResponse:
 
 
 class Transport:
-    """Connections to one PBX. To be closed. Times are seconds; ``parallel``: reads at a time."""
+    """Hold the connections to one PBX. Call :meth:`close` at the end.
+
+    Times are seconds. ``parallel``: reads at the same time.
+    """
 
     def __init__(
         self,
@@ -122,11 +133,11 @@ class Transport:
         self._measures = PbxCounters() if measures is None else measures
         self._url, self._tls, self._parallel = url, tls, parallel
         if tls is not None:
-            # As each handshake ends: an answer that is read whole has given its connection back already.
+            # Note it when the handshake ends: after a whole answer the connection is already given back.
             tls.sslobject_class = _observed(self._measures)  # may be set on an instance, as documented
         self._timeout, self._connect_timeout = request_timeout, connect_timeout
         self.heard_at = 0.0
-        """When the last answer came, on the monotonic clock."""
+        """The time of the last answer on the monotonic clock."""
         self._reading: aiohttp.ClientSession | None = None
         self._writing: aiohttp.ClientSession | None = None
         self._held_bytes = 0
@@ -149,9 +160,11 @@ class Transport:
         shown: str = "",
         largest: int = MAX_BODY_BYTES,
     ) -> HttpResponse:
-        """The answer to a request that changes nothing. Raises PbxUnreachable; PbxGarbled for one that is too large.
+        """Send a request that changes nothing and return its answer.
 
-        ``shown``: in place of method and path, where the path holds a secret. ``largest``: bytes.
+        ``shown``: stands for method and path in messages, if the path holds a secret. ``largest``:
+        bytes of the answer. Raises PbxUnreachable, and PbxGarbled if the answer is too large or
+        cannot be unpacked.
         """
         shown = shown or f"{method} {address.partition('?')[0]}"
         if self._reading is None:
@@ -183,9 +196,11 @@ class Transport:
         shown: str = "",
         largest: int = MAX_BODY_BYTES,
     ) -> HttpResponse:
-        """The answer to a request that may change something, whatever its status. ``shown``: as for :meth:`read`.
+        """Send a request that may change something and return its answer of any status.
 
-        Raises PbxUnreachable if it was certainly not sent, OutcomeUnknown if it was and no whole answer came.
+        ``shown`` and ``largest``: as for :meth:`read`. ``timeout``: seconds. Raises PbxUnreachable
+        if the request was certainly not sent. Raises CommandOutcomeUnknown if it was sent and no
+        whole answer came.
         """
         shown = shown or f"{method} {address.partition('?')[0]}"
         if self._writing is None:
@@ -221,7 +236,10 @@ class Transport:
         return answer
 
     async def _body(self, response: aiohttp.ClientResponse, largest: int) -> bytes:
-        """Return the whole body, unpacked. Raises _NotTaken as soon as it is too large or cannot be unpacked."""
+        """Return the whole body, unpacked.
+
+        Raises _NotTaken as soon as it is too large or cannot be unpacked.
+        """
         unpacker, body = _unpacker(response.headers.get("Content-Encoding", "")), bytearray()
         try:
             async for packed in response.content.iter_any():
@@ -269,7 +287,10 @@ class Transport:
 
 
 def tls_context(url: str, ca_file: Path | None, *, verify: bool) -> ssl.SSLContext | None:
-    """How to check who the PBX is; None if ``url`` is not ``https``. Raises ConfigError if the file is not usable."""
+    """Return the TLS settings that check the PBX's identity, or None if ``url`` is not ``https``.
+
+    Raises ConfigError if ``ca_file`` cannot be used.
+    """
     if not url.startswith("https:"):
         return None
     try:
@@ -284,13 +305,16 @@ def tls_context(url: str, ca_file: Path | None, *, verify: bool) -> ssl.SSLConte
 
 
 def certificate_ends(peer: Mapping[str, Any] | None) -> float | None:
-    """Until when a certificate holds, POSIX seconds; None if it was not checked. ``peer``: as the ssl module has it."""
+    """Return the end of a certificate in POSIX seconds, or None if it was not checked.
+
+    ``peer``: the certificate as the ssl module returns it.
+    """
     ends = (peer or {}).get("notAfter")
     return ssl.cert_time_to_seconds(ends) if isinstance(ends, str) else None
 
 
 def _observed(measures: PbxCounters) -> type[ssl.SSLObject]:
-    """Return a class of TLS connections that note until when the certificate they were shown holds."""
+    """Return a class of TLS connections that note the end of the PBX's certificate."""
 
     class Observed(ssl.SSLObject):
         def do_handshake(self) -> None:
@@ -301,11 +325,14 @@ def _observed(measures: PbxCounters) -> type[ssl.SSLObject]:
 
 
 class _NotTaken(Exception):
-    """An answer is too large, or packed in another way than was asked for; what is wrong with it, as a predicate."""
+    """Signal that an answer is too large or cannot be unpacked. Its text is a predicate."""
 
 
 def _unpacker(encoding: str) -> zlib._Decompress | None:
-    """Return what unpacks a body of this Content-Encoding; None if nothing has to. Raises _NotTaken."""
+    """Return what unpacks a body of this Content-Encoding, or None if it is not packed.
+
+    Raises _NotTaken for any encoding but gzip.
+    """
     match encoding.strip().lower():
         case "" | "identity":
             return None
@@ -315,7 +342,7 @@ def _unpacker(encoding: str) -> zlib._Decompress | None:
 
 
 def _unpacked(unpacker: zlib._Decompress | None, packed: bytes) -> Iterator[bytes]:
-    """Yield what is in a piece of a body, in small pieces. Raises _NotTaken."""
+    """Yield the content of a piece of a body, in small pieces. Raises _NotTaken."""
     if unpacker is None:
         yield packed
         return
@@ -330,7 +357,7 @@ def _unpacked(unpacker: zlib._Decompress | None, packed: bytes) -> Iterator[byte
 
 
 class _Sending:
-    """How far a request has come."""
+    """Hold whether the sending of a request has begun."""
 
     def __init__(self) -> None:
         self.begun = False
@@ -342,7 +369,10 @@ class _Sending:
 
 
 def _once() -> aiohttp.TraceConfig:
-    """Notes that a request is being sent, and keeps aiohttp from sending it a second time, as it would a DELETE."""
+    """Return a trace that notes when a request is sent, and keeps aiohttp from sending it twice.
+
+    Without this aiohttp would send a DELETE a second time.
+    """
 
     async def sent(
         _: aiohttp.ClientSession, context: SimpleNamespace, __: aiohttp.TraceRequestHeadersSentParams
@@ -362,7 +392,10 @@ def _headers(token: str | None) -> dict[str, str]:
 
 
 def _origin(location: str) -> str:
-    """Return scheme, host and port of an address, without path and login; empty if it has none that can be shown."""
+    """Return scheme, host and port of an address, without path and login.
+
+    Empty if the address has none that can be shown.
+    """
     try:
         parts = urlsplit(location[:_LONGEST_LOCATION])
         port = "" if parts.port is None else f":{parts.port}"
@@ -375,7 +408,10 @@ def _origin(location: str) -> str:
 
 
 def _retry_after(value: str | None) -> float | None:
-    """Seconds, of a header that has seconds or a date (RFC 9110, section 10.2.3); at most five minutes."""
+    """Return the seconds that a Retry-After header asks for, or None if it cannot be read.
+
+    The header has seconds or a date (RFC 9110, section 10.2.3). At most five minutes are returned.
+    """
     if value is None:
         return None
     if value.strip().isascii() and value.strip().isdigit():

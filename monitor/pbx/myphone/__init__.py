@@ -1,1 +1,1 @@
-"""The web client's own protocol, for what no API of the PBX tells."""
+"""Speak the web client's own protocol, for what no API of the PBX tells."""

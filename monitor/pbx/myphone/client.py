@@ -1,7 +1,8 @@
-"""The web client's own protocol ("MyPhone"): the only way to a login in to, or out of, a single queue.
+"""Speak the web client's own protocol ("MyPhone"), the only way to log in to a single queue.
 
-A session is opened with the API client's token, if it has the right ("MyPhone" of the API client); it is logged in
-anew when the PBX has forgotten it. Commands are protobuf messages; see :mod:`monitor.myphone_messages`.
+Logging out of a single queue needs it too. A session is opened with the API client's token, if it
+has the right ("MyPhone" of the API client). When the PBX has forgotten the session, a new one is
+opened. Commands are protobuf messages; see :mod:`monitor.myphone_messages`.
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ _COMMANDS: Final = "/MyPhone/MPWebService.asmx"
 _FORGOTTEN: Final = (b"Login is required", b"NOT AUTH")
 _DONE: Final = b"successfully processed"
 _MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
-"""Of an answer: the smallest parts of a protobuf message take some thirty times their length in memory."""
+"""Bytes of an answer. Small parts of a protobuf message take some thirty times that in memory."""
 _OCTETS: Final = "application/octet-stream"
 
 
 class MyPhoneClient:
-    """One session, opened when it is first needed.
+    """Hold one session, opened when it is first needed.
 
-    Both methods raise CommandRefused(``no_webclient_right``) if the API client may not, PbxUnreachable, PbxGarbled,
-    PbxRefused for any other answer, TokenRefused.
+    Both methods raise CommandRefused(``no_webclient_right``) if the API client has no right to it.
+    They raise PbxUnreachable, PbxGarbled, TokenRefused, and PbxRefused for any other answer.
     """
 
     def __init__(self, client: PbxClient) -> None:
@@ -36,7 +37,7 @@ class MyPhoneClient:
         self._key: str | None = None
 
     async def queues_info(self) -> dict[str, dict[str, bool]]:
-        """Queue's number → agent's extension → whether he is logged in to it."""
+        """Return queue's number → agent's extension → True if the agent is logged in to it."""
         answer = await self._command(webproto.get_my_info(), changes=False)
         try:
             message = webproto.decode(answer)
@@ -51,7 +52,10 @@ class MyPhoneClient:
         }
 
     async def set_queue_status(self, queue_id: int, agent_id: int, *, logged_in: bool) -> None:
-        """Log an agent in to a queue, or out of it. Raises OutcomeUnknown, and CommandRefused if the PBX refuses."""
+        """Log an agent in to a queue, or out of it.
+
+        Raises CommandOutcomeUnknown, and CommandRefused if the PBX refuses.
+        """
         answer = await self._command(webproto.set_queue_status(queue_id, agent_id, logged_in=logged_in), changes=True)
         if _DONE in answer:
             return
@@ -105,9 +109,9 @@ class MyPhoneClient:
             try:
                 answer = await self._client.order("POST", _SESSION, body, blame_token=False)
             except CommandOutcomeUnknown as error:
-                raise PbxGarbled(str(error)) from error  # a session more or less does no harm
+                raise PbxGarbled(str(error)) from error  # one unused session more does no harm
             if answer.status == 401:
-                await self._client.get_json(f"{XAPI}/Defs", {"$select": "Id"})  # renews the token, if it was that
+                await self._client.get_json(f"{XAPI}/Defs", {"$select": "Id"})  # renews the token, if that was it
             if answer.status in (403, 404) or (answer.status == 401 and last):
                 raise _no_right()
             if answer.good:

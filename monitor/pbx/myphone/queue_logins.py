@@ -1,6 +1,7 @@
-"""Who is logged in to which queue, read again and again through the web client's interface, where that is allowed.
+"""Read again and again which agent is logged in to which queue, if that is allowed.
 
-The PBX does not tell changes that were made elsewhere, so they are as late as the next reading.
+The reading uses the web client's interface. The PBX sends no notice of changes that were made
+elsewhere, so these are shown only after the next reading.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _log = structlog.get_logger(__name__)
 
 
 class QueueLoginReader:
-    """Tells by ``emit``, when it has changed, who is logged in to which queue."""
+    """Read the logins to single queues and emit them when they have changed."""
 
     def __init__(
         self, client: PbxClient, emit: Callable[[QueueLoginsRead], None], clock: PbxClock, settings: PbxSettings
@@ -37,7 +38,7 @@ class QueueLoginReader:
         self._wanted = asyncio.Event()
 
     async def run(self, connected: asyncio.Event) -> None:
-        """Until cancelled."""
+        """Read the logins until cancelled, while the PBX is connected."""
         backoff = Backoff()
         while True:
             await connected.wait()
@@ -62,12 +63,15 @@ class QueueLoginReader:
                     await self._wanted.wait()
 
     def want(self) -> None:
-        """Read soon."""
+        """Read the logins soon."""
         self._wanted.set()
 
     async def read(self) -> None:
-        """Read now. Raises CommandRefused if the API client may not, PbxError."""
-        async with self._reading:  # or an answer of before would come after one of after
+        """Read the logins now.
+
+        Raises CommandRefused if the API client has no right to it, PbxError.
+        """
+        async with self._reading:  # else an older answer could come after a newer one
             self._tell(await self.web.queues_info())
 
     def _tell(self, logins: Mapping[str, Mapping[str, bool]] | None) -> None:

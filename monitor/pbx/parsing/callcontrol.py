@@ -1,8 +1,8 @@
-"""Call Control's JSON as participants and events. Pure.
+"""Parse Call Control's JSON into participants and events. Pure.
 
-Tolerant as the API is young: unknown fields are ignored, missing ones get their default, numbers may be written as
-text, any word of status is kept. What cannot be placed at all (a participant without an id or a call id, an event
-without an entity) is PbxGarbled.
+The parser is tolerant, as the API is young. Unknown fields are ignored, missing ones get their
+default, numbers may be written as text, any word of status is kept. Raises PbxGarbled for what
+cannot be placed at all: a participant without an id or a call id, an event without an entity.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ _REMOVE: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class Upserted:
-    """A participant came or changed. ``participant`` is None where the event says no more, as all seen live do."""
+    """Tell that a participant came or changed.
+
+    ``participant`` is None if the event does not carry it, as in all events seen live.
+    """
 
     dn: str
     participant_id: int
@@ -32,7 +35,7 @@ class Upserted:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """A participant is gone."""
+    """Tell that a participant is gone."""
 
     dn: str
     participant_id: int
@@ -40,14 +43,17 @@ class Removed:
 
 @dataclass(frozen=True, slots=True)
 class DnChanged:
-    """Something of a whole DN came, changed or went: what it is, or all of its participants."""
+    """Tell that a DN itself, or all of its participants, came, changed or went."""
 
     dn: str
 
 
 @dataclass(frozen=True, slots=True)
 class Irrelevant:
-    """Something else: a device, DTMF, a prompt's end, an answer to a request, or what nobody has heard of."""
+    """Stand for any other event.
+
+    For example a device, DTMF, a prompt's end, an answer to a request, or an unknown kind.
+    """
 
 
 Event: TypeAlias = Upserted | Removed | DnChanged | Irrelevant
@@ -55,7 +61,10 @@ Event: TypeAlias = Upserted | Removed | DnChanged | Irrelevant
 
 @dataclass(frozen=True, slots=True)
 class FullState:
-    """All participants of all DNs that may be monitored. ``garbled``: how many could not be placed and are left out."""
+    """Hold all participants of all DNs that may be monitored.
+
+    ``garbled``: the number of rows that could not be placed and are left out.
+    """
 
     participants: tuple[Participant, ...]
     dns: dict[str, str] = field(default_factory=dict)
@@ -64,7 +73,7 @@ class FullState:
 
 
 def parse_event(message: str | bytes) -> Event:
-    """The event in a WebSocket message. Raises PbxGarbled."""
+    """Return the event in a WebSocket message. Raises PbxGarbled."""
     try:
         envelope = from_json(message)
     except Malformed as error:
@@ -81,7 +90,10 @@ def parse_event(message: str | bytes) -> Event:
 
 
 def parse_participant(row: Any, dn: str = "") -> Participant:
-    """A participant. ``dn``: whose it is, where it does not say itself. Raises PbxGarbled."""
+    """Return a participant. Raises PbxGarbled if it has no id, no call id or no DN.
+
+    ``dn``: the DN that it belongs to, if the row itself does not tell.
+    """
     if not isinstance(row, dict):
         raise PbxGarbled("A participant is not an object.")
     participant_id, call_id = integer(row, "id"), integer(row, "callid")
@@ -111,7 +123,10 @@ def parse_participant(row: Any, dn: str = "") -> Participant:
 
 
 def parse_full_state(rows: Any) -> FullState:
-    """Call Control's full state: a list of DNs with their participants. Raises PbxGarbled if it is no list."""
+    """Return Call Control's full state from its list of DNs with their participants.
+
+    Raises PbxGarbled if it is no list.
+    """
     if not isinstance(rows, list):
         raise PbxGarbled("Call Control's full state is not a list.")
     participants: dict[tuple[str, int], Participant] = {}
@@ -154,7 +169,7 @@ def _entity_event(kind: int, entity: str, data: Any) -> Event:
 
 
 def _attached(data: Any, dn: str, participant_id: int) -> Participant | None:
-    """The participant that came with its event; None if what came is not just that."""
+    """Return the participant that came with its event, or None if the data is anything else."""
     if not isinstance(data, dict):
         return None
     try:

@@ -1,4 +1,4 @@
-"""Reading untrusted JSON: a field that is missing or of another type becomes a default, never an error. Pure."""
+"""Read untrusted JSON: a missing field or a wrong type becomes a default, never an error. Pure."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from monitor.shared.timestamps import moment
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 _LONGEST_NUMBER = 20
 _END_OF_TIME = 221_845_392_000.0
-"""The year 9000: Python's calendar ends a thousand years after."""
+"""The year 9000 in POSIX seconds. Python's calendar ends a thousand years later."""
 
 
 def text(row: Mapping[str, Any], name: str) -> str:
-    """The field as text; a number is written out, all else is empty."""
+    """Return the field as text. A number is written out; any other type gives empty text."""
     value = row.get(name)
     if isinstance(value, str):
         return value
@@ -22,12 +22,12 @@ def text(row: Mapping[str, Any], name: str) -> str:
 
 
 def integer(row: Mapping[str, Any], name: str) -> int | None:
-    """The field as an integer of 64 bits, also where it is written as text; None if it is none."""
+    """Return the field as an integer of 64 bits, or None if it is none. Text may hold it too."""
     return whole(row.get(name))
 
 
 def whole(value: Any) -> int | None:
-    """The value as an integer of 64 bits, also where it is written as text; None if it is none."""
+    """Return the value as an integer of 64 bits, or None if it is none. Text may hold it too."""
     if isinstance(value, str):
         digits = value.strip()
         if len(digits) > _LONGEST_NUMBER or not digits.isascii() or not digits.removeprefix("-").isdigit():
@@ -41,7 +41,10 @@ def whole(value: Any) -> int | None:
 
 
 def flag(row: Mapping[str, Any], name: str) -> bool | None:
-    """The field as yes or no, also where it is written as text or number; None if it is neither."""
+    """Return the field as a bool, or None if it is neither yes nor no.
+
+    It may be written as text or number too.
+    """
     value = row.get(name)
     if isinstance(value, bool):
         return value
@@ -51,9 +54,9 @@ def flag(row: Mapping[str, Any], name: str) -> bool | None:
 
 
 def posix(row: Mapping[str, Any], name: str) -> float | None:
-    """The field's ISO 8601 moment in POSIX seconds; None if it names none.
+    """Return the field's ISO 8601 moment in POSIX seconds, or None if it names none.
 
-    .NET writes the year 1 for none, or the last moment of 9999, with which cannot be reckoned.
+    .NET writes the year 1 or the last moment of 9999 for none. Both give None.
     """
     value = row.get(name)
     if not isinstance(value, str):
@@ -66,12 +69,12 @@ def posix(row: Mapping[str, Any], name: str) -> float | None:
 
 
 def objects(value: Any) -> Iterator[dict[str, Any]]:
-    """The objects in a list; whatever else stands in it, or in its place, is left out."""
+    """Yield the objects in a list. Anything else, in the list or in its place, is left out."""
     if isinstance(value, list):
         yield from (item for item in value if isinstance(item, dict))
 
 
 def record(row: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The field's object; an empty one if it holds none."""
+    """Return the field's object, or an empty one if it holds none."""
     value = row.get(name)
     return value if isinstance(value, dict) else {}

@@ -1,7 +1,8 @@
-"""XAPI's rows as the words of :mod:`monitor.pbx.facts`. Pure.
+"""Parse XAPI's rows into the rows of :mod:`monitor.pbx.facts`. Pure.
 
-Each function takes one row as decoded from JSON; a field that is missing or of another type gets its default. Rows that
-have no number (or what else they are known by) give None and are to be left out.
+Each function takes one row as decoded from JSON. A field that is missing or of another type gets
+its default. A row without its number, or without another key that identifies it, gives None and
+is to be left out.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ from monitor.shared.entities.topics import Contact
 from monitor.shared.time_zones import ZoneRow
 
 _ONLY_PEERS = frozenset({"Conference", "SpecialMenu", "Parking", "Fax", "RoutePoint"})
-"""PeerTypes of DNs that no collection of the directory lists but Peers."""
+"""PeerTypes of DNs that no collection of the directory lists except Peers."""
 
 
 def active_call(row: Mapping[str, Any]) -> ActiveCall | None:
-    """A row of ActiveCalls."""
+    """Return a row of ActiveCalls."""
     call_id = integer(row, "Id")
     if call_id is None:
         return None
@@ -46,12 +47,12 @@ def active_call(row: Mapping[str, Any]) -> ActiveCall | None:
 
 
 def server_now(row: Mapping[str, Any]) -> float | None:
-    """The PBX's clock as a row of ActiveCalls tells it: POSIX seconds."""
+    """Return the PBX's clock from a row of ActiveCalls, in POSIX seconds."""
     return posix(row, "ServerNow")
 
 
 def user(row: Mapping[str, Any]) -> UserRow | None:
-    """A row of Users with ``ForwardingProfiles`` expanded."""
+    """Return a row of Users. ``ForwardingProfiles`` must be expanded."""
     number = text(row, "Number")
     if not number:
         return None
@@ -84,7 +85,7 @@ def user(row: Mapping[str, Any]) -> UserRow | None:
 
 
 def queue(row: Mapping[str, Any]) -> QueueRow | None:
-    """A row of Queues with ``Agents`` and ``Managers`` expanded."""
+    """Return a row of Queues. ``Agents`` and ``Managers`` must be expanded."""
     number = text(row, "Number")
     if not number:
         return None
@@ -104,7 +105,7 @@ def queue(row: Mapping[str, Any]) -> QueueRow | None:
 
 
 def ring_group(row: Mapping[str, Any]) -> RingGroupRow | None:
-    """A row of RingGroups with ``Members`` expanded."""
+    """Return a row of RingGroups. ``Members`` must be expanded."""
     number = text(row, "Number")
     if not number:
         return None
@@ -113,13 +114,13 @@ def ring_group(row: Mapping[str, Any]) -> RingGroupRow | None:
 
 
 def ivr(row: Mapping[str, Any]) -> IvrRow | None:
-    """A row of Receptionists."""
+    """Return a row of Receptionists."""
     number = text(row, "Number")
     return IvrRow(integer(row, "Id") or 0, number, text(row, "Name"), text(row, "IVRType")) if number else None
 
 
 def trunk(row: Mapping[str, Any]) -> TrunkRow | None:
-    """A row of Trunks; its name is its gateway's."""
+    """Return a row of Trunks. Its name is that of its gateway, if there is one."""
     number = text(row, "Number")
     if not number:
         return None
@@ -136,7 +137,10 @@ def trunk(row: Mapping[str, Any]) -> TrunkRow | None:
 
 
 def department(row: Mapping[str, Any]) -> DepartmentRow | None:
-    """A row of Groups with ``Members`` expanded; of these only extensions are kept."""
+    """Return a row of Groups with its extensions. ``Members`` must be expanded.
+
+    Members that are no extensions are left out.
+    """
     name = text(row, "Name")
     if not name:
         return None
@@ -146,7 +150,10 @@ def department(row: Mapping[str, Any]) -> DepartmentRow | None:
 
 
 def inbound_rule(row: Mapping[str, Any]) -> InboundRuleRow | None:
-    """A row of InboundRules with ``TrunkDN`` expanded; None for a rule of no trunk."""
+    """Return a row of InboundRules, or None for a rule of no trunk.
+
+    ``TrunkDN`` must be expanded.
+    """
     number = text(record(row, "TrunkDN"), "Number")
     if not number:
         return None
@@ -154,7 +161,7 @@ def inbound_rule(row: Mapping[str, Any]) -> InboundRuleRow | None:
 
 
 def peer(row: Mapping[str, Any]) -> PeerRow | None:
-    """A row of Peers; None for a DN that other collections list, or without a number."""
+    """Return a row of Peers, or None if it has no number or other collections list it."""
     number, kind = text(row, "Number"), text(row, "Type")
     if not number or kind not in _ONLY_PEERS:
         return None
@@ -162,17 +169,17 @@ def peer(row: Mapping[str, Any]) -> PeerRow | None:
 
 
 def system(row: Mapping[str, Any]) -> SystemRow:
-    """SystemStatus."""
+    """Return the fields of SystemStatus."""
     return SystemRow(text(row, "Version"), text(row, "FQDN"), integer(row, "MaxSimCalls"))
 
 
 def zone(row: Mapping[str, Any]) -> ZoneRow:
-    """A row of Defs/TimeZones."""
+    """Return a row of Defs/TimeZones."""
     return ZoneRow(text(row, "Id"), text(row, "IanaName"), text(row, "WindowsName"))
 
 
 def contact(row: Mapping[str, Any]) -> Contact | None:
-    """A row of Contacts."""
+    """Return a row of Contacts."""
     contact_id = integer(row, "Id")
     if contact_id is None:
         return None
@@ -197,7 +204,10 @@ def contact(row: Mapping[str, Any]) -> Contact | None:
 
 
 def error_code(body: Any) -> str:
-    """3CX's own word (``WARNINGS.XAPI.NOT_FOUND``) in an OData error body; empty if it has none."""
+    """Return 3CX's own word (``WARNINGS.XAPI.NOT_FOUND``) from an OData error body.
+
+    If there is none, this is the body's ``code``, or empty.
+    """
     error = record(body, "error") if isinstance(body, dict) else {}
     places = [error, *objects(error.get("details"))]
     words = [text(place, name) for place in places for name in ("code", "message")]
@@ -205,7 +215,7 @@ def error_code(body: Any) -> str:
 
 
 def error_target(body: Any) -> str:
-    """The property that an OData error body blames; empty if it names none."""
+    """Return the property that an OData error body blames; empty if it names none."""
     error = record(body, "error") if isinstance(body, dict) else {}
     return next((name for detail in objects(error.get("details")) if (name := text(detail, "target"))), "")
 

@@ -1,8 +1,9 @@
-"""Reading ActiveCalls: at a pace that follows what goes on, and soon after it is poked.
+"""Read ActiveCalls at a pace that follows the changes, and soon after a request.
 
-Pokes that come close together make one read. A poke while a read is under way makes another one after it, as that
-read's question was asked before whatever the poke is about. The pace is that of :mod:`monitor.pbx.adaptive_interval`; a
-PBX that is slow or asks for time is not hurried by pokes either.
+Requests that come close together make one read. A request while a read is under way makes
+another read after it: the first one was asked before the change that caused the request. The pace
+is that of :mod:`monitor.pbx.adaptive_interval`. If a PBX is slow or asks for time, requests do not
+hurry it either.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ GAP = 0.2
 
 
 class ActiveCallsPoller:
-    """Reads ActiveCalls. ``emit`` is called synchronously."""
+    """Read ActiveCalls again and again. ``emit`` is called synchronously."""
 
     def __init__(self, client: PbxClient, emit: Callable[[ActiveCallsRead], None], clock: PbxClock) -> None:
         self._client, self._emit, self._clock = client, emit, clock
@@ -33,14 +34,17 @@ class ActiveCallsPoller:
         self._rows: tuple[ActiveCall, ...] = ()
         self._looking: list[asyncio.Future[None]] = []
         self.asked_at: float | None = None
-        """Since when an answer is waited for, on the monotonic clock; None while none is."""
+        """Monotonic time since which an answer is awaited; None while none is."""
 
     def request_read(self) -> None:
-        """Read soon."""
+        """Read ActiveCalls soon."""
         self._poked.set()
 
     async def read_and_wait(self) -> None:
-        """Read soon, and wait until what was asked for from now on has been told."""
+        """Ask for a read, and wait until its answer has been emitted.
+
+        A read that is under way already does not count.
+        """
         told = asyncio.get_running_loop().create_future()
         self._looking.append(told)
         self.request_read()
@@ -51,7 +55,10 @@ class ActiveCallsPoller:
                 self._looking.remove(told)
 
     async def run(self, on_read: Callable[[], None]) -> NoReturn:
-        """Read until something goes wrong; raises PbxError. ``on_read``: called after each read."""
+        """Read until something goes wrong, then raise its PbxError.
+
+        ``on_read`` is called after each read.
+        """
         while True:
             await asyncio.sleep(max(self._began + GAP, self._ended + self._pace.least) - self._clock.now())
             self._poked.clear()

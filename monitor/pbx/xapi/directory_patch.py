@@ -1,4 +1,4 @@
-"""Rows of the directory that were read again, and how a reading becomes one with them. Pure."""
+"""Apply rows of the directory that were read again to a whole reading. Pure."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from monitor.pbx.facts import DepartmentRow, DirectoryRead, QueueRow, RingGroupR
 
 _Row = TypeVar("_Row", UserRow, QueueRow, RingGroupRow)
 Rows: TypeAlias = Mapping[str, _Row | None]
-"""By number; None: there is no such row any more."""
+"""Rows by number; None if there is no such row any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class DirectoryPatch:
-    """Rows as they are ``at`` that time (PBX clock). ``joined``: a new user's number → Ids of his departments."""
+    """Hold rows as they are at the time ``at`` (PBX clock, POSIX seconds).
+
+    ``joined``: a new user's number → Ids of the user's departments.
+    """
 
     at: float
     users: Rows[UserRow] = field(default_factory=dict)
@@ -24,7 +27,10 @@ class DirectoryPatch:
     joined: Mapping[str, frozenset[int]] = field(default_factory=dict)
 
     def apply_to(self, read: DirectoryRead) -> DirectoryRead:
-        """The reading with these rows in place of its own. Users that are gone leave their departments."""
+        """Return the reading with these rows in place of its own.
+
+        Users that are gone leave their departments.
+        """
         return replace(
             read,
             users=_amended(read.users, self.users, lambda row: row.number),
@@ -43,7 +49,10 @@ class DirectoryPatch:
 
 
 def listing(read: DirectoryRead, number: str) -> tuple[frozenset[str], frozenset[str]]:
-    """Numbers of the queues, and of the ring groups, in which an extension is agent, manager or member."""
+    """Return the numbers of the queues and of the ring groups that list an extension.
+
+    A queue lists it as agent or manager, a ring group as member.
+    """
     queues = (
         row.number
         for row in read.queues

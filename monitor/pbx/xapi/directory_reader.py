@@ -1,6 +1,7 @@
-"""Reading the PBX's directory and address book through XAPI; the rows' meaning is in :mod:`monitor.pbx.parsing.xapi`.
+"""Read the PBX's directory and address book through XAPI.
 
-A role that may not read a part of it leaves that part empty: the rest goes on, and the log says so once.
+:mod:`monitor.pbx.parsing.xapi` gives the rows their meaning. If the role may not read a part of
+the directory, that part stays empty and the others are read. The log says so once.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from monitor.shared.time_zones import iana_name
 T = TypeVar("T")
 
 CONTACTS_PAGE: Final = 1000
-"""Contacts asked for at once, as there may be 100,000."""
+"""Contacts asked for at once. There may be 100,000."""
 _BAD_REQUEST: Final = 400
 
 _log = structlog.get_logger(__name__)
@@ -35,27 +36,34 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Part(Generic[T]):
-    """A collection: its name, what each row becomes, which properties are needed, what is expanded with which."""
+    """Describe how a collection is read.
+
+    ``name``: the collection's name. ``row``: makes a fact's row of each row. ``select``: the
+    properties that are needed. ``expand``: navigation property → the properties needed of it.
+    """
 
     name: str
     row: Callable[[Mapping[str, Any]], T | None]
     select: str
     expand: Mapping[str, str]
     filter: str = ""
-    """Narrows down what is read; what comes all the same must do no harm."""
+    """OData filter for what is read. A row that comes all the same must do no harm."""
 
     def narrowed(self, condition: str) -> _Part[T]:
-        """The rows for which this holds."""
+        """Return a part with only the rows for which this OData condition holds."""
         return replace(self, filter=condition)
 
     def query(self) -> dict[str, str]:
-        """Only what is needed: whole users with whole profiles are some 10 KB each."""
+        """Return a query for only what is needed.
+
+        A whole user with whole profiles is about 10 KB.
+        """
         expand = ",".join(f"{name}($select={select})" for name, select in self.expand.items())
         query = {"$select": self.select, "$expand": expand, "$filter": self.filter}
         return {name: value for name, value in query.items() if value}
 
     def plain_query(self) -> dict[str, str]:
-        """The same for a version that does not know one of the properties."""
+        """Return the query for a version that does not know one of the properties."""
         query = {"$expand": ",".join(self.expand), "$filter": self.filter if self.name != "Peers" else ""}
         return {name: value for name, value in query.items() if value}
 
@@ -86,11 +94,14 @@ _CONTACTS = _Part(
 COLLECTIONS: Final = tuple(
     part.name for part in (_USERS, _QUEUES, _RING_GROUPS, _IVRS, _TRUNKS, _GROUPS, _INBOUND_RULES, _PEERS, _CONTACTS)
 )
-"""All that is read here of XAPI's."""
+"""All collections of XAPI that are read here."""
 
 
 class DirectoryReader:
-    """Reads. Both methods raise PbxUnreachable, PbxGarbled or TokenRefused when the whole reading failed."""
+    """Read the directory and the address book.
+
+    The methods raise PbxUnreachable, PbxGarbled or TokenRefused when the whole reading failed.
+    """
 
     def __init__(self, client: PbxClient, clock: PbxClock) -> None:
         self._client, self._clock = client, clock
@@ -99,7 +110,7 @@ class DirectoryReader:
         self._zone = ("", "")
 
     async def directory(self) -> DirectoryRead:
-        """All of the directory."""
+        """Return the whole directory."""
         tasks = _Tasks()
         users = tasks.add(self._part(_USERS))
         queues = tasks.add(self._part(_QUEUES))
@@ -126,9 +137,10 @@ class DirectoryReader:
         )
 
     async def again(self, last: DirectoryRead | None, touched: ReadBack) -> DirectoryPatch:
-        """What a command has changed, read anew. ``last``: what was known before it.
+        """Read anew what a command has changed.
 
-        A user that is gone has left queues and ring groups; a new one belongs to departments.
+        ``last``: the directory as it was known before. A user that is gone has left queues and ring
+        groups; these are read too. The departments of a new user are read too.
         """
         at = self._clock.at(self._clock.now())
         users = await self._numbered(_USERS, touched.users)
@@ -147,13 +159,13 @@ class DirectoryReader:
         return DirectoryPatch(at, users, queue_rows, ring_group_rows, joined)
 
     async def contact(self, id_: int) -> ContactChanged:
-        """One contact."""
+        """Return one contact."""
         at = self._clock.at(self._clock.now())
         found = await self._part(_CONTACTS.narrowed(f"Id eq {id_}"))
         return ContactChanged(id_, found[0] if found else None, at)
 
     async def contacts(self) -> ContactsRead:
-        """All of the address book."""
+        """Return the whole address book."""
         contacts: tuple[Contact, ...] = await self._part(_CONTACTS, CONTACTS_PAGE)
         return ContactsRead(contacts)
 
@@ -201,7 +213,7 @@ class DirectoryReader:
             return SystemRow()
 
     async def _time_zone(self) -> str:
-        """Its IANA name; what is told is looked up only when it is another one."""
+        """Return the time zone's IANA name; look it up only when the PBX names another zone."""
         try:
             told = await self._client.time_zone()
             if told != self._zone[0]:
@@ -219,7 +231,10 @@ class DirectoryReader:
 
 
 class _Tasks:
-    """Tasks that all must succeed; see :mod:`monitor.shared.tasks` for why this is no task group."""
+    """Run tasks that all must succeed.
+
+    See :mod:`monitor.shared.tasks` for why this is no task group.
+    """
 
     def __init__(self) -> None:
         self._tasks: list[asyncio.Task[Any]] = []
@@ -230,7 +245,10 @@ class _Tasks:
         return task
 
     async def done(self) -> None:
-        """Wait for all, or for the first that fails, whose error is raised; none is left running."""
+        """Wait for all tasks, or for the first that fails, and raise its error.
+
+        No task is left running.
+        """
         try:
             done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_EXCEPTION)
         finally:

@@ -1,1 +1,1 @@
-"""The entities of all topics: calls, extensions, queues, contacts, statistics. Pure."""
+"""Define the entities that clients can query or watch."""

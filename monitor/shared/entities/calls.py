@@ -1,4 +1,4 @@
-"""The entities of calls: those that go on, with their legs, and those that ended."""
+"""Define the entities of calls: active ones with their legs, and ended ones."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from monitor.shared.entities.directory import DnType
 Direction: TypeAlias = Literal["FromExternal", "FromInternal", "Inbound", "Outbound", "External", "Internal"]
 CallState: TypeAlias = Literal["Unknown", "Initiating", "Routing", "Talking", "Transferring", "Rerouting"]
 Outcome: TypeAlias = Literal["answered", "missed", "abandoned", "unanswered", "unknown"]
-"""How a call ended. ``answered``: two people (or a person and an outside number) talked. ``abandoned``: the caller
-left while waiting in a queue or at an IVR. ``missed``: it rang at a phone here and nobody took it. ``unanswered``:
-a call from here that the other side did not take. ``unknown``: it ended while nobody was looking, or was past its
-ringing already when a monitor without history first saw it."""
+"""The outcome of an ended call. ``answered``: two people (or a person and an outside number)
+talked. ``abandoned``: the caller left while waiting in a queue or at an IVR. ``missed``: it rang at
+a phone here and nobody took it. ``unanswered``: a call from here that the other side did not take.
+``unknown``: it ended while no monitor was watching, or it was already past its ringing when a
+monitor without history first saw it."""
 
 
 class Leg(Struct, frozen=True, rename="camel"):
-    """One active connection of a call: what 3CX calls ActiveConnection.
+    """One active connection of a call, which 3CX calls ActiveConnection.
 
-    The first four fields are the documented ones. The rest is null or empty where the PBX does not say.
+    The first four fields are the documented ones. The others are null or empty if the PBX does not
+    tell them.
     """
 
     dn_num: str
@@ -29,28 +31,33 @@ class Leg(Struct, frozen=True, rename="camel"):
     external_party: str
     """The other side's number, also when it is internal; empty if unknown or hidden."""
     status: str
-    """``Dialing``, ``Ringing`` or ``Connected``; other words of the PBX are passed on as they are."""
+    """``Dialing``, ``Ringing`` or ``Connected``; other words of the PBX are passed on as they
+    are."""
     name: str = ""
     """The owning DN's display name, from the directory."""
     party_name: str = ""
-    """The other side's name: the directory's, else the address book's, else what the PBX displays."""
+    """The other side's name: the directory's, else the address book's, else what the PBX
+    displays."""
     party_dn: str = ""
     """The other side's DN: an extension's number or the trunk's DN."""
     on_behalf_of: str = ""
-    """Queue or ring group for which the leg rings or talks."""
+    """The queue or ring group for which the leg rings or talks."""
     referred_by: str = ""
     """DN that transferred the call here blindly."""
     leg_id: int | None = None
-    """Leg number within the call; null for a leg that the PBX does not list and that was inferred."""
+    """Leg number within the call; null for an inferred leg, which the PBX does not list."""
     participant_id: int | None = None
     """Call Control participant id, the handle for actions; null for an inferred leg."""
     device_id: str = ""
     since: str | None = None
-    """When the leg took its present status, as seen by the monitor."""
+    """Time at which the leg took its present status, as seen by the monitor."""
 
 
 class Call(Struct, frozen=True, rename="camel"):
-    """One call with everything that ``pbx.ac.get`` and ``pbx.callsinfo.get`` say of it. Topic ``calls``."""
+    """An active call with everything that ``pbx.ac.get`` and ``pbx.callsinfo.get`` tell of it.
+
+    Topic ``calls``.
+    """
 
     call_id: int = field(name="callID")
     direction: Direction
@@ -58,9 +65,10 @@ class Call(Struct, frozen=True, rename="camel"):
     started_at: str
     answered_at: str | None
     did: str
-    """Name of the DID rule by which a call from an external line came in; empty if none is known."""
+    """Name of the DID rule by which a call from an external line came in; empty if none is
+    known."""
     owner: Leg | None
-    """The leg of whoever started the call."""
+    """The leg of the party that started the call."""
     talk_to: tuple[Leg, ...]
     routing_to: tuple[Leg, ...]
     legs: tuple[Leg, ...] = field(name="AConnList")
@@ -81,9 +89,10 @@ class Call(Struct, frozen=True, rename="camel"):
 
 
 class EndedCall(Struct, frozen=True, rename="camel"):
-    """A call that ended: 1,000 of the last 24 hours. Topic ``ended``.
+    """A call that ended, one of at most 1,000 within the last 24 hours. Topic ``ended``.
 
-    Of more than that the oldest are dropped, but callers from outside who were missed or gave up only after all others.
+    If there are more, the oldest are dropped first. Calls from outside that were missed or
+    abandoned are dropped only after all others.
     """
 
     call_id: int = field(name="callID")
@@ -99,7 +108,7 @@ class EndedCall(Struct, frozen=True, rename="camel"):
     """The caller's number."""
     caller_name: str
     callee: str
-    """Who took the call; if nobody, whom it reached for last."""
+    """The party that took the call; if nobody did, the party that it tried to reach last."""
     callee_name: str
     extensions: tuple[str, ...] = ()
     queues: tuple[str, ...] = ()
@@ -107,9 +116,13 @@ class EndedCall(Struct, frozen=True, rename="camel"):
     lines: tuple[str, ...] = ()
     extgroups: tuple[str, ...] = ()
     queued_at: str | None = None
-    """When the caller first came into a queue; null if into none."""
+    """Time at which the caller first came into a queue; null if the call was in none."""
 
     @property
     def id(self) -> str:
-        """Its id in the topic: call ids start anew when the PBX does, so the start time is part of it."""
+        """Return its id in the topic: ``<call id>@<start time>``.
+
+        A restarted PBX numbers its calls from the beginning again, so the call id alone would not
+        be unique.
+        """
         return f"{self.call_id}@{self.started_at}"

@@ -1,4 +1,4 @@
-"""The entities of the address book."""
+"""Define the entities of the address book."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from msgspec import Struct
 
 
 class Contact(Struct, frozen=True, rename="lower"):
-    """An entry of the company's address book. Topic ``contacts``, in the keyspace ``book``.
+    """An entry of the company's address book. Topic ``contacts``, in the space ``book``.
 
-    ``phone`` Mobile, ``data0`` Mobile2, ``data1`` Home, ``data2`` Home2, ``data3`` Business, ``data4`` Business2,
-    ``data5`` Email, ``data6`` Other, ``data7`` Businessfax, ``data8`` Homefax, ``data9`` Pager.
+    ``phone`` Mobile, ``data0`` Mobile2, ``data1`` Home, ``data2`` Home2, ``data3`` Business,
+    ``data4`` Business2, ``data5`` Email, ``data6`` Other, ``data7`` Businessfax, ``data8`` Homefax,
+    ``data9`` Pager.
     """
 
     id: int
@@ -33,7 +34,7 @@ class Contact(Struct, frozen=True, rename="lower"):
 
     @property
     def numbers(self) -> tuple[str, ...]:
-        """Its phone numbers as written, the e-mail address left out."""
+        """Return its phone numbers as written, without the e-mail address."""
         fields = (
             self.phone,
             self.data0,
@@ -50,5 +51,5 @@ class Contact(Struct, frozen=True, rename="lower"):
 
     @property
     def display_name(self) -> str:
-        """First and last name, or the company's."""
+        """Return first and last name, or the company's name if both are empty."""
         return " ".join(part for part in (self.firstname, self.lastname) if part) or self.company

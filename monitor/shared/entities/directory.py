@@ -1,4 +1,4 @@
-"""The entities of DNs: extensions, queues, ring groups, IVRs, trunks and extension groups."""
+"""Define the entities of DNs: extensions, queues, ring groups, IVRs, trunks, extension groups."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class QueueLogin(Struct, frozen=True, rename="camel"):
 
     num: str
     status: Literal["LoggedIn", "LoggedOut"] | None
-    """Null where the PBX does not say: 3CX v20's XAPI knows the global login only."""
+    """Null if the PBX does not tell: 3CX v20's XAPI knows the global login only."""
 
 
 class Talk(Struct, frozen=True, rename="camel"):
-    """One thing that an extension is doing on the phone."""
+    """One call activity of an extension: talking, ringing or dialling."""
 
     call_id: int = field(name="callID")
     activity: Activity
@@ -44,10 +44,11 @@ class Talk(Struct, frozen=True, rename="camel"):
 
 
 class Extension(Struct, frozen=True, rename="camel"):
-    """A user extension: what ``ext.info.get`` and ``ext.state.get`` say, secrets aside. Topic ``extensions``.
+    """A user extension: what ``ext.info.get`` and ``ext.state.get`` tell, without secrets.
 
-    Yes-or-no settings are 0/1 as in ``ext.update``; null where the PBX has no such setting. ``email``, ``mobile`` and
-    ``authid`` are empty for a key without the scope ``contacts``.
+    Topic ``extensions``. Yes-or-no settings are 0 or 1 as in ``ext.update``; null if the PBX has no
+    such setting. ``email``, ``mobile`` and ``authid`` are empty for a key without the scope
+    ``contacts``.
     """
 
     num: str
@@ -70,27 +71,29 @@ class Extension(Struct, frozen=True, rename="camel"):
     vmplaydatetime: int | None
     internal: int | None
     noanswertimeout: int | None
-    """Seconds, of the profile in force."""
+    """Seconds, as set in the profile in force."""
     registered: bool
     status: Literal["Free", "Busy"]
     fwd_name: str
     q_global_status: Literal["LoggedIn", "LoggedOut"] | None
     q_status: tuple[QueueLogin, ...]
     activity: Activity
-    """The most important thing that it does now: Talking over Ringing over Dialing over Idle."""
+    """The most important present activity: Talking before Ringing before Dialing before Idle."""
     since: str | None
-    """Since when ``activity`` holds; null while it has not changed since the monitor started."""
+    """Time since which ``activity`` holds; null if it has not changed since the monitor started."""
     talks: tuple[Talk, ...]
     available: bool
-    """Ready to take a queue's call: enabled, registered, logged in, profile allows it, not in a call."""
+    """Ready to take a queue's call: enabled, registered, logged in, in a profile that allows it,
+    not in a call."""
     queues: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     extgroups: tuple[str, ...] = ()
     monitored: bool = True
-    """Whether the API client sees this extension's calls through Call Control."""
+    """True if the API client sees this extension's calls through Call Control."""
     presence_since: str | None = None
-    """Since when it is enabled or not, registered or not, logged in to these queues, in this profile; null while none
-    of that has changed since the monitor started. Who is free, is so since the later of this and ``since``."""
+    """Time since which these are unchanged: enabled, registered, logins to queues, profile. Null if
+    none of them has changed since the monitor started. An agent who is free has been free since the
+    later of this time and ``since``."""
 
 
 class Agent(Struct, frozen=True, rename="camel"):
@@ -102,7 +105,7 @@ class Agent(Struct, frozen=True, rename="camel"):
 
 
 class WaitingCaller(Struct, frozen=True, rename="camel"):
-    """A caller who waits in a queue."""
+    """A caller waiting in a queue."""
 
     call_id: int = field(name="callID")
     num: str
@@ -118,7 +121,7 @@ class Queue(Struct, frozen=True, rename="camel"):
     agents: tuple[Agent, ...]
     managers: tuple[str, ...]
     logged_in: tuple[str, ...]
-    """Agents logged in to queues, as far as the PBX says."""
+    """Agents logged in to queues, as far as the PBX tells."""
     waiting: tuple[WaitingCaller, ...]
     """Oldest first."""
     sla_time: int | None = None
@@ -151,7 +154,7 @@ class Line(Struct, frozen=True, rename="camel"):
     in_use: int
     """Calls with a leg on this trunk."""
     capacity: int | None
-    """Simultaneous calls that the trunk allows; null if the PBX does not say."""
+    """Simultaneous calls that the trunk allows; null if the PBX does not tell."""
     external_number: str = ""
 
 
@@ -161,5 +164,5 @@ class ExtensionGroup(Struct, frozen=True, rename="camel"):
     name: str
     num: str
     members: tuple[str, ...]
-    """Numbers of its extensions; queues, IVRs and the like that belong to it are left out."""
+    """Numbers of its extensions, without the queues, IVRs and the like that belong to it."""
     is_default: bool = False

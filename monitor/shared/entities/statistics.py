@@ -1,4 +1,7 @@
-"""The figures of the day: entities like others, sent whole. Durations are seconds, to the tenth."""
+"""Define the statistics of the day: entities like others, always sent whole.
+
+Durations are seconds, to the tenth.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,8 @@ PBX_ID = "pbx"
 class Durations(Struct, frozen=True, rename="camel"):
     """Durations in seconds, to the tenth. ``average`` and ``longest`` are null while there is none.
 
-    ``count``: how many are known; what nobody saw whole is counted elsewhere but not timed.
+    ``count``: how many durations are known. What nobody saw from beginning to end is counted
+    elsewhere, but not timed.
     """
 
     count: int
@@ -25,10 +29,10 @@ class Durations(Struct, frozen=True, rename="camel"):
 
 
 class QueueStats(Struct, frozen=True, rename="camel"):
-    """A queue's day. Topic ``queuestats``, its id is the number.
+    """A queue's day. Topic ``queuestats``; the id is the queue's number.
 
-    A caller counts once each time that he comes into the queue. ``offered`` = ``answered`` + ``abandoned`` +
-    ``shortAbandoned`` + ``diverted`` + ``unknown`` + ``waiting``.
+    A caller counts once for each time that the call comes into the queue. ``offered`` =
+    ``answered`` + ``abandoned`` + ``shortAbandoned`` + ``diverted`` + ``unknown`` + ``waiting``.
     """
 
     num: str
@@ -37,35 +41,39 @@ class QueueStats(Struct, frozen=True, rename="camel"):
     target: int
     """Seconds within which a call should be answered."""
     short_below: int
-    """Seconds before which giving up is a short abandon."""
+    """Seconds. A caller who gives up earlier counts as a short abandon."""
     offered: int
     answered: int
     answered_in_target: int
     abandoned: int
-    """Gave up waiting; short abandons are apart."""
+    """Callers who gave up waiting, without the short abandons."""
     short_abandoned: int
     diverted: int
-    """Left the queue for another destination, unanswered."""
+    """Callers who left the queue for another destination, unanswered."""
     unknown: int
-    """Nobody saw how their wait ended: the monitor or its PBX was away, and nothing tells of an answer."""
+    """Callers whose wait ended unseen: the monitor or its PBX was away, and nothing tells of an
+    answer."""
     waiting: int
-    """Came in today and wait now."""
+    """Callers who came in today and wait now."""
     service_level: float | None
-    """Percent, to the tenth: ``answeredInTarget`` of ``offered`` − ``shortAbandoned`` − those who wait and are not yet
-    beyond the target − those whose wait or its end nobody saw. Null if that is nobody."""
+    """Percent, to the tenth: ``answeredInTarget`` divided by the callers that count. These are
+    ``offered`` without ``shortAbandoned``, without those who wait and are not yet beyond the
+    target, and without those whose wait or its end nobody saw. Null if no caller counts."""
     waits: Durations
-    """Of those answered, from coming into the queue to the answer."""
+    """Waits of answered callers, from coming into the queue to the answer."""
     abandons: Durations
-    """Of those abandoned, from coming into the queue to giving up."""
+    """Waits of callers who abandoned, from coming into the queue to giving up."""
     talks: Durations
-    """Of those answered, from the answer to the call's end or the next queue; calls that go on are not in it."""
+    """Talks of answered callers, from the answer to the call's end or the next queue. Calls that
+    still go on are not included."""
 
 
 class ExtensionStats(Struct, frozen=True, rename="camel"):
-    """An extension's day. Topic ``extstats``, its id is the number.
+    """An extension's day. Topic ``extstats``; the id is the extension's number.
 
-    A call counts once, however often it rings there. ``offered`` (the calls that rang there) = ``answered`` +
-    ``abandoned`` + ``shortAbandoned`` + ``missed`` + ``elsewhere`` + ``unknown`` + ``ringing``.
+    A call counts once, however often it rings there. ``offered`` (the calls that rang there) =
+    ``answered`` + ``abandoned`` + ``shortAbandoned`` + ``missed`` + ``elsewhere`` + ``unknown`` +
+    ``ringing``.
     """
 
     num: str
@@ -74,45 +82,49 @@ class ExtensionStats(Struct, frozen=True, rename="camel"):
     target: int
     """Seconds within which a call should be answered."""
     short_below: int
-    """Seconds before which giving up is a short abandon."""
+    """Seconds. A caller who gives up earlier counts as a short abandon."""
     offered: int
     answered: int
     answered_in_target: int
     abandoned: int
-    """The caller gave up while it rang; short abandons are apart."""
+    """Calls whose caller gave up while it rang, without the short abandons."""
     short_abandoned: int
     missed: int
-    """It rang and was not taken, and the call went on."""
+    """Calls that rang, were not taken, and went on elsewhere."""
     elsewhere: int
-    """Somebody else took it while it rang."""
+    """Calls that somebody else took while they rang."""
     unknown: int
-    """Nobody saw how the ringing ended."""
+    """Calls whose ringing ended unseen."""
     ringing: int
-    """Rings now."""
+    """Calls that ring now."""
     service_level: float | None
-    """Percent, to the tenth: ``answeredInTarget`` of ``offered`` − ``shortAbandoned`` − ``elsewhere`` − those that ring
-    and are not yet beyond the target − those whose ringing or its end nobody saw. Null if that is none."""
+    """Percent, to the tenth: ``answeredInTarget`` divided by the calls that count. These are
+    ``offered`` without ``shortAbandoned``, without ``elsewhere``, without those that ring and are
+    not yet beyond the target, and without those whose ringing or its end nobody saw. Null if no
+    call counts."""
     waits: Durations
-    """Of those answered, from the first ring to the answer."""
+    """Ringing times of answered calls, from the first ring to the answer."""
     abandons: Durations
-    """Of those abandoned, from the first ring to giving up."""
+    """Ringing times of abandoned calls, from the first ring to giving up."""
     talks: Durations
-    """Of answered calls, how long this extension was in each; what it talks now is not in it."""
+    """Time that this extension was in each answered call. A talk that still goes on is not
+    included."""
     queue_offered: int
-    """Of ``offered``, those from a queue."""
+    """Calls among ``offered`` that came from a queue."""
     queue_answered: int
-    """Of ``answered``, those from a queue."""
+    """Calls among ``answered`` that came from a queue."""
     placed: int
     """Calls that began here."""
     placed_answered: int
     placed_talks: Durations
-    """Of placed calls that were answered, as ``talks``."""
+    """The same as ``talks``, for placed calls that were answered."""
 
 
 class Traffic(Struct, frozen=True, rename="camel"):
-    """Calls of one direction, by how they ended; the words are those of ``ended`` calls.
+    """Calls of one direction, by how they ended. The words are those of ``ended`` calls.
 
-    ``calls`` = ``answered`` + ``missed`` + ``abandoned`` + ``unanswered`` + ``unknown`` + ``pending``.
+    ``calls`` = ``answered`` + ``missed`` + ``abandoned`` + ``unanswered`` + ``unknown`` +
+    ``pending``.
     """
 
     calls: int
@@ -122,13 +134,16 @@ class Traffic(Struct, frozen=True, rename="camel"):
     unanswered: int
     unknown: int
     pending: int
-    """Go on and are not answered yet."""
+    """Calls that go on and are not answered yet."""
     talks: Durations
-    """From the answer to the end, of calls that are over."""
+    """From the answer to the end, for calls that are over."""
 
 
 class PbxStats(Struct, frozen=True, rename="camel"):
-    """The PBX's day. Topic ``pbxstats``; the only id is ``pbx``. A call counts in the day in which it began."""
+    """The PBX's day. Topic ``pbxstats``; the only id is ``pbx``.
+
+    A call counts on the day on which it began.
+    """
 
     date: str
     """The day at the PBX, ``2026-03-29``."""
@@ -137,19 +152,20 @@ class PbxStats(Struct, frozen=True, rename="camel"):
     since: str
     """Local midnight, as an instant."""
     counted_since: str
-    """From when on all was counted: later than ``since`` if counting began within the day."""
+    """Instant since which everything was counted; later than ``since`` if counting began during the
+    day."""
     calls: int
-    """Of all directions."""
+    """Calls in all directions."""
     answered: int
     inbound: Traffic
     outbound: Traffic
     internal: Traffic
     peak: int
-    """Most calls at the same time, those begun before midnight included."""
+    """Most calls at the same time, including those that began before midnight."""
     peak_at: str | None
-    """When that was first reached; null if there was no call."""
+    """Instant at which ``peak`` was first reached; null if there was no call."""
     active: int = 0
-    """Calls that go on now, whatever a subscriber's filter lets through of them."""
+    """Calls that go on now, also those that a subscriber's filter hides."""
 
 
 Figure: TypeAlias = QueueStats | ExtensionStats | PbxStats

@@ -1,8 +1,9 @@
-"""The entities: everything that anyone can query or watch. This module is where all of them are to be had.
+"""Define the topics and collect the entities: everything that a client can query or watch.
 
-An entity belongs to a *topic*, has an id, and is always sent whole. Field names on the wire are the documented
-ones (``callID``, ``dnNum`` …) wherever a field is documented; Python attribute names are their snake_case.
-Instants are text: UTC, ISO 8601 with milliseconds (see :mod:`monitor.shared.timestamps`). Durations are never sent.
+An entity belongs to a *topic*, has an id, and is always sent whole. Field names on the wire are the
+documented ones (``callID``, ``dnNum`` …) if a field is documented; Python attribute names are their
+snake_case. Instants are text: UTC, ISO 8601 with milliseconds (see
+:mod:`monitor.shared.timestamps`). How long something has lasted so far is never sent.
 """
 
 from __future__ import annotations
@@ -77,23 +78,23 @@ class System(Struct, frozen=True, rename="camel"):
 
     connection: Connection
     since: str
-    """Since when ``connection`` holds."""
+    """Time since which ``connection`` holds."""
     reason: str
-    """Why it is not connected, in words; empty while it is."""
+    """Reason why it is not connected, in words; empty while it is."""
     version: str
     fqdn: str
     licence_limit: int | None
     """Simultaneous calls that the licence allows."""
     source: str
-    """Where calls come from: ``callcontrol+activecalls``, ``callcontrol`` or ``activecalls``."""
+    """Source of the calls: ``callcontrol+activecalls``, ``callcontrol`` or ``activecalls``."""
     monitor: str
     """The name of the monitor that writes."""
     queue_rule: str
-    """By which rule an agent counts as free, in words."""
+    """The rule by which an agent counts as free, in words."""
     unmonitored: int
     """Extensions whose legs Call Control does not show to this API client."""
     time_zone: str = ""
-    """The PBX's time zone, an IANA name; empty if it does not say."""
+    """The PBX's time zone, an IANA name; empty if it does not tell."""
 
 
 Entity: TypeAlias = (
@@ -117,7 +118,8 @@ TOPICS: dict[str, type[Entity]] = {
 """The live topics, in the order in which they are listed to clients."""
 
 BOOK_TOPICS: dict[str, type[Entity]] = {"contacts": Contact}
-"""The address book may hold 100,000 entries: it has keys, a channel and a position of its own."""
+"""The topics of the address book. It may hold 100,000 entries, so it has keys, a channel and a
+position of its own."""
 
 SYSTEM_ID = "pbx"
 
@@ -128,12 +130,15 @@ EntityT = TypeVar("EntityT", bound=Entity)
 
 
 def table(state: State, topic: str, kind: type[EntityT]) -> dict[str, EntityT]:
-    """The topic's entities as their own type. ``kind`` must be the topic's type."""
+    """Return the topic's entities as their own type.
+
+    ``kind`` must be the topic's type. Raises TypeError if it is another one.
+    """
     if (TOPICS.get(topic) or BOOK_TOPICS.get(topic)) is not kind:
         raise TypeError(f"topic {topic} does not hold {kind.__name__}")
     return state[topic]  # type: ignore[return-value]  # checked above: a topic holds one type only
 
 
 def empty_state(topics: dict[str, type[Entity]]) -> State:
-    """A state in which every topic is present and empty."""
+    """Return a state in which every topic is present and empty."""
     return {topic: {} for topic in topics}

@@ -1,1 +1,1 @@
-"""Connections to Redis, guarded transactions, key names."""
+"""Connect to Redis, run guarded transactions there, and name the keys."""

@@ -1,7 +1,8 @@
-"""The monitor's door to Redis: the client, its errors, and a transaction guarded by what it has read.
+"""Connect to Redis, translate its errors, and run transactions guarded by what they have read.
 
-A guarded transaction is WATCH → read → MULTI … EXEC. It must never be sent again behind our back on a fresh
-connection, where nothing is watched. Hence no retries inside the client: who calls decides, with the store in view.
+A guarded transaction is WATCH → read → MULTI … EXEC. The client must never repeat it by itself on a
+new connection, where nothing is watched. So the client makes no retries: the caller decides, after
+another look at the store.
 """
 
 from __future__ import annotations
@@ -28,27 +29,32 @@ from monitor.shared.redis.key_names import RedisCommand
 _ATTEMPTS: Final = 5
 
 SOCKET_TIMEOUT = 2.0
-"""Seconds for an answer. Well below the lease's time, so that a hung Redis is noticed before the lease is over."""
+"""Seconds for an answer. It is well below the lease's time, so that a hung Redis is noticed before
+the lease is over."""
 CONNECTIONS_FOR_ALL: Final = 100
-"""Connections that a process may have for what comes in bursts, such as commands, beside those of each PBX."""
+"""Connections that a process may have for bursts, such as commands, beside those of each PBX."""
 CONNECTIONS_A_PBX: Final = 16
-"""Four stay open (a monitor's two writers and two subscriptions, a gateway's four subscriptions); in a bad moment
-lease, keys, figures, directory, positions and budgets are read or written at the same time."""
+"""Connections for each PBX. Four stay open: a monitor's two writers and two subscriptions, or a
+gateway's four subscriptions. In a bad moment, lease, keys, figures, directory, positions and
+budgets are read or written at the same time."""
 
 NOT_OURS: Final = "(not text)"
-"""What is read of a key that holds no text: never equal to anything of ours."""
+"""The value that stands for a key that holds no text: never equal to anything of ours."""
 _WRONG_TYPE: Final = "WRONGTYPE"
 _DAMAGE: Final = (_WRONG_TYPE, "equal or smaller than the target stream top item", "exhausted the last possible ID")
-"""How Redis refuses to write to what somebody else has put in a key's place."""
+"""Parts of Redis' errors if somebody else has put something else in a key's place."""
 
 _log = structlog.get_logger(__name__)
 
 
 def options(ca_file: Path | None = None) -> dict[str, Any]:
-    """What every client is given. ``ca_file``: who signs the servers' certificates, for addresses with TLS.
+    """Return the options that every client gets.
 
-    RESP2, as the pub/sub of both servers is the same there. No health checks: every connection either carries a
-    heartbeat a second or is checked by its reader, and one that reconnects by itself would forget what it watches.
+    ``ca_file``: the CA that signs the servers' certificates, for addresses with TLS.
+
+    RESP2, as the pub/sub of both servers is the same there. No health checks: every connection
+    either carries a heartbeat each second or is checked by its reader. A connection that reconnects
+    by itself would forget what it watches.
     """
     return {
         "protocol": 2,
@@ -62,7 +68,10 @@ def options(ca_file: Path | None = None) -> dict[str, Any]:
 
 
 def connect(url: str, ca_file: Path | None = None) -> Redis:
-    """A client for ``redis://``, ``rediss://`` or ``unix://``. Lazy: raises nothing before the first command."""
+    """Return a client for ``redis://``, ``rediss://`` or ``unix://``.
+
+    It is lazy: nothing is raised before the first command.
+    """
     given = options(ca_file if url.startswith("rediss:") else None)
     if url.startswith("unix:"):
         del given["socket_keepalive"]  # that is TCP's
@@ -72,21 +81,25 @@ def connect(url: str, ca_file: Path | None = None) -> Redis:
 
 
 def harden(pool: ConnectionPool) -> None:
-    """Have the pool's new connections raise nothing but RedisError, OSError and TimeoutError."""
+    """Make the pool's new connections raise nothing but RedisError, OSError and TimeoutError."""
     pool.connection_class = _hardened(pool.connection_class)
 
 
 def make_room(pool: ConnectionPool, pbxs: int) -> None:
-    """Let the pool have as many connections as this number of PBXs may need. redis-py's own limit is 100."""
+    """Let the pool have as many connections as ``pbxs`` PBXs may need.
+
+    redis-py's own limit is 100.
+    """
     pool.max_connections = CONNECTIONS_FOR_ALL + CONNECTIONS_A_PBX * pbxs
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Within it whatever Redis, the network or the client says becomes BusUnreachable.
+    """Turn every error of Redis, the network or the client into BusUnreachable.
 
-    That includes READONLY, LOADING, OOM, MASTERDOWN, TRYAGAIN, NOAUTH and the like: the server cannot now, and the
-    remedy is the same, to come back later and look at the store afresh. Our own errors pass.
+    That includes READONLY, LOADING, OOM, MASTERDOWN, TRYAGAIN, NOAUTH and the like: the server
+    cannot do it now. The remedy is the same: come back later and look at the store again. Our own
+    errors pass.
     """
     try:
         yield
@@ -94,20 +107,23 @@ def translated() -> Iterator[None]:
         raise
     except (RedisError, OSError, TimeoutError) as error:
         raise BusUnreachable(f"Redis: {explain(error)}") from error
-    except Exception as error:  # a client library's, from below: no reason to end anything
+    except Exception as error:  # a client library's fault must not end the process
         _log.exception("redis_client_failure")
         raise BusUnreachable(f"Redis: {type(error).__name__}: {error}") from error
 
 
 class GuardedTransaction:
-    """One guarded transaction on a connection of its own: what was read holds, or :meth:`commit` does nothing."""
+    """Run one guarded transaction on a connection of its own.
+
+    :meth:`commit` does nothing unless everything that was read still holds.
+    """
 
     def __init__(self, pipe: Pipeline) -> None:
         self._pipe = pipe
 
     @classmethod
     async def watch(cls, redis: Redis, *keys: str) -> GuardedTransaction:
-        """Begin. Raises BusUnreachable."""
+        """Begin a transaction that watches these keys. Raises BusUnreachable."""
         pipe = redis.pipeline(transaction=True)
         try:
             with translated():
@@ -118,7 +134,7 @@ class GuardedTransaction:
         return cls(pipe)
 
     async def get(self, key: str) -> str | None:
-        """A string key's value."""
+        """Return a string key's value, None if it is missing, or NOT_OURS if it is no string."""
         with translated():
             try:
                 return text(await self._pipe.get(key))
@@ -127,7 +143,10 @@ class GuardedTransaction:
                 return NOT_OURS
 
     async def fields(self, key: str, *names: str) -> list[str | None]:
-        """Fields of a hash, None for those that are missing, and for all of them where it is no hash."""
+        """Return fields of a hash.
+
+        None for a missing field, and for all fields if the key holds no hash.
+        """
         with translated():
             try:
                 return [text(value) for value in await self._pipe.hmget(key, names)]
@@ -136,26 +155,28 @@ class GuardedTransaction:
                 return [None for _ in names]
 
     async def size(self, key: str) -> int:
-        """How many fields a hash has."""
+        """Return the number of fields of a hash."""
         with translated():
             size: int = await self._pipe.hlen(key)
         return size
 
     async def left(self, key: str) -> float:
-        """Seconds until a key expires; 0 if it is gone or never does."""
+        """Return the seconds until a key expires; 0 if it is gone or never does."""
         return max(0.0, await self.expiry(key))
 
     async def expiry(self, key: str) -> float:
-        """Seconds until a key expires; less than 0 if it is gone or never does."""
+        """Return the seconds until a key expires; less than 0 if it is gone or never does."""
         with translated():
             ms: int = await self._pipe.pttl(key)
         return ms / 1000
 
     async def commit(self, commands: Iterable[RedisCommand]) -> bool:
-        """Send ``commands`` in one MULTI … EXEC. False: a watched key changed or the connection died; look again.
+        """Send ``commands`` in one MULTI … EXEC; return whether it was done.
 
-        Raises BusUnreachable if there was no answer: then it may have been done, now or a little later. Raises
-        HistoryLost if a key holds something of another kind than what is written there: the rest was done all the same.
+        False: a watched key changed or the connection died; look again. Raises BusUnreachable if
+        there was no answer: then it may have been done, now or a little later. Raises HistoryLost
+        if a key holds a value of another kind than is written there: then the rest was done all the
+        same.
         """
         try:
             with translated():
@@ -174,14 +195,15 @@ class GuardedTransaction:
             await self.release()
 
     async def release(self) -> None:
-        """Give the connection back without committing. May be called twice."""
+        """Give the connection back without committing. It may be called twice."""
         await _abandon(self._pipe)
 
 
 async def commit_while(redis: Redis, key: str, value: str, commands: Sequence[RedisCommand]) -> bool:
-    """Send ``commands`` in one transaction if ``key`` holds ``value`` then; whether that was so.
+    """Send ``commands`` in one transaction if ``key`` holds ``value``; return whether it was done.
 
-    The key may be written again with the same value meanwhile, as a lease is. Raises BusUnreachable.
+    Another client may write the same value to the key meanwhile, as for a lease. Raises
+    BusUnreachable.
     """
     for _ in range(_ATTEMPTS):
         guard = await GuardedTransaction.watch(redis, key)
@@ -196,7 +218,7 @@ async def commit_while(redis: Redis, key: str, value: str, commands: Sequence[Re
 
 
 async def send(redis: Redis, commands: Iterable[RedisCommand], *, whole: bool = False) -> None:
-    """Send ``commands`` in one round trip; ``whole``: as a transaction. Raises BusUnreachable."""
+    """Send ``commands`` in one round trip. ``whole``: as a transaction. Raises BusUnreachable."""
     with translated():
         async with redis.pipeline(transaction=whole) as pipe:
             _queue(pipe, commands)
@@ -204,11 +226,12 @@ async def send(redis: Redis, commands: Iterable[RedisCommand], *, whole: bool = 
 
 
 def raise_if_cancelled() -> None:
-    """Raise CancelledError if this task was cancelled and the word was lost; call it each turn of an endless loop.
+    """Raise CancelledError if this task was cancelled and the cancellation was lost.
 
-    Python 3.11's ``wait_for``, on which the Redis client stands, swallows a cancellation that comes in the very moment
-    in which its wait is over (python/cpython#86296); the task would then run on for ever. A loop that pauses calls it
-    before the pause, or its end waits for that.
+    Call it in each turn of an endless loop. Python 3.11's ``wait_for``, which the Redis client
+    uses, swallows a cancellation that comes at the very moment when its wait is over
+    (python/cpython#86296). The task would then run on for ever. A loop that pauses calls this
+    before the pause; otherwise its end waits for the pause.
     """
     task = asyncio.current_task()
     if task is not None and task.cancelling():
@@ -216,32 +239,36 @@ def raise_if_cancelled() -> None:
 
 
 def text(value: bytes | str | None) -> str | None:
-    """Return a key's or a field's value as text; what is no UTF-8 becomes nonsense, unlike anything of ours."""
+    """Return a key's or a field's value as text.
+
+    Bytes that are no UTF-8 become replacement characters, so the text equals nothing of ours.
+    """
     return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
 def rejected(key: str, reason: str) -> None:
-    """Tell that a value on Redis was left out, as nobody of us wrote it so."""
+    """Log that a value on Redis was left out, as no callmon process writes such a value."""
     _log.warning("redis_value_rejected", key=key, reason=reason[:200])
 
 
 def is_wrong_type(error: object) -> bool:
-    """Whether Redis said that a key holds a value of another kind."""
+    """Return whether Redis said that a key holds a value of another kind."""
     return isinstance(error, ResponseError) and _WRONG_TYPE in str(error)
 
 
 def _check_wrong_type(error: ResponseError, key: str) -> None:
-    """Tell of it and go on if it is about a value of another kind, else raise it."""
+    """Log an error about a value of another kind; raise any other error."""
     if not is_wrong_type(error):
         raise error
     rejected(key, str(error))
 
 
 class _Hardened(AbstractConnection):
-    """Mixed into a kind of connection: whatever comes from below becomes redis' ConnectionError.
+    """Turn every unknown error of a connection into redis' ConnectionError; a mix-in.
 
-    uvloop raises a bare RuntimeError ("the handler is closed") where a write meets a connection that has just died.
-    Who uses a client, redis-py included, knows what to do about a ConnectionError, and about nothing else.
+    uvloop raises a bare RuntimeError ("the handler is closed") if a write meets a connection that
+    has just died. Users of a client, redis-py included, can handle a ConnectionError, and nothing
+    else.
     """
 
     async def connect(self) -> None:
@@ -285,6 +312,6 @@ def _queue(pipe: Pipeline, commands: Iterable[RedisCommand]) -> None:
 
 
 async def _abandon(pipe: Pipeline) -> None:
-    # An UNWATCH without an answer has already closed its connection, and with it everything that was watched.
+    # If UNWATCH gets no answer, its connection is closed already, and so nothing is watched there.
     with suppress(Exception):
         await pipe.reset()  # type: ignore[no-untyped-call]  # as redis-py has it

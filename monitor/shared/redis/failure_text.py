@@ -1,7 +1,8 @@
-"""Why Redis did not do what was asked: one short sentence for logs and administrators, with what would be right. Pure.
+"""Explain why Redis did not do what was asked: one short sentence with what would be right. Pure.
 
-A failure is told apart by its text, which is the server's, the client library's or the system's. Nothing of the text is
-shown where it may hold a password: addresses are cut out of it, representations of objects are not shown.
+The sentence is for logs and administrators. A failure is recognised by its text, which comes from
+the server, the client library or the system. No part of that text is shown that may hold a
+password: addresses are cut out of it, and representations of objects are not shown.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterable
 from typing import Final
 
 _LONGEST: Final = 200
-"""Characters that are shown of a text which is not known here."""
+"""Characters that are shown of a text that is not known here."""
 _WHERE: Final = re.compile(r"connecting to (\S+)")
 
 _OF_CLUSTER: Final = (
@@ -116,13 +117,12 @@ _KNOWN: Final = (
         "this user may not use the socket{of}; see unixsocketperm at Redis, or add the user to its group",
     ),
 )
-"""Words of a failure, and the sentence; the first that fits counts.
+"""Patterns of a failure's text, each with its sentence; the first that fits counts.
 
-``{at}``: " at HOST:PORT", or " there" if the text does not tell it; ``{of}``: " (HOST:PORT)", or nothing; ``{said}``:
-its own words.
-"""
+``{at}``: " at HOST:PORT", or " there" if the text does not tell it; ``{of}``: " (HOST:PORT)", or
+nothing; ``{said}``: its own words."""
 _EXPLAINED: Final = ("no Sentinel tells", "no node of the Cluster says", "this node of the Cluster")
-"""How our own words about several servers begin."""
+"""Beginnings of our own texts about several servers."""
 _NO_ANSWER: Final = "it does not answer in time; see whether it hangs, its load and the network"
 
 
@@ -155,7 +155,10 @@ def _known(said: str) -> str:
 
 
 def no_master(name: str, reasons: Iterable[str]) -> str:
-    """Return that no Sentinel tells the master of this name. ``reasons``: each one's, with its address."""
+    """Return a sentence: no Sentinel tells the master of this name.
+
+    ``reasons``: one for each Sentinel, with its address.
+    """
     return f"no Sentinel tells the master {name!r}: {', '.join(reasons)}; see url in [redis], which ends in its name"
 
 

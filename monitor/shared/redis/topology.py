@@ -1,9 +1,10 @@
-"""Where Redis is: one server, the master that Sentinels name, or the Cluster's node that holds a PBX's keys.
+"""Find Redis: one server, the master that Sentinels name, or a Cluster's node for a PBX's keys.
 
-All keys of a PBX share a hash tag, so on a Cluster they are on one node, and so are their transactions and channels: a
-client of that node is a client of an ordinary server, but for the day on which the keys move. Then the node answers
-MOVED; all connections to it are closed and the next ones are made to where the Cluster says that the keys are now.
-redis-py's own cluster client is not used: it has no guarded transaction and no ordinary pub/sub on one connection.
+All keys of a PBX share a hash tag, so on a Cluster they are on one node, and so are their
+transactions and channels. A client of that node works like a client of an ordinary server until the
+keys move. Then the node answers MOVED. All connections to it are closed, and the next ones go to
+where the Cluster says that the keys are now. redis-py's own cluster client is not used: it has no
+guarded transaction and no ordinary pub/sub on one connection.
 """
 
 from __future__ import annotations
@@ -41,7 +42,10 @@ _SCHEMES: Final = (*sorted(_PLAIN), *(f"{tls}+{kind}" for kind in _PORTS for tls
 
 @dataclass(frozen=True, slots=True)
 class RedisTarget:
-    """Several servers that are one Redis. ``hosts``: all Sentinels, or some of the Cluster's nodes."""
+    """Hold the addresses of several servers that are one Redis.
+
+    ``hosts``: all Sentinels, or some of the Cluster's nodes.
+    """
 
     kind: str
     """``sentinel`` or ``cluster``."""
@@ -51,18 +55,21 @@ class RedisTarget:
     db: int = 0
     tls: bool = False
     master: str = ""
-    """What the Sentinels call it."""
+    """The Sentinels' name for the master."""
     sentinel_username: str | None = None
     sentinel_password: str | None = None
 
     @classmethod
     def parse(cls, url: str) -> RedisTarget | None:
-        """Take an address apart; None if it is of one server. Raises ConfigError, without what may be a password.
+        """Parse an address; return None if it is of one server.
 
-        ``redis+sentinel://[user:password@]host:port,host:port/master/db?sentinel_username=…&sentinel_password=…``,
-        ``redis+cluster://[user:password@]host:port,host:port``; with ``rediss`` for TLS.
+        For Sentinels: ``redis+sentinel://[user:password@]host:port,host:port/master/db``, with the
+        options ``?sentinel_username=…&sentinel_password=…``. For a Cluster:
+        ``redis+cluster://[user:password@]host:port,host:port``. With ``rediss`` for TLS.
+
+        Raises ConfigError, without the parts that may be a password.
         """
-        # Not by urlsplit: with "a,[::1]:26379" for a host it raises ValueError, as new Pythons have it.
+        # Not by urlsplit: in new Pythons it raises ValueError for the host "a,[::1]:26379".
         whole, separator, rest = url.partition("://")
         full_scheme = whole.lower() if separator else ""
         scheme, _, kind = full_scheme.partition("+")
@@ -101,10 +108,11 @@ class RedisTarget:
 
 
 class RedisClients:
-    """The Redis of each PBX. Its clients are lazy: nothing is raised before the first command.
+    """Hold the Redis client of each PBX. Clients are lazy: they raise nothing before a command.
 
-    ``url``: as :func:`~monitor.shared.redis.connection.connect` or :meth:`RedisTarget.parse` takes it; ConfigError if
-    neither does. ``ca_file``: certificates of who signs the servers', in place of the system's.
+    ``url``: as :func:`~monitor.shared.redis.connection.connect` or :meth:`RedisTarget.parse` takes
+    it. Raises ConfigError if neither does. ``ca_file``: certificates of the CA that signs the
+    servers', in place of the system's.
     """
 
     def __init__(self, url: str, ca_file: Path | None = None) -> None:
@@ -119,7 +127,10 @@ class RedisClients:
             self._clients[""] = self._master(group)
 
     def of(self, pbx: str) -> Redis:
-        """The client for all keys of a PBX. One that serves several has room for all that were asked for."""
+        """Return the client for all keys of a PBX.
+
+        A client that serves several PBXs has room for all those that were asked for.
+        """
         self._names.add(pbx)
         if self._group is None or self._group.kind == "sentinel":
             make_room(self._clients[""].connection_pool, len(self._names))
@@ -147,16 +158,22 @@ class RedisClients:
 
 
 def _no_scheme(scheme: str) -> str:
-    """Return what is wrong with an address that begins as none of ours does. ``scheme``: empty if it has none."""
+    """Return what is wrong with an address that begins with none of our schemes.
+
+    ``scheme``: empty if it has none.
+    """
     begins = f"it begins with {scheme}://, which is unknown" if scheme else "it does not begin with redis://"
     return f"redis url: {begins}; write it as redis://127.0.0.1:6379/0 (others: {', '.join(_SCHEMES)})."
 
 
 class _Sentinels(Sentinel):
-    """Sentinels, of which each has a reason of its own if none names the master; redis-py's text has no reasons."""
+    """Ask Sentinels for the master, and tell the reason of each one if none names it.
+
+    redis-py's own text has no reasons.
+    """
 
     async def discover_master(self, service_name: str) -> Address:
-        """Return where the master is. Raises MasterNotFoundError: a sentence."""
+        """Return the address of the master. Raises MasterNotFoundError with a sentence."""
         reasons = []
         for place, sentinel in enumerate(self.sentinels):
             kwargs = sentinel.connection_pool.connection_kwargs
@@ -170,7 +187,7 @@ class _Sentinels(Sentinel):
                 self.sentinels[0], self.sentinels[place] = (
                     sentinel,
                     self.sentinels[0],
-                )  # the next time it is asked first
+                )  # ask this one first the next time
                 return state["ip"], state["port"]
             down = "says that it is down" if state else "knows no master of that name"
             reasons.append(f"{kwargs['host']}:{kwargs['port']} {down}")
@@ -178,7 +195,10 @@ class _Sentinels(Sentinel):
 
 
 class _NodeConnection(Connection):
-    """A connection to the node that holds the slot now; like redis-py's own for Sentinel it asks when it connects."""
+    """Connect to the node that holds the slot now.
+
+    Like redis-py's own connection for Sentinel, it asks for the address when it connects.
+    """
 
     def __init__(self, **kwargs: Any) -> None:
         self._pool: _NodePool = kwargs.pop("node_pool")
@@ -202,7 +222,7 @@ class _TlsNodeConnection(_NodeConnection, SSLConnection):
 
 
 class _NodePool(ConnectionPool):
-    """Connections to the node that holds a PBX's keys."""
+    """Hold connections to the node that holds a PBX's keys."""
 
     def __init__(self, group: RedisTarget, pbx: str, options: dict[str, Any]) -> None:
         login: dict[str, Any] = {"username": group.username, "password": group.password}
@@ -218,14 +238,20 @@ class _NodePool(ConnectionPool):
         self._looking = asyncio.Lock()
 
     async def address(self) -> Address:
-        """Of the node. Raises redis' ConnectionError if none of the nodes that are known says."""
+        """Return the address of the node.
+
+        Raises redis' ConnectionError if none of the known nodes tells it.
+        """
         async with self._looking:
             if self._found is None:
                 self._found = await self._find()
             return self._found
 
     async def moved(self) -> None:
-        """Forget where the keys were, and close all connections there, those too that only listen."""
+        """Forget where the keys were and close all connections there.
+
+        That includes connections that only listen.
+        """
         if self._found is not None:
             self._found = None
             await self.disconnect(inuse_connections=True)
@@ -251,7 +277,7 @@ class _NodePool(ConnectionPool):
 
 
 def _check_single(url: str) -> None:
-    """Raise ConfigError unless the address of one server can be taken apart."""
+    """Raise ConfigError unless the address of one server can be parsed."""
     place, _, rest = re.sub("[?#].*", "", url.partition("://")[2]).partition("/")
     host = place.rpartition("@")[2]
     if url.startswith("unix:"):
@@ -263,7 +289,10 @@ def _check_single(url: str) -> None:
 
 
 def _single(url: str, ca_file: Path | None) -> Redis:
-    """Return a client of one server. Raises ConfigError, without what may be a password."""
+    """Return a client of one server.
+
+    Raises ConfigError, without the parts that may be a password.
+    """
     try:
         client = connect(url, ca_file)
         pool = client.connection_pool
@@ -274,7 +303,10 @@ def _single(url: str, ca_file: Path | None) -> Redis:
 
 
 def _address(text: str, port: int) -> Address:
-    """Return host and port of ``host``, ``host:port``, ``[::1]`` or ``[::1]:port``. Raises ConfigError."""
+    """Return the host and the port in a text. Raises ConfigError.
+
+    ``text``: ``host``, ``host:port``, ``[::1]`` or ``[::1]:port``. ``port``: the default.
+    """
     if not text or (text.startswith(":") and text.count(":") == 1):
         raise ConfigError("redis url: a host is missing; write host:port,host:port")
     found = _ADDRESS.fullmatch(text)

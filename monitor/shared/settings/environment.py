@@ -1,11 +1,11 @@
-"""Settings from the environment: ``CALLMON_GATEWAY__PORT=8080`` is ``port`` in ``[gateway]``.
+"""Read settings from the environment: ``CALLMON_GATEWAY__PORT=8080`` is ``port`` in ``[gateway]``.
 
 - ``__`` parts the names. An entry of a list is named by its number: ``CALLMON_PBX__0__URL``.
 - Lists, tables and whole sections are given as JSON: ``CALLMON_GATEWAY__CORS_ORIGINS='["*"]'``.
 - A variable wins over the file, and a single setting wins over a whole section.
 - A section of the other program is declared as ``Any`` and left to that program.
-- A variable with a single ``_`` may belong to Kubernetes (``CALLMON_SERVICE_HOST``) and is ignored,
-  unless it is the name of a setting but for that.
+- A variable with a single ``_`` may belong to Kubernetes (``CALLMON_SERVICE_HOST``) and is ignored.
+  But it is refused if it would be the name of a setting with ``__`` in place of ``_``.
 """
 
 from __future__ import annotations
@@ -21,22 +21,25 @@ from pydantic import BaseModel
 
 PREFIX: Final = "CALLMON_"
 Place: TypeAlias = tuple[int | str, ...]
-"""Where a setting stands: ``("pbx", 0, "url")``."""
+"""The place of a setting: ``("pbx", 0, "url")``."""
 
 _COLLECTIONS: Final = (tuple, list, frozenset, set, dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """The file's values with the environment's over them. ``wrong``: a sentence for each mistake."""
+    """Hold the file's values with those of the environment over them.
+
+    ``wrong``: a sentence for each mistake.
+    """
 
     values: dict[str, Any]
     origins: dict[Place, str] = field(default_factory=dict)
-    """Place of a setting → the variable that it comes from."""
+    """Place of a setting → the variable that gave it."""
     wrong: list[str] = field(default_factory=list)
 
     def variable_of(self, place: Place) -> str | None:
-        """Return the variable that gave this setting, or the list in which it stands."""
+        """Return the variable that gave this setting, or the list or section that contains it."""
         parents = (place[:end] for end in range(len(place), 0, -1))
         return next((self.origins[parent] for parent in parents if parent in self.origins), None)
 
@@ -47,11 +50,11 @@ class Merged:
 
 
 class _Mistake(Exception):
-    """A variable is wrong; the text says how, and what would be right."""
+    """Signal that a variable is wrong; the text says how, and what would be right."""
 
 
 def merge(model: type[BaseModel], values: dict[str, Any], environ: Mapping[str, str]) -> Merged:
-    """Lay the variables over the file's values."""
+    """Return the file's values with those of the environment over them."""
     found: list[tuple[Place, str, Any]] = []
     merged = Merged(values)
     for name, text in environ.items():
@@ -82,13 +85,13 @@ def shown(place: Place) -> str:
 
 
 def section_in(annotation: Any) -> type[BaseModel] | None:
-    """Return the section that a setting is, if it is one."""
+    """Return the section that a setting is, or None if it is none."""
     members = _members(annotation)
     return next((one for one in members if isinstance(one, type) and issubclass(one, BaseModel)), None)
 
 
 def entry_in(annotation: Any) -> type[BaseModel] | None:
-    """Return the section that each entry of a list is, if the setting is such a list."""
+    """Return the section of each entry if the setting is a list of sections, else None."""
     lists = (one for one in _members(annotation) if get_origin(one) is tuple)
     return next((section for one in lists if (section := section_in(get_args(one)[0])) is not None), None)
 
@@ -117,7 +120,10 @@ def _parts(model: type[BaseModel], name: str) -> list[str] | None:
 
 
 def _target(model: type[BaseModel], name: str, parts: list[str]) -> tuple[Place, Any] | None:
-    """Find what the names lead to; None if that is left to the other program. Raises _Mistake."""
+    """Find the setting to which the names lead. Raises _Mistake.
+
+    None if it is left to the other program.
+    """
     place: Place = ()
     here: Any = model
     for part in parts:
@@ -172,7 +178,7 @@ def _parsed(name: str, text: str, annotation: Any) -> Any:
 
 
 def _where(error: Exception) -> str:
-    """Return what is wrong with JSON without what stands in it, which may be a secret."""
+    """Return what is wrong with a JSON text, but not its content, which may be a secret."""
     if isinstance(error, json.JSONDecodeError):
         return f"{error.msg} at character {error.pos + 1}"
     return "nested too deeply"
@@ -198,9 +204,10 @@ def _settings(place: Place, annotation: Any, value: Any) -> Iterator[tuple[Place
 
 
 def _put(at: Any, place: Place, value: Any) -> Any:
-    """Return a copy with the value at this place. Raises IndexError if a list is too short for it.
+    """Return a copy with the value at this place.
 
-    What the file has wrong on the way there stays, and is refused later.
+    Raises IndexError if a list is too short for it. If the file has something wrong on the way
+    there, it stays, and is refused later.
     """
     if not place:
         return value

@@ -1,11 +1,11 @@
-"""One settings file for monitor and gateway: TOML, overridden by the environment, refused in plain sentences.
+"""Load one TOML file for monitor and gateway, overridden by the environment; explain mistakes.
 
-``CALLMON_REDIS__URL`` overrides ``url`` in ``[redis]``; :mod:`monitor.shared.settings.environment` has the rules. Each
-program reads its own sections and knows the names of the other's, so that a misspelt section or setting is always
-found.
+``CALLMON_REDIS__URL`` overrides ``url`` in ``[redis]``; :mod:`monitor.shared.settings.environment`
+has the rules. Each program reads its own sections and knows the names of the other's, so that a
+misspelt section or setting is always found.
 
-What nobody names is looked for: ``/etc/callmon/callmon.toml``, then ``./callmon.toml``. The first file that is there is
-read, and no other one.
+If no file is named, two places are searched: ``/etc/callmon/callmon.toml``, then
+``./callmon.toml``. The first file that exists is read, and no other one.
 """
 
 from __future__ import annotations
@@ -27,25 +27,29 @@ from monitor.shared.settings.environment import Merged, Place
 
 _SECRET_WORDS = ("secret", "password", "digest", "url")
 _PLAIN_WORDS = ((r"a valid (tuple|frozenset)", "a list"), (r"a valid dictionary or instance of \w+", "a section"))
-"""What pydantic says of Python's types, and what the file has in their place."""
+"""Pydantic's words for Python's types, and the words for what the file has in their place."""
 _ETC = "CALLMON_ETC"
-"""In the environment: the directory of the system's settings, in place of ``/etc/callmon``."""
+"""Environment variable: a directory to use in place of ``/etc/callmon``."""
 _TOML_HINTS = {
     "Invalid value": "; text stands in quotation marks",
     "Unescaped": r"; write \\ for \, or the whole text in '…'",
     "Cannot overwrite": "; is a setting there twice? [pbx.database] and [pbx.figures] stand after their [[pbx]]",
     "Cannot declare": "; is a section there twice? What may be there several times has two pairs of brackets: [[pbx]]",
 }
-"""What to do about what the parser says."""
+"""Parts of the parser's messages, and what to do about them."""
 CREDENTIALS = Path("/run/credentials/callmon-monitor.service")
-"""Where systemd shows the monitor its secrets: each file NAME of ``/etc/callmon/pbx`` as ``pbx_NAME``."""
+"""The directory in which systemd shows the monitor its secrets: each file NAME of
+``/etc/callmon/pbx`` as ``pbx_NAME``."""
 
 
 def secret_in(file: Path) -> str:
-    """What a file holds. Raises OSError, and ValueError if that is nothing, no text or several lines.
+    """Return the secret that a file holds.
 
-    A credential of callmon-monitor.service is there while that runs, and is of the time when that began. To an
-    administrator at a shell it is read where the unit has it from, so that what was changed there is what is tried.
+    Raises OSError. Raises ValueError if the file is empty, is no text or has several lines.
+
+    A credential of callmon-monitor.service exists while that unit runs, with the content that it
+    had when the unit started. For an administrator at a shell, it is read from the file from which
+    the unit takes it. So a secret that was changed there is the one that is tried.
     """
     source = _source_of(file)
     if source is None:
@@ -64,23 +68,29 @@ def secret_in(file: Path) -> str:
 
 
 def outdated(file: Path) -> bool:
-    """Tell whether callmon-monitor.service runs with another secret than stands where it has it from."""
+    """Return whether callmon-monitor.service runs with an outdated secret.
+
+    Then the file from which the unit takes it has another one by now.
+    """
     source = _source_of(file)
     try:
         return source is not None and _one_line_of(source) != _one_line_of(file)
     except (OSError, ValueError):
-        return False  # it does not run, or that is said elsewhere
+        return False  # the unit does not run, or another check reports it
 
 
 def _source_of(file: Path) -> Path | None:
-    """Return the file of which systemd makes this credential; None if it is none."""
+    """Return the file from which systemd makes this credential; None if it is no credential."""
     if file.parent != CREDENTIALS or not file.name.startswith("pbx_"):
         return None
     return _etc() / "pbx" / file.name.removeprefix("pbx_")
 
 
 def not_read(error: OSError | ValueError) -> str:
-    """Return why a secret's file is of no use, and what would be right. ``error``: of :func:`secret_in`."""
+    """Return why a secret's file cannot be used, and what would be right.
+
+    ``error``: raised by :func:`secret_in`.
+    """
     if not isinstance(error, OSError):
         return str(error)
     said = f"cannot be read: {error.strerror}: {error.filename}"
@@ -102,21 +112,24 @@ def _one_line_of(file: Path) -> str:
 
 
 def places() -> tuple[Path, ...]:
-    """Return where a settings file is looked for, in this order."""
+    """Return the places where a settings file is looked for, in this order."""
     return _etc() / "callmon.toml", Path("callmon.toml")
 
 
 def found_files() -> list[Path]:
-    """Return the settings files that are there, by their whole names. The first one counts.
+    """Return the absolute paths of the settings files that exist. The first one counts.
 
-    A file that is there and cannot be read is among them: to pass it over would hide that.
+    A file that exists but cannot be read is included: leaving it out would hide the problem.
     """
     there = (path.absolute() for path in places() if _is_there(path))
     return list(dict.fromkeys(there))
 
 
 def no_pbx(config: Path | None) -> str:
-    """Return that the settings have no PBX, and where they come from. ``config``: the file that was read, if any."""
+    """Return a text: the settings have no PBX, and where they come from.
+
+    ``config``: the file that was read, or None.
+    """
     if config is not None:
         return f"There is no [[pbx]] section in {config}"
     looked = " nor ".join(str(path.absolute()) for path in places())
@@ -138,7 +151,7 @@ def _is_there(path: Path) -> bool:
 
 
 class Section(BaseModel):
-    """A section of the file: frozen, and nothing but what it declares."""
+    """Hold one section of the file: frozen, with no settings but those that it declares."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
 
@@ -153,17 +166,17 @@ class Section(BaseModel):
 
 
 class RedisSection(Section):
-    """``[redis]``: the bus."""
+    """Hold ``[redis]``: the address of the bus."""
 
     url: str = Field(default="redis://127.0.0.1:6379/0", min_length=1)
-    """``redis://[user:password@]host:port/db``, ``rediss://`` for TLS, ``unix://path``; Sentinels and Clusters as
-    :mod:`monitor.shared.redis.topology` takes them."""
+    """``redis://[user:password@]host:port/db``, ``rediss://`` for TLS, or ``unix://path``. For
+    Sentinels and Clusters: as :mod:`monitor.shared.redis.topology` takes them."""
     ca_file: Path | None = None
-    """Certificates of who signs the servers', in place of the system's."""
+    """Certificates of the CA that signs the servers' certificates, in place of the system's."""
 
 
 class LogSection(Section):
-    """``[log]``: what is logged, by both programs."""
+    """Hold ``[log]``: what both programs log, and in which form."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["human", "json"] = "human"
@@ -173,21 +186,23 @@ _Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
 class MetricsSection(Section):
-    """``[metrics]``: ``/metrics`` for Prometheus, of both programs, each on a port of its own.
+    """Hold ``[metrics]``: where each program serves ``/metrics`` for Prometheus.
 
-    Not on the gateway's own port: what stands before that would show the figures of the day to the world. No key is
-    asked for, so the address is this host's until somebody says otherwise.
+    Each program has a port of its own, and it is not the gateway's public port: a proxy in front of
+    that one would show the day's statistics to the world. No key is asked for, so the default
+    address is this host's own.
     """
 
     host: str = Field(default="127.0.0.1", min_length=1)
     monitor_port: _Port | None = None
-    """None: the monitor serves none."""
+    """Port of the monitor's metrics; None if it serves none."""
     gateway_port: _Port | None = None
-    """None: the gateway serves none. Of several workers each takes the next port, from this one on."""
+    """Port of the gateway's metrics; None if it serves none. With several workers, each takes the
+    next port, beginning with this one."""
 
 
 class FileSettings(BaseModel):
-    """Base of both programs' settings."""
+    """Hold the settings that both programs share; the base of their own settings."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -197,7 +212,10 @@ class FileSettings(BaseModel):
 
     @classmethod
     def load(cls, path: Path | None) -> Self:
-        """Read the file, if one is given, and the environment. Raises ConfigError: a sentence for each thing wrong."""
+        """Load the file, if one is given, and the environment.
+
+        Raises ConfigError with a sentence for each mistake.
+        """
         values = _read(path) if path is not None else {}
         merged = environment.merge(cls, values, os.environ)
         wrong = merged.wrong
@@ -222,14 +240,17 @@ _ModelT = TypeVar("_ModelT", bound=BaseModel)
 def changed_names(before: BaseModel, after: BaseModel) -> tuple[str, ...]:
     """Return the names of the settings that differ, such as ``log.level`` and ``pbx.main.url``.
 
-    An entry of a list bears its name. A section that came or went is named as a whole; one of the other program, which
-    is read as it comes, is left out.
+    An entry of a list is called by its ``name``. A section that was added or removed is named as a
+    whole. Sections of the other program, which are not checked here, are left out.
     """
     return tuple(_changed(before, after, ""))
 
 
 def with_changes(before: _ModelT, after: _ModelT, names: Collection[str]) -> _ModelT:
-    """Return ``before`` with the values of ``after`` for these names, as :func:`changed_names` gives them."""
+    """Return ``before`` with the values of ``after`` for these names.
+
+    ``names``: as :func:`changed_names` returns them.
+    """
     merged: _ModelT = _merged(before, after, frozenset(names), "")
     return merged
 
@@ -268,7 +289,7 @@ def _own_fields(model: BaseModel) -> list[str]:
 
 
 def _is_list(value: object) -> TypeGuard[tuple[BaseModel, ...]]:
-    """Tell whether it is a list of sections with names, such as ``[[pbx]]``."""
+    """Return whether it is a list of sections with names, such as ``[[pbx]]``."""
     return isinstance(value, tuple) and all(isinstance(entry, BaseModel) and hasattr(entry, "name") for entry in value)
 
 
@@ -296,7 +317,11 @@ def _read(path: Path) -> dict[str, Any]:
 def _sentence(
     settings: type[BaseModel], detail: ErrorDetails, path: Path | None, values: dict[str, Any], merged: Merged
 ) -> str:
-    """Return one mistake: who made it, the file or a variable, which setting, what came, what would be right."""
+    """Return a sentence about one mistake.
+
+    It says where the mistake is (the file or a variable), which setting, what value came, and what
+    would be right.
+    """
     place = detail["loc"]
     variable = merged.variable_of(place)
     if variable is None:
@@ -312,10 +337,10 @@ def _sentence(
 def _guilty(
     settings: type[BaseModel], detail: ErrorDetails, path: Path | None, values: dict[str, Any], merged: Merged
 ) -> str:
-    """Return who gave the settings that do not go together: the file, variables, or one with the others."""
+    """Return the source of settings that contradict each other: the file, variables, or several."""
     section = detail["loc"][:-1] if detail["type"] == "missing" else detail["loc"]
     variables = merged.variables_below(section)
-    if not section:  # the settings as a whole: what may contradict itself are its lists of sections
+    if not section:  # the settings as a whole: only lists of sections can contradict
         lists = [name for name, info in settings.model_fields.items() if environment.entry_in(info.annotation)]
         variables = [variable for name in lists for variable in merged.variables_below((name,))]
     file = [str(path)] if path is not None and (not variables or _is_in(values, section)) else []
@@ -333,7 +358,7 @@ def _is_in(values: Any, place: Place) -> bool:
 
 
 def _mistake(settings: type[BaseModel], detail: ErrorDetails, name: str) -> str:
-    """Return which setting is wrong, what came, and what would be right."""
+    """Return which setting is wrong, what value came, and what would be right."""
     if detail["type"] == "missing":
         return f"{name} is missing"
     in_file = name == environment.shown(detail["loc"])
@@ -359,7 +384,7 @@ def _mistake(settings: type[BaseModel], detail: ErrorDetails, name: str) -> str:
 
 
 def _came(detail: ErrorDetails) -> str:
-    """Return what came, unless it is a secret or may contain one."""
+    """Return the value that came, unless it is a secret or may contain one."""
     came = detail["input"]
     parts = [part for part in detail["loc"] if isinstance(part, str)]
     secret = any(word in part.lower() for word in _SECRET_WORDS for part in parts) or parts[-1:] == ["key"]
@@ -369,7 +394,10 @@ def _came(detail: ErrorDetails) -> str:
 
 
 def _right_heading(settings: type[BaseModel], name: str) -> str:
-    """Return the heading of the section of this name inside another one; empty if there is none."""
+    """Return the right heading of a section that belongs inside another one.
+
+    Empty if no section contains one of this name.
+    """
     for field in settings.model_fields:
         model = _model_of(settings, field)
         if model is not None and _model_of(model, name) is not None:
@@ -379,19 +407,19 @@ def _right_heading(settings: type[BaseModel], name: str) -> str:
 
 
 def _are_entries(settings: type[BaseModel], name: str) -> bool:
-    """Whether there may be several sections of this name."""
+    """Return whether there may be several sections of this name."""
     field = settings.model_fields.get(name)
     return field is not None and getattr(field.annotation, "__origin__", None) is tuple
 
 
 def _model_of(model: type[BaseModel], name: str) -> type[BaseModel] | None:
-    """Return the model of a section's or of its entries' settings; None if the name is no section's."""
+    """Return the model of a section, or of a list's entries; None if the name is no section's."""
     annotation = model.model_fields[name].annotation if name in model.model_fields else None
     return environment.section_in(annotation) or environment.entry_in(annotation)
 
 
 def _fields_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
-    """Names of the settings that are known at a place of the file."""
+    """Return the names of the settings that are known at a place of the file."""
     for part in loc:
         if isinstance(part, int):
             continue

@@ -1,1 +1,1 @@
-"""The simulated PBX's Call Control API."""
+"""Serve the simulated PBX's Call Control API."""

@@ -1,15 +1,15 @@
-"""Call Control as 3CX v20 serves it: what a path under ``/callcontrol`` answers. No HTTP here: the socket asks too.
+"""Answer paths under ``/callcontrol`` as 3CX v20's Call Control does.
 
-Rules:
+There is no HTTP in this module, because the socket makes requests too. Rules:
 
-- A client sees its own route point and the DNs that it was given to monitor. Another DN of the PBX answers 403, what is
-  no DN 404; a participant that is gone answers 404.
-- ``makecall`` at a device places the call there; at a DN it does so if the DN has exactly one device, else the PBX
-  rings the DN first.
-- A request that fails says so in a CallControlResult, with status 422 (404 if its subject is gone), or with 200 and no
-  ``result`` where the switch says so.
-- Audio flows at the client's own route point (:mod:`monitor.simulator.callcontrol.audio`): a participant's stream
-  answers 403 if it is another DN's, 424 before it is connected.
+- A client sees its own route point and the DNs that it was given to monitor. Another DN of the PBX
+  answers 403. A number that is no DN answers 404, and so does a participant that is gone.
+- ``makecall`` at a device places the call there. At a DN it does so if the DN has exactly one
+  device; else the PBX rings the DN first.
+- A request that fails says so in a CallControlResult, with status 422 (404 if its subject is gone).
+  If the switch says so, it answers 200 and no ``result`` instead.
+- Audio flows at the client's own route point (:mod:`monitor.simulator.callcontrol.audio`). A
+  participant's stream answers 403 if it belongs to another DN, and 424 before it is connected.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _NEED_DESTINATION: Final = frozenset(("divert", "routeto", "transferto"))
 
 @dataclass(frozen=True, slots=True)
 class ApiResponse:
-    """An HTTP status, and what is answered as JSON; None: no body."""
+    """Represent an answer: an HTTP status and a payload for JSON. None: no body."""
 
     status: int
     payload: object = None
@@ -42,7 +42,7 @@ class ApiResponse:
 
 @dataclass(frozen=True, slots=True)
 class ControlRequest:
-    """A CallControlRequest; every field may be missing. ``timeout``: seconds."""
+    """Represent a CallControlRequest. Every field may be missing. ``timeout``: seconds."""
 
     reason: str = "None"
     destination: str = ""
@@ -57,9 +57,9 @@ class _Refused(Exception):
 
 
 class MonitoredDns:
-    """Which DNs an API client may see: its own route point and its peers; a person sees his extension.
+    """Tell which DNs an API client may see: its own route point and its peers.
 
-    Remembered until the directory changes.
+    A person sees only the own extension. The answers are remembered until the directory changes.
     """
 
     def __init__(self, directory: Directory) -> None:
@@ -68,7 +68,7 @@ class MonitoredDns:
         directory.on_change(lambda _: self._known.clear())
 
     def of(self, client_id: str) -> frozenset[str]:
-        """Numbers of the DNs that it may see."""
+        """Return the numbers of the DNs that a client may see."""
         found = self._known.get(client_id)
         if found is None:
             found = self._known[client_id] = frozenset((client_id, *self._directory.peers(client_id)))
@@ -76,7 +76,7 @@ class MonitoredDns:
 
 
 class CallControl:
-    """Answers paths. Single-threaded; nothing here waits."""
+    """Answer requests for paths. Single-threaded; nothing here waits."""
 
     def __init__(
         self,
@@ -93,7 +93,10 @@ class CallControl:
         self._visibility = visibility
 
     def answer(self, client_id: str, method: str, path: str, body: bytes = b"") -> ApiResponse:
-        """What this client gets for a request; ``path`` is as sent, still percent-encoded, without a query."""
+        """Return the response to a client's request.
+
+        ``path`` is as sent, still percent-encoded, without a query.
+        """
         parts = [unquote(part) for part in path.split("/")[2:] if part]
         try:
             match method, parts:
@@ -109,12 +112,15 @@ class CallControl:
             return ApiResponse(refused.status)
 
     def ask(self, client_id: str, path: str, body: bytes) -> ApiResponse:
-        """The same for a request over the socket, which names no method: what acts is POST."""
+        """Return the response to a request over the socket.
+
+        Such a request names no method: actions and makecall count as POST, all others as GET.
+        """
         last = path.rstrip("/").rpartition("/")[2]
         return self.answer(client_id, "POST" if last in ACTIONS or last == "makecall" else "GET", path, body)
 
     def stream(self, client_id: str, method: str, path: str) -> tuple[str, int] | ApiResponse:
-        """Which participant of which DN a request of this path streams from or to; else the refusal."""
+        """Return the DN and participant id of an audio stream's path, or the refusal."""
         parts = [unquote(part) for part in path.split("/")[2:] if part]
         try:
             match method, parts:
@@ -243,7 +249,10 @@ def _number(text: str) -> int:
 
 
 def _request(body: bytes) -> ControlRequest:
-    """The request in a body; names in any case, as .NET reads them. Raises _Refused(400)."""
+    """Return the request in a body. Raises _Refused(400) if it is malformed.
+
+    Names may be in any case, as .NET reads them.
+    """
     if not body.strip():
         return ControlRequest()
     try:

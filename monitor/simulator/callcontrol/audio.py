@@ -1,8 +1,9 @@
-"""Audio at a route point: what the caller says, to be listened to, and what the program plays to him.
+"""Stream audio at a route point: the caller's voice, and what the program plays to the caller.
 
-Both are PCM, signed 16 bits, 8000 Hz, mono, in chunks without end. The caller hums one low tone as long as he is there;
-what is played is counted in its own time and forgotten. When the last of it would have been heard, Call Control says
-so. Streams end with the participant.
+Both are PCM, signed 16 bits, 8000 Hz, mono, in an endless stream of chunks. The caller hums one low
+tone until the call ends. Audio that the program plays is only measured, not kept. Call Control
+sends an event at the moment at which the caller would have heard the last of it. Streams end with
+the participant.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _BYTES_A_SECOND: Final = 2 * _RATE
 _CHUNK: Final = 0.04
 """Seconds of audio in one chunk."""
 _TONE: Final = 400
-"""Hertz: a whole number of periods in a chunk, so that chunks join without a click."""
+"""Frequency in hertz. A chunk holds a whole number of periods, so chunks join without a click."""
 _LOUDNESS: Final = 2000
 
 _HUM: Final = array.array(
@@ -31,7 +32,7 @@ _HUM: Final = array.array(
 
 
 class Streams:
-    """Audio of participants, by id."""
+    """Stream audio from and to participants, by id."""
 
     def __init__(self, switchboard: Switchboard) -> None:
         self._switchboard = switchboard
@@ -40,13 +41,13 @@ class Streams:
         switchboard.listen(self._heard)
 
     def clear(self) -> None:
-        """Forget what is being played, as when the PBX stops."""
+        """Forget all audio that is being played, as when the PBX stops."""
         for timer in self._playing:
             timer.cancel()
         self._playing.clear()
 
     async def listen(self, participant_id: int, receive: Receive, send: Send) -> None:
-        """Answer with what the caller says, until he or the listener is gone."""
+        """Answer with the caller's voice until the caller or the listener is gone."""
         headers = [(b"content-type", b"application/octet-stream")]
         clock = asyncio.get_running_loop().time
         due = clock()
@@ -60,7 +61,10 @@ class Streams:
         await send({"type": "http.response.body", "body": b""})
 
     async def play(self, dn: str, participant_id: int, receive: Receive, send: Send) -> None:
-        """Take what the program plays, until it ends or the caller is gone; who goes away has said enough."""
+        """Read what the program plays until it ends or the caller is gone.
+
+        If the program goes away early, the part that it sent counts as played.
+        """
         loop = asyncio.get_running_loop()
         began, taken = loop.time(), 0
 
@@ -90,9 +94,10 @@ class Streams:
 
 
 class _Ending:
-    """Waits for the end of a participant, or of what the client does; true when called after either.
+    """Wait for the end of a participant, or of what the client does.
 
-    Ends that come before it is entered are not seen.
+    Calling it returns True after either end. It must be entered before the participant's end: an
+    earlier end is not seen.
     """
 
     def __init__(self, ends: dict[int, set[asyncio.Event]], key: int, client: Coroutine[Any, Any, None]) -> None:
@@ -104,7 +109,7 @@ class _Ending:
         return any(task.done() for task in self._tasks)
 
     async def wait(self, seconds: float | None) -> None:
-        """Wait for the end, so many seconds at most."""
+        """Wait for the end, at most ``seconds``. None: no limit."""
         await asyncio.wait(
             self._tasks, timeout=None if seconds is None else max(0.0, seconds), return_when=asyncio.FIRST_COMPLETED
         )
@@ -124,14 +129,17 @@ class _Ending:
 
 
 async def _left(receive: Receive) -> None:
-    """Returns when the client has gone."""
+    """Return when the client has gone."""
     message: Message = {"type": ""}
     while message["type"] != "http.disconnect":
         message = await receive()
 
 
 async def _all(receive: Receive, take: Callable[[int], None]) -> None:
-    """Returns when the body is whole, or its client has gone; ``take`` is told how many bytes came."""
+    """Read the body until it is complete or its client has gone.
+
+    ``take`` receives the number of bytes of each part.
+    """
     more = True
     while more:
         message = await receive()

@@ -1,16 +1,20 @@
-"""Call Control's WebSocket: events to those who may see them, and requests answered on the same socket.
+"""Serve Call Control's WebSocket: send events and answer requests on the same socket.
 
 Rules:
 
-- The token is looked at when the socket opens. At its expiry the socket closes with 1001 or stays, as the switch says;
-  a token renewed meanwhile changes nothing.
-- An event names an entity and says no more: ``attached_data`` is null unless the switch fills it, or keys were pressed
-  at the client's route point (type 2); type 3 says that a prompt played there has ended. A client gets those of the DNs
-  that it may see, in the order in which they happened. There is no replay.
-- Every message has a ``sequence``, counted as the switch says. Every second Upsert comes twice where the switch is on.
-- A request ``{"RequestID", "Path", "RequestData"}``, in whatever case, is answered by a message of type 4 among the
-  events. What is no such request is ignored.
-- A client that does not read may fall ``backlog`` messages behind; then its connection is cut without a word.
+- The token is checked when the socket opens. At its expiry the socket closes with 1001 or stays
+  open, as the switch says. A token renewed meanwhile changes nothing.
+- An event only names an entity: ``attached_data`` is null unless the switch fills it. Two types
+  differ: type 2 says that keys were pressed at the client's route point and holds them, and type 3
+  says that a prompt played there has ended.
+- A client gets the events of the DNs that it may see, in the order in which they happened. There is
+  no replay.
+- Every message has a ``sequence``, counted as the switch says. Every second Upsert comes twice
+  where the switch is on.
+- A request ``{"RequestID", "Path", "RequestData"}``, with names in any case, is answered by a
+  message of type 4 among the events. A message that is no such request is ignored.
+- A client that does not read may fall ``backlog`` messages behind. Then its connection is cut
+  without a close frame.
 """
 
 from __future__ import annotations
@@ -48,7 +52,10 @@ class _Outgoing:
 
 
 class Sockets:
-    """All open sockets. ``clock`` gives POSIX seconds; ``cut`` ends the connection of one client's address."""
+    """Serve all open sockets and send them their events.
+
+    ``clock`` returns POSIX seconds. ``cut`` ends the connection of one client's address.
+    """
 
     def __init__(
         self,
@@ -79,7 +86,7 @@ class Sockets:
         return len(self._sessions)
 
     async def serve(self, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None:
-        """One socket, from its handshake to its end."""
+        """Serve one socket, from its handshake to its end."""
         session = _ListenerSession(principal.client_id, tuple(scope["client"]), send)
         await receive()
         await send({"type": "websocket.accept"})
@@ -99,7 +106,7 @@ class Sockets:
             await asyncio.gather(writing, return_exceptions=True)
 
     def clear(self) -> None:
-        """Forget events that are under way, and count from the start, as after a restart."""
+        """Forget events that are on their way and restart the count, as after a restart."""
         self._path.clear()
         self._count = 0
 
@@ -184,7 +191,7 @@ class Sockets:
         self._count += 1
         self._send(session, _encode({"event_type": RESPONSE, "entity": path, "attached_data": data}))
 
-    # ends
+    # closing sockets
 
     def _drop(self, code: int | None) -> None:
         for session in list(self._sessions):
@@ -202,7 +209,7 @@ class Sockets:
 
 
 class _ListenerSession:
-    """What one client has yet to be sent."""
+    """Hold the messages that one client has yet to receive."""
 
     def __init__(self, client_id: str, client: tuple[str, int], send: Send) -> None:
         self.client_id, self.client = client_id, client
@@ -213,20 +220,20 @@ class _ListenerSession:
         self._filled = asyncio.Event()
 
     def put(self, message: str) -> None:
-        """A message to send; nothing is sent any more after :meth:`close`."""
+        """Queue a message to send. After :meth:`close` it is ignored."""
         if not self._closing:
             self.outbox.append(message)
             self._filled.set()
 
     def close(self, code: int) -> None:
-        """Close with this code after what stands in the outbox."""
+        """Close with this code once all queued messages are sent."""
         if not self._closing:
             self.outbox.append(code)
             self._filled.set()
             self._closing = True
 
     async def write(self) -> None:
-        """Send what is put, until the socket is closed or gone."""
+        """Send queued messages until the socket is closed or gone."""
         while True:
             await self._filled.wait()
             while self.outbox:
@@ -239,7 +246,10 @@ class _ListenerSession:
 
 
 def _request(message: bytes) -> tuple[str, str, bytes]:
-    """Id, path and body of a request; names in any case, as .NET reads them. Raises MsgspecError if it is none."""
+    """Return id, path and body of a request. Raises MsgspecError if it is none.
+
+    Names may be in any case, as .NET reads them.
+    """
     given = msgspec.json.decode(message, type=dict[str, msgspec.Raw])
     fields = {name.lower(): value for name, value in given.items()}
     request_id = msgspec.json.decode(fields.get("requestid", b'""'), type=str)
@@ -248,7 +258,10 @@ def _request(message: bytes) -> tuple[str, str, bytes]:
 
 
 def _body(data: msgspec.Raw) -> bytes:
-    """A request's data as a body: an object as it is, a text as what it holds, null as nothing."""
+    """Return a request's data as a body.
+
+    An object stays as it is, a text becomes its content, null becomes empty.
+    """
     value = msgspec.json.decode(data)
     if value is None:
         return b""

@@ -1,1 +1,1 @@
-"""The simulated PBX's calls: what really happens, and what its APIs show of it."""
+"""Run the simulated PBX's calls, show them as its APIs do, and tell what really happened."""

@@ -1,9 +1,15 @@
-"""All calls of the simulated PBX: what they are, what is shown of them, and what a program may do to them.
+"""Offer all calls of the simulated PBX: the truth, what its APIs show, and what programs may do.
 
-The steps of calls are in :mod:`monitor.simulator.calls.operations`; here is what Call Control and the XAPI ask and
-order, and the truth that tests compare with. Call Control's restrictions: ``answer`` a ringing participant whose device
-can be told to, or a route point's; ``divert`` a ringing one; ``routeto`` a ringing or connected one; ``transferto`` one
-that talks to exactly one party; ``drop`` any; ``attach_…`` any, with keys that begin with ``public_``.
+The steps of calls are in :mod:`monitor.simulator.calls.operations`. This module adds what Call
+Control and the XAPI read and order, and the truth that tests compare with. Call Control's
+restrictions:
+
+- ``answer``: a ringing participant whose device can be told to answer, or a route point's.
+- ``divert``: a ringing participant.
+- ``routeto``: a ringing or connected participant.
+- ``transferto``: a participant that talks to exactly one party.
+- ``drop``: any participant.
+- ``attach_…``: any participant, with keys that begin with ``public_``.
 """
 
 from __future__ import annotations
@@ -43,7 +49,10 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class CallOutcome:
-    """What became of a request: Call Control's result. ``participant``: as it is now; None if it is gone."""
+    """Represent the outcome of a request, which is Call Control's result.
+
+    ``participant``: the participant as it is now; None if it is gone.
+    """
 
     finalstatus: Literal["Success", "Failed", "Rejected"]
     reason: Reason = "NotSpecified"
@@ -52,7 +61,7 @@ class CallOutcome:
 
 
 class ActionRequest(Protocol):
-    """What comes with an action. ``timeout``: seconds to ring."""
+    """Describe what an action reads from its request. ``timeout``: seconds to ring."""
 
     @property
     def reason(self) -> str: ...  # noqa: D102
@@ -65,14 +74,17 @@ class ActionRequest(Protocol):
 
 
 class Switchboard(Operations):
-    """The calls of one PBX. ``clock`` gives POSIX seconds. Single-threaded; nothing here waits."""
+    """Run the calls of one PBX. Single-threaded; nothing here waits.
+
+    ``clock`` returns POSIX seconds.
+    """
 
     _on_order: Callable[[SimulatedCall], None] | None = None
 
-    # what is shown
+    # what the APIs show
 
     def participants(self, number: str) -> list[ParticipantView]:
-        """The participants of a DN, those of its oldest call first."""
+        """Return the participants of a DN, those of its oldest call first."""
         return [
             self.calls[call_id].views[part.id]
             for call_id, leg in self._by_dn.get(number, {}).items()
@@ -80,20 +92,20 @@ class Switchboard(Operations):
         ]
 
     def participant(self, number: str, participant_id: int) -> ParticipantView | None:
-        """One participant of a DN; None if it is gone."""
+        """Return one participant of a DN, or None if it is gone."""
         return self._view(number, participant_id)
 
     def active_calls(self) -> list[ActiveCallRow]:
-        """The rows of ActiveCalls, oldest first."""
+        """Return the rows of ActiveCalls, oldest first."""
         return [self._row(call) for call in self.calls.values()]
 
     def served_participant(self, view: ParticipantView) -> None:
-        """To be told when an answer or event has shown a participant."""
+        """Record that an answer or event has shown a participant."""
         talking = view.status == "Connected" and view.party_dn_type.removeprefix("W") in PEOPLE
         self._note_shown(view.callid, (view.dn, view.party_dn), talking=talking)
 
     def served_rows(self, rows: Iterable[ActiveCallRow]) -> None:
-        """To be told when an answer has shown rows of ActiveCalls."""
+        """Record that an answer has shown rows of ActiveCalls."""
         for row in rows:
             self._note_shown(row.id, row.dns, talking=row.status == "Talking")
             call = self.calls.get(row.id) or self._over.get(row.id)
@@ -103,11 +115,14 @@ class Switchboard(Operations):
     # the truth
 
     def truth(self) -> list[TruthCall]:
-        """Every call that goes on, oldest first."""
+        """Return every call in progress, oldest first."""
         return [truth_of(call) for call in self.calls.values()]
 
     def ended(self) -> list[TruthEnded]:
-        """Every call that ended, oldest end first; calls that a restart swept away never ended."""
+        """Return every call that ended, oldest end first.
+
+        Calls that were lost in a restart never ended, so they are not among them.
+        """
         return [
             replace(
                 end,
@@ -119,18 +134,22 @@ class Switchboard(Operations):
             for call, end in self._ended
         ]
 
-    # orders
+    # orders from programs
 
     def on_order(self, callback: Callable[[SimulatedCall], None]) -> None:
-        """Have a callable told each call that a program made or changed, so that somebody plays its people."""
+        """Register a callable that receives each call that a program made or changed.
+
+        The callable then plays the people of that call.
+        """
         self._on_order = callback
 
     def makecall(
         self, number: str, device_id: str | None, destination: str, timeout: int | None, attached: Mapping[str, str]
     ) -> CallOutcome:
-        """Call a destination from a device of a DN; without one, the DN's phones ring first.
+        """Call a destination from a device of a DN.
 
-        ``timeout``: seconds for which the destination rings, if somebody plays its people.
+        Without ``device_id`` the DN's phones ring first. ``timeout``: seconds for which the
+        destination rings, if somebody plays its people.
         """
         try:
             if number == destination:
@@ -149,7 +168,7 @@ class Switchboard(Operations):
         return CallOutcome("Success", participant=self._view(number, part.id))
 
     def act(self, number: str, participant_id: int, action: str, request: ActionRequest) -> CallOutcome:
-        """Carry out an action on a participant."""
+        """Carry out an action on a participant and return its outcome."""
         try:
             call, leg, part = self._part(number, participant_id)
             self._act(call, leg, part, action, request)
@@ -162,7 +181,10 @@ class Switchboard(Operations):
         return CallOutcome("Success", participant=self._view(number, participant_id))
 
     def press(self, call: SimulatedCall, keys: str) -> None:
-        """Whoever is connected to a route point in this call presses keys. Raises Refused if nobody is."""
+        """Press keys as the party that is connected to a route point in this call.
+
+        Raises OperationRefused if no route point is connected.
+        """
         point = call.of_kind("routepoint")
         if point is None or not point.connected:
             raise OperationRefused("NotSpecified", f"no route point is connected in call {call.id}")
@@ -170,24 +192,27 @@ class Switchboard(Operations):
             self._signal(KeysPressed(point.dn.number, part.id, keys))
 
     def played(self, number: str, participant_id: int) -> None:
-        """What a program played to a participant has been heard to the end; nothing happens if it is gone."""
+        """Signal that a participant has heard to the end what a program played.
+
+        Does nothing if the participant is gone.
+        """
         if self._view(number, participant_id) is not None:
             self._signal(PromptPlayed(number, participant_id))
 
     def drop_call(self, call_id: int) -> bool:
-        """End a call; False if there is none."""
+        """End a call. Return False if there is none."""
         call = self.calls.get(call_id)
         return call is not None and self.end(call)
 
     def attached(self, number: str, participant_id: int) -> dict[str, str]:
-        """The data that was attached to a participant. Raises Refused if it is gone."""
+        """Return the data attached to a participant. Raises OperationRefused if it is gone."""
         return dict(self._part(number, participant_id)[2].attached)
 
     def restart(self) -> None:
-        """All calls vanish without a word, as when the PBX restarts; ids begin anew."""
+        """Lose all calls without an event, as when the PBX restarts. Ids begin anew."""
         self._forget()
 
-    # within
+    # internal
 
     def _row(self, call: SimulatedCall) -> ActiveCallRow:
         if call.row is None:

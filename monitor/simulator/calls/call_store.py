@@ -1,9 +1,10 @@
-"""The register of the simulated PBX: all calls, their legs and participants, and the events of what changed in them.
+"""Hold all calls, legs and participants of the simulated PBX and send events of their changes.
 
-An operation changes legs and then *commits* the calls that it touched. Only the commit shows: it compares what Call
-Control shows of these calls with what it showed before, and tells the listeners each difference, once everything is in
-its new place. So a table kept from events and reads is never wrong for longer than an event is under way. What a
-commit costs depends on the legs of the calls committed, not on how many calls there are.
+An operation changes legs and then *commits* the calls that it touched. Changes become visible only
+at the commit. It compares what Call Control shows of these calls with what it showed before, and
+sends each difference to the listeners, after all state is updated. So a table kept from events and
+reads is wrong only while an event is on its way. The cost of a commit depends on the number of legs
+in the committed calls, not on the number of calls.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from monitor.simulator.calls.views import ParticipantView
 from monitor.simulator.pbx_data.directory import Device, Directory, Dn
 
 ENDED_KEPT: Final = 50_000
-"""Ended calls that are remembered; the oldest are forgotten."""
+"""Number of ended calls that are remembered; the oldest are forgotten first."""
 
 
 @dataclass(frozen=True, slots=True)
 class ParticipantUpsert:
-    """A participant is new, or something of it that is shown has changed."""
+    """Report that a participant is new, or that a shown property of it has changed."""
 
     dn: str
     participant_id: int
@@ -35,7 +36,7 @@ class ParticipantUpsert:
 
 @dataclass(frozen=True, slots=True)
 class ParticipantRemove:
-    """A participant is gone."""
+    """Report that a participant is gone."""
 
     dn: str
     participant_id: int
@@ -46,7 +47,7 @@ Event: TypeAlias = ParticipantUpsert | ParticipantRemove
 
 @dataclass(frozen=True, slots=True)
 class KeysPressed:
-    """Who is connected to a route point has pressed keys of his telephone."""
+    """Report that the party connected to a route point has pressed keys."""
 
     dn: str
     participant_id: int
@@ -55,7 +56,7 @@ class KeysPressed:
 
 @dataclass(frozen=True, slots=True)
 class PromptPlayed:
-    """What a program played to a participant of its route point has been heard to the end."""
+    """Report that a participant of a route point has heard to the end what a program played."""
 
     dn: str
     participant_id: int
@@ -65,7 +66,7 @@ Signal: TypeAlias = KeysPressed | PromptPlayed
 
 
 class Exchange:
-    """Calls by id, legs by DN, participants by id. ``clock`` gives POSIX seconds."""
+    """Hold calls by id, legs by DN and participants by id. ``clock`` returns POSIX seconds."""
 
     def __init__(self, directory: Directory, switches: Switches, clock: Callable[[], float]) -> None:
         self.directory = directory
@@ -82,38 +83,47 @@ class Exchange:
         self._idled: list[str] = []
         self._next_call = self._next_part = 1
 
-    # who is told
+    # subscriptions
 
     def listen(self, callback: Callable[[Event], None]) -> None:
-        """Have a callable told every event of every DN, in order, as it happens. It must not change calls."""
+        """Register a callable that receives every event of every DN, in order, as it happens.
+
+        The callable must not change calls.
+        """
         self._listeners.append(callback)
 
     def on_signal(self, callback: Callable[[Signal], None]) -> None:
-        """Have a callable told what a route point's participants do without changing: keys, and prompts that ended."""
+        """Register a callable that receives the signals of route points' participants.
+
+        A signal changes no participant: keys were pressed, or a prompt has ended.
+        """
         self._signal_listeners.append(callback)
 
     def on_idle(self, callback: Callable[[str], None]) -> None:
-        """Have a callable told the number of each DN that has left its last call. It must not change calls."""
+        """Register a callable that receives the number of each DN that has left its last call.
+
+        The callable must not change calls.
+        """
         self._idle_listeners.append(callback)
 
     # look-ups
 
     def busy(self, number: str) -> bool:
-        """Whether a DN has a leg in any call."""
+        """Return whether a DN has a leg in any call."""
         return number in self._by_dn
 
     def in_use(self, number: str) -> int:
-        """How many calls a DN has a leg in."""
+        """Return the number of calls in which a DN has a leg."""
         return len(self._by_dn.get(number, ()))
 
     def calls_of(self, number: str) -> list[SimulatedCall]:
-        """The calls that a DN has a leg in, oldest first."""
+        """Return the calls in which a DN has a leg, oldest first."""
         return [self.calls[call_id] for call_id in self._by_dn.get(number, ())]
 
-    # for operations
+    # for the operations
 
     def _open(self, dn: Dn, number: str, dialled: str, *, external: bool) -> SimulatedCall:
-        """A call that nobody sees before it is committed."""
+        """Make a call. It stays invisible until it is committed."""
         now = self.clock()
         call = SimulatedCall(
             self._next_call, external, dn.number, number, dialled, now, changed_at=now, established_at=now
@@ -123,7 +133,10 @@ class Exchange:
         return call
 
     def _add(self, call: SimulatedCall, leg: SimulatedLeg, device_id: str | None = None) -> SimulatedLeg:
-        """Put a leg into a call: at the device, at all devices (None), or at none if its DN is no extension."""
+        """Add a leg to a call, at one device or at all devices of its DN (None).
+
+        A leg has no device if its DN is neither an extension nor a route point.
+        """
         number = leg.dn.number
         for device in self._devices(leg.dn, device_id):
             self._attach(call, leg, device)
@@ -132,13 +145,17 @@ class Exchange:
         return leg
 
     def _take(self, call: SimulatedCall, leg: SimulatedLeg) -> None:
-        """Take a leg out of a call."""
+        """Remove a leg from a call."""
         for part in leg.parts:
             self._parts.pop(part.id, None)
         self._unlink(call, leg)
 
     def _move(self, leg: SimulatedLeg, origin: SimulatedCall, target: SimulatedCall) -> None:
-        """Move a leg to another call, as the switch for attended transfers says: same participants or new ones."""
+        """Move a leg to another call.
+
+        The switch for attended transfers says whether its participants keep their ids or get new
+        ones.
+        """
         self._unlink(origin, leg)
         for part in leg.parts:
             if self.switches.attended == "new":
@@ -150,7 +167,7 @@ class Exchange:
         self._by_dn.setdefault(leg.dn.number, {})[target.id] = leg
 
     def _keep_device(self, leg: SimulatedLeg, device_id: str) -> None:
-        """Leave a leg at one of its devices only."""
+        """Keep only one device of a leg."""
         kept = next((part for part in leg.parts if part.device_id == device_id), leg.parts[0])
         for part in leg.parts:
             if part is not kept:
@@ -158,17 +175,17 @@ class Exchange:
         leg.parts = [kept]
 
     def _lose_part(self, leg: SimulatedLeg, part: DeviceLeg) -> None:
-        """Take one of several devices out of a leg."""
+        """Remove one of several devices from a leg."""
         leg.parts.remove(part)
         del self._parts[part.id]
 
     def _say(self, call: SimulatedCall, word: Word) -> None:
-        """Give the call a word of state."""
+        """Set the call's state."""
         if call.state != word:
             call.state, call.changed_at = word, self.clock()
 
     def _commit(self, *calls: SimulatedCall) -> None:
-        """Show what these calls have become, and tell of it."""
+        """Show the present state of these calls and send the events of what changed."""
         now = self.clock()
         upserts: list[Event] = []
         removes: list[Event] = []
@@ -188,7 +205,7 @@ class Exchange:
             listener(event)
 
     def _finish(self, call: SimulatedCall) -> None:
-        """End a call: remember its truth, take out all legs. It must be committed after."""
+        """End a call: record its truth and remove all its legs. Commit it afterwards."""
         self._remember_end(call)
         self._close(call)
 
@@ -206,7 +223,7 @@ class Exchange:
         del self.calls[call.id]
 
     def _forget(self) -> None:
-        """Drop everything without a word, as a restart of the process does. Ids begin anew."""
+        """Drop everything without an event, as a restart of the process does. Ids begin anew."""
         for call in self.calls.values():
             call.over = True
         self.calls.clear()
@@ -222,7 +239,7 @@ class Exchange:
         return view if view is not None and view.dn == number else None
 
     def _part(self, number: str, participant_id: int) -> tuple[SimulatedCall, SimulatedLeg, DeviceLeg]:
-        """A participant with its leg and call. Raises Refused if it is gone."""
+        """Return a participant with its call and leg. Raises OperationRefused if it is gone."""
         call = self._parts.get(participant_id)
         leg = call.legs.get(number) if call is not None else None
         for part in leg.parts if leg is not None else ():
@@ -242,7 +259,10 @@ class Exchange:
             call.accepted_shown = call.accepted_shown or (originator is not None and originator.status == "Connected")
 
     def _leg(self, call: SimulatedCall, number: str, *statuses: Status) -> SimulatedLeg:
-        """A leg in one of these states. Raises Refused."""
+        """Return a DN's leg, which must be in one of ``statuses`` if any are given.
+
+        Raises OperationRefused if it is not, or if there is no leg.
+        """
         leg = call.legs.get(number)
         if leg is None:
             raise OperationRefused("SubjectNotFound", f"{number} is not in call {call.id}")
@@ -250,7 +270,7 @@ class Exchange:
             raise OperationRefused("NotSpecified", f"{number} is {leg.status}, not {' or '.join(statuses)}")
         return leg
 
-    # within
+    # internal
 
     def _devices(self, dn: Dn, device_id: str | None) -> list[Device | None]:
         if dn.kind not in ("extension", "routepoint"):

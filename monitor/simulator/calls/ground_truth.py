@@ -1,17 +1,21 @@
-"""What is really going on, told by the rules of legs alone and not through what Call Control or the XAPI show. Pure.
+"""Tell what is really going on, by the rules of legs alone. Pure.
 
-The rules:
+The truth does not depend on what Call Control or the XAPI show. The rules:
 
-- A leg's other side: a trunk's is the number outside; in a conference everybody's is the conference, and the
-  conference's own the number of who opened it; a host's, and a ringing phone's, the caller's; else whoever the leg is
-  connected to or reaches for.
-- The owner is the originator's leg while it is there, else the oldest.
-- Direction follows from the legs there are and from who began the call. From outside: Inbound once there is an
-  extension, voicemail, a conference, fax, parking or route point; else External with two trunks; else FromExternal.
-  From inside: Outbound with a trunk; Internal with any of the others beside the originator; else FromInternal.
-- Answered is the first moment at which two of extension, trunk and conference were connected to each other.
-- A call that ends unanswered was abandoned in a queue or voice menu, missed if it came from outside or rang at a phone
-  or was taken by voicemail, else unanswered.
+- The external party of a leg is the number at its other side. A trunk has the number outside. A
+  conference has the number of the party that opened it; the other legs in it have the conference's.
+  A host and a ringing phone have the caller's number. Any other leg has the number of the party to
+  which it is connected, else of the party that it tries to reach.
+- The owner is the originator's leg while it is there, else the oldest leg.
+- Direction follows from the present legs and from the call's beginning. From outside: Inbound once
+  there is an extension, voicemail, a conference, fax, parking or route point; else External with
+  two trunks; else FromExternal. From inside: Outbound with a trunk; Internal with any of the others
+  beside the originator; else FromInternal.
+- A call is answered at the first moment at which two of extension, trunk and conference are
+  connected to each other.
+- A call that ends unanswered was *abandoned* if it was in a queue or voice menu. Else it was
+  *missed* if it came from outside, rang at a phone or was taken by voicemail. Else it was
+  *unanswered*.
 """
 
 from __future__ import annotations
@@ -31,7 +35,7 @@ _REACHED: Final[frozenset[DnKind]] = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class TruthLeg:
-    """A leg. ``external_party``: the other side's number."""
+    """Represent a leg as it really is. ``external_party``: the number at its other side."""
 
     dn: str
     dn_type: DnKind
@@ -41,7 +45,7 @@ class TruthLeg:
 
 @dataclass(frozen=True, slots=True)
 class TruthCall:
-    """A call that goes on. Times are POSIX seconds."""
+    """Represent a call in progress as it really is. Times are POSIX seconds."""
 
     call_id: int
     direction: Direction
@@ -49,32 +53,35 @@ class TruthCall:
     started_at: float
     answered_at: float | None
     did: str
-    """Name of the inbound rule by which it came; empty if by none."""
+    """Name of the inbound rule by which the call came; empty if by none."""
     legs: tuple[TruthLeg, ...]
-    """Oldest first."""
+    """All legs, oldest first."""
     owner: str
-    """DN."""
+    """DN of the owner's leg."""
     talk_to: tuple[str, ...]
     routing_to: tuple[str, ...]
     queue: str
-    """The queue in which the caller waits, or from which it rings; empty if none."""
+    """DN of the queue in which the caller waits, or from which it rings; empty if none."""
     shown: frozenset[str]
-    """DNs whose legs an answer that was really given told of."""
+    """DNs of the legs that the answers sent so far have shown."""
     answer_shown_at: float | None
-    """When such an answer first told that it had been answered; None if none did."""
+    """Time at which a sent answer first showed that the call was answered; None if none did."""
     parted_at: float | None
-    """When, once it had been answered, nobody talked to anybody for the first time; None if that never was."""
+    """Time after the answer at which nobody talked to anybody for the first time; None if never."""
     accepted_shown: bool
-    """Whether such an answer was given while its originator was connected, be it to a queue or a voice menu."""
+    """True if an answer was sent while the originator was connected, even to a queue or menu."""
 
 
 @dataclass(frozen=True, slots=True)
 class TruthEnded:
-    """A call that is over. ``legs``, ``owner`` and ``state`` as they were just before its end."""
+    """Represent a call that is over. Times are POSIX seconds.
+
+    ``legs``, ``owner`` and ``state`` are as they were just before its end.
+    """
 
     call_id: int
     direction: Direction
-    """The last in which both ends were somebody, else the last."""
+    """Last direction with somebody at both ends; else the last direction."""
     state: Word
     started_at: float
     answered_at: float | None
@@ -84,20 +91,20 @@ class TruthEnded:
     legs: tuple[TruthLeg, ...]
     owner: str
     queue: str
-    """The queue that it waited in last."""
+    """DN of the queue in which the call waited last; empty if none."""
     caller: str
     """The caller's number."""
     shown: frozenset[str]
     shown_at: float | None = None
-    """When an answer that was really given first told of it, POSIX seconds; None if none did."""
+    """POSIX time at which a sent answer first showed the call; None if none did."""
     answer_shown_at: float | None = None
-    """When one first told that it had been answered."""
+    """POSIX time at which a sent answer first showed that it was answered; None if none did."""
     last_shown_at: float | None = None
-    """When ActiveCalls was first given after its last change before its end."""
+    """POSIX time at which ActiveCalls first showed the call's last state; None if it never did."""
 
 
 def direction(call: SimulatedCall) -> Direction:
-    """The direction by the legs of this moment."""
+    """Return the direction that follows from the present legs."""
     reached = trunks = 0
     for leg in call.legs.values():
         trunks += leg.dn.kind == "externalline"
@@ -108,7 +115,7 @@ def direction(call: SimulatedCall) -> Direction:
 
 
 def remember(call: SimulatedCall, now: float) -> None:
-    """Note what the call's end, and those who ask later, need to know of this moment."""
+    """Record in the call what its end and later questions need to know of this moment."""
     connected = 0
     for leg in call.legs.values():
         kind, began = leg.dn.kind, leg.dn.number == call.originator
@@ -130,7 +137,7 @@ def remember(call: SimulatedCall, now: float) -> None:
 
 
 def truth_of(call: SimulatedCall) -> TruthCall:
-    """The truth of a call that goes on."""
+    """Return the truth of a call in progress."""
     first = _owner(call)
     others = [leg for leg in call.legs.values() if leg is not first]
     waiting = call.of_kind("queue")
@@ -154,7 +161,7 @@ def truth_of(call: SimulatedCall) -> TruthCall:
 
 
 def truth_of_end(call: SimulatedCall, now: float) -> TruthEnded:
-    """The truth of a call at its end; its legs must still be there."""
+    """Return the truth of a call at its end. Its legs must still be there."""
     return TruthEnded(
         call_id=call.id,
         direction=call.lasting or direction(call),

@@ -1,4 +1,4 @@
-"""How legs join, ring and part: what the operations are made of. Nothing here commits."""
+"""Make legs join, ring and part. The operations are made of these steps. Nothing here commits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from monitor.simulator.pbx_data.directory import Directory, Dn
 
 
 class Connections(Exchange):
-    """The rules by which legs come and go."""
+    """Apply the rules by which legs come and go."""
 
     def __init__(self, directory: Directory, switches: Switches, clock: Callable[[], float]) -> None:
         super().__init__(directory, switches, clock)
@@ -64,7 +64,10 @@ class Connections(Exchange):
         self._add(call, leg)
 
     def _pick_up(self, call: SimulatedCall, leg: SimulatedLeg) -> None:
-        """A ringing leg takes the call: whatever else rings stops, hosts let go, and whom it was to replace leaves."""
+        """Connect a ringing leg.
+
+        All other ringing stops, hosts are removed, and the leg that it was to replace leaves.
+        """
         replaced = call.legs.get(leg.instead_of)
         leg.status, leg.referred_by, leg.instead_of = "Connected", "", ""
         self._clear_ringing(call)
@@ -75,7 +78,7 @@ class Connections(Exchange):
         self._say(call, "Talking")
 
     def _answer_own(self, call: SimulatedCall, leg: SimulatedLeg, device_id: str) -> None:
-        """The originator, rung first, has picked up: now the destination is called."""
+        """Call the destination, now that the originator, which rang first, has picked up."""
         destination, call.forward_to = call.forward_to, ""
         self._keep_device(leg, device_id)
         leg.status = "Dialing"
@@ -86,7 +89,7 @@ class Connections(Exchange):
         self._commit(call)
 
     def _after_ringing(self, call: SimulatedCall, last: SimulatedLeg) -> None:
-        """Nobody took it: what becomes of the call."""
+        """Decide how the call goes on when no phone rings any more."""
         if call.ringing():
             return
         call.group = ""
@@ -100,7 +103,11 @@ class Connections(Exchange):
             self._finish(call)
 
     def _leave(self, call: SimulatedCall, leg: SimulatedLeg) -> None:
-        """A party that was there is gone: the call goes on only if two others remain, or if it was being replaced."""
+        """Remove a party that was there.
+
+        The call goes on only if two other parties remain, or one if the leaving party was being
+        replaced.
+        """
         replaced = any(other.instead_of == leg.dn.number for other in call.ringing())
         others = [other for other in call.talkers() if other is not leg]
         if len(others) < (1 if replaced else 2) or leg.dn.kind not in TALKERS:
@@ -111,13 +118,13 @@ class Connections(Exchange):
             other.instead_of = ""
 
     def _close_merged(self, call: SimulatedCall, moved: SimulatedLeg, target: SimulatedCall) -> None:
-        """End a call one leg of which moves on to another."""
+        """End a call and move one of its legs to another call."""
         self._remember_end(call)
         self._move(moved, call, target)
         self._close(call)
 
     def _connected(self, call: SimulatedCall) -> None:
-        """Whoever dialled is accepted."""
+        """Connect the legs that were dialling."""
         for leg in call.legs.values():
             if leg.status == "Dialing":
                 leg.status = "Connected"
@@ -134,7 +141,10 @@ class Connections(Exchange):
             self._take(call, leg)
 
     def _caller(self, number: str) -> Dn:
-        """Who may call: an extension with a phone, or a route point. Raises Refused."""
+        """Return the DN if it may call: an extension with a phone, or a route point.
+
+        Raises OperationRefused otherwise.
+        """
         dn = self.directory.dn(number)
         if dn is not None and dn.kind == "routepoint":
             return dn
@@ -151,7 +161,10 @@ class Connections(Exchange):
         return queue
 
     def _partner(self, call: SimulatedCall, number: str) -> SimulatedLeg:
-        """The one party that a connected party talks to, while nothing else goes on. Raises Refused."""
+        """Return the one party to which a connected party talks, if the call has no other leg.
+
+        Raises OperationRefused otherwise.
+        """
         others = [leg for leg in call.legs.values() if leg.dn.number != number]
         if len(others) != 1 or others[0].dn.kind not in TALKERS or not others[0].connected:
             raise OperationRefused("NotSpecified", f"{number} does not talk to exactly one party")

@@ -1,12 +1,14 @@
-"""Calls and legs as the simulated PBX holds them: plain state, changed by ``call_store`` alone.
+"""Represent calls and legs of the simulated PBX: plain state, changed by ``call_store`` alone.
 
 Words:
 
-- A *leg* is a DN's part in a call; a call has at most one a DN. It is Dialing (its owner called and nobody took it),
-  Ringing or Connected.
-- A *part* is a leg at one device, what Call Control calls a participant: one for each ringing phone, one for a leg that
-  talks, one without a device for what is no telephone (a trunk, a queue, a voice menu).
-- *Hosts* are the DNs at which a caller stays connected to nobody: queue, voice menu, voicemail, parking, fax.
+- A *leg* is a DN's part in a call. A DN has at most one leg in a call. A leg is Dialing (its owner
+  called and nobody has answered), Ringing or Connected.
+- A *part* is a leg at one device. Call Control calls it a participant. There is one for each
+  ringing phone and one for a leg that talks. What is no telephone (a trunk, a queue, a voice menu)
+  has one without a device.
+- *Hosts* are the DNs at which a caller stays connected to nobody: queue, voice menu, voicemail,
+  parking, fax.
 """
 
 from __future__ import annotations
@@ -42,13 +44,16 @@ Reason: TypeAlias = Literal[
 
 HOSTS: Final[frozenset[DnKind]] = frozenset(("queue", "ivr", "specialmenu", "parking", "fax"))
 TALKERS: Final[frozenset[DnKind]] = frozenset(("extension", "externalline", "routepoint"))
-"""Kinds of DN whose leg is a party of its own, not a place where another party is kept."""
+"""Kinds of DN whose leg is a party of its own, not a place that holds another party."""
 PEOPLE: Final[frozenset[DnKind]] = frozenset(("extension", "externalline", "conference"))
-"""Two of these connected to each other is an answered call."""
+"""Kinds of DN of which two connected to each other make an answered call."""
 
 
 class OperationRefused(Exception):
-    """An operation that cannot be: the call is over, the leg gone or in another state, the destination of no use."""
+    """Signal that an operation is impossible; nothing was changed.
+
+    The call is over, the leg is gone or in another state, or the destination cannot be used.
+    """
 
     def __init__(self, reason: Reason, text: str) -> None:
         super().__init__(text)
@@ -58,140 +63,145 @@ class OperationRefused(Exception):
 
 @dataclass(slots=True, eq=False)
 class DeviceLeg:
-    """A leg at one device. ``device_id`` is empty for what is no telephone."""
+    """Represent a leg at one device. ``device_id`` is empty if it is no telephone."""
 
     id: int
     leg_id: int
     device_id: str = ""
     direct: bool = False
-    """Whether the device can be told to answer."""
+    """True if the device can be told to answer."""
     attached: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
 class SimulatedLeg:
-    """A DN's part in a call."""
+    """Represent a DN's part in a call."""
 
     dn: Dn
     status: Status
     outside: str = ""
-    """A trunk's leg: the number outside, the caller's or the dialled one."""
+    """Number outside, the caller's or the dialled one; only at a trunk's leg."""
     routed: bool = False
-    """Whether the PBX's router made it, not somebody who dialled."""
+    """True if the PBX's router made the leg, not somebody who dialled."""
     behalf: str = ""
-    """Queue or ring group for which it rings or talks."""
+    """DN of the queue or ring group for which it rings or talks."""
     referred_by: str = ""
-    """Who transferred the call here blindly; empty once it is answered."""
+    """DN that transferred the call here blindly; empty once it is answered."""
     instead_of: str = ""
-    """DN of the connected leg in whose place this one comes when it answers."""
+    """DN of the connected leg that this one replaces when it answers."""
     parts: list[DeviceLeg] = field(default_factory=list)
 
     @property
     def number(self) -> str:
-        """The number by which the other side knows it."""
+        """Return the number by which the other side knows it."""
         return self.outside if self.dn.kind == "externalline" else self.dn.number
 
     @property
     def connected(self) -> bool:
-        """Whether it is in a talk, or connected to a host."""
+        """Return whether it is connected to another party or to a host."""
         return self.status == "Connected"
 
     @property
     def ringing(self) -> bool:
-        """Whether it rings."""
+        """Return whether it rings."""
         return self.status == "Ringing"
 
 
 @dataclass(slots=True, eq=False)
 class SimulatedCall:
-    """One call. ``legs`` by DN, oldest first. Times are POSIX seconds."""
+    """Represent one call. ``legs`` by DN, oldest first. Times are POSIX seconds."""
 
     id: int
     external: bool
-    """Whether it came from outside."""
+    """True if it came from outside."""
     originator: str
-    """DN that began it: the trunk of a call from outside."""
+    """DN that began the call. For a call from outside, this is the trunk."""
     caller: str
     """The caller's number."""
     dialled: str
-    """The number that the caller dialled; of a call from outside, the DID if there is a rule for it."""
+    """Number that the caller dialled. For a call from outside: the DID, if a rule has it."""
     started_at: float
     rule: str = ""
     """Name of the inbound rule by which a call from outside came in."""
     state: Word = "Initiating"
     changed_at: float = 0.0
-    """When ``state`` took its present word."""
+    """Time at which ``state`` last changed."""
     established_at: float = 0.0
-    """When the latest connection was made; the start before there is any."""
+    """Time of the latest connection; before the first one, the time of the start."""
     answered_at: float | None = None
     parted_at: float | None = None
-    """When, once it had been answered, nobody talked to anybody for the first time."""
+    """Time after the answer at which nobody talked to anybody for the first time; None if never."""
     legs: dict[str, SimulatedLeg] = field(default_factory=dict)
     group: str = ""
-    """The ring group whose phones ring."""
+    """DN of the ring group whose phones ring."""
     forward_to: str = ""
-    """Where the call goes once its originator, whom the PBX rings first, has picked up; no other phone rings then."""
+    """Destination to call once the originator, which the PBX rings first, has picked up.
+
+    No other phone rings until then."""
     departed: bool = False
-    """Whether its originator ever left it; he may be rung again, as any other."""
+    """True if the originator ever left the call. It may be rung again, as any other DN."""
     creator: str = ""
-    """Number of who opened the conference."""
+    """Number of the party that opened the conference."""
     over: bool = False
     next_leg: int = 1
     rang: bool = False
-    """Whether an extension that did not begin it ever rang."""
+    """True if an extension that did not begin the call ever rang."""
     went_out: bool = False
-    """Whether it ever had a leg to the outside that it did not come from."""
+    """True if it ever had a trunk's leg other than the originator's."""
     recorded: bool = False
-    """Whether voicemail took it at some time."""
+    """True if voicemail ever took it."""
     last_queue: str = ""
-    """The queue that it waited in last."""
+    """DN of the queue in which it waited last."""
     lasting: Direction | None = None
-    """The last direction with somebody at both ends, else the last."""
+    """Last direction with somebody at both ends; else the last direction."""
     shown: set[str] = field(default_factory=set)
-    """DNs of legs that an answer really given told of."""
+    """DNs of the legs that the answers sent so far have shown."""
     shown_at: float | None = None
-    """When one was first given."""
+    """Time at which a sent answer first showed the call; None if none did."""
     answer_shown_at: float | None = None
-    """When one first told that it had been answered."""
+    """Time at which a sent answer first showed that it was answered; None if none did."""
     accepted_shown: bool = False
-    """Whether one was given while its originator was connected to somebody or something."""
+    """True if an answer was sent while the originator was connected, even to a queue or menu."""
     served_row: ActiveCallRow | None = None
     served_row_at: float | None = None
-    """The last row of ActiveCalls that was really given, and when it was first."""
+    """Time at which ``served_row``, the last row of ActiveCalls that was sent, was first sent."""
     last_row: ActiveCallRow | None = None
-    """Its row just before its end, if anybody asked for it after the last change."""
+    """Row of ActiveCalls just before the end; None if nobody read it after the last change."""
     driver: object | None = None
-    """Whoever plays the people of this call."""
+    """Object that plays the people of this call."""
     timeout: int | None = None
-    """Seconds for which whoever ordered it lets the next phone ring."""
+    """Seconds for which the next phone rings, as the program that ordered the call asked."""
     views: dict[int, ParticipantView] = field(default_factory=dict)
-    """What Call Control shows, by participant id."""
+    """Participants as Call Control shows them, by id."""
     row: ActiveCallRow | None = None
-    """What ActiveCalls shows, made when it is asked for."""
+    """Row of ActiveCalls; None until somebody reads it after a change."""
 
     def of_kind(self, *kinds: DnKind) -> SimulatedLeg | None:
-        """The oldest leg of one of these kinds."""
+        """Return the oldest leg of one of these kinds, or None."""
         return next((leg for leg in self.legs.values() if leg.dn.kind in kinds), None)
 
     @property
     def host(self) -> SimulatedLeg | None:
-        """The queue, menu … that the caller is connected to."""
+        """Return the leg of the queue, menu … to which the caller is connected, or None."""
         return next((leg for leg in self.legs.values() if leg.dn.kind in HOSTS), None)
 
     @property
     def conference(self) -> SimulatedLeg | None:
-        """The conference's leg."""
+        """Return the conference's leg, or None."""
         return self.of_kind("conference")
 
     def ringing(self) -> list[SimulatedLeg]:
-        """Legs that ring, oldest first."""
+        """Return the legs that ring, oldest first."""
         return [leg for leg in self.legs.values() if leg.status == "Ringing"]
 
     def talkers(self) -> Iterator[SimulatedLeg]:
-        """Parties that are there: connected, or dialling."""
+        """Yield the parties that are connected or dialling."""
         return (leg for leg in self.legs.values() if leg.dn.kind in TALKERS and leg.status != "Ringing")
 
     def calling(self) -> SimulatedLeg | None:
-        """The party for whom the ringing phones ring: the oldest there that is not about to be replaced."""
+        """Return the party for which the phones ring, or None.
+
+        This is the oldest present party that is not about to be replaced.
+        """
         leaving = {leg.instead_of for leg in self.legs.values() if leg.instead_of}
         return next((leg for leg in self.talkers() if leg.dn.number not in leaving), None)

@@ -1,7 +1,8 @@
-"""What can happen to a call: each method is one step, complete in itself and told to the listeners at once.
+"""Change calls in single steps. Each step is complete and tells the listeners at once.
 
-Scenarios and Call Control's actions use the same steps. A step that cannot be raises :class:`OperationRefused` and has
-changed nothing. Who decides when things happen (people, time-outs) is elsewhere.
+Scenarios and Call Control's actions use the same steps. A step that is impossible raises
+:class:`OperationRefused` and has changed nothing. Other modules decide when things happen (people,
+time-outs).
 """
 
 from __future__ import annotations
@@ -13,16 +14,21 @@ from monitor.simulator.calls.model import TALKERS, OperationRefused, SimulatedCa
 from monitor.simulator.calls.routing import ToPhones
 
 _FIRST_ROUTED_LEG = 4
-"""A call from outside has its trunk's leg and the router's before the first phone's, as captures show."""
+"""Leg id of the first phone in a call from outside.
+
+The trunk's leg and the router's come before it, as captures show."""
 
 
 class Operations(Connections):
-    """The primitive operations."""
+    """Offer the primitive operations on calls."""
 
-    # beginnings
+    # starting calls
 
     def arrive(self, trunk: str, number: str, did: str = "", rule: str = "") -> SimulatedCall:
-        """A call comes in on a trunk, by an inbound rule (``did``: its number) or by none; nothing rings yet."""
+        """Start a call that comes in on a trunk. Nothing rings yet.
+
+        ``rule``: name of the inbound rule, empty if there is none. ``did``: that rule's number.
+        """
         dn = self.directory.dn(trunk)
         if dn is None or dn.kind != "externalline":
             raise OperationRefused("UnknownDestination", f"{trunk} is no trunk")
@@ -36,7 +42,10 @@ class Operations(Connections):
     def dial(
         self, number: str, destination: str, device_id: str = "", *, trunk: str = "", greeting: bool = True
     ) -> SimulatedCall:
-        """A DN calls a number and is routed to it at once. ``device_id`` empty: its first device."""
+        """Start a call from a DN to a number and route it at once.
+
+        ``device_id``: the device to call from; empty: the DN's first device.
+        """
         dn = self._caller(number)
         route = self.router.resolve(destination, (number,), trunk)
         devices = self.directory.devices(number)
@@ -47,9 +56,9 @@ class Operations(Connections):
         return call
 
     def ring_first(self, number: str, destination: str) -> SimulatedCall:
-        """The PBX rings a DN's own phones, to call the destination once it picks up."""
+        """Ring a DN's own phones and call the destination once one is picked up."""
         dn = self._caller(number)
-        if dn.kind == "routepoint":  # it has nobody who would pick up first
+        if dn.kind == "routepoint":  # a route point has no person to pick up first
             return self.dial(number, destination)
         self.router.resolve(destination, (number,))
         call = self._open(dn, number, destination, external=False)
@@ -59,12 +68,13 @@ class Operations(Connections):
         self._commit(call)
         return call
 
-    # ways on
+    # calls in progress
 
     def route(self, call: SimulatedCall, destination: str, *, trunk: str = "", greeting: bool = True) -> None:
-        """The waiting caller is sent on: phones ring, or a host takes him.
+        """Send the waiting caller on: phones ring, or a host takes the call.
 
-        ``greeting``: whether a queue has one; the first word of a call in a queue without is Transferring.
+        ``greeting``: True if a queue has a greeting. In a queue without one, the call's first state
+        is Transferring.
         """
         self._alive(call)
         route = self.router.resolve(destination, call.legs, trunk)
@@ -73,13 +83,13 @@ class Operations(Connections):
         self._commit(call)
 
     def wait(self, call: SimulatedCall) -> None:
-        """A queue without a greeting has put the caller among those who wait."""
+        """Put the caller among those that wait in a queue without a greeting."""
         self._queue_of(call)
         self._say(call, "Talking")
         self._commit(call)
 
     def poll(self, call: SimulatedCall, agents: Iterable[str]) -> None:
-        """The queue lets these agents' phones ring, and no others."""
+        """Ring these agents' phones for the queue, and no others."""
         queue = self._queue_of(call)
         phones = [self.router.phone(number) for number in agents]
         if not phones or any(dn.number in call.legs and not call.legs[dn.number].ringing for dn in phones):
@@ -91,7 +101,10 @@ class Operations(Connections):
         self._commit(call)
 
     def answer(self, call: SimulatedCall, number: str, device_id: str = "") -> None:
-        """A ringing phone is picked up: the others stop, a queue lets go, and the two are connected."""
+        """Pick up a ringing phone.
+
+        The other phones stop ringing, the queue is left, and the two parties are connected.
+        """
         leg = self._leg(call, number, "Ringing")
         if call.forward_to:
             self._answer_own(call, leg, device_id)
@@ -101,9 +114,10 @@ class Operations(Connections):
         self._commit(call)
 
     def no_answer(self, call: SimulatedCall, numbers: Iterable[str] = ()) -> None:
-        """Phones have rung long enough (none named: all). When none is left, the call goes on or ends.
+        """Stop these phones, or all if none is named, because they have rung long enough.
 
-        It goes back to its queue, to the talk that it was to leave, or to who transferred it, if his phone is free.
+        If no other phone rings, the call goes back to its queue, to the talk that it was to leave,
+        or to the DN that transferred it if its phone is free. Otherwise it ends.
         """
         self._alive(call)
         stopped = [self._leg(call, number, "Ringing") for number in numbers] or call.ringing()
@@ -120,7 +134,7 @@ class Operations(Connections):
     def divert(
         self, call: SimulatedCall, number: str, destination: str, *, trunk: str = "", greeting: bool = True
     ) -> None:
-        """A ringing phone sends its call elsewhere; whatever else rings stops, and a queue lets go."""
+        """Send a ringing phone's call elsewhere. All other ringing stops, and the queue is left."""
         self._leg(call, number, "Ringing")
         if call.forward_to:
             raise OperationRefused("NotSpecified", f"{number} is being called back and cannot divert itself")
@@ -130,9 +144,10 @@ class Operations(Connections):
         self._commit(call)
 
     def add_route(self, call: SimulatedCall, number: str, destination: str) -> None:
-        """An alternative rings too: beside a ringing phone, or to take the place of a connected party.
+        """Ring another destination as well.
 
-        A call that rings from a queue leaves it.
+        It rings beside a ringing phone, or to take the place of a connected party. A call that
+        rings from a queue leaves the queue.
         """
         leg = self._leg(call, number, "Ringing", "Connected")
         if call.forward_to:
@@ -147,7 +162,7 @@ class Operations(Connections):
         self._commit(call)
 
     def transfer(self, call: SimulatedCall, number: str, destination: str, *, greeting: bool = True) -> None:
-        """A connected party sends the other one elsewhere blindly, and leaves at once."""
+        """Send a connected party's partner elsewhere blindly. The party leaves at once."""
         leg = self._leg(call, number, "Connected")
         self._partner(call, number)
         route = self.router.resolve(destination, call.legs)
@@ -156,7 +171,10 @@ class Operations(Connections):
         self._commit(call)
 
     def merge(self, first: SimulatedCall, second: SimulatedCall, number: str) -> None:
-        """Who is in both calls leaves, and the other party of the second joins the first (attended transfer)."""
+        """Move the other party of the second call to the first (attended transfer).
+
+        The party ``number``, which is in both calls, leaves.
+        """
         ours, theirs = self._leg(first, number, "Connected"), self._leg(second, number, "Connected", "Dialing")
         partner = self._partner(first, number)
         moved = next((leg for leg in second.legs.values() if leg is not theirs), None)
@@ -174,7 +192,7 @@ class Operations(Connections):
         self._commit(first, second)
 
     def invite(self, call: SimulatedCall, number: str, guest: str) -> None:
-        """A connected party makes the talk a conference, and a third phone rings for it."""
+        """Make a connected party's talk a conference and ring a third phone for it."""
         self._leg(call, number, "Connected")
         if call.conference is None:
             self._partner(call, number)
@@ -191,10 +209,13 @@ class Operations(Connections):
             self._add(call, SimulatedLeg(dn, "Ringing", routed=call.external))
         self._commit(call)
 
-    # ends
+    # ending calls
 
     def drop(self, call: SimulatedCall, number: str, device_id: str | None = None) -> None:
-        """A party hangs up or rejects; at one of several ringing devices only that one falls silent."""
+        """Hang up or reject as a party.
+
+        If several of its devices ring and ``device_id`` names one, only that one stops.
+        """
         leg = self._leg(call, number)
         part = next((part for part in leg.parts if part.device_id == device_id), None)
         if leg.ringing and part is not None and len(leg.parts) > 1:
@@ -207,7 +228,7 @@ class Operations(Connections):
         self._commit(call)
 
     def end(self, call: SimulatedCall) -> bool:
-        """End a call whatever it does; False if it is over already."""
+        """End a call in any state. Return False if it is over already."""
         if call.over:
             return False
         self._finish(call)

@@ -1,4 +1,4 @@
-"""Where a dialled number leads. Pure: it looks, and changes nothing."""
+"""Find where a dialled number leads. Pure: it changes no call."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _OUTSIDE: Final = re.compile(r"\+?\d{6,}")
 
 @dataclass(frozen=True, slots=True)
 class ToPhones:
-    """Phones ring. ``group``: the ring group whose phones they are; empty if none."""
+    """Ring phones. ``group``: the ring group that they belong to; empty if none."""
 
     phones: tuple[Dn, ...]
     group: str = ""
@@ -23,7 +23,7 @@ class ToPhones:
 
 @dataclass(frozen=True, slots=True)
 class ToOutside:
-    """A number outside is called over a trunk."""
+    """Call a number outside over a trunk."""
 
     trunk: Dn
     number: str
@@ -31,7 +31,7 @@ class ToOutside:
 
 @dataclass(frozen=True, slots=True)
 class ToHost:
-    """The caller is connected to a queue, a menu, voicemail, a conference."""
+    """Connect the caller to a queue, a menu, voicemail or a conference."""
 
     host: Dn
 
@@ -40,7 +40,7 @@ Route: TypeAlias = ToPhones | ToOutside | ToHost
 
 
 class Router:
-    """Resolves numbers. ``busy`` tells whether an extension is in a call."""
+    """Resolve numbers. ``busy`` returns whether an extension is in a call."""
 
     def __init__(self, directory: Directory, busy: Callable[[str], bool]) -> None:
         self._directory = directory
@@ -49,10 +49,11 @@ class Router:
         directory.on_change(lambda _: self._special.clear())
 
     def resolve(self, destination: str, there: Collection[str] = (), trunk: str = "") -> Route:
-        """Where a number leads for a call in which the DNs ``there`` have legs. Raises Refused.
+        """Return where a number leads for a call in which the DNs ``there`` have legs.
 
-        ``trunk``: the trunk to go out by; empty: the first that is not in the call. An extension that is busy or has
-        no phone is answered by voicemail if it has a mailbox.
+        ``trunk``: the trunk for a call to the outside; empty: the first that is not in the call.
+        Voicemail answers for an extension that is busy, disabled or without a phone, if it has a
+        mailbox. Raises OperationRefused if the number leads nowhere.
         """
         if destination in there:
             raise OperationRefused("RoutingLoopDetected", f"{destination} is in the call already")
@@ -70,13 +71,13 @@ class Router:
         raise OperationRefused("UnknownDestination", f"{destination} cannot be called")
 
     def special(self, kind: DnKind) -> Dn | None:
-        """The first DN of a kind of which a PBX has one: its conference, its voicemail."""
+        """Return the PBX's only DN of a kind, or None. Examples: its conference, its voicemail."""
         if kind not in self._special:
             self._special[kind] = next((dn for dn in self._directory.dns() if dn.kind == kind), None)
         return self._special[kind]
 
     def phone(self, number: str) -> Dn:
-        """An extension that can be rung. Raises Refused."""
+        """Return an extension that can be rung. Raises OperationRefused if it cannot."""
         dn = self._directory.dn(number)
         if dn is None or dn.kind != "extension":
             raise OperationRefused("UnknownDestination", f"{number} is no extension")

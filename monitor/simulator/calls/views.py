@@ -1,9 +1,10 @@
-"""What a call looks like from outside: Call Control's participants and ActiveCalls' rows. Pure.
+"""Show calls as the APIs do: Call Control's participants and ActiveCalls' rows. Pure.
 
-A participant shows its own leg and the *other side* of it. The other side is, in this order: the conference; the queue,
-menu or voicemail that the caller is connected to; whoever it talks to; the ring group that it dialled, else the first
-phone that rings; what was dialled. A phone that rings, and a host, have the caller at the other side. A trunk's leg
-shows the number outside as its party's number, as 3CX's connections of external lines do.
+A participant shows its own leg and the *other side* of it. The other side is the first of these
+that exists: the conference; the queue, menu or voicemail to which the caller is connected; the
+party to which it talks; the ring group that it dialled; the first phone that rings; the number that
+was dialled. The other side of a ringing phone and of a host is the caller. A trunk's leg shows the
+number outside as its party's number, as 3CX's connections of external lines do.
 
 ActiveCalls' texts: ``100 Smith, John`` · ``10000 skyetel (+15153182968)`` · ``800 Sales``.
 """
@@ -24,7 +25,10 @@ _NOBODY: Final = ("", "None")
 
 @dataclass(frozen=True, slots=True)
 class ParticipantView:
-    """A participant as Call Control shows it, before the switches say what is left out. Fields in documented order."""
+    """Represent a participant as Call Control shows it. Fields are in documented order.
+
+    The switches, which hide some of them, are applied in :meth:`to_json`.
+    """
 
     id: int
     status: Status
@@ -46,7 +50,7 @@ class ParticipantView:
     legid: int
 
     def to_json(self, switches: Switches) -> dict[str, object]:
-        """The documented fields, in order, with what the switches hide left empty."""
+        """Return the documented fields in order. Those that the switches hide are empty."""
         behalf = (self.on_behalf_of_dn, self.on_behalf_of_type) if switches.on_behalf_of else _NOBODY
         return {
             "id": self.id,
@@ -72,7 +76,10 @@ class ParticipantView:
 
 @dataclass(frozen=True, slots=True)
 class ActiveCallRow:
-    """A row of XAPI's ActiveCalls. Times are POSIX seconds. ``dns``: the DNs that the texts name."""
+    """Represent a row of XAPI's ActiveCalls. Times are POSIX seconds.
+
+    ``dns``: the DNs that the texts name.
+    """
 
     id: int
     caller: str
@@ -84,7 +91,7 @@ class ActiveCallRow:
 
 
 def views(call: SimulatedCall, directory: Directory) -> Iterator[ParticipantView]:
-    """Every participant of a call, the oldest leg's first."""
+    """Yield every participant of a call, those of the oldest leg first."""
     for leg in call.legs.values():
         other = _other_side(call, leg, directory)
         for part in leg.parts:
@@ -92,7 +99,7 @@ def views(call: SimulatedCall, directory: Directory) -> Iterator[ParticipantView
 
 
 def row(call: SimulatedCall, directory: Directory, switches: Switches) -> ActiveCallRow:
-    """The call's row of ActiveCalls."""
+    """Return the call's row of ActiveCalls."""
     first = _first_party(call)
     callees = _callees(call, first, directory, switches)
     return ActiveCallRow(
@@ -107,7 +114,10 @@ def row(call: SimulatedCall, directory: Directory, switches: Switches) -> Active
 
 
 def _first_party(call: SimulatedCall) -> SimulatedLeg:
-    """The originator; once he has left, even if he is rung again, the oldest party that is there."""
+    """Return the originator. If it ever left the call, return the oldest present party.
+
+    This holds even if the originator rings again.
+    """
     originator = call.legs.get(call.originator)
     if originator is not None and not call.departed:
         return originator
@@ -116,7 +126,7 @@ def _first_party(call: SimulatedCall) -> SimulatedLeg:
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """The other side of a leg. ``type``: Call Control's word."""
+    """Represent the other side of a leg. ``type`` is Call Control's word for its kind."""
 
     dn: str
     type: str
@@ -175,7 +185,7 @@ def _other_side(call: SimulatedCall, leg: SimulatedLeg, directory: Directory) ->
 
 
 def _met(call: SimulatedCall, leg: SimulatedLeg) -> SimulatedLeg | None:
-    """The host or the party that a leg is connected to."""
+    """Return the host or the party to which a leg is connected, or None."""
     host = call.host
     if host is not None:
         return host
@@ -191,7 +201,10 @@ def _dialled(number: str) -> _Side:
 
 
 def _shown_name(call: SimulatedCall, leg: SimulatedLeg, directory: Directory) -> str:
-    """The name that a phone displays: first name first; for somebody outside his number, if he called."""
+    """Return the name that a phone displays, first name first.
+
+    For a party outside this is its number if it called, else empty.
+    """
     if leg.dn.kind == "externalline":
         return leg.outside if call.external and leg.dn.number == call.originator else ""
     user = directory.entity(leg.dn.number) if leg.dn.kind == "extension" else None
@@ -201,7 +214,10 @@ def _shown_name(call: SimulatedCall, leg: SimulatedLeg, directory: Directory) ->
 def _callees(
     call: SimulatedCall, first: SimulatedLeg, directory: Directory, switches: Switches
 ) -> list[tuple[Dn, str]]:
-    """Whom the caller talks to or reaches for: DN, and the number outside if it is a trunk."""
+    """Return the DNs that the caller talks to or tries to reach.
+
+    Each comes with the number outside if it is a trunk.
+    """
     if call.conference is not None and call.conference is not first:
         return [(call.conference.dn, "")]
     ringing = [leg for leg in call.ringing() if leg is not first]

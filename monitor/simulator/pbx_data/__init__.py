@@ -1,1 +1,1 @@
-"""The simulated PBX's extensions, queues, trunks and contacts."""
+"""Hold the extensions, queues, trunks and contacts of the simulated PBX."""

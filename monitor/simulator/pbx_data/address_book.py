@@ -1,8 +1,8 @@
-"""The PBX's address book with a look-up by number. Pure.
+"""Hold the PBX's address book and look contacts up by number. Pure.
 
-100,000 contacts are normal, so numbers are found through an index over their last digits, which is made at the first
-look-up and follows every change made through this class. ``revision`` grows with each change: a list made of the book
-is good for as long as it stays the same.
+100,000 contacts are normal, so numbers are found through an index over their last digits. The index
+is made at the first look-up and follows every change made through :class:`Book`. ``revision`` grows
+with each change: a list made from the book is valid as long as ``revision`` stays the same.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _NO_DIGITS = re.compile(r"\D+")
 
 
 class Book:
-    """Contacts by Id. Change them through the methods only."""
+    """Hold contacts by Id. Change them only through the methods."""
 
     def __init__(self) -> None:
         self.contacts: dict[int, Entity] = {}
@@ -27,7 +27,7 @@ class Book:
         self._by_tail: dict[str, set[int]] | None = None
 
     def add(self, contact: Entity) -> Entity:
-        """Store a contact under the next free Id, which is written into it."""
+        """Store a contact under the next free Id and write that Id into it."""
         contact["Id"] = self._next_id
         self._next_id += 1
         self.contacts[contact["Id"]] = contact
@@ -49,7 +49,11 @@ class Book:
         self.revision += 1
 
     def find(self, number: str, match: Literal["exact", "tail"]) -> list[Entity]:
-        """Contacts one of whose numbers has the same digits, or (``tail``) one ends with the other; by Id."""
+        """Return the contacts that have a number, sorted by Id.
+
+        ``match``: ``exact`` compares all digits; with ``tail`` one number may also end with the
+        other.
+        """
         digits = _digits(number)
         if not digits:
             return []

@@ -1,10 +1,15 @@
-"""The simulated PBX's configuration: who and what there is. Single-threaded.
+"""Hold the simulated PBX's configuration: users, queues, trunks and so on. Single-threaded.
 
-Entities are dicts with the property names of 3CX's OpenAPI file, every structural property filled in. Properties that
-navigate are kept as rows of what identifies the other side: ``Agents`` ``{"Number", "SkillGroup"}`` in order of
-priority; ``Managers``, ``Members``, ``Peers`` ``{"Number"}``; ``Groups`` ``{"GroupId", "Rights": {"RoleName"}}`` at
-each member; a rule's ``TrunkDN`` ``{"Number"}``. A property may be changed in place; numbers, additions and removals go
-through the methods, which keep look-ups and references right.
+Entities are dicts with the property names of 3CX's OpenAPI file. Every structural property is
+filled in. Navigation properties are kept as rows that identify the other side:
+
+- ``Agents``: ``{"Number", "SkillGroup"}`` in order of priority.
+- ``Managers``, ``Members``, ``Peers``: ``{"Number"}``.
+- ``Groups``: ``{"GroupId", "Rights": {"RoleName"}}`` at each member.
+- a rule's ``TrunkDN``: ``{"Number"}``.
+
+A property may be changed in place. Changes of numbers, additions and removals go through the
+methods, which keep look-ups and references right.
 """
 
 from __future__ import annotations
@@ -23,7 +28,7 @@ _REFERENCES: Final = {"queue": ("Agents", "Managers"), "ringgroup": ("Members",)
 
 
 class Directory:
-    """All entities by Id, and look-ups by number."""
+    """Hold all entities by Id and look them up by number."""
 
     def __init__(self, first_extension: int = 100, first_queue: int = 800) -> None:
         self.users: dict[int, Entity] = {}
@@ -67,49 +72,53 @@ class Directory:
     # look-ups
 
     def dn(self, number: str) -> Dn | None:
-        """What a number is; None if it is no number of this PBX."""
+        """Return the DN with this number, or None if it is no number of this PBX."""
         found = self._by_number.get(number)
         return _dn(*found) if found else None
 
     def entity(self, number: str) -> Entity | None:
-        """The entity that bears a number."""
+        """Return the entity that has this number, or None."""
         found = self._by_number.get(number)
         return found[1] if found else None
 
     def dns(self) -> Iterator[Dn]:
-        """Every number of the PBX."""
+        """Yield every DN of the PBX."""
         return (_dn(kind, entity) for kind, entity in self._by_number.values())
 
     def extensions(self) -> list[str]:
-        """Numbers of the users."""
+        """Return the numbers of the users."""
         return _numbers(self.users.values())
 
     def trunk_numbers(self) -> list[str]:
-        """Numbers of the trunks' DNs."""
+        """Return the numbers of the trunks' DNs."""
         return _numbers(self.trunks.values())
 
     def queue_numbers(self) -> list[str]:
-        """Numbers of the call queues."""
+        """Return the numbers of the call queues."""
         return _numbers(self.queues.values())
 
     def ring_group_numbers(self) -> list[str]:
-        """Numbers of the ring groups."""
+        """Return the numbers of the ring groups."""
         return _numbers(self.ring_groups.values())
 
     def ivr_numbers(self) -> list[str]:
-        """Numbers of the digital receptionists."""
+        """Return the numbers of the digital receptionists."""
         return _numbers(self.receptionists.values())
 
     def agents(self, queue: str) -> list[str]:
-        """A queue's agents in order of priority; empty if it is no queue."""
+        """Return a queue's agents in order of priority; empty if it is no queue."""
         return self._row_numbers("queue", queue, "Agents")
 
     def members(self, ring_group: str) -> list[str]:
-        """A ring group's members in order; empty if it is no ring group."""
+        """Return a ring group's members in order; empty if it is no ring group."""
         return self._row_numbers("ringgroup", ring_group, "Members")
 
     def available_agents(self, queue: str) -> list[str]:
-        """Agents who take the queue's calls: registered, enabled, logged in, profile Available. In use or not."""
+        """Return the agents that take the queue's calls, in use or not.
+
+        Such an agent is registered, enabled, logged in globally and to this queue, with the profile
+        Available.
+        """
         return [
             number
             for number in self.agents(queue)
@@ -117,29 +126,29 @@ class Directory:
         ]
 
     def registered(self, number: str) -> bool:
-        """Whether an extension has a device; other DNs are always there."""
+        """Return whether an extension has a device. Other DNs are always registered."""
         entity = self.entity(number)
         return entity is not None and bool(entity.get("IsRegistered", True))
 
     def devices(self, number: str) -> list[Device]:
-        """An extension's devices: none, one or two. A route point's: one."""
+        """Return the devices of an extension (none, one or two) or of a route point (one)."""
         return list(self._devices.get(number, ()))
 
     def rules(self, trunk: str) -> list[Entity]:
-        """Inbound rules of a trunk."""
+        """Return the inbound rules of a trunk."""
         return [rule for rule in self.inbound_rules.values() if rule["TrunkDN"]["Number"] == trunk]
 
     def dids(self, trunk: str) -> list[str]:
-        """DID numbers of a trunk."""
+        """Return the DID numbers of a trunk."""
         entity = self.entity(trunk)
         return list(entity.get("DidNumbers", ())) if entity else []
 
     def peers(self, client_id: str) -> list[str]:
-        """Numbers of the DNs that an API client may monitor."""
+        """Return the numbers of the DNs that an API client may monitor."""
         return self._row_numbers("routepoint", client_id, "Peers")
 
     def first_free(self, kind: DnKind) -> str | None:
-        """The lowest unused number for a new DN of that kind; None if its range is used up."""
+        """Return the lowest unused number for a new DN of that kind; None if none is left."""
         first = self._first[kind]
         width = len(str(first))
         numbers = range(first, 10**width)
@@ -148,7 +157,10 @@ class Directory:
     # changes
 
     def on_change(self, callback: Callable[[str], None]) -> None:
-        """Register a callable that is told each number that is added, changed through :meth:`update`, or removed."""
+        """Register a callable that receives each number that changes.
+
+        It is called after a number was added, removed or changed through :meth:`update`.
+        """
         self._listeners.append(callback)
 
     def add(self, kind: DnKind, entity: Entity) -> Entity:
@@ -178,7 +190,10 @@ class Directory:
         return rule
 
     def add_did(self, number: str, trunk: str) -> Entity:
-        """Store a DID number of a trunk. Which rule routes it is found by its number."""
+        """Store a DID number of a trunk.
+
+        The rule that routes it is found by its number. Raises ValueError if there is no such trunk.
+        """
         entity = self.entity(trunk)
         if entity is None:
             msg = f"no trunk {trunk}"
@@ -197,12 +212,12 @@ class Directory:
             self.add_did(number, trunk["Number"])
 
     def update(self, entity: Entity, values: Mapping[str, object]) -> None:
-        """Set properties of a DN's entity; its number stays."""
+        """Set properties of a DN's entity. Its Id and number stay as they are."""
         entity.update({name: value for name, value in values.items() if name not in ("Id", "Number")})
         self._changed(entity["Number"])
 
     def remove(self, number: str) -> None:
-        """Delete a DN, and whatever refers to it. Raises KeyError if there is none."""
+        """Delete a DN and all that refers to it. Raises KeyError if there is none."""
         kind, entity = self._by_number.pop(number)
         del self._store(kind)[entity["Id"]]
         self._devices.pop(number, None)
@@ -216,22 +231,22 @@ class Directory:
         self._changed(number)
 
     def remove_group(self, group_id: int) -> None:
-        """Delete a department; nobody is its member any more. Raises KeyError if there is none."""
+        """Delete a department and all memberships in it. Raises KeyError if there is none."""
         del self.groups[group_id]
         for _, entity in self._by_number.values():
             entity["Groups"] = [row for row in entity["Groups"] if row["GroupId"] != group_id]
 
     def set_devices(self, number: str, devices: Iterable[Device]) -> None:
-        """Register an extension's devices; none means unregistered."""
+        """Register an extension's devices. Without devices it is unregistered."""
         self._devices[number] = tuple(devices)
         user = self._by_number[number][1]
         self.update(user, {"IsRegistered": bool(self._devices[number])})
 
     def add_system(self, number: str, kind: Literal["conference", "specialmenu"], name: str) -> None:
-        """Add a DN of the system itself, which no collection lists."""
+        """Add a DN of the system itself. No collection lists it."""
         self.add(kind, {"Id": 0, "Number": number, "Name": name, "IsRegistered": True, "Groups": []})
 
-    # within
+    # internal
 
     def _take_id(self) -> int:
         self._next_id += 1

@@ -1,4 +1,4 @@
-"""Numbers of the simulated PBX, and the telephones registered at them. Plain data."""
+"""Represent the simulated PBX's numbers and the telephones registered at them. Plain data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ DnKind: TypeAlias = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Dn:
-    """A number of the PBX. ``name`` as the PBX shows it; an extension's is ``Last, First``."""
+    """Represent a number of the PBX.
+
+    ``name`` is the name that the PBX shows; an extension's is ``Last, First``.
+    """
 
     number: str
     kind: DnKind
@@ -31,7 +34,7 @@ class Dn:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A registered telephone or app of an extension, or what stands for one at a route point.
+    """Represent a telephone or app registered at an extension, or the device of a route point.
 
     ``device_id`` is its SIP contact.
     """
@@ -42,5 +45,5 @@ class Device:
 
     @property
     def on_desk(self) -> bool:
-        """Whether it is a desk phone, which a computer can tell to answer (uaCSTA)."""
+        """Return whether it is a desk phone. A computer can tell these to answer (uaCSTA)."""
         return self.user_agent.startswith(("Yealink", "Fanvil"))

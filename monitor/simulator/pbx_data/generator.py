@@ -1,9 +1,10 @@
-"""A PBX's configuration made up from a seed: the same seed makes the same company. Pure.
+"""Make up a PBX's configuration from a seed. The same seed makes the same company. Pure.
 
-Numbers: extensions from 100 (from 1000 if they do not fit below), queues from 800 (8000), ring groups 600 and 601, IVRs
-700 and 701, fax 991, trunks 10000 (several DIDs, a rule for each), 10001 (exactly one rule), 10002 (none), conference
-990, special menu 999 (voicemail), parking place 7990. The first extension is the operator's, who owns the system. Names
-are of many kinds on purpose: Cyrillic, umlauts, commas, digits, long ones, single ones.
+Numbers: extensions from 100 (from 1000 if they do not fit below), queues from 800 (8000), ring
+groups 600 and 601, IVRs 700 and 701, fax 991, trunks 10000 (several DIDs with a rule for each),
+10001 (exactly one rule) and 10002 (no rule), conference 990, special menu 999 (voicemail), parking
+place 7990. The first extension belongs to the operator and owns the system. Names are of many kinds
+on purpose: Cyrillic, umlauts, commas, digits, long ones, single ones.
 """
 
 from __future__ import annotations
@@ -98,9 +99,10 @@ def make_directory(
     client_id: str = "callmon",
     monitored: Monitored = "extensions",
 ) -> Directory:
-    """A whole configuration. ``monitored``: which DNs the API client ``client_id`` may monitor.
+    """Return a whole configuration made from ``seed``.
 
-    ``extensions``: every extension. ``all``: queues, ring groups, IVRs and trunks as well. ``half``: every second
+    ``monitored`` names the DNs that the API client ``client_id`` may monitor. ``extensions``: every
+    extension. ``all``: queues, ring groups, IVRs and trunks as well. ``half``: every second
     extension.
     """
     rng = random.Random(seed)  # noqa: S311 - made-up data, nothing secret
@@ -124,7 +126,7 @@ def make_directory(
 
 
 def membership(group_id: int, role: str = "users") -> Entity:
-    """A row of a member's ``Groups``."""
+    """Return a row of a member's ``Groups``."""
     return {"GroupId": group_id, "Rights": {"RoleName": role}}
 
 

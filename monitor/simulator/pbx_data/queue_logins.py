@@ -1,4 +1,8 @@
-"""Logins to queues: the global one is a user's property, the one to a single queue is known to the web client alone."""
+"""Hold the logins of agents to single queues.
+
+There are two kinds of login. The global one is a property of the user. Only the web client knows
+the login to a single queue.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,13 @@ from monitor.simulator.pbx_data.templates_internal import Entity
 
 
 class QueueLogins:
-    """Who is logged out of which queue; whoever is not is logged in."""
+    """Hold which agents are logged out of which queues. All others are logged in."""
 
     def __init__(self) -> None:
         self._out: set[tuple[str, str]] = set()
 
     def logged_in(self, queue: str, extension: str) -> bool:
-        """Whether this agent takes this queue's calls, as far as this login goes."""
+        """Return whether an agent is logged in to a queue. The global login is not considered."""
         return (queue, extension) not in self._out
 
     def set(self, queue: str, extension: str, *, logged_in: bool) -> None:
@@ -24,7 +28,10 @@ class QueueLogins:
 
 
 def takes_calls(user: Entity | None) -> bool:
-    """Whether a user takes calls of queues: registered, enabled, logged in globally, profile Available."""
+    """Return whether a user takes calls of queues.
+
+    The user must be registered and enabled, be logged in globally and have the profile Available.
+    """
     return (
         user is not None
         and bool(user["IsRegistered"])

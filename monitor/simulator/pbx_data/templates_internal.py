@@ -1,8 +1,9 @@
-"""Entities with every structural property filled in, as a freshly installed 3CX v20 has them. Pure.
+"""Make entities with every structural property, as in a freshly installed 3CX v20. Pure.
 
-Property names and types are those of the official OpenAPI file. A property that navigates (``Agents``, ``Members`` …)
-is kept in the entity too, as rows of what identifies the other side; :mod:`monitor.simulator.xapi.entity_types` makes
-of them what the PBX answers. Nested values may be shared between entities: replace them, never change them in place.
+Property names and types are those of the official OpenAPI file. The entity also keeps its
+navigation properties (``Agents``, ``Members`` …), as rows that identify the other side.
+:mod:`monitor.simulator.xapi.entity_types` turns these rows into what the PBX answers. Nested values
+may be shared between entities: replace them, never change them in place.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any, Final, TypeAlias
 Entity: TypeAlias = dict[str, Any]
 
 PROFILES: Final = ("Available", "Away", "Out of office", "Custom 1", "Custom 2")
-"""Names of a user's forwarding profiles: the words that ``CurrentProfileName`` takes."""
+"""Names of a user's forwarding profiles: the values of ``CurrentProfileName``."""
 
 ROLES: Final = ("users", "receptionists", "group_admins", "managers", "group_owners", "system_admins", "system_owners")
 """Roles from the least to the most powerful."""
@@ -34,17 +35,23 @@ _LANGUAGE: Final = "EN"
 
 
 def display_name(first: str, last: str) -> str:
-    """The name that 3CX shows for a user: ``Last, First``, or the one that there is."""
+    """Return the name that 3CX shows for a user: ``Last, First``, or the only name given."""
     return f"{last}, {first}" if first and last else first or last
 
 
 def destination(to: str, number: str = "", name: str = "", kind: str = "None", external: str = "") -> Entity:
-    """Where a call is sent: ``to`` is a DestinationType, ``kind`` a PeerType."""
+    """Return the place to which a call is sent.
+
+    ``to`` is a DestinationType, ``kind`` a PeerType.
+    """
     return {"External": external, "Name": name, "Number": number, "Tags": [], "To": to, "Type": kind}
 
 
 def user(number: str, first: str = "", last: str = "") -> Entity:
-    """An extension with its five forwarding profiles; nothing registered, logged in at the queues, available."""
+    """Return an extension with its five forwarding profiles.
+
+    It has no registered device, is logged in at the queues and has the profile Available.
+    """
     return {
         **_CLICK_TO_CALL,
         "Id": 0,
@@ -125,7 +132,7 @@ def user(number: str, first: str = "", last: str = "") -> Entity:
 
 
 def queue(number: str, name: str = "") -> Entity:
-    """A call queue without agents that rings all of them at once."""
+    """Return a call queue without agents. Its strategy is to ring all agents at once."""
     return {
         **_CLICK_TO_CALL,
         **_off_hours(),
@@ -179,7 +186,7 @@ def queue(number: str, name: str = "") -> Entity:
 
 
 def ring_group(number: str, name: str = "") -> Entity:
-    """A ring group without members that rings all of them at once."""
+    """Return a ring group without members. Its strategy is to ring all members at once."""
     return {
         **_CLICK_TO_CALL,
         **_off_hours(),
@@ -203,7 +210,7 @@ def ring_group(number: str, name: str = "") -> Entity:
 
 
 def receptionist(number: str, name: str = "") -> Entity:
-    """A digital receptionist (IVR) whose keys lead nowhere yet."""
+    """Return a digital receptionist (IVR) whose keys lead nowhere yet."""
     return {
         **_off_hours(),
         "Id": 0,

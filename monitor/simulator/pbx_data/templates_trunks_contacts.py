@@ -1,6 +1,6 @@
-"""More entities with every structural property filled in: trunks, departments, contacts, rules, API clients. Pure.
+"""Make trunks, departments, contacts, rules and API clients with every structural property. Pure.
 
-The same rules as in :mod:`monitor.simulator.pbx_data.templates_internal` hold.
+The rules of :mod:`monitor.simulator.pbx_data.templates_internal` hold here too.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ CONTACT_PHONES: Final = (
 
 
 def trunk(number: str, name: str = "", main: str = "", dids: tuple[str, ...] = (), calls: int = 10) -> Entity:
-    """A SIP trunk: one line DN. ``main`` is its main number, ``calls`` how many it carries at once."""
+    """Return a SIP trunk with one line DN.
+
+    ``main`` is its main number. ``calls`` is the number of calls that it carries at once.
+    """
     return {
         "Id": 0,
         "Number": number,
@@ -77,7 +80,7 @@ def trunk(number: str, name: str = "", main: str = "", dids: tuple[str, ...] = (
 
 
 def group(number: str, name: str = "", is_default: bool = False) -> Entity:
-    """A department. Who is in it stands in each member's own ``Groups``."""
+    """Return a department. Its members are not listed here but in each member's own ``Groups``."""
     return {
         "Id": 0,
         "Number": number,
@@ -118,7 +121,7 @@ def group(number: str, name: str = "", is_default: bool = False) -> Entity:
 
 
 def rights(role: str) -> Entity:
-    """What members with a role may do in a department."""
+    """Return what members with a role may do in a department."""
     manages = role not in ("users", "receptionists")
     return {
         "RoleName": role,
@@ -141,7 +144,7 @@ def rights(role: str) -> Entity:
 
 
 def contact(first: str = "", last: str = "", company: str = "", phone: str = "") -> Entity:
-    """An entry of the company's address book. ``phone`` is the mobile number."""
+    """Return an entry of the company's address book. ``phone`` is the mobile number."""
     return {
         "Id": 0,
         "FirstName": first,
@@ -164,7 +167,7 @@ def contact(first: str = "", last: str = "", company: str = "", phone: str = "")
 
 
 def inbound_rule(name: str, trunk_number: str, did: str = "", to: Entity | None = None) -> Entity:
-    """A rule for calls from a trunk: by DID if one is given, else for all of the trunk's calls."""
+    """Return a rule for calls from a trunk: those to ``did``, or all if it is empty."""
     where = to or destination("None")
     return {
         "Id": 0,
@@ -184,7 +187,7 @@ def inbound_rule(name: str, trunk_number: str, did: str = "", to: Entity | None 
 
 
 def service_principal(client_id: str, peers: tuple[str, ...] = (), role: str = "system_owners") -> Entity:
-    """An API client, which is a route point too. ``peers`` are the DNs that it may monitor."""
+    """Return an API client, which is a route point too. It may monitor the DNs ``peers``."""
     return {
         "Id": 0,
         "Number": client_id,
@@ -200,12 +203,12 @@ def service_principal(client_id: str, peers: tuple[str, ...] = (), role: str = "
 
 
 def parking(number: str) -> Entity:
-    """A parking place."""
+    """Return a parking place."""
     return {"Id": 0, "Number": number, "TranscriptionMode": "Inherit", "Groups": []}
 
 
 def fax(number: str) -> Entity:
-    """A fax extension."""
+    """Return a fax extension."""
     return {
         "Id": 0,
         "Number": number,
@@ -219,7 +222,10 @@ def fax(number: str) -> Entity:
 
 
 def outbound_rule(name: str = "", trunks: tuple[tuple[int, str], ...] = ()) -> Entity:
-    """A rule for calls to the outside, from anybody to any number. ``trunks``: Id and name, in the order of choice."""
+    """Return a rule for calls to the outside, from any extension to any number.
+
+    ``trunks``: Id and name of each trunk, in the order in which they are tried.
+    """
     return {
         "Id": 0,
         "Name": name,

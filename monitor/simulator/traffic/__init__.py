@@ -1,1 +1,1 @@
-"""Make calls at the simulated PBX as people would."""
+"""Make calls at the simulated PBX, as people would."""

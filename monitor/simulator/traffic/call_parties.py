@@ -1,4 +1,4 @@
-"""Who takes part in a call of the traffic, and the scene in which it plays."""
+"""Find free parties for a call of the traffic and hold the scene in which it is played."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from monitor.simulator.traffic.planner import Plan
 
 @dataclass(frozen=True, slots=True)
 class InQueue:
-    """Wait until an agent of the queue may be free, at most so many seconds."""
+    """Ask to wait until an agent of the queue may be free, at most ``seconds``."""
 
     queue: str
     seconds: float
 
 
 Step: TypeAlias = float | InQueue
-"""What a scene waits for: seconds, or an agent."""
+"""A scene's wait: for a number of seconds, or for an agent."""
 Play: TypeAlias = Generator[Step, None, None]
 
 
 class NoRoom(Exception):
-    """Nobody is free to make this call."""
+    """Signal that nobody is free to make this call."""
 
 
 @dataclass(frozen=True, slots=True)
 class FreeTrunk:
-    """How a call from outside comes in: over a trunk, by a rule or by none."""
+    """Represent the way in of a call from outside: a trunk and an inbound rule, or no rule."""
 
     trunk: str
     did: str = ""
@@ -40,7 +40,10 @@ class FreeTrunk:
 
 
 class Cast:
-    """The PBX's people and lines as they are now; looked up anew after the directory has changed."""
+    """Look up the PBX's people and trunks as they are now.
+
+    What it remembers is read again after the directory has changed.
+    """
 
     def __init__(self, board: Switchboard, directory: Directory) -> None:
         self.board = board
@@ -51,7 +54,10 @@ class Cast:
         directory.on_change(lambda _: self._forget())
 
     def free(self, wish: str, *others: str) -> str:
-        """The wished extension if it is in no call and none of ``others``, else the next such. Raises NoRoom."""
+        """Return the wished extension if it is free, else the next free one.
+
+        A free extension is in no call and none of ``others``. Raises NoRoom if there is none.
+        """
         usable = self._phones()
         start = self._places.get(wish, 0)
         for number in (*usable[start:], *usable[:start]):
@@ -60,31 +66,34 @@ class Cast:
         raise NoRoom
 
     def agents(self, queue: str) -> list[str]:
-        """Agents of a queue who can be rung now, in order of priority."""
+        """Return a queue's agents that can be rung now, in order of priority."""
         return [number for number in self.directory.available_agents(queue) if not self.board.busy(number)]
 
     def members(self, group: str) -> list[str]:
-        """Members of a ring group who can be rung now, in order."""
+        """Return a ring group's members that can be rung now, in order."""
         self._phones()
         return [n for n in self.directory.members(group) if n in self._places and not self.board.busy(n)]
 
     def queues_of(self, agent: str) -> list[str]:
-        """The queues that an agent serves."""
+        """Return the queues that an agent serves."""
         self._phones()
         return self._queues_of.get(agent, [])
 
     def rings_all(self, queue: str) -> bool:
-        """Whether a queue rings all its agents at once."""
+        """Return whether a queue rings all its agents at once."""
         entity = self.directory.entity(queue)
         return entity is None or "RingAll" in str(entity["PollingStrategy"])
 
     def greets(self, queue: str) -> bool:
-        """Whether a queue has a greeting."""
+        """Return whether a queue has a greeting."""
         entity = self.directory.entity(queue)
         return entity is not None and bool(entity["EnableIntro"])
 
     def lines_to(self, target: str) -> list[FreeTrunk]:
-        """The lines by which calls come to a number: by rules that lead there, else over trunks without rules."""
+        """Return the ways by which calls from outside come to a number.
+
+        These are the inbound rules that lead there; if there are none, the trunks without rules.
+        """
         found: list[FreeTrunk] = []
         free: list[FreeTrunk] = []
         for trunk in self.directory.trunk_numbers():
@@ -96,7 +105,7 @@ class Cast:
         return found or free
 
     def trunks(self) -> list[str]:
-        """Trunks that carry another call; all if every one is full."""
+        """Return the trunks that can carry another call, or all trunks if every one is full."""
         known = [(number, self.directory.entity(number)) for number in self.directory.trunk_numbers()]
         room = [n for n, trunk in known if trunk and self.board.in_use(n) < int(trunk["SimultaneousCalls"])]
         return room or [number for number, _ in known]
@@ -118,35 +127,35 @@ class Cast:
 
 @dataclass(slots=True, eq=False)
 class Scene:
-    """One plan being played. Its first call is the one that it lives by."""
+    """Hold one plan that is being played. The scene ends with its first call."""
 
     cast: Cast
     plan: Plan
     clock: Callable[[], float]
-    """The traffic's own time, seconds."""
+    """Clock of the traffic's own time, in seconds."""
     rng: random.Random
     calls: list[SimulatedCall] = field(default_factory=list)
     play: Play | None = None
     version: int = 0
-    """Grows with each step, so that what was to wake an earlier one is known to be late."""
+    """Number of steps so far. A wake-up with an older number is too late and is ignored."""
 
     @property
     def board(self) -> Switchboard:
-        """Where the calls are made."""
+        """Return the switchboard at which the calls are made."""
         return self.cast.board
 
     def begin(self, call: SimulatedCall) -> SimulatedCall:
-        """Take a call into the scene."""
+        """Add a call to the scene and return it."""
         call.driver = self
         self.calls.append(call)
         return call
 
     def lost(self) -> bool:
-        """Whether its call is over, or somebody else plays it now."""
+        """Return whether its first call is over or is played by another scene now."""
         return bool(self.calls) and (self.calls[0].over or self.calls[0].driver is not self)
 
     def close(self) -> None:
-        """End what is still its own."""
+        """End the play and the calls that still belong to this scene."""
         if self.play is not None:
             self.play.close()
         for call in self.calls:

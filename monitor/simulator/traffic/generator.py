@@ -1,11 +1,14 @@
-"""The traffic: seeded calls of all kinds, played by one task in a time of its own.
+"""Generate the traffic: seeded calls of all kinds, played by one task in its own time.
 
-The traffic's time runs ``speed`` times as fast as the wall's, stands still while paused, and is stretched when the
-machine cannot keep up, so that nothing bursts afterwards. What happens is a function of seed, directory and that time
-alone, as long as no program takes part: the order of steps never depends on how long they took.
+The traffic's time runs ``speed`` times as fast as the wall clock and stands still while paused. It
+is stretched when the machine cannot keep up, so that no burst of calls follows. As long as no
+program takes part, all that happens is a function of seed, directory and that time. The order of
+steps never depends on how long they took.
 
-Calls that a program makes or changes are handed to :func:`scenarios_plays.people`, which rings, answers and hangs up.
-Callers who wait in a queue are served in the order of their arrival, woken when an agent's phone is free.
+Calls that a program makes or changes are given to
+:func:`monitor.simulator.traffic.scenarios.people`, which rings, answers and hangs up. Callers that
+wait in a queue are served in the order of their arrival. They are woken when an agent's phone is
+free.
 """
 
 from __future__ import annotations
@@ -26,31 +29,34 @@ from monitor.simulator.traffic.planner import MIX, Kind, Plan, Planner
 from monitor.simulator.traffic.scenarios import PLAYS, people
 
 _LONGEST_NAP = 0.05
-"""Seconds after which the task looks again, whatever it expects: for pauses, stops and calls made by programs."""
+"""Seconds after which the task looks again in any case.
+
+It may find a pause, a stop or a call made by a program."""
 _LONGEST_STEP = 1.0
-"""Seconds of the wall's time that are made up for at once; what is more is stretched."""
+"""Seconds of the wall clock that are caught up at once. A longer delay stretches the time."""
 _STEPS_IN_A_ROW = 32
-"""Steps after which others on the event loop get a turn."""
+"""Number of steps after which other tasks on the event loop get a turn."""
 _PEOPLE = 1_000_000_000
-"""Plans from here on are for calls that programs made."""
+"""First plan index for calls that programs made."""
 
 
 @dataclass(slots=True)
 class Stats:
-    """What the traffic has done. ``skipped``: calls for which nobody was free."""
+    """Count what the traffic has done. ``skipped``: calls for which nobody was free."""
 
     started: int = 0
     over: int = 0
     skipped: int = 0
     ordered: int = 0
-    """Calls that programs made or changed and that the traffic took over."""
+    """Number of calls that programs made or changed and that the traffic took over."""
     kinds: Counter[Kind] = field(default_factory=Counter)
 
 
 class TrafficGenerator:
-    """Calls at ``rate`` a minute of the wall's time, at most ``limit`` of them.
+    """Make ``rate`` calls a minute of the wall clock, at most ``limit`` of them.
 
-    ``speed``: how much faster than life they ring and talk. ``mix``: weights of the kinds.
+    ``speed``: factor by which calls ring and talk faster than in life. ``mix``: weights of the
+    kinds.
     """
 
     def __init__(
@@ -91,10 +97,13 @@ class TrafficGenerator:
         directory.on_change(self._agent_free)
         self._schedule_arrival()
 
-    # the outside
+    # control
 
     async def run(self) -> None:
-        """Play until :meth:`stop`; also after the last planned call, for those that programs make."""
+        """Play until :meth:`stop`.
+
+        It goes on after the last planned call, to play the calls that programs make.
+        """
         clock = asyncio.get_running_loop().time
         last = clock()
         while self._playing:
@@ -108,24 +117,27 @@ class TrafficGenerator:
             await asyncio.sleep(self._nap())
 
     def advance(self, seconds: float) -> None:
-        """Play so many seconds of the traffic's time at once; for tests, in place of :meth:`run`."""
+        """Play ``seconds`` of the traffic's time at once. Tests use it in place of :meth:`run`."""
         until = self.now + seconds
         while self._due(until):
             self._step()
         self.now = until
 
     def pause(self) -> None:
-        """Freeze every call as it is, from now on."""
+        """Freeze every call as it is now."""
         self._going.clear()
         self._frozen.set()
 
     def resume(self) -> None:
-        """Go on where it was frozen."""
+        """Go on after a pause, from where the calls were frozen."""
         self._frozen.clear()
         self._going.set()
 
     async def quiet(self) -> None:
-        """Wait until everything is frozen. A step is never left half done, so that is as soon as it is paused."""
+        """Wait until everything is frozen.
+
+        A step is never left half done, so this returns as soon as the traffic is paused.
+        """
         await self._frozen.wait()
 
     async def finished(self) -> None:
@@ -133,7 +145,7 @@ class TrafficGenerator:
         await self._finished.wait()
 
     def stop(self) -> None:
-        """Have :meth:`run` return; calls stay as they are, and nobody plays them any more."""
+        """Make :meth:`run` return. Calls stay as they are, and nobody plays them any more."""
         self._playing = False
         self._agenda.clear()
         self._waiting.clear()
@@ -141,7 +153,10 @@ class TrafficGenerator:
         self._going.set()
 
     def plan(self, index: int) -> Plan | None:
-        """The plan of the sequence's call of that number, from 0; None if nobody can be called at this PBX."""
+        """Return the plan of call ``index`` of the sequence, from 0.
+
+        Returns None if nobody can be called at this PBX.
+        """
         return self._planner.plan(index)
 
     # time
@@ -203,7 +218,7 @@ class TrafficGenerator:
         return scene
 
     def _play(self, scene: Scene) -> None:
-        """Let a scene do its next step, and note when the one after is due."""
+        """Let a scene do its next step and schedule the one after it."""
         scene.version += 1
         if scene.play is None or scene.lost():
             self._close(scene)
@@ -230,10 +245,10 @@ class TrafficGenerator:
         if self.limit is not None and self.stats.started >= self.limit and not self._scenes:
             self._finished.set()
 
-    # others
+    # events from other components
 
     def _agent_free(self, number: str) -> None:
-        """Have the first who waits for this agent look for one again; not here, but at the next step."""
+        """Wake the first scene that waits for this agent, at the next step."""
         for queue in self._cast.queues_of(number):
             waiting = self._waiting.get(queue, [])
             while waiting:

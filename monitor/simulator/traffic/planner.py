@@ -1,7 +1,8 @@
-"""What calls the traffic makes: each is planned whole, from the seed and its place in the sequence alone.
+"""Plan the calls of the traffic, each from the seed and its place in the sequence alone.
 
-A plan says what is wanted: kind, parties, durations. Whether the wanted parties are free is seen when the call is made;
-then the next free one takes the place of one who is not. So the sequence of plans does not depend on timing.
+A plan says what is wanted: kind, parties, durations. Only when the call is made does the traffic
+check that the wanted parties are free. If one is not, the next free one takes its place. So the
+sequence of plans does not depend on timing.
 """
 
 from __future__ import annotations
@@ -72,60 +73,59 @@ MIX: Final[Mapping[Kind, float]] = MappingProxyType(
         "rerouted": 2,
     }
 )
-"""How often each kind is chosen, relative to the others: an ordinary working day.
+"""Weight of each kind among the others, as on an ordinary working day.
 
-Calls to the route points of programs come only where they are asked for.
-"""
+Calls to the route points of programs are made only on request."""
 
 
 def mix_with(apps: float) -> Mapping[Kind, float]:
-    """The ordinary mix, and of a hundred calls so many (less than all) to route points."""
+    """Return the ordinary mix with ``apps`` percent (less than 100) of calls to route points."""
     return {**MIX, "app": sum(MIX.values()) * apps / (100 - apps)} if apps else MIX
 
 
 _FROM_BOOK = 0.4
-"""Share of outside parties who are in the address book."""
+"""Share of outside parties that are in the address book."""
 _BOOK_SAMPLE = 500
 _SHOWN_TO_HIDDEN = 25
-"""Of so many callers from outside one hides his number."""
+"""Number of callers from outside among which one hides its number."""
 ANONYMOUS: Final = "anonymous"
 _DIGITS = frozenset("+0123456789")
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One call as it is wanted. Durations are seconds."""
+    """Represent one call as it is wanted. Durations are seconds."""
 
     index: int
     kind: Kind
     parties: tuple[str, ...]
     """Extensions in the order in which the call needs them."""
     target: str
-    """Queue, ring group, menu or route point that is called; empty if none is."""
+    """Number of the queue, ring group, menu or route point that is called; empty if none is."""
     outside: tuple[str, str]
-    """Numbers of the parties outside: the first, and where the call is forwarded."""
+    """Numbers of the parties outside: first the other party, then the target of a forward."""
     ring: float
-    """Until a phone is picked up."""
+    """Seconds until a phone is picked up."""
     ring_out: float
-    """Until a phone that nobody picks up stops."""
+    """Seconds until a phone that nobody picks up stops ringing."""
     talk: float
     menu: float
-    """In a voice menu, speaking to voicemail, or until a program's caller presses a key."""
+    """Seconds in a voice menu, speaking to voicemail, or until a program's caller presses a key."""
     patience: float
-    """How long the caller waits in a queue."""
+    """Seconds for which the caller waits in a queue."""
     rounds: int
-    """How many times a queue rings in vain first."""
+    """Number of times that a queue first rings in vain."""
     seed: int
-    """For choices on the way, such as which of several phones is picked up."""
+    """Seed for choices on the way, such as which of several phones is picked up."""
 
     @property
     def caller(self) -> str:
-        """The number that a caller from outside presents; a few hide theirs."""
+        """Return the number that a caller from outside presents. A few hide theirs."""
         return ANONYMOUS if self.seed % _SHOWN_TO_HIDDEN == 0 else self.outside[0]
 
 
 class Planner:
-    """Draws the plans of one sequence. The directory is looked at once, here."""
+    """Make the plans of one sequence. The directory is read only once, at construction."""
 
     def __init__(self, directory: Directory, seed: int, mix: Mapping[Kind, float] = MIX) -> None:
         self._seed = seed
@@ -144,7 +144,7 @@ class Planner:
         self._book = _numbers_in_book(directory)
 
     def plan(self, index: int) -> Plan | None:
-        """The plan of a call; None if this PBX has nobody to call at all."""
+        """Return the plan of a call, or None if this PBX has nobody to call at all."""
         if not self._kinds:
             return None
         rng = random.Random(f"{self._seed}/{index}")  # noqa: S311 - made-up calls, nothing secret
@@ -192,11 +192,11 @@ _EXTENSIONS: Final[Mapping[str, int]] = MappingProxyType(
         **dict.fromkeys(("blind", "blind_unanswered", "attended", "attended_ringing", "conference"), 3),
     }
 )
-"""How many extensions a kind needs, where it is not one."""
+"""Number of extensions that a kind needs, if it is not one."""
 
 
 def _numbers_in_book(directory: Directory) -> Sequence[str]:
-    """Numbers of some contacts as a network would present them: digits, perhaps a plus before."""
+    """Return some contacts' numbers as a network presents them: digits, perhaps a leading plus."""
     written = (str(contact["PhoneNumber"]) for contact in islice(directory.contacts.values(), _BOOK_SAMPLE))
     plain = ("".join(letter for letter in number if letter in _DIGITS) for number in written)
     return [number for number in plain if len(number) > 6]

@@ -1,7 +1,8 @@
-"""How each kind of call goes: generators that do a step at the switchboard and yield what they wait for.
+"""Play each kind of call: generators that do a step at the switchboard and yield their next wait.
 
-A play may be left at any step: its call may be dropped, transferred or diverted by a program meanwhile. A step that
-cannot be any more raises Refused, which ends the play and what is left of its calls.
+A play may end at any step, because a program may drop, transfer or divert its call meanwhile. A
+step that is impossible by then raises OperationRefused, which ends the play and the calls that it
+still has.
 """
 
 from __future__ import annotations
@@ -30,21 +31,27 @@ from monitor.simulator.traffic.steps import (
 
 
 def queue(scene: Scene) -> Play:
-    """From outside into a queue: waits, rings agents, is answered, or its caller loses patience."""
+    """Play a call from outside into a queue.
+
+    The caller waits, agents ring, and one answers or the caller loses patience.
+    """
     call = yield from arrive(scene, line(scene, scene.plan.target))
     scene.board.route(call, scene.plan.target, greeting=scene.cast.greets(scene.plan.target))
     yield from in_queue(scene, call, answered=scene.plan.kind != "queue_abandoned")
 
 
 def ring_group(scene: Scene) -> Play:
-    """From outside to a ring group."""
+    """Play a call from outside to a ring group."""
     call = yield from arrive(scene, line(scene, scene.plan.target))
     scene.board.route(call, scene.plan.target)
     yield from answered_or_not(scene, call, answered=scene.plan.kind == "ring_group")
 
 
 def menu(scene: Scene) -> Play:
-    """From outside to a voice menu; from there to a queue, to an extension, or away."""
+    """Play a call from outside to a voice menu.
+
+    From there it goes to a queue or an extension, or the caller hangs up.
+    """
     plan = scene.plan
     call = yield from arrive(scene, line(scene, plan.target))
     scene.board.route(call, plan.target)
@@ -61,25 +68,25 @@ def menu(scene: Scene) -> Play:
 
 
 def direct(scene: Scene) -> Play:
-    """From outside to an extension."""
+    """Play a call from outside to an extension."""
     call = yield from ring_directly(scene)
     yield from answered_or_not(scene, call, answered=scene.plan.kind == "direct")
 
 
 def outbound(scene: Scene) -> Play:
-    """From an extension to the outside."""
+    """Play a call from an extension to the outside."""
     call = dial_out(scene)
     yield from answered_or_not(scene, call, answered=scene.plan.kind == "outbound")
 
 
 def internal(scene: Scene) -> Play:
-    """From one extension to another."""
+    """Play a call from one extension to another."""
     call = dial_inside(scene)
     yield from answered_or_not(scene, call, answered=scene.plan.kind == "internal")
 
 
 def internal_busy(scene: Scene) -> Play:
-    """To an extension that is in a call; voicemail takes it."""
+    """Play a call to an extension that is in a call. Voicemail takes it."""
     plan, board = scene.plan, scene.board
     caller = scene.cast.free(plan.parties[0])
     callee = next((number for number in plan.parties[1:] if board.busy(number) and number != caller), "")
@@ -94,7 +101,7 @@ def internal_busy(scene: Scene) -> Play:
 
 
 def internal_queue(scene: Scene) -> Play:
-    """From an extension into a queue."""
+    """Play a call from an extension into a queue."""
     target = scene.plan.target
     caller = scene.cast.free(scene.plan.parties[0])
     call = scene.begin(scene.board.dial(caller, target, greeting=scene.cast.greets(target)))
@@ -102,7 +109,7 @@ def internal_queue(scene: Scene) -> Play:
 
 
 def internal_group(scene: Scene) -> Play:
-    """From an extension to a ring group."""
+    """Play a call from an extension to a ring group."""
     members = scene.cast.members(scene.plan.target)
     caller = scene.cast.free(scene.plan.parties[0], *members)
     if not members:
@@ -112,7 +119,7 @@ def internal_group(scene: Scene) -> Play:
 
 
 def blind(scene: Scene) -> Play:
-    """A talk that one party transfers blindly; the target answers or not."""
+    """Play a talk that one party transfers blindly. The target answers or does not."""
     plan, board = scene.plan, scene.board
     call, taker = yield from talk_begun(scene)
     yield plan.talk / 2
@@ -132,7 +139,10 @@ def blind(scene: Scene) -> Play:
 
 
 def attended(scene: Scene) -> Play:
-    """A talk whose taker calls somebody else and hands it over, after an answer or while it still rings."""
+    """Play a talk in which one party calls somebody else and then hands the talk over.
+
+    The hand-over comes after the third party has answered, or while its phone still rings.
+    """
     plan, board = scene.plan, scene.board
     call, taker = yield from talk_begun(scene)
     yield plan.talk / 3
@@ -151,7 +161,7 @@ def attended(scene: Scene) -> Play:
 
 
 def conference(scene: Scene) -> Play:
-    """Three extensions in a conference, who leave one by one."""
+    """Play a conference of three extensions, which leave one by one."""
     plan, board = scene.plan, scene.board
     call = dial_inside(scene)
     yield plan.ring
@@ -168,7 +178,7 @@ def conference(scene: Scene) -> Play:
 
 
 def forward(scene: Scene) -> Play:
-    """From outside, forwarded to the outside."""
+    """Play a call from outside that is forwarded to the outside."""
     plan = scene.plan
     call = yield from arrive(scene, line(scene, ""))
     scene.board.route(call, plan.outside[1])
@@ -176,7 +186,10 @@ def forward(scene: Scene) -> Play:
 
 
 def rerouted(scene: Scene) -> Play:
-    """From outside to an extension that does not answer; another one, a mobile or voicemail takes it."""
+    """Play a call from outside to an extension that does not answer.
+
+    Another extension, a mobile or voicemail takes it.
+    """
     plan, board = scene.plan, scene.board
     call = yield from ring_directly(scene)
     yield plan.ring_out
@@ -188,7 +201,7 @@ def rerouted(scene: Scene) -> Play:
 
 
 def app(scene: Scene) -> Play:
-    """From outside to a program's route point."""
+    """Play a call from outside to a program's route point."""
     call = yield from arrive(scene, line(scene, scene.plan.target))
     scene.board.route(call, scene.plan.target)
     if call.ringing():
@@ -198,7 +211,10 @@ def app(scene: Scene) -> Play:
 
 
 def people(scene: Scene) -> Play:
-    """Whoever is in a call that a program made or changed: phones ring and are picked up, talks end."""
+    """Play the people in a call that a program made or changed.
+
+    Phones ring and are picked up, and talks end.
+    """
     call, board = scene.calls[0], scene.board
     while not call.over:
         ringing = call.ringing()

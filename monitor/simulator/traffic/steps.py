@@ -1,4 +1,4 @@
-"""What the plays of :mod:`monitor.simulator.traffic.scenarios` are made of."""
+"""Provide the steps from which :mod:`monitor.simulator.traffic.scenarios` makes its plays."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from monitor.simulator.calls.model import OperationRefused, SimulatedCall
 from monitor.simulator.traffic.call_parties import FreeTrunk, InQueue, NoRoom, Play, Scene, Step
 
 _MOMENT = 0.3
-"""How long a call is Initiating, or Transferring on its way into a queue."""
+"""Seconds for which a call is Initiating, or Transferring on its way into a queue."""
 _PAUSE = 1.5
-"""Between two rounds of ringing."""
+"""Seconds between two rounds of ringing."""
 
 _Made: TypeAlias = Generator[Step, None, SimulatedCall]
 _Begun: TypeAlias = Generator[Step, None, tuple[SimulatedCall, str]]
 
 
 def line(scene: Scene, target: str) -> FreeTrunk:
-    """Some line by which calls come to a number; an empty one: over a trunk without rules. Raises NoRoom."""
+    """Return a random way by which calls from outside come to a number.
+
+    If ``target`` is empty, it is a trunk without rules. Raises NoRoom if there is no way.
+    """
     lines = scene.cast.lines_to(target)
     if not lines:
         raise NoRoom
@@ -26,14 +29,14 @@ def line(scene: Scene, target: str) -> FreeTrunk:
 
 
 def arrive(scene: Scene, line: FreeTrunk) -> _Made:
-    """A call comes in."""
+    """Let a call come in."""
     call = scene.begin(scene.board.arrive(line.trunk, scene.plan.caller, line.did, line.rule))
     yield _MOMENT
     return call
 
 
 def ring_directly(scene: Scene) -> _Made:
-    """A call comes in and rings at an extension; if none is free, voicemail takes it."""
+    """Let a call come in and ring at an extension. If none is free, voicemail takes it."""
     callee = free_or(scene, scene.plan.parties[0])
     call = yield from arrive(scene, line(scene, callee))
     scene.board.route(call, callee)
@@ -41,7 +44,7 @@ def ring_directly(scene: Scene) -> _Made:
 
 
 def dial_out(scene: Scene) -> SimulatedCall:
-    """An extension calls the outside. Raises NoRoom."""
+    """Call a number outside from an extension. Raises NoRoom."""
     caller = scene.cast.free(scene.plan.parties[0])
     trunks = scene.cast.trunks()
     if not trunks:
@@ -50,14 +53,17 @@ def dial_out(scene: Scene) -> SimulatedCall:
 
 
 def dial_inside(scene: Scene) -> SimulatedCall:
-    """An extension calls another. Raises NoRoom."""
+    """Call an extension from another. Raises NoRoom."""
     caller = scene.cast.free(scene.plan.parties[0])
     callee = scene.cast.free(scene.plan.parties[1], caller)
     return scene.begin(scene.board.dial(caller, callee))
 
 
 def talk_begun(scene: Scene) -> _Begun:
-    """A talk, from outside, inside or to the outside; and the extension in it that will transfer."""
+    """Begin a talk: from outside, inside, or to the outside.
+
+    Returns the call and the extension in it that will transfer.
+    """
     match scene.rng.randrange(4):
         case 0:
             call = dial_inside(scene)
@@ -72,7 +78,7 @@ def talk_begun(scene: Scene) -> _Begun:
 
 
 def in_queue(scene: Scene, call: SimulatedCall, *, answered: bool = True) -> Play:
-    """The call is in a queue until an agent answers or its caller has waited enough."""
+    """Keep the call in a queue until an agent answers or the caller has waited enough."""
     plan, board = scene.plan, scene.board
     held = call.of_kind("queue")
     if held is None:
@@ -103,7 +109,7 @@ def in_queue(scene: Scene, call: SimulatedCall, *, answered: bool = True) -> Pla
 
 
 def answered_or_not(scene: Scene, call: SimulatedCall, *, answered: bool = True) -> Play:
-    """What follows once phones ring, or a host has taken the call in their place."""
+    """Go on with a call whose phones ring, or that a host has taken in their place."""
     plan, board = scene.plan, scene.board
     ringing = call.ringing()
     if ringing and not answered:
@@ -119,7 +125,7 @@ def answered_or_not(scene: Scene, call: SimulatedCall, *, answered: bool = True)
 
 
 def at_app(scene: Scene, call: SimulatedCall) -> Play:
-    """Listen to a program at its route point, press keys, and hang up if it does nothing about it."""
+    """Listen to a program at its route point, press keys, and hang up if it does nothing."""
     for _ in range(scene.rng.randint(1, 3)):
         yield scene.plan.menu
         scene.board.press(call, str(scene.rng.randrange(10)))
@@ -127,7 +133,7 @@ def at_app(scene: Scene, call: SimulatedCall) -> Play:
 
 
 def pick_up(scene: Scene, call: SimulatedCall) -> None:
-    """One of the ringing phones is answered, at one of its devices."""
+    """Answer one of the ringing phones, at one of its devices."""
     ringing = call.ringing()
     if not ringing:
         raise OperationRefused("NotSpecified", "nothing rings any more")
@@ -136,14 +142,14 @@ def pick_up(scene: Scene, call: SimulatedCall) -> None:
 
 
 def talk(scene: Scene, call: SimulatedCall) -> Play:
-    """Speak, to each other or to a machine; then somebody hangs up."""
+    """Talk to each other or to a machine; then one party hangs up."""
     host = call.host is not None
     yield scene.plan.menu if host else scene.plan.talk
     scene.board.drop(call, scene.rng.choice([leg.dn.number for leg in call.talkers()]))
 
 
 def free_now(scene: Scene, wish: str, *others: str) -> str:
-    """Somebody free; empty if nobody is."""
+    """Return a free extension, or an empty text if there is none."""
     try:
         return scene.cast.free(wish, *others)
     except NoRoom:
@@ -151,5 +157,5 @@ def free_now(scene: Scene, wish: str, *others: str) -> str:
 
 
 def free_or(scene: Scene, wish: str) -> str:
-    """Somebody free; if nobody is, who was wished, busy as he is."""
+    """Return a free extension, or the wished one, although it is busy, if there is none."""
     return free_now(scene, wish) or wish

@@ -1,1 +1,1 @@
-"""The simulated PBX's configuration API (XAPI)."""
+"""Serve the simulated PBX's configuration API (XAPI)."""

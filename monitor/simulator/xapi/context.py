@@ -1,4 +1,4 @@
-"""What the XAPI serves: the directory, the calls of now, and how both look from outside."""
+"""Hold what the XAPI serves: the directory, the present calls, and how calls look from outside."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _KEPT_LISTS = 8
 
 
 class CallRow(Protocol):
-    """A row of ActiveCalls. Times are POSIX seconds."""
+    """Read a row of ActiveCalls. Times are POSIX seconds."""
 
     @property
     def id(self) -> int: ...  # noqa: D102
@@ -32,13 +32,13 @@ class CallRow(Protocol):
 
 
 class MadeParticipant(Protocol):
-    """The participant that a call made by the API begins with, as Call Control shows it."""
+    """Read the first participant of a call made by the API, as Call Control shows it."""
 
     def to_json(self, switches: Switches) -> Mapping[str, Any]: ...  # noqa: D102
 
 
 class MadeCall(Protocol):
-    """What became of an attempt to call."""
+    """Read the outcome of an attempt to call."""
 
     @property
     def finalstatus(self) -> str: ...  # noqa: D102
@@ -51,29 +51,29 @@ class MadeCall(Protocol):
 
 
 class Calls(Protocol):
-    """The part of the switchboard that the XAPI uses."""
+    """Describe what the XAPI needs of the switchboard."""
 
     def active_calls(self) -> Sequence[Any]:
-        """Rows (:class:`CallRow`) of all calls."""
+        """Return the rows (:class:`CallRow`) of all calls."""
 
     def served_rows(self, rows: Iterable[Any]) -> None:
-        """Told which rows were in an answer."""
+        """Record that an answer has shown these rows."""
 
     def served_participant(self, view: Any) -> None:
-        """Told which participant was in an answer."""
+        """Record that an answer has shown this participant."""
 
     def drop_call(self, call_id: int) -> bool:
-        """End a call; False if there is none."""
+        """End a call. Return False if there is none."""
 
     def makecall(
         self, dn: str, device_id: str | None, destination: str, timeout: int | None, attached: dict[str, str]
     ) -> Any:
-        """Call from a DN; gives a :class:`MadeCall`."""
+        """Call from a DN and return a :class:`MadeCall`."""
 
 
 @dataclass(slots=True)
 class Site:
-    """Everything a request may need. ``clock`` gives POSIX seconds."""
+    """Hold everything that a request may need. ``clock`` returns POSIX seconds."""
 
     directory: Directory
     calls: Calls
@@ -82,14 +82,15 @@ class Site:
     _lists: dict[tuple[object, ...], list[Any]] = field(default_factory=dict)
 
     def served(self, shown: Iterable[Entity]) -> None:
-        """Tell the switchboard which of its calls were in an answer."""
+        """Tell the switchboard which of its calls an answer has shown."""
         ids = {row["Id"] for row in shown}
         self.calls.served_rows([row for row in self.calls.active_calls() if row.id in ids])
 
     def kept_contacts(self, key: tuple[str, ...], make: Callable[[], list[Any]]) -> list[Any]:
-        """The list of contacts that a query gives, made once for as long as the book stays the same.
+        """Return the list of contacts for a query. ``make`` makes it if it is not kept.
 
-        The eight lists asked for last are kept, so that leafing through a large book is quick.
+        A kept list is valid until the book changes. The eight lists that were used last are kept, so that
+        paging through a large book is quick.
         """
         full_key = (self.directory.book.revision, *key)
         found = self._lists.pop(full_key, None)
@@ -102,7 +103,7 @@ class Site:
 
 
 def active_call(row: CallRow, now: float) -> Entity:
-    """A ``Pbx.ActiveCall``; ``now`` is the PBX's clock, POSIX seconds."""
+    """Return a ``Pbx.ActiveCall``. ``now`` is the PBX's clock in POSIX seconds."""
     return {
         "Callee": row.callee,
         "Caller": row.caller,
@@ -115,7 +116,7 @@ def active_call(row: CallRow, now: float) -> Entity:
 
 
 def instant(seconds: float | None) -> str | None:
-    """POSIX seconds as .NET writes them: UTC with seven digits of a second."""
+    """Return POSIX seconds as .NET writes them: UTC, with seven digits after the second."""
     if seconds is None:
         return None
     ticks = round(seconds * 10**7)

@@ -1,4 +1,4 @@
-"""Rows that the XAPI makes of what the directory knows: related entities, peers, the system's status. Pure."""
+"""Make rows from the directory: related entities, peers, system extensions, desk phones. Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PEER_TYPES: Final[Mapping[DnKind, str]] = {
 
 
 def peer(dn: Dn) -> Entity:
-    """A ``Pbx.Peer``."""
+    """Return a ``Pbx.Peer``."""
     return {
         "Hidden": False,
         "Id": dn.id,
@@ -37,12 +37,12 @@ def peer(dn: Dn) -> Entity:
 
 
 def peers(directory: Directory, numbers: Iterable[str]) -> list[Entity]:
-    """``Pbx.Peer`` of each number that there is."""
+    """Return a ``Pbx.Peer`` for each number that exists."""
     return [peer(dn) for number in numbers if (dn := directory.dn(number))]
 
 
 def agents(directory: Directory, queue: Entity) -> list[Entity]:
-    """``Pbx.QueueAgent`` rows in order of priority."""
+    """Return ``Pbx.QueueAgent`` rows in order of priority."""
     return [
         {"Id": dn.id, "Name": dn.name, "Number": dn.number, "SkillGroup": row.get("SkillGroup", "1"), "Tags": []}
         for row in queue["Agents"]
@@ -51,7 +51,7 @@ def agents(directory: Directory, queue: Entity) -> list[Entity]:
 
 
 def people(directory: Directory, rows: Iterable[Entity]) -> list[Entity]:
-    """``Pbx.QueueManager`` or ``Pbx.RingGroupMember`` rows."""
+    """Return ``Pbx.QueueManager`` or ``Pbx.RingGroupMember`` rows."""
     return [
         {"Id": dn.id, "Name": dn.name, "Number": dn.number, "Tags": []}
         for row in rows
@@ -60,13 +60,13 @@ def people(directory: Directory, rows: Iterable[Entity]) -> list[Entity]:
 
 
 def memberships(directory: Directory, entity: Entity) -> list[Entity]:
-    """``Pbx.UserGroup`` rows of one member: the departments that it is in."""
+    """Return ``Pbx.UserGroup`` rows of one member: the departments to which it belongs."""
     dn = directory.dn(entity["Number"])
     return [] if dn is None else [row for row in (_membership(directory, dn, m) for m in entity["Groups"]) if row]
 
 
 def members(directory: Directory, group_id: int) -> list[Entity]:
-    """``Pbx.UserGroup`` rows of one department, by number."""
+    """Return ``Pbx.UserGroup`` rows of one department, sorted by number."""
     return [
         row
         for dn, membership in _members(directory, group_id)
@@ -75,12 +75,12 @@ def members(directory: Directory, group_id: int) -> list[Entity]:
 
 
 def has_members(directory: Directory, group_id: int) -> bool:
-    """Whether anybody is in the department."""
+    """Return whether the department has members. Route points do not count."""
     return any(dn.kind != "routepoint" for dn, _ in _members(directory, group_id))
 
 
 def peer_groups(directory: Directory, number: str) -> list[Entity]:
-    """``Pbx.PeerGroup`` rows of a peer."""
+    """Return ``Pbx.PeerGroup`` rows of a peer."""
     entity = directory.entity(number)
     rows = []
     for position, membership in enumerate(entity["Groups"] if entity else ()):
@@ -99,7 +99,7 @@ def peer_groups(directory: Directory, number: str) -> list[Entity]:
 
 
 def rule_of_did(directory: Directory, row: Entity) -> Entity | None:
-    """The inbound rule that routes a DID number."""
+    """Return the inbound rule that routes a DID number, or None."""
     for rule in directory.inbound_rules.values():
         trunk = directory.entity(rule["TrunkDN"]["Number"])
         if rule["Data"] == row["Number"] and trunk and trunk["Id"] == row["TrunkId"]:
@@ -108,7 +108,7 @@ def rule_of_did(directory: Directory, row: Entity) -> Entity | None:
 
 
 def system_extensions(directory: Directory) -> list[Entity]:
-    """``Pbx.SystemExtensionStatus`` of every DN that is no user."""
+    """Return a ``Pbx.SystemExtensionStatus`` for every DN that is no user."""
     return [
         {
             "IsRegistered": directory.registered(dn.number),
@@ -122,7 +122,10 @@ def system_extensions(directory: Directory) -> list[Entity]:
 
 
 def desk_phones(directory: Directory) -> list[Entity]:
-    """``Pbx.SipDevice`` of every desk phone that is registered; the extension in ``DN`` as its number."""
+    """Return a ``Pbx.SipDevice`` for every registered desk phone.
+
+    ``DN`` holds only the number of its extension.
+    """
     found = (device for number in directory.extensions() for device in directory.devices(number) if device.on_desk)
     return [
         {

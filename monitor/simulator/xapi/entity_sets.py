@@ -1,4 +1,4 @@
-"""The collections that are served: where their entities live and what may be done with them. One table."""
+"""List the served collections: where their entities live and what may be done with them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from monitor.simulator.xapi.context import Site, active_call
 
 @dataclass(frozen=True, slots=True)
 class EntitySet:
-    """A collection. What is None cannot be done with it. ``paths``: navigation that has an address of its own."""
+    """Represent a collection. An operation that is None cannot be done with it.
+
+    ``paths``: navigation properties that have their own address.
+    """
 
     name: str
     shape: str
@@ -144,16 +147,16 @@ FREE_NUMBERS: Final[Mapping[tuple[str, str], DnKind]] = {
     ("Receptionists", "Pbx.GetFirstAvailableReceptionistNumber"): "ivr",
     ("Trunks", "Pbx.GetFirstAvailableTrunkNumber"): "externalline",
 }
-"""Functions that name the number a new entity would get."""
+"""Functions that return the number a new entity would get, with its kind of DN."""
 
 OWNERS_ONLY: Final = frozenset(("Recordings", "ScheduledReports", "ChatHistoryView", "ReportCallLogData"))
-"""What the role ``system_admins`` is too small for. It is served empty."""
+"""Collections that the role ``system_admins`` may not read. They are served empty."""
 _NOTHING: Final = (
     "Backups BlackListNumbers Blocklist CallFlowApps CallFlowScripts CallHistoryView ChatMessagesHistoryView "
     "CustomPrompts EventLogs Fxs Holidays Playlists Sbcs"
 )
 EMPTY: Final = (OWNERS_ONLY - {"ReportCallLogData"}) | frozenset(_NOTHING.split())
-"""Collections of which the simulated PBX has nothing."""
+"""Collections for which the simulated PBX has no entities."""
 _REPORTS: Final = (
     "AbandonedChatsStatistics AbandonedQueueCalls AgentLoginHistory AgentsInQueueStatistics AverageQueueWaitingTime "
     "BreachesSla CallLogData DetailedQueueStatistics ExtensionStatistics ExtensionStatisticsByGroup "
@@ -164,4 +167,4 @@ _REPORTS: Final = (
 REPORTS: Final = frozenset(
     (f"Report{name}", f"Pbx.Get{name}{'' if name.endswith('Data') else 'Data'}") for name in _REPORTS.split()
 )
-"""Reports of calls of the past, of which the simulated PBX keeps nothing."""
+"""Reports of past calls. The simulated PBX keeps no past calls, so they are empty."""

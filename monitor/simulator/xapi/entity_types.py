@@ -1,4 +1,4 @@
-"""Shapes of the served entities: structural properties, what navigates where, what is secret. Pure."""
+"""Describe the served entity types: properties, navigation and secrets. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ Related: TypeAlias = Callable[[Directory, Entity], Any]
 
 @dataclass(frozen=True, slots=True)
 class Navigation:
-    """A property that leads to other entities. ``related`` gives a list of them, or one or None if not ``many``."""
+    """Represent a property that leads to other entities.
+
+    ``related`` returns a list of them; if not ``many``, one entity or None.
+    """
 
     shape: str
     related: Related
@@ -26,7 +29,10 @@ class Navigation:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """An entity type. ``secrets`` are answered as null, ``computed`` are made at the moment of asking."""
+    """Represent an entity type.
+
+    ``secrets`` are answered as null. ``computed`` properties are made when they are read.
+    """
 
     name: str
     fields: tuple[str, ...]
@@ -37,7 +43,7 @@ class Shape:
 
     @property
     def known(self) -> frozenset[str]:
-        """Names of all properties."""
+        """Return the names of all properties."""
         return frozenset((*self.fields, *self.navigation))
 
 

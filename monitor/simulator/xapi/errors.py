@@ -1,4 +1,4 @@
-"""What the XAPI answers when it refuses: an OData error whose words are 3CX's ``Pbx.Warnings``. Pure."""
+"""Make the XAPI's refusals: OData errors with the words of 3CX's ``Pbx.Warnings``. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ NO_NUMBERS: Final = "WARNINGS.NO_MORE_NUMBERS_AVAILABLE"
 
 
 class XapiError(Exception):
-    """A request is refused with an HTTP status. ``target``: the property that is to blame, if one is."""
+    """Signal that a request is refused with an HTTP status.
+
+    ``target``: the property that is wrong; empty if none is.
+    """
 
     def __init__(self, status: int, message: str, target: str = "", headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
@@ -28,7 +31,7 @@ class XapiError(Exception):
         self.headers = dict(headers or {})
 
     def body(self) -> dict[str, Any]:
-        """The answer's body."""
+        """Return the body of the answer."""
         error: dict[str, Any] = {"code": "", "message": self.message}
         if self.target:
             error["details"] = [{"code": "", "message": self.message, "target": self.target}]
@@ -36,20 +39,23 @@ class XapiError(Exception):
 
 
 def bad(message: str, target: str = "") -> XapiError:
-    """400: a value is wrong."""
+    """Return the error for a wrong value (400)."""
     return XapiError(400, message, target)
 
 
 def not_found() -> XapiError:
-    """404: no such entity, or nothing at this address."""
+    """Return the error for a missing entity or an unknown address (404)."""
     return XapiError(404, NOT_FOUND)
 
 
 def not_allowed(allowed: str) -> XapiError:
-    """405: the address does not know this method. ``allowed``: those that it knows."""
+    """Return the error for a method that the address does not know (405).
+
+    ``allowed``: the methods that it knows.
+    """
     return XapiError(405, NOT_SUPPORTED, headers={"Allow": allowed})
 
 
 def forbidden() -> XapiError:
-    """403: the API client's role is too small."""
+    """Return the error for an API client whose role has too few rights (403)."""
     return XapiError(403, "Forbidden")

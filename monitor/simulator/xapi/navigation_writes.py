@@ -1,4 +1,7 @@
-"""Navigation properties that clients write: arrays replace what was there, and must name what exists. Pure."""
+"""Check navigation properties that clients write. Pure.
+
+A written array replaces the earlier one and must name entities that exist.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from monitor.simulator.xapi.validation import TEMPLATES, check, check_rows
 
 @dataclass(frozen=True, slots=True)
 class LinkTarget:
-    """What is written to: the entity as it is, and where it lives."""
+    """Hold the target of a write: the entity as it is, and the directory that holds it."""
 
     directory: Directory
     switches: Switches
@@ -24,7 +27,7 @@ class LinkTarget:
 
 
 Relation: TypeAlias = Callable[[LinkTarget, str, Any], Any]
-"""Makes of what a client sent what is stored. Raises ODataError or XapiError."""
+"""Function that turns a client's value into the stored one. Raises ODataError or XapiError."""
 
 
 def _memberships(target: LinkTarget, name: str, value: Any) -> list[Entity]:
@@ -153,11 +156,14 @@ RELATIONS: Final[Mapping[str, Mapping[str, Relation]]] = {
     "ServicePrincipal": {"Groups": _memberships, "Peers": _peers},
     "Contact": {},
 }
-"""Relations of each entity type."""
+"""Navigation properties of each entity type, with the function that checks them."""
 
 
 def incoming(kind: str, target: LinkTarget, body: Any) -> Entity:
-    """The body's properties, checked, with relations as they are stored. Raises ODataError or XapiError."""
+    """Return the body's checked properties, with navigation properties as they are stored.
+
+    Raises ODataError or XapiError.
+    """
     values = check(kind, body)
     relations = RELATIONS[kind]
     for name, value in values.items():

@@ -1,4 +1,4 @@
-"""Functions (GET) and actions (POST) of the XAPI. One table."""
+"""Carry out the functions (GET) and actions (POST) of the XAPI. They are listed in one table."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from monitor.simulator.xapi.odata.filter import ODataError
 from monitor.simulator.xapi.request import XapiRequest, XapiResponse
 
 _MAKECALL_TIMEOUT: Final = 30
-"""Seconds that a call made by the API rings; the request has no field for it."""
+"""Seconds for which a call made by the API rings. The request has no field for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What is invoked by a method at ``set/name`` or, if ``bound``, at ``set(id)/name``."""
+    """Represent an operation at ``set/name`` or, if ``bound``, at ``set(id)/name``."""
 
     method: Literal["GET", "POST"]
     run: Callable[[XapiRequest], XapiResponse]
@@ -63,7 +63,7 @@ def _free(asked: XapiRequest, kind: DnKind) -> str:
 
 
 def _blank(asked: XapiRequest, shape: str, entity: Entity) -> XapiResponse:
-    """An entity to be filled in and posted back: nothing of it is concealed."""
+    """Answer with an entity for the client to fill in and post back. No secret is concealed."""
     shown = {name: entity[name] for name in SHAPES[shape].fields}
     return XapiResponse(200, {"@odata.context": f"{asked.root}/$metadata#Pbx.{shape}", **shown})
 
@@ -188,7 +188,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("Peers", "Pbx.RetreivePeersByNumbers"): Operation("POST", _peers_by_numbers),
     ("ServicePrincipals", "Pbx.GenerateAppToken"): Operation("POST", _generate_secret, bound=True),
 }
-"""Operations by the collection or singleton they belong to, and name."""
+"""Operations by name and by the collection or singleton to which they belong."""
 
 _PARTICIPANT: Final = {
     "id": "Id",

@@ -1,4 +1,7 @@
-"""Addresses below ``/xapi/v1``: ``Users(29)/Groups``, ``Queues(Number='80''0')``, ``Contacts/Pbx.F(n='1')``. Pure."""
+"""Parse addresses below ``/xapi/v1``. Pure.
+
+Examples: ``Users(29)/Groups``, ``Queues(Number='80''0')``, ``Contacts/Pbx.F(n='1')``.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,10 @@ Argument: TypeAlias = str | int | bool | None
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A part of an address. ``arguments``: None without parentheses; the name of an only, unnamed one is ``""``.
+    """Represent a part of an address.
 
-    A date or a moment is kept as the text that it is.
+    ``arguments``: None without parentheses. A single unnamed argument has the name ``""``. A date
+    or a moment stays a text.
     """
 
     name: str
@@ -27,7 +31,10 @@ class Segment:
 
 
 def parse_path(path: str) -> tuple[Segment, ...]:
-    """Segments of a decoded path. Slashes within quotes belong to the value. Raises ODataError."""
+    """Return the segments of a decoded path. Raises ODataError.
+
+    Slashes within quotes belong to the value.
+    """
     return tuple(_segment(text) for text in _outside_quotes(path.strip("/"), "/"))
 
 

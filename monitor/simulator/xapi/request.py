@@ -1,4 +1,4 @@
-"""One XAPI request, taken apart, and the making of its answers."""
+"""Represent one parsed XAPI request and make its answers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _IN_PATHS = "/()'=,."
 
 @dataclass(frozen=True, slots=True)
 class XapiResponse:
-    """An answer. ``body`` None: none."""
+    """Represent an answer. ``body`` None: there is no body."""
 
     status: int
     body: Any = None
@@ -28,7 +28,11 @@ class XapiResponse:
 
 @dataclass(frozen=True, slots=True)
 class XapiRequest:
-    """A request. ``root``: the service's absolute address; ``path``: what is asked for below it; ``body``: decoded."""
+    """Represent a request.
+
+    ``root``: the service's absolute address. ``path``: the requested path below it. ``body``:
+    decoded.
+    """
 
     site: Site
     method: str
@@ -42,18 +46,21 @@ class XapiRequest:
 
     @property
     def view(self) -> XapiView:
-        """What this request may see."""
+        """Return the view of the directory for this request."""
         return XapiView(self.site.directory, concealed=self.site.switches.secrets == "concealed")
 
     def one(self, shape: str, entity: Entity, context: str, status: int = 200) -> XapiResponse:
-        """An entity."""
+        """Answer with one entity."""
         shown = self.view.presenter(SHAPES[shape], self.options)(entity)
         return XapiResponse(status, {"@odata.context": f"{self.root}/$metadata#{context}", **shown})
 
     def many(
         self, shape: str, rows: Collection[Any], context: str, shown: Callable[[list[Any]], None] | None = None
     ) -> XapiResponse:
-        """A collection, by the request's options, cut at the server's page size. ``shown`` hears which rows it has."""
+        """Answer with a collection, by the request's options and cut at the server's page size.
+
+        ``shown`` receives the rows in the answer.
+        """
         view, kind = self.view, SHAPES[shape]
         present, matcher = view.presenter(kind, self.options), view.matcher(kind, self.options)
         if shape == "Contact":

@@ -1,7 +1,8 @@
-"""The XAPI: 3CX's Configuration API, OData v4 under ``/xapi/v1``.
+"""Serve the XAPI: 3CX's Configuration API, OData v4 under ``/xapi/v1``.
 
-Who asks has been found out before: ``request.state.role`` is the API client's role; only ``system_admins`` and
-``system_owners`` are let in. Every answer that the request gets, refusals included, comes from here.
+The client is identified before: ``request.state.role`` is the API client's role. Only
+``system_admins`` and ``system_owners`` are let in. Every answer to such a request, refusals
+included, is made here.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ _SINGLETONS: Final = {
 
 
 def routes(directory: Directory, calls: Calls, switches: Switches, clock: Callable[[], float]) -> list[BaseRoute]:
-    """Routes of the XAPI. ``clock`` is the PBX's, POSIX seconds."""
+    """Return the routes of the XAPI. ``clock`` is the PBX's, in POSIX seconds."""
     site = Site(directory, calls, switches, clock)
 
     async def endpoint(request: Request) -> Response:
@@ -58,7 +59,7 @@ def routes(directory: Directory, calls: Calls, switches: Switches, clock: Callab
 
 
 def answer(site: Site, role: str, request: Request, body: bytes) -> XapiResponse:
-    """The answer to a request, or the refusal."""
+    """Return the answer to a request, or the refusal."""
     try:
         return _dispatch(_asked(site, request, body), role)
     except errors.XapiError as error:

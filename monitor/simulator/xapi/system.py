@@ -1,4 +1,4 @@
-"""The PBX about itself: status, licence, parameters, office hours. Each is the one entity of its type."""
+"""Describe the PBX itself: status, licence, parameters, office hours. Each type has one entity."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _ZONE = _ZONES[1]
 
 
 def office_hours(site: Site) -> Entity:
-    """The one ``Pbx.OfficeHours``: open around the clock, so that routing never depends on it."""
+    """Return the ``Pbx.OfficeHours``: always open, so that routing never depends on them."""
     told = {"id": _ZONE[0], "iana": _ZONE[1], "windows": _ZONE[2]}[site.switches.time_zone]
     return {"BreakTime": None, "Hours": None, "OfficeHolidays": [], "SystemLanguage": "EN", "TimeZoneId": told}
 
 
 def defs() -> Entity:
-    """The one ``Pbx.Defs``."""
+    """Return the ``Pbx.Defs``."""
     return {
         "Id": 0,
         "Codecs": [
@@ -39,7 +39,7 @@ def defs() -> Entity:
 
 
 def system_status(site: Site) -> Entity:
-    """The one ``Pbx.SystemStatus``."""
+    """Return the ``Pbx.SystemStatus``."""
     directory, now = site.directory, site.clock()
     registered = sum(1 for user in directory.users.values() if user["IsRegistered"])
     return {
@@ -99,7 +99,7 @@ def system_status(site: Site) -> Entity:
 
 
 def license_status(site: Site) -> Entity:
-    """The one ``Pbx.LicenseStatus``."""
+    """Return the ``Pbx.LicenseStatus``."""
     directory, now = site.directory, site.clock()
     return {
         "Activated": True,
@@ -125,7 +125,7 @@ def license_status(site: Site) -> Entity:
 
 
 def license_parameters(site: Site) -> Entity:
-    """The one ``Pbx.License``."""
+    """Return the ``Pbx.License``."""
     return {
         "CountryCode": "",
         "IsBrandingEnabled": True,
@@ -139,7 +139,7 @@ def license_parameters(site: Site) -> Entity:
 
 
 def system_parameters(site: Site) -> Entity:
-    """The one ``Pbx.SystemParameters``."""
+    """Return the ``Pbx.SystemParameters``."""
     first = next(iter(site.directory.extensions()), "100")
     return {
         "AIVersion": "",
@@ -180,7 +180,7 @@ def system_parameters(site: Site) -> Entity:
 
 
 def health(site: Site) -> Entity:
-    """The one ``Pbx.SystemHealthStatus``: true is well."""
+    """Return the ``Pbx.SystemHealthStatus``. True means healthy."""
     return {
         "CustomTemplatesCount": 0,
         "Firewall": True,

@@ -1,6 +1,7 @@
-"""Checks of what clients send: known properties, their types and words. Pure.
+"""Check what clients send: known properties, their types and their words. Pure.
 
-The types are those of the templates' values, the words those of the OpenAPI file's enumerations.
+The types are those of the templates' values. The words are those of the OpenAPI file's
+enumerations.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     "VMEmailOptions": _VOICEMAIL,
     "VMPlayMsgDateTime": ("None", "Play12Hr", "Play24Hr"),
 }
-"""Words that a property may have, by the property's name."""
+"""Allowed words of a property, by the property's name."""
 
 TEMPLATES: Final[Mapping[str, Entity]] = {
     "User": user(""),
@@ -92,16 +93,18 @@ TEMPLATES: Final[Mapping[str, Entity]] = {
         "Type": "",
     },
 }
-"""What each entity type may have, with values of the right types."""
+"""Properties of each entity type, with values of the right types."""
 
 _INT32: Final = 2**31
 _LONGEST: Final = 131_072
 
 
 def check(kind: str, body: Any) -> Entity:
-    """The body if it is an entity of that type as far as it goes, without annotations. Raises ODataError or XapiError.
+    """Return the body without annotations, if all its properties fit the entity type.
 
-    Unknown properties and wrong types are the OData layer's errors; words and lengths are 3CX's own.
+    Properties may be missing. Unknown properties and wrong types raise ODataError, as errors of the
+    OData layer, and so do unknown words. Texts that are too long raise XapiError, with 3CX's own
+    word.
     """
     if not isinstance(body, dict):
         raise ODataError("The request body must be a JSON object.")
@@ -116,7 +119,7 @@ def check(kind: str, body: Any) -> Entity:
 
 
 def check_rows(kind: str, name: str, rows: Any) -> list[Entity]:
-    """Rows of a navigation property. Raises ODataError or XapiError."""
+    """Return the checked rows of a navigation property. Raises ODataError or XapiError."""
     if not isinstance(rows, list):
         raise ODataError(f"The property '{name}' must be an array.")
     return [check(kind, row) for row in rows]

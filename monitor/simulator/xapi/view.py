@@ -1,7 +1,8 @@
-"""What a request sees of entities: filters over them, and what of each is answered.
+"""Show entities to a request: filter them and present the stored entities as answers.
 
-``$select`` and ``$expand`` are compiled once a request into a function that makes of a stored entity what is answered.
-Without both, entities that neither navigate nor hide anything are answered as they are stored, not copied.
+``$select`` and ``$expand`` are compiled once a request into a function that turns a stored entity
+into the answered one. Without both, entities without navigation, computed properties and concealed
+secrets are answered as they are stored, without a copy.
 """
 
 from __future__ import annotations
@@ -19,14 +20,17 @@ Presenter: TypeAlias = Callable[[Entity], Entity]
 
 
 class XapiView:
-    """The directory as one request sees it. ``concealed``: secrets are."""
+    """Show the directory to one request. ``concealed``: True hides secrets."""
 
     def __init__(self, directory: Directory, *, concealed: bool) -> None:
         self.directory = directory
         self.concealed = concealed
 
     def matcher(self, shape: Shape, options: Options) -> Matcher:
-        """Filter, search and order over entities of the shape. Raises ODataError."""
+        """Return a matcher for filter, search and order over entities of the shape.
+
+        Raises ODataError if they are wrong.
+        """
 
         def get(row: Row, name: str) -> Any:
             navigation = shape.navigation.get(name)
@@ -40,7 +44,10 @@ class XapiView:
         return Matcher(options, shape.known, shape.searched)
 
     def presenter(self, shape: Shape, options: Options) -> Presenter:
-        """What makes of a stored entity the one that is answered. Raises ODataError for unknown properties."""
+        """Return a function that turns a stored entity into the answered one.
+
+        Raises ODataError for unknown properties.
+        """
         names = _selected(shape, options.select)
         expansions = [self._expansion(shape, item) for item in _expanded(shape, options.expand)]
         if names is None and not (shape.navigation or shape.computed or (shape.secrets and self.concealed)):

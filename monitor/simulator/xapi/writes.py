@@ -1,7 +1,8 @@
-"""Creating, changing and deleting entities, by the rules of the real XAPI.
+"""Create, change and delete entities by the rules of the real XAPI.
 
-Everything is checked before anything is changed. A number that is not given is the first free one; a number that is
-given on a change must be the present one. Properties that only the PBX sets are ignored.
+Everything is checked before anything is changed. A new entity without a number gets the first free
+one. A change that names a number must name the present one. Properties that only the PBX sets are
+ignored.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _SHAPES: Final[Mapping[DnKind, tuple[str, Callable[[str], Entity]]]] = {
 
 
 def create_dn(directory: Directory, switches: Switches, kind: DnKind, body: Any) -> Entity:
-    """A new DN of that kind. Raises ODataError or XapiError."""
+    """Create a DN of that kind and return it. Raises ODataError or XapiError."""
     shape, template = _SHAPES[kind]
     number = body.get("Number") if isinstance(body, dict) else None
     entity = template(_free(directory, kind, number))
@@ -65,14 +66,14 @@ def change_dn(directory: Directory, switches: Switches, kind: DnKind, entity: En
 
 
 def delete_dn(directory: Directory, entity: Entity) -> None:
-    """Delete a DN and what refers to it. Raises XapiError for the operator's extension."""
+    """Delete a DN and all that refers to it. Raises XapiError for the operator's extension."""
     if entity["Number"] == directory.operator:
         raise errors.bad("WARNINGS.OPERATOR_CANNOT_BE_DELETED", "Number")
     directory.remove(entity["Number"])
 
 
 def create_contact(directory: Directory, switches: Switches, body: Any) -> Entity:
-    """A new entry of the address book. Raises ODataError or XapiError."""
+    """Create an entry of the address book and return it. Raises ODataError or XapiError."""
     contact = outside.contact()
     values = incoming("Contact", LinkTarget(directory, switches, contact), body)
     contact.update({**_writable(values), "ContactType": "3CX"})
@@ -88,7 +89,7 @@ def change_contact(directory: Directory, switches: Switches, entity: Entity, bod
 
 
 def create_rule(directory: Directory, switches: Switches, body: Any) -> Entity:
-    """A new inbound rule. Raises ODataError or XapiError."""
+    """Create an inbound rule and return it. Raises ODataError or XapiError."""
     rule = outside.inbound_rule("", "")
     values = incoming("InboundRule", LinkTarget(directory, switches, rule), body)
     if "TrunkDN" not in values:
@@ -102,7 +103,7 @@ def change_rule(directory: Directory, switches: Switches, entity: Entity, body: 
 
 
 def create_outbound_rule(directory: Directory, switches: Switches, body: Any) -> Entity:
-    """A new outbound rule. Raises ODataError or XapiError."""
+    """Create an outbound rule and return it. Raises ODataError or XapiError."""
     rule = outside.outbound_rule()
     values = incoming("OutboundRule", LinkTarget(directory, switches, rule), body)
     if not values.get("Name"):
@@ -116,7 +117,7 @@ def change_outbound_rule(directory: Directory, switches: Switches, entity: Entit
 
 
 def create_group(directory: Directory, switches: Switches, body: Any) -> Entity:
-    """A new department. Raises ODataError or XapiError."""
+    """Create a department and return it. Raises ODataError or XapiError."""
     used = {group["Number"] for group in directory.groups.values()}
     number = next(text for i in range(len(used) + 1) if (text := f"GRP{i:04}") not in used)
     group = outside.group(number)
@@ -132,7 +133,10 @@ def create_group(directory: Directory, switches: Switches, body: Any) -> Entity:
 
 
 def change_group(directory: Directory, switches: Switches, entity: Entity, body: Any) -> None:
-    """Set properties of a department; ``Members`` replaces all of them. Raises ODataError or XapiError."""
+    """Set properties of a department. ``Members`` replaces all its members.
+
+    Raises ODataError or XapiError.
+    """
     values = incoming("Group", LinkTarget(directory, switches, entity), _without_members(body))
     if values.get("Number") not in (None, entity["Number"]):
         raise errors.bad(errors.FORBIDDEN_CHANGE, "Number")
@@ -144,7 +148,7 @@ def change_group(directory: Directory, switches: Switches, entity: Entity, body:
 
 
 def delete_group(directory: Directory, entity: Entity) -> None:
-    """Delete a department that is empty and not the default one. Raises XapiError."""
+    """Delete a department. Raises XapiError if it has members or is the default one."""
     if entity["IsDefault"]:
         raise errors.bad("WARNINGS.GROUP_CANNOT_BE_DELETED")
     in_it = (directory.entity(dn.number) for dn in directory.dns() if dn.kind != "routepoint")
@@ -171,7 +175,7 @@ def _free(directory: Directory, kind: DnKind, number: Any) -> str:
 
 
 def _settle(directory: Directory, kind: DnKind, entity: Entity, values: Entity) -> None:
-    """Put the values into the entity, with what follows from them."""
+    """Put the values into the entity and set the properties that depend on them."""
     entity.update({name: value for name, value in _writable(values).items() if name != "Number"})
     if kind == "extension":
         entity["DisplayName"] = templates.display_name(entity["FirstName"] or "", entity["LastName"] or "")
@@ -222,7 +226,7 @@ def _without_members(body: Any) -> Any:
 
 
 def _members(directory: Directory, body: Any) -> dict[str, str]:
-    """Numbers of the members that the body wants, with their roles."""
+    """Return the numbers of the members that the body names, with their roles."""
     wanted: dict[str, str] = {}
     for row in body.get("Members") or ():
         number = row.get("Number") if isinstance(row, dict) else None

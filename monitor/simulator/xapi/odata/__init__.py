@@ -1,1 +1,1 @@
-"""OData query expressions: grammar, filters, options."""
+"""Parse and apply OData queries: grammar, filters, options."""

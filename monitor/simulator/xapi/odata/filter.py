@@ -1,10 +1,13 @@
-"""OData v4 expressions over rows that are dicts: ``$filter`` and ``$orderby``. Pure.
+"""Evaluate OData v4 expressions over dict rows: ``$filter`` and ``$orderby``. Pure.
 
-The grammar is :mod:`monitor.simulator.xapi.odata.grammar`'s. A row may be any mapping from property names; how a name
-is looked up is the caller's business (``get``), so that navigation works as well. Rules followed (OData 4.01 part 2,
-section 5.1.1): a comparison with null by ``eq``/``ne`` is a plain one, by the others false; functions of null are null;
-``and``, ``or``, ``not`` have three values; a row is taken if the result is true. Comparing values of different types is
-an error, as in the real service.
+The grammar is in :mod:`monitor.simulator.xapi.odata.grammar`. A row may be any mapping from
+property names. The caller's ``get`` looks names up, so navigation works as well. Rules followed
+(OData 4.01 part 2, section 5.1.1):
+
+- ``eq`` and ``ne`` compare with null as with any value. Other comparisons with null are false.
+- Functions of null are null.
+- ``and``, ``or`` and ``not`` have three values. A row is taken if the result is true.
+- Comparing values of different types is an error, as in the real service.
 """
 
 from __future__ import annotations
@@ -38,20 +41,25 @@ Expression: TypeAlias = Callable[[Row], Any]
 
 @dataclass(frozen=True, slots=True)
 class ODataFilter:
-    """A compiled ``$filter``. ``matches`` raises ODataError where values' types do not fit."""
+    """Hold a compiled ``$filter``. ``matches`` raises ODataError if values' types do not fit."""
 
     matches: Callable[[Row], bool]
     pinned: Mapping[str, object]
-    """Properties that every matching row has with exactly this value: a row can be looked up instead of searched."""
+    """Properties for which every matching row has exactly this value.
+
+    With them a row can be looked up instead of searched."""
 
 
 def plain(row: Row, name: str) -> Any:
-    """The usual look-up: the property itself, null where there is none."""
+    """Return the property itself, or None if it is missing. This is the usual look-up."""
     return row.get(name)
 
 
 def parse_filter(text: str, known: Collection[str] | None = None, get: Get = plain) -> ODataFilter:
-    """Compile a ``$filter``. ``known``: names of the properties that there are; None: any. Raises ODataError."""
+    """Compile a ``$filter``. Raises ODataError.
+
+    ``known``: names of the existing properties; None: any name.
+    """
     tree = parse(text)
     evaluate = _Compiler(known, get).compile(tree)
     return ODataFilter(lambda row: truth(evaluate(row)) is True, dict(_pinned(tree)))
@@ -60,7 +68,10 @@ def parse_filter(text: str, known: Collection[str] | None = None, get: Get = pla
 def parse_orderby(
     text: str, known: Collection[str] | None = None, get: Get = plain
 ) -> Callable[[list[Any]], list[Any]]:
-    """Compile an ``$orderby`` into a function that gives the rows sorted, null first. Both may raise ODataError."""
+    """Compile an ``$orderby`` into a function that returns the rows sorted, null first.
+
+    Both may raise ODataError.
+    """
     keys: list[tuple[Expression, bool]] = []
     for item in split(text):
         words = item.rsplit(maxsplit=1)
@@ -71,7 +82,10 @@ def parse_orderby(
 
 
 def split(text: str, separator: str = ",") -> list[str]:
-    """Parts of a list, stripped; separators within parentheses or quotes do not count. Raises ODataError."""
+    """Return the parts of a list, stripped. Raises ODataError.
+
+    Separators within parentheses or quotes do not count.
+    """
     parts, depth, quoted, start = [], 0, False, 0
     for position, letter in enumerate(text):
         if letter == "'":
@@ -113,7 +127,7 @@ _VARIABLE: Final = "$it/"
 
 
 class _Compiler:
-    """Makes functions of expressions. ``variables``: those of the lambdas around."""
+    """Compile expressions into functions. ``variables``: those of the surrounding lambdas."""
 
     def __init__(self, known: Collection[str] | None, get: Get, variables: frozenset[str] = frozenset()) -> None:
         self._known = known

@@ -1,8 +1,8 @@
-"""The grammar of OData v4 expressions: text in, a tree out. Pure.
+"""Parse OData v4 expressions into a tree. Pure.
 
-What binds weakest comes first: ``or``, ``and``, ``eq`` ``ne``, ``gt`` ``ge`` ``lt`` ``le``, ``not``, ``in`` (OData 4.01
-part 2, section 5.1.1.17). Words may be written in any case. Not known here: arithmetic, dates without a time, GUIDs,
-durations, geography.
+From the weakest binding to the strongest: ``or``, ``and``, ``eq`` ``ne``, ``gt`` ``ge`` ``lt``
+``le``, ``not``, ``in`` (OData 4.01 part 2, section 5.1.1.17). Words may be written in any case. Not
+supported: arithmetic, dates without a time, GUIDs, durations, geography.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final, NoReturn, TypeAlias
 from monitor.simulator.xapi.odata.operators import FUNCTIONS, ODataError, instant
 
 _MAX_SHOWN: Final = 200
-"""Characters of an expression in the error about it."""
+"""Maximum characters of an expression that an error about it shows."""
 _TOKEN: Final = re.compile(
     r"""(?P<operator>\s+(?i:and|or|eq|ne|gt|ge|lt|le|in)\s+)
     |(?P<not>(?i:not)(?:\s+|(?=\()))
@@ -35,26 +35,26 @@ _LITERALS: Final[dict[str, Callable[[str], object]]] = {
 }
 _CONSTANTS: Final = {"true": True, "false": False, "null": None}
 _ARGUMENTS: Final = {"tolower": {1}, "toupper": {1}, "trim": {1}, "length": {1}, "substring": {2, 3}}
-"""How many a function takes; the others take two."""
+"""Number of arguments that a function may take. Functions not listed take two."""
 
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """A value. ``value``: str, int, float, bool, datetime or None."""
+    """Represent a constant. ``value``: str, int, float, bool, datetime or None."""
 
     value: object
 
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A property, or the variable of a lambda."""
+    """Represent a property, or the variable of a lambda."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A property of what another property holds: ``owner/name``."""
+    """Represent a property of another property's value: ``owner/name``."""
 
     owner: Name | Member
     name: str
@@ -62,7 +62,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """``word``: ``eq``, ``ne``, ``gt``, ``ge``, ``lt`` or ``le``."""
+    """Represent a comparison. ``word``: ``eq``, ``ne``, ``gt``, ``ge``, ``lt`` or ``le``."""
 
     word: str
     left: Node
@@ -71,7 +71,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class OneOf:
-    """``left in (values)``."""
+    """Represent ``left in (values)``."""
 
     left: Node
     values: tuple[object, ...]
@@ -79,7 +79,7 @@ class OneOf:
 
 @dataclass(frozen=True, slots=True)
 class Junction:
-    """A chain of the same word. ``word``: ``and`` or ``or``."""
+    """Represent a chain of operands with the same word. ``word``: ``and`` or ``or``."""
 
     word: str
     operands: tuple[Node, ...]
@@ -87,14 +87,14 @@ class Junction:
 
 @dataclass(frozen=True, slots=True)
 class Negation:
-    """``not operand``."""
+    """Represent ``not operand``."""
 
     operand: Node
 
 
 @dataclass(frozen=True, slots=True)
 class FunctionCall:
-    """A function with as many arguments as it takes."""
+    """Represent a function call. The number of arguments has been checked."""
 
     function: str
     arguments: tuple[Node, ...]
@@ -102,7 +102,10 @@ class FunctionCall:
 
 @dataclass(frozen=True, slots=True)
 class Quantifier:
-    """``owner/word(variable: body)``. ``word``: ``any`` or ``all``; without a body: whether there is anything."""
+    """Represent ``owner/word(variable: body)``. ``word``: ``any`` or ``all``.
+
+    Without a body, ``any`` is true if ``owner`` has any rows.
+    """
 
     owner: Name | Member
     word: str
@@ -130,7 +133,10 @@ class _Lexeme:
 
 
 class _Parser:
-    """Each method takes one rule's tokens. Chains are loops, so that they may be thousands of operands long."""
+    """Parse the tokens of an expression. Each method takes the tokens of one rule.
+
+    Chains are loops, so that they may be thousands of operands long.
+    """
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -160,7 +166,7 @@ class _Parser:
         return self._tokens[self._at]
 
     def _taken(self, kind: str, *texts: str) -> str | None:
-        """Take the next token if it is such a one, and return its text."""
+        """Take the next token if it has this kind and text, and return its text; else None."""
         token = self._next()
         if token.kind != kind or (texts and token.text not in texts):
             return None

@@ -1,4 +1,7 @@
-"""Compare, order and compute values in OData expressions. Pure. See :mod:`monitor.simulator.xapi.odata.filter`."""
+"""Compare, order and compute values in OData expressions. Pure.
+
+See :mod:`monitor.simulator.xapi.odata.filter`.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,23 @@ from typing import Any, Final
 
 
 class ODataError(Exception):
-    """The query is not valid. The text says why, in the service's manner."""
+    """Signal that the query is not valid. The text says why, as the real service does."""
 
 
 def equal(one: Any, other: Any) -> bool:
-    """Whether two values are the same; null equals null. Raises ODataError for different types."""
+    """Return whether two values are the same. Null equals null.
+
+    Raises ODataError for different types.
+    """
     one, other = _aligned(one, other)
     return bool(one == other)
 
 
 def ordered(word: str, one: Any, other: Any) -> bool:
-    """``word``: ``lt``, ``le``, ``gt`` or ``ge``. False with null. Raises ODataError for different types."""
+    """Return whether two values have this order; False if one is null.
+
+    ``word``: ``lt``, ``le``, ``gt`` or ``ge``. Raises ODataError for different types.
+    """
     one, other = _aligned(one, other)
     if one is None or other is None:
         return False
@@ -30,14 +39,17 @@ def ordered(word: str, one: Any, other: Any) -> bool:
 
 
 def truth(value: Any) -> bool | None:
-    """The value as a boolean or null. Raises ODataError if it is something else."""
+    """Return the value if it is a boolean or null. Raises ODataError otherwise."""
     if value is None or isinstance(value, bool):
         return value
     raise ODataError("A boolean is expected.")
 
 
 def call(name: str, values: list[Any]) -> Any:
-    """The function's value; null if an argument is null. Raises ODataError for arguments of the wrong type."""
+    """Return the function's value, or null if an argument is null.
+
+    Raises ODataError for arguments of the wrong type.
+    """
     if None in values:
         return None
     try:
@@ -47,14 +59,14 @@ def call(name: str, values: list[Any]) -> Any:
 
 
 def sort_key(value: Any) -> tuple[bool, Any]:
-    """Sorts null first. Raises ODataError for what has no order."""
+    """Return a key that sorts null first. Raises ODataError for values without an order."""
     if isinstance(value, Mapping | list):
         raise ODataError("The $orderby expression must evaluate to a single value of primitive type.")
     return (value is not None, 0 if value is None else value)
 
 
 def instant(text: str) -> datetime:
-    """ISO 8601, UTC if it does not say. Raises ODataError."""
+    """Return the moment of an ISO 8601 text, in UTC if it names no zone. Raises ODataError."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
@@ -78,7 +90,7 @@ FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {
     "concat": str.__add__,
     "substring": _substring,
 }
-"""The functions that expressions may use."""
+"""Functions that expressions may use, by name."""
 
 _ORDER: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "lt": operator.lt,

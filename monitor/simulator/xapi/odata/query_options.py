@@ -1,4 +1,4 @@
-"""Query options of an XAPI request, and what they do to rows. Pure."""
+"""Parse the query options of an XAPI request and apply them to rows. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _IGNORED: Final = frozenset(("format",))
 
 @dataclass(frozen=True, slots=True)
 class Expand:
-    """A related entity that is wanted too, with options of its own."""
+    """Represent a related entity to include, with its own options."""
 
     name: str
     options: Options
@@ -22,7 +22,7 @@ class Expand:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """System query options. ``select`` None: all properties."""
+    """Hold the system query options. ``select`` None: all properties."""
 
     select: tuple[str, ...] | None = None
     expand: tuple[Expand, ...] = ()
@@ -36,7 +36,11 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Rows of an answer. ``total``: how many match, before paging; ``more``: rows after these that match."""
+    """Represent the rows of an answer.
+
+    ``total``: number of matching rows before paging. ``more``: number of matching rows cut off by
+    the server's limit.
+    """
 
     rows: list[Any]
     total: int
@@ -44,7 +48,10 @@ class Page:
 
 
 def parse_options(items: Iterable[tuple[str, str]]) -> Options:
-    """Options of a request's query, given as pairs. Raises ODataError for a wrong, unknown or doubled one."""
+    """Return the options of a request's query, given as pairs.
+
+    Raises ODataError for an option that is wrong, unknown or given twice.
+    """
     given: dict[str, str] = {}
     for name, value in items:
         word = name.removeprefix("$").lower()
@@ -68,7 +75,10 @@ def parse_options(items: Iterable[tuple[str, str]]) -> Options:
 
 
 class Matcher:
-    """Filter, search and order of a request, compiled once; raises ODataError if they are wrong."""
+    """Compile filter, search and order of a request once, to apply them to rows.
+
+    Raises ODataError if they are wrong.
+    """
 
     def __init__(
         self,
@@ -84,11 +94,11 @@ class Matcher:
 
     @property
     def pinned(self) -> Mapping[str, object]:
-        """Properties that every matching row has with exactly this value."""
+        """Return the properties for which every matching row has exactly this value."""
         return self._filter.pinned if self._filter else {}
 
     def matching(self, rows: Collection[Any]) -> list[Any]:
-        """Rows that match, in order."""
+        """Return the rows that match, in order."""
         found = list(rows)
         if self._filter:
             matches = self._filter.matches
@@ -103,7 +113,7 @@ class Matcher:
 
 
 def paged(rows: list[Any], options: Options, limit: int | None = None) -> Page:
-    """The page that the options ask for, cut at ``limit`` rows by the server."""
+    """Return the page that the options ask for, cut at ``limit`` rows by the server."""
     total = len(rows)
     end = total if options.top is None else min(total, options.skip + options.top)
     cut = end if limit is None else min(end, options.skip + limit)
