@@ -70,7 +70,7 @@ INSERT INTO cl_participants (call_id, info_id, billing_rate, billing_cost, billi
 
 
 async def make(server: Postgres) -> None:
-    """The database with its tables and rows, and the role as the README has it made."""
+    """The database with its tables and rows, and the role, made in the way of deploy/sql.md."""
     await server.run(f"CREATE DATABASE {NAME}", f"CREATE ROLE {READER} LOGIN PASSWORD '{PASSWORD}'")
     await server.run(
         _TABLES,

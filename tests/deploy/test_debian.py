@@ -125,7 +125,9 @@ def test_documents_and_what_others_read_are_in_it(root: Path) -> None:
     documents = root / "usr/share/doc/callmon"
     for document in (*ROOT.glob("deploy/*.md"), ROOT / "SECURITY.md", ROOT / "CHANGELOG.md"):
         assert (documents / document.name).read_bytes() == document.read_bytes()
-    assert {"README.md", "wallboard.md", "recording.md"} <= {path.name for path in documents.iterdir()}
+    assert {"README.md", "connect.md", "stream.md", "wallboard.md", "recording.md"} <= {
+        path.name for path in documents.iterdir()
+    }
     for folder in ("prometheus", "grafana", "redis"):
         files = {path.name: path.read_bytes() for path in (ROOT / "deploy" / folder).iterdir()}
         assert files
