@@ -29,7 +29,7 @@ from monitor.bus import heed_cancellation, send
 from monitor.errors import BusUnreachable, StoreFailed
 from monitor.measures import CommandMeasures
 from monitor.model.keys import RecordKeys, RedisCommand, RequestKeys
-from monitor.model.requests import NOT_RECORDED, Done, Failure, Outcome, Request, encode
+from monitor.model.requests import NOT_RECORDED, Done, Failure, Once, Outcome, Request, encode
 from monitor.outcomes import result_of, undone
 from monitor.replicated_records import MAX_TEXT, CommandRecord, Stage, encode_record
 from monitor.store import ONCE_KEPT, Known, Store
@@ -58,7 +58,7 @@ class CommandJournal:
         self._in_hand: set[str] = set()
         self._later: deque[CommandRecord] = deque(maxlen=_LATER_KEPT)
         self._unseen: dict[str, CommandRecord] = {}
-        self._untold: deque[tuple[CommandRecord, Outcome]] = deque(maxlen=_LATER_KEPT)
+        self._untold: deque[list[RedisCommand]] = deque(maxlen=_LATER_KEPT)
         self._log = _log.bind(pbx=pbx)
 
     def unkept(self) -> tuple[CommandRecord, ...]:
@@ -126,11 +126,17 @@ class CommandJournal:
         self._in_hand.discard(record.request)
         return record
 
-    async def tell(self, record: CommandRecord, outcome: Outcome) -> None:
-        """Put the outcome and the record's end on Redis, and ring for them. Raises BusUnreachable."""
+    async def tell(self, record: CommandRecord, outcome: Outcome, once: Once | None = None) -> None:
+        """Put the outcome and the record's end on Redis, and ring for them. Raises BusUnreachable.
+
+        ``once``: the Idempotency-Key that the request came with.
+        """
         if len(self._unseen) < _LATER_KEPT:
             self._unseen[record.request] = record  # before it is sent, as it may be read before the answer is here
         told = self._told(record, outcome)
+        if once is not None and record.digest is None and record.stage == Stage.UNKNOWN:
+            # An earlier request under it is still in hand: this answer must not stand for its end.
+            told.append(("DEL", self._requests.once(once.digest)))
         try:
             await send(self._redis, told, whole=True)
         except BusUnreachable:
@@ -138,7 +144,7 @@ class CommandJournal:
             try:
                 await send(self._redis, told, whole=True)  # a connection that had died; storing it twice does no harm
             except BusUnreachable:
-                self._untold.append((record, outcome))  # or the other monitors would never hear of its end
+                self._untold.append(told)  # or the other monitors would never hear of its end
                 raise
 
     def _told(self, record: CommandRecord, outcome: Outcome) -> list[RedisCommand]:
@@ -160,7 +166,7 @@ class CommandJournal:
             heed_cancellation()
             try:
                 while self._untold:  # first: a file that takes nothing must keep nobody from being told
-                    await send(self._redis, self._told(*self._untold[0]), whole=True)
+                    await send(self._redis, self._untold[0], whole=True)
                     self._untold.popleft()
                 await self._keep_later()
                 if level():

@@ -206,7 +206,7 @@ class Requests:
             self._measures.done(request.command, result_of(outcome), loop.time() - began)
         finally:  # what may have been done is kept, even where nobody can be told of it
             record = await self._finish(request, record, outcome, loop.time() - began)
-        await self._journal.tell(record, outcome)
+        await self._journal.tell(record, outcome, request.once)
 
     # the claim
 
