@@ -113,7 +113,7 @@ class Hands:
                     redis.kill()
                     redis.forget()
                     await asyncio.sleep(min(fault.lasts, 2.0))
-                    redis.start()
+                    await redis.start_and_wait()
                 case "kill":
                     pass
                 case "stop":
@@ -169,8 +169,9 @@ class Hands:
             leads.free_disk()
         if fault.kind == "kill":
             redis.kill()
-            redis.start()
-        redis.wake()
+            await redis.start_and_wait()
+        else:
+            redis.wake()
 
     async def _cut_all(self, seconds: float, *, silent: bool = False) -> None:
         ways = [monitor.to_redis for monitor in self.site.monitors.values()]
