@@ -9,11 +9,12 @@ import pytest
 
 from tests.faults import ledger
 from tests.faults.counted import bounds_of, ended_differs, figures_told, note_listed, returned
-from tests.faults.faults import Fault
+from tests.faults.faults import Fault, Hands
 from tests.faults.ledger import Command, Key, Losses, Reply
 from tests.faults.phones import Call
+from tests.faults.proxy import Proxy
 from tests.faults.running import at_a_site, played
-from tests.faults.site import Redis, free_port
+from tests.faults.site import Monitor, Process, Redis, Site, free_port
 
 HARNESS = Path(__file__).parents[1] / "faults"
 QUICK = [Fault("kill", "Redis emptied", 0.2, 0.5, "FLUSHALL"), Fault("kill", "leader", 2.0, 1.0)]
@@ -154,4 +155,26 @@ async def test_redis_is_waited_for_when_it_is_started_again(tmp_path: Path) -> N
             assert await redis.say("PING") == b"+PONG\r\n"
             redis.kill()
     finally:
+        redis.kill()
+
+
+async def test_a_leader_that_is_lost_before_it_has_filled_an_emptied_redis_is_a_documented_loss(tmp_path: Path) -> None:
+    redis, losses = Redis(free_port(), tmp_path), Losses()
+    process = Process("a", ["sleep", "60"], tmp_path / "a.log")
+    way = Proxy(redis.port)
+    monitor = Monitor("a", process, tmp_path, tmp_path, way, way)
+    place = Site(tmp_path, process, "", redis, {"a": monitor}, process, "", tmp_path)
+    try:
+        await redis.start_and_wait()
+        hands = Hands.at(place, losses, lambda: "a")
+        await hands.do(Fault("kill", "Redis emptied", 0.0, 0.0, "FLUSHALL"), 0.0)
+        assert losses.at == [], "a leader that is well puts all back"
+        await hands.do(Fault("stop", "Redis hanging", 0.0, 0.1, "SIGSTOP"), 0.0)
+        await hands.do(Fault("kill", "leader", 0.0, 0.0), 0.0)
+        assert len(losses.at) == 2
+        others = Hands.at(place, losses, lambda: "a")
+        await others.do(Fault("kill", "leader", 0.0, 0.0), 0.0)
+        assert len(losses.at) == 2, "Redis was not emptied here"
+    finally:
+        process.kill()
         redis.kill()
