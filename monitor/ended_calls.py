@@ -19,6 +19,8 @@ from monitor.errors import StoreFailed
 from monitor.model.entities import EndedCall, Entity, State, table
 from monitor.model.keys import Keys
 from monitor.model.wire import Malformed, check_entity, decode_entity, encode_entity
+from monitor.stats.account import is_same_life
+from monitor.stats.times import unix_ms
 from monitor.store import Store
 
 EVERY_S: Final = 5.0
@@ -98,6 +100,29 @@ class EndedCalls:
             _log.warning("ended_calls_not_kept", pbx=self._pbx, reason=str(error))
             return before
         return now
+
+
+def joined(kept: Mapping[str, Entity], shown: Mapping[str, Entity]) -> dict[str, Entity]:
+    """Return what is in the file and what is shown, each call once though two monitors may tell its start otherwise.
+
+    What is shown goes before the file, and there what is known before what nobody saw.
+    """
+    found = dict(shown)
+    lives: dict[int, list[tuple[int, int]]] = {}
+    for call in found.values():
+        if isinstance(call, EndedCall):
+            lives.setdefault(call.call_id, []).append(_life(call))
+    calls = [call for id_, call in kept.items() if id_ not in found and isinstance(call, EndedCall)]
+    for call in sorted(calls, key=lambda call: call.outcome == "unknown"):
+        known = lives.setdefault(call.call_id, [])
+        if not any(is_same_life(*_life(call), *life) for life in known):
+            known.append(_life(call))
+            found[call.id] = call
+    return found
+
+
+def _life(call: EndedCall) -> tuple[int, int]:
+    return unix_ms(call.started_at), unix_ms(call.ended_at)
 
 
 def _rows(calls: Mapping[str, EndedCall]) -> dict[str, tuple[str, bytes]]:

@@ -29,7 +29,7 @@ from monitor.bequest import Bequest
 from monitor.bus import heed_cancellation
 from monitor.command_journal import CommandJournal
 from monitor.counting import Counting, TrackerLike
-from monitor.ended_calls import EndedCalls
+from monitor.ended_calls import EndedCalls, joined
 from monitor.errors import BusError, BusUnreachable, Fenced, StoreFailed
 from monitor.keeping import Keeping, Shelf
 from monitor.keyring import Keyring
@@ -279,7 +279,7 @@ class Service(Generic[FactT]):
             tracker = Counting(self._tracker_factory(), statistics)
             try:
                 state, left = await left_behind(bequest)
-                state["ended"] = ended | state["ended"]
+                state["ended"] = joined(ended, state["ended"])
                 tracker.remember(state, left)
             except Exception:  # what stands on Redis or in the file is no reason not to watch; it is written over soon
                 self._log.exception("takeover_failure")

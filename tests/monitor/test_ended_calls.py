@@ -1,0 +1,36 @@
+"""Calls that ended, from the file and from Redis: each once."""
+
+from __future__ import annotations
+
+from monitor.ended_calls import joined
+from monitor.model import entities as e
+from monitor.model.entities import Entity
+from monitor.model.instants import from_unix
+
+NOON = 1_800_000_000.0
+
+
+def ended(began: float, outcome: e.Outcome, call_id: int = 7, lasted: float = 5.0) -> e.EndedCall:
+    started, over = from_unix(NOON + began), from_unix(NOON + began + lasted)
+    return e.EndedCall(call_id, "Internal", "", "", started, None, over, outcome, "102", "", "104", "")
+
+
+def table(*calls: e.EndedCall) -> dict[str, Entity]:
+    return {call.id: call for call in calls}
+
+
+def test_a_call_whose_start_two_monitors_tell_otherwise_is_one_call() -> None:
+    shown, kept = ended(0.0, "unknown"), ended(-0.02, "missed")
+    assert shown.id != kept.id
+    assert joined(table(kept), table(shown)) == table(shown)
+    assert joined(table(kept), {}) == table(kept)
+
+
+def test_of_two_words_in_the_file_the_one_that_somebody_saw_is_taken() -> None:
+    blind, seen = ended(-0.02, "unknown"), ended(0.0, "missed")
+    assert joined(table(blind, seen), {}) == joined(table(seen, blind), {}) == table(seen)
+
+
+def test_what_the_file_alone_knows_is_there_also_where_the_pbx_gives_ids_anew() -> None:
+    earlier, other, shown = ended(-600.0, "missed"), ended(0.0, "missed", call_id=8), ended(0.0, "answered")
+    assert joined(table(earlier, other), table(shown)) == table(earlier, other, shown)
