@@ -83,8 +83,10 @@ class EndedCalls:
         try:
             while True:
                 heed_cancellation()
-                await asyncio.sleep(EVERY_S)
+                # At once, too: what was taken over stands on Redis alone, and may go with it.
                 shown = await self._keep(table(state(), _TOPIC, EndedCall), shown)
+                heed_cancellation()
+                await asyncio.sleep(EVERY_S)
         finally:
             self._held.clear()
             await self._keep(table(state(), _TOPIC, EndedCall), shown)

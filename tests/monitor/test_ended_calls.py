@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from monitor.ended_calls import joined
+import asyncio
+
+import pytest
+
+from monitor import ended_calls as module
+from monitor.ended_calls import EndedCalls, joined
 from monitor.model import entities as e
 from monitor.model.entities import Entity
 from monitor.model.instants import from_unix
+from monitor.store import Store
+from tests.bus import Bus, until_async
 
 NOON = 1_800_000_000.0
 
@@ -34,3 +41,21 @@ def test_of_two_words_in_the_file_the_one_that_somebody_saw_is_taken() -> None:
 def test_what_the_file_alone_knows_is_there_also_where_the_pbx_gives_ids_anew() -> None:
     earlier, other, shown = ended(-600.0, "missed"), ended(0.0, "missed", call_id=8), ended(0.0, "answered")
     assert joined(table(earlier, other), table(shown)) == table(earlier, other, shown)
+
+
+async def test_what_was_taken_over_is_in_the_file_at_once(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "EVERY_S", 3600.0)
+    store, call = Store(None), ended(0.0, "missed")
+    await store.open()
+    held = EndedCalls(bus.client(), "pbx", store)
+    running = asyncio.create_task(held.run(lambda: {"ended": table(call)}))
+
+    async def is_kept() -> bool:
+        return await held.read() == table(call)
+
+    try:
+        await until_async(is_kept)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await store.close()
