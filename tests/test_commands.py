@@ -473,6 +473,24 @@ async def test_what_was_begun_and_never_finished_is_not_begun_again(bus: Bus) ->
         assert monitor.source.done == []
 
 
+async def test_who_asks_while_it_is_in_hand_after_redis_was_emptied_gets_the_answer_once_there_is_one(
+    bus: Bus,
+) -> None:
+    async with both(bus) as (monitor, view):
+        monitor.source.hand.clear()
+        asking = asyncio.create_task(carry_out(view.commander, once=ONCE))
+        await until(lambda: len(monitor.source.done) == 1)
+        await forgotten(bus, view)
+        meanwhile = await carry_out(view.commander, once=ONCE)
+        assert meanwhile.failure is not None
+        assert meanwhile.failure.code == "outcome_unknown"
+        monitor.source.hand.set()
+        first = await asking
+        again = await carry_out(view.commander, once=ONCE)
+        assert (again.reply, again.failure) == (first.reply, None)
+        assert len(monitor.source.done) == 1
+
+
 async def test_a_request_that_redis_has_forgotten_meanwhile_is_not_called_undone(bus: Bus) -> None:
     async with both(bus) as (_, view):
         again = Request("2" * 32, "here", "ext.del", {}, "tester", "", ONCE)

@@ -31,7 +31,15 @@ from monitor.counters import CommandCounters
 from monitor.persistence.audit_entry import masked
 from monitor.persistence.command_record import MAX_TEXT, CommandRecord, Stage, encode_record
 from monitor.persistence.sqlite_store import ONCE_KEPT, KnownRequest, Store
-from monitor.shared.command_messages import NOT_RECORDED, CommandFailure, Completed, Outcome, Request, encode
+from monitor.shared.command_messages import (
+    NOT_RECORDED,
+    CommandFailure,
+    Completed,
+    IdempotencyKey,
+    Outcome,
+    Request,
+    encode,
+)
 from monitor.shared.errors import BusUnreachable, StoreFailed
 from monitor.shared.redis.connection import raise_if_cancelled, send
 from monitor.shared.redis.key_names import RecordKeys, RedisCommand, RequestKeys
@@ -65,7 +73,7 @@ class CommandJournal:
         self._in_hand: set[str] = set()
         self._later: deque[CommandRecord] = deque(maxlen=_LATER_KEPT)
         self._unseen: dict[str, CommandRecord] = {}
-        self._untold: deque[tuple[CommandRecord, Outcome]] = deque(maxlen=_LATER_KEPT)
+        self._untold: deque[list[RedisCommand]] = deque(maxlen=_LATER_KEPT)
         self._log = _log.bind(pbx=pbx)
 
     def unkept(self) -> tuple[CommandRecord, ...]:
@@ -140,14 +148,17 @@ class CommandJournal:
         self._in_hand.discard(record.request)
         return record
 
-    async def tell(self, record: CommandRecord, outcome: Outcome) -> None:
+    async def tell(self, record: CommandRecord, outcome: Outcome, once: IdempotencyKey | None = None) -> None:
         """Put the outcome and the record's end on Redis and notify the gateway.
 
-        Raises BusUnreachable.
+        ``once``: the Idempotency-Key that the request came with. Raises BusUnreachable.
         """
         if len(self._unseen) < _LATER_KEPT:
             self._unseen[record.request] = record  # before sending: it may be read before the reply is here
         told = self._told(record, outcome)
+        if once is not None and record.digest is None and record.stage == Stage.UNKNOWN:
+            # An earlier request under it is still in hand: this answer must not stand for its end.
+            told.append(("DEL", self._requests.once(once.digest)))
         try:
             await send(self._redis, told, whole=True)
         except BusUnreachable:
@@ -155,7 +166,7 @@ class CommandJournal:
             try:
                 await send(self._redis, told, whole=True)  # the connection had died; storing it twice does no harm
             except BusUnreachable:
-                self._untold.append((record, outcome))  # else the other monitors would never learn its end
+                self._untold.append(told)  # else the other monitors would never learn its end
                 raise
 
     def _told(self, record: CommandRecord, outcome: Outcome) -> list[RedisCommand]:
@@ -178,7 +189,7 @@ class CommandJournal:
             raise_if_cancelled()
             try:
                 while self._untold:  # first: callers must be told even if the file takes nothing
-                    await send(self._redis, self._told(*self._untold[0]), whole=True)
+                    await send(self._redis, self._untold[0], whole=True)
                     self._untold.popleft()
                 await self._keep_later()
                 if level():

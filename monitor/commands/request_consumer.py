@@ -222,7 +222,7 @@ class RequestConsumer:
             self._measures.done(request.command, result_of(outcome), loop.time() - began)
         finally:  # record what may have been done, even if the caller cannot be told
             record = await self._finish(request, record, outcome, loop.time() - began)
-        await self._journal.tell(record, outcome)
+        await self._journal.tell(record, outcome, request.once)
 
     # the claim
 

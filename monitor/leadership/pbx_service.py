@@ -39,7 +39,7 @@ from monitor.lease import Lease
 from monitor.pbx.documented_api.facts import ToldFact
 from monitor.pbx.facts import ContactsRead, Fact, HandoverFact
 from monitor.persistence.api_key_sync import ApiKeySync
-from monitor.persistence.ended_calls import EndedCallStore
+from monitor.persistence.ended_calls import EndedCallStore, joined
 from monitor.persistence.sqlite_store import Store
 from monitor.persistence.statistics_checkpoint import Shelf, StatisticsCheckpoint
 from monitor.publishing.publish_loop import HEARTBEAT
@@ -294,7 +294,7 @@ class PbxService(Generic[FactT]):
             tracker = CountingTracker(self._tracker_factory(), statistics)
             try:
                 state, left = await left_behind(bequest)
-                state["ended"] = ended | state["ended"]
+                state["ended"] = joined(ended, state["ended"])
                 tracker.remember(state, left)
             except Exception:  # bad data must not stop watching; it is overwritten soon
                 self._log.exception("takeover_failure")

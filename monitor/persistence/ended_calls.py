@@ -21,6 +21,8 @@ from monitor.shared.entities.topics import EndedCall, Entity, State, table
 from monitor.shared.errors import StoreFailed
 from monitor.shared.redis.connection import is_wrong_type, raise_if_cancelled, rejected, text, translated
 from monitor.shared.redis.key_names import SpaceKeys
+from monitor.statistics.call_account import is_same_life
+from monitor.statistics.durations import unix_ms
 
 EVERY_S: Final = 5.0
 """Seconds between two writes to the file."""
@@ -85,8 +87,10 @@ class EndedCallStore:
         try:
             while True:
                 raise_if_cancelled()
-                await asyncio.sleep(EVERY_S)
+                # At once, too: what was taken over is on Redis alone, and may be lost with it.
                 shown = await self._keep(table(state(), _TOPIC, EndedCall), shown)
+                raise_if_cancelled()
+                await asyncio.sleep(EVERY_S)
         finally:
             self._held.clear()
             await self._keep(table(state(), _TOPIC, EndedCall), shown)
@@ -102,6 +106,29 @@ class EndedCallStore:
             _log.warning("ended_calls_not_kept", pbx=self._pbx, reason=str(error))
             return before
         return now
+
+
+def joined(kept: Mapping[str, Entity], shown: Mapping[str, Entity]) -> dict[str, Entity]:
+    """Return what is in the file and what is shown, each call once though two monitors may tell its start otherwise.
+
+    What is shown goes before the file, and there what is known before what nobody saw.
+    """
+    found = dict(shown)
+    lives: dict[int, list[tuple[int, int]]] = {}
+    for call in found.values():
+        if isinstance(call, EndedCall):
+            lives.setdefault(call.call_id, []).append(_life(call))
+    calls = [call for id_, call in kept.items() if id_ not in found and isinstance(call, EndedCall)]
+    for call in sorted(calls, key=lambda call: call.outcome == "unknown"):
+        known = lives.setdefault(call.call_id, [])
+        if not any(is_same_life(*_life(call), *life) for life in known):
+            known.append(_life(call))
+            found[call.id] = call
+    return found
+
+
+def _life(call: EndedCall) -> tuple[int, int]:
+    return unix_ms(call.started_at), unix_ms(call.ended_at)
 
 
 def _rows(calls: Mapping[str, EndedCall]) -> dict[str, tuple[str, bytes]]:

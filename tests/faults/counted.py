@@ -45,10 +45,14 @@ def bounds_of(certain: Iterable[Call], uncertain: Iterable[Call], names: Iterabl
 def figures_told(
     pbx: Mapping[str, Any], queue: Mapping[str, Any], extensions: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, int]:
-    """The same names, out of the answers to ``pbx.stats.get``, ``queue.stats.get`` and ``ext.stats.get``."""
+    """The same names, out of the answers to ``pbx.stats.get``, ``queue.stats.get`` and ``ext.stats.get``.
+
+    What is pending is among them: it must not have grown when all calls are over, or the next mixture would find calls
+    that are counted late.
+    """
     found: dict[str, int] = {"pbx calls": pbx["calls"], "pbx answered": pbx["answered"]}
     for direction in ("inbound", "internal", "outbound"):
-        for name in ("calls", "answered", "missed", "abandoned", "unanswered", "unknown"):
+        for name in ("calls", "answered", "missed", "abandoned", "unanswered", "unknown", "pending"):
             found[f"pbx {direction}.{name}"] = pbx[direction][name]
     for name in ("offered", "answered", "diverted", "unknown"):
         found[f"queue {name}"] = queue[name]
@@ -80,6 +84,17 @@ def ended_differs(call: Call, told: Iterable[Mapping[str, Any]]) -> str:
         return f"{call}: told as {outcome}, and before as {call.listed}"
     allowed = {call.ending} if call.certain else {call.ending, "unknown"}
     return "" if outcome in allowed else f"{call}: told as {outcome}"
+
+
+def returned(
+    calls: Iterable[Call], earlier: frozenset[int], listed: frozenset[int], told: Iterable[Mapping[str, Any]]
+) -> list[Call]:
+    """Return the earlier calls that came back into the list of ended calls: another monitor's file still had them.
+
+    ``earlier``: ids of the calls that were over when the mixture began; ``listed``: ids that stood in the list then.
+    """
+    rows = {row["callID"] for row in told}
+    return [call for call in calls if call.call_id in (earlier & rows) - listed]
 
 
 def note_listed(calls: Iterable[Call], told: Iterable[Mapping[str, Any]]) -> None:

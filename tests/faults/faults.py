@@ -18,6 +18,8 @@ KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 TARGETS: Final[tuple[Target, ...]] = get_args(Target)
 _SHORTEST_S, _LONGEST_S = 0.3, 6.0
 _LATEST_S = 3.0
+_PUT_BACK_WITHIN_S: Final = 6.0
+"""Seconds in which a leader that is well has put back all that an emptied Redis lacks: the figures go every five."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,10 @@ class Hands:
     """One fault at a time for what ends or stops a process."""
     _ill: dict[str, float]
     """Monitors that led and were not well, and when they are well again; infinity: not yet."""
+    _emptied_at: float = float("-inf")
+    """When Redis was emptied last."""
+    _answers_since: float = float("-inf")
+    """Since when it has answered after that; infinity: not yet."""
 
     @classmethod
     def at(cls, site: Site, losses: Losses, leader: Callable[[], str]) -> Hands:
@@ -98,6 +104,8 @@ class Hands:
             await harm
             return
         self._ill[monitor.name] = float("inf")
+        if self._lacks():
+            self.losses.at += [self._emptied_at, time.monotonic()]
         try:
             await harm
         finally:
@@ -113,7 +121,7 @@ class Hands:
                     redis.kill()
                     redis.forget()
                     await asyncio.sleep(min(fault.lasts, 2.0))
-                    redis.start()
+                    await redis.start_and_wait()
                 case "kill":
                     pass
                 case "stop":
@@ -132,6 +140,10 @@ class Hands:
                 if fault.kind == "disk full":
                     leads.free_disk()
 
+    def _lacks(self) -> bool:
+        """Whether Redis was emptied and the leader had no time yet to put back what it lacks."""
+        return time.monotonic() < self._answers_since + _PUT_BACK_WITHIN_S
+
     async def _flush(self) -> None:
         if any(until > time.monotonic() for until in self._ill.values()):
             self.losses.at.append(time.monotonic())
@@ -139,6 +151,7 @@ class Hands:
             while True:
                 try:
                     if await self.site.redis.say("FLUSHALL"):
+                        self._emptied_at = self._answers_since = time.monotonic()
                         return
                 except OSError:
                     await asyncio.sleep(0.05)
@@ -147,6 +160,8 @@ class Hands:
         """Redis answers nobody for a while."""
         redis = self.site.redis
         async with self._redis:
+            if lacks := self._lacks():
+                self._answers_since = float("inf")  # nothing can be put back before it answers
             match fault.kind:
                 case "cut off":
                     await self._cut_all(fault.lasts, silent=True)
@@ -155,6 +170,8 @@ class Hands:
                     await asyncio.sleep(fault.lasts)
                 case _:
                     await self._stopped(fault)
+            if lacks:
+                self._answers_since = time.monotonic()
 
     async def _stopped(self, fault: Fault) -> None:
         """Redis stands still; ``kill``: and is then lost, and started with what it held; or beside a full disk."""
@@ -169,8 +186,9 @@ class Hands:
             leads.free_disk()
         if fault.kind == "kill":
             redis.kill()
-            redis.start()
-        redis.wake()
+            await redis.start_and_wait()
+        else:
+            redis.wake()
 
     async def _cut_all(self, seconds: float, *, silent: bool = False) -> None:
         ways = [monitor.to_redis for monitor in self.site.monitors.values()]

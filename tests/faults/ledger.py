@@ -12,9 +12,9 @@ done some entry that does not call it refused.
 Figures. What happened while all was well is counted exactly; of what happened between the first fault and the time
 when all was well again, each call is counted once at most, and as what it was, as unknown or not at all.
 
-*Documented losses.* Where the leader was not well when Redis was emptied, callmon promises the standby's copy, not
-more: what is older than ``COPIED_WITHIN_S`` (commands, keys), ``FIGURES_COPIED_WITHIN_S`` (figures, ended calls).
-What differs within these is told apart.
+*Documented losses.* Where the leader was not well when Redis was emptied, or before it had put back what an emptied
+Redis lacks, callmon promises the standby's copy, not more: what is older than ``COPIED_WITHIN_S`` (commands, keys),
+``FIGURES_COPIED_WITHIN_S`` (figures, ended calls). What differs within these is told apart.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Command:
 
 @dataclass(slots=True)
 class Losses:
-    """When Redis was emptied while the leader was not well."""
+    """When Redis was emptied while the leader was not well; likewise when it came to harm soon after."""
 
     at: list[float] = field(default_factory=list)
 

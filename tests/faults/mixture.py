@@ -7,7 +7,7 @@ import itertools
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,11 +79,16 @@ class Mixture:
     """Seconds after which what is told otherwise than counted is wrong."""
     _pending: list[asyncio.Task[Any]] = field(default_factory=list)
     _leader: str = "a"
+    _earlier: frozenset[int] = frozenset()
+    _listed: frozenset[int] = frozenset()
+    """Ids of the calls that were over when the mixture began, and of those that the list of ended calls told then."""
 
     async def play(self) -> Outcome:
         """Play it; what came of it."""
         begun = time.monotonic()
         before = await self._figures()
+        self._earlier = frozenset(call.call_id for call in self.phones.calls)
+        self._listed = frozenset(row["callID"] for row in await self._ended())
         first = len(self.clients.violations)
         dice = random.Random(self.seed)
         spanning = await self._prepare(dice)
@@ -284,7 +289,7 @@ class Mixture:
         """Wait until callmon tells what was counted; what it tells otherwise when the time is over."""
         times = await self._carried_out()
         found = await _settled(lambda: self._differences(before), self.patience)
-        counted.note_listed(self.phones.calls, (await self._told("pbx.ended.get"))["ended"])
+        counted.note_listed(self.phones.calls, await self._ended())
         found += await _settled(lambda: self._audits(times), self.patience)
         if self.seed.endswith(_KEYS_LISTED_AT):
             found += await _settled(self._list_differs, self.patience)
@@ -312,18 +317,18 @@ class Mixture:
         documented = bool(losses.at) and any(
             losses.cover(call.ended or call.began, FIGURES_COPIED_WITHIN_S) for call in (*self.certain, *self.uncertain)
         )
-        after = await self._figures()
-        bounds = counted.bounds_of(self.certain, self.uncertain, after)
+        after, ended = await self._figures(), await self._ended()
+        again = counted.returned(self.phones.calls, self._earlier, self._listed, ended)
+        bounds = counted.bounds_of(self.certain, [*self.uncertain, *again], after)
         found = list(judge_figures(before, after, bounds, documented=documented))
-        found += await self._ended_differs()
+        found += self._ended_differs(ended)
         found += await self._keys_differ()
         return found
 
-    async def _ended_differs(self) -> list[Violation]:
-        _, told = await self.clients.get("pbx.ended.get")
+    def _ended_differs(self, ended: Sequence[Mapping[str, Any]]) -> list[Violation]:
         found = []
         for call in self.phones.calls:
-            if call.ending is not None and (text := counted.ended_differs(call, told["ended"])):
+            if call.ending is not None and (text := counted.ended_differs(call, ended)):
                 documented = self.clients.losses.cover(call.ended, FIGURES_COPIED_WITHIN_S)
                 found.append(Violation("ended calls", text, documented))
         return found
@@ -364,6 +369,10 @@ class Mixture:
         queue = await self._told("queue.stats.get", num=QUEUE)
         extensions = {number: await self._told("ext.stats.get", num=number) for number in _EXTENSIONS}
         return counted.figures_told(pbx, queue, extensions)
+
+    async def _ended(self) -> list[Mapping[str, Any]]:
+        ended: list[Mapping[str, Any]] = (await self._told("pbx.ended.get"))["ended"]
+        return ended
 
     async def _told(self, query: str, **arguments: str) -> Any:
         status, told = await self.clients.get(query, **arguments)

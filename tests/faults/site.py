@@ -95,6 +95,11 @@ class Redis(Process):
         finally:
             writer.close()
 
+    async def start_and_wait(self) -> None:
+        """Start it, and wait until it answers. Raises RuntimeError if it ends meanwhile."""
+        self.start()
+        await _listening(self, self.port)
+
     def forget(self) -> None:
         """Remove what was saved."""
         self._dump.unlink(missing_ok=True)

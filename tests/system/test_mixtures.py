@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.faults import ledger
-from tests.faults.counted import bounds_of, ended_differs, note_listed
-from tests.faults.faults import Fault
+from tests.faults.counted import bounds_of, ended_differs, figures_told, note_listed, returned
+from tests.faults.faults import Fault, Hands
 from tests.faults.ledger import Command, Key, Losses, Reply
 from tests.faults.phones import Call
+from tests.faults.proxy import Proxy
 from tests.faults.running import at_a_site, played
+from tests.faults.site import Monitor, Process, Redis, Site, free_port
 
 HARNESS = Path(__file__).parents[1] / "faults"
 QUICK = [Fault("kill", "Redis emptied", 0.2, 0.5, "FLUSHALL"), Fault("kill", "leader", 2.0, 1.0)]
@@ -122,3 +124,57 @@ def test_calls_are_counted_exactly_while_all_is_well_and_once_at_most_otherwise(
     call.listed, call.certain = "", True
     assert ended_differs(call, [row])
     assert ended_differs(call, [])
+
+
+def test_calls_that_are_pending_when_all_are_over_are_seen() -> None:
+    sides = ("calls", "answered", "missed", "abandoned", "unanswered", "unknown", "pending")
+    quiet = dict.fromkeys(sides, 0)
+    pbx = {"calls": 0, "answered": 0, "inbound": quiet, "internal": quiet, "outbound": quiet}
+    queue = dict.fromkeys(("offered", "answered", "diverted", "unknown", "abandoned", "shortAbandoned"), 0)
+    before = figures_told(pbx, queue, {})
+    after = figures_told({**pbx, "outbound": {**quiet, "calls": 1, "pending": 1}}, queue, {})
+    made = Call("105", "00490001", 0.0, 7, None, 2.0, "unanswered")
+    found = [*ledger.judge_figures(before, after, bounds_of([], [made], after), documented=False)]
+    assert [violation.text.partition(" 0")[0] for violation in found] == ["pbx outbound.pending"]
+
+
+def test_a_call_that_comes_back_from_the_other_monitors_file_may_be_counted_once() -> None:
+    lost, kept, late = (Call("102", "104", 0.0, call_id, None, 2.0, "missed") for call_id in (7, 8, 9))
+    told = [{"callID": call_id, "outcome": "missed"} for call_id in (7, 8, 9)]
+    again = returned([lost, kept, late], frozenset({7, 8}), frozenset({8}), told)
+    assert again == [lost]
+    assert bounds_of([late], again, ["pbx calls"])["pbx calls"] == ledger.Bounds(1, 2)
+    assert returned([lost], frozenset({7}), frozenset(), []) == []
+
+
+async def test_redis_is_waited_for_when_it_is_started_again(tmp_path: Path) -> None:
+    redis = Redis(free_port(), tmp_path)
+    try:
+        for _ in range(5):
+            await redis.start_and_wait()
+            assert await redis.say("PING") == b"+PONG\r\n"
+            redis.kill()
+    finally:
+        redis.kill()
+
+
+async def test_a_leader_that_is_lost_before_it_has_filled_an_emptied_redis_is_a_documented_loss(tmp_path: Path) -> None:
+    redis, losses = Redis(free_port(), tmp_path), Losses()
+    process = Process("a", ["sleep", "60"], tmp_path / "a.log")
+    way = Proxy(redis.port)
+    monitor = Monitor("a", process, tmp_path, tmp_path, way, way)
+    place = Site(tmp_path, process, "", redis, {"a": monitor}, process, "", tmp_path)
+    try:
+        await redis.start_and_wait()
+        hands = Hands.at(place, losses, lambda: "a")
+        await hands.do(Fault("kill", "Redis emptied", 0.0, 0.0, "FLUSHALL"), 0.0)
+        assert losses.at == [], "a leader that is well puts all back"
+        await hands.do(Fault("stop", "Redis hanging", 0.0, 0.1, "SIGSTOP"), 0.0)
+        await hands.do(Fault("kill", "leader", 0.0, 0.0), 0.0)
+        assert len(losses.at) == 2
+        others = Hands.at(place, losses, lambda: "a")
+        await others.do(Fault("kill", "leader", 0.0, 0.0), 0.0)
+        assert len(losses.at) == 2, "Redis was not emptied here"
+    finally:
+        process.kill()
+        redis.kill()
