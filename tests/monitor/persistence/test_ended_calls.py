@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from monitor import ended_calls as module
+from monitor.persistence import ended_calls as module
 from monitor.persistence.ended_calls import EndedCallStore, joined
 from monitor.persistence.sqlite_store import Store
-from monitor.shared import entities as e
+from monitor.shared.entities import topics as e
 from monitor.shared.entities.topics import Entity
 from monitor.shared.timestamps import from_unix
 from tests.bus import Bus, until_async
