@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from monitor.simulator.calls import views as projection
+from monitor.simulator.calls.api_rows import ActiveCallRow, ParticipantView
 from monitor.simulator.calls.call_store import (
     Event,
     KeysPressed,
@@ -30,7 +31,6 @@ from monitor.simulator.calls.call_store import (
 from monitor.simulator.calls.ground_truth import TruthCall, TruthEnded, truth_of
 from monitor.simulator.calls.model import PEOPLE, DeviceLeg, OperationRefused, Reason, SimulatedCall, SimulatedLeg
 from monitor.simulator.calls.operations import Operations
-from monitor.simulator.calls.views import ActiveCallRow, ParticipantView
 
 __all__ = [
     "ActionRequest",

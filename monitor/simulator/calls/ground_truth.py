@@ -23,7 +23,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from monitor.simulator.calls.model import HOSTS, PEOPLE, Direction, SimulatedCall, SimulatedLeg, Status, Word
+from monitor.simulator.calls.api_rows import Status, Word
+from monitor.simulator.calls.model import HOSTS, PEOPLE, Direction, SimulatedCall, SimulatedLeg
 from monitor.simulator.pbx_data.directory import DnKind
 
 Outcome: TypeAlias = Literal["answered", "missed", "abandoned", "unanswered"]

@@ -15,15 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
+from monitor.simulator.calls.api_rows import ActiveCallRow, ParticipantView, Status, Word
 from monitor.simulator.pbx_data.directory import Dn, DnKind
 
-if TYPE_CHECKING:
-    from monitor.simulator.calls.views import ActiveCallRow, ParticipantView
-
-Status: TypeAlias = Literal["Dialing", "Ringing", "Connected"]
-Word: TypeAlias = Literal["Initiating", "Routing", "Talking", "Transferring", "Rerouting"]
 Direction: TypeAlias = Literal["FromExternal", "FromInternal", "Inbound", "Outbound", "External", "Internal"]
 Reason: TypeAlias = Literal[
     "NotSpecified",
