@@ -49,7 +49,7 @@ def create_app(
     keys: KeyTable,
     *,
     streams: Sequence[BaseRoute] = (),
-    spending: RateLimiter | None = None,
+    rate_limiter: RateLimiter | None = None,
     cors_origins: Sequence[str] = (),
     clock: Callable[[], float] = time.time,
     measures: RequestCounters | None = None,
@@ -65,7 +65,7 @@ def create_app(
     Its lifespan runs the feeds and hubs of all PBXs. Without it the views stay as they are.
     """
     handouts = Handouts()
-    web_api = WebApiEndpoint(pbxs, keys, VERSION, clock, spending, measures)
+    web_api = WebApiEndpoint(pbxs, keys, VERSION, clock, rate_limiter, measures)
 
     async def healthz(request: Request) -> Response:
         return alive_response(request, VERSION)

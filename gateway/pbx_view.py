@@ -46,7 +46,7 @@ class PbxView:
     hub: Hub
     book_hub: Hub
     phonebook: PhoneIndex
-    milestones: PositionWaiter
+    position_waiter: PositionWaiter
     commander: CommandDispatcher
     watches: WatchedQueries = field(init=False)
     _answers: dict[Space, AnswerCache] = field(default_factory=lambda: {"live": AnswerCache(), "book": AnswerCache()})
@@ -119,19 +119,19 @@ def open_view(
     hub = Hub(live, lambda: live.stale_since, clock, heartbeat, lambda: live.at)
     book_hub = Hub(book, lambda: book.stale_since, clock, heartbeat, lambda: book.at)
 
-    milestones = PositionWaiter(live, book)
+    position_waiter = PositionWaiter(live, book)
     log = _log.bind(pbx=name)
 
     def live_changed() -> None:
         _changed(hub, live, log)
         view.watches.changed()
-        milestones.moved()
+        position_waiter.moved()
 
     def book_changed() -> None:
         keeper.follow()
         _changed(book_hub, book, log)
         view.watches.changed()
-        milestones.moved()
+        position_waiter.moved()
 
     view = PbxView(
         name,
@@ -142,8 +142,8 @@ def open_view(
         hub,
         book_hub,
         PhoneIndex(),
-        milestones,
-        CommandDispatcher(redis, name, milestones),
+        position_waiter,
+        CommandDispatcher(redis, name, position_waiter),
     )
     keeper = PhonebookKeeper(view)
     return view

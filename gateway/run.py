@@ -79,31 +79,31 @@ async def serving(
         )
         for name, redis in clients.items()
     }
-    spending = RateLimiter(clients, settings.budgets.budgets())
+    rate_limiter = RateLimiter(clients, settings.budgets.budgets())
     tickets = Tickets(clients, keys, time.time)
-    live = StreamServer(pbxs, keys, settings.stream.settings(), tickets=tickets, spending=spending)
+    live = StreamServer(pbxs, keys, settings.stream.settings(), tickets=tickets, rate_limiter=rate_limiter)
     requests = RequestCounters()
     app = create_app(
         pbxs,
         keys,
-        streams=[*ticket_routes(tickets, keys, time.time, spending), *live.routes()],
-        spending=spending,
+        streams=[*ticket_routes(tickets, keys, time.time, rate_limiter), *live.routes()],
+        rate_limiter=rate_limiter,
         cors_origins=settings.cors_origins,
         measures=requests,
         draining=lambda: live.draining,
     )
-    repeats = QueryFastPath(app, keys, spending, time.time)
+    fast_path = QueryFastPath(app, keys, rate_limiter, time.time)
     if registry is not None:
-        registry.register(GatewayCollector(pbxs, keys, live, requests, repeats, spending, time.time))
+        registry.register(GatewayCollector(pbxs, keys, live, requests, fast_path, rate_limiter, time.time))
     proxies = TrustedProxies(settings.forwarded_allow_ips)
     doors = ConnectionCounter(
         settings.connections, settings.connections_per_address, lambda host: not proxies.trusts(host)
     )
     await proxies.look_up()
     config = uvicorn.Config(
-        ClientAddress(live.bypass_middleware(repeats), proxies, settings.connections_per_address),
+        ClientAddress(live.bypass_middleware(fast_path), proxies, settings.connections_per_address),
         interface="asgi3",
-        http=partial(FastPathProtocol, repeats, stall=settings.stream.stall, doors=doors),  # type: ignore[arg-type]  # uvicorn takes any factory
+        http=partial(FastPathProtocol, fast_path, stall=settings.stream.stall, doors=doors),  # type: ignore[arg-type]  # uvicorn takes any factory
         proxy_headers=False,  # gateway.client_addresses reads them
         access_log=False,
         log_config=None,
@@ -111,13 +111,13 @@ async def serving(
         timeout_graceful_shutdown=5,
         **uvicorn_options(settings.stream.messages_at_once, settings.stream.messages_per_second),
     )
-    server = Gateway(config, _bind(settings.host, settings.port, shared=shared), pbxs, keys, spending, live)
+    server = Gateway(config, _bind(settings.host, settings.port, shared=shared), pbxs, keys, rate_limiter, live)
     bound(server.address)
     feeds = [KeyFollower(clients[name], name, keys, partial(live.revoke, pbx=name)) for name in pbxs]
     following = [
         asyncio.create_task(kept_running(f"keys of {name}", feed.run)) for name, feed in zip(pbxs, feeds, strict=True)
     ]
-    following.append(asyncio.create_task(kept_running("budgets", spending.run)))
+    following.append(asyncio.create_task(kept_running("budgets", rate_limiter.run)))
     following.append(asyncio.create_task(kept_running("names of proxies", proxies.run)))
     try:
         await server.start()
@@ -187,19 +187,19 @@ class Gateway(Server):
         bound: socket.socket,
         pbxs: Mapping[str, PbxView],
         keys: KeyTable,
-        spending: RateLimiter,
+        rate_limiter: RateLimiter,
         live: StreamServer,
     ) -> None:
         super().__init__(config, bound)
         self.pbxs, self.live = pbxs, live
-        self._keys, self._spending = keys, spending
+        self._keys, self._rate_limiter = keys, rate_limiter
 
     def change(self, keys: Iterable[ApiKey], settings: GatewaySection) -> None:
         """Replace keys, budgets and the stream's limits.
 
         The streams of keys that are no longer valid are ended.
         """
-        self._spending.limit(settings.budgets.budgets())
+        self._rate_limiter.limit(settings.budgets.budgets())
         self.live.limit(settings.stream.settings())
         for key in self._keys.replace(keys):
             self.live.revoke(key.name, key.pbx)

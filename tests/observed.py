@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway import run as gateway_run
 from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
-from gateway.cli.runtime import metrics_server as exposition
+from gateway.cli.runtime import metrics_server
 from gateway.config import BudgetsSection, GatewaySection
 from monitor import run as monitor_run
 from monitor.config import MonitorSection, MonitorSettings
@@ -85,7 +85,7 @@ class Observed:
 async def observed(traffic: bool = True) -> AsyncIterator[Observed]:
     """PBX, Redis, monitor, gateway and a WebSocket subscriber, all of them live."""
     simulated = SimulatorSettings(extensions=20, queues=2, contacts=5, rate=240, speed=5, traffic=traffic)
-    registries = {program: exposition.new_registry(program) for program in ("monitor", "gateway")}
+    registries = {program: metrics_server.new_registry(program) for program in ("monitor", "gateway")}
     key = ApiKey("test", sha256_hex(KEY), PBX, SCOPES)
     settings = GatewaySection(port=0, heartbeat=1.0, budgets=BudgetsSection(makecall=1))
     async with SimulatedPbx(simulated) as pbx, real_bus() as bus:
@@ -96,8 +96,8 @@ async def observed(traffic: bool = True) -> AsyncIterator[Observed]:
             gateway_run.serving(
                 [PBX], KeyTable([key]), settings, only(bus.client()), registry=registries["gateway"]
             ) as server,
-            exposition.exposed(registries["monitor"], "127.0.0.1", 0) as monitor_at,
-            exposition.exposed(registries["gateway"], "127.0.0.1", 0) as gateway_at,
+            metrics_server.exposed(registries["monitor"], "127.0.0.1", 0) as monitor_at,
+            metrics_server.exposed(registries["gateway"], "127.0.0.1", 0) as gateway_at,
             httpx.AsyncClient(timeout=30) as http,
             subscriber(server.address) as held,
         ):

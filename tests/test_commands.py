@@ -599,7 +599,7 @@ async def test_a_gateway_whose_redis_is_half_a_second_away_shows_a_write_to_who_
             for _ in range(times):
                 outcome = await carry_out(first.commander, "makecall")
                 assert outcome.reply is not None
-                assert await second.milestones.wait(outcome.live, outcome.book, 60.0), "a query would answer 504"
+                assert await second.position_waiter.wait(outcome.live, outcome.book, 60.0), "a query would answer 504"
                 assert int(shown(second)) >= outcome.reply["count"]
 
         await asyncio.gather(*(write_and_read(5) for _ in range(50)))

@@ -34,14 +34,14 @@ STATIC = ApiKey("static", sha256_hex("a-static-key"), "pbx", frozenset({"read"})
 
 
 @asynccontextmanager
-async def keeping(bus: Bus, path: Path | None = None) -> AsyncIterator[ApiKeySync]:
+async def checkpoint(bus: Bus, path: Path | None = None) -> AsyncIterator[ApiKeySync]:
     """A leading monitor's keyring, running."""
     store = Store(path)
     await store.open()
-    keyring = ApiKeySync(bus.client(), "pbx", store)
-    task = asyncio.create_task(keyring.run())
+    key_sync = ApiKeySync(bus.client(), "pbx", store)
+    task = asyncio.create_task(key_sync.run())
     try:
-        yield keyring
+        yield key_sync
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -71,7 +71,7 @@ async def becomes(http: httpx.AsyncClient, wanted: int, key: str = RAW) -> None:
 
 async def test_a_key_is_made_kept_used_listed_revoked_and_its_name_free_again(bus: Bus) -> None:
     changes = KeyAdmin(bus.client(), "pbx")
-    async with running(bus), keeping(bus), served(bus) as http:
+    async with running(bus), checkpoint(bus), served(bus) as http:
         await becomes(http, 401)
         assert await changes.make(WALL)
         await becomes(http, 200)
@@ -92,14 +92,14 @@ async def test_until_the_table_is_loaded_nobody_is_told_that_his_key_is_unknown(
     async with running(bus), served(bus) as http:
         await becomes(http, 200, "a-static-key")
         assert await status(http) == 503
-        async with keeping(bus):
+        async with checkpoint(bus):
             await becomes(http, 401)
 
 
 async def test_a_redis_that_was_emptied_forgets_no_key_and_revives_none(bus: Bus) -> None:
     changes = KeyAdmin(bus.client(), "pbx")
     gone = ApiKey("gone", sha256_hex("a-key-that-is-gone"), "pbx", frozenset({"read"}))
-    async with running(bus), keeping(bus), served(bus) as http:
+    async with running(bus), checkpoint(bus), served(bus) as http:
         for key in (WALL, gone):
             await changes.make(key)
         await changes.revoke("gone")
@@ -121,7 +121,7 @@ async def test_a_redis_that_was_emptied_forgets_no_key_and_revives_none(bus: Bus
 async def test_a_key_that_vanishes_from_a_whole_table_holds_on_and_so_do_its_streams(valkey: RealBus) -> None:
     changes, redis, names = KeyAdmin(valkey.client(), "pbx"), valkey.client(), AccessKeys("pbx")
     async with running(valkey) as monitor, served(valkey) as http:
-        async with keeping(valkey):
+        async with checkpoint(valkey):
             await changes.make(WALL)
             await becomes(http, 200)
         address = str(http.base_url).replace("http", "ws", 1)
@@ -182,14 +182,14 @@ async def test_who_stands_by_takes_keys_over_puts_back_what_it_knows_better_and_
 async def test_a_leader_that_came_after_another_calls_no_empty_table_whole_until_it_held_one(bus: Bus) -> None:
     redis, names, store = bus.client(), AccessKeys("pbx"), Store(None)
     await store.open()
-    keyring = ApiKeySync(redis, "pbx", store, others=lambda: True)
-    await keyring.reconcile()
+    key_sync = ApiKeySync(redis, "pbx", store, others=lambda: True)
+    await key_sync.reconcile()
     assert not await redis.exists(names.ready)
     await redis.hset(names.table, "wall", encode_key(to_stored(WALL, 1.0)))  # somebody has filled it
-    await keyring.reconcile()
+    await key_sync.reconcile()
     assert await redis.exists(names.ready)
     await flush(bus)
-    await keyring.reconcile()
+    await key_sync.reconcile()
     assert await redis.exists(names.ready), "now it knows"
     await store.close()
 
@@ -197,22 +197,22 @@ async def test_a_leader_that_came_after_another_calls_no_empty_table_whole_until
 async def test_keys_survive_in_the_monitors_file(bus: Bus, tmp_path: Path) -> None:
     changes = KeyAdmin(bus.client(), "pbx")
     limited = replace(WALL, limits=Limits(frozenset({"101"}), None, frozenset()), networks=("127.0.0.0/8",))
-    async with keeping(bus, tmp_path / "callmon.db"):
+    async with checkpoint(bus, tmp_path / "callmon.db"):
         await changes.make(limited)
     await flush(bus)
-    async with keeping(bus, tmp_path / "callmon.db") as keyring:
-        await keyring.reconcile()
+    async with checkpoint(bus, tmp_path / "callmon.db") as key_sync:
+        await key_sync.reconcile()
         assert await changes.all() == [limited]
 
 
 async def test_a_standby_with_an_older_file_revives_no_revoked_key(bus: Bus, tmp_path: Path) -> None:
     changes = KeyAdmin(bus.client(), "pbx")
-    async with keeping(bus, tmp_path / "one.db"), keeping(bus, tmp_path / "two.db"):
+    async with checkpoint(bus, tmp_path / "one.db"), checkpoint(bus, tmp_path / "two.db"):
         await changes.make(WALL)
-    async with keeping(bus, tmp_path / "one.db"):
+    async with checkpoint(bus, tmp_path / "one.db"):
         assert await changes.revoke("wall")
-    async with keeping(bus, tmp_path / "two.db") as keyring:
-        await keyring.reconcile()
+    async with checkpoint(bus, tmp_path / "two.db") as key_sync:
+        await key_sync.reconcile()
         assert await changes.all() == []
 
 
@@ -221,14 +221,14 @@ async def test_a_change_without_a_monitor_is_said_to_be_kept_by_nobody(
 ) -> None:
     monkeypatch.setattr("gateway.auth.key_admin.KEPT_WITHIN", 0.3)
     assert not await KeyAdmin(bus.client(), "pbx").make(WALL)
-    async with keeping(bus) as keyring:
-        await keyring.reconcile()
+    async with checkpoint(bus) as key_sync:
+        await key_sync.reconcile()
         assert await KeyAdmin(bus.client(), "pbx").all() == [WALL]
 
 
 async def test_a_revoked_keys_streams_end_and_no_frame_follows(valkey: RealBus) -> None:
     changes = KeyAdmin(valkey.client(), "pbx")
-    async with running(valkey) as monitor, keeping(valkey), served(valkey) as http:
+    async with running(valkey) as monitor, checkpoint(valkey), served(valkey) as http:
         await changes.make(WALL)
         await becomes(http, 200)
         address = str(http.base_url).replace("http", "ws", 1)

@@ -23,8 +23,7 @@ from gateway.errors import KeyUnknown
 from gateway.replication.position_waiter import PositionWaiter
 from gateway.replication.redis_reader import read_position, read_state
 from gateway.replication.replica import Replica
-from monitor.handover import fact_codec as facts_wire
-from monitor.handover import previous_state as heritage
+from monitor.handover import fact_codec, previous_state
 from monitor.handover.directory_handover import DirectoryHandover
 from monitor.lease import Lease
 from monitor.persistence.api_key_sync import ApiKeySync
@@ -174,10 +173,10 @@ async def test_entities_that_cannot_be_read_are_left_out_and_their_neighbours_re
         read = await read_state(redis, LIVE)
         assert read is not None
         assert set(read.state["calls"]) == {"1", "x"}
-        taken = await heritage.read(redis, LIVE, time.time())
+        taken = await previous_state.read(redis, LIVE, time.time())
         assert set(taken["calls"]) == {"1"}
     await redis.set(BOOK.state("contacts"), "zzzz")
-    assert await heritage.read_book(redis, BOOK) == ()
+    assert await previous_state.read_book(redis, BOOK) == ()
 
 
 @pytest.mark.parametrize("value", [b"zzzz", None])
@@ -210,11 +209,11 @@ def _saved(**changes: Any) -> figures.SavedStatistics:
 )
 async def test_figures_that_nobody_can_have_counted_are_none(valkey: RealBus, changes: dict[str, Any]) -> None:
     redis = valkey.client()
-    keeping = StatisticsCheckpoint(redis, "pbx", "one")
+    checkpoint = StatisticsCheckpoint(redis, "pbx", "one")
     await redis.set(LIVE.figures, figures.encode(_saved()))
-    assert await keeping.read() is not None
+    assert await checkpoint.read() is not None
     await redis.set(LIVE.figures, figures.encode(_saved(**changes)))
-    assert await keeping.read() is None
+    assert await checkpoint.read() is None
 
 
 async def test_figures_of_tomorrow_do_not_win_over_the_file_s(valkey: RealBus) -> None:
@@ -259,8 +258,8 @@ async def test_a_wrong_key_is_left_out_by_gateways_and_written_over_by_the_monit
     await store.open()
     try:
         await store.keep_key("pbx", good)
-        keyring = ApiKeySync(redis, "pbx", store)
-        await keyring.reconcile()
+        key_sync = ApiKeySync(redis, "pbx", store)
+        await key_sync.reconcile()
         if wrong is None:
             for key in (ACCESS.table, ACCESS.kept):
                 await redis.delete(key)
@@ -272,7 +271,7 @@ async def test_a_wrong_key_is_left_out_by_gateways_and_written_over_by_the_monit
             await feed._read()
             assert "wall" not in feed._held
             assert await KeyAdmin(redis, "pbx").all() == []
-        await keyring.reconcile()
+        await key_sync.reconcile()
         assert await redis.hget(ACCESS.table, "wall") == encode_key(good)
         assert await redis.hget(ACCESS.kept, "wall") == b"5.0"
         await feed._read()
@@ -298,19 +297,19 @@ async def test_a_table_of_keys_that_is_full_of_junk_is_begun_anew_with_all_keys(
     redis, store = valkey.client(), Store(None)
     await store.open()
     try:
-        keyring, mine = ApiKeySync(redis, "pbx", store), StoredKey("wall", sha256_hex("raw"), ("read",), 5.0)
+        key_sync, mine = ApiKeySync(redis, "pbx", store), StoredKey("wall", sha256_hex("raw"), ("read",), 5.0)
         await store.keep_key("pbx", mine)
-        await keyring.reconcile()
+        await key_sync.reconcile()
         theirs = StoredKey("desk", sha256_hex("desk"), ("read",), 6.0)
         await redis.hset(ACCESS.table, "desk", encode_key(theirs))  # no monitor has seen it yet
         for key in (ACCESS.table, ACCESS.kept):
             await redis.hset(key, mapping={f"junk{number}": "x" for number in range(1_500)})
         for _ in range(2):
-            await keyring.reconcile()
+            await key_sync.reconcile()
         assert await redis.hgetall(ACCESS.table) == {b"wall": encode_key(mine), b"desk": encode_key(theirs)}
         assert set(await redis.hkeys(ACCESS.kept)) == {b"wall", b"desk"}
         await redis.hset(ACCESS.table, "from a newer version", b"x")
-        await keyring.reconcile()
+        await key_sync.reconcile()
         assert await redis.hlen(ACCESS.table) == 3, "a few that cannot be read stay"
     finally:
         await store.close()
@@ -320,13 +319,13 @@ async def test_a_mark_that_nobody_of_us_made_is_told_of_no_second_time(valkey: R
     redis, store = valkey.client(), Store(None)
     await store.open()
     try:
-        keyring = ApiKeySync(redis, "pbx", store)
+        key_sync = ApiKeySync(redis, "pbx", store)
         await redis.hset(ACCESS.kept, b"\xff", b"\xff")
-        await keyring.reconcile()
+        await key_sync.reconcile()
         async with redis.pubsub() as pubsub:
             await pubsub.subscribe(ACCESS.channel)
             assert await pubsub.get_message(timeout=5.0) is not None, "subscribed"
-            await keyring.reconcile()
+            await key_sync.reconcile()
             await redis.publish(ACCESS.channel, "end")
             message = await pubsub.get_message(timeout=5.0)
             assert message is not None
@@ -360,13 +359,13 @@ async def test_a_wrong_counter_neither_locks_a_key_out_nor_frees_it_for_longer_t
 ) -> None:
     redis = valkey.client()
     key = ApiKey("reader", sha256_hex("k"), "pbx", frozenset({"read"}))
-    spending = RateLimiter({"pbx": redis}, Budgets(5, 5, 5, 5))
+    rate_limiter = RateLimiter({"pbx": redis}, Budgets(5, 5, 5, 5))
     name = ACCESS.spent("commands", key.digest)
     await (redis.rpush(name, "zzzz") if value is None else redis.set(name, value))
-    ((counted, seconds),) = await spending._count(redis, [(name, 1)])
+    ((counted, seconds),) = await rate_limiter._count(redis, [(name, 1)])
     assert 0 <= counted <= 5
     assert 0 < seconds <= 60
-    ((counted, _),) = await spending._count(redis, [(name, 1)])
+    ((counted, _),) = await rate_limiter._count(redis, [(name, 1)])
     assert 1 <= counted <= 5
     assert 0 < await redis.pttl(name) <= 60_000
 
@@ -407,7 +406,7 @@ def test_any_texts_are_a_position_or_none(epoch: str, seq: str, seen: str) -> No
 @given(data=GARBAGE)
 @settings(max_examples=100)
 def test_any_bytes_are_figures_or_a_directory_or_malformed(data: bytes) -> None:
-    for decode in (figures.decode, facts_wire.decode):
+    for decode in (figures.decode, fact_codec.decode):
         try:
             decode(data)
         except Malformed:

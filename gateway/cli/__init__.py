@@ -315,9 +315,9 @@ def _serve(work: Coroutine[Any, Any, int | None]) -> None:
     """
     code, errors = _outcome(work)
     if errors:
-        from gateway.cli.runtime import liveness as notify
+        from gateway.cli.runtime import liveness
 
-        notify.failed("; ".join(map(str, errors)))
+        liveness.failed("; ".join(map(str, errors)))
         wrong = any(isinstance(error, ConfigError) and not isinstance(error, StartFailed) for error in errors)
         code = os.EX_CONFIG if wrong else 1
     raise typer.Exit(code)

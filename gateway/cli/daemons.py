@@ -25,10 +25,10 @@ async def metrics_served(
     if port is None:
         yield None
         return
-    from gateway.cli.runtime import metrics_server as exposition  # an HTTP server; a monitor needs it only here
+    from gateway.cli.runtime import metrics_server  # an HTTP server; a monitor needs it only here
 
-    registry = exposition.new_registry(program)
-    async with exposition.exposed(registry, host, port, troubles) as address:
+    registry = metrics_server.new_registry(program)
+    async with metrics_server.exposed(registry, host, port, troubles) as address:
         _log.info("metrics", address=address)
         yield registry
 

@@ -21,14 +21,14 @@ from pydantic import SecretStr
 
 from gateway import run as gateway_run
 from gateway.auth.api_keys import ApiKey, KeyTable, new_key, sha256_hex
-from gateway.cli.runtime import logging_setup as logs
+from gateway.cli.runtime import logging_setup
 from gateway.cli.runtime.reload import nothing_to_reload, on_sighup
 from gateway.cli.terminal_output import say, say_text
 from gateway.config import GatewaySection, StreamSection
-from gateway.operations import plugins as own_commands
+from gateway.operations import plugins
 from monitor import run as monitor_run
 from monitor.config import MonitorSettings, PbxSection
-from monitor.recording import file_format as recordings
+from monitor.recording import file_format
 from monitor.recording.player import Player
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 
@@ -62,9 +62,9 @@ async def run(
     ``control``: make a second key that may change things. ``opens``: show the wall in a browser.
     Raises ConfigError if the port is taken.
     """
-    logs.configure("warning", "human")
+    logging_setup.configure("warning", "human")
     on_sighup(nothing_to_reload)
-    own_commands.load()
+    plugins.load()
     simulated = SimulatorSettings(extensions=extensions, queues=queues, rate=rate, seed=seed)
     keys = [_DISPLAY]
     control_key = new_key() if control else None
@@ -84,10 +84,10 @@ async def replay(port: int, file: Path, speed: float, *, opens: bool = False) ->
 
     ``opens``: show the wall in a browser. Raises ConfigError.
     """
-    logs.configure("warning", "human")
+    logging_setup.configure("warning", "human")
     on_sighup(nothing_to_reload)
-    own_commands.load()
-    recording = recordings.read(file)
+    plugins.load()
+    recording = file_format.read(file)
     async with Player(recording, speed) as pbx, asyncio.TaskGroup() as tasks:
         section = PbxSection.model_validate(
             {
@@ -118,7 +118,7 @@ async def _show(port: int, section: PbxSection, keys: list[ApiKey], welcome: Cal
     port = port or _free_port()
     own = tuple(f"http://{host}:{port}" for host in ("127.0.0.1", "localhost"))
     settings = GatewaySection(port=port, stream=StreamSection(origins=own))  # everybody knows its key
-    with logs.ProgramLog("demo", pbx=section.url) as log:
+    with logging_setup.ProgramLog("demo", pbx=section.url) as log:
         async with asyncio.TaskGroup() as tasks:
             watching = tasks.create_task(monitor_run.run(MonitorSettings(pbx=(section,)), lambda _: monitor_bus))
             try:

@@ -11,13 +11,12 @@ import structlog
 
 from gateway import run as gateway_run
 from gateway.cli.daemons import metrics_served, settings_told
-from gateway.cli.runtime import liveness as notify
-from gateway.cli.runtime import logging_setup as logs
+from gateway.cli.runtime import liveness, logging_setup
 from gateway.cli.runtime.heartbeat import heartbeat
 from gateway.cli.runtime.reload import Reload, on_sighup
 from gateway.cli.runtime.workers import WORKER, Workers, as_worker
 from gateway.config import GatewaySection, GatewaySettings
-from gateway.operations import plugins as own_commands
+from gateway.operations import plugins
 from gateway.run import Gateway
 from monitor.shared.errors import ConfigError
 from monitor.shared.redis.key_names import SITE
@@ -40,9 +39,9 @@ async def run(config: Path | None, port: int | None, workers: int = 1) -> None:
     ``port``: used in place of the settings' port. ``workers``: processes that share the port.
     Raises ConfigError.
     """
-    own = own_commands.load()  # before the keys are read, because no key may equal a command
+    own = plugins.load()  # before the keys are read, because no key may equal a command
     settings = _gateway_settings(config, port)
-    logs.configure(settings.log.level, settings.log.format)
+    logging_setup.configure(settings.log.level, settings.log.format)
     if own:
         _log.info("own commands are served", commands=sorted(own))
     if not settings.pbx_names:
@@ -52,11 +51,11 @@ async def run(config: Path | None, port: int | None, workers: int = 1) -> None:
     section = settings.gateway
     if workers > 1:
         arguments = [*(("--config", str(config)) if config is not None else ()), "--port", str(section.port)]
-        with logs.ProgramLog("gateway", **settings_told(config), workers=workers) as log:
+        with logging_setup.ProgramLog("gateway", **settings_told(config), workers=workers) as log:
             log.start()
             await _workers(workers, arguments, section, reload)
         return
-    with logs.ProgramLog("gateway", **settings_told(config), worker=os.environ.get(WORKER)) as log:
+    with logging_setup.ProgramLog("gateway", **settings_told(config), worker=os.environ.get(WORKER)) as log:
         await _gateway(settings, reload, log)
 
 
@@ -69,10 +68,10 @@ async def _workers(workers: int, arguments: list[str], section: GatewaySection, 
             held.reload()
 
     on_sighup(all_reload)
-    await notify.looked_after(held.run())
+    await liveness.looked_after(held.run())
 
 
-async def _gateway(settings: GatewaySettings, reload: GatewayReload, log: logs.ProgramLog) -> None:
+async def _gateway(settings: GatewaySettings, reload: GatewayReload, log: logging_setup.ProgramLog) -> None:
     on_sighup(reload)
     worker = WORKER in os.environ
     redis = RedisClients(settings.redis.url, settings.redis.ca_file)
@@ -83,7 +82,7 @@ async def _gateway(settings: GatewaySettings, reload: GatewayReload, log: logs.P
     def started(server: Gateway) -> None:
         reload.serves(server)
         told.of_gateway(server, int(os.environ[WORKER]) if worker else None)
-        notify.ready(f"serving {server.address}")
+        liveness.ready(f"serving {server.address}")
 
     try:
         async with (
@@ -101,7 +100,7 @@ async def _gateway(settings: GatewaySettings, reload: GatewayReload, log: logs.P
                 registry=registry,
             )
             log.reason = "supervisor_gone" if worker else log.reason
-            await (as_worker(serving, reload) if worker else notify.looked_after(serving))
+            await (as_worker(serving, reload) if worker else liveness.looked_after(serving))
     finally:
         await redis.aclose()
 

@@ -11,8 +11,7 @@ from pathlib import Path
 import structlog
 
 from gateway.cli.daemons import metrics_served, settings_told
-from gateway.cli.runtime import liveness as notify
-from gateway.cli.runtime import logging_setup as logs
+from gateway.cli.runtime import liveness, logging_setup
 from gateway.cli.runtime.heartbeat import heartbeat
 from gateway.cli.runtime.reload import Reload, on_sighup
 from monitor import run as monitor_run
@@ -30,10 +29,10 @@ _log = structlog.get_logger(__name__)
 async def run(config: Path | None) -> None:
     """Run the monitor until cancelled. Raises ConfigError."""
     settings = MonitorSettings.load(config)
-    logs.configure(settings.log.level, settings.log.format)
+    logging_setup.configure(settings.log.level, settings.log.format)
     if not settings.pbx:
         raise ConfigError(f"{no_pbx(config)}: nothing to watch.")
-    with logs.ProgramLog("monitor", **settings_told(config)) as log:
+    with logging_setup.ProgramLog("monitor", **settings_told(config)) as log:
         log.start()
         reload = MonitorReload(settings, lambda: MonitorSettings.load(config))
         on_sighup(reload)
@@ -51,10 +50,10 @@ async def _monitor(settings: MonitorSettings, reload: MonitorReload) -> None:
     def started(watched: Sequence[WatchedPbx]) -> None:
         reload.watches(watched)
         told.of_monitor(watched)
-        notify.ready(watching)
+        liveness.ready(watching)
 
     def trouble(text: str) -> None:
-        notify.status(f"{watching}; {text}" if text else watching)
+        liveness.status(f"{watching}; {text}" if text else watching)
         troubles.clear()
         troubles.update({"store": text} if text else {})
 
@@ -64,7 +63,7 @@ async def _monitor(settings: MonitorSettings, reload: MonitorReload) -> None:
             heartbeat(redis.of(SITE), "monitor", settings.monitor.name) as told,
         ):
             work = monitor_run.run(settings, redis.of, started, registry, trouble)
-            await notify.looked_after(work)
+            await liveness.looked_after(work)
     finally:
         await redis.aclose()
 

@@ -17,7 +17,7 @@ from typing import Final
 
 from redis.exceptions import RedisError
 
-from gateway.cli.runtime import logging_setup as logs
+from gateway.cli.runtime import logging_setup
 from gateway.cli.terminal_output import say, say_text
 from monitor import run as monitor_run
 from monitor.config import MonitorSettings, PbxSection
@@ -27,7 +27,7 @@ from monitor.pbx.facts import ConnectionChanged, Fact
 from monitor.pbx.traffic_tap import TrafficTap
 from monitor.pbx.v20_source import PbxSource
 from monitor.pbx.xapi.directory_reader import DirectoryReader
-from monitor.recording import file_format as recordings
+from monitor.recording import file_format
 from monitor.recording.masking import Mask
 from monitor.recording.recorder import Recorder
 from monitor.shared.errors import ConfigError, PbxError
@@ -48,12 +48,15 @@ class Following:
     """
 
     def __init__(
-        self, settings: PbxSettings, tape: TrafficTap | None = None, on_fact: Callable[[Fact], None] = lambda _: None
+        self,
+        settings: PbxSettings,
+        traffic_tap: TrafficTap | None = None,
+        on_fact: Callable[[Fact], None] = lambda _: None,
     ) -> None:
         self.tracker = Tracker("recording")
         self._on_fact = on_fact
         self._clock = PbxClock()
-        self._source = PbxSource(settings, self._emit, clock=self._clock, tape=tape)
+        self._source = PbxSource(settings, self._emit, clock=self._clock, traffic_tap=traffic_tap)
 
     async def run(self) -> None:
         """Follow the PBX until cancelled."""
@@ -91,7 +94,7 @@ async def run(
     Returns 1 if the recording failed or the PBX was never connected, else 0. Raises ConfigError.
     """
     settings = MonitorSettings.load(config)
-    logs.configure("warning", "human")
+    logging_setup.configure("warning", "human")
     section = _section(settings, config, pbx)
     other = bool(client_id)
     if not other:
@@ -108,7 +111,7 @@ async def run(
             connected = connected or fact.connection == "connected"
             say(f"{fact.connection}{f': {fact.reason}' if fact.reason else ''}")
 
-    recorder = Recorder(recordings.create(file), header(to, masked=not unmasked), mask)
+    recorder = Recorder(file_format.create(file), header(to, masked=not unmasked), mask)
     say(f"Recording {section.name} for {minutes:g} minutes into {file}; Ctrl-C ends it earlier.")
     try:
         async with asyncio.timeout(minutes * 60):
@@ -140,10 +143,10 @@ async def known_dns(settings: PbxSettings) -> set[str]:
     return {row.number for part in parts for row in part if row.number}
 
 
-def header(settings: PbxSettings, *, masked: bool) -> recordings.Header:
+def header(settings: PbxSettings, *, masked: bool) -> file_format.Header:
     """Return the first line of a recording that begins now."""
-    pace = {name: float(getattr(settings, name)) for name in recordings.PACE}
-    return recordings.Header(time.time(), settings.source, masked, pace)
+    pace = {name: float(getattr(settings, name)) for name in file_format.PACE}
+    return file_format.Header(time.time(), settings.source, masked, pace)
 
 
 def _section(settings: MonitorSettings, config: Path | None, pbx: str) -> PbxSection:

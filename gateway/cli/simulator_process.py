@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from gateway.cli.runtime import logging_setup as logs
+from gateway.cli.runtime import logging_setup
 from gateway.cli.runtime.reload import nothing_to_reload, on_sighup
 from gateway.cli.terminal_output import say_text
 from monitor.shared.errors import ConfigError
-from monitor.simulator import server as simulated
+from monitor.simulator import server
 from monitor.simulator.behaviour_options import positions
 
 
@@ -18,16 +18,16 @@ async def run(*, latency: str, switches: list[str], **settings: object) -> None:
 
     Raises ConfigError.
     """
-    logs.configure("warning", "human")
+    logging_setup.configure("warning", "human")
     on_sighup(nothing_to_reload)
-    made = simulated.SimulatorSettings(**settings)  # type: ignore[arg-type]  # the command's options bear its names
+    made = server.SimulatorSettings(**settings)  # type: ignore[arg-type]  # the command's options bear its names
     try:
         chosen = positions(switches)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     made = replace(made, switches=replace(chosen, latency=_seconds(latency)))
-    with logs.ProgramLog("simulate") as log:
-        await simulated.simulate(made, say_text, lambda address: log.start(address=address))
+    with logging_setup.ProgramLog("simulate") as log:
+        await server.simulate(made, say_text, lambda address: log.start(address=address))
 
 
 def _seconds(text: str) -> float:

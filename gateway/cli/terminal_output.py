@@ -9,9 +9,9 @@ def say(*lines: str, error: bool = False) -> None:
     """Print each text as one line, at once; to standard error if ``error``."""
     for line in lines or ("",):
         if error:
-            from gateway.cli.runtime import logging_setup as logs  # imports structlog, which is needed only for errors
+            from gateway.cli.runtime import logging_setup  # imports structlog, which is needed only for errors
 
-            logs.say(printable(line, keep="\t"))
+            logging_setup.say(printable(line, keep="\t"))
         else:
             print(printable(line, keep="\t"), flush=True)
 

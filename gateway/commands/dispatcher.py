@@ -69,26 +69,26 @@ class CommandReply:
 class CommandDispatcher:
     """Send one PBX's commands from this gateway. :meth:`run` must run, or no reply is heard."""
 
-    def __init__(self, redis: Redis, pbx: str, milestones: PositionWaiter) -> None:
+    def __init__(self, redis: Redis, pbx: str, position_waiter: PositionWaiter) -> None:
         self._redis = redis
         self._keys = RequestKeys(pbx)
-        self._milestones = milestones
-        self._doorbell = PubSubListener(redis, pbx, milestones)
+        self._position_waiter = position_waiter
+        self._pubsub_listener = PubSubListener(redis, pbx, position_waiter)
         self._log = _log.bind(pbx=pbx)
 
     async def run(self) -> None:
         """Listen for replies until cancelled."""
-        await self._doorbell.run()
+        await self._pubsub_listener.run()
 
     @property
     def listening(self) -> bool:
         """Return whether replies are heard now."""
-        return self._doorbell.listening
+        return self._pubsub_listener.listening
 
     @property
     def waiting(self) -> int:
         """Return how many commands wait for their outcome."""
-        return self._doorbell.waiting
+        return self._pubsub_listener.waiting
 
     async def carry_out(
         self,
@@ -105,9 +105,11 @@ class CommandDispatcher:
         id in both sides' logs. Raises NoMonitor, MonitorBusy and BusAway if it was not done.
         Raises OutcomeUnknown and IdempotencyKeyReused.
         """
-        request = Request(secrets.token_hex(16), self._doorbell.name, command, arguments, key, client, once, trace)
+        request = Request(
+            secrets.token_hex(16), self._pubsub_listener.name, command, arguments, key, client, once, trace
+        )
         self._log.debug("command sent", command=command, trace=trace)
-        with self._doorbell.waiting_for(request.id) as waiting:
+        with self._pubsub_listener.waiting_for(request.id) as waiting:
             id_, outcome = await self._ask(request, waiting)
         result = "success" if outcome.failure is None else outcome.failure.code
         position = None if outcome.live is None else str(outcome.live)
@@ -125,7 +127,7 @@ class CommandDispatcher:
         """
         for _ in range(_ATTEMPTS):
             id_ = await self._send(request)
-            outcome = await self._wait(id_, self._doorbell.join(id_, waiting), request)
+            outcome = await self._wait(id_, self._pubsub_listener.join(id_, waiting), request)
             if outcome is not None:
                 return id_, outcome
         raise MonitorBusy("Other requests under this Idempotency-Key were left undone again and again. Try again.")
@@ -275,7 +277,7 @@ class CommandDispatcher:
 
     def _unclaimed(self, busy: bool) -> NotReady:
         """Return the refusal of a request that no monitor claimed. ``busy``: a monitor said so."""
-        if busy or self._milestones.monitor_heard:
+        if busy or self._position_waiter.monitor_heard:
             return MonitorBusy("The monitor is too busy to take this on; nothing was done. Try again.")
         return NoMonitor("No monitor of this PBX is heard; nothing was done. Try again.")
 
@@ -287,9 +289,9 @@ class CommandDispatcher:
         """Wait until this gateway's replica, and then the other gateways', contain the change."""
         if outcome.live is None and outcome.book is None:
             return
-        if not await self._milestones.wait(outcome.live, outcome.book, OWN_WITHIN):
+        if not await self._position_waiter.wait(outcome.live, outcome.book, OWN_WITHIN):
             self._log.warning("a command's change has not come back in time", position=str(outcome.live))
-        await self._doorbell.others_reach(outcome.live, outcome.book)
+        await self._pubsub_listener.others_reach(outcome.live, outcome.book)
 
 
 def _unknown() -> OutcomeUnknown:

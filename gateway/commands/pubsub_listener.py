@@ -74,10 +74,10 @@ class PendingReply:
 class PubSubListener:
     """Receive one PBX's messages at this gateway. :meth:`run` must run, or none is heard."""
 
-    def __init__(self, redis: Redis, pbx: str, milestones: PositionWaiter) -> None:
+    def __init__(self, redis: Redis, pbx: str, position_waiter: PositionWaiter) -> None:
         self._redis = redis
         self._keys = RequestKeys(pbx)
-        self._milestones = milestones
+        self._position_waiter = position_waiter
         self.name = secrets.token_hex(8)
         """This gateway's name in messages."""
         self.listening = False
@@ -200,7 +200,7 @@ class PubSubListener:
         task.add_done_callback(self._asked.discard)
 
     async def _tell_when_reached(self, question: PositionQuery) -> None:
-        if await self._milestones.wait(question.live, question.book, OTHERS_WITHIN):
+        if await self._position_waiter.wait(question.live, question.book, OTHERS_WITHIN):
             try:
                 await self._redis.publish(self._keys.replies(question.gateway), encode(PositionReached(question.id)))
             except _LOST as error:

@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from gateway.errors import OutcomeUnknown, all_shown
-from gateway.metrics import replication as following
+from gateway.metrics import replication
 from gateway.metrics import stream as streaming
 from gateway.rest.health import readiness
 from monitor.shared.api_keys import Kind
@@ -39,22 +39,22 @@ class GatewayCollector(Collector):
         keys: KeyTable,
         live: StreamServer,
         requests: RequestCounters,
-        repeats: QueryFastPath,
-        spending: RateLimiter,
+        fast_path: QueryFastPath,
+        rate_limiter: RateLimiter,
         clock: Callable[[], float],
     ) -> None:
         self._pbxs = pbxs
         self._keys = keys
         self._live = live
         self._requests = requests
-        self._repeats = repeats
-        self._spending = spending
+        self._fast_path = fast_path
+        self._rate_limiter = rate_limiter
         self._clock = clock
 
     def collect(self) -> Iterable[Metric]:
         """Yield all metrics as they are now."""
         yield from self._ready()
-        yield from following.collect(self._pbxs, self._clock())
+        yield from replication.collect(self._pbxs, self._clock())
         yield from streaming.collect(self._pbxs, self._live)
         yield from self._answers()
 
@@ -85,7 +85,7 @@ class GatewayCollector(Collector):
         )
         for (command, result), count in self._requests.results.items():
             results.add_metric([command, result], count)
-        for command, count in self._repeats.answered.items():
+        for command, count in self._fast_path.answered.items():
             results.add_metric([command, "repeated"], count)
         for command, histogram in self._requests.durations.items():
             durations.add_metric([command], histogram.buckets(), histogram.total)
@@ -97,7 +97,7 @@ class GatewayCollector(Collector):
             "callmon_gateway_budget_refusals", "Requests refused as their key's budget was spent.", labels=["kind"]
         )
         for kind in _KINDS:
-            refusals.add_metric([kind], self._spending.refused[kind])
+            refusals.add_metric([kind], self._rate_limiter.refused[kind])
         waiting = GaugeMetricFamily(
             "callmon_gateway_commands_waiting", "Commands that wait for their outcome.", labels=["pbx"]
         )

@@ -13,9 +13,7 @@ from typing import Any, Protocol, TypeAlias, get_args
 
 from gateway.errors import MissingParameter, UnknownCommand, UpgradeNeeded
 from gateway.parameters import Arguments, Parameter, check, nearest, quoted
-from gateway.queries import calls, directory
-from gateway.queries import contacts as book
-from gateway.queries import statistics as figures
+from gateway.queries import calls, contacts, directory, statistics
 from gateway.queries.context import QueryContext
 from gateway.scopes import Scope
 from monitor.shared.redis.key_names import Space
@@ -198,7 +196,7 @@ _ALL = (
     _query("pbx.ac.get", calls.ac_get, "all active connections, call by call"),
     _query("pbx.callsinfo.get", calls.callsinfo_get, "all calls: state, times, owner, who talks, who is rung"),
     _query("pbx.ended.get", calls.ended_get, "the calls that ended lately, with their outcome"),
-    _query("pbx.stats.get", figures.pbx_stats, "the PBX's figures of the day: calls by direction, the peak"),
+    _query("pbx.stats.get", statistics.pbx_stats, "the PBX's figures of the day: calls by direction, the peak"),
     _query("all.ext.get", directory.all_extensions, "all user extensions"),
     _query("all.registered.get", directory.all_registered, "all registered user extensions"),
     _query("all.group.get", directory.all_groups, "all ring groups"),
@@ -208,7 +206,7 @@ _ALL = (
     _query("all.extgroup.get", directory.all_extgroups, "all extension groups (departments)"),
     _query("ext.info.get", directory.extension_info, "an extension's information fields", _EXTENSION),
     _query("ext.state.get", directory.extension_state, "an extension's registration, status and logins", _EXTENSION),
-    _query("ext.stats.get", figures.extension_stats, "an extension's figures of the day", _EXTENSION),
+    _query("ext.stats.get", statistics.extension_stats, "an extension's figures of the day", _EXTENSION),
     _control(
         "ext.fwd.set",
         "set an extension's forwarding status",
@@ -241,7 +239,7 @@ _ALL = (
     _query("queue.free.get", directory.queue_free, "all free agents of the queue", _QUEUE),
     _query("queue.talk.get", directory.queue_talk, "all agents of the queue who are in a conversation", _QUEUE),
     _query("queue.isfree.get", directory.queue_isfree, "whether a free agent is ready to take a call", _QUEUE),
-    _query("queue.stats.get", figures.queue_stats, "the queue's figures of the day: waits, service level", _QUEUE),
+    _query("queue.stats.get", statistics.queue_stats, "the queue's figures of the day: waits, service level", _QUEUE),
     _admin("queue.agents.set", "set the queue's agents", _QUEUE, _dns("agents", "the agents' extensions")),
     _admin("queue.managers.set", "set the queue's managers", _QUEUE, _dns("managers", "the managers' extensions")),
     _query("group.members.get", directory.group_members, "all members of the ring group", _GROUP),
@@ -261,7 +259,7 @@ _ALL = (
     ),
     _book(
         "contact.find",
-        book.contact_find,
+        contacts.contact_find,
         "the ids of the contacts with a number that ends alike",
         Parameter("num", "phone", "the phone number", required=True),
         Parameter(
@@ -271,7 +269,7 @@ _ALL = (
             "less: the longest common ending of at least so many digits",
         ),
     ),
-    _book("contact.get", book.contact_get, "a contact's fields", _CONTACT),
+    _book("contact.get", contacts.contact_get, "a contact's fields", _CONTACT),
     _admin("contact.update", "set a contact's fields", _CONTACT, *_CONTACT_FIELDS),
     _admin("contact.new", "make a new contact", *_CONTACT_FIELDS),
     _admin("contact.del", "delete a contact", _CONTACT),

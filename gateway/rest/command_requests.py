@@ -36,7 +36,7 @@ from gateway.operations.operation_table import Command, Run, command_named
 from gateway.parameters import quoted
 from gateway.queries.context import QueryContext
 from gateway.responses import json_response
-from gateway.rest import request_id as traces
+from gateway.rest import request_id
 from monitor.shared.changes import Position
 from monitor.shared.codec import to_json
 from monitor.shared.command_messages import NOT_RECORDED, CommandFailure, IdempotencyKey, Outcome
@@ -69,13 +69,13 @@ async def carry_out(request: Request, view: PbxView, key: ApiKey, command: Comma
         key.name,
         client,
         _once(request, key, command, arguments),
-        traces.trace_of(request),
+        request_id.trace_of(request),
     )
     headers = {"Idempotent-Replayed": "true"} if answered.again else {}
     return _response(command, answered.outcome, headers)
 
 
-def as_caller(request: Request, view: PbxView, key: ApiKey, spending: RateLimiter | None) -> Run:
+def composition_runner(request: Request, view: PbxView, key: ApiKey, rate_limiter: RateLimiter | None) -> Run:
     """Return a function that runs a composition's parts with the caller's rights and budgets.
 
     The caller's limits hold too. Under an Idempotency-Key each part that changes something is
@@ -88,8 +88,8 @@ def as_caller(request: Request, view: PbxView, key: ApiKey, spending: RateLimite
         key.require(part.scope)
         if part.composition is not None:
             raise NotAvailable(f"{command} is a composition itself: it cannot be a part of one.")
-        if spending is not None:
-            await spending.spend(key, part)
+        if rate_limiter is not None:
+            await rate_limiter.spend(key, part)
         _need_state(view, part.space)
         asked = QueryContext(
             view.live.state, view.book.state, view.phonebook, key.visibility, part.check(arguments.items())
@@ -99,7 +99,7 @@ def as_caller(request: Request, view: PbxView, key: ApiKey, spending: RateLimite
             return reply
         check_limits(part, asked)
         client = request.client.host if request.client is not None else ""
-        trace = traces.trace_of(request)
+        trace = request_id.trace_of(request)
         once = _once(request, key, part, arguments, f" {next(ordinals)}")
         answered = await view.commander.carry_out(part.name, sent_arguments(part, asked), key.name, client, once, trace)
         if answered.outcome.failure is not None:
@@ -119,11 +119,11 @@ async def at_least(request: Request, view: PbxView, command: Command) -> bool:
     if wanted is None:
         return False
     position = parse_position(wanted)
-    space = view.milestones.space_of(position, command.space)
+    space = view.position_waiter.space_of(position, command.space)
     live, book = (position, None) if space == "live" else (None, position)
-    if view.milestones.waiting >= MOST_WAITING and not view.milestones.reached(live, book):
+    if view.position_waiter.waiting >= MOST_WAITING and not view.position_waiter.reached(live, book):
         raise PositionNotReached("Too many wait for a position; try again.", {"Retry-After": "1"})
-    if not await view.milestones.wait(live, book, MIN_POSITION_WITHIN):
+    if not await view.position_waiter.wait(live, book, MIN_POSITION_WITHIN):
         raise PositionNotReached(f"The position {position} has not been reached; try again.", {"Retry-After": "1"})
     return True
 

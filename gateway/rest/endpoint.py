@@ -40,9 +40,7 @@ from gateway.operations.operation_table import COMMANDS, RESERVED, Command, comm
 from gateway.parameters import check
 from gateway.queries.calls import what_this_is
 from gateway.responses import json_response, refuse
-from gateway.rest import command_requests as changing
-from gateway.rest import long_poll as longpoll
-from gateway.rest import request_id as traces
+from gateway.rest import command_requests, long_poll, request_id
 from gateway.rest.query_responses import matches, respond
 from gateway.rest.request_parser import UnauthenticatedBodies, keys_outside, parse_request
 from monitor.shared.codec import to_json
@@ -111,11 +109,11 @@ class WebApiEndpoint:
         keys: KeyTable,
         version: str,
         clock: Callable[[], float],
-        spending: RateLimiter | None = None,
+        rate_limiter: RateLimiter | None = None,
         measures: RequestCounters | None = None,
     ) -> None:
         self._measures = RequestCounters() if measures is None else measures
-        self._spending = spending
+        self._rate_limiter = rate_limiter
         self._bodies = UnauthenticatedBodies()
         self._turns = RequestTurns()
         self._pbxs = pbxs
@@ -142,8 +140,8 @@ class WebApiEndpoint:
             self._measures.done(request.scope.get(_COMMAND, "none"), result, seconds)
         for name, value in request.scope.get(_BUDGET, {}).items():
             response.headers[name] = value
-        if trace := traces.trace_of(request):
-            response.headers[traces.HEADER] = trace
+        if trace := request_id.trace_of(request):
+            response.headers[request_id.HEADER] = trace
         await response(scope, receive, send)
 
     async def _response(self, request: Request) -> Response:
@@ -171,18 +169,20 @@ class WebApiEndpoint:
         command = command_named(address.command)
         request.scope[_COMMAND] = command.name
         if command.query is None:
-            traces.begin(request)
+            request_id.begin(request)
         _check_method(request.method, command.methods)
         key.require(command.scope)
         await self._spend(request, key, command)
         arguments = command.check(came.pairs)
         if command.composition is not None:
-            made = await command.composition(changing.as_caller(request, view, key, self._spending), arguments)
+            made = await command.composition(
+                command_requests.composition_runner(request, view, key, self._rate_limiter), arguments
+            )
             return json_response(to_json(made))
         if command.query is None:
             asked = view.asked(key.visibility, arguments)
-            return await changing.carry_out(request, view, key, command, asked)
-        if await changing.at_least(request, view, command):
+            return await command_requests.carry_out(request, view, key, command, asked)
+        if await command_requests.at_least(request, view, command):
             self._check_still(key, keys)
         return await self._query(request, view, key, Question(command, arguments, key.visibility), keys)
 
@@ -209,8 +209,8 @@ class WebApiEndpoint:
             raise
 
     async def _spend(self, request: Request, key: ApiKey, command: Command | None) -> None:
-        if self._spending is not None:
-            left = await self._spending.spend(key, command)
+        if self._rate_limiter is not None:
+            left = await self._rate_limiter.spend(key, command)
             request.scope[_BUDGET] = {} if left is None else left.headers
 
     async def _query(
@@ -218,11 +218,11 @@ class WebApiEndpoint:
     ) -> Response:
         known = request.headers.get("if-none-match")
         answer, applied = view.ask(question), None
-        seconds = longpoll.wanted(request) if known is not None else None
-        if known is not None and seconds and matches(known, answer.etag) and longpoll.may_wait(view, key.digest):
+        seconds = long_poll.wanted(request) if known is not None else None
+        if known is not None and seconds and matches(known, answer.etag) and long_poll.may_wait(view, key.digest):
             request.scope[_WAITED] = True
             turn = partial(self._turns.turn, key.digest)
-            answer = await longpoll.other(request, view, question, answer, known, seconds, key.digest, turn)
+            answer = await long_poll.other(request, view, question, answer, known, seconds, key.digest, turn)
             applied = seconds
             self._check_still(key, keys)
         stale_since = view.stale_since(question.command.space)

@@ -79,10 +79,12 @@ class _Known:
 class QueryFastPath:
     """Serve as the ASGI application, with the fast path before it. ``clock``: POSIX seconds."""
 
-    def __init__(self, app: ASGIApp, keys: KeyTable, spending: RateLimiter | None, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, app: ASGIApp, keys: KeyTable, rate_limiter: RateLimiter | None, clock: Callable[[], float]
+    ) -> None:
         self._app = app
         self._keys = keys
-        self._spending = spending
+        self._rate_limiter = rate_limiter
         self._clock = clock
         self._known: dict[_Name, _Known] = {}
         self._holders: dict[int, int] = {}
@@ -191,7 +193,7 @@ class QueryFastPath:
         moved = position is not known.position or known.view.stale_since(space) != known.stale_since
         if moved and not self._asked(known):
             return None
-        return () if self._spending is None else self._spending.read_at_once(known.key)
+        return () if self._rate_limiter is None else self._rate_limiter.read_at_once(known.key)
 
     def _asked(self, known: _Known) -> bool:
         """Ask the query at the present position. Return False if there is no answer."""
@@ -227,9 +229,9 @@ class FastPathProtocol(TimeoutHttpProtocol):
     be sent.
     """
 
-    def __init__(self, repeats: QueryFastPath, *args: Any, **more: Any) -> None:
+    def __init__(self, fast_path: QueryFastPath, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
-        self._repeats = repeats
+        self._fast_path = fast_path
         self._answered = False
 
     def on_headers_complete(self) -> None:
@@ -242,7 +244,7 @@ class FastPathProtocol(TimeoutHttpProtocol):
             and not parser.should_upgrade()
             and parser.should_keep_alive()
             and parser.get_http_version() == "1.1"
-            and (ready := self._repeats.at_once(self.url, self.headers)) is not None
+            and (ready := self._fast_path.at_once(self.url, self.headers)) is not None
         ):
             head, body = ready
             own = b"".join([b"%s: %s\r\n" % pair for pair in self.server_state.default_headers])

@@ -97,7 +97,7 @@ class Admission:
         settings: LiveSettings,
         clock: Callable[[], float],
         tickets: Tickets | None = None,
-        spending: RateLimiter | None = None,
+        rate_limiter: RateLimiter | None = None,
     ) -> None:
         self.draining = False
         self._pbxs = pbxs
@@ -106,7 +106,7 @@ class Admission:
         self._clock = clock
         self._tickets = tickets
         self._per_key: Counter[str] = Counter()
-        self._spending = spending
+        self._rate_limiter = rate_limiter
         self._pace = WorkTurns()
         self._shares: dict[str, KeyShare] = {}
 
@@ -162,7 +162,7 @@ class Admission:
         topics = tuple(topic for topic in key.visibility.topics if topic not in BOOK_TOPICS or "contacts" in key.scopes)
         expires = None if key.expires is None else moment(key.expires).timestamp()
         oldest = random.uniform(*self._settings.oldest)  # noqa: S311
-        count = None if self._spending is None else partial(self._spending.spend, key, None)
+        count = None if self._rate_limiter is None else partial(self._rate_limiter.spend, key, None)
         return StreamPrincipal(key.name, key.visibility, topics, expires, oldest, key.scopes, self._share(key), count)
 
     async def _count(self, key: ApiKey) -> None:
@@ -171,10 +171,10 @@ class Admission:
         Raises TooManyRequests if the budget is spent, and KeyUnknown if the key was changed or
         revoked meanwhile.
         """
-        if self._spending is None:
+        if self._rate_limiter is None:
             return
         version = self._keys.version
-        await self._spending.spend(key, None)
+        await self._rate_limiter.spend(key, None)
         if self._keys.version != version and self._keys.of_digest(key.digest, from_unix(self._clock())) != key:
             raise KeyUnknown("This key was changed meanwhile; come again.")
 

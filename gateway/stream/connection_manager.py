@@ -52,14 +52,14 @@ class StreamServer:
         settings: LiveSettings | None = None,
         clock: Callable[[], float] = time.time,
         tickets: Tickets | None = None,
-        spending: RateLimiter | None = None,
+        rate_limiter: RateLimiter | None = None,
     ) -> None:
         self.measures = StreamCounters()
         self._pbxs = pbxs
         self._settings = settings or LiveSettings()
         self._clock = clock
         self._tickets = tickets
-        self._admission = Admission(pbxs, keys, self._settings, clock, tickets, spending)
+        self._admission = Admission(pbxs, keys, self._settings, clock, tickets, rate_limiter)
         self._sessions: set[WebSocketSession | EventStream] = set()
         self._left = asyncio.Event()
         self._ration = LogBudget(time.monotonic())

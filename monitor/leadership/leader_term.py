@@ -83,13 +83,13 @@ class LeaderTerm(Generic[FactT]):
         book: StatePublisher,
         heartbeat: float,
         measures: MonitorCounters,
-        bequest: DirectoryHandover,
+        handover: DirectoryHandover,
     ) -> None:
         self._log = _log.bind(pbx=pbx)
         self._tracker = tracker
         self._source = source_factory(self._emit, lease.sure)
         self._book_read = False
-        self._bequest = bequest
+        self._handover = handover
         self._pbx_clock: tuple[float, float] | None = None  # PBX's time of the last fact, our uptime then
         self._live = PublishLoop(live, lease, lambda: tracker.state, lambda: tracker.ready, heartbeat, measures.live)
         self._book = PublishLoop(book, lease, lambda: tracker.book, lambda: self._book_read, heartbeat, measures.book)
@@ -134,8 +134,8 @@ class LeaderTerm(Generic[FactT]):
     async def run(
         self,
         requests: RequestConsumer,
-        keyring: ApiKeySync | None,
-        keeping: StatisticsCheckpoint,
+        key_sync: ApiKeySync | None,
+        checkpoint: StatisticsCheckpoint,
         ended: EndedCallStore,
     ) -> None:
         """Lead until cancelled.
@@ -145,15 +145,15 @@ class LeaderTerm(Generic[FactT]):
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(requests.run())
-                if keyring is not None:
-                    tasks.create_task(keyring.run())
+                if key_sync is not None:
+                    tasks.create_task(key_sync.run())
                 tasks.create_task(self._live.run())
                 tasks.create_task(self._book.run())
                 tasks.create_task(self._source.run())
                 tasks.create_task(self._tick())
-                tasks.create_task(keeping.run(lambda: self._tracker.saved))
+                tasks.create_task(checkpoint.run(lambda: self._tracker.saved))
                 tasks.create_task(ended.run(lambda: self._tracker.state))
-                tasks.create_task(self._bequest.run())
+                tasks.create_task(self._handover.run())
         finally:
             await self._source.close()
 
@@ -165,7 +165,7 @@ class LeaderTerm(Generic[FactT]):
         else:
             self._pbx_clock = (fact.at, uptime())
         if isinstance(fact, HandoverFact):
-            self._bequest.save(fact)
+            self._handover.save(fact)
 
     async def _tick(self) -> None:
         while True:

@@ -31,7 +31,7 @@ from monitor.commands.command_journal import CommandJournal
 from monitor.commands.record_replication import RecordReplication
 from monitor.commands.request_consumer import LeadershipContext, RequestConsumer
 from monitor.counters import MonitorCounters
-from monitor.handover import previous_state as heritage
+from monitor.handover import previous_state
 from monitor.handover.directory_handover import DirectoryHandover
 from monitor.leadership.leader_term import DatabaseLike, LeaderTerm, SourceLike
 from monitor.leadership.standby import Standby
@@ -119,15 +119,15 @@ class PbxService(Generic[FactT]):
         self.leading_since: float | None = None
         """POSIX seconds; None while another monitor leads."""
         self._terms = StatisticsSettings() if terms is None else terms
-        self._keeping = StatisticsCheckpoint(redis, pbx, self.lease.name, shelf)
+        self._checkpoint = StatisticsCheckpoint(redis, pbx, self.lease.name, shelf)
         self._requests: RequestConsumer | None = None
         self._leader: LeaderTerm[FactT] | None = None
         self._led_last: bool | None = None
         self._others = False
         self._empty_since: float | None = None
-        self._keyring = None if key_store is None else ApiKeySync(redis, pbx, key_store, lambda: self._others)
+        self._key_sync = None if key_store is None else ApiKeySync(redis, pbx, key_store, lambda: self._others)
         self._ended = EndedCallStore(redis, pbx, records)
-        self._mirror = Standby(pbx, self._keyring, self._keeping, self._ended)
+        self._mirror = Standby(pbx, self._key_sync, self._checkpoint, self._ended)
         self._journal = CommandJournal(redis, pbx, records, self.measures.commands)
         self._sync = RecordReplication(
             *(redis, pbx, self.lease.name, records, self.measures),
@@ -250,8 +250,8 @@ class PbxService(Generic[FactT]):
         self.measures.terms += 1
         try:
             await self._sync.catch_up()
-            bequest = DirectoryHandover(self._redis, self.pbx, self.lease.name)
-            tracker = await self._taken_over(bequest)
+            handover = DirectoryHandover(self._redis, self.pbx, self.lease.name)
+            tracker = await self._taken_over(handover)
             raise_if_cancelled()
             leader = self._leader = LeaderTerm(
                 self.pbx,
@@ -262,7 +262,7 @@ class PbxService(Generic[FactT]):
                 self._publisher(self._book_keys, None),
                 self._heartbeat,
                 self.measures,
-                bequest,
+                handover,
             )
             office = LeadershipContext(self.lease, leader.position, lambda: self._sync.level)
             requests = self._requests = RequestConsumer(
@@ -275,7 +275,7 @@ class PbxService(Generic[FactT]):
                 self.measures.commands,
             )
             # A task of its own: Python 3.11's TaskGroup may leave its parent marked as cancelled.
-            await asyncio.create_task(leader.run(requests, self._keyring, self._keeping, self._ended))
+            await asyncio.create_task(leader.run(requests, self._key_sync, self._checkpoint, self._ended))
         except* Fenced as fenced:
             self.measures.fenced += 1
             self._log.warning("stepping down", reason=str(fenced.exceptions[0]))
@@ -283,17 +283,17 @@ class PbxService(Generic[FactT]):
             self.leading_since, self._requests, self._leader = None, None, None
             self.lease.lost()
 
-    async def _taken_over(self, bequest: DirectoryHandover) -> CountingTracker[FactT]:
+    async def _taken_over(self, handover: DirectoryHandover) -> CountingTracker[FactT]:
         """Return a tracker that knows what an earlier monitor left.
 
         Data that leads to an error is left out.
         """
-        statistics = self._counted(await self._keeping.read())
+        statistics = self._counted(await self._checkpoint.read())
         ended = await self._ended.read()
         for left_behind in (self._read_handover, self._nothing_left):
             tracker = CountingTracker(self._tracker_factory(), statistics)
             try:
-                state, left = await left_behind(bequest)
+                state, left = await left_behind(handover)
                 state["ended"] = joined(ended, state["ended"])
                 tracker.remember(state, left)
             except Exception:  # bad data must not stop watching; it is overwritten soon
@@ -302,14 +302,16 @@ class PbxService(Generic[FactT]):
                 return tracker
         return CountingTracker(self._tracker_factory(), statistics)
 
-    async def _read_handover(self, bequest: DirectoryHandover) -> tuple[State, tuple[HandoverFact | ContactsRead, ...]]:
+    async def _read_handover(
+        self, handover: DirectoryHandover
+    ) -> tuple[State, tuple[HandoverFact | ContactsRead, ...]]:
         """Return the state and the facts that an earlier monitor left on Redis."""
         try:
-            left = (*await bequest.read(), *await heritage.read_book(self._redis, self._book_keys))
-            return await heritage.read(self._redis, self._live_keys, time.time()), left
+            left = (*await handover.read(), *await previous_state.read_book(self._redis, self._book_keys))
+            return await previous_state.read(self._redis, self._live_keys, time.time()), left
         except BusUnreachable as error:
             self._log.warning("nothing taken over from an earlier monitor", reason=str(error))
-            return await self._nothing_left(bequest)
+            return await self._nothing_left(handover)
 
     async def _nothing_left(self, _: DirectoryHandover) -> tuple[State, tuple[HandoverFact | ContactsRead, ...]]:
         return empty_state(self._live_keys.topics), ()

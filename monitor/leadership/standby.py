@@ -37,10 +37,10 @@ class Standby:
     """Mirror the data of one PBX. ``keyring``: None if no API keys are kept."""
 
     def __init__(
-        self, pbx: str, keyring: ApiKeySync | None, keeping: StatisticsCheckpoint, ended: EndedCallStore
+        self, pbx: str, key_sync: ApiKeySync | None, checkpoint: StatisticsCheckpoint, ended: EndedCallStore
     ) -> None:
-        self._keyring = keyring
-        self._keeping = keeping
+        self._key_sync = key_sync
+        self._checkpoint = checkpoint
         self._ended = ended
         self.level = False
         """True while the last reading of each kind was merged."""
@@ -66,11 +66,11 @@ class Standby:
                 raise_if_cancelled()  # without this the take-over would wait a second
                 await asyncio.sleep(KEYS_EVERY_S)
         finally:
-            await self._keeping.shelve()
+            await self._checkpoint.shelve()
 
     async def _mirror(self, *, rest: bool) -> None:
-        if self._keyring is not None:
-            await self._keyring.mirror()
+        if self._key_sync is not None:
+            await self._key_sync.mirror()
         if rest:
-            await self._keeping.mirror()
+            await self._checkpoint.mirror()
             await self._ended.mirror()

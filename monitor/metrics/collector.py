@@ -15,8 +15,7 @@ from prometheus_client.registry import Collector
 
 from monitor.counters import MonitorCounters, PublishCounters
 from monitor.lease import Lease
-from monitor.metrics import pbx_client as interface
-from monitor.metrics import pbx_state_metrics as figures
+from monitor.metrics import pbx_client, pbx_state_metrics
 from monitor.shared.entities.topics import State
 
 
@@ -69,8 +68,8 @@ class MonitorCollector(Collector):
         yield from _publishing(self._watching)
         yield from _redis(self._watching)
         yield from _commands(self._watching)
-        yield from interface.collect([(one.pbx, one.measures.pbx) for one in self._watching])
-        yield from figures.collect(
+        yield from pbx_client.collect([(one.pbx, one.measures.pbx) for one in self._watching])
+        yield from pbx_state_metrics.collect(
             [(one.pbx, one.state, one.pbx_time) for one in self._watching if one.state is not None]
         )
 

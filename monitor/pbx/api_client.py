@@ -99,9 +99,9 @@ class PbxClient:
         may_mint: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = time.monotonic,
         measures: PbxCounters | None = None,
-        tape: TrafficTap | None = None,
+        traffic_tap: TrafficTap | None = None,
     ) -> None:
-        self.tape: TrafficTap = NoTrafficTap() if tape is None else tape
+        self.traffic_tap: TrafficTap = NoTrafficTap() if traffic_tap is None else traffic_tap
         self.measures = PbxCounters() if measures is None else measures
         self.settings = settings
         self.tls = tls_context(settings.url, settings.ca_file, verify=settings.verify)
@@ -113,7 +113,7 @@ class PbxClient:
             settings.connect_timeout,
             settings.parallel_reads,
             self.measures,
-            self.tape,
+            self.traffic_tap,
         )
         self.tokens = TokenOwner(self._grant, may_mint, clock, measures=self.measures, secret=self._secret)
 

@@ -57,11 +57,11 @@ class PbxSource:
         may_mint: Callable[[], bool] = lambda: True,
         clock: PbxClock | None = None,
         measures: PbxCounters | None = None,
-        tape: TrafficTap | None = None,
+        traffic_tap: TrafficTap | None = None,
     ) -> None:
         self._settings, self._emit = settings, emit
         self._clock = clock = clock or PbxClock()
-        self._client = PbxClient(settings, may_mint, clock.now, measures, tape)
+        self._client = PbxClient(settings, may_mint, clock.now, measures, traffic_tap)
         self._measures = measures = self._client.measures
         measures.clock, measures.waiting = clock, lambda: self.lag
         self._poller = ActiveCallsPoller(self._client, emit, clock)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from monitor.shared import codec as wire
+from monitor.shared import codec
 from monitor.shared.changes import Change, Edit, Position, is_ahead, is_epoch, is_seq
 from monitor.shared.errors import Fenced, HistoryLost
 from monitor.shared.redis.key_names import RedisCommand, SpaceKeys
@@ -101,7 +101,7 @@ def encode(keys: SpaceKeys, change: Change, id_: str, log_length: int) -> Publis
 
     It cuts the log to at most ``log_length`` entries.
     """
-    entry = wire.encode_change(change)
+    entry = codec.encode_change(change)
     position, at = change.position, change.at
     return PublishBatch(
         id_,
@@ -118,7 +118,7 @@ def encode(keys: SpaceKeys, change: Change, id_: str, log_length: int) -> Publis
 
 def announcement(keys: SpaceKeys, position: Position, at: str) -> RedisCommand:
     """Return the announcement that holds only the position."""
-    return ("PUBLISH", keys.channel, wire.encode_heartbeat(wire.Heartbeat(position.epoch, position.seq, at)))
+    return ("PUBLISH", keys.channel, codec.encode_heartbeat(codec.Heartbeat(position.epoch, position.seq, at)))
 
 
 def judge(
@@ -150,7 +150,7 @@ def _state_commands(keys: SpaceKeys, edits: Iterable[Edit]) -> Iterator[RedisCom
         if edit.after is None:
             removals.setdefault(edit.topic, []).append(edit.id)
         else:
-            upserts.setdefault(edit.topic, []).extend((edit.id, wire.encode_entity(edit.after)))
+            upserts.setdefault(edit.topic, []).extend((edit.id, codec.encode_entity(edit.after)))
     for topic, words in upserts.items():
         yield ("HSET", keys.state(topic), *words)
     for topic, ids in removals.items():

@@ -14,7 +14,7 @@ from itertools import islice
 
 from redis.asyncio import Redis
 
-from monitor.shared import codec as wire
+from monitor.shared import codec
 from monitor.shared.entities.topics import Entity, State
 from monitor.shared.redis.connection import GuardedTransaction, send
 from monitor.shared.redis.key_names import RedisCommand, SpaceKeys
@@ -59,7 +59,7 @@ async def stage(redis: Redis, keys: SpaceKeys, state: State, token: str) -> Stag
     names = {topic: f"{keys.state(topic)}:{token}" for topic, entities in state.items() if entities}
     for topic, name in names.items():
         for chunk in _chunks(state[topic]):
-            encoded = [word for id_, entity in chunk.items() for word in (id_, wire.encode_entity(entity))]
+            encoded = [word for id_, entity in chunk.items() for word in (id_, codec.encode_entity(entity))]
             await send(redis, [("HSET", name, *encoded), ("EXPIRE", name, _KEPT_FOR)])
             await asyncio.sleep(0)  # the in-process Redis never waits: let other tasks run between two chunks
     return StagedState(keys, names, {topic: len(state[topic]) for topic in names})

@@ -17,8 +17,8 @@ from typing import Any, Final, NoReturn, Self
 
 from starlette.types import Receive, Scope, Send
 
-from monitor import myphone_messages as webproto
-from monitor.recording import masking_rules as rules
+from monitor import myphone_messages
+from monitor.recording import masking_rules
 from monitor.recording.file_format import Recording
 from monitor.recording.response_matcher import FULL_STATE, RecordedResponse, SocketLife, SocketRefused, Timeline, Wait
 from monitor.shared.codec import to_json
@@ -125,7 +125,7 @@ class Player:
         await send({"type": "http.response.body", "body": body})
 
     async def _reply(self, method: str, address: str, content: bytes) -> RecordedResponse:
-        ask = _message(content) if address == rules.WEB_CLIENT else 0
+        ask = _message(content) if address == masking_rules.WEB_CLIENT else 0
         while True:
             now = self._now()
             match self._timeline.reply(method, address, ask, now):
@@ -142,18 +142,20 @@ class Player:
         kept = reply.body
         if "logins" in kept:
             logins: Mapping[str, Mapping[str, tuple[int, bool]]] = kept["logins"]
-            return webproto.queues_info(logins), b"application/octet-stream"
+            return myphone_messages.queues_info(logins), b"application/octet-stream"
         if "said" in kept:
             plain = kept["said"] == "NOT AUTH"
             said = str(kept["said"])
-            return (said.encode(), b"text/plain") if plain else (webproto.done(said), b"application/octet-stream")
+            return (
+                (said.encode(), b"text/plain") if plain else (myphone_messages.done(said), b"application/octet-stream")
+            )
         if "body" not in kept:
             return _filler(kept).encode(), b"text/plain"
         body = kept["body"]
-        if reply.status == 200 and path == rules.TOKEN:
+        if reply.status == 200 and path == masking_rules.TOKEN:
             token = secrets.token_urlsafe(24)
             body = {"token_type": "Bearer", "expires_in": _TOKEN_LIFE, "access_token": token, "refresh_token": None}
-        elif reply.status == 200 and path == rules.SESSION:
+        elif reply.status == 200 and path == masking_rules.SESSION:
             body = {"sessionKey": secrets.token_hex(16), "pass": secrets.token_hex(8)}
         elif path == _ACTIVE_CALLS:
             body = self._moved_rows(body, max(0.0, self._now() - reply.at) / self.speed)
@@ -250,6 +252,6 @@ async def _content(receive: Receive) -> bytes:
 
 def _message(content: bytes) -> int:
     try:
-        return int(webproto.decode(content).message_id)
-    except webproto.NotAMessage:
+        return int(myphone_messages.decode(content).message_id)
+    except myphone_messages.NotAMessage:
         return 0

@@ -13,9 +13,9 @@ from typing import IO, Any, Final
 
 import structlog
 
-from monitor import myphone_messages as webproto
+from monitor import myphone_messages
 from monitor.pbx.traffic_tap import SentRequest
-from monitor.recording import masking_rules as rules
+from monitor.recording import masking_rules
 from monitor.recording.file_format import Header
 from monitor.recording.masking import Mask
 from monitor.shared.codec import Malformed, from_json, to_json
@@ -51,8 +51,8 @@ class Recorder:
     def answered(self, sent: SentRequest, status: int, headers: Mapping[str, str], body: bytes) -> None:
         """Write an answer."""
         self.answers += 1
-        path = rules.address(self._mask, sent.address)
-        kept = {name: value for name, value in headers.items() if name.lower() in rules.HEADERS}
+        path = masking_rules.address(self._mask, sent.address)
+        kept = {name: value for name, value in headers.items() if name.lower() in masking_rules.HEADERS}
         self._line(
             "answer",
             asked=self._since(sent.at),
@@ -65,7 +65,7 @@ class Recorder:
 
     def unanswered(self, sent: SentRequest) -> None:
         """Write that no answer came."""
-        path = rules.address(self._mask, sent.address)
+        path = masking_rules.address(self._mask, sent.address)
         self._line("silence", asked=self._since(sent.at), method=sent.method, path=path)
 
     def opened(self) -> None:
@@ -94,12 +94,12 @@ class Recorder:
             self._fail(error)
 
     def _body(self, request: str, path: str, content: bytes | None, body: bytes) -> dict[str, Any]:
-        if path == rules.TOKEN:
+        if path == masking_rules.TOKEN:
             kept = self._json(body)
-            return {"body": rules.granted(kept["body"])} if "body" in kept else kept
-        if path == rules.SESSION:
+            return {"body": masking_rules.granted(kept["body"])} if "body" in kept else kept
+        if path == masking_rules.SESSION:
             return {"body": {}}
-        if path == rules.WEB_CLIENT:
+        if path == masking_rules.WEB_CLIENT:
             return {"ask": _asked(content), **_told(body)}
         digest = blake2b(body, digest_size=16).digest()
         if self._seen.get(request) == digest:
@@ -110,7 +110,7 @@ class Recorder:
     def _json(self, content: bytes) -> dict[str, Any]:
         if content:
             try:
-                return {"body": rules.body(self._mask, from_json(content))}
+                return {"body": masking_rules.body(self._mask, from_json(content))}
             except Malformed:
                 pass
         return {"bytes": len(content)}
@@ -153,8 +153,8 @@ class _Open(Mask):
 def _asked(content: bytes | None) -> int:
     """Return which message was sent to the web client's interface; 0 if it is none."""
     try:
-        return int(webproto.decode(content or b"").message_id)
-    except webproto.NotAMessage:
+        return int(myphone_messages.decode(content or b"").message_id)
+    except myphone_messages.NotAMessage:
         return 0
 
 
@@ -167,8 +167,8 @@ def _told(body: bytes) -> dict[str, Any]:
     if word is not None:
         return {"said": word}
     try:
-        message = webproto.decode(body)
-    except webproto.NotAMessage:
+        message = myphone_messages.decode(body)
+    except myphone_messages.NotAMessage:
         return {"bytes": len(body)}
     if not message.HasField("queues_info"):
         return {"bytes": len(body)}

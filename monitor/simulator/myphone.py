@@ -24,7 +24,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from monitor import myphone_messages as webproto
+from monitor import myphone_messages
 from monitor.simulator.pbx_data.directory import Directory
 
 COMMANDS: Final = "/MyPhone/MPWebService.asmx"
@@ -91,27 +91,27 @@ class WebClientService:
         if session is None:
             return Response(b"NOT AUTH", media_type="text/plain")
         try:
-            message = webproto.decode(await request.body())
-        except webproto.NotAMessage:
+            message = myphone_messages.decode(await request.body())
+        except myphone_messages.NotAMessage:
             return Response(status_code=400)
         return Response(self._done(session, message), media_type=_OCTETS)
 
     def _done(self, session: _LoginSession, message: Any) -> bytes:
-        if message.message_id == webproto.LOGIN:
+        if message.message_id == myphone_messages.LOGIN:
             session.logged_in = True
-            return webproto.done("Login was successfully processed")
+            return myphone_messages.done("Login was successfully processed")
         if not session.logged_in:
-            return webproto.done("Login is required")
+            return myphone_messages.done("Login is required")
         match message.message_id:
-            case webproto.GET_MY_INFO:
-                told = webproto.queues_info(self._queues())
+            case myphone_messages.GET_MY_INFO:
+                told = myphone_messages.queues_info(self._queues())
                 session.put(told)
                 return told
-            case webproto.SET_QUEUE_STATUS:
+            case myphone_messages.SET_QUEUE_STATUS:
                 asked = message.set_queue_status
-                return webproto.done(self._set(asked.queue_id, asked.agent_id, asked.logged_in))
+                return myphone_messages.done(self._set(asked.queue_id, asked.agent_id, asked.logged_in))
             case _:
-                return webproto.done("The command is not known")
+                return myphone_messages.done("The command is not known")
 
     async def _push(self, socket: WebSocket) -> None:
         asked = socket.query_params
@@ -146,7 +146,7 @@ class WebClientService:
         if queue is None or user is None or user["Number"] not in self._directory.agents(queue["Number"]):
             return "The agent was not found"
         self._directory.logins.set(queue["Number"], user["Number"], logged_in=logged_in)
-        told = webproto.queues_info(self._queues())
+        told = myphone_messages.queues_info(self._queues())
         for session in self._sessions.values():
             session.put(told)
         return "The command was successfully processed"

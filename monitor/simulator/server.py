@@ -27,7 +27,7 @@ from monitor.simulator.tls import Authority
 from monitor.simulator.tokens import Licence, Tokens
 from monitor.simulator.traffic.generator import TrafficGenerator
 from monitor.simulator.traffic.planner import mix_with
-from monitor.simulator.xapi import router as xapi
+from monitor.simulator.xapi import router
 
 _LAST_IN_MINUTES: Final = "20.0.8.1109"
 """Build of 3CX that still gives ``expires_in`` in minutes."""
@@ -112,7 +112,7 @@ class SimulatedPbx:
             settings.backlog,
         )
         self._streams = Streams(self.switchboard)
-        routes = xapi.routes(self.directory, self.switchboard, self.switches, time.time)
+        routes = router.routes(self.directory, self.switchboard, self.switches, time.time)
         self.web_client = WebClientService(self.directory)
         routes += self.web_client.routes()
         self._app = make_app(

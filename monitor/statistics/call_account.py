@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from monitor.shared.entities import topics as e
+from monitor.shared.entities import topics
 from monitor.statistics import extension_visits as turns
 from monitor.statistics import queue_visits as visits
 from monitor.statistics.durations import unix_ms
@@ -20,7 +20,7 @@ from monitor.statistics.queue_visits import QueueVisit
 
 Kind: TypeAlias = Literal["inbound", "outbound", "internal"]
 
-_KINDS: dict[e.Direction, Kind] = {
+_KINDS: dict[topics.Direction, Kind] = {
     "FromExternal": "inbound",
     "Inbound": "inbound",
     "External": "inbound",
@@ -49,19 +49,19 @@ class CallAccount(Struct, frozen=True):
     """Visits to extensions, one for each extension."""
     ended: int | None = None
     """None while the call goes on."""
-    outcome: e.Outcome | None = None
+    outcome: topics.Outcome | None = None
     seen: bool = True
     """True if its end was watched, so that its duration is known."""
 
 
-def opened(call: e.Call, at: int) -> CallAccount:
+def opened(call: topics.Call, at: int) -> CallAccount:
     """Return a new account of a call that is first seen. ``at``: now."""
     started = unix_ms(call.started_at)
     kind = _KINDS[call.direction]
     return observed(CallAccount(call.call_id, started, "", (), kind, visits=visits.passed(call, started)), call, at)
 
 
-def observed(account: CallAccount, call: e.Call, at: int, *, unwatched: bool = False) -> CallAccount:
+def observed(account: CallAccount, call: topics.Call, at: int, *, unwatched: bool = False) -> CallAccount:
     """Return the account after the call has changed to this.
 
     ``at``: now. ``unwatched``: the PBX was not watched just before.
@@ -88,7 +88,7 @@ def observed(account: CallAccount, call: e.Call, at: int, *, unwatched: bool = F
     )
 
 
-def concluded(account: CallAccount, word: e.EndedCall, *, seen: bool) -> CallAccount:
+def concluded(account: CallAccount, word: topics.EndedCall, *, seen: bool) -> CallAccount:
     """Return the account of a call that ended as ``word`` tells.
 
     ``seen``: whether the call was watched to its end.
@@ -124,7 +124,7 @@ def vanished(account: CallAccount, at: int) -> CallAccount:
     )
 
 
-def of_end_alone(word: e.EndedCall) -> CallAccount:
+def of_end_alone(word: topics.EndedCall) -> CallAccount:
     """Return the account of a call of which only the end is known.
 
     It tells where the call waited and rang, but not how long.
@@ -145,7 +145,7 @@ def of_end_alone(word: e.EndedCall) -> CallAccount:
     )
 
 
-def is_same(account: CallAccount, call: e.Call) -> bool:
+def is_same(account: CallAccount, call: topics.Call) -> bool:
     """Return whether a call found after a restart is the account's call.
 
     The id alone does not prove it: the PBX may have reused ids meanwhile.
@@ -168,7 +168,7 @@ def is_same_life(started: int, ended: int | None, first: int, last: int) -> bool
     return started == first or (first - _SAME_START <= started < last and (ended is None or first < ended))
 
 
-def _caller(call: e.Call) -> str:
+def _caller(call: topics.Call) -> str:
     owner = call.owner
     if owner is None:
         return ""

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from monitor.shared.changes import Edit
-from monitor.shared.entities import topics as e
+from monitor.shared.entities import topics
 from monitor.shared.entities.statistics import EXTENSION_STATS, PBX_ID, PBX_STATS, QUEUE_STATS, Figure, PbxStats
 from monitor.shared.time_zones import UnknownZone, zone_info
-from monitor.statistics import entity_builder as drawing
+from monitor.statistics import entity_builder
 from monitor.statistics.checkpoint_format import SavedStatistics
 from monitor.statistics.day import Day, day_of
 from monitor.statistics.durations import unix_ms
@@ -52,7 +52,7 @@ class Statistics:
         self.terms = terms
         self.saved = SavedStatistics() if saved is None else saved
         self._zone = terms.zone or (self.saved.day.zone if self.saved.day is not None else _NO_ZONE)
-        self.figures: e.State = {topic: {} for topic in _TOPICS.values()}
+        self.figures: topics.State = {topic: {} for topic in _TOPICS.values()}
         """topic → id → figure, as the edits have made it."""
         self._accounts = OpenCalls(self.saved.held)
         self._places = self._accounts.places
@@ -60,20 +60,24 @@ class Statistics:
         self._extensions: set[str] = set()
         self._watched_since: int | None = 0
 
-    def reconcile(self, state: e.State, at: float) -> tuple[Edit, ...]:
+    def reconcile(self, state: topics.State, at: float) -> tuple[Edit, ...]:
         """Bring everything in line with a full state; calls that it does not have are over.
 
         It may be called at any time.
         """
-        for system in e.table(state, "system", e.System).values():
+        for system in topics.table(state, "system", topics.System).values():
             self._enter_zone(system.time_zone)
         now = self._pass(at)
-        self._sla_times = {num: queue.sla_time for num, queue in e.table(state, "queues", e.Queue).items()}
+        self._sla_times = {num: queue.sla_time for num, queue in topics.table(state, "queues", topics.Queue).items()}
         self._extensions = set(state["extensions"])
         self._watched_since = 0
         day = self._day
-        ended = (word for word in e.table(state, "ended", e.EndedCall).values() if unix_ms(word.ended_at) >= day.start)
-        self._accounts.reread(e.table(state, "calls", e.Call).values(), ended, now)
+        ended = (
+            word
+            for word in topics.table(state, "ended", topics.EndedCall).values()
+            if unix_ms(word.ended_at) >= day.start
+        )
+        self._accounts.reread(topics.table(state, "calls", topics.Call).values(), ended, now)
         self._note_peak(now)
         return self._drawn(now, whole=True)
 
@@ -137,14 +141,14 @@ class Statistics:
     def _learn(self, edit: Edit, now: int) -> None:
         """Note which queues and extensions there are, and whether the PBX is in sight."""
         match edit.after:
-            case e.Queue():
+            case topics.Queue():
                 if edit.before is None or self._sla_times.get(edit.id) != edit.after.sla_time:
                     self._places.touched.add(("queues", edit.id))
                 self._sla_times[edit.id] = edit.after.sla_time
-            case e.Extension() if edit.id not in self._extensions:
+            case topics.Extension() if edit.id not in self._extensions:
                 self._extensions.add(edit.id)
                 self._places.touched.add(("extensions", edit.id))
-            case e.System():
+            case topics.System():
                 self._see(edit.after.connection == "connected", now)
                 self._enter_zone(edit.after.time_zone)
             case None if edit.topic in ("queues", "extensions"):
@@ -210,17 +214,17 @@ class Statistics:
         for account in self._places.of(("queues", num)):
             add_visits(tally, num, account, self._day, now)
         target = self.terms.queue_target(num, self._sla_times.get(num))
-        return drawing.queue(num, tally, self._day, target, self.terms.short)
+        return entity_builder.queue(num, tally, self._day, target, self.terms.short)
 
     def _extension(self, num: str, now: int) -> Figure:
         tally = self.saved.tallies.extensions.get(num, ExtensionTotals()).copy()
         for account in self._places.of(("extensions", num)):
             add_turn(tally, num, account, self._day, now)
-        return drawing.extension(num, tally, self._day, self.terms.target, self.terms.short)
+        return entity_builder.extension(num, tally, self._day, self.terms.target, self.terms.short)
 
     def _pbx(self) -> Figure:
         saved, day = self.saved, self._day
         traffic = {kind: tally.copy() for kind, tally in saved.tallies.traffic.items()}
         for account in self._places.of(PBX):
             add_call(traffic.setdefault(account.kind, TrafficTotals()), account, day)
-        return drawing.pbx(traffic, day, saved.counted_since, saved.peak, saved.peak_at, self._accounts.going_on)
+        return entity_builder.pbx(traffic, day, saved.counted_since, saved.peak, saved.peak_at, self._accounts.going_on)

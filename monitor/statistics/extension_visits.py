@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from monitor.shared.entities import topics as e
+from monitor.shared.entities import topics
 from monitor.statistics.durations import unix_ms
 from monitor.statistics.queue_visits import SOON
 
@@ -55,7 +55,7 @@ class ExtensionVisit(Struct, frozen=True):
 Turns: TypeAlias = tuple[ExtensionVisit, ...]
 
 
-def observed(turns: Turns, call: e.Call, answered: int | None, at: int) -> Turns:
+def observed(turns: Turns, call: topics.Call, answered: int | None, at: int) -> Turns:
     """Return the visits after the call has changed to this.
 
     ``answered``: when the call was answered, None if it was not. ``at``: now.
@@ -87,7 +87,7 @@ def came_through(turns: Turns, before: Turns, queue: str) -> Turns:
     )
 
 
-def concluded(turns: Turns, word: e.EndedCall, answered: int | None, ended: int, *, seen: bool) -> Turns:
+def concluded(turns: Turns, word: topics.EndedCall, answered: int | None, ended: int, *, seen: bool) -> Turns:
     """Return the visits of a call that ended as ``word`` tells.
 
     ``answered``: when the call was answered, None if it was not. ``ended``: when it ended.
@@ -108,7 +108,7 @@ def lost(turns: Turns, at: int) -> Turns:
     return tuple(_closed(turn, at, seen=False) for turn in turns)
 
 
-def of_end_alone(word: e.EndedCall, started: int) -> Turns:
+def of_end_alone(word: topics.EndedCall, started: int) -> Turns:
     """Return the visits of a call of which only the end is known.
 
     One is at the extension that placed it. One is at the extension that took it, or that was
@@ -160,7 +160,7 @@ def how(turn: ExtensionVisit, moments: tuple[int, ...], ended: int | None, now: 
     return "abandoned" if known else "unknown"
 
 
-def _opened(leg: e.Leg, call: e.Call, at: int) -> ExtensionVisit:
+def _opened(leg: topics.Leg, call: topics.Call, at: int) -> ExtensionVisit:
     owns = call.owner is not None and call.owner.dn_num == leg.dn_num
     placed = leg.status == "Dialing" or (owns and call.direction in _FROM_INSIDE)
     return ExtensionVisit(leg.dn_num, _since(leg, at), placed, timed=leg.status in _APART)
@@ -189,7 +189,7 @@ def _talks(turn: ExtensionVisit, since: int) -> ExtensionVisit:
     )
 
 
-def _silent(turn: ExtensionVisit, call: e.Call, rings: bool, at: int) -> ExtensionVisit:
+def _silent(turn: ExtensionVisit, call: topics.Call, rings: bool, at: int) -> ExtensionVisit:
     """Return a visit that does not talk now.
 
     It rings if it is to be answered and has not stopped.
@@ -213,5 +213,5 @@ def _closed(turn: ExtensionVisit, ended: int, *, seen: bool) -> ExtensionVisit:
     return replace(turn, ceased=max(ended, turn.since))
 
 
-def _since(leg: e.Leg, at: int) -> int:
+def _since(leg: topics.Leg, at: int) -> int:
     return at if leg.since is None else unix_ms(leg.since)

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from msgspec import Struct, field
 
 from monitor.shared.changes import Edit
-from monitor.shared.entities import topics as e
+from monitor.shared.entities import topics
 from monitor.statistics import call_account as of_call
 from monitor.statistics.call_account import CallAccount
 from monitor.statistics.durations import unix_ms
@@ -38,7 +38,7 @@ class ClosedCall(Struct, frozen=True):
 
     before: CallAccount | None
     account: CallAccount
-    word: e.EndedCall | None
+    word: topics.EndedCall | None
     """The entity that told how it ended; None if it was found to be gone."""
     at: int
     seen: bool
@@ -61,7 +61,7 @@ class OpenCalls:
     def __init__(self, held: OpenCallsState) -> None:
         self.held = held
         self.places = Subjects()
-        self._last: dict[int, e.Call] = {}
+        self._last: dict[int, topics.Call] = {}
         self._taken: dict[int, set[int]] = {}
         for call_id, account in held.open.items():
             self.places.show(str(call_id), account)
@@ -80,15 +80,15 @@ class OpenCalls:
         """
         taken_back = {edit.id for edit in edits if edit.topic == "ended" and edit.after is None}
         for edit in edits:
-            if edit.topic == "ended" and isinstance(edit.after, e.EndedCall):
-                if isinstance(edit.before, e.EndedCall):
+            if edit.topic == "ended" and isinstance(edit.after, topics.EndedCall):
+                if isinstance(edit.before, topics.EndedCall):
                     taken_back.add(edit.before.id)
                 self._ended(edit.after, taken_back, at, watched_since)
         for edit in edits:
             if edit.topic == "calls":
                 self._edited(edit, at, unwatched=watched_since is None or at - watched_since <= SOON)
 
-    def reread(self, calls: Iterable[e.Call], ended: Iterable[e.EndedCall], at: int) -> None:
+    def reread(self, calls: Iterable[topics.Call], ended: Iterable[topics.EndedCall], at: int) -> None:
         """Take in all calls that go on and those that are known to have ended.
 
         A call that is among neither is gone.
@@ -141,7 +141,7 @@ class OpenCalls:
         call_id = int(edit.id)
         if not self._is_next(edit, call_id):
             return
-        if not isinstance(edit.after, e.Call):
+        if not isinstance(edit.after, topics.Call):
             self._vanish(call_id, at)
             return
         self._shown(edit.after, at, unwatched=unwatched)
@@ -158,7 +158,7 @@ class OpenCalls:
             return True
         return edit.before == last and hash(edit) not in self._taken.get(call_id, ())
 
-    def _shown(self, call: e.Call, at: int, *, unwatched: bool) -> None:
+    def _shown(self, call: topics.Call, at: int, *, unwatched: bool) -> None:
         account = self.held.open.get(call.call_id)
         if account is not None and call.call_id not in self._last and not of_call.is_same(account, call):
             self._vanish(call.call_id, at)
@@ -172,7 +172,7 @@ class OpenCalls:
         self._last[call.call_id] = call
         self.places.show(str(call.call_id), now)
 
-    def _found_again(self, call: e.Call) -> CallAccount | None:
+    def _found_again(self, call: topics.Call) -> CallAccount | None:
         """Return the account of a call that was only thought to be gone, or None."""
         for key, closed in self.held.closed.items():
             account = closed.before
@@ -190,7 +190,7 @@ class OpenCalls:
 
     # calls that are over
 
-    def _ended(self, word: e.EndedCall, taken_back: set[str], at: int, watched_since: int | None) -> None:
+    def _ended(self, word: topics.EndedCall, taken_back: set[str], at: int, watched_since: int | None) -> None:
         started, ended = unix_ms(word.started_at), unix_ms(word.ended_at)
         account = self.held.open.get(word.call_id)
         if account is not None and of_call.is_same_life(account.started, None, started, ended):
@@ -205,7 +205,7 @@ class OpenCalls:
         elif not self._was_counted(word.call_id, started, ended):
             self._close(ClosedCall(None, of_call.of_end_alone(word), word, at, True))
 
-    def _correct(self, key: str, closed: ClosedCall, word: e.EndedCall) -> None:
+    def _correct(self, key: str, closed: ClosedCall, word: topics.EndedCall) -> None:
         if closed.before is None:
             account = of_call.of_end_alone(word)
         else:

@@ -17,7 +17,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from monitor.shared.entities import topics as e
+from monitor.shared.entities import topics
 from monitor.statistics.durations import unix_ms
 
 End: TypeAlias = Literal["waiting", "answered", "abandoned", "diverted", "unknown"]
@@ -50,7 +50,7 @@ class QueueVisit(Struct, frozen=True):
 Visits: TypeAlias = tuple[QueueVisit, ...]
 
 
-def observed(visits: Visits, call: e.Call, talk: int | None, at: int, *, unwatched: bool = False) -> Visits:
+def observed(visits: Visits, call: topics.Call, talk: int | None, at: int, *, unwatched: bool = False) -> Visits:
     """Return the visits after the call has changed to this.
 
     ``talk``: when talk began, if it has just begun. ``at``: now. ``unwatched``: nobody watched for
@@ -65,7 +65,7 @@ def observed(visits: Visits, call: e.Call, talk: int | None, at: int, *, unwatch
     return _left(visits, talk, at, left)
 
 
-def concluded(visits: Visits, word: e.EndedCall, answered: int | None, ended: int, *, seen: bool) -> Visits:
+def concluded(visits: Visits, word: topics.EndedCall, answered: int | None, ended: int, *, seen: bool) -> Visits:
     """Return the visits of a call that ended as ``word`` tells.
 
     ``seen``: whether it was watched to its end.
@@ -90,7 +90,7 @@ def lost(visits: Visits, at: int) -> Visits:
     return visits
 
 
-def passed(call: e.Call, started: int) -> Visits:
+def passed(call: topics.Call, started: int) -> Visits:
     """Return the visits that were over when the call was first seen.
 
     ``started``: when the call began.
@@ -102,7 +102,7 @@ def passed(call: e.Call, started: int) -> Visits:
     return visits
 
 
-def of_end_alone(word: e.EndedCall, started: int) -> Visits:
+def of_end_alone(word: topics.EndedCall, started: int) -> Visits:
     """Return the visits of a call of which only the end is known."""
     end: End = "diverted"
     if word.outcome in ("answered", "abandoned", "unknown"):
@@ -158,7 +158,7 @@ def _soon(visit: QueueVisit, at: int) -> bool:
     return visit.until is not None and at - visit.until <= SOON
 
 
-def _gave_up(word: e.EndedCall, queue: str) -> bool:
+def _gave_up(word: topics.EndedCall, queue: str) -> bool:
     return word.outcome == "abandoned" and word.queue == queue
 
 

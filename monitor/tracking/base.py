@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Mapping
 
 from monitor.pbx.facts import ContactsRead, DirectoryRead, HandoverFact
 from monitor.shared.changes import Edit, difference
-from monitor.shared.entities import topics as e
-from monitor.tracking import call_recovery as memory
+from monitor.shared.entities import topics
+from monitor.tracking import call_recovery
 from monitor.tracking.pbx_state import PbxState
 
 
@@ -19,35 +19,35 @@ class BaseTracker(ABC):
     """
 
     def __init__(self, monitor: str, did_map: Mapping[str, str] | None = None) -> None:
-        self._board = PbxState(monitor, did_map)
+        self._pbx_state = PbxState(monitor, did_map)
         self._read: set[str] = set()
-        self._memories: dict[int, e.Call] = {}
+        self._memories: dict[int, topics.Call] = {}
 
     @property
-    def state(self) -> e.State:
+    def state(self) -> topics.State:
         """Return the live topics."""
-        return self._board.state
+        return self._pbx_state.state
 
     @property
-    def book(self) -> e.State:
+    def book(self) -> topics.State:
         """Return the contacts."""
-        return self._board.book
+        return self._pbx_state.book
 
     @property
     @abstractmethod
     def ready(self) -> bool:
         """Return whether everything has been read that a first full state needs."""
 
-    def remember(self, state: e.State, facts: Iterable[HandoverFact | ContactsRead] = ()) -> None:
+    def remember(self, state: topics.State, facts: Iterable[HandoverFact | ContactsRead] = ()) -> None:
         """Take over what an earlier monitor stored; call it before the first fact.
 
         ``state``: its stored entities. ``facts``: what held when they were stored; they are
         applied.
         """
-        self._board.remember(state["ended"], e.table(state, "extensions", e.Extension))
+        self._pbx_state.remember(state["ended"], topics.table(state, "extensions", topics.Extension))
         for fact in facts:
             self.apply(fact)
-        self._memories = {call.call_id: call for call in e.table(state, "calls", e.Call).values()}
+        self._memories = {call.call_id: call for call in topics.table(state, "calls", topics.Call).values()}
 
     @abstractmethod
     def apply(self, fact: HandoverFact | ContactsRead) -> tuple[Edit, ...]:
@@ -61,15 +61,15 @@ class BaseTracker(ABC):
         """Draw these calls (None: all) again with the current directory and address book."""
 
     def _read_directory(self, fact: DirectoryRead) -> tuple[Edit, ...]:
-        amended = self._board.update_users(fact) if "directory" in self._read else None
+        amended = self._pbx_state.update_users(fact) if "directory" in self._read else None
         if amended is not None:
             calls, edits = amended
             return (*edits, *self._show(calls))
         self._read.add("directory")
         before = {topic: dict(table) for topic, table in self.state.items()}
-        self._board.replace_directory(fact)
+        self._pbx_state.replace_directory(fact)
         self._show(None)
-        self._board.draw_all()
+        self._pbx_state.draw_all()
         return difference(before, self.state)
 
     def _refresh_names(self, edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
@@ -83,6 +83,6 @@ class BaseTracker(ABC):
         """
         if not self.ready:
             return ()
-        ended = [memory.ended_unseen(call, at) for call in self._memories.values()]
+        ended = [call_recovery.ended_unseen(call, at) for call in self._memories.values()]
         self._memories.clear()
-        return self._board.commit("ended", {call.id: call for call in ended})
+        return self._pbx_state.commit("ended", {call.id: call for call in ended})

@@ -8,12 +8,12 @@ the same id. A stored call of which nothing is left has ended while no monitor w
 
 from __future__ import annotations
 
-from monitor.shared.entities import topics as e
+from monitor.shared.entities import topics
 from monitor.shared.timestamps import from_unix, moment
 from monitor.tracking.leg_rules import CallRecord
 
 
-def is_same(record: CallRecord, call: e.Call) -> bool:
+def is_same(record: CallRecord, call: topics.Call) -> bool:
     """Return whether the record and the stored call are the same call.
 
     The id alone does not prove it: a PBX that restarted numbers its calls from the beginning again.
@@ -35,7 +35,7 @@ def is_same(record: CallRecord, call: e.Call) -> bool:
     return bool(record.external and record.caller_number) or record.started_at <= latest + 1.0
 
 
-def take_over(record: CallRecord, call: e.Call) -> None:
+def take_over(record: CallRecord, call: topics.Call) -> None:
     """Add to the record what the stored call knows and the PBX does not say."""
     record.started_at = min(record.started_at, moment(call.started_at).timestamp())
     record.answer_unseen = False
@@ -65,7 +65,7 @@ def take_over(record: CallRecord, call: e.Call) -> None:
             record.since[leg.dn_num] = (leg.status, moment(leg.since).timestamp())
 
 
-def ended_unseen(call: e.Call, at: float) -> e.EndedCall:
+def ended_unseen(call: topics.Call, at: float) -> topics.EndedCall:
     """Return the stored call as one that ended while no monitor was watching.
 
     ``at``: when it was found to be gone, POSIX seconds.
@@ -74,7 +74,7 @@ def ended_unseen(call: e.Call, at: float) -> e.EndedCall:
     outside = owner is not None and owner.dn_type == "externalline"
     others = [leg for leg in (*call.talk_to, *call.routing_to) if leg.dn_type in ("extension", "externalline")]
     callee = others[0] if others else None
-    return e.EndedCall(
+    return topics.EndedCall(
         call_id=call.call_id,
         direction=call.direction,
         did=call.did,

@@ -48,7 +48,7 @@ only inbound rule.
 from __future__ import annotations
 
 from monitor.pbx.facts import Participant
-from monitor.shared.entities import topics as e
+from monitor.shared.entities import topics
 from monitor.tracking.directory_index import DirectoryIndex
 from monitor.tracking.leg_rules import PEOPLE, ROUTER, CallRecord, DerivedLeg, party_kind, people_connected, sides
 from monitor.tracking.party_text import NOBODY, PartyText, parse, parse_several
@@ -60,7 +60,7 @@ _OUTSIDE = frozenset({"externalline", "unknown"})
 _MACHINES = frozenset({"ivr", "specialmenu", "parking", "fax", "routepoint"})
 _ACCEPTING = _MACHINES | {"queue"}
 _PAST_RINGING = frozenset({"Talking", "Transferring"})
-_STATES: dict[str, e.CallState] = {
+_STATES: dict[str, topics.CallState] = {
     "Initiating": "Initiating",
     "Routing": "Routing",
     "Talking": "Talking",
@@ -69,20 +69,20 @@ _STATES: dict[str, e.CallState] = {
 }
 
 
-def observe(call: CallRecord, roster: DirectoryIndex, visible: frozenset[str], at: float) -> None:
+def observe(call: CallRecord, directory_index: DirectoryIndex, visible: frozenset[str], at: float) -> None:
     """Draw all conclusions after the call's participants or its row have changed.
 
     ``visible``: the DNs whose legs Call Control shows; for these a row is never the better source.
     ``at``: now.
     """
     row = call.row
-    caller = parse(row.caller, roster.kind) if row else NOBODY
-    callees = parse_several(row.callee, roster.kind) if row else ()
+    caller = parse(row.caller, directory_index.kind) if row else NOBODY
+    callees = parse_several(row.callee, directory_index.kind) if row else ()
     _times(call)
-    _originator(call, roster, caller)
-    _stage(call, roster, callees, at)
-    call.sides = sides(call, roster, visible, caller, callees)
-    _answer(call, roster, callees, at)
+    _originator(call, directory_index, caller)
+    _stage(call, directory_index, callees, at)
+    call.sides = sides(call, directory_index, visible, caller, callees)
+    _answer(call, directory_index, callees, at)
     remember(call, at)
     if call.new:
         talked = state(call) in _PAST_RINGING and not (call.stage or call.machine_dn or call.recorded)
@@ -133,7 +133,7 @@ def _note_presence(call: CallRecord, at: float) -> None:
     call.presence = gone | {key: (kept[key][0] if key in kept else at, None) for key in present}
 
 
-def direction(call: CallRecord) -> e.Direction:
+def direction(call: CallRecord) -> topics.Direction:
     """Return the direction that follows from the originator and the present legs."""
     lines = sum(side.kind == "externalline" for side in call.sides)
     reached = any(side.kind in _REACHED and (call.external or side.dn != call.originator) for side in call.sides)
@@ -144,7 +144,7 @@ def direction(call: CallRecord) -> e.Direction:
     return "Internal" if reached else "FromInternal"
 
 
-def state(call: CallRecord) -> e.CallState:
+def state(call: CallRecord) -> topics.CallState:
     """Return the state: the row's word if it is fresh, else what the legs say."""
     if call.fresh and call.row is not None:
         return _STATES.get(call.row.status, "Unknown")
@@ -165,7 +165,7 @@ def owner(call: CallRecord) -> DerivedLeg | None:
     return min(call.sides, key=lambda side: (call.presence.get(side.key, (0.0, None))[0], side.key), default=None)
 
 
-def outcome(call: CallRecord, *, looking: bool) -> e.Outcome:
+def outcome(call: CallRecord, *, looking: bool) -> topics.Outcome:
     """Return how the call ended. ``looking``: whether the PBX was being watched at its end.
 
     The outcome is ``unknown`` if nobody saw whether the call was answered.
@@ -181,7 +181,7 @@ def outcome(call: CallRecord, *, looking: bool) -> e.Outcome:
     return "missed" if (call.reached or call.recorded) and not call.lines else "unanswered"
 
 
-def lasting_direction(call: CallRecord) -> e.Direction:
+def lasting_direction(call: CallRecord) -> topics.Direction:
     """Return the final direction of the call.
 
     It is the last direction in which the call had reached somebody, else the last one that it had.
@@ -198,33 +198,33 @@ def _times(call: CallRecord) -> None:
             call.changed = row.last_change_status, row.callee
 
 
-def _originator(call: CallRecord, roster: DirectoryIndex, caller: PartyText) -> None:
+def _originator(call: CallRecord, directory_index: DirectoryIndex, caller: PartyText) -> None:
     if call.external is None:
-        found = _first_sign(call, roster)
+        found = _first_sign(call, directory_index)
         if found is None and caller != NOBODY:
-            found = (caller.dn, roster.kind(caller.dn) in _OUTSIDE, caller.number)
+            found = (caller.dn, directory_index.kind(caller.dn) in _OUTSIDE, caller.number)
         if found is None:
-            found = _routed(call, roster)
+            found = _routed(call, directory_index)
         if found is not None:
             call.originator, call.external, call.caller_number = found
-    if call.external and caller.dn and roster.kind(caller.dn) == "externalline":
+    if call.external and caller.dn and directory_index.kind(caller.dn) == "externalline":
         call.originator = call.originator or caller.dn
         if caller.dn == call.originator:
             call.caller_number = call.caller_number or caller.number
     if call.external:
         call.dialled = call.dialled or next((p.party_did for p in call.participants.values() if p.party_did), "")
-        call.did = roster.did(call.dialled, call.originator)
+        call.did = directory_index.did(call.dialled, call.originator)
 
 
-def _first_sign(call: CallRecord, roster: DirectoryIndex) -> tuple[str, bool, str] | None:
+def _first_sign(call: CallRecord, directory_index: DirectoryIndex) -> tuple[str, bool, str] | None:
     """Return who began the call according to its participants, or None.
 
     The parts: originator's DN, whether that is outside, the caller's number.
     """
     for p in call.participants.values():
-        kind = party_kind(p, roster)
+        kind = party_kind(p, directory_index)
         if p.status == "Dialing":
-            if roster.kind(p.dn) == "externalline":
+            if directory_index.kind(p.dn) == "externalline":
                 return p.dn, True, p.party_caller_id
             return p.dn, False, p.dn
         if p.status == "Ringing" and p.party_dn and not p.referred_by_dn:
@@ -233,44 +233,44 @@ def _first_sign(call: CallRecord, roster: DirectoryIndex) -> tuple[str, bool, st
     for p in call.participants.values():
         if p.status != "Connected" or p.leg_id != 1:
             continue
-        if roster.kind(p.dn) == "extension":
+        if directory_index.kind(p.dn) == "extension":
             return p.dn, False, p.dn
-        if roster.kind(p.dn) == "externalline":
+        if directory_index.kind(p.dn) == "externalline":
             return p.dn, True, p.party_caller_id
     return None
 
 
-def _routed(call: CallRecord, roster: DirectoryIndex) -> tuple[str, bool, str] | None:
+def _routed(call: CallRecord, directory_index: DirectoryIndex) -> tuple[str, bool, str] | None:
     """Return the same as :func:`_first_sign` for a call that nobody saw ringing, or None.
 
     A leg that the router made has the caller at its other side.
     """
     for p in call.participants.values():
-        kind = party_kind(p, roster)
+        kind = party_kind(p, directory_index)
         if p.originated_by_dn == ROUTER and not p.referred_by_dn and kind in ("extension", "externalline"):
             outside = kind == "externalline"
             return p.party_dn, outside, p.party_caller_id if outside else p.party_dn
     return None
 
 
-def _stage(call: CallRecord, roster: DirectoryIndex, callees: tuple[PartyText, ...], at: float) -> None:
+def _stage(call: CallRecord, directory_index: DirectoryIndex, callees: tuple[PartyText, ...], at: float) -> None:
     """Find out whether the caller waits in a queue or listens to a machine."""
     held = call.queue
     if call.row is not None and not call.fresh and call.row.status == "Talking":
         # An event came after this row was asked for. A caller whom a queue or a machine had accepted
         # by then stays accepted all the same.
-        call.hosted = call.hosted or any(roster.kind(party.dn) in _ACCEPTING for party in callees)
+        call.hosted = call.hosted or any(directory_index.kind(party.dn) in _ACCEPTING for party in callees)
         call.caller_connected = call.caller_connected or call.hosted
     if call.fresh and call.row is not None:
-        _stage_of_row(call, roster, callees, call.row.status)
+        _stage_of_row(call, directory_index, callees, call.row.status)
     elif call.answered_at is None and not call.queue:
-        call.queue = _queue_behind(call, roster, callees)
+        call.queue = _queue_behind(call, directory_index, callees)
     for participant in call.participants.values():
-        _stage_of_participant(call, roster, participant)
+        _stage_of_participant(call, directory_index, participant)
     if call.queue and call.queue == call.originator:
         call.queues.add(call.queue)
         call.queue = ""
-    if people_connected(call, roster) or _left_queue(call, roster):
+    if people_connected(call, directory_index) or _left_queue(call, directory_index):
         call.queue = ""
     if not call.queue:
         call.queued_at = None
@@ -285,10 +285,10 @@ def _stage(call: CallRecord, roster: DirectoryIndex, callees: tuple[PartyText, .
         call.first_queued_at = call.queued_at
 
 
-def _stage_of_row(call: CallRecord, roster: DirectoryIndex, callees: tuple[PartyText, ...], word: str) -> None:
-    dns = {party.dn: roster.kind(party.dn) for party in callees if party.dn}
+def _stage_of_row(call: CallRecord, directory_index: DirectoryIndex, callees: tuple[PartyText, ...], word: str) -> None:
+    dns = {party.dn: directory_index.kind(party.dn) for party in callees if party.dn}
     queue = next((dn for dn, kind in dns.items() if kind == "queue"), "")
-    agents = roster.agents.get(call.queue, frozenset())
+    agents = directory_index.agents.get(call.queue, frozenset())
     if queue:
         call.queue = queue
     elif dns and (word in ("Talking", "Rerouting") or not dns.keys() <= agents):
@@ -299,19 +299,19 @@ def _stage_of_row(call: CallRecord, roster: DirectoryIndex, callees: tuple[Party
     call.caller_connected = call.caller_connected or word in ("Talking", "Transferring")
 
 
-def _queue_behind(call: CallRecord, roster: DirectoryIndex, callees: tuple[PartyText, ...]) -> str:
+def _queue_behind(call: CallRecord, directory_index: DirectoryIndex, callees: tuple[PartyText, ...]) -> str:
     """Return the queue that a row named just before an event; empty if there is none.
 
     Its agents ring now, and the next row may name one of them instead of the queue.
     """
-    queue = next((party.dn for party in callees if roster.kind(party.dn) == "queue"), "")
+    queue = next((party.dn for party in callees if directory_index.kind(party.dn) == "queue"), "")
     ringing = {p.dn for p in call.participants.values() if p.dn != call.originator and p.status == "Ringing"}
-    return queue if ringing <= roster.agents.get(queue, frozenset()) else ""
+    return queue if ringing <= directory_index.agents.get(queue, frozenset()) else ""
 
 
-def _stage_of_participant(call: CallRecord, roster: DirectoryIndex, p: Participant) -> None:
-    own, party = roster.kind(p.dn), party_kind(p, roster)
-    behalf = roster.kind(p.on_behalf_of_dn)
+def _stage_of_participant(call: CallRecord, directory_index: DirectoryIndex, p: Participant) -> None:
+    own, party = directory_index.kind(p.dn), party_kind(p, directory_index)
+    behalf = directory_index.kind(p.on_behalf_of_dn)
     if behalf == "ringgroup":
         call.groups.add(p.on_behalf_of_dn)
     if party == "ringgroup":
@@ -324,21 +324,23 @@ def _stage_of_participant(call: CallRecord, roster: DirectoryIndex, p: Participa
         call.machine_dn = ""
 
 
-def _left_queue(call: CallRecord, roster: DirectoryIndex) -> bool:
+def _left_queue(call: CallRecord, directory_index: DirectoryIndex) -> bool:
     """Return whether the waiting caller's own leg is connected to something other than a queue."""
     return any(
-        p.dn == call.originator and p.status == "Connected" and party_kind(p, roster) not in ("queue", "unknown")
+        p.dn == call.originator
+        and p.status == "Connected"
+        and party_kind(p, directory_index) not in ("queue", "unknown")
         for p in call.participants.values()
     )
 
 
-def _answer(call: CallRecord, roster: DirectoryIndex, callees: tuple[PartyText, ...], at: float) -> None:
+def _answer(call: CallRecord, directory_index: DirectoryIndex, callees: tuple[PartyText, ...], at: float) -> None:
     """Note when the call was answered: at the event, else as the row tells."""
     told = call.talking_since
     if call.answered_at is None:
         if sum(side.kind in PEOPLE and side.status == "Connected" for side in call.sides) > 1:
             call.answered_at, call.answer_time_uncertain = at, call.new or not call.participants
-        elif _answered_by_row(call, roster, callees):
+        elif _answered_by_row(call, directory_index, callees):
             changed = call.row.last_change_status if call.row is not None else None
             call.answered_at, call.answer_time_uncertain = at if changed is None else min(changed, at), False
         else:
@@ -347,7 +349,7 @@ def _answer(call: CallRecord, roster: DirectoryIndex, callees: tuple[PartyText, 
         call.answered_at, call.answer_time_uncertain = min(call.answered_at, told), False
 
 
-def _answered_by_row(call: CallRecord, roster: DirectoryIndex, callees: tuple[PartyText, ...]) -> bool:
+def _answered_by_row(call: CallRecord, directory_index: DirectoryIndex, callees: tuple[PartyText, ...]) -> bool:
     """Return whether the row proves the answer although no leg shows it.
 
     The leg may be over or not read yet. If a queue or a machine accepted the caller, the row proves
@@ -357,7 +359,7 @@ def _answered_by_row(call: CallRecord, roster: DirectoryIndex, callees: tuple[Pa
         return False
     if call.hosted or call.queues:
         return False
-    return bool(callees) and all(roster.kind(party.dn) in PEOPLE for party in callees)
+    return bool(callees) and all(directory_index.kind(party.dn) in PEOPLE for party in callees)
 
 
 def _reach(call: CallRecord, side: DerivedLeg) -> None:

@@ -9,9 +9,9 @@ from types import MappingProxyType
 from typing import Literal
 
 from monitor.pbx.facts import VM_DATE_TIME, VM_EMAIL, DirectoryRead, InboundRuleRow, QueueRow, SystemRow, UserRow
-from monitor.shared.entities import topics as e
+from monitor.shared.entities import topics
 
-_W_TYPES: Mapping[str, e.DnType] = MappingProxyType(
+_W_TYPES: Mapping[str, topics.DnType] = MappingProxyType(
     {
         "wextension": "extension",
         "wqueue": "queue",
@@ -38,7 +38,7 @@ QUEUE_RULE = _QUEUE_RULE.format("", " The PBX does not tell logins to single que
 QUEUE_RULE_WITH_LOGINS = _QUEUE_RULE.format(" and to this queue", "")
 
 
-def dn_type(w_type: str) -> e.DnType:
+def dn_type(w_type: str) -> topics.DnType:
     """Return the documented word for Call Control's type word (such as ``Wextension``).
 
     ``unknown`` for words that are not known, such as an empty one.
@@ -61,7 +61,7 @@ class DirectoryIndex:
         self.logins = logins
         self._did_map = dict(did_map or {})
         self.users = {row.number: row for row in read.users}
-        self._kinds: dict[str, e.DnType] = {}
+        self._kinds: dict[str, topics.DnType] = {}
         self._names: dict[str, str] = {}
         self._index(read)
         self.agents = {row.number: frozenset(agent.number for agent in row.agents) for row in read.queues}
@@ -72,14 +72,15 @@ class DirectoryIndex:
         for rule in read.inbound_rules:
             self._rules[rule.trunk].append(rule)
         self.queues = {row.number: self._queue(row) for row in read.queues}
-        self.groups = {r.number: e.RingGroup(r.number, r.name, r.members, r.strategy) for r in read.ring_groups}
-        self.ivrs = {row.number: e.Ivr(row.number, row.name, row.kind) for row in read.ivrs}
+        self.groups = {r.number: topics.RingGroup(r.number, r.name, r.members, r.strategy) for r in read.ring_groups}
+        self.ivrs = {row.number: topics.Ivr(row.number, row.name, row.kind) for row in read.ivrs}
         self.lines = {
-            r.number: e.Line(r.number, r.name, r.online, 0, r.simultaneous_calls, r.external_number)
+            r.number: topics.Line(r.number, r.name, r.online, 0, r.simultaneous_calls, r.external_number)
             for r in read.trunks
         }
         self.extgroups = {
-            row.name: e.ExtensionGroup(row.name, row.number, row.members, row.is_default) for row in read.departments
+            row.name: topics.ExtensionGroup(row.name, row.number, row.members, row.is_default)
+            for row in read.departments
         }
         self.extensions = {number: self._extension(row) for number, row in self.users.items()}
 
@@ -121,7 +122,7 @@ class DirectoryIndex:
             if number in self.users:
                 self.extensions[number] = self._extension(self.users[number])
 
-    def kind(self, dn: str) -> e.DnType:
+    def kind(self, dn: str) -> topics.DnType:
         """Return the kind of a number; ``unknown`` if nothing has told it."""
         return self._kinds.get(dn, "unknown")
 
@@ -177,7 +178,7 @@ class DirectoryIndex:
         )
 
     def _index(self, read: DirectoryRead) -> None:
-        def put(number: str, kind: e.DnType, name: str) -> None:
+        def put(number: str, kind: topics.DnType, name: str) -> None:
             self._kinds[number] = kind
             self._names[number] = name
 
@@ -196,11 +197,11 @@ class DirectoryIndex:
         for trunk in read.trunks:
             put(trunk.number, "externalline", trunk.name)
 
-    def _queue(self, row: QueueRow) -> e.Queue:
-        return e.Queue(
+    def _queue(self, row: QueueRow) -> topics.Queue:
+        return topics.Queue(
             num=row.number,
             name=row.name,
-            agents=tuple(e.Agent(a.number, a.name or self.name(a.number), a.skill_group) for a in row.agents),
+            agents=tuple(topics.Agent(a.number, a.name or self.name(a.number), a.skill_group) for a in row.agents),
             managers=row.managers,
             logged_in=tuple(
                 a.number
@@ -215,9 +216,9 @@ class DirectoryIndex:
         logged_in = (self.logins or {}).get(queue, {}).get(number)
         return None if logged_in is None else "LoggedIn" if logged_in else "LoggedOut"
 
-    def _extension(self, row: UserRow) -> e.Extension:
+    def _extension(self, row: UserRow) -> topics.Extension:
         queues = self.queues_of.get(row.number, ())
-        return e.Extension(
+        return topics.Extension(
             num=row.number,
             name=row.first_name,
             lastname=row.last_name,
@@ -241,7 +242,7 @@ class DirectoryIndex:
             status="Free",
             fwd_name=row.profile,
             q_global_status=row.queue_status,
-            q_status=tuple(e.QueueLogin(queue, self._login(queue, row.number)) for queue in queues),
+            q_status=tuple(topics.QueueLogin(queue, self._login(queue, row.number)) for queue in queues),
             activity="Idle",
             since=None,
             talks=(),

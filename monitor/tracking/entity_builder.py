@@ -6,29 +6,29 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from monitor.shared.entities import topics as e
+from monitor.shared.entities import topics
 from monitor.shared.phone_index import PhoneIndex
 from monitor.shared.timestamps import from_unix
-from monitor.tracking import call_rules as calls
+from monitor.tracking import call_rules
 from monitor.tracking.directory_index import DirectoryIndex
 from monitor.tracking.leg_rules import CallRecord, DerivedLeg
 
-_ACTIVITIES: tuple[e.Activity, ...] = ("Talking", "Ringing", "Dialing")
-_ACTIVITY: dict[str, e.Activity] = {"Ringing": "Ringing", "Dialing": "Dialing"}
+_ACTIVITIES: tuple[topics.Activity, ...] = ("Talking", "Ringing", "Dialing")
+_ACTIVITY: dict[str, topics.Activity] = {"Ringing": "Ringing", "Dialing": "Dialing"}
 
 
-def call(record: CallRecord, roster: DirectoryIndex, phones: PhoneIndex) -> e.Call:
+def call(record: CallRecord, directory_index: DirectoryIndex, phones: PhoneIndex) -> topics.Call:
     """Build a call as of its last observation."""
-    legs = {side.key: _leg(record, side, roster, phones) for side in record.sides}
-    owner = calls.owner(record)
+    legs = {side.key: _leg(record, side, directory_index, phones) for side in record.sides}
+    owner = call_rules.owner(record)
     own = legs[owner.key] if owner is not None else None
     others = [leg for leg in legs.values() if leg is not own]
     talking = own is not None and own.status == "Connected"
     extensions = tuple(sorted(side.dn for side in record.sides if side.kind == "extension"))
-    return e.Call(
+    return topics.Call(
         call_id=record.id,
-        direction=calls.direction(record),
-        state=calls.state(record),
+        direction=call_rules.direction(record),
+        state=call_rules.state(record),
         started_at=from_unix(record.started_at),
         answered_at=_instant(record.answered_at),
         did=record.did,
@@ -42,11 +42,13 @@ def call(record: CallRecord, roster: DirectoryIndex, phones: PhoneIndex) -> e.Ca
         queues=tuple(sorted(record.queues)),
         groups=tuple(sorted(record.groups)),
         lines=tuple(sorted({side.dn for side in record.sides if side.kind == "externalline"})),
-        extgroups=_extgroups(extensions, roster),
+        extgroups=_extgroups(extensions, directory_index),
     )
 
 
-def ended(record: CallRecord, roster: DirectoryIndex, phones: PhoneIndex, at: float, *, looking: bool) -> e.EndedCall:
+def ended(
+    record: CallRecord, directory_index: DirectoryIndex, phones: PhoneIndex, at: float, *, looking: bool
+) -> topics.EndedCall:
     """Build a call that is over.
 
     ``at``: when it ended, POSIX seconds. ``looking``: whether the PBX was being watched then.
@@ -55,35 +57,37 @@ def ended(record: CallRecord, roster: DirectoryIndex, phones: PhoneIndex, at: fl
     callee = record.reached_number or record.last_queue
     caller = record.caller_number
     extensions = tuple(sorted(record.extensions))
-    return e.EndedCall(
+    return topics.EndedCall(
         call_id=record.id,
-        direction=calls.lasting_direction(record),
+        direction=call_rules.lasting_direction(record),
         did=record.did,
         queue=record.last_queue,
         started_at=from_unix(record.started_at),
         answered_at=_instant(record.answered_at),
         ended_at=from_unix(max(at, record.started_at)),
-        outcome=calls.outcome(record, looking=looking),
+        outcome=call_rules.outcome(record, looking=looking),
         caller=caller,
-        caller_name=phones.name(caller) if record.external else roster.name(caller),
+        caller_name=phones.name(caller) if record.external else directory_index.name(caller),
         callee=callee,
-        callee_name=phones.name(callee) if outside else roster.name(callee),
+        callee_name=phones.name(callee) if outside else directory_index.name(callee),
         extensions=extensions,
         queues=tuple(sorted(record.queues)),
         groups=tuple(sorted(record.groups)),
         lines=tuple(sorted(record.lines)),
-        extgroups=_extgroups(extensions, roster),
+        extgroups=_extgroups(extensions, directory_index),
         queued_at=_instant(record.first_queued_at),
     )
 
 
-def extension(idle: e.Extension, on_it: Sequence[e.Call], held: e.Entity | None, at: float) -> e.Extension:
+def extension(
+    idle: topics.Extension, on_it: Sequence[topics.Call], held: topics.Entity | None, at: float
+) -> topics.Extension:
     """Build an extension with the calls in which it has a leg.
 
     ``held``: the extension as it was built last. ``at``: now, POSIX seconds.
     """
     talks = tuple(
-        e.Talk(
+        topics.Talk(
             call_id=call.call_id,
             activity=_ACTIVITY.get(leg.status, "Talking"),
             since=leg.since,
@@ -96,7 +100,7 @@ def extension(idle: e.Extension, on_it: Sequence[e.Call], held: e.Entity | None,
         for leg in call.legs
         if leg.dn_num == idle.num
     )
-    activity: e.Activity = next((a for a in _ACTIVITIES if any(t.activity == a for t in talks)), "Idle")
+    activity: topics.Activity = next((a for a in _ACTIVITIES if any(t.activity == a for t in talks)), "Idle")
     return replace(
         idle,
         status="Busy" if talks else "Free",
@@ -108,15 +112,15 @@ def extension(idle: e.Extension, on_it: Sequence[e.Call], held: e.Entity | None,
     )
 
 
-def queue(empty: e.Queue, on_it: Sequence[e.Call]) -> e.Queue:
+def queue(empty: topics.Queue, on_it: Sequence[topics.Call]) -> topics.Queue:
     """Build a queue with those of the calls that wait in it, the oldest first."""
     waiting = [_waiting(call, call.owner) for call in on_it if call.queue == empty.num and call.owner is not None]
     return replace(empty, waiting=tuple(sorted(waiting, key=lambda caller: (caller.since, caller.call_id))))
 
 
-def _waiting(call: e.Call, owner: e.Leg) -> e.WaitingCaller:
+def _waiting(call: topics.Call, owner: topics.Leg) -> topics.WaitingCaller:
     outside = owner.dn_type == "externalline"
-    return e.WaitingCaller(
+    return topics.WaitingCaller(
         call_id=call.call_id,
         num=owner.external_party if outside else owner.dn_num,
         name=owner.party_name if outside else owner.name,
@@ -124,18 +128,18 @@ def _waiting(call: e.Call, owner: e.Leg) -> e.WaitingCaller:
     )
 
 
-def _leg(record: CallRecord, side: DerivedLeg, roster: DirectoryIndex, phones: PhoneIndex) -> e.Leg:
+def _leg(record: CallRecord, side: DerivedLeg, directory_index: DirectoryIndex, phones: PhoneIndex) -> topics.Leg:
     p = side.participant
-    outside = side.kind == "externalline" or (p is not None and roster.kind(p.party_dn) == "externalline")
-    name = phones.name(side.external_party) if outside else roster.name(side.external_party)
+    outside = side.kind == "externalline" or (p is not None and directory_index.kind(p.party_dn) == "externalline")
+    name = phones.name(side.external_party) if outside else directory_index.name(side.external_party)
     if not name and p is not None and p.party_caller_name != side.external_party:
         name = p.party_caller_name
-    return e.Leg(
+    return topics.Leg(
         dn_num=side.dn,
         dn_type=side.kind,
         external_party=side.external_party,
         status=side.status,
-        name=roster.name(side.dn),
+        name=directory_index.name(side.dn),
         party_name=name,
         party_dn=p.party_dn if p else "",
         on_behalf_of=p.on_behalf_of_dn if p else "",
@@ -147,23 +151,25 @@ def _leg(record: CallRecord, side: DerivedLeg, roster: DirectoryIndex, phones: P
     )
 
 
-def _activity_since(held: e.Entity | None, activity: e.Activity, talks: tuple[e.Talk, ...], at: float) -> str | None:
+def _activity_since(
+    held: topics.Entity | None, activity: topics.Activity, talks: tuple[topics.Talk, ...], at: float
+) -> str | None:
     if activity != "Idle":
         return min((t.since for t in talks if t.activity == activity and t.since is not None), default=None)
-    if not isinstance(held, e.Extension):
+    if not isinstance(held, topics.Extension):
         return None
     return held.since if held.activity == "Idle" else from_unix(at)
 
 
-def _presence_since(held: e.Entity | None, now: e.Extension, at: float) -> str | None:
-    if not isinstance(held, e.Extension):
+def _presence_since(held: topics.Entity | None, now: topics.Extension, at: float) -> str | None:
+    if not isinstance(held, topics.Extension):
         return None
     if not _presence_differs(held, now):
         return held.presence_since
     return from_unix(at) if at else None
 
 
-def _presence_differs(before: e.Extension, now: e.Extension) -> bool:
+def _presence_differs(before: topics.Extension, now: topics.Extension) -> bool:
     """Return whether the presence differs in what both states tell.
 
     Nothing follows from a login that was not told before.
@@ -176,8 +182,8 @@ def _presence_differs(before: e.Extension, now: e.Extension) -> bool:
     return (before.enabled, before.registered, before.fwd_name) != (now.enabled, now.registered, now.fwd_name)
 
 
-def _extgroups(extensions: Sequence[str], roster: DirectoryIndex) -> tuple[str, ...]:
-    return tuple(sorted({group for number in extensions for group in roster.extgroups_of.get(number, ())}))
+def _extgroups(extensions: Sequence[str], directory_index: DirectoryIndex) -> tuple[str, ...]:
+    return tuple(sorted({group for number in extensions for group in directory_index.extgroups_of.get(number, ())}))
 
 
 def _instant(at: float | None) -> str | None:

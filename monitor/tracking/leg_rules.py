@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from monitor.pbx.facts import ActiveCall, Participant
-from monitor.shared.entities import topics as e
+from monitor.shared.entities import topics
 from monitor.tracking.directory_index import DirectoryIndex, dn_type
 from monitor.tracking.party_text import PartyText
 
@@ -32,7 +32,7 @@ class DerivedLeg:
     """Represent a leg without the data that only the tracker knows (names, since)."""
 
     dn: str
-    kind: e.DnType
+    kind: topics.DnType
     external_party: str
     status: str
     participant: Participant | None = None
@@ -109,7 +109,7 @@ class CallRecord:
     """Time at which the call first came into a queue."""
     stage: Stage = ""
     """The place where the caller was last (a queue, an IVR), while the call had any leg."""
-    lasting: e.Direction | None = None
+    lasting: topics.Direction | None = None
     """The final direction: the last one in which somebody had been reached, else the last one."""
     dialled: str = ""
     """The number that the caller dialled from outside, where the PBX tells it."""
@@ -142,7 +142,11 @@ class CallRecord:
 
 
 def sides(
-    call: CallRecord, roster: DirectoryIndex, visible: frozenset[str], caller: PartyText, callees: tuple[PartyText, ...]
+    call: CallRecord,
+    directory_index: DirectoryIndex,
+    visible: frozenset[str],
+    caller: PartyText,
+    callees: tuple[PartyText, ...],
 ) -> tuple[DerivedLeg, ...]:
     """Return all legs that the call has now and update ``call.caller_connected``.
 
@@ -150,9 +154,9 @@ def sides(
     ones. ``visible``: DNs whose legs Call Control shows; a leg of theirs that it does not show does
     not exist.
     """
-    told = people_connected(call, roster)
+    told = people_connected(call, directory_index)
     routed_on = call.caller_connected and call.answered_at is None and not told
-    seen = _visible_sides(call, roster)
+    seen = _visible_sides(call, directory_index)
     people = sum(1 for s in seen.values() if s.status == "Connected" and s.kind in PEOPLE)
     call.caller_connected = (
         call.caller_connected or people > 1 or told or _originator_connected(call) or _referred(call)
@@ -160,16 +164,16 @@ def sides(
     found = dict(seen)
     rung = _rung_by_row(call, callees)
     for side in seen.values():
-        other = _counterpart(call, roster, side, rung, routed_on=routed_on)
+        other = _counterpart(call, directory_index, side, rung, routed_on=routed_on)
         if other is not None and other.dn not in seen:
             held = found.get(other.dn)
             if held is None or RANK.get(other.status, 0) > RANK.get(held.status, 0):
                 found[other.dn] = other
-    for side in _sides_of_row(call, roster, visible, caller, callees):
+    for side in _sides_of_row(call, directory_index, visible, caller, callees):
         found.setdefault(side.key, side)
     for dn in (call.queue, call.machine_dn):
         if dn and dn not in found:
-            found[dn] = DerivedLeg(dn, roster.kind(dn), _kept(call, found), "Connected")
+            found[dn] = DerivedLeg(dn, directory_index.kind(dn), _kept(call, found), "Connected")
     return tuple(sorted(found.values(), key=lambda side: (side.key != call.originator, _leg_number(side), side.key)))
 
 
@@ -185,7 +189,7 @@ def _kept(call: CallRecord, found: Mapping[str, DerivedLeg]) -> str:
     return call.caller_number
 
 
-def people_connected(call: CallRecord, roster: DirectoryIndex) -> bool:
+def people_connected(call: CallRecord, directory_index: DirectoryIndex) -> bool:
     """Return whether a participant is connected to a person, not to a queue or a machine.
 
     The callee's own leg tells it. The originator's leg tells it too, with two exceptions. The
@@ -194,12 +198,12 @@ def people_connected(call: CallRecord, roster: DirectoryIndex) -> bool:
     """
     ringing = {p.dn for p in call.participants.values() if p.status == "Ringing"}
     for p in call.participants.values():
-        if p.status != "Connected" or roster.kind(p.dn) not in PEOPLE:
+        if p.status != "Connected" or directory_index.kind(p.dn) not in PEOPLE:
             continue
         if p.dn != call.originator:
-            if not p.party_dn or party_kind(p, roster) in PEOPLE:
+            if not p.party_dn or party_kind(p, directory_index) in PEOPLE:
                 return True
-        elif party_kind(p, roster) in PEOPLE and (
+        elif party_kind(p, directory_index) in PEOPLE and (
             _talks(call, p.party_dn, p)
             or (p.party_dn not in ringing and (not call.caller_connected or call.answered_at is not None))
         ):
@@ -212,16 +216,16 @@ def _talks(call: CallRecord, dn: str, asking: Participant) -> bool:
     return any(p.dn == dn and p.status == "Connected" and p is not asking for p in call.participants.values())
 
 
-def party_kind(p: Participant, roster: DirectoryIndex) -> e.DnType:
+def party_kind(p: Participant, directory_index: DirectoryIndex) -> topics.DnType:
     """Return the kind of the participant's other side.
 
     It is Call Control's word, else the directory's.
     """
     kind = dn_type(p.party_dn_type)
-    return kind if kind != "unknown" else roster.kind(p.party_dn)
+    return kind if kind != "unknown" else directory_index.kind(p.party_dn)
 
 
-def _visible_sides(call: CallRecord, roster: DirectoryIndex) -> dict[str, DerivedLeg]:
+def _visible_sides(call: CallRecord, directory_index: DirectoryIndex) -> dict[str, DerivedLeg]:
     """Return one leg for each DN, by its key.
 
     Of several devices the one furthest on counts, then the oldest. On a trunk, each leg counts by
@@ -229,7 +233,7 @@ def _visible_sides(call: CallRecord, roster: DirectoryIndex) -> dict[str, Derive
     """
     sides: dict[str, DerivedLeg] = {}
     for p in sorted(call.participants.values(), key=lambda p: (-RANK.get(p.status, 0), p.id)):
-        kind = roster.kind(p.dn)
+        kind = directory_index.kind(p.dn)
         first = kind != "externalline" or p.id == min(q.id for q in call.participants.values() if q.dn == p.dn)
         side = DerivedLeg(p.dn, kind, p.party_caller_id, p.status, p, again=not first)
         sides.setdefault(side.key, side)
@@ -258,7 +262,7 @@ def _rung_by_row(call: CallRecord, callees: tuple[PartyText, ...]) -> frozenset[
 
 
 def _counterpart(
-    call: CallRecord, roster: DirectoryIndex, side: DerivedLeg, rung: frozenset[str], *, routed_on: bool
+    call: CallRecord, directory_index: DirectoryIndex, side: DerivedLeg, rung: frozenset[str], *, routed_on: bool
 ) -> DerivedLeg | None:
     """Return the other side of a visible leg, as that leg implies it; None if it implies none.
 
@@ -269,7 +273,7 @@ def _counterpart(
     p = side.participant
     if p is None or not p.party_dn or p.party_dn in (p.dn, ROUTER):
         return None
-    kind = party_kind(p, roster)
+    kind = party_kind(p, directory_index)
     if kind == "ringgroup":
         return None  # it has no leg of its own: its members ring
     talking = call.fresh and call.row is not None and call.row.status == "Talking"
@@ -289,7 +293,11 @@ def _counterpart(
 
 
 def _sides_of_row(
-    call: CallRecord, roster: DirectoryIndex, visible: frozenset[str], caller: PartyText, callees: tuple[PartyText, ...]
+    call: CallRecord,
+    directory_index: DirectoryIndex,
+    visible: frozenset[str],
+    caller: PartyText,
+    callees: tuple[PartyText, ...],
 ) -> Iterable[DerivedLeg]:
     row = call.row
     if row is None:
@@ -298,14 +306,14 @@ def _sides_of_row(
     recalled = call.caller_connected and any(
         p.dn == caller.dn and p.status == "Ringing" for p in call.participants.values()
     )
-    kind = roster.kind(caller.dn)
+    kind = directory_index.kind(caller.dn)
     if kind == "externalline" or (caller.dn and caller.dn not in visible and call.fresh):
         other = call.queue or (callees[0].number if callees else "")
         yield DerivedLeg(caller.dn, kind, caller.number if kind == "externalline" else other, settled)
     if not call.fresh:
         return
     for party in callees:
-        kind = roster.kind(party.dn)
+        kind = directory_index.kind(party.dn)
         if kind in ("externalline", "conference") or (kind == "extension" and party.dn not in visible):
             status = "Connected" if row.status == "Talking" or recalled else "Ringing"
             other = caller.number or call.caller_number  # the originator may have left the call

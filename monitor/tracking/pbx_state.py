@@ -17,10 +17,10 @@ from msgspec.structs import replace
 
 from monitor.pbx.facts import ConnectionChanged, ContactChanged, ContactsRead, DirectoryRead
 from monitor.shared.changes import Edit, apply, difference
-from monitor.shared.entities import topics as e
+from monitor.shared.entities import topics
 from monitor.shared.phone_index import PhoneIndex
 from monitor.shared.timestamps import from_unix
-from monitor.tracking import entity_builder as drawing
+from monitor.tracking import entity_builder
 from monitor.tracking.directory_index import DirectoryIndex
 
 ENDED_KEPT = 1_000
@@ -42,9 +42,9 @@ class PbxState:
     """Hold the state of one PBX. ``at``: the time on the PBX's clock, POSIX seconds."""
 
     def __init__(self, monitor: str, did_map: Mapping[str, str] | None = None) -> None:
-        self.state = e.empty_state(e.TOPICS)
-        self.book = e.empty_state(e.BOOK_TOPICS)
-        self.roster = DirectoryIndex(did_map=did_map)
+        self.state = topics.empty_state(topics.TOPICS)
+        self.book = topics.empty_state(topics.BOOK_TOPICS)
+        self.directory_index = DirectoryIndex(did_map=did_map)
         self.phones = PhoneIndex()
         self.connection = ConnectionChanged("connecting", "", 0.0)
         self.monitored: frozenset[str] | None = frozenset()
@@ -55,7 +55,7 @@ class PbxState:
         self._on_dn: dict[str, set[int]] = defaultdict(set)
         self._dns_of: dict[int, set[str]] = {}
         self._touched: set[str] = set()
-        self._seen_before: dict[str, e.Extension] = {}
+        self._seen_before: dict[str, topics.Extension] = {}
 
     def advance_clock(self, fact: Timed | ContactsRead) -> None:
         """Set ``at`` from a fact, if the fact tells a time.
@@ -68,12 +68,12 @@ class PbxState:
 
     # calls
 
-    def show(self, call: e.Call) -> tuple[Edit, ...]:
+    def show(self, call: topics.Call) -> tuple[Edit, ...]:
         """Put in a call as it is now; its DNs are drawn by :meth:`settle`."""
         self._index(call.call_id, _dns(call))
         return self.commit("calls", {str(call.call_id): call})
 
-    def over(self, call_id: int, ended: e.EndedCall, at: float) -> tuple[Edit, ...]:
+    def over(self, call_id: int, ended: topics.EndedCall, at: float) -> tuple[Edit, ...]:
         """Move a call to the calls that ended; its DNs are drawn by :meth:`settle`.
 
         Return no edits if the call was not shown.
@@ -89,16 +89,16 @@ class PbxState:
         """Draw the DNs again on which calls have changed since the last call of this method."""
         edits: list[Edit] = []
         for number in sorted(self._touched):
-            if number in self.roster.extensions:
+            if number in self.directory_index.extensions:
                 edits += self.commit("extensions", {number: self._extension(number)})
-            elif number in self.roster.lines:
+            elif number in self.directory_index.lines:
                 edits += self.commit("lines", {number: self._line(number)})
-            elif number in self.roster.queues:
+            elif number in self.directory_index.queues:
                 edits += self.commit("queues", {number: self._queue(number)})
         self._touched.clear()
         return tuple(edits)
 
-    def remember(self, ended: Mapping[str, e.Entity], extensions: Mapping[str, e.Extension]) -> None:
+    def remember(self, ended: Mapping[str, topics.Entity], extensions: Mapping[str, topics.Extension]) -> None:
         """Take over the stored calls that ended and since when extensions are in their state.
 
         Call it before the first directory is read.
@@ -133,30 +133,30 @@ class PbxState:
         Return the calls that these users are in, and the edits. Return None if more differs; then
         :meth:`replace_directory` must be used.
         """
-        changed = self.roster.update_users(fact)
+        changed = self.directory_index.update_users(fact)
         if changed is None:
             return None
-        queues = {queue for number in changed for queue in self.roster.queues_of.get(number, ())}
+        queues = {queue for number in changed for queue in self.directory_index.queues_of.get(number, ())}
         drawn = {number: self._queue(number) for number in sorted(queues)}
         edits = (*self.draw_extensions(dict.fromkeys(sorted(changed))), *self.commit("queues", drawn))
         return frozenset(id_ for number in changed for id_ in self._on_dn.get(number, ())), edits
 
     def replace_directory(self, fact: DirectoryRead) -> None:
         """Replace the directory; nothing of it is shown before :meth:`draw_all`."""
-        roster = DirectoryIndex(fact, self._did_map, self.roster.logins)
-        roster.inherit_kinds(self.roster)
-        self.roster = roster
+        directory_index = DirectoryIndex(fact, self._did_map, self.directory_index.logins)
+        directory_index.inherit_kinds(self.directory_index)
+        self.directory_index = directory_index
 
     def draw_all(self) -> None:
         """Draw every DN of the directory and drop all others."""
-        roster = self.roster
+        directory_index = self.directory_index
         for topic, table in (
-            ("groups", roster.groups),
-            ("ivrs", roster.ivrs),
-            ("extgroups", roster.extgroups),
-            ("queues", {num: self._queue(num) for num in roster.queues}),
-            ("lines", {num: self._line(num) for num in roster.lines}),
-            ("extensions", {num: self._extension(num) for num in roster.extensions}),
+            ("groups", directory_index.groups),
+            ("ivrs", directory_index.ivrs),
+            ("extgroups", directory_index.extgroups),
+            ("queues", {num: self._queue(num) for num in directory_index.queues}),
+            ("lines", {num: self._line(num) for num in directory_index.lines}),
+            ("extensions", {num: self._extension(num) for num in directory_index.extensions}),
             ("system", self._system()),
         ):
             self.state[topic] = dict(table)
@@ -164,12 +164,16 @@ class PbxState:
 
     def set_queue_logins(self, logins: Mapping[str, Mapping[str, bool]] | None) -> tuple[Edit, ...]:
         """Set who is logged in to which queue; see :meth:`DirectoryIndex.set_queue_logins`."""
-        self.roster.set_queue_logins(logins)
-        return (*self.draw_extensions(self.roster.queues_of), *self.draw_system())
+        self.directory_index.set_queue_logins(logins)
+        return (*self.draw_extensions(self.directory_index.queues_of), *self.draw_system())
 
     def draw_extensions(self, numbers: Mapping[str, object] | None = None) -> tuple[Edit, ...]:
         """Draw these extensions, or all for None; numbers that are no extensions are left out."""
-        chosen = self.roster.extensions if numbers is None else [n for n in numbers if n in self.roster.extensions]
+        chosen = (
+            self.directory_index.extensions
+            if numbers is None
+            else [n for n in numbers if n in self.directory_index.extensions]
+        )
         return self.commit("extensions", {number: self._extension(number) for number in chosen})
 
     # the address book
@@ -188,7 +192,7 @@ class PbxState:
         before = self.book["contacts"].get(str(fact.id))
         if before == fact.contact:
             return ()
-        if isinstance(before, e.Contact):
+        if isinstance(before, topics.Contact):
             self.phones.remove(before)
         if fact.contact is not None:
             self.phones.add(fact.contact)
@@ -213,7 +217,7 @@ class PbxState:
         """Draw the entity of the PBX itself."""
         return self.commit("system", self._system())
 
-    def commit(self, topic: str, entities: Mapping[str, e.Entity]) -> tuple[Edit, ...]:
+    def commit(self, topic: str, entities: Mapping[str, topics.Entity]) -> tuple[Edit, ...]:
         """Replace the entities under these ids; an entity that is equal makes no edit."""
         held = self.state[topic]
         edits = tuple(
@@ -237,27 +241,27 @@ class PbxState:
             self._dns_of[call_id] = dns
         self._touched |= old | dns
 
-    def _calls_on(self, dn: str) -> list[e.Call]:
-        table = e.table(self.state, "calls", e.Call)
+    def _calls_on(self, dn: str) -> list[topics.Call]:
+        table = topics.table(self.state, "calls", topics.Call)
         return [table[str(call_id)] for call_id in sorted(self._on_dn.get(dn, ())) if str(call_id) in table]
 
-    def _extension(self, number: str) -> e.Extension:
+    def _extension(self, number: str) -> topics.Extension:
         monitored = self.monitored is None or number in self.monitored
-        idle = replace(self.roster.extensions[number], monitored=monitored)
+        idle = replace(self.directory_index.extensions[number], monitored=monitored)
         held = self.state["extensions"].get(number) or self._seen_before.pop(number, None)
-        return drawing.extension(idle, self._calls_on(number), held, self.at)
+        return entity_builder.extension(idle, self._calls_on(number), held, self.at)
 
-    def _queue(self, number: str) -> e.Queue:
-        return drawing.queue(self.roster.queues[number], self._calls_on(number))
+    def _queue(self, number: str) -> topics.Queue:
+        return entity_builder.queue(self.directory_index.queues[number], self._calls_on(number))
 
-    def _line(self, number: str) -> e.Line:
-        return replace(self.roster.lines[number], in_use=len(self._on_dn.get(number, ())))
+    def _line(self, number: str) -> topics.Line:
+        return replace(self.directory_index.lines[number], in_use=len(self._on_dn.get(number, ())))
 
-    def _system(self) -> dict[str, e.Entity]:
-        row = self.roster.system
+    def _system(self) -> dict[str, topics.Entity]:
+        row = self.directory_index.system
         monitored = self.monitored
         return {
-            e.SYSTEM_ID: e.System(
+            topics.SYSTEM_ID: topics.System(
                 connection=self.connection.connection,
                 since=from_unix(self.connection.at),
                 reason=self.connection.reason,
@@ -266,27 +270,27 @@ class PbxState:
                 licence_limit=row.max_sim_calls,
                 source=self.connection.source,
                 monitor=self._monitor,
-                queue_rule=self.roster.queue_rule,
-                unmonitored=0 if monitored is None else sum(num not in monitored for num in self.roster.users),
+                queue_rule=self.directory_index.queue_rule,
+                unmonitored=0 if monitored is None else sum(num not in monitored for num in self.directory_index.users),
                 time_zone=row.time_zone,
             )
         }
 
 
-def _dns(call: e.Call) -> set[str]:
+def _dns(call: topics.Call) -> set[str]:
     dns = {leg.dn_num for leg in call.legs}
     return dns | {call.queue} if call.queue else dns
 
 
-def _is_no_loss(entity: e.Entity) -> bool:
+def _is_no_loss(entity: topics.Entity) -> bool:
     """Return whether no caller from outside was lost with it."""
-    lost = isinstance(entity, e.EndedCall) and entity.outcome in ("missed", "abandoned")
-    return not lost or (isinstance(entity, e.EndedCall) and entity.direction in ("Internal", "FromInternal"))
+    lost = isinstance(entity, topics.EndedCall) and entity.outcome in ("missed", "abandoned")
+    return not lost or (isinstance(entity, topics.EndedCall) and entity.direction in ("Internal", "FromInternal"))
 
 
-def _is_any(_: e.Entity) -> bool:
+def _is_any(_: topics.Entity) -> bool:
     return True
 
 
-def _ended_at(entity: e.Entity) -> str:
-    return entity.ended_at if isinstance(entity, e.EndedCall) else ""
+def _ended_at(entity: topics.Entity) -> str:
+    return entity.ended_at if isinstance(entity, topics.EndedCall) else ""

@@ -26,9 +26,8 @@ from monitor.pbx.facts import (
     QueueLoginsRead,
 )
 from monitor.shared.changes import Edit
-from monitor.tracking import call_recovery as memory
+from monitor.tracking import call_recovery, entity_builder
 from monitor.tracking import call_rules as calls
-from monitor.tracking import entity_builder as drawing
 from monitor.tracking.base import BaseTracker
 from monitor.tracking.call_registry import CallRegistry
 from monitor.tracking.leg_rules import CallRecord
@@ -46,7 +45,7 @@ class Tracker(BaseTracker):
 
     def __init__(self, monitor: str, did_map: Mapping[str, str] | None = None) -> None:
         super().__init__(monitor, did_map)
-        self._ledger = CallRegistry()
+        self._call_registry = CallRegistry()
 
     @property
     def inconsistent_calls(self) -> set[int]:
@@ -54,7 +53,7 @@ class Tracker(BaseTracker):
 
         The program that acts on the set must empty it.
         """
-        return self._ledger.inconsistent_calls
+        return self._call_registry.inconsistent_calls
 
     @property
     def ready(self) -> bool:
@@ -62,7 +61,7 @@ class Tracker(BaseTracker):
 
         That is the directory, the participants and the rows.
         """
-        source = self._board.connection.source
+        source = self._pbx_state.connection.source
         needed = {"directory"} | set(source.split("+")) - {""}
         return source != "" and needed <= self._read
 
@@ -71,15 +70,15 @@ class Tracker(BaseTracker):
 
         They are already made in ``state``, or in ``book`` if they are about contacts.
         """
-        board = self._board
-        board.advance_clock(fact)
+        pbx_state = self._pbx_state
+        pbx_state.advance_clock(fact)
         match fact:
             case ParticipantSeen():
                 self._learn((fact.participant,))
-                return self._update(self._ledger.seen(fact), fact.at)
+                return self._update(self._call_registry.seen(fact), fact.at)
             case ParticipantGone():
                 self._note_unseen(fact)
-                return self._update(self._ledger.gone(fact), fact.at)
+                return self._update(self._call_registry.gone(fact), fact.at)
             case ParticipantsRead():
                 return self._participants_read(fact)
             case ActiveCallsRead():
@@ -87,11 +86,11 @@ class Tracker(BaseTracker):
             case DirectoryRead():
                 return self._read_directory(fact)
             case ContactsRead():
-                return self._refresh_names(board.read_book(fact))
+                return self._refresh_names(pbx_state.read_book(fact))
             case ContactChanged():
-                return self._refresh_names(board.change_contact(fact))
+                return self._refresh_names(pbx_state.change_contact(fact))
             case QueueLoginsRead():
-                return board.set_queue_logins(fact.logins)
+                return pbx_state.set_queue_logins(fact.logins)
             case ConnectionChanged():
                 return self._connection_changed(fact)
         assert_never(fact)
@@ -101,10 +100,10 @@ class Tracker(BaseTracker):
 
         Forgets calls that ended a day ago and ends calls that only time can end.
         """
-        connection = self._board.connection
+        connection = self._pbx_state.connection
         connected = connection.connection == "connected"
-        over = self._ledger.over(at, rows_told="activecalls" in connection.source or not connected)
-        return (*self._update(over, at, over), *self._end_missing_calls(at), *self._board.forget(at))
+        over = self._call_registry.over(at, rows_told="activecalls" in connection.source or not connected)
+        return (*self._update(over, at, over), *self._end_missing_calls(at), *self._pbx_state.forget(at))
 
     # facts
 
@@ -113,49 +112,52 @@ class Tracker(BaseTracker):
 
         That is possible only if more than its beginning was told (at least two unread events).
         """
-        if fact.unread < 2 or self._ledger.participant(fact.dn, fact.participant_id) is not None:
+        if fact.unread < 2 or self._call_registry.participant(fact.dn, fact.participant_id) is not None:
             return
-        for record in self._ledger.records.values():
-            callees = parse_several(record.row.callee, self._board.roster.kind) if record.row else ()
+        for record in self._call_registry.records.values():
+            callees = parse_several(record.row.callee, self._pbx_state.directory_index.kind) if record.row else ()
             if record.reached == fact.dn or any(party.dn == fact.dn for party in callees):
                 record.answer_unseen = True
 
     def _participants_read(self, fact: ParticipantsRead) -> tuple[Edit, ...]:
         self._read.add("callcontrol")
-        touched = self._ledger.full_read(fact)
+        touched = self._call_registry.full_read(fact)
         for dn, w_type in fact.dns.items():
-            self._board.roster.set_kind(dn, w_type)
+            self._pbx_state.directory_index.set_kind(dn, w_type)
         self._learn(fact.participants)
-        moved, self._board.monitored = self._ledger.visible != self._board.monitored, self._ledger.visible
+        moved, self._pbx_state.monitored = (
+            self._call_registry.visible != self._pbx_state.monitored,
+            self._call_registry.visible,
+        )
         edits = self._update(touched, fact.at)
-        return (*edits, *self._board.draw_extensions(), *self._board.draw_system()) if moved else edits
+        return (*edits, *self._pbx_state.draw_extensions(), *self._pbx_state.draw_system()) if moved else edits
 
     def _rows_read(self, fact: ActiveCallsRead) -> tuple[Edit, ...]:
         self._read.add("activecalls")
         edits: list[Edit] = []
         replaced: set[int] = set()
-        for record in list(self._ledger.reused_call_ids(fact)):
+        for record in list(self._call_registry.reused_call_ids(fact)):
             record.watched = False
             edits += self._end(record, fact.at)
             replaced.add(record.id)
-        return (*edits, *self._update(self._ledger.rows(fact) | replaced, fact.at))
+        return (*edits, *self._update(self._call_registry.rows(fact) | replaced, fact.at))
 
     def _learn(self, participants: Iterable[Participant]) -> None:
         for participant in participants:
-            self._board.roster.set_kind(participant.party_dn, participant.party_dn_type)
+            self._pbx_state.directory_index.set_kind(participant.party_dn, participant.party_dn_type)
 
     def _connection_changed(self, fact: ConnectionChanged) -> tuple[Edit, ...]:
-        before = self._board.connection
+        before = self._pbx_state.connection
         if before.connection == "connected" and fact.connection != "connected":
-            self._ledger.connection_lost(fact.at)
+            self._call_registry.connection_lost(fact.at)
         elif "activecalls" in before.source and fact.source == "callcontrol":
-            self._ledger.active_calls_lost()
-        return self._board.connect(fact)
+            self._call_registry.active_calls_lost()
+        return self._pbx_state.connect(fact)
 
     # entities
 
     def _show(self, calls: Collection[int] | None) -> tuple[Edit, ...]:
-        return self._update(set(self._ledger.records) if calls is None else calls, self._board.at)
+        return self._update(set(self._call_registry.records) if calls is None else calls, self._pbx_state.at)
 
     def _update(self, touched: Iterable[int], at: float, over: Iterable[int] = ()) -> tuple[Edit, ...]:
         if "directory" not in self._read:
@@ -163,16 +165,18 @@ class Tracker(BaseTracker):
         edits: list[Edit] = []
         over = set(over)
         for call_id in sorted(touched):
-            record = self._ledger.records.get(call_id)
+            record = self._call_registry.records.get(call_id)
             if record is None:
                 continue
-            if call_id in over or self._ledger.is_over(record):
+            if call_id in over or self._call_registry.is_over(record):
                 edits += self._end(record, at)
             else:
                 self._recall(record, at)
-                calls.observe(record, self._board.roster, self._ledger.visible, at)
-                edits += self._board.show(drawing.call(record, self._board.roster, self._board.phones))
-        edits += self._board.settle()
+                calls.observe(record, self._pbx_state.directory_index, self._call_registry.visible, at)
+                edits += self._pbx_state.show(
+                    entity_builder.call(record, self._pbx_state.directory_index, self._pbx_state.phones)
+                )
+        edits += self._pbx_state.settle()
         return tuple(edits)
 
     def _recall(self, record: CallRecord, at: float) -> None:
@@ -180,13 +184,13 @@ class Tracker(BaseTracker):
         known = self._memories.get(record.id)
         if known is None:
             return
-        calls.observe(record, self._board.roster, self._ledger.visible, at)
-        if memory.is_same(record, known):
-            memory.take_over(record, known)
+        calls.observe(record, self._pbx_state.directory_index, self._call_registry.visible, at)
+        if call_recovery.is_same(record, known):
+            call_recovery.take_over(record, known)
             del self._memories[record.id]
 
     def _end(self, record: CallRecord, at: float) -> tuple[Edit, ...]:
-        self._ledger.forget(record)
-        roster, phones = self._board.roster, self._board.phones
-        ended = drawing.ended(record, roster, phones, record.left or at, looking=record.watched)
-        return self._board.over(record.id, ended, at)
+        self._call_registry.forget(record)
+        directory_index, phones = self._pbx_state.directory_index, self._pbx_state.phones
+        ended = entity_builder.ended(record, directory_index, phones, record.left or at, looking=record.watched)
+        return self._pbx_state.over(record.id, ended, at)

@@ -13,10 +13,10 @@ from collections.abc import Iterator, Sequence
 from msgspec.structs import replace
 
 from monitor.pbx.documented_api.facts import ToldCall
-from monitor.shared.entities import topics as e
+from monitor.shared.entities import topics
 from monitor.shared.phone_index import PhoneIndex
 from monitor.shared.timestamps import from_unix, moment
-from monitor.tracking import call_rules as calls
+from monitor.tracking import call_rules
 from monitor.tracking.directory_index import DirectoryIndex
 from monitor.tracking.leg_rules import PEOPLE, RANK, CallRecord, DerivedLeg
 
@@ -36,7 +36,7 @@ def is_another(before: ToldCall, now: ToldCall) -> bool:
     return now.info.started_at > before.info.started_at + _ANOTHER_AFTER
 
 
-def observe(record: CallRecord, told: ToldCall, roster: DirectoryIndex, at: float) -> None:
+def observe(record: CallRecord, told: ToldCall, directory_index: DirectoryIndex, at: float) -> None:
     """Draw all conclusions from what is told now. ``at``: now, POSIX seconds."""
     legs = _legs(told)
     info = told.info
@@ -44,27 +44,27 @@ def observe(record: CallRecord, told: ToldCall, roster: DirectoryIndex, at: floa
         record.started_at = info.started_at
     _originator(record, told)
     record.sides = tuple(_sides(record, legs))
-    _queue(record, legs, roster, at)
-    record.did = told.did or (roster.did("", record.originator) if record.external else "")
+    _queue(record, legs, directory_index, at)
+    record.did = told.did or (directory_index.did("", record.originator) if record.external else "")
     if info is not None:
         record.answered_at = info.answered_at
     elif record.answered_at is None and _people(legs) > 1:
         record.answered_at = at
     before = record.lasting
-    calls.remember(record, at)
-    now = told.direction or calls.direction(record)
+    call_rules.remember(record, at)
+    now = told.direction or call_rules.direction(record)
     record.lasting = now if before is None or not now.startswith("From") else before
 
 
-def draw(record: CallRecord, told: ToldCall, roster: DirectoryIndex, phones: PhoneIndex) -> e.Call:
+def draw(record: CallRecord, told: ToldCall, directory_index: DirectoryIndex, phones: PhoneIndex) -> topics.Call:
     """Return the call as of its last observation."""
-    legs = tuple(_named(record, leg, roster, phones) for leg in _legs(told))
+    legs = tuple(_named(record, leg, directory_index, phones) for leg in _legs(told))
     by_dn = {leg.dn_num: leg for leg in reversed(legs)}
     by_both = {(leg.dn_num, leg.external_party): leg for leg in reversed(legs)}
 
-    def shown(leg: e.Leg) -> e.Leg:
+    def shown(leg: topics.Leg) -> topics.Leg:
         found = by_both.get((leg.dn_num, leg.external_party)) or by_dn.get(leg.dn_num)  # a trunk may have two
-        return _named(record, leg, roster, phones) if found is None else found
+        return _named(record, leg, directory_index, phones) if found is None else found
 
     info = told.info
     if info is not None:
@@ -76,10 +76,10 @@ def draw(record: CallRecord, told: ToldCall, roster: DirectoryIndex, phones: Pho
         talk_to = tuple(leg for leg in legs if talking and leg is not owner and leg.status == "Connected")
         routing_to = tuple(leg for leg in legs if leg.status == "Ringing")
     extensions = tuple(sorted({leg.dn_num for leg in legs if leg.dn_type == "extension"}))
-    return e.Call(
+    return topics.Call(
         call_id=told.id,
-        direction=told.direction or calls.direction(record),
-        state=info.state if info is not None else calls.state(record),
+        direction=told.direction or call_rules.direction(record),
+        state=info.state if info is not None else call_rules.state(record),
         started_at=from_unix(record.started_at),
         answered_at=None if record.answered_at is None else from_unix(record.answered_at),
         did=record.did,
@@ -93,13 +93,13 @@ def draw(record: CallRecord, told: ToldCall, roster: DirectoryIndex, phones: Pho
         queues=tuple(sorted(record.queues)),
         groups=tuple(sorted(record.groups)),
         lines=tuple(sorted({leg.dn_num for leg in legs if leg.dn_type == "externalline"})),
-        extgroups=tuple(sorted({group for num in extensions for group in roster.extgroups_of.get(num, ())})),
+        extgroups=tuple(sorted({group for num in extensions for group in directory_index.extgroups_of.get(num, ())})),
     )
 
 
-def _legs(told: ToldCall) -> tuple[e.Leg, ...]:
+def _legs(told: ToldCall) -> tuple[topics.Leg, ...]:
     """Return the legs, with one leg for each extension."""
-    best: dict[str, e.Leg] = {}
+    best: dict[str, topics.Leg] = {}
     for leg in told.legs:
         held = best.get(leg.dn_num)
         if leg.dn_type == "extension" and (held is None or _rank(leg) > _rank(held)):
@@ -107,12 +107,12 @@ def _legs(told: ToldCall) -> tuple[e.Leg, ...]:
     return tuple(leg for leg in told.legs if leg.dn_type != "extension" or best[leg.dn_num] is leg)
 
 
-def _sides(record: CallRecord, legs: Sequence[e.Leg]) -> Iterator[DerivedLeg]:
+def _sides(record: CallRecord, legs: Sequence[topics.Leg]) -> Iterator[DerivedLeg]:
     """Yield the legs as derived legs.
 
     Of two legs on the caller's trunk, the caller's own is the first.
     """
-    first: dict[str, e.Leg] = {}
+    first: dict[str, topics.Leg] = {}
     for leg in sorted(legs, key=lambda leg: leg.external_party != record.caller_number):
         first.setdefault(leg.dn_num, leg)
     for leg in legs:
@@ -120,11 +120,11 @@ def _sides(record: CallRecord, legs: Sequence[e.Leg]) -> Iterator[DerivedLeg]:
         yield DerivedLeg(leg.dn_num, leg.dn_type, leg.external_party, leg.status, again=again)
 
 
-def _rank(leg: e.Leg) -> int:
+def _rank(leg: topics.Leg) -> int:
     return RANK.get(leg.status, _OTHER_RANK)
 
 
-def _people(legs: Sequence[e.Leg]) -> int:
+def _people(legs: Sequence[topics.Leg]) -> int:
     return sum(leg.dn_type in PEOPLE and leg.status == "Connected" for leg in legs)
 
 
@@ -147,7 +147,7 @@ def _originator(record: CallRecord, told: ToldCall) -> None:
     record.caller_number = owner.external_party if owner.dn_type == "externalline" else owner.dn_num
 
 
-def _queue(record: CallRecord, legs: Sequence[e.Leg], roster: DirectoryIndex, at: float) -> None:
+def _queue(record: CallRecord, legs: Sequence[topics.Leg], directory_index: DirectoryIndex, at: float) -> None:
     """Find the queue in which the caller waits, or which rings agents for the caller.
 
     Such a queue has a leg, or a leg rings on its behalf.
@@ -155,11 +155,11 @@ def _queue(record: CallRecord, legs: Sequence[e.Leg], roster: DirectoryIndex, at
     own = next((leg for leg in legs if leg.dn_type == "queue"), None)
     behalf = {leg.on_behalf_of for leg in legs if leg.on_behalf_of}
     ringing = next(
-        (leg.on_behalf_of for leg in legs if leg.status == "Ringing" and leg.on_behalf_of in roster.queues), ""
+        (leg.on_behalf_of for leg in legs if leg.status == "Ringing" and leg.on_behalf_of in directory_index.queues), ""
     )
     held, record.queue = record.queue, own.dn_num if own is not None else ringing
-    record.queues.update(behalf & roster.queues.keys())
-    record.groups.update(behalf & roster.groups.keys())
+    record.queues.update(behalf & directory_index.queues.keys())
+    record.groups.update(behalf & directory_index.groups.keys())
     if not record.queue:
         record.queued_at = None
         return
@@ -172,18 +172,19 @@ def _queue(record: CallRecord, legs: Sequence[e.Leg], roster: DirectoryIndex, at
         record.first_queued_at = record.queued_at
 
 
-def _named(record: CallRecord, leg: e.Leg, roster: DirectoryIndex, phones: PhoneIndex) -> e.Leg:
+def _named(record: CallRecord, leg: topics.Leg, directory_index: DirectoryIndex, phones: PhoneIndex) -> topics.Leg:
     """Return the leg with names and time filled in where they are not told but known here."""
     outside = leg.dn_type == "externalline"
     since = record.since.get(_key(record, leg))
     return replace(
         leg,
-        name=leg.name or roster.name(leg.dn_num),
-        party_name=leg.party_name or (phones.name(leg.external_party) if outside else roster.name(leg.external_party)),
+        name=leg.name or directory_index.name(leg.dn_num),
+        party_name=leg.party_name
+        or (phones.name(leg.external_party) if outside else directory_index.name(leg.external_party)),
         since=leg.since or (None if since is None else from_unix(since[1])),
     )
 
 
-def _key(record: CallRecord, leg: e.Leg) -> str:
+def _key(record: CallRecord, leg: topics.Leg) -> str:
     who = leg.dn_num, leg.external_party
     return next((side.key for side in record.sides if (side.dn, side.external_party) == who), leg.dn_num)

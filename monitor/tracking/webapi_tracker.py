@@ -16,11 +16,9 @@ from msgspec.structs import replace
 from monitor.pbx.documented_api.facts import BusyTold, CallsTold, EndedTold, ToldCall, ToldFact
 from monitor.pbx.facts import ConnectionChanged, ContactChanged, ContactsRead, DirectoryRead, QueueLoginsRead
 from monitor.shared.changes import Edit
-from monitor.shared.entities import topics as e
+from monitor.shared.entities import topics
 from monitor.shared.timestamps import moment
-from monitor.tracking import call_recovery as memory
-from monitor.tracking import entity_builder as drawing
-from monitor.tracking import webapi_call_rules as retelling
+from monitor.tracking import call_recovery, entity_builder, webapi_call_rules
 from monitor.tracking.base import BaseTracker
 from monitor.tracking.leg_rules import CallRecord
 
@@ -34,10 +32,10 @@ class WebApiTracker(BaseTracker):
 
     def __init__(self, monitor: str, did_map: Mapping[str, str] | None = None) -> None:
         super().__init__(monitor, did_map)
-        self._board.monitored = None
+        self._pbx_state.monitored = None
         self._told: dict[int, ToldCall] = {}
         self._records: dict[int, CallRecord] = {}
-        self._concluded: dict[int, e.EndedCall] = {}
+        self._concluded: dict[int, topics.EndedCall] = {}
         self._busy: frozenset[str] | None = None
 
     @property
@@ -48,15 +46,15 @@ class WebApiTracker(BaseTracker):
     @property
     def ready(self) -> bool:
         """Return whether directory and calls have been told."""
-        return self._board.connection.source != "" and self._read >= _NEEDED
+        return self._pbx_state.connection.source != "" and self._read >= _NEEDED
 
     def apply(self, fact: ToldFact) -> tuple[Edit, ...]:
         """Apply a fact and return the edits that follow from it.
 
         They are already made in ``state``, or in ``book`` if they are about contacts.
         """
-        board = self._board
-        board.advance_clock(fact)
+        pbx_state = self._pbx_state
+        pbx_state.advance_clock(fact)
         match fact:
             case CallsTold():
                 return self._calls_told(fact)
@@ -64,15 +62,15 @@ class WebApiTracker(BaseTracker):
                 return self._ended_told(fact)
             case BusyTold():
                 self._busy = fact.numbers
-                return self._mark_busy(board.draw_extensions())
+                return self._mark_busy(pbx_state.draw_extensions())
             case DirectoryRead():
                 return self._mark_busy(self._read_directory(fact))
             case ContactsRead():
-                return self._refresh_names(board.read_book(fact))
+                return self._refresh_names(pbx_state.read_book(fact))
             case ContactChanged():
-                return self._refresh_names(board.change_contact(fact))
+                return self._refresh_names(pbx_state.change_contact(fact))
             case QueueLoginsRead():
-                return self._mark_busy(board.set_queue_logins(fact.logins))
+                return self._mark_busy(pbx_state.set_queue_logins(fact.logins))
             case ConnectionChanged():
                 return self._connection_changed(fact)
         assert_never(fact)
@@ -88,7 +86,7 @@ class WebApiTracker(BaseTracker):
         told = {call.id: call for call in fact.calls}
         edits: list[Edit] = []
         for id_, before in self._told.items():
-            if id_ not in told or retelling.is_another(before, told[id_]):
+            if id_ not in told or webapi_call_rules.is_another(before, told[id_]):
                 edits += self._end(id_, fact.at)
         changed = [call for call in fact.calls if call != self._told.get(call.id) or call.id not in self._records]
         self._told = told
@@ -102,17 +100,17 @@ class WebApiTracker(BaseTracker):
             own = self._concluded.pop(ended.call_id, None)
             if own is not None and own.id != ended.id and _apart(own, ended) < _SAME_START:
                 edits += self._take_back(own)
-            edits += self._board.commit("ended", {ended.id: ended})
+            edits += self._pbx_state.commit("ended", {ended.id: ended})
         return (*edits, *self._forget(fact.at))
 
     def _forget(self, at: float) -> tuple[Edit, ...]:
-        edits = self._board.forget(at)
-        kept = self._board.state["ended"]
+        edits = self._pbx_state.forget(at)
+        kept = self._pbx_state.state["ended"]
         if len(self._concluded) > len(kept):
             self._concluded = {id_: ended for id_, ended in self._concluded.items() if ended.id in kept}
         return edits
 
-    def _take_back(self, ended: e.EndedCall) -> tuple[Edit, ...]:
+    def _take_back(self, ended: topics.EndedCall) -> tuple[Edit, ...]:
         before = self.state["ended"].pop(ended.id, None)
         return () if before is None else (Edit("ended", ended.id, before, None),)
 
@@ -120,26 +118,26 @@ class WebApiTracker(BaseTracker):
         if fact.connection != "connected":
             for record in self._records.values():
                 record.watched = False
-        return self._board.connect(fact)
+        return self._pbx_state.connect(fact)
 
     # entities
 
     def _show(self, calls: Collection[int] | None) -> tuple[Edit, ...]:
         ids = self._told if calls is None else sorted(calls)
-        return self._tell([self._told[id_] for id_ in ids], self._board.at)
+        return self._tell([self._told[id_] for id_ in ids], self._pbx_state.at)
 
     def _tell(self, calls: Iterable[ToldCall], at: float) -> tuple[Edit, ...]:
         if "directory" not in self._read:
             return ()  # names and groups come from it; all is shown once it is there
-        board = self._board
+        pbx_state = self._pbx_state
         edits: list[Edit] = []
         for call in calls:
             record = self._records.get(call.id)
             if record is None:
                 record = self._records[call.id] = self._opened(call, at)
-            retelling.observe(record, call, board.roster, at)
-            edits += board.show(retelling.draw(record, call, board.roster, board.phones))
-        return (*edits, *self._mark_busy(board.settle()))
+            webapi_call_rules.observe(record, call, pbx_state.directory_index, at)
+            edits += pbx_state.show(webapi_call_rules.draw(record, call, pbx_state.directory_index, pbx_state.phones))
+        return (*edits, *self._mark_busy(pbx_state.settle()))
 
     def _opened(self, call: ToldCall, at: float) -> CallRecord:
         """Return a new record; restore what an earlier monitor knew if it is the same call."""
@@ -147,9 +145,9 @@ class WebApiTracker(BaseTracker):
         known = self._memories.get(call.id)
         if known is None:
             return record
-        retelling.observe(record, call, self._board.roster, at)
-        if memory.is_same(record, known) and not _later(record, known):
-            memory.take_over(record, known)
+        webapi_call_rules.observe(record, call, self._pbx_state.directory_index, at)
+        if call_recovery.is_same(record, known) and not _later(record, known):
+            call_recovery.take_over(record, known)
             del self._memories[call.id]
         return record
 
@@ -157,27 +155,27 @@ class WebApiTracker(BaseTracker):
         record = self._records.pop(id_, None)
         if record is None:
             return ()
-        board = self._board
-        ended = drawing.ended(record, board.roster, board.phones, at, looking=record.watched)
+        pbx_state = self._pbx_state
+        ended = entity_builder.ended(record, pbx_state.directory_index, pbx_state.phones, at, looking=record.watched)
         self._concluded[id_] = ended
-        return (*board.over(id_, ended, at), *self._mark_busy(board.settle()))
+        return (*pbx_state.over(id_, ended, at), *self._mark_busy(pbx_state.settle()))
 
     def _mark_busy(self, edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
         """Mark extensions busy by their own state, for a service that tells no calls."""
         if self._busy is None:
             return edits
-        table = e.table(self.state, "extensions", e.Extension)
-        marked: dict[str, e.Entity] = {}
+        table = topics.table(self.state, "extensions", topics.Extension)
+        marked: dict[str, topics.Entity] = {}
         for number, extension in table.items():
             busy = number in self._busy or bool(extension.talks)
             available = extension.available and not busy
             marked[number] = replace(extension, status="Busy" if busy else "Free", available=available)
-        return (*edits, *self._board.commit("extensions", marked))
+        return (*edits, *self._pbx_state.commit("extensions", marked))
 
 
-def _later(record: CallRecord, known: e.Call) -> bool:
+def _later(record: CallRecord, known: topics.Call) -> bool:
     return record.started_at > moment(known.started_at).timestamp() + _SAME_START
 
 
-def _apart(one: e.EndedCall, other: e.EndedCall) -> float:
+def _apart(one: topics.EndedCall, other: topics.EndedCall) -> float:
     return abs((moment(one.started_at) - moment(other.started_at)).total_seconds())

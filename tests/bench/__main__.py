@@ -6,9 +6,9 @@ import sys
 
 import uvloop
 
-from gateway.cli.runtime import logging_setup as logs
+from gateway.cli.runtime import logging_setup
 from tests.bench import full, quick
 
 if __name__ == "__main__":
-    logs.configure("error", "human")
+    logging_setup.configure("error", "human")
     uvloop.run(quick.run() if "--quick" in sys.argv[1:] else full.run())

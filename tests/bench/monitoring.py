@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from statistics import median
 
-from monitor.publishing import publish_batch as batch
+from monitor.publishing import publish_batch
 from monitor.shared.changes import Change, Position
 from monitor.shared.redis.key_names import SpaceKeys
 from tests.bench.office import Office
@@ -66,7 +66,7 @@ def _events(office: Office) -> float:
     for seq, edits in enumerate(islice(office.edits(), _EVENTS)):
         assert edits
         change = Change(Position("001772625600000-00000000", seq), "2026-03-04T12:00:00.000Z", edits)
-        batch.encode(keys, change, "0123456789abcdef", _LOG)
+        publish_batch.encode(keys, change, "0123456789abcdef", _LOG)
     return (time.process_time() - begun) / _EVENTS * 1e6
 
 

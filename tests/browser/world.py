@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 from redis.asyncio import Redis
 
-from gateway import run as gateway_run
+from gateway import run
 from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
 from gateway.config import GatewaySection
 from monitor.simulator.calls.model import SimulatedCall
@@ -46,7 +46,7 @@ class World:
         """Start it, at the port that it had; it knows this key."""
         known = ApiKey("display", sha256_hex(key), PBX, frozenset({"read"}), expires)
         settings = GatewaySection(port=urlsplit(self.address).port or 0, heartbeat=1.0)
-        serving = gateway_run.serving([PBX], KeyTable([known]), settings, only(self.redis()))
+        serving = run.serving([PBX], KeyTable([known]), settings, only(self.redis()))
         server = await self._gateway_stack.enter_async_context(serving)
         self.address = server.address
         if expires is None and key == KEY:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from gateway.cli.check import redis_server as check_redis
+from gateway.cli.check import redis_server
 from gateway.cli.check.finding import Finding
 from gateway.cli.check.redis_permissions import ALONE, NEEDED, Program, lacks
 from monitor.shared.redis.topology import RedisClients
@@ -48,7 +48,7 @@ async def user(bus: SecuredBus, program: Program, *, without: str) -> str:
 async def found(bus: SecuredBus, program: Program, name: str) -> list[Finding]:
     servers = RedisClients(bus.url_of(name, "looking"))
     try:
-        return [finding async for finding in check_redis.look_at(servers, program, ["main"])]
+        return [finding async for finding in redis_server.look_at(servers, program, ["main"])]
     finally:
         await servers.aclose()
 

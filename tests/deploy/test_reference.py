@@ -17,7 +17,7 @@ import pytest
 import typer
 
 from gateway.cli import app
-from gateway.cli.runtime import liveness as notify
+from gateway.cli.runtime import liveness
 from tests.deploy.test_image import ROOT
 
 TEMPLATE = ROOT / "deploy" / "callmon.1.in"
@@ -91,7 +91,7 @@ def test_the_manual_page_has_the_sections_that_are_looked_for() -> None:
 
 
 def test_each_name_that_is_read_from_the_environment_is_in_the_manual_page() -> None:
-    read = {notify.BEAT_FILE}
+    read = {liveness.BEAT_FILE}
     for path in (*ROOT.glob("monitor/**/*.py"), *ROOT.glob("gateway/**/*.py")):
         read |= set(re.findall(r'"(CALLMON_[A-Z_]*)"', path.read_text(encoding="utf-8")))
     read |= set(re.findall(r"\$\{(CALLMON_(?:ETC|HOME|CONFIG))\b", (ROOT / "deploy/callmon.sh").read_text()))

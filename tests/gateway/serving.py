@@ -172,8 +172,8 @@ async def serving(
     view.book.load(Position(f"{1:015d}-b", 0), START, empty_state(BOOK_TOPICS))
     keys = KeyTable(KEYS)
     tickets = Tickets({"main": redis, "empty": redis}, keys, clock)
-    spending = None if budgets is None else RateLimiter({"main": redis, "empty": redis}, budgets)
-    live = StreamServer({"main": view, "empty": empty}, keys, settings, clock, tickets, spending)
+    rate_limiter = None if budgets is None else RateLimiter({"main": redis, "empty": redis}, budgets)
+    live = StreamServer({"main": view, "empty": empty}, keys, settings, clock, tickets, rate_limiter)
     listener = socket.create_server(("127.0.0.1", port))
     web_api = WebApiEndpoint({"main": view, "empty": empty}, keys, "1.2.3", clock)
     app = wrap(
@@ -187,7 +187,7 @@ async def serving(
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(server.serve(sockets=[listener]))
         hubs = [tasks.create_task(hub.run()) for hub in (view.hub, view.book_hub, view.watches)]
-        hubs += [] if spending is None else [tasks.create_task(spending.run())]
+        hubs += [] if rate_limiter is None else [tasks.create_task(rate_limiter.run())]
         try:
             yield Served(f"127.0.0.1:{listener.getsockname()[1]}", view, live, keys, redis)
         finally:

@@ -13,7 +13,7 @@ import pytest
 from gateway.auth.api_keys import KeyTable
 from gateway.errors import Refused
 from gateway.operations.operation_table import COMMANDS
-from gateway.rest import request_parser as given
+from gateway.rest import request_parser
 from tests.gateway.documented import ANSWERS
 from tests.gateway.world import BARE, EXPIRED, FULL, LIMITED, OTHER, READ, client, view
 
@@ -321,9 +321,9 @@ async def test_a_list_in_json_is_counted_before_it_is_looked_at(http: httpx.Asyn
 async def test_json_of_more_than_any_command_takes_costs_little_and_is_refused(
     http: httpx.AsyncClient, body: str, said: str
 ) -> None:
-    assert len(body) <= given.LARGEST_BODY
+    assert len(body) <= request_parser.LARGEST_BODY
     with pytest.raises(Refused, match=said):
-        given._json(body.encode())
+        request_parser._json(body.encode())
     tracemalloc.start()
     got = await http.post(f"/webapi/{FULL}/ext.update", content=body, headers={"Content-Type": "application/json"})
     _, peak = tracemalloc.get_traced_memory()

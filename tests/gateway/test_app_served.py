@@ -21,7 +21,7 @@ from gateway.app import create_app
 from gateway.auth.api_keys import sha256_hex
 from gateway.operations.operation_table import COMMANDS
 from gateway.pbx_view import PbxView
-from gateway.rest import request_parser as given_module
+from gateway.rest import request_parser
 from gateway.rest.middleware import redacted
 from gateway.restarts import kept_running
 from monitor.shared.changes import Change, Position
@@ -110,7 +110,7 @@ async def test_a_key_that_does_not_hold_is_refused_before_the_body_is_read() -> 
 
 
 async def test_bodies_of_those_who_are_not_known_yet_hold_so_much_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(given_module, "MOST_UNKNOWN_BYTES", 100_000)
+    monkeypatch.setattr(request_parser, "MOST_UNKNOWN_BYTES", 100_000)
     half = b'{"x": "'.ljust(40_000, b"x")
     async with served(view()) as (host, port), asyncio.timeout(60):
         async with posting(host, port, half), posting(host, port, half):
@@ -278,10 +278,10 @@ async def test_who_waits_for_a_position_under_a_key_that_is_revoked_meanwhile_is
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
         asked = http.get(f"/webapi/{FULL}/pbx.calls.get", headers={"Callmon-Min-Position": str(ahead)})
         waiting = asyncio.create_task(asked)
-        await until(lambda: bool(pbx.milestones._waiting))
+        await until(lambda: bool(pbx.position_waiter._waiting))
         table.replace([])
         live.apply(Change(ahead, START, ()))
-        pbx.milestones.moved()
+        pbx.position_waiter.moved()
         assert (await waiting).status_code == 401
 
 
@@ -295,14 +295,14 @@ async def test_so_many_wait_for_a_position_and_no_more(monkeypatch: pytest.Monke
     transport = httpx.ASGITransport(app=create_app({"main": pbx}, keys(), clock=lambda: NOW))
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
         waiting = [asyncio.create_task(http.get(f"/webapi/{FULL}/pbx.calls.get", headers=ahead)) for _ in range(2)]
-        await until(lambda: pbx.milestones.waiting == 2)
+        await until(lambda: pbx.position_waiter.waiting == 2)
         refused = await http.get(f"/webapi/{FULL}/pbx.calls.get", headers=ahead)
         assert (refused.status_code, refused.json()["error"]["code"]) == (504, "position_not_reached")
         assert (await http.get(f"/webapi/{FULL}/pbx.calls.get", headers=here)).status_code == 200
         pbx.live.apply(Change(Position(at.epoch, at.seq + 1), START, ()))
-        pbx.milestones.moved()
+        pbx.position_waiter.moved()
         assert [(await one).status_code for one in waiting] == [200, 200]
-    assert pbx.milestones.waiting == 0
+    assert pbx.position_waiter.waiting == 0
 
 
 APP = create_app({"main": view()}, keys(), clock=lambda: NOW)

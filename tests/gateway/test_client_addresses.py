@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from gateway import run as gateway_run
+from gateway import run
 from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
 from gateway.client_addresses import ClientAddress, TrustedProxies
 from gateway.config import GatewaySection
@@ -100,7 +100,7 @@ async def served(**section: Any) -> AsyncIterator[httpx.AsyncClient]:
     async with (
         fake_bus() as bus,
         running(bus),
-        gateway_run.serving(["pbx"], keys, GatewaySection(port=0, **section), only(bus.client())) as server,
+        run.serving(["pbx"], keys, GatewaySection(port=0, **section), only(bus.client())) as server,
     ):
         async with httpx.AsyncClient(base_url=server.address, timeout=60, headers=KEY) as http:
 

@@ -16,7 +16,7 @@ from gateway.fair_share import REQUESTS_A_TURN, KeyShare, RequestTurns, WorkTurn
 from gateway.fanout.filters import filter_of
 from gateway.fanout.hub import Hub
 from gateway.fanout.view_subscribers import Subscriber
-from gateway.rest import long_poll as longpoll
+from gateway.rest import long_poll
 from gateway.rest.endpoint import WebApiEndpoint
 from tests.gateway.entities import call, extension
 from tests.gateway.serving import frame_of, say, serving
@@ -135,7 +135,7 @@ async def test_many_requests_of_one_key_let_others_pass_and_keep_their_order() -
 
 
 async def test_600_long_polls_of_one_key_do_not_hold_up_another_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(longpoll, "MOST_PER_KEY", 600)
+    monkeypatch.setattr(long_poll, "MOST_PER_KEY", 600)
     reader, other = {"Authorization": "Bearer reader-key"}, {"Authorization": "Bearer display-key"}
     order: list[str] = []
 

@@ -197,7 +197,7 @@ def view(*, loaded: bool = True, name: str = "main") -> PbxView:
     if loaded:
         live.load(Position("000000000000001-aa", 5), entities.START, live_state())
         book.load(Position("000000000000001-bb", 2), entities.START, book_state())
-    milestones = PositionWaiter(live, book)
+    position_waiter = PositionWaiter(live, book)
     seen = PbxView(
         name=name,
         live=live,
@@ -207,8 +207,8 @@ def view(*, loaded: bool = True, name: str = "main") -> PbxView:
         hub=Hub(live, lambda: live.stale_since, lambda: NOW),
         book_hub=Hub(book, lambda: book.stale_since, lambda: NOW),
         phonebook=PhoneIndex(contacts() if loaded else ()),
-        milestones=milestones,
-        commander=CommandDispatcher(redis, name, milestones),
+        position_waiter=position_waiter,
+        commander=CommandDispatcher(redis, name, position_waiter),
     )
     seen.live_feed.connected = seen.book_feed.connected = loaded
     return seen

@@ -6,7 +6,7 @@ import argparse
 import asyncio
 from pathlib import Path
 
-from gateway.cli.runtime import logging_setup as logs
+from gateway.cli.runtime import logging_setup
 from tests.soak.day import Plan, run
 from tests.soak.report import report
 
@@ -31,5 +31,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    logs.configure("error", "human")
+    logging_setup.configure("error", "human")
     main()

@@ -15,12 +15,12 @@ import pytest
 from gateway.cli.record import Following, header, known_dns
 from monitor.pbx.api_client import PbxSettings
 from monitor.pbx.traffic_tap import SentRequest, TrafficTap
-from monitor.recording import file_format as recordings
+from monitor.recording import file_format
 from monitor.recording.masking import Mask
 from monitor.recording.player import Player
 from monitor.recording.recorder import Recorder
 from monitor.shared.codec import from_json, to_json
-from monitor.shared.entities import topics as e
+from monitor.shared.entities import topics
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.system.stack import running, until
 
@@ -58,28 +58,28 @@ class Tee:
     def answered(self, sent: SentRequest, status: int, headers: Mapping[str, str], body: bytes) -> None:
         if sent.address.endswith(("/connect/token", "/session")):
             self.secrets |= {value for value in json.loads(body).values() if isinstance(value, str) and len(value) > 7}
-        for tape in self.tapes:
-            tape.answered(sent, status, headers, body)
+        for traffic_tap in self.tapes:
+            traffic_tap.answered(sent, status, headers, body)
 
     def unanswered(self, sent: SentRequest) -> None:
-        for tape in self.tapes:
-            tape.unanswered(sent)
+        for traffic_tap in self.tapes:
+            traffic_tap.unanswered(sent)
 
     def opened(self) -> None:
-        for tape in self.tapes:
-            tape.opened()
+        for traffic_tap in self.tapes:
+            traffic_tap.opened()
 
     def refused(self, status: int | None) -> None:
-        for tape in self.tapes:
-            tape.refused(status)
+        for traffic_tap in self.tapes:
+            traffic_tap.refused(status)
 
     def heard(self, message: str | bytes) -> None:
-        for tape in self.tapes:
-            tape.heard(message)
+        for traffic_tap in self.tapes:
+            traffic_tap.heard(message)
 
     def closed(self, code: int | None, reason: str) -> None:
-        for tape in self.tapes:
-            tape.closed(code, reason)
+        for traffic_tap in self.tapes:
+            traffic_tap.closed(code, reason)
 
 
 @dataclass(slots=True)
@@ -108,8 +108,8 @@ async def record(directory: Path, fault: Callable[[SimulatedPbx], None] | None =
         mask = Mask(b"salt of the test", await known_dns(to))
         clear, masked = directory / "clear.jsonl", directory / "masked.jsonl.gz"
         recorders = (
-            Recorder(recordings.create(clear), header(to, masked=False), None),
-            Recorder(recordings.create(masked), header(to, masked=True), mask),
+            Recorder(file_format.create(clear), header(to, masked=False), None),
+            Recorder(file_format.create(masked), header(to, masked=True), mask),
         )
         tee = Tee(recorders, {pbx.client_secret})
         following = Following(to, tee)
@@ -130,7 +130,7 @@ async def record(directory: Path, fault: Callable[[SimulatedPbx], None] | None =
         return Recorded(clear, masked, state, earlier, tee.secrets, names | numbers(state))
 
 
-def held(state: e.State) -> dict[str, dict[str, Any]]:
+def held(state: topics.State) -> dict[str, dict[str, Any]]:
     return {topic: from_json(to_json(dict(state[topic]))) for topic in ("calls", "ended", "extensions")}
 
 
@@ -142,7 +142,7 @@ def numbers(state: Mapping[str, Mapping[str, Any]]) -> set[str]:
 
 async def replayed(file: Path, speed: float) -> dict[str, dict[str, Any]]:
     """What is held at the end when it is played back."""
-    async with Player(recordings.read(file), speed) as pbx:
+    async with Player(file_format.read(file), speed) as pbx:
         following = Following(settings(pbx, pbx.settings))
         async with running(asyncio.create_task(following.run())):
             async with asyncio.timeout(90):
@@ -230,5 +230,5 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    with recordings.opened(path) as file:
+    with file_format.opened(path) as file:
         yield from file

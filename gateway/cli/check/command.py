@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-from gateway.cli.check import file_permissions as check_files
+from gateway.cli.check import file_permissions, redis_server, state_directory
 from gateway.cli.check import pbx as check_pbx
-from gateway.cli.check import redis_server as check_redis
-from gateway.cli.check import state_directory as check_state
 from gateway.cli.check.finding import Finding
 from gateway.cli.check.fix_monitored_extensions import Ask
 from gateway.cli.terminal_output import say
@@ -39,31 +37,31 @@ async def run(config: Path | None, fix: Ask | None = None, *, gateway: bool = Fa
 
 
 async def _of_gateway(settings: GatewaySettings, config: Path | None) -> AsyncIterator[Finding]:
-    async for finding in check_files.look_at(config, settings.redis.ca_file):
+    async for finding in file_permissions.look_at(config, settings.redis.ca_file):
         yield finding
     if not settings.pbx_names:
         yield _no_pbx()
     yield _keys(settings)
     servers = RedisClients(settings.redis.url, settings.redis.ca_file)
     try:
-        async for finding in check_redis.look_at(servers, "gateway", settings.pbx_names):
+        async for finding in redis_server.look_at(servers, "gateway", settings.pbx_names):
             yield finding
     finally:
         await servers.aclose()
 
 
 async def _of_monitor(settings: MonitorSettings, config: Path | None, fix: Ask | None) -> AsyncIterator[Finding]:
-    async for finding in check_files.look_at(
+    async for finding in file_permissions.look_at(
         config, settings.redis.ca_file, *(file for section in settings.pbx for file in section.files)
     ):
         yield finding
     if not settings.pbx:
         yield _no_pbx()
     yield _keys(GatewaySettings.load(config))
-    yield await check_state.look_at(settings.monitor.state_dir)
+    yield await state_directory.look_at(settings.monitor.state_dir)
     servers = RedisClients(settings.redis.url, settings.redis.ca_file)
     try:
-        async for finding in check_redis.look_at(servers, "monitor", [section.name for section in settings.pbx]):
+        async for finding in redis_server.look_at(servers, "monitor", [section.name for section in settings.pbx]):
             yield finding
     finally:
         await servers.aclose()

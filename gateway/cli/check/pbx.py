@@ -13,11 +13,11 @@ from typing import Final
 
 from gateway.cli.check.finding import Finding
 from gateway.cli.check.fix_monitored_extensions import Ask, add_peers
-from monitor import run as monitor_run
+from monitor import run
 from monitor.config import PbxSection
 from monitor.pbx.api_client import XAPI, PbxClient
 from monitor.pbx.clock import PbxClock
-from monitor.pbx.documented_api import parser as answers
+from monitor.pbx.documented_api import parser
 from monitor.pbx.documented_api.client import WebApiClient
 from monitor.pbx.http_client.token import Claims
 from monitor.pbx.myphone.client import MyPhoneClient
@@ -68,7 +68,7 @@ async def look_at(section: PbxSection, fix: Ask | None) -> AsyncIterator[Finding
         if section.webapi:
             yield await _served(section)
             return
-        client = PbxClient(monitor_run.pbx_settings(section))
+        client = PbxClient(run.pbx_settings(section))
     except ConfigError as error:
         yield _unusable(section, error)
         return
@@ -113,9 +113,9 @@ def _unusable(section: PbxSection, error: ConfigError) -> Finding:
 async def _served(section: PbxSection) -> Finding:
     """Test a PBX that is reached through the documented interface. Raises ConfigError."""
     what = f"PBX {section.name}, documented interface"
-    client = WebApiClient(monitor_run.webapi_settings(section), PbxClock())
+    client = WebApiClient(run.webapi_settings(section), PbxClock())
     try:
-        told = await client.get("all.ext.get", answers.numbers)
+        told = await client.get("all.ext.get", parser.numbers)
         if told.stale_since:
             lost = f"{section.url} answers, but hears nothing of its PBX since {told.stale_since}"
             return Finding(what, wrong=lost)
@@ -228,7 +228,7 @@ async def _clock(site: _Site) -> Finding:
 async def _database(section: PbxSection) -> Finding:
     """Test whether SQL can be offered: the database lets us in, and the role can only read."""
     try:
-        database = monitor_run.database(section)
+        database = run.database(section)
     except ConfigError as error:
         return _unusable(section, error)
     what = f"PBX {section.name}, database"

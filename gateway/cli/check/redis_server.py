@@ -10,7 +10,7 @@ from redis.exceptions import NoPermissionError, RedisError
 
 from gateway.cli.check.finding import Finding
 from gateway.cli.check.redis_permissions import ALONE, NEEDED, MissingPermission, Program, lacks
-from monitor.shared.redis import connection as bus
+from monitor.shared.redis import connection
 from monitor.shared.redis.failure_text import explain
 from monitor.shared.redis.key_names import SpaceKeys
 from monitor.shared.redis.topology import RedisClients
@@ -64,6 +64,6 @@ async def _monitor(redis: Redis, pbx: str) -> Finding:
     No monitor may be right too, before the first start.
     """
     what = f"monitor of {pbx}"
-    holder = bus.text(await redis.get(SpaceKeys(pbx, "live").lease))
+    holder = connection.text(await redis.get(SpaceKeys(pbx, "live").lease))
     note = f"{holder} follows it; 3CX keeps one token a client, so this check makes it renew its own, once"
     return Finding(what, note if holder else "none is running now")

@@ -15,7 +15,7 @@ from typing import Final, Generic, TypeVar
 
 import structlog
 
-from gateway.cli.runtime import logging_setup as logs
+from gateway.cli.runtime import logging_setup
 from gateway.cli.terminal_output import say
 from monitor.shared.errors import ConfigError
 from monitor.shared.settings.loader import FileSettings, changed_names, with_changes
@@ -86,12 +86,12 @@ class Reload(Generic[SettingsT]):
         self._settings = merged = with_changes(before, after, changeable)
         wordier = _LEVELS.index(merged.log.level) < _LEVELS.index(before.log.level)
         if wordier:
-            logs.configure(merged.log.level, merged.log.format)
+            logging_setup.configure(merged.log.level, merged.log.format)
         self._apply(merged)
         if not self._quiet:
             _tell(names, changeable)
         if merged.log != before.log and not wordier:  # the lines above are logged with the level of before
-            logs.configure(merged.log.level, merged.log.format)
+            logging_setup.configure(merged.log.level, merged.log.format)
         return True
 
     def _compare(self, before: SettingsT, after: SettingsT) -> tuple[Sequence[str], Collection[str]]:

@@ -103,7 +103,7 @@ class EventSocket:
         settings, measures = self._client.settings, self._client.measures
         measures.sockets["opened"] += 1
         self._heard_at = time.monotonic()
-        self._client.tape.opened()
+        self._client.traffic_tap.opened()
         self._event_bytes = 0
 
         def fully_read() -> None:
@@ -147,15 +147,15 @@ class EventSocket:
         except InvalidStatus as error:
             raise self._turned_away(error, token) from error
         except TimeoutError as error:
-            self._client.tape.refused(None)
+            self._client.traffic_tap.refused(None)
             raise PbxUnreachable("The PBX did not open the event socket in time.") from error
         except (OSError, WebSocketException, ValueError) as error:
-            self._client.tape.refused(None)
+            self._client.traffic_tap.refused(None)
             raise PbxUnreachable(f"The event socket cannot be opened: {error}.") from error
 
     def _turned_away(self, error: InvalidStatus, token: str) -> PbxError:
         response = error.response
-        self._client.tape.refused(response.status_code)
+        self._client.traffic_tap.refused(response.status_code)
         if response.status_code == 401:
             self._client.tokens.refused(token)
             return TokenRefused("The PBX refuses our token at the event socket.")
@@ -195,7 +195,7 @@ class EventSocket:
                 if self._event_bytes > MAX_EVENT_BYTES:
                     raise PbxGarbled(f"The PBX sent more than {MAX_EVENT_BYTES} bytes of events at once.")
                 self._heard_at = time.monotonic()
-                self._client.tape.heard(message)
+                self._client.traffic_tap.heard(message)
                 try:
                     event = parse_event(message)
                 except PbxGarbled as error:
@@ -207,7 +207,9 @@ class EventSocket:
                 else:
                     self._apply(event, heard, participants)
         except ConnectionClosed as closed:
-            self._client.tape.closed(*((None, "") if closed.rcvd is None else (closed.rcvd.code, closed.rcvd.reason)))
+            self._client.traffic_tap.closed(
+                *((None, "") if closed.rcvd is None else (closed.rcvd.code, closed.rcvd.reason))
+            )
             raise PbxUnreachable(_why(closed)) from closed
 
     def _apply(self, event: Event, heard: float, participants: ParticipantReader) -> None:

@@ -13,7 +13,7 @@ import structlog
 from monitor.pbx.api_client import PbxClient
 from monitor.pbx.callcontrol.event_socket import EventSocket
 from monitor.pbx.command_result import CommandResult, ReadBack
-from monitor.pbx.commands import table as commands
+from monitor.pbx.commands import table
 from monitor.pbx.myphone.queue_logins import QueueLoginReader
 from monitor.pbx.xapi.active_calls_poller import ActiveCallsPoller
 from monitor.pbx.xapi.directory_reader import DirectoryReader
@@ -51,7 +51,7 @@ class CommandRunner:
         not known, or if it was done and cannot be shown.
         """
         try:
-            done = await commands.run(self.client, self.logins.web, command, arguments)
+            done = await table.run(self.client, self.logins.web, command, arguments)
         except CommandOutcomeUnknown:
             self.want_all()
             raise

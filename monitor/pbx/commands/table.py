@@ -7,9 +7,7 @@ from typing import Final, TypeAlias
 
 from monitor.pbx.api_client import PbxClient
 from monitor.pbx.command_result import CommandResult
-from monitor.pbx.commands import contacts, extensions
-from monitor.pbx.commands import makecall as calls
-from monitor.pbx.commands import members as lists
+from monitor.pbx.commands import contacts, extensions, makecall, members
 from monitor.pbx.commands import queue_login as logins
 from monitor.pbx.commands.error_mapping import refused
 from monitor.pbx.myphone.client import MyPhoneClient
@@ -18,16 +16,16 @@ from monitor.shared.errors import CommandRefused, PbxRefused
 _Run: TypeAlias = Callable[[PbxClient, Mapping[str, str]], Awaitable[CommandResult]]
 
 _COMMANDS: Final[dict[str, _Run]] = {
-    "makecall": calls.make,
+    "makecall": makecall.make,
     "ext.fwd.set": extensions.forwarding,
     "ext.queueglobal.set": extensions.queue_login,
     "ext.options.set": extensions.options,
     "ext.update": extensions.update,
     "ext.new": extensions.new,
     "ext.del": extensions.delete,
-    "group.members.set": lists.group_members,
-    "queue.agents.set": lists.queue_agents,
-    "queue.managers.set": lists.queue_managers,
+    "group.members.set": members.group_members,
+    "queue.agents.set": members.queue_agents,
+    "queue.managers.set": members.queue_managers,
     "contact.update": contacts.update,
     "contact.new": contacts.new,
     "contact.del": contacts.delete,

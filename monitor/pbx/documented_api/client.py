@@ -22,7 +22,7 @@ from urllib.parse import quote, urlencode
 
 from monitor.pbx.clock import PbxClock
 from monitor.pbx.counters import PbxCounters
-from monitor.pbx.documented_api import parser as answers
+from monitor.pbx.documented_api import parser
 from monitor.pbx.http_client.secret import Secret, text_of
 from monitor.pbx.http_client.transport import HttpResponse, Transport, tls_context
 from monitor.shared.codec import to_json
@@ -126,7 +126,7 @@ class WebApiClient:
         """
         callmon = await self._is_callmon()
         answer = await self._send("", {}, {}, callmon=callmon)
-        return answers.plain(_good(answer).json())
+        return parser.plain(_good(answer).json())
 
     async def get(
         self,
@@ -149,8 +149,8 @@ class WebApiClient:
         if answer.status == 304 and kept is not None:
             return CachedResponse(kept.value, kept.tag, *_condition(answer))
         value = _good(answer).json()
-        if answers.says_no(value) and set(value) <= {"result", "error"}:
-            code, _ = answers.error(value)
+        if parser.says_no(value) and set(value) <= {"result", "error"}:
+            code, _ = parser.error(value)
             raise PbxRefused(f"The service says no to {command}{f': {code}' if code else ''}.", 404, code)
         return CachedResponse(parse(value), answer.headers.get("ETag", ""), *_condition(answer))
 
@@ -223,9 +223,9 @@ class WebApiClient:
             body = answer.json()
         except PbxGarbled:
             return False
-        if not answer.good and answers.error(body)[0]:  # only a callmon gives a reason in this form
+        if not answer.good and parser.error(body)[0]:  # only a callmon gives a reason in this form
             _good(answer)
-        return answers.is_callmon(body)
+        return parser.is_callmon(body)
 
     def _path(self, command: str, *, callmon: bool) -> str:
         return f"{_ROOT}/{command}" if callmon else f"{_ROOT}/{quote(text_of(self.settings.key), safe='')}/{command}"
@@ -280,7 +280,7 @@ def _done(command: str, answer: HttpResponse) -> Mapping[str, object]:
         if answer.good:
             raise CommandOutcomeUnknown(f"Whether it was done is not known. {garbled}") from garbled
         body = None
-    code, message = answers.error(body)
+    code, message = parser.error(body)
     if not answer.good:
         raise _failure(answer, code, message)
     reply = dict(body) if isinstance(body, dict) else {}
@@ -289,7 +289,7 @@ def _done(command: str, answer: HttpResponse) -> Mapping[str, object]:
         if command == "ext.queueglobal.set" and not code:
             return {"result": False}
         raise CommandRefused(code or "pbx_refused", message or f"The service answers that {command} failed.")
-    status = answers.final_status(reply) if command == "makecall" else ""
+    status = parser.final_status(reply) if command == "makecall" else ""
     if status not in ("", "success", "1"):
         raise CommandRefused(code or "call_failed", message or f"The service answers that the call came to {status}.")
     if command == "contact.new" and isinstance(result, int) and not isinstance(result, bool):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeVar
 
 from monitor.pbx.clock import PbxClock
-from monitor.pbx.documented_api import parser as answers
+from monitor.pbx.documented_api import parser
 from monitor.pbx.documented_api.client import CachedResponse, WebApiClient, not_served
 from monitor.pbx.documented_api.facts import CallsTold, EndedTold
 from monitor.pbx.facts import (
@@ -92,14 +92,14 @@ class WebApiReader:
         There are no calls if neither command is served.
         """
         at = self._clock.at(self._clock.now())
-        by_legs = await self._ask(CALLS[0], answers.connections, patient=False)
-        by_info = await self._ask(CALLS[1], answers.infos, patient=False)
+        by_legs = await self._ask(CALLS[0], parser.connections, patient=False)
+        by_info = await self._ask(CALLS[1], parser.infos, patient=False)
         stale = [kept.stale_since for kept in (self._kept.get((command, "")) for command in CALLS) if kept is not None]
         self.stale_since = max(stale, default="")
         if by_legs is None or by_info is None:
             found = by_legs or by_info or {}
             return CallsTold(tuple(found[id_] for id_ in sorted(found)), at), True
-        calls, fits = answers.joined(by_legs, by_info)
+        calls, fits = parser.joined(by_legs, by_info)
         return CallsTold(calls, at), fits
 
     @property
@@ -110,7 +110,7 @@ class WebApiReader:
     async def ended(self) -> EndedTold | None:
         """Return the calls that ended, or None if the service keeps no list of them."""
         at = self._clock.at(self._clock.now())
-        ended = await self._ask("pbx.ended.get", answers.ended)
+        ended = await self._ask("pbx.ended.get", parser.ended)
         return None if ended is None else EndedTold(ended, at)
 
     # the directory
@@ -122,13 +122,13 @@ class WebApiReader:
         """
         self.lacking.clear()
         try:
-            self._system = answers.system(await self._client.who())
+            self._system = parser.system(await self._client.who())
         except (PbxRefused, PbxGarbled):
             self._system = SystemRow()  # older services serve nothing at the bare address
         await all_together(
             (
-                *(self._ask(command, answers.numbers) for command in _LISTS),
-                self._ask("all.extgroup.get", answers.names),
+                *(self._ask(command, parser.numbers) for command in _LISTS),
+                self._ask("all.extgroup.get", parser.names),
             )
         )
         if all(command in self.lacking for command in _LISTS):
@@ -142,27 +142,27 @@ class WebApiReader:
     async def states(self) -> None:
         """Read the states of all extensions."""
         if "all.registered.get" not in self.lacking:
-            await self._ask("all.registered.get", answers.numbers)
-        await self._each("ext.state.get", answers.plain, "num", self._numbers("all.ext.get"))
+            await self._ask("all.registered.get", parser.numbers)
+        await self._each("ext.state.get", parser.plain, "num", self._numbers("all.ext.get"))
 
     async def extensions(self) -> None:
         """Read which extensions there are, and the list of registered ones."""
-        await all_together(self._ask(command, answers.numbers) for command in _LISTS[:2])
+        await all_together(self._ask(command, parser.numbers) for command in _LISTS[:2])
 
     async def infos(self, numbers: Iterable[str]) -> None:
         """Read the information fields of these extensions."""
-        await self._each("ext.info.get", answers.plain, "num", numbers)
+        await self._each("ext.info.get", parser.plain, "num", numbers)
 
     async def state(self, number: str) -> None:
         """Read the state of one extension."""
-        await self._each("ext.state.get", answers.plain, "num", (number,))
+        await self._each("ext.state.get", parser.plain, "num", (number,))
 
     async def members(self, command: str, of: Iterable[str]) -> None:
         """Read the members of these queues, ring groups or extension groups.
 
         ``command``: one of the commands that tell members.
         """
-        await self._each(command, answers.numbers, "name" if command == "extgroup.members.get" else "num", of)
+        await self._each(command, parser.numbers, "name" if command == "extgroup.members.get" else "num", of)
 
     def directory(self) -> DirectoryRead:
         """Return the directory as it was read last."""
@@ -198,14 +198,14 @@ class WebApiReader:
         """Return queue → agent's extension → True if logged in; None if the service tells none."""
         found: dict[str, dict[str, bool]] = {}
         for number in self._numbers("all.ext.get"):
-            for queue, logged_in in answers.queue_logins(self._fields("ext.state.get", number)).items():
+            for queue, logged_in in parser.queue_logins(self._fields("ext.state.get", number)).items():
                 found.setdefault(queue, {})[number] = logged_in
         return found or None
 
     def busy(self) -> frozenset[str]:
         """Return the extensions that are in a call by their own state."""
         numbers = self._numbers("all.ext.get")
-        return frozenset(num for num in numbers if answers.busy(self._fields("ext.state.get", num)))
+        return frozenset(num for num in numbers if parser.busy(self._fields("ext.state.get", num)))
 
     # the address book
 
@@ -216,7 +216,7 @@ class WebApiReader:
         """
         found: set[int] = set()
         for ending in _ENDINGS:
-            ids = await self._ask("contact.find", answers.ids, ending, {"num": ending, "min_len": "1"})
+            ids = await self._ask("contact.find", parser.ids, ending, {"num": ending, "min_len": "1"})
             found.update(ids or ())
         return frozenset(found)
 
@@ -224,7 +224,7 @@ class WebApiReader:
         """Read one contact and return it as it is now."""
 
         def parse(answer: Any) -> Contact:
-            return answers.contact(id_, answer)
+            return parser.contact(id_, answer)
 
         found = await self._ask("contact.get", parse, str(id_), {"id": str(id_)})
         return ContactChanged(id_, found, self._clock.at(self._clock.now()))
@@ -302,4 +302,4 @@ class WebApiReader:
 
     def _user(self, number: str, registered: frozenset[str]) -> UserRow:
         info, state = self._fields("ext.info.get", number), self._fields("ext.state.get", number)
-        return answers.extension(number, info, state, registered=number in registered)
+        return parser.extension(number, info, state, registered=number in registered)

@@ -19,7 +19,7 @@ import structlog
 
 from monitor.pbx.clock import PbxClock
 from monitor.pbx.counters import PbxCounters
-from monitor.pbx.documented_api import parser as answers
+from monitor.pbx.documented_api import parser
 from monitor.pbx.documented_api.calls_poller import CallsFollower
 from monitor.pbx.documented_api.client import WebApiClient, WebApiSettings
 from monitor.pbx.documented_api.facts import BusyTold, ToldFact
@@ -140,7 +140,7 @@ class WebApiSource:
         members, name = _LISTS[command]
         given = {key: value for key, value in arguments.items() if key != VISIBLE}
         try:
-            now = (await self._client.get(members, answers.numbers, {"num": given["num"]})).value
+            now = (await self._client.get(members, parser.numbers, {"num": given["num"]})).value
         except PbxRefused as refused:
             raise CommandRefused(refused.code or "pbx_refused", str(refused)) from refused
         visible, wanted = arguments[VISIBLE].split(","), [number.strip() for number in given[name].split(",")]

@@ -30,7 +30,7 @@ from yarl import URL
 
 from monitor.pbx.counters import PbxCounters
 from monitor.pbx.http_client.connect_errors import cause
-from monitor.pbx.parsing import xapi as rows
+from monitor.pbx.parsing import xapi
 from monitor.pbx.traffic_tap import NoTrafficTap, SentRequest, TrafficTap
 from monitor.shared.codec import Malformed, from_json
 from monitor.shared.errors import CommandOutcomeUnknown, ConfigError, PbxError, PbxGarbled, PbxRefused, PbxUnreachable
@@ -108,7 +108,7 @@ class HttpResponse:
             body = from_json(self.body) if 0 < len(self.body) <= _MAX_ERROR_BYTES else None
         except Malformed:
             body = None
-        code, target = rows.error_code(body)[:_MAX_CODE_CHARS], rows.error_target(body)[:_MAX_CODE_CHARS]
+        code, target = xapi.error_code(body)[:_MAX_CODE_CHARS], xapi.error_target(body)[:_MAX_CODE_CHARS]
         text = f"The PBX answered {self.status} to {self.shown}{f': {code}' if code else ''}."
         return PbxRefused(text, self.status, code, target)
 
@@ -127,9 +127,9 @@ class Transport:
         connect_timeout: float,
         parallel: int,
         measures: PbxCounters | None = None,
-        tape: TrafficTap | None = None,
+        traffic_tap: TrafficTap | None = None,
     ) -> None:
-        self._tape: TrafficTap = NoTrafficTap() if tape is None else tape
+        self._traffic_tap: TrafficTap = NoTrafficTap() if traffic_tap is None else traffic_tap
         self._measures = PbxCounters() if measures is None else measures
         self._url, self._tls, self._parallel = url, tls, parallel
         if tls is not None:
@@ -232,7 +232,7 @@ class Transport:
         answer = HttpResponse(shown, response.status, response.headers, await self._body(response, largest))
         self.heard_at = time.monotonic()
         self._measures.request(shown, response.status, self.heard_at - sent.at)
-        self._tape.answered(sent, answer.status, answer.headers, answer.body)
+        self._traffic_tap.answered(sent, answer.status, answer.headers, answer.body)
         return answer
 
     async def _body(self, response: aiohttp.ClientResponse, largest: int) -> bytes:
@@ -261,7 +261,7 @@ class Transport:
 
     def _no_answer(self, shown: str, sent: SentRequest) -> None:
         self._measures.request(shown, None, 0.0)
-        self._tape.unanswered(sent)
+        self._traffic_tap.unanswered(sent)
 
     def _why(self, error: Exception) -> str:
         if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from monitor import myphone_messages as webproto
+from monitor import myphone_messages
 from monitor.pbx.api_client import XAPI, PbxClient
 from monitor.pbx.http_client.transport import HttpResponse
 from monitor.pbx.parsing.json_fields import text
@@ -38,10 +38,10 @@ class MyPhoneClient:
 
     async def queues_info(self) -> dict[str, dict[str, bool]]:
         """Return queue's number → agent's extension → True if the agent is logged in to it."""
-        answer = await self._command(webproto.get_my_info(), changes=False)
+        answer = await self._command(myphone_messages.get_my_info(), changes=False)
         try:
-            message = webproto.decode(answer)
-        except webproto.NotAMessage as error:
+            message = myphone_messages.decode(answer)
+        except myphone_messages.NotAMessage as error:
             raise PbxGarbled(f"The web client's interface: {error}.") from error
         if not message.HasField("queues_info"):
             raise PbxGarbled("The web client's interface does not tell the queues.")
@@ -56,12 +56,14 @@ class MyPhoneClient:
 
         Raises CommandOutcomeUnknown, and CommandRefused if the PBX refuses.
         """
-        answer = await self._command(webproto.set_queue_status(queue_id, agent_id, logged_in=logged_in), changes=True)
+        answer = await self._command(
+            myphone_messages.set_queue_status(queue_id, agent_id, logged_in=logged_in), changes=True
+        )
         if _DONE in answer:
             return
         try:
-            said = webproto.decode(answer)
-        except webproto.NotAMessage:
+            said = myphone_messages.decode(answer)
+        except myphone_messages.NotAMessage:
             said = None
         if said is None or not said.HasField("done"):
             raise CommandOutcomeUnknown("The PBX's answer does not say whether the login to the queue was changed.")
@@ -87,7 +89,7 @@ class MyPhoneClient:
         if not key or not key.isascii() or not key.isprintable():
             raise PbxGarbled("The web client's interface opened no session.")
         headers = {"MyPhoneSession": key, "Content-Type": _OCTETS, "Accept": _OCTETS}
-        await self._send(webproto.login(), headers, changes=False)
+        await self._send(myphone_messages.login(), headers, changes=False)
         return key
 
     async def _send(self, message: bytes, headers: dict[str, str], *, changes: bool) -> HttpResponse:

@@ -14,7 +14,7 @@ from typing import Final
 
 from monitor.simulator.behaviour_options import Monitored
 from monitor.simulator.pbx_data import templates_internal as templates
-from monitor.simulator.pbx_data import templates_trunks_contacts as outside
+from monitor.simulator.pbx_data import templates_trunks_contacts
 from monitor.simulator.pbx_data.directory import Device, Directory
 from monitor.simulator.pbx_data.templates_internal import Entity
 
@@ -119,7 +119,7 @@ def make_directory(
     _add_outside(directory, departments[0]["Id"])
     for _ in range(contacts):
         directory.book.add(_contact(rng))
-    principal = outside.service_principal(client_id, tuple(_peers(directory, monitored)))
+    principal = templates_trunks_contacts.service_principal(client_id, tuple(_peers(directory, monitored)))
     principal["Groups"][0]["GroupId"] = departments[0]["Id"]
     directory.add("routepoint", principal)
     return directory
@@ -142,8 +142,10 @@ def _plan(extensions: int, queues: int) -> tuple[list[str], int]:
 
 
 def _departments() -> list[Entity]:
-    default = outside.group("GRP0000", "DEFAULT", is_default=True)
-    return [default] + [outside.group(f"GRP{i:04}", name) for i, name in enumerate(_DEPARTMENTS, start=1)]
+    default = templates_trunks_contacts.group("GRP0000", "DEFAULT", is_default=True)
+    return [default] + [
+        templates_trunks_contacts.group(f"GRP{i:04}", name) for i, name in enumerate(_DEPARTMENTS, start=1)
+    ]
 
 
 def _add_user(directory: Directory, rng: random.Random, number: str, position: int, department: int) -> None:
@@ -203,7 +205,7 @@ def _add_routing(directory: Directory, rng: random.Random, first_queue: int, que
         directory.add("ivr", ivr | {"Groups": in_default})
     directory.add_system("990", "conference", "Conference")
     directory.add_system("999", "specialmenu", "Voicemail")
-    directory.add("parking", outside.parking("7990"))
+    directory.add("parking", templates_trunks_contacts.parking("7990"))
 
 
 def _forwards(directory: Directory) -> list[Entity]:
@@ -224,25 +226,31 @@ def _add_trunks(directory: Directory, department: int) -> None:
     _add_trunk(directory, MAIN_TRUNK, "skyetel", dids[0], department)
     for did, (kind, number) in zip(dids, targets, strict=True):
         directory.add_did(did, MAIN_TRUNK)
-        directory.add_rule(outside.inbound_rule(f"{kind} {number} line", MAIN_TRUNK, did, _to(directory, kind, number)))
+        directory.add_rule(
+            templates_trunks_contacts.inbound_rule(
+                f"{kind} {number} line", MAIN_TRUNK, did, _to(directory, kind, number)
+            )
+        )
     _add_trunk(directory, ONE_RULE_TRUNK, "Service A - 11", "+74951234567", department)
     kind, number = targets[0]
     directory.add_did("+74951234567", ONE_RULE_TRUNK)
-    directory.add_rule(outside.inbound_rule("Москва", ONE_RULE_TRUNK, "+74951234567", _to(directory, kind, number)))
+    directory.add_rule(
+        templates_trunks_contacts.inbound_rule("Москва", ONE_RULE_TRUNK, "+74951234567", _to(directory, kind, number))
+    )
     _add_trunk(directory, NO_RULE_TRUNK, "Backup GSM, 2nd", "+49301234560", department)
 
 
 def _add_trunk(directory: Directory, number: str, name: str, main: str, department: int) -> None:
-    trunk = outside.trunk(number, name, main, calls=100)
+    trunk = templates_trunks_contacts.trunk(number, name, main, calls=100)
     trunk["Groups"] = [membership(department)]
     trunk["AuthPassword"] = {"Concealed": False, "Value": f"trunk-{number}"}
     directory.add("externalline", trunk)
 
 
 def _add_outside(directory: Directory, department: int) -> None:
-    directory.add("fax", outside.fax("991") | {"Groups": [membership(department)]})
+    directory.add("fax", templates_trunks_contacts.fax("991") | {"Groups": [membership(department)]})
     trunks = tuple((key, trunk["Gateway"]["Name"]) for key, trunk in directory.trunks.items())
-    directory.add_rule(outside.outbound_rule("Everything", trunks), outbound=True)
+    directory.add_rule(templates_trunks_contacts.outbound_rule("Everything", trunks), outbound=True)
 
 
 def _to(directory: Directory, kind: str, number: str) -> Entity:
@@ -251,7 +259,9 @@ def _to(directory: Directory, kind: str, number: str) -> Entity:
 
 
 def _contact(rng: random.Random) -> Entity:
-    contact = outside.contact(rng.choice(_FIRST_NAMES), rng.choice(_LAST_NAMES), rng.choice(_COMPANIES), _phone(rng))
+    contact = templates_trunks_contacts.contact(
+        rng.choice(_FIRST_NAMES), rng.choice(_LAST_NAMES), rng.choice(_COMPANIES), _phone(rng)
+    )
     for name, share in (("Business", 0.4), ("Home", 0.2), ("Mobile2", 0.1), ("Business2", 0.1), ("Other", 0.05)):
         if rng.random() < share:
             contact[name] = _phone(rng)

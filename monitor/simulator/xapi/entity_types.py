@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from monitor.simulator.pbx_data import templates_internal as templates
-from monitor.simulator.pbx_data import templates_trunks_contacts as outside
+from monitor.simulator.pbx_data import templates_trunks_contacts
 from monitor.simulator.pbx_data.directory import Directory
 from monitor.simulator.pbx_data.templates_internal import Entity
-from monitor.simulator.xapi import derived_entities as rows
+from monitor.simulator.xapi import derived_entities
 
 Related: TypeAlias = Callable[[Directory, Entity], Any]
 
@@ -60,8 +60,8 @@ def _fields(name: str, words: str, navigation: Mapping[str, Navigation] | None =
     return Shape(name, tuple(words.split()), dict(navigation or {}), **more)
 
 
-_GROUPS: Final = Navigation("UserGroup", rows.memberships)
-_PHONEBOOK: Final = ("FirstName", "LastName", "CompanyName", "Email", "Tag", *outside.CONTACT_PHONES)
+_GROUPS: Final = Navigation("UserGroup", derived_entities.memberships)
+_PHONEBOOK: Final = ("FirstName", "LastName", "CompanyName", "Email", "Tag", *templates_trunks_contacts.CONTACT_PHONES)
 _SYSTEM_STATUS: Final = (
     "Activated AutoUpdateEnabled AvailableLocalIps BackupScheduled CallsActive ChatUsedSpace CurrentLocalIp "
     "DBMaintenanceInProgress DiskUsage ExpirationDate ExtensionsRegistered ExtensionsTotal FQDN FreeDiskSpace "
@@ -113,8 +113,10 @@ SHAPES: Final[Mapping[str, Shape]] = {
             templates.queue(""),
             {
                 "Groups": _GROUPS,
-                "Agents": Navigation("QueueAgent", rows.agents),
-                "Managers": Navigation("QueueManager", lambda d, entity: rows.people(d, entity["Managers"])),
+                "Agents": Navigation("QueueAgent", derived_entities.agents),
+                "Managers": Navigation(
+                    "QueueManager", lambda d, entity: derived_entities.people(d, entity["Managers"])
+                ),
             },
             searched=("Number", "Name"),
         ),
@@ -123,7 +125,9 @@ SHAPES: Final[Mapping[str, Shape]] = {
             templates.ring_group(""),
             {
                 "Groups": _GROUPS,
-                "Members": Navigation("RingGroupMember", lambda d, entity: rows.people(d, entity["Members"])),
+                "Members": Navigation(
+                    "RingGroupMember", lambda d, entity: derived_entities.people(d, entity["Members"])
+                ),
             },
             searched=("Number", "Name"),
         ),
@@ -135,7 +139,7 @@ SHAPES: Final[Mapping[str, Shape]] = {
         ),
         _shape(
             "Trunk",
-            outside.trunk(""),
+            templates_trunks_contacts.trunk(""),
             {
                 "Groups": _GROUPS,
                 "EmergencyGeoLocations": Navigation("EmergencyGeoTrunkLocation", _stored("EmergencyGeoLocations")),
@@ -147,23 +151,25 @@ SHAPES: Final[Mapping[str, Shape]] = {
         ),
         _shape(
             "Group",
-            {**outside.group(""), "HasMembers": False},
+            {**templates_trunks_contacts.group(""), "HasMembers": False},
             {
                 "Groups": Navigation("UserGroup", _stored("Groups")),
-                "Members": Navigation("UserGroup", lambda d, entity: rows.members(d, entity["Id"])),
+                "Members": Navigation("UserGroup", lambda d, entity: derived_entities.members(d, entity["Id"])),
                 "Rights": Navigation("Rights", _stored("Rights")),
                 "OfficeHolidays": Navigation("Holiday", _stored("OfficeHolidays")),
             },
             searched=("Number", "Name"),
-            computed={"HasMembers": lambda d, entity: rows.has_members(d, entity["Id"])},
+            computed={"HasMembers": lambda d, entity: derived_entities.has_members(d, entity["Id"])},
         ),
-        _shape("Contact", outside.contact(), searched=_PHONEBOOK),
+        _shape("Contact", templates_trunks_contacts.contact(), searched=_PHONEBOOK),
         _shape(
             "InboundRule",
-            outside.inbound_rule("", ""),
+            templates_trunks_contacts.inbound_rule("", ""),
             {
                 "TrunkDN": Navigation(
-                    "Peer", lambda d, entity: next(iter(rows.peers(d, [entity["TrunkDN"]["Number"]])), None), many=False
+                    "Peer",
+                    lambda d, entity: next(iter(derived_entities.peers(d, [entity["TrunkDN"]["Number"]])), None),
+                    many=False,
                 )
             },
             searched=("RuleName", "Data"),
@@ -171,25 +177,35 @@ SHAPES: Final[Mapping[str, Shape]] = {
         _fields(
             "DidNumber",
             "Number TemplateFileName TrunkId",
-            {"RoutingRule": Navigation("InboundRule", rows.rule_of_did, many=False)},
+            {"RoutingRule": Navigation("InboundRule", derived_entities.rule_of_did, many=False)},
             searched=("Number",),
         ),
-        _shape("OutboundRule", outside.outbound_rule(), searched=("Name", "Prefix")),
+        _shape("OutboundRule", templates_trunks_contacts.outbound_rule(), searched=("Name", "Prefix")),
         _fields(
             "SipDevice",
             "Id PhoneWebPassword ProvLink Registrar",
-            {"DN": Navigation("Peer", lambda d, entity: next(iter(rows.peers(d, [entity["DN"]])), None), many=False)},
+            {
+                "DN": Navigation(
+                    "Peer", lambda d, entity: next(iter(derived_entities.peers(d, [entity["DN"]])), None), many=False
+                )
+            },
             secrets=("PhoneWebPassword",),
         ),
-        _shape("Fax", outside.fax(""), {"Groups": _GROUPS}, searched=("Number",), secrets=("AuthPassword",)),
-        _shape("Parking", outside.parking(""), {"Groups": _GROUPS}, searched=("Number",)),
+        _shape(
+            "Fax",
+            templates_trunks_contacts.fax(""),
+            {"Groups": _GROUPS},
+            searched=("Number",),
+            secrets=("AuthPassword",),
+        ),
+        _shape("Parking", templates_trunks_contacts.parking(""), {"Groups": _GROUPS}, searched=("Number",)),
         _shape(
             "ServicePrincipal",
-            outside.service_principal(""),
+            templates_trunks_contacts.service_principal(""),
             {
                 "Groups": _GROUPS,
                 "Peers": Navigation(
-                    "Peer", lambda d, entity: rows.peers(d, [row["Number"] for row in entity["Peers"]])
+                    "Peer", lambda d, entity: derived_entities.peers(d, [row["Number"] for row in entity["Peers"]])
                 ),
             },
             searched=("Number",),
@@ -197,7 +213,7 @@ SHAPES: Final[Mapping[str, Shape]] = {
         _fields(
             "Peer",
             "Hidden Id Name Number Tags Type",
-            {"MemberOf": Navigation("PeerGroup", lambda d, entity: rows.peer_groups(d, entity["Number"]))},
+            {"MemberOf": Navigation("PeerGroup", lambda d, entity: derived_entities.peer_groups(d, entity["Number"]))},
             searched=("Number", "Name"),
         ),
         _fields("PeerGroup", "GroupID IsPrimary Name Number RoleName"),
@@ -210,7 +226,7 @@ SHAPES: Final[Mapping[str, Shape]] = {
             },
             searched=("Number", "MemberName", "Name"),
         ),
-        _shape("Rights", outside.rights("")),
+        _shape("Rights", templates_trunks_contacts.rights("")),
         _fields("QueueAgent", "Id Name Number SkillGroup Tags", searched=("Number", "Name")),
         _fields("QueueManager", "Id Name Number Tags", searched=("Number", "Name")),
         _fields("RingGroupMember", "Id Name Number Tags", searched=("Number", "Name")),

@@ -7,11 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from monitor.simulator.pbx_data import templates_trunks_contacts as outside
+from monitor.simulator.pbx_data import templates_trunks_contacts
 from monitor.simulator.pbx_data.directory import DnKind
 from monitor.simulator.pbx_data.templates_internal import Entity
-from monitor.simulator.xapi import derived_entities as rows
-from monitor.simulator.xapi import errors, system, writes
+from monitor.simulator.xapi import derived_entities, errors, system, writes
 from monitor.simulator.xapi.context import MadeCall, Site
 from monitor.simulator.xapi.entity_sets import FREE_NUMBERS
 from monitor.simulator.xapi.entity_types import SHAPES
@@ -46,13 +45,15 @@ def _about(shape: str, make: Callable[[Site], Entity]) -> Operation:
 
 
 def _init_fax(asked: XapiRequest) -> XapiResponse:
-    return _blank(asked, "Fax", {**outside.fax(_free(asked, "fax")), "AuthPassword": secrets.token_hex(8)})
+    return _blank(
+        asked, "Fax", {**templates_trunks_contacts.fax(_free(asked, "fax")), "AuthPassword": secrets.token_hex(8)}
+    )
 
 
 def _init_trunk(asked: XapiRequest) -> XapiResponse:
     if not isinstance(asked.arguments.get("template"), str):
         raise ODataError("The parameter 'template' must be a string.")
-    return _blank(asked, "Trunk", outside.trunk(_free(asked, "externalline")))
+    return _blank(asked, "Trunk", templates_trunks_contacts.trunk(_free(asked, "externalline")))
 
 
 def _free(asked: XapiRequest, kind: DnKind) -> str:
@@ -115,7 +116,7 @@ def _contacts_by_number(asked: XapiRequest) -> XapiResponse:
 
 def _contact_by_number(asked: XapiRequest) -> XapiResponse:
     number, contact = _text(asked, "number"), asked.body.get("contact") or {}
-    if isinstance(contact, dict) and not any(contact.get(name) for name in outside.CONTACT_PHONES):
+    if isinstance(contact, dict) and not any(contact.get(name) for name in templates_trunks_contacts.CONTACT_PHONES):
         contact = {**contact, "PhoneNumber": number}
     made = writes.create_contact(asked.site.directory, asked.site.switches, contact)
     return asked.one("Contact", made, "Contacts/$entity")
@@ -141,12 +142,12 @@ def _drop_call(asked: XapiRequest) -> XapiResponse:
 
 
 def _system_extensions(asked: XapiRequest) -> XapiResponse:
-    found = rows.system_extensions(asked.site.directory)
+    found = derived_entities.system_extensions(asked.site.directory)
     return asked.many("SystemExtensionStatus", found, "Collection(Pbx.SystemExtensionStatus)")
 
 
 def _report_peers(asked: XapiRequest) -> XapiResponse:
-    return asked.many("Peer", [rows.peer(dn) for dn in asked.site.directory.dns()], "Peers")
+    return asked.many("Peer", [derived_entities.peer(dn) for dn in asked.site.directory.dns()], "Peers")
 
 
 def _peers_by_numbers(asked: XapiRequest) -> XapiResponse:
@@ -154,7 +155,7 @@ def _peers_by_numbers(asked: XapiRequest) -> XapiResponse:
     numbers = wanted.get("DnNumbers") if isinstance(wanted, dict) else None
     if not isinstance(numbers, list):
         raise errors.bad(errors.REQUIRED, "peersRequest")
-    found = rows.peers(asked.site.directory, [number for number in numbers if isinstance(number, str)])
+    found = derived_entities.peers(asked.site.directory, [number for number in numbers if isinstance(number, str)])
     return asked.many("Peer", found, "Peers")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from monitor.simulator.pbx_data.templates_internal import Entity, user
-from monitor.simulator.xapi import derived_entities as rows
+from monitor.simulator.xapi import derived_entities
 from monitor.simulator.xapi.context import Site, instant
 
 _YEAR: Final = 365 * 86400
@@ -58,7 +58,9 @@ def system_status(site: Site) -> Entity:
         "FQDN": directory.fqdn,
         "FreeDiskSpace": 60_000_000_000,
         "HasNotRunningServices": False,
-        "HasUnregisteredSystemExtensions": any(not row["IsRegistered"] for row in rows.system_extensions(directory)),
+        "HasUnregisteredSystemExtensions": any(
+            not row["IsRegistered"] for row in derived_entities.system_extensions(directory)
+        ),
         "Id": 0,
         "Ip": "198.51.100.10",
         "IpV4": "198.51.100.10",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from monitor.simulator.pbx_data import templates_trunks_contacts as outside
+from monitor.simulator.pbx_data import templates_trunks_contacts
 from monitor.simulator.pbx_data.templates_internal import Entity, queue, receptionist, ring_group, user
 from monitor.simulator.xapi import errors
 from monitor.simulator.xapi.odata.filter import ODataError
@@ -57,14 +57,14 @@ TEMPLATES: Final[Mapping[str, Entity]] = {
     "Queue": queue(""),
     "RingGroup": ring_group(""),
     "Receptionist": receptionist(""),
-    "Trunk": outside.trunk(""),
-    "Group": {**outside.group(""), "Members": [], "HasMembers": False},
-    "Contact": outside.contact(),
-    "InboundRule": outside.inbound_rule("", ""),
-    "OutboundRule": outside.outbound_rule(),
-    "Parking": outside.parking(""),
-    "Fax": outside.fax(""),
-    "ServicePrincipal": outside.service_principal(""),
+    "Trunk": templates_trunks_contacts.trunk(""),
+    "Group": {**templates_trunks_contacts.group(""), "Members": [], "HasMembers": False},
+    "Contact": templates_trunks_contacts.contact(),
+    "InboundRule": templates_trunks_contacts.inbound_rule("", ""),
+    "OutboundRule": templates_trunks_contacts.outbound_rule(),
+    "Parking": templates_trunks_contacts.parking(""),
+    "Fax": templates_trunks_contacts.fax(""),
+    "ServicePrincipal": templates_trunks_contacts.service_principal(""),
     "ForwardingProfile": user("")["ForwardingProfiles"][0],
     "Greeting": {"DisplayName": "", "Filename": "", "Type": ""},
     "QueueAgent": {"Id": 0, "Name": "", "Number": "", "SkillGroup": "", "Tags": []},
@@ -78,7 +78,7 @@ TEMPLATES: Final[Mapping[str, Entity]] = {
         "Input": "",
         "PeerType": "",
     },
-    "Rights": outside.rights(""),
+    "Rights": templates_trunks_contacts.rights(""),
     "UserGroup": {
         "CanDelete": True,
         "GroupId": 0,

@@ -28,7 +28,7 @@ READ, CALL = COMMANDS["pbx.calls.get"], COMMANDS["makecall"]
 
 
 @asynccontextmanager
-async def spending(bus: Bus, **budgets: int) -> AsyncIterator[RateLimiter]:
+async def rate_limiter(bus: Bus, **budgets: int) -> AsyncIterator[RateLimiter]:
     """As a gateway has it."""
     made = RateLimiter({"pbx": bus.client()}, Budgets(**budgets))
     task = asyncio.create_task(made.run())
@@ -64,7 +64,7 @@ async def passes(gateway: RateLimiter, command: Command, key: ApiKey = KEY) -> b
 
 
 async def test_a_budget_is_shared_by_all_gateways_and_each_key_and_kind_has_its_own(bus: Bus) -> None:
-    async with spending(bus, makecall=5) as one, spending(bus, makecall=5) as two:
+    async with rate_limiter(bus, makecall=5) as one, rate_limiter(bus, makecall=5) as two:
         for number, gateway in enumerate((one, two, one, two, one)):
             left = await gateway.spend(KEY, CALL)
             assert left is not None
@@ -79,7 +79,7 @@ async def test_a_budget_is_shared_by_all_gateways_and_each_key_and_kind_has_its_
 
 
 async def test_what_is_counted_on_redis_ends_by_itself(bus: Bus) -> None:
-    async with spending(bus, makecall=1) as gateway:
+    async with rate_limiter(bus, makecall=1) as gateway:
         assert await passes(gateway, CALL)
         redis = bus.client()
         (name,) = await redis.keys("*spent*")
@@ -92,7 +92,7 @@ async def test_what_is_counted_on_redis_ends_by_itself(bus: Bus) -> None:
 
 @pytest.mark.parametrize("limit", [1, 7, 133])
 async def test_all_gateways_together_let_pass_a_small_budget_of_reads_exactly(bus: Bus, limit: int) -> None:
-    async with spending(bus, reads=limit) as one, spending(bus, reads=limit) as two:
+    async with rate_limiter(bus, reads=limit) as one, rate_limiter(bus, reads=limit) as two:
         passed = 0
         for number in range(2 * limit + 10):
             passed += await passes((one, two)[number % 2], READ)
@@ -100,14 +100,14 @@ async def test_all_gateways_together_let_pass_a_small_budget_of_reads_exactly(bu
 
 
 async def test_requests_that_come_at_once_lease_no_more_than_they_need(bus: Bus) -> None:
-    async with spending(bus, reads=100) as one, spending(bus, reads=100) as two:
+    async with rate_limiter(bus, reads=100) as one, rate_limiter(bus, reads=100) as two:
         assert all(await asyncio.gather(*(passes(one, READ) for _ in range(40))))
         assert sum(await asyncio.gather(*(passes(two, READ) for _ in range(100)))) >= 55
 
 
 async def test_reads_cost_a_round_trip_only_now_and_then(valkey: RealBus) -> None:
     redis = valkey.client()
-    async with spending(valkey, reads=100_000) as gateway:
+    async with rate_limiter(valkey, reads=100_000) as gateway:
         for _ in range(5_000):
             assert await passes(gateway, READ)
         left = await gateway.spend(KEY, READ)
@@ -117,7 +117,7 @@ async def test_reads_cost_a_round_trip_only_now_and_then(valkey: RealBus) -> Non
 
 
 async def test_no_budget_is_no_limit_and_a_keys_own_goes_before_the_gateways(bus: Bus) -> None:
-    async with spending(bus, reads=0, makecall=0) as gateway:
+    async with rate_limiter(bus, reads=0, makecall=0) as gateway:
         assert await gateway.spend(KEY, READ) is None
         assert await gateway.spend(KEY, CALL) is None
         own = replace(KEY, budgets=Budgets(reads=1))
@@ -130,7 +130,7 @@ async def test_no_budget_is_no_limit_and_a_keys_own_goes_before_the_gateways(bus
 async def test_while_redis_is_away_reads_are_counted_here_and_commands_refused_as_undone(
     valkey: RealBus, hung: bool
 ) -> None:
-    async with spending(valkey, reads=20, makecall=2) as gateway:
+    async with rate_limiter(valkey, reads=20, makecall=2) as gateway:
         if not hung:
             valkey.kill()
         async with asyncio.timeout(60):

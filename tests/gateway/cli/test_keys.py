@@ -21,7 +21,7 @@ from gateway.visibility import Limits
 from monitor.shared.api_keys import Budgets
 from monitor.shared.errors import ConfigError
 from tests.bus import RealBus
-from tests.test_keys import keeping
+from tests.test_keys import checkpoint
 
 LIMITED = ["--queues", "800,801", "--networks", "192.0.2.0/24", "--reads", "600", "--makecall", "0"]
 
@@ -60,7 +60,7 @@ async def test_a_key_is_made_shown_once_listed_and_revoked(
     monkeypatch.setenv("COLUMNS", "200")
     app = keys.commands(run)
     config = ("--config", str(settings(tmp_path, valkey.url)))
-    async with keeping(valkey):
+    async with checkpoint(valkey):
         new = await say(app, "new", "--name", "wall", "--scopes", "read,control", *LIMITED, *config)
         assert new.exit_code == 0, new.output
         raw, key = made("wall", new.output)

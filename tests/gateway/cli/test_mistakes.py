@@ -21,9 +21,8 @@ import typer
 from structlog.testing import capture_logs
 
 from gateway.cli import _run
-from gateway.cli.check import file_permissions as check_files
+from gateway.cli.check import file_permissions, state_directory
 from gateway.cli.check import pbx as check_pbx
-from gateway.cli.check import state_directory as check_state
 from gateway.cli.runtime.metrics_server import exposed, new_registry
 from gateway.config import GatewaySection, GatewaySettings
 from gateway.pbx_view import open_view
@@ -242,7 +241,7 @@ def test_a_file_of_the_monitor_that_cannot_be_used(
     file = tmp_path / "state" / "callmon.db"
     file.parent.mkdir()
     make(file)
-    finding = asyncio.run(check_state.look_at(file.parent))
+    finding = asyncio.run(state_directory.look_at(file.parent))
     assert finding.wrong.startswith(f"{file} {says.rpartition(' (***')[0] or says}" if says else "")
     assert says or finding.detail == f"{file.parent} can be written to; callmon.db is whole"
     settings = settings_file(tmp_path, f'[monitor]\nstate_dir = "{file.parent}"\n{PBX}')
@@ -257,29 +256,29 @@ def test_a_file_of_the_monitor_that_cannot_be_used(
 
 
 async def test_a_directory_that_the_monitor_will_make_is_not_wrong(tmp_path: Path) -> None:
-    finding = await check_state.look_at(tmp_path / "deep" / "state")
+    finding = await state_directory.look_at(tmp_path / "deep" / "state")
     assert finding.detail == (
         f"{tmp_path}/deep/state is not there yet; the monitor makes it, if its user may write to {tmp_path}"
     )
     (tmp_path / "file").touch()
-    finding = await check_state.look_at(tmp_path / "file" / "state")
+    finding = await state_directory.look_at(tmp_path / "file" / "state")
     assert (
         finding.wrong == f"{tmp_path}/file/state cannot be made: {tmp_path}/file is no directory; state_dir names one"
     )
-    finding = await check_state.look_at(tmp_path / "file")
+    finding = await state_directory.look_at(tmp_path / "file")
     assert finding.wrong == f"{tmp_path}/file cannot be written to: Not a directory; state_dir names a directory"
 
 
 async def test_a_disk_that_is_nearly_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check_state, "_ENOUGH", 2**62)
-    assert "MB left on its disk; make room there" in (await check_state.look_at(tmp_path)).wrong
+    monkeypatch.setattr(state_directory, "_ENOUGH", 2**62)
+    assert "MB left on its disk; make room there" in (await state_directory.look_at(tmp_path)).wrong
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
 async def test_a_file_that_a_monitor_run_by_hand_has_left(tmp_path: Path) -> None:
     await made(tmp_path / "callmon.db")
     os.chown(tmp_path, 65_534, 65_534)
-    finding = await check_state.look_at(tmp_path)
+    finding = await state_directory.look_at(tmp_path)
     assert f"chown --reference={tmp_path} {tmp_path}/callmon.db*" in finding.wrong
 
 
@@ -398,12 +397,14 @@ async def test_a_file_that_the_services_user_may_not_read_is_named(
         folder = Path(made)
         settings, authority = folder / "callmon.toml", folder / "ca.pem"
         monkeypatch.setenv("CALLMON_ETC", made)
-        monkeypatch.setattr(check_files, "SERVICES_USER", "nobody")
+        monkeypatch.setattr(file_permissions, "SERVICES_USER", "nobody")
         settings.touch(mode=0o600)
         authority.touch()
 
         async def said(config: Path) -> list[str]:
-            return [str(finding) async for finding in check_files.look_at(config, authority, folder / "none", None)]
+            return [
+                str(finding) async for finding in file_permissions.look_at(config, authority, folder / "none", None)
+            ]
 
         folder.chmod(0o755)  # noqa: ASYNC240 - a temporary directory
         (only,) = await said(settings)
@@ -442,7 +443,7 @@ async def test_a_redis_that_is_away_is_warned_of_once() -> None:
         commander = open_view("main", servers.of("main")).commander
         task = asyncio.create_task(commander.run())
         try:
-            await until(lambda: commander._doorbell._failures > 2)
+            await until(lambda: commander._pubsub_listener._failures > 2)
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from gateway.cli.demo import DEMO_KEY
-from monitor.recording import file_format as recordings
+from monitor.recording import file_format
 from monitor.shared.redis.key_names import SpaceKeys
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bus import RealBus
@@ -53,7 +53,7 @@ async def test_a_recording_is_made_and_shown(settings: str, tmp_path: Path) -> N
     made = await callmon("record", "-c", settings, "--pbx", "main", "--minutes", "0.15", str(file))
     assert made.code == 0, made.err
     assert "outside numbers and names are masked" in made.out
-    assert recordings.read(file).header.settings["poll_interval"] == 0.3
+    assert file_format.read(file).header.settings["poll_interval"] == 0.3
     shown = ("demo", "--port", "0", "--replay", str(file), "--speed", "2")
     async with running(*shown, until="Ctrl-C") as (_, printed), httpx.AsyncClient() as http:
         address = next(word for word in printed.split() if "/wall#" in word).partition("/wall#")[0]
@@ -84,7 +84,7 @@ async def test_a_client_that_a_monitor_uses_is_left_alone(
     other = ("--client-id", pbx.client_id, "--client-secret-file", str(secret))
     made = await callmon("record", "-c", settings, "--pbx", "main", "--minutes", "0.02", *other, str(file))
     assert made.code == 0, made.err
-    assert recordings.read(file).lines
+    assert file_format.read(file).lines
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,9 @@ from gateway.docs.asyncapi import asyncapi
 from gateway.errors import all_shown
 from gateway.fanout.frames import Frame
 from gateway.stream import client_messages as messages
-from gateway.stream import connection_manager as live
-from gateway.stream import websocket as session
+from gateway.stream import connection_manager, websocket
 from gateway.stream.client_messages import BadMessage, Rights, parse
-from gateway.transport import websocket_protocol as wsprotocol
+from gateway.transport import websocket_protocol
 from monitor.shared.codec import from_json, to_json
 from monitor.shared.entities.topics import BOOK_TOPICS, TOPICS
 from tests.gateway import entities
@@ -128,9 +127,9 @@ def test_the_document_and_the_gateway_agree_on_what_a_client_may_say(message: di
         holds(message, message["type"])
 
 
-@pytest.mark.parametrize("subprotocol", live.SUBPROTOCOLS)
+@pytest.mark.parametrize("subprotocol", connection_manager.SUBPROTOCOLS)
 async def test_what_the_stream_sends_is_what_the_document_says(subprotocol: str) -> None:
-    encoding = live.SUBPROTOCOLS[subprotocol]
+    encoding = connection_manager.SUBPROTOCOLS[subprotocol]
     async with serving(heartbeat=0.05) as served, served.connect(offer=[subprotocol]) as connection:
         hello = decoded(await connection.recv())
         holds(hello, "hello")
@@ -153,11 +152,11 @@ async def test_what_the_stream_sends_is_what_the_document_says(subprotocol: str)
 def test_every_encoding_stands_in_the_bindings() -> None:
     for channel in DOCUMENT["channels"].values():
         header = channel["bindings"]["ws"]["headers"]["properties"]["Sec-WebSocket-Protocol"]
-        assert header["enum"] == list(live.SUBPROTOCOLS)
+        assert header["enum"] == list(connection_manager.SUBPROTOCOLS)
 
 
 def test_every_close_code_that_is_sent_is_described() -> None:
-    source = "".join(inspect.getsource(module) for module in (live, session, wsprotocol))
+    source = "".join(inspect.getsource(module) for module in (connection_manager, websocket, websocket_protocol))
     sent = {int(code) for code in re.findall(r"\b4[0-2]\d\d\b", source)} | {row.close for row in all_shown().values()}
     documented = {int(code) for code in DOCUMENT["x-close-codes"]}
     assert sent <= documented

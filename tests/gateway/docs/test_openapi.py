@@ -20,8 +20,7 @@ from gateway.errors import all_shown
 from gateway.operations.operation_table import COMMANDS, Command, Run
 from gateway.parameters import Arguments, Parameter
 from gateway.queries.context import QueryContext
-from monitor.pbx.commands import error_mapping as commands_refusals
-from monitor.pbx.commands import makecall as commands_calls
+from monitor.pbx.commands import error_mapping, makecall
 from monitor.shared.codec import from_json, to_json
 from tests.gateway.documented import ANSWERS
 from tests.gateway.world import BARE, FULL, client, view
@@ -153,13 +152,13 @@ def test_every_refusal_over_http_stands_under_its_status() -> None:
 
 def test_every_refusal_of_a_3cx_that_has_a_word_of_its_own_stands_under_its_status() -> None:
     statuses = {"missing": 404, "conflict": 409, "bad": 400}
-    for meaning in commands_refusals._WARNINGS.values():
+    for meaning in error_mapping._WARNINGS.values():
         assert meaning.code in codes()[statuses[meaning.kind]]
 
 
-@pytest.mark.parametrize("reason", commands_calls._SENTENCES)
+@pytest.mark.parametrize("reason", makecall._SENTENCES)
 def test_why_a_call_may_fail_stands_in_the_document(reason: str) -> None:
-    assert commands_calls._snake(reason) in codes()[409]
+    assert makecall._snake(reason) in codes()[409]
 
 
 def test_every_reference_leads_somewhere_and_every_component_is_used() -> None:

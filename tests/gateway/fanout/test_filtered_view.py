@@ -16,15 +16,15 @@ ALL = frozenset(TOPICS)
 
 
 def ledger_of(history: list[list[Put]], log_length: int = 1000) -> Ledger:
-    ledger = Ledger(log_length)
-    ledger.start_epoch()
+    call_registry = Ledger(log_length)
+    call_registry.start_epoch()
     for change in history:
-        ledger.put(change)
-    return ledger
+        call_registry.put(change)
+    return call_registry
 
 
-def applied(state: State, view: FilteredView, ledger: Ledger, from_seq: int) -> State:
-    delta = view.delta(ledger.told_since(from_seq))
+def applied(state: State, view: FilteredView, call_registry: Ledger, from_seq: int) -> State:
+    delta = view.delta(call_registry.told_since(from_seq))
     result = {topic: dict(entities) for topic, entities in state.items()}
     for topic, entities in delta.upsert.items():
         result[topic].update(entities)
@@ -38,21 +38,21 @@ def applied(state: State, view: FilteredView, ledger: Ledger, from_seq: int) -> 
 def test_a_snapshot_and_the_change_since_are_the_snapshot_now(
     history: list[list[Put]], view: FilteredView, data: st.DataObject
 ) -> None:
-    ledger = ledger_of(history)
-    assert ledger.position is not None
-    told = data.draw(st.sampled_from(sorted(ledger.past)))
+    call_registry = ledger_of(history)
+    assert call_registry.position is not None
+    told = data.draw(st.sampled_from(sorted(call_registry.past)))
     asked = data.draw(st.integers(0, told.seq))  # a change from further back than the client is serves him too
-    assert applied(view.snapshot(ledger.at(told)), view, ledger, asked) == view.snapshot(ledger)
+    assert applied(view.snapshot(call_registry.at(told)), view, call_registry, asked) == view.snapshot(call_registry)
 
 
 @given(st.lists(puts(), max_size=8), views(), st.data())
 def test_only_what_was_or_is_in_the_view_is_named(
     history: list[list[Put]], view: FilteredView, data: st.DataObject
 ) -> None:
-    ledger = ledger_of(history)
-    asked = data.draw(st.integers(0, len(ledger.past) - 1))
-    delta = view.delta(ledger.told_since(asked))
-    pasts = [view.snapshot(ledger.at(position)) for position in sorted(ledger.past)[asked:]]
+    call_registry = ledger_of(history)
+    asked = data.draw(st.integers(0, len(call_registry.past) - 1))
+    delta = view.delta(call_registry.told_since(asked))
+    pasts = [view.snapshot(call_registry.at(position)) for position in sorted(call_registry.past)[asked:]]
     for topic, ids in delta.remove.items():
         assert all(any(id_ in past[topic] for past in pasts) for id_ in ids)
         assert not set(ids) & set(pasts[-1][topic])
@@ -65,14 +65,14 @@ def test_only_what_was_or_is_in_the_view_is_named(
 def test_a_limited_key_is_never_told_a_hidden_number_but_by_a_call_it_may_see(
     history: list[list[Put]], keys_limits: Limits, data: st.DataObject
 ) -> None:
-    ledger = ledger_of(history)
+    call_registry = ledger_of(history)
     view = FilteredView(ALL, Visibility(keys_limits))
-    delta = view.delta(ledger.told_since(data.draw(st.integers(0, len(ledger.past) - 1))))
+    delta = view.delta(call_registry.told_since(data.draw(st.integers(0, len(call_registry.past) - 1))))
     if not keys_limits.any:
         return
     listed = set().union(*(kind or () for kind in (keys_limits.extensions, keys_limits.queues, keys_limits.groups)))
     hidden = [number for number in EXTENSIONS + QUEUES + GROUPS + (*LINES, "i700", "Sales") if number not in listed]
-    for state in (view.snapshot(ledger), delta.upsert):
+    for state in (view.snapshot(call_registry), delta.upsert):
         assert not any(state.get(topic) for topic in ("lines", "ivrs", "extgroups"))
         said = {topic: entities for topic, entities in state.items() if topic not in ("calls", "ended")}
         assert not [number for number in hidden if number in msgspec.json.encode(said).decode()]
@@ -84,21 +84,21 @@ def test_a_limited_key_is_never_told_a_hidden_number_but_by_a_call_it_may_see(
 def test_a_change_touches_a_view_just_when_the_view_differs_after_it(
     history: list[list[Put]], view: FilteredView
 ) -> None:
-    ledger = ledger_of(history)
-    for change in ledger.log:
-        before = view.snapshot(ledger.at(msgspec.structs.replace(change.position, seq=change.position.seq - 1)))
-        assert view.affected_by(change) is (before != view.snapshot(ledger.at(change.position)))
+    call_registry = ledger_of(history)
+    for change in call_registry.log:
+        before = view.snapshot(call_registry.at(msgspec.structs.replace(change.position, seq=change.position.seq - 1)))
+        assert view.affected_by(change) is (before != view.snapshot(call_registry.at(change.position)))
 
 
 def one_change(
     before: Entity | None, after: Entity | None, topic: str, id_: str, view: FilteredView
 ) -> tuple[State, list[str]]:
-    ledger = Ledger()
+    call_registry = Ledger()
     if before is not None:
-        ledger.state[topic][id_] = before
-    ledger.start_epoch()
-    ledger.put([(topic, id_, after)])
-    delta = view.delta(ledger.told_since(0))
+        call_registry.state[topic][id_] = before
+    call_registry.start_epoch()
+    call_registry.put([(topic, id_, after)])
+    delta = view.delta(call_registry.told_since(0))
     return delta.upsert, delta.remove.get(topic, [])
 
 
@@ -122,14 +122,16 @@ def test_a_change_that_only_hidden_items_undergo_is_no_change() -> None:
 
 def test_what_changed_there_and_back_is_sent_as_a_client_in_between_needs_it() -> None:
     idle, talking = extension("101"), extension("101", activity="Talking")
-    ledger = ledger_of([[("extensions", "101", idle)], [("extensions", "101", talking)], [("extensions", "101", idle)]])
-    delta = FilteredView(ALL, EVERYTHING).delta(ledger.told_since(1))
+    call_registry = ledger_of(
+        [[("extensions", "101", idle)], [("extensions", "101", talking)], [("extensions", "101", idle)]]
+    )
+    delta = FilteredView(ALL, EVERYTHING).delta(call_registry.told_since(1))
     assert delta.upsert == {"extensions": {"101": idle}}
 
 
 def test_other_topics_are_not_in_the_view() -> None:
     only_calls = FilteredView(frozenset({"calls"}), EVERYTHING)
-    ledger = ledger_of([[("extensions", "101", extension("101"))]])
-    assert only_calls.snapshot(ledger) == {"calls": {}}
-    delta = only_calls.delta(ledger.told_since(0))
+    call_registry = ledger_of([[("extensions", "101", extension("101"))]])
+    assert only_calls.snapshot(call_registry) == {"calls": {}}
+    delta = only_calls.delta(call_registry.told_since(0))
     assert delta.empty

@@ -114,31 +114,31 @@ def test_no_fields_are_no_filter() -> None:
 def test_who_enters_comes_whole_and_who_leaves_is_removed(
     wanted: EntityFilter, history: list[list[Put]], at: int
 ) -> None:
-    ledger = Ledger()
-    ledger.start_epoch()
+    call_registry = Ledger()
+    call_registry.start_epoch()
     view = FilteredView(frozenset(TOPICS), EVERYTHING, wanted)
-    held = view.snapshot(ledger)
+    held = view.snapshot(call_registry)
     start = 0
     for number, change in enumerate(history):
-        ledger.put(change)
-        if number == at and ledger.position is not None:
-            held, start = view.snapshot(ledger), ledger.position.seq
-    delta = view.delta(ledger.told_since(start))
+        call_registry.put(change)
+        if number == at and call_registry.position is not None:
+            held, start = view.snapshot(call_registry), call_registry.position.seq
+    delta = view.delta(call_registry.told_since(start))
     for topic, entities_ in delta.upsert.items():
         held[topic].update(entities_)
     for topic, ids in delta.remove.items():
         for id_ in ids:
             held[topic].pop(id_, None)
-    assert held == view.snapshot(ledger)
+    assert held == view.snapshot(call_registry)
 
 
 def test_a_filter_tells_nothing_of_what_a_key_may_not_see() -> None:
-    ledger = Ledger(state=empty_state(TOPICS))
-    ledger.start_epoch()
-    ledger.put([("extensions", "101", EXTENSION), ("calls", "7", CALL)])
+    call_registry = Ledger(state=empty_state(TOPICS))
+    call_registry.start_epoch()
+    call_registry.put([("extensions", "101", EXTENSION), ("calls", "7", CALL)])
     limited = Visibility(Limits(extensions=frozenset({"101"})))
     for wanted in ({"queue": ["800"]}, {"group": ["600"]}, {"extgroup": ["Sales"]}):
-        shown = FilteredView(frozenset({"extensions"}), limited, filter_of(wanted)).snapshot(ledger)
+        shown = FilteredView(frozenset({"extensions"}), limited, filter_of(wanted)).snapshot(call_registry)
         assert shown == {"extensions": {}}, wanted
     assert replace(EntityFilter(), ext=frozenset({"101"}))("extensions", EXTENSION)
 

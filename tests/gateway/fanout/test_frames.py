@@ -28,29 +28,29 @@ class Clock:
 
 
 def busy_ledger(extensions: int) -> Ledger:
-    ledger = Ledger()
+    call_registry = Ledger()
     for number in range(extensions):
-        ledger.state["extensions"][str(number)] = extension(str(number), queues=("800",) * 10)
-    ledger.start_epoch()
-    return ledger
+        call_registry.state["extensions"][str(number)] = extension(str(number), queues=("800",) * 10)
+    call_registry.start_epoch()
+    return call_registry
 
 
 def test_the_frames_are_as_the_protocol_says() -> None:
-    ledger = Ledger()
-    ledger.start_epoch()
-    frames = FrameCache(ledger, Clock())
+    call_registry = Ledger()
+    call_registry.start_epoch()
+    frames = FrameCache(call_registry, Clock())
     view = FilteredView(frozenset({"calls"}), EVERYTHING)
     head = {"epoch": "000000000000001-t", "server_time": START}
     [part] = frames.snapshot(view, "json", 0).messages
     assert decoded(part) == {"type": "snapshot", "seq": 0, "state": {"calls": {}}, "more": False, **head}
     beat = frames.heartbeat("json", None)
     assert decoded(beat) == {"type": "heartbeat", "seq": 0, "stale_since": None, **head}
-    ledger.put([("calls", "7", call(7))])
+    call_registry.put([("calls", "7", call(7))])
     change = frames.change(view, "json", 0, 0)
     assert change is not None
     upsert = {"calls": {"7": plain(call(7))}}
     assert decoded(change) == {"type": "change", "from": 0, "seq": 1, "upsert": upsert, "remove": {}, **head}
-    ledger.put([("calls", "7", None)])
+    call_registry.put([("calls", "7", None)])
     change = frames.change(view, "json", 1, 1)
     assert change is not None
     assert decoded(change) == {"type": "change", "from": 1, "seq": 2, "upsert": {}, "remove": {"calls": ["7"]}, **head}
@@ -69,11 +69,11 @@ def test_the_frames_are_as_the_protocol_says() -> None:
 
 @given(st.lists(puts(), min_size=1, max_size=5), views())
 def test_both_encodings_say_the_same(history: list[list[Put]], view: FilteredView) -> None:
-    ledger = Ledger()
-    ledger.start_epoch()
+    call_registry = Ledger()
+    call_registry.start_epoch()
     for change in history:
-        ledger.put(change)
-    frames = FrameCache(ledger, Clock())
+        call_registry.put(change)
+    frames = FrameCache(call_registry, Clock())
     pairs = [
         (frames.change(view, "json", 0, 0), frames.change(view, "msgpack", 0, 0)),
         (frames.snapshot(view, "json", 0).messages[0], frames.snapshot(view, "msgpack", 0).messages[0]),
@@ -87,8 +87,8 @@ def test_both_encodings_say_the_same(history: list[list[Put]], view: FilteredVie
 
 @pytest.mark.parametrize("encoding", ["json", "msgpack"])
 def test_a_large_snapshot_comes_in_parts_of_bounded_size_that_are_swapped_in_on_the_last(encoding: Encoding) -> None:
-    ledger = busy_ledger(1200)
-    parts = FrameCache(ledger, Clock()).snapshot(ALL, encoding, 0)
+    call_registry = busy_ledger(1200)
+    parts = FrameCache(call_registry, Clock()).snapshot(ALL, encoding, 0)
     assert len(parts.messages) > 2
     sizes = [len(message if isinstance(message, bytes) else message.encode()) for message in parts.messages]
     assert max(sizes) <= SIZE_LIMIT
@@ -99,45 +99,45 @@ def test_a_large_snapshot_comes_in_parts_of_bounded_size_that_are_swapped_in_on_
         follower.receive(decoded(message))
     assert follower.state == {}
     follower.receive(decoded(parts.messages[-1]))
-    assert follower.state == plain(ledger.state)
+    assert follower.state == plain(call_registry.state)
 
 
 def test_a_change_too_large_for_a_frame_is_left_to_a_snapshot() -> None:
-    ledger = busy_ledger(0)
-    frames = FrameCache(ledger, Clock())
-    ledger.put([("extensions", str(n), extension(str(n), queues=("800",) * 10)) for n in range(1200)])
+    call_registry = busy_ledger(0)
+    frames = FrameCache(call_registry, Clock())
+    call_registry.put([("extensions", str(n), extension(str(n), queues=("800",) * 10)) for n in range(1200)])
     assert frames.change(ALL, "json", 0, 0) is None
-    ledger.put([("calls", "1", call(1))])
+    call_registry.put([("calls", "1", call(1))])
     assert frames.change(ALL, "json", 1, 1) is not None
 
 
 def test_equal_views_get_the_very_same_bytes() -> None:
-    ledger = busy_ledger(3)
-    frames = FrameCache(ledger, Clock())
+    call_registry = busy_ledger(3)
+    frames = FrameCache(call_registry, Clock())
     twin = FilteredView(frozenset(TOPICS), EVERYTHING)
     assert frames.snapshot(ALL, "json", 0) is frames.snapshot(twin, "json", 0)
-    ledger.put([("calls", "1", call(1))])
+    call_registry.put([("calls", "1", call(1))])
     assert frames.change(ALL, "json", 0, 0) is frames.change(twin, "json", 0, 0)
 
 
 def test_a_snapshot_is_shared_for_a_second_though_the_position_moves_on_but_not_before_what_the_client_knows() -> None:
-    ledger = busy_ledger(3)
+    call_registry = busy_ledger(3)
     clock = Clock()
-    frames = FrameCache(ledger, clock)
+    frames = FrameCache(call_registry, clock)
     first = frames.snapshot(ALL, "json", 0)
-    ledger.put([("calls", "1", call(1))])
+    call_registry.put([("calls", "1", call(1))])
     assert frames.snapshot(ALL, "json", 0) is first
     assert frames.snapshot(ALL, "json", 1).position.seq == 1
     clock.now += 1.1
-    ledger.put([("calls", "1", None)])
+    call_registry.put([("calls", "1", None)])
     assert frames.snapshot(ALL, "json", 0).position.seq == 2
 
 
 def test_many_who_come_at_once_with_a_view_of_their_own_each_do_not_fill_the_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    ledger, clock = busy_ledger(100), Clock()
-    frames = FrameCache(ledger, clock)
+    call_registry, clock = busy_ledger(100), Clock()
+    frames = FrameCache(call_registry, clock)
     one = frames.snapshot(ALL, "json", 0)
     room = 3 * one.size + 100
     monkeypatch.setattr("gateway.fanout.frames._SNAPSHOTS_KEPT", room)
@@ -146,7 +146,7 @@ def test_many_who_come_at_once_with_a_view_of_their_own_each_do_not_fill_the_mem
         frames.snapshot(own, "json", 0)
         assert frames.snapshot(ALL, "json", 0) is one, "what is asked for again and again is kept"
         assert sum(parts.size for _, parts in frames._snapshots.values()) == frames._snapshots_size <= room
-    ledger.put([("calls", "1", call(1))])
+    call_registry.put([("calls", "1", call(1))])
     frames.snapshot(ALL, "json", 1)
     assert sum(parts.size for _, parts in frames._snapshots.values()) == frames._snapshots_size <= room
     clock.now += 2
@@ -157,22 +157,22 @@ def test_many_who_come_at_once_with_a_view_of_their_own_each_do_not_fill_the_mem
 
 
 def test_a_shared_snapshot_is_not_given_out_where_no_change_leads_on_from_it() -> None:
-    ledger = busy_ledger(3)
-    ledger.log_length = 1
-    frames = FrameCache(ledger, Clock())
+    call_registry = busy_ledger(3)
+    call_registry.log_length = 1
+    frames = FrameCache(call_registry, Clock())
     frames.snapshot(ALL, "json", 0)
-    ledger.put([("calls", "1", call(1))])
-    ledger.put([("calls", "1", None)])
+    call_registry.put([("calls", "1", call(1))])
+    call_registry.put([("calls", "1", None)])
     assert frames.snapshot(ALL, "json", 0).position.seq == 2
-    ledger.start_epoch()
-    assert frames.snapshot(ALL, "json", 0).position == ledger.position
+    call_registry.start_epoch()
+    assert frames.snapshot(ALL, "json", 0).position == call_registry.position
 
 
 def test_many_who_lag_differently_do_not_fill_the_memory() -> None:
-    ledger = busy_ledger(3)
+    call_registry = busy_ledger(3)
     for number in range(200):
-        ledger.put([("calls", str(number), call(number))])
-    frames = FrameCache(ledger, Clock())
+        call_registry.put([("calls", str(number), call(number))])
+    frames = FrameCache(call_registry, Clock())
     for seq in range(200):
         assert frames.change(ALL, "json", seq, seq) is not None
     assert len(frames._changes) <= 64
@@ -184,10 +184,10 @@ def test_there_are_no_frames_without_a_state() -> None:
 
 
 def test_a_change_from_so_far_back_that_a_snapshot_costs_less_is_left_to_a_snapshot() -> None:
-    ledger = busy_ledger(3)
-    frames = FrameCache(ledger, Clock())
+    call_registry = busy_ledger(3)
+    frames = FrameCache(call_registry, Clock())
     numbers = [str(number) for number in range(100)]
     for number in range(30):
-        ledger.put([("extensions", num, extension(num, (f"{number}",))) for num in numbers])
+        call_registry.put([("extensions", num, extension(num, (f"{number}",))) for num in numbers])
     assert frames.change(ALL, "json", 0, 0) is None
     assert frames.change(ALL, "json", 15, 15) is not None

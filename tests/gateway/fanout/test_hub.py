@@ -56,13 +56,13 @@ def unframed(frame: bytes) -> str | bytes:
 class World:
     """A space, its hub, and subscribers with their clients."""
 
-    ledger: Ledger
+    call_registry: Ledger
     clock: Clock = field(default_factory=Clock)
     stale_since: str | None = None
     woken: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.hub = Hub(self.ledger, lambda: self.stale_since, self.clock, heartbeat=0.01)
+        self.hub = Hub(self.call_registry, lambda: self.stale_since, self.clock, heartbeat=0.01)
         self.places: list[tuple[Subscriber, Follower]] = []
 
     def join(
@@ -76,7 +76,7 @@ class World:
         return place
 
     def put(self, *puts: Put) -> None:
-        self.ledger.put(list(puts))
+        self.call_registry.put(list(puts))
         self.hub.changed()
 
     def beat(self) -> None:
@@ -92,7 +92,7 @@ class World:
         if messages:
             assert follower.position == subscriber.position
             assert follower.position is not None
-            assert follower.state == plain(subscriber.view.snapshot(self.ledger.at(follower.position)))
+            assert follower.state == plain(subscriber.view.snapshot(self.call_registry.at(follower.position)))
         return bool(messages)
 
     def read_all(self, place: tuple[Subscriber, Follower]) -> list[str]:
@@ -151,11 +151,11 @@ def play(world: World, step: Step) -> None:  # noqa: C901 - one case a happening
         case "read":
             world.read(place)
         case "epoch":
-            world.ledger.start_epoch()
+            world.call_registry.start_epoch()
             world.hub.changed()
         case "unheard":  # the replica moves several times before the hub looks
-            world.ledger.put([("calls", "1", call(1, ("x101",)))])
-            world.ledger.put([("calls", "1", None)])
+            world.call_registry.put([("calls", "1", call(1, ("x101",)))])
+            world.call_registry.put([("calls", "1", None)])
         case "beat":
             world.beat()
         case "stale":
@@ -188,9 +188,9 @@ def rejoin(world: World, step: Step) -> None:
 def test_every_subscriber_is_exact_at_its_position_and_reaches_the_newest(
     their_views: list[FilteredView], history: list[Step], log_length: int, encoding: Encoding
 ) -> None:
-    ledger = Ledger(log_length)
-    ledger.start_epoch()
-    world = World(ledger)
+    call_registry = Ledger(log_length)
+    call_registry.start_epoch()
+    world = World(call_registry)
     for number in range(3):
         world.join(their_views[number % len(their_views)], encoding, wired=number > 0)
     for step in history:
@@ -199,8 +199,8 @@ def test_every_subscriber_is_exact_at_its_position_and_reaches_the_newest(
     world.beat()
     for place in world.places:
         world.read_all(place)
-        assert place[1].position == ledger.position
-        assert place[1].state == plain(place[0].view.snapshot(ledger))
+        assert place[1].position == call_registry.position
+        assert place[1].state == plain(place[0].view.snapshot(call_registry))
         assert place[1].stale_since == world.stale_since
         world.hub.leave(place[0])
     assert len(world.hub) == 0
@@ -208,9 +208,9 @@ def test_every_subscriber_is_exact_at_its_position_and_reaches_the_newest(
 
 
 def started() -> World:
-    ledger = Ledger()
-    ledger.start_epoch()
-    return World(ledger)
+    call_registry = Ledger()
+    call_registry.start_epoch()
+    return World(call_registry)
 
 
 def test_one_who_lags_gets_one_merged_change() -> None:
@@ -248,12 +248,12 @@ def test_nothing_is_made_for_those_who_can_take_nothing(monkeypatch: pytest.Monk
     for number in range(10, 15):
         world.put(("calls", str(number), call(number)))
     assert made == [3, 4, 5, 6, 7], "one frame a change, for the one who reads"
-    assert reading[1].position == world.ledger.position
+    assert reading[1].position == world.call_registry.position
 
 
 def test_one_whom_the_log_does_not_reach_gets_a_snapshot() -> None:
     world = started()
-    world.ledger.log_length = 2
+    world.call_registry.log_length = 2
     place = world.join(ALL)
     world.read_all(place)
     for number in range(3):
@@ -267,7 +267,7 @@ def test_a_change_too_large_for_a_frame_comes_as_a_snapshot_in_parts() -> None:
     world.read_all(place)
     world.put(*(("extensions", str(n), extension(str(n), queues=("800",) * 10)) for n in range(1200)))
     assert set(world.read_all(place)) == {"snapshot"}
-    assert place[1].position == world.ledger.position
+    assert place[1].position == world.call_registry.position
 
 
 def test_only_those_whose_view_changes_are_woken_and_told() -> None:
@@ -310,7 +310,7 @@ def test_a_heartbeat_moves_the_position_of_a_view_that_did_not_change() -> None:
     assert world.read_all(place) == []
     world.beat()
     assert world.read_all(place) == ["heartbeat"]
-    assert place[1].position == world.ledger.position
+    assert place[1].position == world.call_registry.position
 
 
 def test_a_heartbeat_never_runs_ahead_of_a_change() -> None:
@@ -344,7 +344,7 @@ def test_a_new_epoch_is_a_snapshot_for_everyone_encoded_once_a_view() -> None:
     places = [world.join(ALL), world.join(ALL)]
     for place in places:
         world.read_all(place)
-    world.ledger.start_epoch()
+    world.call_registry.start_epoch()
     world.hub.changed()
     [one], [other] = (world.hub.take(place[0]) for place in places)
     assert one is other
@@ -358,7 +358,7 @@ def test_without_a_state_there_is_nothing_to_send_until_there_is() -> None:
     assert world.read_all(place) == []
     world.beat()
     assert world.read_all(place) == []
-    world.ledger.start_epoch()
+    world.call_registry.start_epoch()
     world.hub.changed()
     assert world.woken
     assert world.read_all(place) == ["snapshot", "heartbeat"]
@@ -373,7 +373,7 @@ def test_a_view_subscribed_to_again_is_never_older_than_what_was_told_though_an_
     world.hub.change_view(place[0], FilteredView(frozenset({"queues"}), EVERYTHING))
     world.hub.change_view(place[0], ALL)
     assert world.read_all(place) == ["snapshot"]
-    assert place[1].position == world.ledger.position
+    assert place[1].position == world.call_registry.position
 
 
 def test_the_change_is_sent_even_if_the_log_does_not_reach_the_first_of_positions_that_are_the_same() -> None:
@@ -381,7 +381,7 @@ def test_the_change_is_sent_even_if_the_log_does_not_reach_the_first_of_position
     calls_only = FilteredView(frozenset({"calls"}), EVERYTHING)
     place = world.join(calls_only)
     world.read_all(place)
-    world.ledger.log_length = 2
+    world.call_registry.log_length = 2
     for number in range(5):
         world.put(("queues", str(number), queue(str(number))))
     world.beat()
@@ -392,13 +392,13 @@ def test_the_change_is_sent_even_if_the_log_does_not_reach_the_first_of_position
 
 def test_very_many_changes_of_a_view_are_not_all_remembered() -> None:
     world = started()
-    world.ledger.log_length = 10
+    world.call_registry.log_length = 10
     place = world.join(ALL)
     world.read_all(place)
-    world.ledger.past.clear()
+    world.call_registry.past.clear()
     for number in range(10_000):
         world.put(("calls", "1", call(number)))
-        world.ledger.past.clear()
+        world.call_registry.past.clear()
     [track] = world.hub._tracks.values()
     assert len(track._touched) <= 4096
 
@@ -428,15 +428,15 @@ def test_who_is_in_step_is_written_to_at_once_and_who_is_not_is_woken() -> None:
     world.woken.clear()
     world.put(("calls", "1", call(1)))
     assert world.woken == [1]
-    assert wired[1].position == wired[0].position == world.ledger.position
-    assert wired[1].state == plain(ALL.snapshot(world.ledger))
+    assert wired[1].position == wired[0].position == world.call_registry.position
+    assert wired[1].state == plain(ALL.snapshot(world.call_registry))
     assert isinstance(wired[0].line, Wire)
     wired[0].line.open = False
     world.put(("calls", "2", call(2)))
     assert 0 in world.woken
     wired[0].line.open = True
     assert world.read_all(wired) == ["change"]
-    assert wired[1].state == plain(ALL.snapshot(world.ledger))
+    assert wired[1].state == plain(ALL.snapshot(world.call_registry))
 
 
 async def test_under_load_changes_are_told_as_one_and_none_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -450,7 +450,7 @@ async def test_under_load_changes_are_told_as_one_and_none_is_left_out(monkeypat
         world.put(("calls", str(number % 10), call(number)))
     while world.hub._turn is not None:  # noqa: ASYNC110 - the loop's own turns
         await asyncio.sleep(0)
-    assert all(follower.position == world.ledger.position for _, follower in places)
+    assert all(follower.position == world.call_registry.position for _, follower in places)
     assert len(places[0][1].seen) - frames < 200
 
 
@@ -471,7 +471,7 @@ async def test_what_changes_while_the_others_wait_to_be_told_reaches_everyone_wi
     world.hub.leave(leaving[0])
     while world.hub._turn is not None:  # noqa: ASYNC110 - the loop's own turns
         await asyncio.sleep(0)
-    assert {follower.position for _, follower in places[:-1]} == {world.ledger.position}
+    assert {follower.position for _, follower in places[:-1]} == {world.call_registry.position}
 
 
 async def test_who_was_told_in_this_round_is_not_told_again_as_others_leave(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -487,7 +487,7 @@ async def test_who_was_told_in_this_round_is_not_told_again_as_others_leave(monk
         world.hub.leave(places.pop(0)[0])
     while world.hub._turn is not None:  # noqa: ASYNC110 - the loop's own turns
         await asyncio.sleep(0)
-    assert {follower.position for _, follower in places} == {world.ledger.position}
+    assert {follower.position for _, follower in places} == {world.call_registry.position}
     assert world.woken == []
 
 
@@ -497,9 +497,9 @@ def test_what_one_who_counts_has_missed_is_not_gone_through_anew_for_each_change
     world.read_all(place)
     since = place[0].position
     for number in range(500):
-        world.ledger.put([("calls", "1", call(number))])
+        world.call_registry.put([("calls", "1", call(number))])
     gone_through = 0
-    look = world.ledger.since
+    look = world.call_registry.since
 
     def counted(seq: int, to: int | None = None) -> tuple[Change, ...] | None:
         nonlocal gone_through
@@ -507,7 +507,7 @@ def test_what_one_who_counts_has_missed_is_not_gone_through_anew_for_each_change
         gone_through += len(changes or ())
         return changes
 
-    world.ledger.since = counted  # type: ignore[method-assign]
+    world.call_registry.since = counted  # type: ignore[method-assign]
     counting = world.hub.subscribe(ALL, "json", lambda: None, since, merge=False)
     taken = 0
     while world.hub.take(counting):
@@ -518,7 +518,7 @@ def test_what_one_who_counts_has_missed_is_not_gone_through_anew_for_each_change
 
 def _ahead(world: World, **options: Any) -> tuple[Subscriber, Follower]:
     """A client that comes from another gateway, five positions further on than this one."""
-    now = world.ledger.position
+    now = world.call_registry.position
     assert now is not None
     held = Position(now.epoch, now.seq + 5)
     place = (world.hub.subscribe(ALL, "json", lambda: None, held, **options), Follower())

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from gateway.cli.runtime import metrics_server as exposition
+from gateway.cli.runtime import metrics_server
 from gateway.counters import FanoutCounters
 from gateway.fanout.filtered_view import FilteredView
 from gateway.fanout.hub import Hub
@@ -109,18 +109,18 @@ async def test_what_a_day_brings_can_be_read() -> None:
 
 
 async def test_nothing_else_is_served_beside_the_metrics() -> None:
-    registry = exposition.new_registry("gateway")
-    async with exposition.exposed(registry, "127.0.0.1", 0) as address, httpx.AsyncClient() as http:
+    registry = metrics_server.new_registry("gateway")
+    async with metrics_server.exposed(registry, "127.0.0.1", 0) as address, httpx.AsyncClient() as http:
         assert address.endswith("/metrics")
         assert (await http.get(address)).status_code == 200
         assert (await http.get(address.replace("/metrics", "/"))).status_code == 404
         assert (await http.post(address)).status_code == 405
         port = httpx.URL(address).port or 0
         with pytest.raises(ConfigError, match=r"\[metrics\].* cannot be served on 127.0.0.1:\d+: another program"):
-            async with exposition.exposed(CollectorRegistry(), "127.0.0.1", port):
+            async with metrics_server.exposed(CollectorRegistry(), "127.0.0.1", port):
                 pass
     with pytest.raises(ConfigError, match="a port is at most 65535"):
-        async with exposition.exposed(registry, "127.0.0.1", 70_000):
+        async with metrics_server.exposed(registry, "127.0.0.1", 70_000):
             pass
 
 

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from gateway.docs.asyncapi import asyncapi
-from gateway.operations import plugins as own_commands
+from gateway.operations import plugins
 from gateway.operations.operation_table import COMMANDS, RESERVED, Command, register
 from gateway.parameters import Parameter
 from gateway.queries.context import QueryContext
@@ -135,10 +135,10 @@ async def test_a_composition_runs_with_its_callers_rights_and_no_others() -> Non
 
 @pytest.mark.parametrize("value", ["tests.gateway.operations.test_plugins:nothing", "no.such.module:x", "os:sep"])
 def test_an_entry_point_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
-    point = EntryPoint("mine", value, own_commands.GROUP)
-    monkeypatch.setattr(own_commands, "entry_points", lambda group: [point])
+    point = EntryPoint("mine", value, plugins.GROUP)
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [point])
     with pytest.raises(ConfigError, match=re.escape(f"mine = {value}")):
-        own_commands.load()
+        plugins.load()
 
 
 @asynccontextmanager

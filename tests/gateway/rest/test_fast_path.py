@@ -24,7 +24,7 @@ from gateway.docs.openapi_examples import arguments_of
 from gateway.operations.operation_table import COMMANDS, Command
 from gateway.pbx_view import PbxView
 from gateway.queries.context import QueryContext
-from gateway.rest import fast_path as repeats
+from gateway.rest import fast_path
 from gateway.rest.fast_path import MOST, FastPathProtocol, QueryFastPath
 from monitor.shared.api_keys import Budgets
 from monitor.shared.changes import Change, Edit, Position
@@ -47,17 +47,17 @@ class Desk:
     keys: KeyTable
     now: float = NOW
     long: int = 0
-    spending: RateLimiter | None = None
+    rate_limiter: RateLimiter | None = None
     apps: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        app = create_app({"main": self.view}, self.keys, spending=self.spending, clock=lambda: self.now)
+        app = create_app({"main": self.view}, self.keys, rate_limiter=self.rate_limiter, clock=lambda: self.now)
 
         async def counted(scope: Scope, receive: Receive, send: Send) -> None:
             self.long += 1
             await app(scope, receive, send)
 
-        self.apps = [app, QueryFastPath(counted, self.keys, self.spending, lambda: self.now)]
+        self.apps = [app, QueryFastPath(counted, self.keys, self.rate_limiter, lambda: self.now)]
 
     async def get(self, path: str, headers: Headers = None, *, short: bool = True) -> httpx.Response:
         transport = httpx.ASGITransport(app=self.apps[short])
@@ -202,10 +202,10 @@ async def test_whatever_is_out_of_the_ordinary_goes_the_long_way(desk: Desk, hea
 
 
 async def test_a_budget_is_counted_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    spending = RateLimiter({"main": fakeredis.FakeAsyncRedis()}, Budgets(5, 5, 5, 5), clock=lambda: 0.0)
-    leases = spending._lease_of(key(), 5)
+    rate_limiter = RateLimiter({"main": fakeredis.FakeAsyncRedis()}, Budgets(5, 5, 5, 5), clock=lambda: 0.0)
+    leases = rate_limiter._lease_of(key(), 5)
     leases.reads.continue_offline()
-    desk = Desk(view(), KeyTable([key()]), spending=spending)
+    desk = Desk(view(), KeyTable([key()]), rate_limiter=rate_limiter)
     answers = [await desk.get(QUERY) for _ in range(7)]
     assert [answer.status_code for answer in answers] == [200] * 5 + [429] * 2
     assert [answer.headers["ratelimit"].split(";")[1] for answer in answers[:5]] == ["r=4", "r=3", "r=2", "r=1", "r=0"]
@@ -235,7 +235,7 @@ async def test_junk_in_headers_and_addresses_is_not_remembered(desk: Desk, junk:
 
 
 async def test_what_is_remembered_is_bounded_in_bytes(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(repeats, "MOST_BYTES", 60_000)
+    monkeypatch.setattr(fast_path, "MOST_BYTES", 60_000)
     known = desk.apps[1]._known
     for number in range(60):
         for _ in range(2):  # an answer is held from the second time on
@@ -251,9 +251,9 @@ async def test_what_is_remembered_is_bounded_in_bytes(desk: Desk, monkeypatch: p
 async def served(desk: Desk) -> AsyncIterator[int]:
     """The application under uvicorn, its protocol answering what it can; the port."""
     listener = socket.create_server(("127.0.0.1", 0))
-    repeats = desk.apps[1]
-    http: Any = partial(FastPathProtocol, repeats)
-    server = uvicorn.Server(uvicorn.Config(repeats, lifespan="off", log_config=None, http=http))
+    fast_path = desk.apps[1]
+    http: Any = partial(FastPathProtocol, fast_path)
+    server = uvicorn.Server(uvicorn.Config(fast_path, lifespan="off", log_config=None, http=http))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield listener.getsockname()[1]

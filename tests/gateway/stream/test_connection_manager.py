@@ -12,7 +12,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from gateway import fair_share as shares
+from gateway import fair_share
 from gateway.fanout.frames import Encoding
 from gateway.stream.admission import LiveSettings
 from gateway.stream.connection import ConnectionLimits
@@ -277,7 +277,7 @@ async def test_a_subscription_in_the_address_counts_as_one_of_its_keys_messages(
 async def test_the_filters_of_a_key_are_bounded_in_bytes_and_equal_ones_count_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(shares, "MOST_FILTER_BYTES", 250_000)
+    monkeypatch.setattr(fair_share, "MOST_FILTER_BYTES", 250_000)
     large, other = ([f"{number}".rjust(50, end) for number in range(1_000)] for end in "ab")
 
     def wanted(values: list[str]) -> dict[str, object]:
@@ -313,7 +313,7 @@ async def test_the_answers_that_a_key_watches_are_bounded_in_bytes(monkeypatch: 
             return len(to_json((await frame_of(connection, "result"))["result"]))
 
         sizes = [await watch(first, "pbx.callsinfo.get"), await watch(first, "all.ext.get")]
-        monkeypatch.setattr(shares, "MOST_ANSWER_BYTES", max(sizes) + 100)
+        monkeypatch.setattr(fair_share, "MOST_ANSWER_BYTES", max(sizes) + 100)
         await watch(second, "all.ext.get")  # the same: it is held already
         await watch(second, "all.queue.get")
         await say(second, {"type": "subscribe", "query": "pbx.callsinfo.get"})

@@ -21,7 +21,7 @@ from gateway.auth.api_keys import ApiKey, KeyTable
 from gateway.auth.shared_rate_limiter import RateLimiter
 from gateway.auth.tickets import Tickets
 from gateway.fanout.watched_queries import LEAST_PAUSE
-from gateway.rest import long_poll as longpoll
+from gateway.rest import long_poll
 from gateway.rest.ticket_endpoint import ticket_routes
 from gateway.stream.admission import LiveSettings
 from gateway.stream.connection import ConnectionLimits
@@ -370,11 +370,11 @@ async def test_one_who_is_being_let_in_when_a_drain_begins_does_not_stay(monkeyp
 
 async def test_tickets_are_counted_as_reads() -> None:
     redis = fakeredis.FakeAsyncRedis()
-    spending = RateLimiter({"main": redis}, Budgets(reads=2), clock=lambda: 0.0)
-    spending._lease_of(KEYS[0], 2).reads.continue_offline()
+    rate_limiter = RateLimiter({"main": redis}, Budgets(reads=2), clock=lambda: 0.0)
+    rate_limiter._lease_of(KEYS[0], 2).reads.continue_offline()
     tickets = Tickets({"main": redis}, KeyTable(KEYS), lambda: 1_800_000_000.0)
     transport = httpx.ASGITransport(
-        app=Starlette(routes=ticket_routes(tickets, KeyTable(KEYS), lambda: 1_800_000_000.0, spending))
+        app=Starlette(routes=ticket_routes(tickets, KeyTable(KEYS), lambda: 1_800_000_000.0, rate_limiter))
     )
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
         answers = [await client.post("/webapi/ticket", headers=READER) for _ in range(3)]
@@ -448,7 +448,7 @@ async def test_a_long_poll_ends_with_304_when_the_time_is_up() -> None:
 async def test_one_keys_long_polls_leave_room_for_others_and_who_may_not_wait_is_not_told_that_he_did(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(longpoll, "MOST_PER_KEY", 2)
+    monkeypatch.setattr(long_poll, "MOST_PER_KEY", 2)
     display = {"Authorization": "Bearer display-key"}
     async with serving() as served, http(served) as client:
         etag = (await client.get(QUERY, headers=READER)).headers["etag"]

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from monitor.shared import api_keys as apikeys
+from monitor.shared import api_keys, command_messages
 from monitor.shared import codec as wire
-from monitor.shared import command_messages as requests
 from monitor.shared.changes import Change
 from monitor.shared.codec import Heartbeat, Malformed
 from monitor.shared.entities.topics import BOOK_TOPICS, TOPICS
@@ -40,11 +39,14 @@ GARBAGE = (
     [
         (wire.decode_announcement, (Change, Heartbeat, object)),
         (wire.decode_change, (Change,)),
-        (requests.decode_request, (requests.Request,)),
-        (requests.decode_outcome, (requests.Outcome,)),
-        (requests.decode_ring, (requests.Claimed, requests.Completed, requests.PositionReached)),
-        (requests.decode_reach, (requests.PositionQuery,)),
-        (apikeys.decode_key, (apikeys.StoredKey,)),
+        (command_messages.decode_request, (command_messages.Request,)),
+        (command_messages.decode_outcome, (command_messages.Outcome,)),
+        (
+            command_messages.decode_ring,
+            (command_messages.Claimed, command_messages.Completed, command_messages.PositionReached),
+        ),
+        (command_messages.decode_reach, (command_messages.PositionQuery,)),
+        (api_keys.decode_key, (api_keys.StoredKey,)),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -60,8 +62,8 @@ def test_any_bytes_are_a_message_or_malformed(
 def test_a_key_whose_digest_is_none_is_malformed(digest: object) -> None:
     key = {"name": "wall", "digest": digest, "scopes": ["read"], "changed_at": 1.0}
     with pytest.raises(Malformed):
-        apikeys.decode_key(wire.to_msgpack(key))
-    apikeys.decode_key(wire.to_msgpack(key | {"digest": "a" * 64}))
+        api_keys.decode_key(wire.to_msgpack(key))
+    api_keys.decode_key(wire.to_msgpack(key | {"digest": "a" * 64}))
 
 
 @given(data=GARBAGE, topic=st.sampled_from([*TOPICS, *BOOK_TOPICS]))

@@ -10,7 +10,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from gateway import run as gateway_run
+from gateway import run
 from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
 from gateway.config import GatewaySection
 from tests.bus import FakeBus, fake_bus, only, until_async
@@ -25,7 +25,7 @@ async def served(bus: FakeBus, proxies: str) -> AsyncIterator[httpx.AsyncClient]
     section = GatewaySection(port=0, forwarded_allow_ips=proxies)
     async with (
         running(bus),
-        gateway_run.serving(["pbx"], KeyTable([OFFICE, LOCAL]), section, only(bus.client())) as server,
+        run.serving(["pbx"], KeyTable([OFFICE, LOCAL]), section, only(bus.client())) as server,
         httpx.AsyncClient(base_url=server.address) as http,
     ):
 

@@ -58,7 +58,7 @@ class Client:
     wanted: EntityFilter | None
     merge: bool
     gateways: Sequence[Served]
-    ledger: Ledger
+    call_registry: Ledger
     at: int = 0
     follower: Follower = field(default_factory=Follower)
     task: asyncio.Task[None] | None = None
@@ -123,14 +123,14 @@ class Client:
             assert self.follower.state == self.truth(self.follower.position)
 
     def truth(self, position: Position) -> Any:
-        return plain(self.view.snapshot(self.ledger.at(position)))
+        return plain(self.view.snapshot(self.call_registry.at(position)))
 
     @property
     def newest(self) -> bool:
         assert self.task is not None
         if self.task.done():
             self.task.result()
-        return self.follower.position == self.ledger.position
+        return self.follower.position == self.call_registry.position
 
 
 def steps() -> st.SearchStrategy[list[Step]]:
@@ -152,24 +152,26 @@ async def both() -> AsyncIterator[tuple[Served, Served]]:
         yield lending, other
 
 
-def follow(ledger: Ledger, gateways: Sequence[Served]) -> None:
+def follow(call_registry: Ledger, gateways: Sequence[Served]) -> None:
     """Take both gateways to where the ledger is."""
-    assert ledger.position is not None
+    assert call_registry.position is not None
     for served in gateways:
-        if ledger.position.epoch != served.position.epoch:
-            state = {topic: dict(entities) for topic, entities in ledger.state.items()}
-            served.view.live.load(ledger.position, START, state)
-        elif ledger.position != served.position:
-            served.view.live.apply(ledger.log[-1])
+        if call_registry.position.epoch != served.position.epoch:
+            state = {topic: dict(entities) for topic, entities in call_registry.state.items()}
+            served.view.live.load(call_registry.position, START, state)
+        elif call_registry.position != served.position:
+            served.view.live.apply(call_registry.log[-1])
         served._moved()
 
 
 async def play(history: list[Step], wanted: list[EntityFilter | None]) -> None:
-    ledger = Ledger()
-    ledger.start_epoch()
+    call_registry = Ledger()
+    call_registry.start_epoch()
     async with both() as gateways, asyncio.timeout(60):
         clients = [
-            Client(door, encoding, key, wanted[number % len(wanted)], number % 3 != 0, gateways, ledger, number % 2)
+            Client(
+                door, encoding, key, wanted[number % len(wanted)], number % 3 != 0, gateways, call_registry, number % 2
+            )
             for number, (door, encoding, key) in enumerate(KINDS)
         ]
         for client in clients:
@@ -178,10 +180,10 @@ async def play(history: list[Step], wanted: list[EntityFilter | None]) -> None:
             if what == "hop":
                 await clients[who].leave()
             if what == "epoch":
-                ledger.start_epoch()
+                call_registry.start_epoch()
             else:
-                ledger.put(change)
-            follow(ledger, gateways)
+                call_registry.put(change)
+            follow(call_registry, gateways)
             if what == "hop":
                 clients[who].at = 1 - clients[who].at
                 clients[who].come()

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from gateway import run as gateway_run
+from gateway import run
 from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
 from gateway.config import GatewaySection, StreamSection
 from gateway.transport import http_protocol as punctual
@@ -31,13 +31,13 @@ BODY = b"POST /webapi/ticket HTTP/1.1\r\nHost: test\r\nContent-Length: 1000\r\n\
 
 
 @pytest.fixture
-async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[gateway_run.Server]:
+async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[run.Server]:
     monkeypatch.setattr(TimeoutHttpProtocol, "_within", WITHIN)
     keys = KeyTable([ApiKey("test", sha256_hex(KEY), "pbx", frozenset({"read"}))])
     async with (
         fake_bus() as bus,
         closing(StatePublisher(bus.client(), SpaceKeys("pbx", "live"), "test")) as publisher,
-        gateway_run.serving(["pbx"], keys, SETTINGS, only(bus.client())) as server,
+        run.serving(["pbx"], keys, SETTINGS, only(bus.client())) as server,
     ):
         assert await Lease(bus.client(), SpaceKeys("pbx", "live"), "test", ttl=600).acquire()
         await publisher.start_epoch(entities.state_of(system=[entities.system()]))
@@ -47,7 +47,7 @@ async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[gateway_run.S
 
 
 @pytest.fixture
-def port(server: gateway_run.Server) -> int:
+def port(server: run.Server) -> int:
     return int(server.address.rpartition(":")[2])
 
 
@@ -240,7 +240,7 @@ async def test_who_asks_and_asks_without_waiting_for_an_answer_is_cut_off(
 
 @pytest.mark.parametrize("paused", [True, False])
 async def test_who_takes_no_answer_is_cut_off(
-    server: gateway_run.Server, port: int, monkeypatch: pytest.MonkeyPatch, paused: bool
+    server: run.Server, port: int, monkeypatch: pytest.MonkeyPatch, paused: bool
 ) -> None:
     if not paused:  # all is written, and the connection is closed with what is left of it
         monkeypatch.setattr(TimeoutHttpProtocol, "pause_writing", lambda _: None)

@@ -33,9 +33,9 @@ class Nothing:
 
 async def test_the_take_over_does_not_wait_for_its_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(standby_mirror, "KEYS_EVERY_S", 3_600.0)
-    keyring, rest = Swallowing(), cast("Any", Nothing())
-    mirroring = asyncio.create_task(Standby("pbx", cast("Any", keyring), rest, rest).run())
-    await keyring.reads.wait()
+    key_sync, rest = Swallowing(), cast("Any", Nothing())
+    mirroring = asyncio.create_task(Standby("pbx", cast("Any", key_sync), rest, rest).run())
+    await key_sync.reads.wait()
     mirroring.cancel()
     async with asyncio.timeout(30):
         await asyncio.gather(mirroring, return_exceptions=True)

@@ -19,7 +19,7 @@ from threecx.models.users import User  # type: ignore[import-untyped]  # it has 
 from monitor.pbx.api_client import PbxSettings
 from monitor.pbx.facts import ConnectionChanged, ContactsRead, DirectoryRead, Fact
 from monitor.pbx.v20_source import PbxSource
-from monitor.shared.entities import topics as e
+from monitor.shared.entities import topics
 from monitor.shared.errors import CommandRefused
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.pbx_data.templates_trunks_contacts import service_principal
@@ -97,17 +97,17 @@ class Desk:
         assert entity is not None
         return entity
 
-    def extension(self, number: str) -> e.Extension:
-        return e.table(self.tracker.state, "extensions", e.Extension)[number]
+    def extension(self, number: str) -> topics.Extension:
+        return topics.table(self.tracker.state, "extensions", topics.Extension)[number]
 
-    def queue(self, number: str) -> e.Queue:
-        return e.table(self.tracker.state, "queues", e.Queue)[number]
+    def queue(self, number: str) -> topics.Queue:
+        return topics.table(self.tracker.state, "queues", topics.Queue)[number]
 
-    def group(self, number: str) -> e.RingGroup:
-        return e.table(self.tracker.state, "groups", e.RingGroup)[number]
+    def group(self, number: str) -> topics.RingGroup:
+        return topics.table(self.tracker.state, "groups", topics.RingGroup)[number]
 
-    def contact(self, id_: int) -> e.Contact | None:
-        return e.table(self.tracker.book, "contacts", e.Contact).get(str(id_))
+    def contact(self, id_: int) -> topics.Contact | None:
+        return topics.table(self.tracker.book, "contacts", topics.Contact).get(str(id_))
 
     def last(self, kind: type[T]) -> T:
         return next(fact for fact in reversed(self.facts) if isinstance(fact, kind))

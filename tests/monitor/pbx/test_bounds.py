@@ -12,10 +12,10 @@ from functools import cache
 
 import pytest
 
-from monitor import myphone_messages as webproto
+from monitor import myphone_messages
 from monitor.pbx import api_client as pbx_client
 from monitor.pbx.api_client import PbxClient
-from monitor.pbx.callcontrol import event_socket as listener
+from monitor.pbx.callcontrol import event_socket
 from monitor.pbx.facts import ConnectionChanged
 from monitor.pbx.http_client import paging
 from monitor.pbx.http_client.transport import MAX_BODY_BYTES, Transport
@@ -229,8 +229,8 @@ async def test_a_list_of_huge_rows_is_left(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_message_of_the_web_client_of_the_largest_size_stays_small() -> None:
     before = memory()
-    with pytest.raises(webproto.NotAMessage):
-        webproto.decode(b"\xff" * 4 * MIB)
+    with pytest.raises(myphone_messages.NotAMessage):
+        myphone_messages.decode(b"\xff" * 4 * MIB)
     assert memory() - before < GROWTH
 
 
@@ -251,7 +251,7 @@ async def test_an_event_too_large_is_the_reason_that_the_system_tells() -> None:
 
 
 async def test_events_without_end_are_the_reason_that_the_system_tells(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listener, "MAX_EVENT_BYTES", 100_000)
+    monkeypatch.setattr(event_socket, "MAX_EVENT_BYTES", 100_000)
     async with scripted_pbx() as pbx, following(settings_for(pbx.url)) as (_, facts):
         await facts.connected()
         for number in range(2_000):

@@ -48,16 +48,16 @@ async def kept(redis: Redis, at: int) -> bool:
 async def test_the_newer_of_what_redis_and_the_file_hold_is_read(bus: Bus, tmp_path: Path) -> None:
     redis, store = bus.client(), Store(tmp_path / "callmon.db")
     await store.open()
-    keeping = StatisticsCheckpoint(redis, "pbx", "me", store)
-    assert await keeping.read() is None
+    checkpoint = StatisticsCheckpoint(redis, "pbx", "me", store)
+    assert await checkpoint.read() is None
     for to_redis, to_file, newer in ((3, 2, 3), (3, 4, 4)):
         await redis.set(KEYS.figures, encode(SavedStatistics(at=to_redis)))
         await store.keep_figures("pbx", encode(SavedStatistics(at=to_file)))
-        found = await keeping.read()
+        found = await checkpoint.read()
         assert found is not None
         assert found.at == newer
     await redis.set(KEYS.figures, b"of another version")
-    found = await keeping.read()
+    found = await checkpoint.read()
     assert found is not None
     assert found.at == 4
     await store.close()
@@ -113,10 +113,10 @@ async def test_at_the_end_the_last_is_kept_in_both(bus: Bus, tmp_path: Path, mon
 async def test_neither_a_redis_that_is_gone_nor_a_broken_file_stops_it(valkey: RealBus) -> None:
     redis = valkey.client()
     await redis.set(KEYS.lease, "me")
-    keeping = StatisticsCheckpoint(redis, "pbx", "me", Broken())
+    checkpoint = StatisticsCheckpoint(redis, "pbx", "me", Broken())
     valkey.kill()
-    assert await keeping.read() is None
-    running = asyncio.create_task(keeping.run(lambda: SavedStatistics(at=5)))
+    assert await checkpoint.read() is None
+    running = asyncio.create_task(checkpoint.run(lambda: SavedStatistics(at=5)))
     await asyncio.sleep(0.2)
     assert not running.done()
     await valkey.start()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from monitor.publishing.pending_edits import PendingEdits
 from monitor.shared.changes import Edit
-from monitor.shared.entities import topics as e
+from monitor.shared.entities import topics
 
-IVR = e.Ivr("700", "Main")
-OTHER = e.Ivr("700", "Night")
+IVR = topics.Ivr("700", "Main")
+OTHER = topics.Ivr("700", "Night")
 
 
 def test_what_came_and_went_while_nothing_could_be_written_takes_no_room() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from monitor.publishing.publish_batch import StoredPositionHash, encode, judge
-from monitor.shared import codec as wire
+from monitor.shared import codec
 from monitor.shared.changes import Change, Edit, Position
 from monitor.shared.entities.topics import Ivr
 from monitor.shared.errors import Fenced, HistoryLost
@@ -71,15 +71,15 @@ def test_a_batch_writes_state_log_position_and_announcement_in_this_order() -> N
         ("HSET", KEYS.position),
         ("PUBLISH", KEYS.channel),
     ]
-    assert wire.decode_announcement(_bytes(commands[-1])) == change
+    assert codec.decode_announcement(_bytes(commands[-1])) == change
 
 
 def test_a_change_over_64_kib_is_announced_by_its_position_only() -> None:
     edits = tuple(Edit("ivrs", str(i), None, Ivr(str(i), "x" * 1000)) for i in range(70))
     change = Change(Position("000000000000001-a", 3), "2026-01-01T00:00:00.000Z", edits)
     commands = encode(KEYS, change, "id", 100).commands
-    assert wire.decode_announcement(_bytes(commands[-1])) == wire.Heartbeat("000000000000001-a", 3, change.at)
-    assert any(command[0] == "XADD" and wire.decode_change(_bytes(command)) == change for command in commands)
+    assert codec.decode_announcement(_bytes(commands[-1])) == codec.Heartbeat("000000000000001-a", 3, change.at)
+    assert any(command[0] == "XADD" and codec.decode_change(_bytes(command)) == change for command in commands)
 
 
 def _bytes(command: RedisCommand) -> bytes:

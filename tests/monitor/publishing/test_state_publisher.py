@@ -14,7 +14,7 @@ from monitor.lease import Lease
 from monitor.publishing import stray_fields
 from monitor.publishing.state_publisher import LOG_BYTES, StatePublisher
 from monitor.publishing.stray_fields import StrayFields
-from monitor.shared import codec as wire
+from monitor.shared import codec
 from monitor.shared.changes import Edit, Position
 from monitor.shared.entities.topics import Ivr, State, empty_state
 from monitor.shared.errors import BusUnreachable, Fenced, HistoryLost
@@ -194,7 +194,7 @@ async def test_a_new_epoch_is_announced_by_its_position_only(bus: Bus) -> None:
         writer = Writer(bus)
         position = await writer.start()
         announced = await next_announcement(pubsub)
-    assert isinstance(announced, wire.Heartbeat)
+    assert isinstance(announced, codec.Heartbeat)
     assert announced.position == position
     await writer.publisher.aclose()
 

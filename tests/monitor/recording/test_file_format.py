@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.pbx.traffic_tap import SentRequest
-from monitor.recording import file_format as recordings
+from monitor.recording import file_format
 from monitor.recording.masking import Mask
 from monitor.recording.recorder import Recorder
 from monitor.recording.response_matcher import Timeline
@@ -28,7 +28,9 @@ FIRST = b'{"callmon_recording": 1, "began": 1700000000.0, "source": "activecalls
 
 
 def written(path: Path) -> Recorder:
-    recorder = Recorder(recordings.create(path), recordings.Header(1.0, "auto", settings={"poll_interval": 0.5}), None)
+    recorder = Recorder(
+        file_format.create(path), file_format.Header(1.0, "auto", settings={"poll_interval": 0.5}), None
+    )
     sent = SentRequest("GET", "/xapi/v1/SystemStatus", None, 0.0)
     for _ in range(2):
         recorder.answered(sent, 200, {"X-3CX-Version": "20.0", "Set-Cookie": "secret"}, b'{"Version": "20.0"}')
@@ -46,8 +48,8 @@ def written(path: Path) -> Recorder:
 def test_what_is_written_is_read_again(tmp_path: Path, name: str) -> None:
     recorder = written(tmp_path / name)
     assert (recorder.answers, recorder.events, recorder.failed) == (2, 2, "")
-    read = recordings.read(tmp_path / name)
-    assert read.header == recordings.Header(1.0, "auto", settings={"poll_interval": 0.5})
+    read = file_format.read(tmp_path / name)
+    assert read.header == file_format.Header(1.0, "auto", settings={"poll_interval": 0.5})
     kinds = [line.kind for line in read.lines]
     assert kinds == ["answer", "answer", "silence", "opened", "event", "event", "closed", "away", "end"]
     first, second = read.lines[:2]
@@ -61,16 +63,16 @@ def test_only_its_owner_may_read_it_and_none_is_written_over(tmp_path: Path) -> 
     written(tmp_path / "a.jsonl")
     assert stat.S_IMODE((tmp_path / "a.jsonl").stat().st_mode) == 0o600
     with pytest.raises(ConfigError, match=r"a\.jsonl is there already"):
-        recordings.create(tmp_path / "a.jsonl")
+        file_format.create(tmp_path / "a.jsonl")
     with pytest.raises(ConfigError, match="cannot be made: No such file"):
-        recordings.create(tmp_path / "nowhere" / "a.jsonl")
+        file_format.create(tmp_path / "nowhere" / "a.jsonl")
 
 
 def test_a_full_disk_ends_the_recording_and_nothing_else() -> None:
     full = Path("/dev/full")
     if not full.exists():
         pytest.skip("this system has no /dev/full")
-    recorder = Recorder(full.open("wb", buffering=0), recordings.Header(1.0), Mask(b"salt"))
+    recorder = Recorder(full.open("wb", buffering=0), file_format.Header(1.0), Mask(b"salt"))
     recorder.heard("{}")
     recorder.end()
     assert recorder.failed == "No space left on device"
@@ -79,10 +81,10 @@ def test_a_full_disk_ends_the_recording_and_nothing_else() -> None:
 def test_a_file_that_was_cut_off_counts_up_to_there(tmp_path: Path) -> None:
     path = tmp_path / "cut.jsonl"
     path.write_bytes(FIRST + b'{"t": 1.0, "kind": "opened"}\n{"t": 2.0, "ki')
-    assert [line.kind for line in recordings.read(path).lines] == ["opened"]
+    assert [line.kind for line in file_format.read(path).lines] == ["opened"]
     packed = tmp_path / "cut.jsonl.gz"
     packed.write_bytes(gzip.compress(FIRST + b'{"t": 1.0, "kind": "opened"}\n' * 500)[:-9])
-    assert recordings.read(packed).lines
+    assert file_format.read(packed).lines
 
 
 @pytest.mark.parametrize(
@@ -101,21 +103,21 @@ def test_what_is_wrong_with_a_file_is_said(tmp_path: Path, content: bytes, sente
     path = tmp_path / "file.jsonl"
     path.write_bytes(content)
     with pytest.raises(ConfigError, match=sentence):
-        recordings.read(path)
+        file_format.read(path)
 
 
 def test_a_file_that_cannot_be_read_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
-        recordings.read(tmp_path / "none.jsonl")
+        file_format.read(tmp_path / "none.jsonl")
     packed = tmp_path / "none.jsonl.gz"
     packed.write_bytes(b"not packed")
     with pytest.raises(ConfigError, match="cannot be read"):
-        recordings.read(packed)
+        file_format.read(packed)
     content = bytearray(gzip.compress(FIRST * 99))
     content[20:24] = b"\xff\xff\xff\xff"
     packed.write_bytes(content)
     with pytest.raises(ConfigError, match="is damaged"):
-        recordings.read(packed)
+        file_format.read(packed)
 
 
 def test_settings_that_make_no_sense_are_passed_over(tmp_path: Path) -> None:
@@ -124,7 +126,7 @@ def test_settings_that_make_no_sense_are_passed_over(tmp_path: Path) -> None:
         b'{"callmon_recording": 1, "began": 1.0, "source": "elsewhere", "settings": '
         b'{"poll_interval": 0, "poll_idle": "often", "watchdog_interval": 3.0, "url": 5, "contacts_interval": 1e99}}\n'
     )
-    header = recordings.read(path).header
+    header = file_format.read(path).header
     assert header.source == "auto"
     assert header.settings == {"watchdog_interval": 3.0}
 
@@ -158,4 +160,4 @@ def test_any_file_is_a_recording_that_can_be_played_or_refused_in_words(
     content = b"".join(line + b"\n" for line in (head, *lines))
     path.write_bytes(gzip.compress(content, 1) if compressed else content)
     with contextlib.suppress(ConfigError):
-        Timeline(recordings.read(path))
+        Timeline(file_format.read(path))

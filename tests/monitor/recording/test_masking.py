@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.recording import masking_rules as rules
+from monitor.recording import masking_rules
 from monitor.recording.masking import Mask
 
 DNS = {"101", "102", "800", "10000", "777"}
@@ -92,7 +92,7 @@ def test_secrets_go_dns_and_words_of_3cx_stay_and_all_else_is_masked() -> None:
         "Id": 4915112345678,
         "Nothing": None,
     }
-    kept = rules.body(Mask(b"x" * 16, DNS), told)
+    kept = masking_rules.body(Mask(b"x" * 16, DNS), told)
     assert (kept["Number"], kept["QueueStatus"], kept["CurrentProfileName"]) == ("101", "LoggedIn", "Out of office")
     assert (kept["AuthPassword"], kept["SIPID"], kept["Enabled"], kept["Nothing"]) == ("", "", True, None)
     assert kept["Id"] == told["Id"]
@@ -109,18 +109,18 @@ def test_what_comes_with_an_event_is_masked_like_an_answer() -> None:
         "sequence": 4,
         "event": {"event_type": 0, "entity": "/callcontrol/101/participants/7", "attached_data": participant},
     }
-    kept = rules.body(mask, event)
+    kept = masking_rules.body(mask, event)
     assert kept["event"]["entity"] == "/callcontrol/101/participants/7"
-    assert kept["event"]["attached_data"] == rules.body(mask, participant)
+    assert kept["event"]["attached_data"] == masking_rules.body(mask, participant)
     assert kept["event"]["attached_data"]["party_caller_id"] == mask.number("+4915112345678")
 
 
 def test_an_address_keeps_its_form_and_loses_the_numbers_in_it() -> None:
     mask = Mask(b"x" * 16, DNS)
-    assert rules.address(mask, "/xapi/v1/Users?$filter=Number%20eq%20%27101%27") == (
+    assert masking_rules.address(mask, "/xapi/v1/Users?$filter=Number%20eq%20%27101%27") == (
         "/xapi/v1/Users?$filter=Number%20eq%20%27101%27"
     )
-    masked = rules.address(mask, "/xapi/v1/Contacts?$filter=Mobile2%20eq%20%274915112345678%27")
+    masked = masking_rules.address(mask, "/xapi/v1/Contacts?$filter=Mobile2%20eq%20%274915112345678%27")
     assert masked == f"/xapi/v1/Contacts?$filter=Mobile2%20eq%20%27{mask.number('4915112345678')}%27"
     zones = "/xapi/v1/Defs/TimeZones?$filter=Id%20eq%20%2742%27"
-    assert rules.address(mask, zones) == zones
+    assert masking_rules.address(mask, zones) == zones

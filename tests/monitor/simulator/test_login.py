@@ -11,7 +11,7 @@ import aiohttp
 import jwt
 import pytest
 
-from monitor import myphone_messages as webproto
+from monitor import myphone_messages
 from monitor.simulator import tokens as token_rules
 from monitor.simulator.tokens import GrantRefused
 from tests.monitor.simulator.api_client import PATIENCE, QUIET, ApiClient, Reply, running
@@ -189,7 +189,7 @@ async def heard(socket: aiohttp.ClientWebSocketResponse) -> Any:
     async with asyncio.timeout(PATIENCE):
         message = await socket.receive()
     assert message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY), message
-    return message.data if message.type is aiohttp.WSMsgType.TEXT else webproto.decode(message.data)
+    return message.data if message.type is aiohttp.WSMsgType.TEXT else myphone_messages.decode(message.data)
 
 
 async def test_the_web_clients_socket_tells_of_logins_asked_for_and_changed(client: ApiClient) -> None:
@@ -205,10 +205,10 @@ async def test_the_web_clients_socket_tells_of_logins_asked_for_and_changed(clie
         assert await heard(socket) == "START"
         await socket.send_str("ADDP")
         key = opened["sessionKey"]
-        assert words(await command(client, key, webproto.login())) == "Login was successfully processed"
-        answer = await command(client, key, webproto.get_my_info())
-        assert await heard(socket) == webproto.decode(answer.json)
-        await command(client, key, webproto.set_queue_status(queue["Id"], agent["Id"], logged_in=False))
+        assert words(await command(client, key, myphone_messages.login())) == "Login was successfully processed"
+        answer = await command(client, key, myphone_messages.get_my_info())
+        assert await heard(socket) == myphone_messages.decode(answer.json)
+        await command(client, key, myphone_messages.set_queue_status(queue["Id"], agent["Id"], logged_in=False))
         told = (await heard(socket)).queues_info.queues
         (changed,) = [one for one in told if one.number == queue["Number"]]
         rows = {row.extension: row.logged_in for row in changed.agents.items}

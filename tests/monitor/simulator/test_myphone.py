@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from starlette.applications import Starlette
 from starlette.types import Message
 
-from monitor import myphone_messages as webproto
+from monitor import myphone_messages
 from monitor.simulator.myphone import WebClientService
 from monitor.simulator.pbx_data.directory import Directory
 from monitor.simulator.tokens import Principal
@@ -47,7 +47,7 @@ async def opened(client: ApiClient) -> str:
 async def logged_in(client: ApiClient) -> str:
     """The key of a new session that has logged in."""
     key = await opened(client)
-    assert words(await command(client, key, webproto.login())) == "Login was successfully processed"
+    assert words(await command(client, key, myphone_messages.login())) == "Login was successfully processed"
     return key
 
 
@@ -62,16 +62,16 @@ async def command(client: ApiClient, key: str | None, content: bytes, method: st
 def words(reply: Reply) -> str:
     """The text of an answer that has nothing else."""
     assert (reply.status, reply.headers["Content-Type"]) == (200, "application/octet-stream")
-    message = webproto.decode(reply.json)
-    assert message.message_id == webproto.DONE
+    message = myphone_messages.decode(reply.json)
+    assert message.message_id == myphone_messages.DONE
     return str(message.done.text)
 
 
 def rows(reply: Reply) -> dict[str, list[tuple[int, str, int]]]:
     """The queues that an answer tells, with id, extension and login of each agent."""
     assert (reply.status, reply.headers["Content-Type"]) == (200, "application/octet-stream")
-    message = webproto.decode(reply.json)
-    assert message.message_id == webproto.QUEUES_INFO
+    message = myphone_messages.decode(reply.json)
+    assert message.message_id == myphone_messages.QUEUES_INFO
     return {
         queue.number: [(agent.id, agent.extension, agent.logged_in) for agent in queue.agents.items]
         for queue in message.queues_info.queues
@@ -80,7 +80,7 @@ def rows(reply: Reply) -> dict[str, list[tuple[int, str, int]]]:
 
 def numbered(message_id: int) -> bytes:
     """A message that is nothing but a number."""
-    message = webproto.decode(b"")
+    message = myphone_messages.decode(b"")
     message.message_id = message_id
     return bytes(message.SerializeToString())
 
@@ -94,7 +94,7 @@ def identity(directory: Directory, number: str) -> int:
 
 
 def logging(directory: Directory, queue: str, agent: str, *, on: bool) -> bytes:
-    return webproto.set_queue_status(identity(directory, queue), identity(directory, agent), logged_in=on)
+    return myphone_messages.set_queue_status(identity(directory, queue), identity(directory, agent), logged_in=on)
 
 
 def logins(directory: Directory) -> dict[str, dict[str, bool]]:
@@ -167,7 +167,7 @@ async def test_a_command_without_a_session_is_told_so_in_words(client: ApiClient
     before = logins(client.pbx.directory)
     agent = client.pbx.directory.agents("800")[0]
     change = logging(client.pbx.directory, "800", agent, on=False)
-    for content in (webproto.login(), webproto.get_my_info(), change, b"\xff" * 20):
+    for content in (myphone_messages.login(), myphone_messages.get_my_info(), change, b"\xff" * 20):
         reply = await command(client, key, content)
         assert (reply.status, reply.json) == (200, b"NOT AUTH")
     assert logins(client.pbx.directory) == before
@@ -178,23 +178,23 @@ async def test_a_session_has_to_log_in_before_anything_else(client: ApiClient) -
     before = logins(client.pbx.directory)
     agent = client.pbx.directory.agents("800")[0]
     change = logging(client.pbx.directory, "800", agent, on=False)
-    for content in (webproto.get_my_info(), change, numbered(7)):
+    for content in (myphone_messages.get_my_info(), change, numbered(7)):
         assert words(await command(client, key, content)) == "Login is required"
     assert logins(client.pbx.directory) == before
-    assert "successfully processed" in words(await command(client, key, webproto.login()))
+    assert "successfully processed" in words(await command(client, key, myphone_messages.login()))
     assert "successfully processed" in words(await command(client, key, change))
 
 
 async def test_one_sessions_login_is_not_anothers(client: ApiClient) -> None:
     other, one = await opened(client), await logged_in(client)
-    assert rows(await command(client, one, webproto.get_my_info()))
-    assert words(await command(client, other, webproto.get_my_info())) == "Login is required"
+    assert rows(await command(client, one, myphone_messages.get_my_info()))
+    assert words(await command(client, other, myphone_messages.get_my_info())) == "Login is required"
 
 
 async def test_a_session_outlives_the_token_that_opened_it(client: ApiClient) -> None:
     key = await logged_in(client)
     client.pbx.faults.revoke_tokens()
-    assert rows(await command(client, key, webproto.get_my_info()))
+    assert rows(await command(client, key, myphone_messages.get_my_info()))
 
 
 async def test_a_restart_ends_sessions_and_keeps_logins(client: ApiClient) -> None:
@@ -204,9 +204,9 @@ async def test_a_restart_ends_sessions_and_keeps_logins(client: ApiClient) -> No
     await command(client, key, logging(directory, "800", agent, on=False))
     before = logins(directory)
     await client.pbx.restart()
-    assert (await command(client, key, webproto.get_my_info())).json == b"NOT AUTH"
+    assert (await command(client, key, myphone_messages.get_my_info())).json == b"NOT AUTH"
     await client.mint()
-    told = rows(await command(client, await logged_in(client), webproto.get_my_info()))
+    told = rows(await command(client, await logged_in(client), myphone_messages.get_my_info()))
     assert told["800"][0] == (identity(directory, agent), agent, 0)
     assert logins(directory) == before
 
@@ -216,7 +216,7 @@ async def test_a_restart_ends_sessions_and_keeps_logins(client: ApiClient) -> No
 
 @pytest.mark.parametrize(
     "content",
-    [b"\xff" * 20, webproto.get_my_info()[:-1], b"GET / HTTP/1.1", b'{"message_id": 102}', b"<html></html>"],
+    [b"\xff" * 20, myphone_messages.get_my_info()[:-1], b"GET / HTTP/1.1", b'{"message_id": 102}', b"<html></html>"],
     ids=["bytes", "cut", "text", "json", "html"],
 )
 async def test_what_is_no_message_is_a_bad_request(client: ApiClient, content: bytes) -> None:
@@ -225,7 +225,7 @@ async def test_what_is_no_message_is_a_bad_request(client: ApiClient, content: b
     reply = await command(client, key, content)
     assert (reply.status, reply.json) == (400, b"")
     assert logins(client.pbx.directory) == before
-    assert rows(await command(client, key, webproto.get_my_info())), "the session lives on"
+    assert rows(await command(client, key, myphone_messages.get_my_info())), "the session lives on"
 
 
 @pytest.mark.parametrize("message_id", [None, 0, -1, 1, 99, 101, 103, 131, 133, 211, 300, 2**31 - 1], ids=str)
@@ -243,10 +243,10 @@ async def test_it_is_the_number_that_says_what_a_message_is(client: ApiClient) -
     directory = client.pbx.directory
     key = await logged_in(client)
     before = logins(directory)
-    message = webproto.decode(logging(directory, "800", directory.agents("800")[0], on=False))
-    message.message_id = webproto.GET_MY_INFO
+    message = myphone_messages.decode(logging(directory, "800", directory.agents("800")[0], on=False))
+    message.message_id = myphone_messages.GET_MY_INFO
     assert rows(await command(client, key, bytes(message.SerializeToString())))
-    message.message_id = webproto.LOGIN
+    message.message_id = myphone_messages.LOGIN
     assert "Login" in words(await command(client, key, bytes(message.SerializeToString())))
     assert logins(directory) == before
 
@@ -270,10 +270,10 @@ async def test_whatever_is_not_given_is_nought(client: ApiClient) -> None:
     directory = client.pbx.directory
     key = await logged_in(client)
     before = logins(directory)
-    assert words(await command(client, key, numbered(webproto.SET_QUEUE_STATUS))) == "The agent was not found"
+    assert words(await command(client, key, numbered(myphone_messages.SET_QUEUE_STATUS))) == "The agent was not found"
     assert logins(directory) == before
     agent = directory.agents("800")[0]
-    message = webproto.decode(logging(directory, "800", agent, on=True))
+    message = myphone_messages.decode(logging(directory, "800", agent, on=True))
     message.set_queue_status.ClearField("logged_in")
     assert "successfully" in words(await command(client, key, bytes(message.SerializeToString())))
     assert not directory.logins.logged_in("800", agent)
@@ -297,7 +297,7 @@ async def test_who_and_where_must_be_an_agent_and_his_queue(client: ApiClient) -
         (2**31 - 1, agent),
     ):
         for on in (False, True):
-            reply = await command(client, key, webproto.set_queue_status(queue_id, agent_id, logged_in=on))
+            reply = await command(client, key, myphone_messages.set_queue_status(queue_id, agent_id, logged_in=on))
             assert words(reply) == "The agent was not found"
     assert logins(directory) == before
 
@@ -378,7 +378,7 @@ async def test_a_reading_tells_every_queue_with_its_agents_in_their_order(client
         for queue in directory.queue_numbers()
     }
     expected["800"][1] = (identity(directory, agents[1]), agents[1], 0)
-    told = rows(await command(client, key, webproto.get_my_info()))
+    told = rows(await command(client, key, myphone_messages.get_my_info()))
     assert told == expected
     assert set(told) == {"800", "801"}
     listed = {row["Number"]: row["Id"] for row in (await client.get("/xapi/v1/Users")).json["value"]}
@@ -392,7 +392,7 @@ async def test_a_reading_follows_the_configuration(client: ApiClient) -> None:
     stranger = next(number for number in directory.extensions() if number not in agents)
 
     async def extensions() -> list[str]:
-        told = rows(await command(client, key, webproto.get_my_info()))
+        told = rows(await command(client, key, myphone_messages.get_my_info()))
         return [extension for _, extension, on in told["800"] if on]
 
     async def staff(*numbers: str) -> None:
@@ -408,12 +408,12 @@ async def test_a_reading_follows_the_configuration(client: ApiClient) -> None:
     await staff(stranger)
     assert await extensions() == [stranger]
     await staff()
-    assert rows(await command(client, key, webproto.get_my_info()))["800"] == []
+    assert rows(await command(client, key, myphone_messages.get_my_info()))["800"] == []
     await staff(stranger)
     directory.remove(stranger)
-    assert rows(await command(client, key, webproto.get_my_info()))["800"] == []
+    assert rows(await command(client, key, myphone_messages.get_my_info()))["800"] == []
     directory.remove("800")
-    assert set(rows(await command(client, key, webproto.get_my_info()))) == {"801"}
+    assert set(rows(await command(client, key, myphone_messages.get_my_info()))) == {"801"}
 
 
 async def test_sessions_see_each_others_changes_at_their_next_reading(client: ApiClient) -> None:
@@ -421,13 +421,17 @@ async def test_sessions_see_each_others_changes_at_their_next_reading(client: Ap
     one, other = await logged_in(client), await logged_in(client)
     agent = directory.agents("801")[0]
     await command(client, one, logging(directory, "801", agent, on=False))
-    assert rows(await command(client, other, webproto.get_my_info()))["801"][0] == (
+    assert rows(await command(client, other, myphone_messages.get_my_info()))["801"][0] == (
         identity(directory, agent),
         agent,
         0,
     )
     await command(client, other, logging(directory, "801", agent, on=True))
-    assert rows(await command(client, one, webproto.get_my_info()))["801"][0] == (identity(directory, agent), agent, 1)
+    assert rows(await command(client, one, myphone_messages.get_my_info()))["801"][0] == (
+        identity(directory, agent),
+        agent,
+        1,
+    )
 
 
 # Whatever comes, over ASGI
@@ -450,7 +454,7 @@ class Asgi:
 
     async def logged_in(self) -> str:
         key = await self.open()
-        assert (await self.ask(COMMANDS, webproto.login(), key))[0] == 200
+        assert (await self.ask(COMMANDS, myphone_messages.login(), key))[0] == 200
         return key
 
     async def ask(self, path: str, content: bytes, key: str = "") -> tuple[int, bytes]:
@@ -483,7 +487,7 @@ async def test_the_oldest_of_too_many_sessions_is_ended() -> None:
     keys = [await asgi.logged_in() for _ in range(1001)]
 
     async def lives(key: str) -> bool:
-        return (await asgi.ask(COMMANDS, webproto.get_my_info(), key))[1] != b"NOT AUTH"
+        return (await asgi.ask(COMMANDS, myphone_messages.get_my_info(), key))[1] != b"NOT AUTH"
 
     assert [await lives(key) for key in (keys[0], keys[1], keys[-1])] == [False, True, True]
 
@@ -492,7 +496,7 @@ async def test_a_command_beyond_all_measure_is_not_taken() -> None:
     asgi = Asgi()
     key = await asgi.logged_in()
     assert [(await asgi.ask(COMMANDS, b"x" * size, key))[0] for size in (64 * 1024, 64 * 1024 + 1)] == [200, 413]
-    assert (await asgi.ask(COMMANDS, webproto.get_my_info(), key))[0] == 200
+    assert (await asgi.ask(COMMANDS, myphone_messages.get_my_info(), key))[0] == 200
 
 
 async def test_a_client_that_is_none_any_more_opens_no_session() -> None:
@@ -501,7 +505,13 @@ async def test_a_client_that_is_none_any_more_opens_no_session() -> None:
 
 _parts = st.one_of(
     st.binary(max_size=40),
-    st.sampled_from([webproto.get_my_info(), webproto.login(), webproto.set_queue_status(1, 2, logged_in=False)]),
+    st.sampled_from(
+        [
+            myphone_messages.get_my_info(),
+            myphone_messages.login(),
+            myphone_messages.set_queue_status(1, 2, logged_in=False),
+        ]
+    ),
 )
 
 
@@ -515,9 +525,9 @@ def test_bytes_of_any_kind_are_answered_and_harm_nothing(contents: list[bytes]) 
         for content in contents:
             status, body = await asgi.ask(COMMANDS, content, key)
             assert status in (200, 400)
-            assert body == b"" if status == 400 else webproto.decode(body).message_id in (211, 300)
+            assert body == b"" if status == 400 else myphone_messages.decode(body).message_id in (211, 300)
         assert logins(asgi.directory) == before
-        assert (await asgi.ask(COMMANDS, webproto.get_my_info(), key))[0] == 200
+        assert (await asgi.ask(COMMANDS, myphone_messages.get_my_info(), key))[0] == 200
 
     asyncio.run(play())
 
@@ -534,8 +544,8 @@ def test_whatever_was_changed_last_is_told(changes: list[tuple[str, bool]], seed
         keys = [await asgi.logged_in() for _ in range(3)]
         for agent, on in changes:
             await asgi.ask(COMMANDS, logging(asgi.directory, "800", agent, on=on), chance.choice(keys))
-        _, body = await asgi.ask(COMMANDS, webproto.get_my_info(), chance.choice(keys))
-        (told,) = (queue for queue in webproto.decode(body).queues_info.queues if queue.number == "800")
+        _, body = await asgi.ask(COMMANDS, myphone_messages.get_my_info(), chance.choice(keys))
+        (told,) = (queue for queue in myphone_messages.decode(body).queues_info.queues if queue.number == "800")
         last = dict.fromkeys(AGENTS, True) | dict(changes)
         assert {agent.extension: bool(agent.logged_in) for agent in told.agents.items} == last
 

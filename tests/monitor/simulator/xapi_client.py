@@ -18,7 +18,7 @@ from starlette.types import Message
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.pbx_data.directory import Directory
 from monitor.simulator.pbx_data.generator import make_directory
-from monitor.simulator.xapi import router as xapi
+from monitor.simulator.xapi import router
 from monitor.simulator.xapi.entity_sets import EMPTY, REPORTS
 
 SCHEMA_FILE: Final = Path(__file__).with_name("xapi_schema.json")
@@ -141,7 +141,7 @@ class Client:
         self.directory = directory or make_directory(7, 30, 3, 60)
         self.calls = calls or Calls()
         self.role = role
-        self._app = Starlette(routes=xapi.routes(self.directory, self.calls, switches or Switches(), lambda: NOW))
+        self._app = Starlette(routes=router.routes(self.directory, self.calls, switches or Switches(), lambda: NOW))
 
     async def ask(
         self, method: str, path: str, body: Any = None, *, query: str | None = None, **options: Any
@@ -163,8 +163,8 @@ class Client:
 
     async def follow(self, url: str) -> Answer:
         parts = urlsplit(url)
-        assert parts.path.startswith(xapi.PREFIX)
-        return await self.ask("GET", parts.path.removeprefix(xapi.PREFIX), query=parts.query)
+        assert parts.path.startswith(router.PREFIX)
+        return await self.ask("GET", parts.path.removeprefix(router.PREFIX), query=parts.query)
 
     async def _send(self, method: str, path: str, query: str, content: bytes) -> Answer:
         scope = {
@@ -172,8 +172,8 @@ class Client:
             "http_version": "1.1",
             "method": method,
             "scheme": "https",
-            "path": xapi.PREFIX + path,
-            "raw_path": quote(xapi.PREFIX + path).encode(),
+            "path": router.PREFIX + path,
+            "raw_path": quote(router.PREFIX + path).encode(),
             "query_string": query.encode(),
             "headers": [(b"host", b"pbx.example.com:5001"), (b"content-type", b"application/json")],
             "server": ("pbx.example.com", 5001),

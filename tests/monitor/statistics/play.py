@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from hypothesis import strategies as st
 
 from monitor.shared.changes import Edit
-from monitor.shared.entities import topics as e
+from monitor.shared.entities import topics
 from monitor.statistics.checkpoint_format import decode, encode
 from monitor.statistics.daily_statistics import Statistics
 from monitor.statistics.settings import StatisticsSettings
@@ -136,7 +136,7 @@ def counted(steps: list[Step], terms: StatisticsSettings | None = None, at: floa
     return statistics, scene
 
 
-def restarted(statistics: Statistics, state: e.State, at: float) -> Statistics:
+def restarted(statistics: Statistics, state: topics.State, at: float) -> Statistics:
     """Another monitor's statistics, that took over what was kept."""
     heir = Statistics(statistics.terms, decode(encode(statistics.saved)))
     heir.reconcile(state, at)

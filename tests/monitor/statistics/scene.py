@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from monitor.shared.changes import Edit, apply
-from monitor.shared.entities import topics as e
+from monitor.shared.entities import topics
 from monitor.shared.timestamps import from_unix
 
 NOON = 1_772_625_600.0
@@ -15,12 +15,12 @@ QUEUES = ("800", "801")
 TRUNK = "10000"
 
 
-def queue(num: str, sla_time: int | None = None) -> e.Queue:
-    return e.Queue(num, "", (), (), (), (), sla_time)
+def queue(num: str, sla_time: int | None = None) -> topics.Queue:
+    return topics.Queue(num, "", (), (), (), (), sla_time)
 
 
-def extension(num: str) -> e.Extension:
-    return e.Extension(
+def extension(num: str) -> topics.Extension:
+    return topics.Extension(
         num=num,
         name="Ext",
         lastname=num,
@@ -52,8 +52,8 @@ def extension(num: str) -> e.Extension:
     )
 
 
-def system(connection: e.Connection) -> e.System:
-    return e.System(connection, from_unix(NOON), "", "", "", None, "activecalls", "m", "", 0)
+def system(connection: topics.Connection) -> topics.System:
+    return topics.System(connection, from_unix(NOON), "", "", "", None, "activecalls", "m", "", 0)
 
 
 @dataclass
@@ -76,11 +76,11 @@ class Line:
     answered: float | None = None
     rang: str = ""
 
-    def call(self) -> e.Call:
+    def call(self) -> topics.Call:
         """As the tracker shows it."""
-        trunk = e.Leg(TRUNK, "externalline", self.caller, "Connected", since=from_unix(self.started), leg_id=1)
+        trunk = topics.Leg(TRUNK, "externalline", self.caller, "Connected", since=from_unix(self.started), leg_id=1)
         legs = [
-            e.Leg(
+            topics.Leg(
                 num, "extension", "", status, since=from_unix(since), leg_id=2, participant_id=int(num) * 100 + self.id
             )
             for num, (status, since) in self.legs.items()
@@ -90,10 +90,10 @@ class Line:
         elif self.outside:
             status = "Connected" if self.answered is not None else "Ringing"
             since = self.answered or self.started
-            legs.append(e.Leg(TRUNK, "externalline", "+49", status, since=from_unix(since), leg_id=2))
+            legs.append(topics.Leg(TRUNK, "externalline", "+49", status, since=from_unix(since), leg_id=2))
         if self.queue:
-            legs.append(e.Leg(self.queue, "queue", self.caller, "Connected", since=from_unix(self.queued)))
-        return e.Call(
+            legs.append(topics.Leg(self.queue, "queue", self.caller, "Connected", since=from_unix(self.queued)))
+        return topics.Call(
             call_id=self.id,
             direction=self.direction,
             state="Routing",
@@ -112,13 +112,13 @@ class Line:
         )
 
     @property
-    def direction(self) -> e.Direction:
+    def direction(self) -> topics.Direction:
         if self.external:
             return "Inbound" if self.seen else "FromExternal"
         return "Outbound" if self.outside else "Internal" if self.seen - {self.caller} else "FromInternal"
 
-    def ended(self, at: float, outcome: e.Outcome) -> e.EndedCall:
-        return e.EndedCall(
+    def ended(self, at: float, outcome: topics.Outcome) -> topics.EndedCall:
+        return topics.EndedCall(
             call_id=self.id,
             direction=self.direction,
             did="",
@@ -136,7 +136,7 @@ class Line:
         )
 
     @property
-    def outcome(self) -> e.Outcome:
+    def outcome(self) -> topics.Outcome:
         if self.answered is not None:
             return "answered"
         if self.queue or self.menu:
@@ -159,7 +159,7 @@ class Scene:
 
     def __init__(self, at: float = NOON) -> None:
         self.at = at
-        self.state = e.empty_state(e.TOPICS)
+        self.state = topics.empty_state(topics.TOPICS)
         self.lines: dict[int, Line] = {}
         self.waits: dict[int, list[Wait]] = {}
         self.started: list[tuple[float, str]] = []
@@ -237,7 +237,7 @@ class Scene:
         line.legs[line.caller] = ("Connected", self.at)
         return self._show(id_)
 
-    def end(self, id_: int, outcome: e.Outcome | None = None) -> tuple[Edit, ...]:
+    def end(self, id_: int, outcome: topics.Outcome | None = None) -> tuple[Edit, ...]:
         """The call is over."""
         line = self.lines.pop(id_)
         self._over(id_, "abandoned")

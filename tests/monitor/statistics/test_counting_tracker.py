@@ -14,7 +14,7 @@ from monitor.pbx.facts import (
     SystemRow,
 )
 from monitor.shared.changes import Edit, apply
-from monitor.shared.entities import topics as e
+from monitor.shared.entities import topics
 from monitor.shared.entities.statistics import PBX_ID, ExtensionStats, PbxStats, QueueStats
 from monitor.statistics.checkpoint_format import decode, encode
 from monitor.statistics.counting_tracker import CountingTracker
@@ -31,7 +31,7 @@ class World:
 
     def __init__(self, zone: str = "", told: str = "") -> None:
         self.counting: CountingTracker[Fact] = CountingTracker(Tracker("test"), Statistics(StatisticsSettings(zone)))
-        self.made = e.empty_state(e.TOPICS)
+        self.made = topics.empty_state(topics.TOPICS)
         self.first = (
             ConnectionChanged("connected", "", NOON, "callcontrol+activecalls"),
             directory(system=SystemRow(time_zone=told)),
@@ -50,7 +50,7 @@ class World:
         return self.counting.saved is not None
 
     def pbx(self) -> PbxStats:
-        return e.table(self.counting.state, "pbxstats", PbxStats)[PBX_ID]
+        return topics.table(self.counting.state, "pbxstats", PbxStats)[PBX_ID]
 
     def _made(self, edits: list[Edit]) -> set[str]:
         apply(self.made, edits)
@@ -152,9 +152,9 @@ def test_a_call_found_again_by_the_time_of_its_last_change_counts_once_though_re
     for fact in (connected, directory(at=NOON + 60), row("Talking", NOON + 30)):
         heir.apply(fact)
     heir.tick(NOON + 61)
-    figures = e.table(heir.state, "pbxstats", PbxStats)[PBX_ID]
+    figures = topics.table(heir.state, "pbxstats", PbxStats)[PBX_ID]
     assert (figures.calls, figures.answered, figures.inbound.unknown) == (1, 1, 0)
-    extension = e.table(heir.state, "extstats", ExtensionStats)["101"]
+    extension = topics.table(heir.state, "extstats", ExtensionStats)["101"]
     assert (extension.offered, extension.answered) == (1, 1)
 
 
@@ -167,8 +167,8 @@ def test_a_queue_that_calls_somebody_back_was_offered_nobody() -> None:
     world.tell(ParticipantSeen(agent, NOON + 5, NOON + 5), ParticipantGone("101", 1, NOON + 9, NOON + 9))
     for _ in range(2):
         world.tick(NOON + 10)
-        queue = e.table(world.counting.state, "queuestats", QueueStats)["800"]
-        extension = e.table(world.counting.state, "extstats", ExtensionStats)["101"]
+        queue = topics.table(world.counting.state, "queuestats", QueueStats)["800"]
+        extension = topics.table(world.counting.state, "extstats", ExtensionStats)["101"]
         assert (queue.offered, extension.answered, world.pbx().outbound.calls) == (0, 1, 1)
         world.tell(ActiveCallsRead((), NOON + 11, NOON + 11))
 
@@ -194,5 +194,5 @@ def test_a_clock_set_back_by_minutes_is_followed_at_once() -> None:
     gone = ParticipantGone("101", 1, NOON + 8, NOON + 8)
     world.tell(call(NOON + 1), gone, ActiveCallsRead((), NOON + 9, NOON + 9))
     world.tick(NOON + 10)
-    extension = e.table(world.counting.state, "extstats", ExtensionStats)["101"]
+    extension = topics.table(world.counting.state, "extstats", ExtensionStats)["101"]
     assert (extension.abandoned + extension.missed, extension.abandons.longest) == (1, 7.0)

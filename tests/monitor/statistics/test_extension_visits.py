@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from monitor.shared.changes import Edit
-from monitor.shared.entities import topics as e
+from monitor.shared.entities import topics
 from tests.monitor.statistics.counting import Counting
 
 
@@ -107,6 +107,6 @@ def test_who_waits_alone_in_between_does_not_talk() -> None:
 def test_a_phone_that_dials_placed_the_call_though_nobody_tells_who_began_it() -> None:
     pbx = Counting()
     (edit,) = pbx.scene.dial(1, "101")
-    assert isinstance(edit.after, e.Call)
+    assert isinstance(edit.after, topics.Call)
     pbx.tell(Edit("calls", "1", None, replace(edit.after, owner=None)))
     assert (pbx.ext().placed, pbx.ext().offered) == (1, 0)

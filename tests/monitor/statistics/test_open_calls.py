@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from monitor.shared.changes import Edit
-from monitor.shared.entities import topics as e
+from monitor.shared.entities import topics
 from monitor.shared.timestamps import from_unix
 from tests.monitor.statistics.counting import Counting
 from tests.monitor.statistics.play import all_figures
@@ -51,7 +51,7 @@ def test_a_better_word_of_a_calls_end_takes_the_place_of_the_first(pbx: Counting
     pbx.tell(*edits)
     if settled:
         pbx.pass_time(61)
-    assert isinstance(first.after, e.EndedCall)
+    assert isinstance(first.after, topics.EndedCall)
     better = replace(first.after, started_at=from_unix(NOON + 1), answered_at=from_unix(NOON + 4), outcome="answered")
     pbx.tell(Edit("ended", first.after.id, first.after, None), Edit("ended", better.id, None, better))
     pbx.tell(first)
@@ -65,7 +65,7 @@ def test_the_word_of_a_calls_end_may_be_put_right_under_the_same_id(pbx: Countin
     pbx.pass_time(9)
     _, first = edits = pbx.scene.end(1, "missed")
     pbx.tell(*edits)
-    assert isinstance(first.after, e.EndedCall)
+    assert isinstance(first.after, topics.EndedCall)
     pbx.tell(Edit("ended", first.id, first.after, replace(first.after, outcome="abandoned")))
     pbx.tell(first)
     assert (pbx.pbx.calls, pbx.pbx.inbound.missed, pbx.pbx.inbound.abandoned) == (1, 0, 1)
@@ -131,7 +131,7 @@ def test_an_id_given_to_another_call_is_another_call(pbx: Counting) -> None:
     pbx.scene.at += 3600
     pbx.scene.state["calls"].clear()
     again = pbx.scene.arrive(1)
-    assert isinstance(again[0].after, e.Call)
+    assert isinstance(again[0].after, topics.Call)
     pbx.scene.state["calls"]["1"] = replace(again[0].after, owner=None)
     pbx.restart()
     assert (pbx.pbx.calls, pbx.pbx.inbound.unknown, pbx.pbx.inbound.pending) == (5, 1, 1)

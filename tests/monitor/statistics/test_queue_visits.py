@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from monitor.shared.changes import Edit
-from monitor.shared.entities import topics as e
+from monitor.shared.entities import topics
 from monitor.shared.timestamps import from_unix
 from tests.monitor.statistics.counting import Counting
 from tests.monitor.statistics.scene import NOON, system
@@ -34,7 +34,7 @@ def test_a_caller_whom_an_outside_phone_takes_was_answered(pbx: Counting) -> Non
 def test_an_answer_of_which_only_the_end_tells(pbx: Counting) -> None:
     pbx.pass_time(15)
     gone, ended = pbx.scene.end(1, "answered")
-    assert isinstance(ended.after, e.EndedCall)
+    assert isinstance(ended.after, topics.EndedCall)
     word = replace(ended.after, answered_at=from_unix(NOON + 9))
     pbx.tell(gone, Edit("ended", ended.id, None, word))
     assert (pbx.queue().answered, pbx.queue().waits.total, pbx.queue().talks.total) == (1, 9.0, 6.0)

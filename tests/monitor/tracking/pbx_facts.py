@@ -24,7 +24,7 @@ from monitor.pbx.facts import (
     UserRow,
 )
 from monitor.shared.changes import Edit
-from monitor.shared.entities import topics as e
+from monitor.shared.entities import topics
 from monitor.tracking.tracker import Tracker
 
 NOON = 1_772_625_600.0
@@ -75,11 +75,11 @@ class Told:
         *,
         source: str = "callcontrol+activecalls",
         did_map: dict[str, str] | None = None,
-        memories: e.State | None = None,
+        memories: topics.State | None = None,
     ) -> None:
         self.tracker = Tracker("monitor-1", did_map)
         self.now = NOON
-        self._mirror: e.State = e.empty_state(e.TOPICS | e.BOOK_TOPICS)
+        self._mirror: topics.State = topics.empty_state(topics.TOPICS | topics.BOOK_TOPICS)
         if memories is not None:
             self.tracker.remember(memories)
             self._mirror["ended"] = dict(self.tracker.state["ended"])
@@ -124,21 +124,21 @@ class Told:
         held = tuple(ActiveCall(id_, caller, callee, status, asked, asked) for id_, caller, callee, status in rows)
         return self.tell(ActiveCallsRead(held, asked, asked))
 
-    def call(self, id_: int) -> e.Call:
+    def call(self, id_: int) -> topics.Call:
         """The call as it stands."""
-        return e.table(self.tracker.state, "calls", e.Call)[str(id_)]
+        return topics.table(self.tracker.state, "calls", topics.Call)[str(id_)]
 
     def legs(self, id_: int) -> dict[str, tuple[str, str]]:
         """DN → (status, other side's number) of the call's legs."""
         return {leg.dn_num: (leg.status, leg.external_party) for leg in self.call(id_).legs}
 
-    def extension(self, number: str) -> e.Extension:
+    def extension(self, number: str) -> topics.Extension:
         """The extension as it stands."""
-        return e.table(self.tracker.state, "extensions", e.Extension)[number]
+        return topics.table(self.tracker.state, "extensions", topics.Extension)[number]
 
-    def queue(self, number: str = "800") -> e.Queue:
+    def queue(self, number: str = "800") -> topics.Queue:
         """The queue as it stands."""
-        return e.table(self.tracker.state, "queues", e.Queue)[number]
+        return topics.table(self.tracker.state, "queues", topics.Queue)[number]
 
     @property
     def calls(self) -> set[str]:
@@ -146,9 +146,9 @@ class Told:
         return set(self.tracker.state["calls"])
 
     @property
-    def ended(self) -> list[e.EndedCall]:
+    def ended(self) -> list[topics.EndedCall]:
         """Calls that ended, in the order in which they did."""
-        return list(e.table(self.tracker.state, "ended", e.EndedCall).values())
+        return list(topics.table(self.tracker.state, "ended", topics.EndedCall).values())
 
 
 def participant(dn: str, pid: int, call: int, status: str, party: str, leg: int = 1, **more: Any) -> Participant:

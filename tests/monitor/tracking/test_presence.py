@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from monitor.pbx.facts import ConnectionChanged, ParticipantsRead, QueueLoginsRead
-from monitor.shared.entities import topics as e
+from monitor.shared.entities import topics
 from monitor.shared.timestamps import from_unix
 from monitor.tracking.tracker import Tracker
 from tests.monitor.tracking.pbx_facts import EXTENSIONS, NOON, Told, directory, participant
@@ -89,6 +89,6 @@ def test_a_directory_that_was_asked_for_long_ago_dates_no_answer_before_its_call
     tracker.apply(ConnectionChanged("connected", "", NOON, "callcontrol"))
     tracker.apply(ParticipantsRead(talking, dict.fromkeys(EXTENSIONS, "Wextension"), began, began))
     tracker.apply(directory(at=NOON))
-    call = e.table(tracker.state, "calls", e.Call)["8"]
+    call = topics.table(tracker.state, "calls", topics.Call)["8"]
     assert (call.started_at, call.answered_at) == (from_unix(began), from_unix(began))
     assert {leg.since for leg in call.legs} == {from_unix(began)}

@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from monitor.pbx.facts import ActiveCall, ActiveCallsRead, DirectoryRead, SystemRow, UserRow
-from monitor.shared.entities import topics as e
+from monitor.shared.entities import topics
 from monitor.tracking.tracker import Tracker
 from tests.monitor.tracking.pbx_facts import NOON, Told, directory
 
@@ -32,10 +32,12 @@ def busy() -> Told:
     return pbx
 
 
-def shown(pbx: Told) -> e.State:
+def shown(pbx: Told) -> topics.State:
     """All but since when extensions are as they are: that depends on when it was told."""
-    extensions = e.table(pbx.tracker.state, "extensions", e.Extension)
-    timeless: dict[str, e.Entity] = {num: structs.replace(one, presence_since=None) for num, one in extensions.items()}
+    extensions = topics.table(pbx.tracker.state, "extensions", topics.Extension)
+    timeless: dict[str, topics.Entity] = {
+        num: structs.replace(one, presence_since=None) for num, one in extensions.items()
+    }
     return {**pbx.tracker.state, "extensions": timeless}
 
 
@@ -63,11 +65,13 @@ def test_whatever_differs_is_shown_as_if_it_had_been_told_at_first(told: Directo
 
 def test_of_users_that_have_changed_only_what_they_are_in_is_drawn_anew() -> None:
     pbx = busy()
-    roster = pbx.tracker._board.roster
+    directory_index = pbx.tracker._pbx_state.directory_index
     assert pbx.tell(changed()) == ()
     edits = pbx.tell(changed(x102={"first_name": "Bob"}))
     assert {(edit.topic, edit.id) for edit in edits} == {("extensions", "102"), ("queues", "800"), ("calls", "8")}
-    assert pbx.tracker._board.roster is roster, "with 10,000 extensions a new one held up all else for a while"
+    assert pbx.tracker._pbx_state.directory_index is directory_index, (
+        "with 10,000 extensions a new one held up all else for a while"
+    )
     assert pbx.queue().waiting[0].name == "Bob 102"
     assert [agent.name for agent in pbx.queue().agents] == ["Ext 101", "Bob 102", "Ext 103"]
     assert pbx.extension("102").name == "Bob"

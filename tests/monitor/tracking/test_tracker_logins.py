@@ -18,7 +18,7 @@ from monitor.pbx.facts import (
     QueueLoginsRead,
     QueueRow,
 )
-from monitor.shared.entities import topics as e
+from monitor.shared.entities import topics
 from monitor.tracking.directory_index import QUEUE_RULE, QUEUE_RULE_WITH_LOGINS
 from monitor.tracking.tracker import Tracker
 from tests.monitor.tracking.pbx_facts import EXTENSIONS, NOON, Told, directory
@@ -53,7 +53,7 @@ def statuses(told: Told) -> dict[str, dict[str, str | None]]:
 
 
 def rule(told: Told) -> str:
-    return e.table(told.tracker.state, "system", e.System)[e.SYSTEM_ID].queue_rule
+    return topics.table(told.tracker.state, "system", topics.System)[topics.SYSTEM_ID].queue_rule
 
 
 def test_before_they_are_told_an_agents_queues_are_known_and_his_logins_are_not() -> None:
@@ -68,7 +68,7 @@ def test_they_are_shown_at_each_agent_and_the_rule_says_that_they_count() -> Non
         ("extensions", "101"),
         ("extensions", "102"),
         ("extensions", "103"),
-        ("system", e.SYSTEM_ID),
+        ("system", topics.SYSTEM_ID),
     }
     assert [status(told, number)["800"] for number in ("101", "102", "103")] == ["LoggedIn", "LoggedOut", "LoggedIn"]
     assert rule(told) == QUEUE_RULE_WITH_LOGINS
@@ -106,8 +106,11 @@ def test_one_who_serves_two_queues_has_a_login_to_each() -> None:
     told = Told()
     told.tell(two_queues())
     read(told, {"800": {"102": False}, "801": {"102": True, "104": False}})
-    assert told.extension("102").q_status == (e.QueueLogin("800", "LoggedOut"), e.QueueLogin("801", "LoggedIn"))
-    assert told.extension("104").q_status == (e.QueueLogin("801", "LoggedOut"),)
+    assert told.extension("102").q_status == (
+        topics.QueueLogin("800", "LoggedOut"),
+        topics.QueueLogin("801", "LoggedIn"),
+    )
+    assert told.extension("104").q_status == (topics.QueueLogin("801", "LoggedOut"),)
     assert read(told, {"800": {"102": False}, "801": {"102": False, "104": False}}) == {("extensions", "102")}
     assert status(told, "102") == {"800": "LoggedOut", "801": "LoggedOut"}
 
@@ -127,9 +130,9 @@ def test_logins_that_came_before_the_directory_are_shown_with_it() -> None:
     tracker.apply(QueueLoginsRead(ONE_OUT, NOON))
     assert tracker.state["extensions"] == {}
     tracker.apply(directory())
-    extensions = e.table(tracker.state, "extensions", e.Extension)
-    assert extensions["102"].q_status == (e.QueueLogin("800", "LoggedOut"),)
-    assert extensions["101"].q_status == (e.QueueLogin("800", "LoggedIn"),)
+    extensions = topics.table(tracker.state, "extensions", topics.Extension)
+    assert extensions["102"].q_status == (topics.QueueLogin("800", "LoggedOut"),)
+    assert extensions["101"].q_status == (topics.QueueLogin("800", "LoggedIn"),)
 
 
 def test_they_outlive_a_new_directory_and_are_shown_for_whoever_is_an_agent_by_then() -> None:
@@ -170,7 +173,7 @@ def test_an_agent_who_talks_goes_on_talking_when_he_is_logged_out() -> None:
     assert before.activity == "Talking"
     assert read(told, ONE_OUT) == {("extensions", "102")}
     after = told.extension("102")
-    assert after.q_status == (e.QueueLogin("800", "LoggedOut"),)
+    assert after.q_status == (topics.QueueLogin("800", "LoggedOut"),)
     assert (after.activity, after.since, after.talks) == (before.activity, before.since, before.talks)
     assert (after.status, after.available) == ("Busy", False)
     assert told.call(7) == call

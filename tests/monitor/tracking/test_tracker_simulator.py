@@ -29,9 +29,9 @@ from monitor.pbx.facts import (
     SystemRow,
     TrunkRow,
 )
-from monitor.pbx.parsing import xapi as rows
+from monitor.pbx.parsing import xapi
 from monitor.pbx.parsing.callcontrol import parse_participant
-from monitor.shared import codec as wire
+from monitor.shared import codec
 from monitor.shared.changes import Edit
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.calls.call_api import Event, ParticipantRemove, Switchboard
@@ -222,7 +222,7 @@ def _directory_read(directory: Directory, at: float) -> DirectoryRead:
     """The directory as XAPI would tell it."""
     users = [user | {"IsRegistered": directory.registered(user["Number"])} for user in directory.users.values()]
     return DirectoryRead(
-        users=tuple(row for user in users if (row := rows.user(user)) is not None),
+        users=tuple(row for user in users if (row := xapi.user(user)) is not None),
         queues=tuple(
             QueueRow(q["Id"], q["Number"], q["Name"], tuple(AgentRow(a["Number"]) for a in q["Agents"]))
             for q in directory.queues.values()
@@ -249,5 +249,5 @@ def _directory_read(directory: Directory, at: float) -> DirectoryRead:
 
 
 def _plain(table: Any) -> dict[str, Any]:
-    plain: dict[str, Any] = wire.from_json(wire.to_json(table))
+    plain: dict[str, Any] = codec.from_json(codec.to_json(table))
     return plain

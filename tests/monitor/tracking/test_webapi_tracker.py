@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from monitor.pbx.documented_api import parser as answers
+from monitor.pbx.documented_api import parser
 from monitor.pbx.documented_api.facts import BusyTold, CallsTold, EndedTold, ToldCall
 from monitor.pbx.facts import ConnectionChanged
 from monitor.shared.changes import Edit
-from monitor.shared.entities import topics as e
+from monitor.shared.entities import topics
 from monitor.shared.errors import PbxGarbled
 from monitor.shared.timestamps import from_unix
 from monitor.tracking.pbx_state import ENDED_KEPT
@@ -36,7 +36,7 @@ def told(id_: int, direction: str, *legs: dict[str, str], **info: Any) -> ToldCa
         "routingTo": [leg for leg in others if leg["status"] == "Ringing"],
     } | info
     by_legs = {"AConnByCallID": [{"callID": id_, "direction": direction, "did": "", "AConnList": list(legs)}]}
-    calls, fits = answers.joined(answers.connections(by_legs), answers.infos({"callsInfo": [row]}))
+    calls, fits = parser.joined(parser.connections(by_legs), parser.infos({"callsInfo": [row]}))
     assert fits
     return calls[0]
 
@@ -44,10 +44,10 @@ def told(id_: int, direction: str, *legs: dict[str, str], **info: Any) -> ToldCa
 class Held:
     """A mirror; checks that the edits account for every change of its state."""
 
-    def __init__(self, memories: e.State | None = None) -> None:
+    def __init__(self, memories: topics.State | None = None) -> None:
         self.mirror = WebApiTracker("monitor-1", {"10000": "Hotline"})
         self.now = NOON
-        self._copy: e.State = e.empty_state(e.TOPICS | e.BOOK_TOPICS)
+        self._copy: topics.State = topics.empty_state(topics.TOPICS | topics.BOOK_TOPICS)
         if memories is not None:
             self.mirror.remember(memories)
             self._copy["ended"] = dict(self.mirror.state["ended"])
@@ -65,14 +65,14 @@ class Held:
         return self.tell(CallsTold(calls, self.now))
 
     @property
-    def ended(self) -> list[e.EndedCall]:
-        return list(e.table(self.mirror.state, "ended", e.EndedCall).values())
+    def ended(self) -> list[topics.EndedCall]:
+        return list(topics.table(self.mirror.state, "ended", topics.EndedCall).values())
 
-    def call(self, id_: int) -> e.Call:
-        return e.table(self.mirror.state, "calls", e.Call)[str(id_)]
+    def call(self, id_: int) -> topics.Call:
+        return topics.table(self.mirror.state, "calls", topics.Call)[str(id_)]
 
-    def extension(self, number: str) -> e.Extension:
-        return e.table(self.mirror.state, "extensions", e.Extension)[number]
+    def extension(self, number: str) -> topics.Extension:
+        return topics.table(self.mirror.state, "extensions", topics.Extension)[number]
 
     def _check(self, edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
         for edit in edits:
@@ -142,7 +142,7 @@ def test_a_call_that_ends_while_the_service_is_away_is_not_said_to_be_missed(hel
 
 def test_a_caller_who_waits_stands_in_the_queue_until_he_gives_up(held: Held) -> None:
     held.calls(told(7, "FromExternal", OUTSIDE, SALES, answeredAt=None))
-    waiting = e.table(held.mirror.state, "queues", e.Queue)["800"].waiting
+    waiting = topics.table(held.mirror.state, "queues", topics.Queue)["800"].waiting
     assert [caller.num for caller in waiting] == ["+491701"]
     held.calls()
     assert (held.ended[0].outcome, held.ended[0].queue) == ("abandoned", "800")
@@ -158,7 +158,7 @@ def test_the_services_own_word_of_an_end_takes_the_place_of_ours(held: Held) -> 
     held.calls(told(7, "Inbound", OUTSIDE, ANN))
     held.calls()
     own = held.ended[0]
-    better = e.EndedCall(
+    better = topics.EndedCall(
         7, "Inbound", "Main", "", from_unix(NOON - 21), None, own.ended_at, "missed", "+491701", "", "101", ""
     )
     held.tell(EndedTold((better,), held.now))
@@ -195,11 +195,9 @@ def test_without_calls_the_states_tell_who_is_busy(held: Held) -> None:
 
 
 def test_answers_of_another_shape_are_refused_and_odd_fields_left_out() -> None:
-    assert answers.numbers({"nums": ["100", 101, None, {}, "100"]}) == ("100", "101")
-    assert (
-        answers.connections({"AConnByCallID": [{"callID": "x"}, 5, {"callID": "7", "AConnList": [{}]}]})[7].legs == ()
-    )
+    assert parser.numbers({"nums": ["100", 101, None, {}, "100"]}) == ("100", "101")
+    assert parser.connections({"AConnByCallID": [{"callID": "x"}, 5, {"callID": "7", "AConnList": [{}]}]})[7].legs == ()
     shapes: tuple[Any, ...] = (None, [], {"nums": "100"}, "100")
     for wrong in shapes:
         with pytest.raises(PbxGarbled):
-            answers.numbers(wrong)
+            parser.numbers(wrong)

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from gateway.auth.api_keys import sha256_hex
-from gateway.cli.runtime import liveness as notify
+from gateway.cli.runtime import liveness
 from monitor.shared.errors import ConfigError
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bus import until
@@ -68,13 +68,13 @@ async def test_systemd_is_told_that_it_serves_that_it_beats_and_that_it_ends(
     ended = asyncio.Event()
 
     async def work() -> None:
-        notify.ready("watching main")
+        liveness.ready("watching main")
         try:
             await asyncio.Event().wait()
         finally:
             ended.set()
 
-    task = asyncio.create_task(notify.looked_after(work()))
+    task = asyncio.create_task(liveness.looked_after(work()))
     assert await looking.hear("READY=1") == "READY=1\nSTATUS=watching main"
     for _ in range(3):
         assert await looking.hear("WATCHDOG=1")
@@ -107,7 +107,7 @@ async def test_a_loop_that_hangs_falls_silent(looking: Systemd, monkeypatch: pyt
         await looking.hear("WATCHDOG=1")
         hang()
 
-    await notify.looked_after(work())
+    await liveness.looked_after(work())
     assert hung.is_set()
 
 
@@ -120,9 +120,9 @@ async def test_what_ends_by_itself_or_fails_does_so_through_it(
         raise ConfigError("no")
 
     with pytest.raises(ConfigError):
-        await notify.looked_after(fails())
-    await notify.looked_after(asyncio.sleep(0))
-    notify.ready("after")
+        await liveness.looked_after(fails())
+    await liveness.looked_after(asyncio.sleep(0))
+    liveness.ready("after")
     assert await looking.hear("READY=1")
     assert len(looking.heard) == 1
 
@@ -135,8 +135,8 @@ async def test_a_watchdog_that_is_not_ours_is_not_fed(
     given = {"another process": ("1000", "1"), "nobody": ("0", str(os.getpid())), "a riddle": ("soon", "")}
     for name, value in zip(("WATCHDOG_USEC", "WATCHDOG_PID"), given[of], strict=True):
         monkeypatch.setenv(name, value)
-    await notify.looked_after(asyncio.sleep(0.01))
-    notify.ready("after")
+    await liveness.looked_after(asyncio.sleep(0.01))
+    liveness.ready("after")
     await looking.hear("READY=1")
     assert looking.heard == ["READY=1\nSTATUS=after"]
 
@@ -144,24 +144,24 @@ async def test_a_watchdog_that_is_not_ours_is_not_fed(
 async def test_systemd_that_is_gone_stops_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for address in (str(tmp_path / "gone"), "@gone-" + secrets.token_hex(8), "vsock:2:1", ""):
         monkeypatch.setenv("NOTIFY_SOCKET", address)
-        notify.ready("whom it concerns")
+        liveness.ready("whom it concerns")
 
 
 async def test_a_health_checks_file_is_touched_while_it_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "beat"
     monkeypatch.setenv("CALLMON_BEAT", str(file))
-    monkeypatch.setattr(notify, "BEAT_EVERY", 0.01)
+    monkeypatch.setattr(liveness, "BEAT_EVERY", 0.01)
 
     async def work() -> None:
         os.utime(file, (0, 0))
         await until(lambda: file.stat().st_mtime > 0)
 
-    await notify.looked_after(work())
+    await liveness.looked_after(work())
 
 
 async def test_a_file_that_cannot_be_made_stops_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CALLMON_BEAT", str(tmp_path / "no such directory" / "beat"))
-    await notify.looked_after(asyncio.sleep(0.01))
+    await liveness.looked_after(asyncio.sleep(0.01))
 
 
 @asynccontextmanager

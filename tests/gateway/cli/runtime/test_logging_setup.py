@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from gateway.cli.runtime import logging_setup as logs
+from gateway.cli.runtime import logging_setup
 from monitor.shared.errors import ConfigError
 from monitor.shared.version import VERSION
 
@@ -48,9 +48,9 @@ def test_no_value_of_a_variable_is_logged_with_a_failure(form: str) -> None:
 
 def program(capsys: pytest.CaptureFixture[str], error: BaseException | None, **facts: object) -> list[dict[str, Any]]:
     """Run a program that ends so; what it logged."""
-    logs.configure("error", "json")
+    logging_setup.configure("error", "json")
     expected = nullcontext() if error is None else pytest.raises(type(error))
-    with expected, logs.ProgramLog("monitor", settings="here", **facts) as log:
+    with expected, logging_setup.ProgramLog("monitor", settings="here", **facts) as log:
         log.start(address="there")
         if error is not None:
             raise error
@@ -90,8 +90,8 @@ def test_the_last_line_says_why(
 
 
 def test_what_fails_before_it_listens_has_a_first_line_too(capsys: pytest.CaptureFixture[str]) -> None:
-    logs.configure("info", "json")
-    with pytest.raises(ConfigError), logs.ProgramLog("gateway"):
+    logging_setup.configure("info", "json")
+    with pytest.raises(ConfigError), logging_setup.ProgramLog("gateway"):
         raise ConfigError("Cannot listen.")
     events = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
     assert events == ["program_start", "program_end"]

@@ -21,7 +21,7 @@ from structlog.testing import capture_logs
 
 from gateway.auth.api_keys import sha256_hex
 from gateway.cli.runtime import heartbeat
-from gateway.cli.status import command as site_status
+from gateway.cli.status import command
 from gateway.cli.status.conditions import RedisStatus, SiteStatus
 from gateway.cli.status.text import words
 from monitor.shared.process_status import PbxRole, ProcessStatus
@@ -79,7 +79,7 @@ class Site:
         url = self.bus.url_of(user, password or PASSWORDS[user])
         servers = RedisClients(url)
         try:
-            return await site_status.look(servers, url, [PBX])
+            return await command.look(servers, url, [PBX])
         finally:
             await servers.aclose()
 
@@ -267,7 +267,7 @@ SERVER = RedisStatus("redis://here", reachable=True)
 async def looked(bus: RealBus) -> SiteStatus:
     servers = RedisClients(bus.url)
     try:
-        return await site_status.look(servers, "redis+sentinel://u:hush@a,b/m?sentinel_password=hush", [PBX])
+        return await command.look(servers, "redis+sentinel://u:hush@a,b/m?sentinel_password=hush", [PBX])
     finally:
         await servers.aclose()
 
@@ -295,7 +295,7 @@ async def beating(bus: RealBus, ahead: float) -> AsyncIterator[None]:
 async def test_a_monitor_whose_clock_differs_is_not_silent(
     valkey: RealBus, ahead: float, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(site_status, "_LOOK_AGAIN_S", 0.2)
+    monkeypatch.setattr(command, "_LOOK_AGAIN_S", 0.2)
     async with beating(valkey, ahead):
         await until_async(lambda: _written(valkey))
         (pbx,) = (await looked(valkey)).pbxs

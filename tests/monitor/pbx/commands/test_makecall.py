@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from monitor.pbx.commands.makecall import dialled
-from monitor.shared.entities import topics as e
+from monitor.shared.entities import topics
 from monitor.shared.errors import CommandOutcomeUnknown, PbxUnreachable
 from monitor.simulator.behaviour_options import Switches
 from tests.monitor.pbx.commanding import Desk, commanding
@@ -24,7 +24,7 @@ async def desk() -> AsyncIterator[Desk]:
 
 def legs(desk: Desk, call_id: object) -> set[str]:
     """Who is shown to be in a call."""
-    return {leg.dn_num for leg in e.table(desk.tracker.state, "calls", e.Call)[str(call_id)].legs}
+    return {leg.dn_num for leg in topics.table(desk.tracker.state, "calls", topics.Call)[str(call_id)].legs}
 
 
 def hide(desk: Desk, number: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.pbx.documented_api import parser as answers
+from monitor.pbx.documented_api import parser
 from monitor.shared.codec import encode_entity, from_json, to_json
 from monitor.shared.errors import PbxGarbled
 from monitor.shared.timestamps import moment
@@ -33,14 +33,14 @@ _ANSWERS = st.recursive(
     max_leaves=12,
 )
 READERS: list[Callable[[Any], object]] = [
-    answers.numbers,
-    answers.names,
-    answers.ids,
-    answers.connections,
-    answers.infos,
-    answers.ended,
-    answers.system,
-    lambda answer: answers.contact(1, answer),
+    parser.numbers,
+    parser.names,
+    parser.ids,
+    parser.connections,
+    parser.infos,
+    parser.ended,
+    parser.system,
+    lambda answer: parser.contact(1, answer),
 ]
 
 
@@ -49,10 +49,10 @@ def test_no_answer_whatever_breaks_a_reader(answer: Any) -> None:
     for read in READERS:
         with contextlib.suppress(PbxGarbled):
             read(answer)
-    answers.error(answer)
+    parser.error(answer)
     if isinstance(answer, dict):
-        answers.extension("101", answer, answer, registered=True)
-        answers.queue_logins(answer)
+        parser.extension("101", answer, answer, registered=True)
+        parser.queue_logins(answer)
 
 
 def call(**other: object) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def call(**other: object) -> dict[str, Any]:
 
 @given(st.fixed_dictionaries({}, optional=dict.fromkeys(("startedAt", "answeredAt", "endedAt", "queuedAt"), _TIMES)))
 def test_an_ended_call_has_times_that_can_be_reckoned_with_or_is_left_out(times: dict[str, str]) -> None:
-    for found in answers.ended({"ended": [call(**times)]}):
+    for found in parser.ended({"ended": [call(**times)]}):
         encode_entity(found)
         for time in (found.started_at, found.answered_at, found.ended_at, found.queued_at):
             assert time is None or moment(time).year == 2026
@@ -71,5 +71,5 @@ def test_an_ended_call_has_times_that_can_be_reckoned_with_or_is_left_out(times:
 
 @pytest.mark.parametrize("name", ["startedAt", "endedAt"])
 def test_one_ended_call_without_its_times_does_not_cost_the_others(name: str) -> None:
-    read = answers.ended({"ended": [call(**{name: "soon"}), call(**{name: LAST}), call()]})
+    read = parser.ended({"ended": [call(**{name: "soon"}), call(**{name: LAST}), call()]})
     assert read == (ended(1),)

@@ -14,7 +14,7 @@ from monitor.pbx.documented_api.client import WebApiClient, WebApiSettings
 from monitor.pbx.documented_api.facts import ToldFact
 from monitor.pbx.documented_api.source import ServedDatabase, WebApiSource
 from monitor.pbx.http_client.secret import Secret
-from monitor.shared.entities import topics as e
+from monitor.shared.entities import topics
 from monitor.shared.errors import CommandRefused, PbxRefused, PbxUnreachable
 from monitor.tracking.webapi_tracker import WebApiTracker
 from tests.bus import until
@@ -42,22 +42,22 @@ class Follower:
                 await self._news.wait()
 
     @property
-    def system(self) -> e.System | None:
-        return e.table(self.mirror.state, "system", e.System).get("pbx")
+    def system(self) -> topics.System | None:
+        return topics.table(self.mirror.state, "system", topics.System).get("pbx")
 
     @property
-    def calls(self) -> dict[str, e.Call]:
-        return e.table(self.mirror.state, "calls", e.Call)
+    def calls(self) -> dict[str, topics.Call]:
+        return topics.table(self.mirror.state, "calls", topics.Call)
 
     @property
-    def ended(self) -> list[e.EndedCall]:
-        return list(e.table(self.mirror.state, "ended", e.EndedCall).values())
+    def ended(self) -> list[topics.EndedCall]:
+        return list(topics.table(self.mirror.state, "ended", topics.EndedCall).values())
 
-    def extension(self, number: str) -> e.Extension:
-        return e.table(self.mirror.state, "extensions", e.Extension)[number]
+    def extension(self, number: str) -> topics.Extension:
+        return topics.table(self.mirror.state, "extensions", topics.Extension)[number]
 
-    def queue(self, number: str) -> e.Queue:
-        return e.table(self.mirror.state, "queues", e.Queue)[number]
+    def queue(self, number: str) -> topics.Queue:
+        return topics.table(self.mirror.state, "queues", topics.Queue)[number]
 
     def connected(self) -> bool:
         return self.system is not None and self.system.connection == "connected"
@@ -99,14 +99,14 @@ async def test_everything_that_is_told_is_shown(service: Documented) -> None:
         assert sorted(state["extgroups"]) == ["Sales", "__DEFAULT__"]
         tom, eve = follower.extension("101"), follower.extension("103")
         assert (tom.name, tom.lastname, tom.reinvite, tom.replaces, tom.vmemail) == ("Tom", "Smith", 1, None, 2)
-        assert tom.q_status == (e.QueueLogin("800", "LoggedIn"),)
+        assert tom.q_status == (topics.QueueLogin("800", "LoggedIn"),)
         assert (tom.registered, tom.available, eve.registered, eve.available) == (True, True, False, False)
         assert (tom.queues, tom.groups, tom.extgroups) == (("800",), ("600",), ("Sales", "__DEFAULT__"))
         assert follower.system is not None
         assert (follower.system.source, follower.system.licence_limit, follower.system.version) == ("webapi", 32, "")
         assert follower.system.reason == ""
         assert follower.system.unmonitored == 0
-        contact = e.table(follower.mirror.book, "contacts", e.Contact)["12"]
+        contact = topics.table(follower.mirror.book, "contacts", topics.Contact)["12"]
         assert (contact.display_name, contact.data2) == ("Li Wei", None)
 
 
@@ -120,7 +120,7 @@ async def test_a_call_is_followed_from_its_ringing_to_its_end(service: Documente
         assert (call.direction, call.state, call.started_at) == ("Inbound", "Routing", "2022-12-29T08:37:16.000Z")
         assert [other.dn_num for other in call.routing_to] == ["101"]
         assert follower.extension("101").activity == "Ringing"
-        assert e.table(follower.mirror.state, "lines", e.Line)["10000"].in_use == 1
+        assert topics.table(follower.mirror.state, "lines", topics.Line)["10000"].in_use == 1
         answered = "2022-12-29T08:37:23Z"
         trunk = leg("10000", "externalline", "+49301234")
         service.call(7, "Inbound", "Talking", trunk, leg("101", "extension", "+49301234"), answered=answered)
@@ -231,7 +231,7 @@ async def test_commands_are_passed_on_and_what_they_change_is_read_again(service
         assert await follower.source.execute("makecall", {"first": "101", "second": "+1"}) == {"finalStatus": "Success"}
         made = await follower.source.execute("contact.new", {"firstname": "Pat", "phone": "+7 999"})
         assert made == {"id": 13}
-        assert e.table(follower.mirror.book, "contacts", e.Contact)["13"].firstname == "Pat"
+        assert topics.table(follower.mirror.book, "contacts", topics.Contact)["13"].firstname == "Pat"
         assert service.orders[0] == ("GET", "ext.fwd.set", {"num": "101", "status": "Away"})
 
 

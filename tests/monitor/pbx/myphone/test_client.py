@@ -15,7 +15,7 @@ from aiohttp import web as http
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor import myphone_messages as webproto
+from monitor import myphone_messages
 from monitor.pbx.api_client import PbxClient
 from monitor.pbx.clock import PbxClock
 from monitor.pbx.facts import QueueLoginsRead
@@ -40,7 +40,7 @@ COMMANDS = "/MyPhone/MPWebService.asmx"
 READ = {"800": {"101": True, "102": False}, "801": {}}
 """Logins as they are read where a test has no others in mind."""
 PATIENT = {"request_timeout": 60.0, "connect_timeout": 60.0}
-PROCESSED = webproto.done("The command was successfully processed")
+PROCESSED = myphone_messages.done("The command was successfully processed")
 
 
 # A PBX that answers what a test says
@@ -90,7 +90,7 @@ class OddPbx:
         """What was asked of the web client's interface, in order."""
         names = {100: "login", 102: "read", 132: "set"}
         return [
-            "session" if asked.path == SESSION else names[webproto.decode(asked.body).message_id]
+            "session" if asked.path == SESSION else names[myphone_messages.decode(asked.body).message_id]
             for asked in self.asked
             if asked.path in (SESSION, COMMANDS)
         ]
@@ -112,12 +112,12 @@ class OddPbx:
         return _json({"sessionKey": f"key-{self.opened}", "pass": "x"})
 
     def _command(self, body: bytes) -> Said:
-        message_id = webproto.decode(body).message_id
-        if message_id == webproto.LOGIN:
+        message_id = myphone_messages.decode(body).message_id
+        if message_id == myphone_messages.LOGIN:
             return self.logins.popleft() if self.logins else Said(200, PROCESSED)
         if self.commands:
             return self.commands.popleft()
-        return Said(200, told(READ) if message_id == webproto.GET_MY_INFO else PROCESSED)
+        return Said(200, told(READ) if message_id == myphone_messages.GET_MY_INFO else PROCESSED)
 
 
 def _json(body: object) -> Said:
@@ -150,7 +150,7 @@ async def odd() -> AsyncIterator[tuple[OddPbx, MyPhoneClient]]:
 
 def told(logins: Mapping[str, Mapping[str, bool]]) -> bytes:
     """Logins as a PBX tells them."""
-    return webproto.queues_info(
+    return myphone_messages.queues_info(
         {queue: {agent: (7, on) for agent, on in agents.items()} for queue, agents in logins.items()}
     )
 
@@ -447,7 +447,7 @@ async def test_nothing_is_opened_before_it_is_needed(odd: tuple[OddPbx, MyPhoneC
     "said",
     [
         Said(200, b"NOT AUTH"),
-        Said(200, webproto.done("Login is required")),
+        Said(200, myphone_messages.done("Login is required")),
         Said(200, b"Error: Login is required."),
         Said(403),
         Said(403, b"NOT AUTH"),
@@ -678,9 +678,9 @@ async def test_a_command_refused_with_every_token_is_so_in_words(odd: tuple[OddP
     [
         b"",
         PROCESSED,
-        webproto.login(),
-        webproto.get_my_info(),
-        webproto.set_queue_status(1, 2, logged_in=True),
+        myphone_messages.login(),
+        myphone_messages.get_my_info(),
+        myphone_messages.set_queue_status(1, 2, logged_in=True),
         message(211, b"")[:-1],
         put(1, 211),
         put(1, 211) + put(211, 1),
@@ -742,7 +742,7 @@ async def test_a_pbx_without_queues_tells_that_it_has_none(odd: tuple[OddPbx, My
 
 @pytest.mark.parametrize(
     "body",
-    [b"", webproto.login(), told(READ), b"\xff" * 20, b"<html>ok</html>"],
+    [b"", myphone_messages.login(), told(READ), b"\xff" * 20, b"<html>ok</html>"],
     ids=["empty", "login", "queues", "bytes", "html"],
 )
 async def test_an_answer_that_says_nothing_of_a_change_leaves_it_open(
@@ -757,7 +757,7 @@ async def test_an_answer_that_says_nothing_of_a_change_leaves_it_open(
 
 async def test_a_change_is_refused_in_the_pbxs_own_words(odd: tuple[OddPbx, MyPhoneClient]) -> None:
     pbx, web = odd
-    pbx.commands.append(Said(200, webproto.done("The agent was not found")))
+    pbx.commands.append(Said(200, myphone_messages.done("The agent was not found")))
     with pytest.raises(CommandRefused, match="The agent was not found") as refused:
         await web.set_queue_status(1, 2, logged_in=True)
     assert refused.value.code == "pbx_refused"
