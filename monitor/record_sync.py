@@ -287,8 +287,8 @@ class RecordSync:
         left = int(record.at + ONCE_KEPT - now)
         if not record.fingerprint or record.stage == Stage.BEGUN or left <= 0:
             return commands
-        if record.stage == Stage.DONE and record.outcome is not None:
-            commands.append(("SET", self._requests.result(record.request), record.outcome, "EX", left, "NX"))
+        if record.stage == Stage.DONE and record.outcome is not None:  # also in the place of one that called it unknown
+            commands.append(("SET", self._requests.result(record.request), record.outcome, "EX", left))
         else:  # gone in a moment, by the right to write alone; nobody may take it for open or refused meanwhile
             commands.append(("SET", self._requests.request(record.request), "ended", "PX", 1, "XX"))
         return commands
