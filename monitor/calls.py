@@ -149,7 +149,7 @@ def owner(call: CallRecord) -> Side | None:
 def outcome(call: CallRecord, *, looking: bool) -> e.Outcome:
     """Tell how the call ended. ``looking``: whether the PBX was being watched at its end.
 
-    A call of which nobody saw whether it was answered ended nobody knows how.
+    A call of which nobody saw whether it was answered, or whom it rang, ended nobody knows how.
     """
     if call.answered_at is not None:
         return "answered"
@@ -159,6 +159,8 @@ def outcome(call: CallRecord, *, looking: bool) -> e.Outcome:
         return "abandoned"
     if call.external:
         return "missed"
+    if not call.extensions and not call.lines:  # it stood in a row, and no leg of it was seen
+        return "unknown"
     return "missed" if (call.reached or call.recorded) and not call.lines else "unanswered"
 
 
