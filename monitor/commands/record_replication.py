@@ -308,7 +308,8 @@ class RecordReplication:
         if not record.fingerprint or record.stage == Stage.BEGUN or left <= 0:
             return commands
         if record.stage == Stage.DONE and record.outcome is not None:
-            commands.append(("SET", self._requests.result(record.request), record.outcome, "EX", left, "NX"))
+            # Replaces also the outcome of a successor that called it unknown.
+            commands.append(("SET", self._requests.result(record.request), record.outcome, "EX", left))
         else:  # removes it with the right to write only; meanwhile it is neither open nor refused
             commands.append(("SET", self._requests.request(record.request), "ended", "PX", 1, "XX"))
         return commands

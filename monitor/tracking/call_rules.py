@@ -178,6 +178,8 @@ def outcome(call: CallRecord, *, looking: bool) -> topics.Outcome:
         return "abandoned"
     if call.external:
         return "missed"
+    if not call.extensions and not call.lines:  # ActiveCalls listed it, but no leg of it was seen
+        return "unknown"
     return "missed" if (call.reached or call.recorded) and not call.lines else "unanswered"
 
 

@@ -71,6 +71,9 @@ class Hands:
     """When Redis was emptied last."""
     _answers_since: float = float("-inf")
     """Since when it has answered after that; infinity: not yet."""
+    _away_since: float = float("-inf")
+    _back: float = float("-inf")
+    """When faults of Redis began that followed each other at once, and when the last of them was over."""
 
     @classmethod
     def at(cls, site: Site, losses: Losses, leader: Callable[[], str]) -> Hands:
@@ -116,6 +119,7 @@ class Hands:
         redis, monitors = self.site.redis, self.site.monitors
         leads = monitors[self.leader()]
         async with self._redis:
+            self._begin_fault()
             match fault.kind:
                 case "kill" if fault.way == "killed":
                     redis.kill()
@@ -139,14 +143,20 @@ class Hands:
             finally:
                 if fault.kind == "disk full":
                     leads.free_disk()
+                self._back = time.monotonic()
+
+    def _begin_fault(self) -> None:
+        """Note that Redis is away from now on, or still: a leader needs a lease's time to be well after that."""
+        if time.monotonic() > self._back + LEASE_S:
+            self._away_since = time.monotonic()
 
     def _lacks(self) -> bool:
         """Whether Redis was emptied and the leader had no time yet to put back what it lacks."""
         return time.monotonic() < self._answers_since + _PUT_BACK_WITHIN_S
 
     async def _flush(self) -> None:
-        if any(until > time.monotonic() for until in self._ill.values()):
-            self.losses.at.append(time.monotonic())
+        if any(until > self._away_since for until in self._ill.values()):  # who was ill then could do nothing since
+            self.losses.at += [self._away_since, time.monotonic()]
         async with asyncio.timeout(30):
             while True:
                 try:
@@ -160,6 +170,7 @@ class Hands:
         """Redis answers nobody for a while."""
         redis = self.site.redis
         async with self._redis:
+            self._begin_fault()
             if lacks := self._lacks():
                 self._answers_since = float("inf")  # nothing can be put back before it answers
             match fault.kind:
@@ -170,8 +181,9 @@ class Hands:
                     await asyncio.sleep(fault.lasts)
                 case _:
                     await self._stopped(fault)
+            self._back = time.monotonic()
             if lacks:
-                self._answers_since = time.monotonic()
+                self._answers_since = self._back
 
     async def _stopped(self, fault: Fault) -> None:
         """Redis stands still; ``kill``: and is then lost, and started with what it held; or beside a full disk."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import time
 from pathlib import Path
 
 import pytest
@@ -110,9 +111,7 @@ def test_calls_are_counted_exactly_while_all_is_well_and_once_at_most_otherwise(
     certain, uncertain = bounds_of([call], [], names), bounds_of([], [call], names)
     for bounds, right, wrong in ((certain, {1}, {0, 2}), (uncertain, {0, 1}, {2, -1})):
         for grown in right | wrong:
-            found = ledger.judge_figures(
-                {}, {"pbx calls": grown}, {"pbx calls": bounds["pbx calls"]}, documented=False
-            )
+            found = ledger.judge_figures({}, {"pbx calls": grown}, {"pbx calls": bounds["pbx calls"]}, documented=False)
             assert any(found) is (grown in wrong)
     row = {"callID": 7, "outcome": "unknown"}
     assert not ended_differs(call, [row])
@@ -177,6 +176,17 @@ async def test_a_leader_that_is_lost_before_it_has_filled_an_emptied_redis_is_a_
         others = Hands.at(place, losses, lambda: "a")
         await others.do(Fault("kill", "leader", 0.0, 0.0), 0.0)
         assert len(losses.at) == 2, "Redis was not emptied here"
+        others._ill["a"] = time.monotonic()  # it is well from now on
+        stop, flush = (
+            Fault("stop", "Redis hanging", 0.0, 0.1, "SIGSTOP"),
+            Fault("kill", "Redis emptied", 0.0, 0.0, "FLUSHALL"),
+        )
+        await others.do(stop, 0.0)
+        await others.do(flush, 0.0)
+        assert len(losses.at) == 2, "it was well before Redis was away"
+        others._ill["a"] = others._away_since + 0.05
+        await others.do(flush, 0.0)
+        assert len(losses.at) == 4, "it became well while Redis was away, and could do nothing"
     finally:
         process.kill()
         redis.kill()

@@ -16,7 +16,7 @@ from monitor.commands.record_replication import RecordReplication
 from monitor.counters import CommandCounters, MonitorCounters
 from monitor.persistence.command_record import CommandRecord, Stage, encode_record
 from monitor.persistence.sqlite_store import ONCE_KEPT, Store
-from monitor.shared.command_messages import CommandFailure, IdempotencyKey, Outcome, Request, decode_outcome
+from monitor.shared.command_messages import CommandFailure, IdempotencyKey, Outcome, Request, decode_outcome, encode
 from monitor.shared.errors import BusUnreachable, StoreFailed
 from monitor.shared.redis.key_names import RecordKeys, RequestKeys
 from tests.bus import Bus, RealBus, copy, flush, patient, restore, until_async
@@ -264,6 +264,27 @@ async def test_the_answer_that_redis_lost_with_an_end_stands_again_or_is_asked_f
                 return await redis.get(requests.request("1")) is None
 
             await until_async(gone)
+
+
+async def test_what_a_leader_knew_takes_the_place_of_what_its_successor_called_unknown(bus: Bus) -> None:
+    """Redis was rolled back to before the end, and the leader was killed before it saw that: it comes back later."""
+    result = RequestKeys("pbx").result("1")
+    done = Outcome("1", {"result": True})
+    begun = structs.replace(record("1"), digest="d", fingerprint="f")
+    async with two(bus) as (killed, successor):
+        await killed.store.merge([structs.replace(begun, stage=Stage.DONE, outcome=encode(done))])
+        await successor.redis.xadd(KEYS.log, {"record": encode_record(begun)})
+        assert await caught_up(successor)
+        journal = CommandJournal(successor.redis, "pbx", successor.store, CommandCounters())
+        await journal._settle()
+        unknown: Any = await successor.redis.get(result)
+        assert decode_outcome(unknown).failure is not None
+        assert await caught_up(killed)
+        stored: Any = await successor.redis.get(result)
+        assert decode_outcome(stored) == done
+        assert 0 < await successor.redis.ttl(result) <= ONCE_KEPT
+        assert await caught_up(successor)
+        assert await successor.known() == {"1": Stage.DONE}
 
 
 async def test_entries_that_were_taken_back_unnoticed_are_put_there_again(bus: Bus) -> None:

@@ -234,6 +234,12 @@ def test_a_leg_that_was_never_read_may_have_answered_if_more_than_its_beginning_
     assert [ended.outcome for ended in pbx.ended] == [outcome, outcome, "missed"]
 
 
+def test_a_call_of_which_no_leg_was_seen_may_have_rung_somebody(pbx: Told) -> None:
+    pbx.rows((7, "100 Ext 100", "104 Ext 104", "Routing"))
+    pbx.rows()
+    assert [ended.outcome for ended in pbx.ended] == ["unknown"]
+
+
 @pytest.mark.parametrize(("unread", "outcome"), [(0, "unanswered"), (1, "unknown")])
 def test_of_a_call_to_outside_the_caller_s_leg_alone_tells_an_answer(pbx: Told, unread: int, outcome: str) -> None:
     pbx.see("100", 1, 7, "Dialing", "10001:0123456789")
