@@ -28,17 +28,27 @@ def figures_of(call: Call) -> dict[str, int]:
     return found
 
 
-def bounds_of(certain: Iterable[Call], uncertain: Iterable[Call], names: Iterable[str]) -> dict[str, Bounds]:
-    """By how much each figure may have grown. ``certain``: calls that went by while all was well."""
+def bounds_of(
+    certain: Iterable[Call], uncertain: Iterable[Call], names: Iterable[str], again: Iterable[Call] = ()
+) -> dict[str, Bounds]:
+    """By how much each figure may have grown. ``certain``: calls that went by while all was well.
+
+    ``again``: earlier calls that came back; what had been counted as unknown may now be counted as what it was.
+    """
+    again = list(again)
     least: dict[str, int] = dict.fromkeys(names, 0)
     most = dict(least)
-    for calls, bounds in ((certain, (least, most)), (uncertain, (most,))):
+    for calls, bounds in ((certain, (least, most)), ([*uncertain, *again], (most,))):
         for call in calls:
             for name, count in figures_of(call).items():
                 for each in bounds:
                     each[name] = each.get(name, 0) + count
             for name in _perhaps(call) if bounds == (most,) else ():
                 most[name] = most.get(name, 0) + 1
+    for call in again:
+        for name in _perhaps(call):
+            least[name] = least.get(name, 0) - 1
+            most.setdefault(name, 0)
     return {name: Bounds(count, most[name]) for name, count in least.items()}
 
 

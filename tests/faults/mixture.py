@@ -319,7 +319,7 @@ class Mixture:
         )
         after, ended = await self._figures(), await self._ended()
         again = counted.returned(self.phones.calls, self._earlier, self._listed, ended)
-        bounds = counted.bounds_of(self.certain, [*self.uncertain, *again], after)
+        bounds = counted.bounds_of(self.certain, self.uncertain, after, again)
         found = list(judge_figures(before, after, bounds, documented=documented))
         found += self._ended_differs(ended)
         found += await self._keys_differ()

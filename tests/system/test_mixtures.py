@@ -144,7 +144,9 @@ def test_a_call_that_comes_back_from_the_other_monitors_file_may_be_counted_once
     told = [{"callID": call_id, "outcome": "missed"} for call_id in (7, 8, 9)]
     again = returned([lost, kept, late], frozenset({7, 8}), frozenset({8}), told)
     assert again == [lost]
-    assert bounds_of([late], again, ["pbx calls"])["pbx calls"] == ledger.Bounds(1, 2)
+    bounds = bounds_of([late], [], ["pbx calls"], again)
+    assert bounds["pbx calls"] == ledger.Bounds(1, 2)
+    assert bounds["pbx internal.unknown"] == ledger.Bounds(-1, 1), "it may have been counted as unknown before"
     assert returned([lost], frozenset({7}), frozenset(), []) == []
 
 
