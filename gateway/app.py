@@ -27,13 +27,13 @@ from gateway.responses import fault, refuse
 from gateway.rest.endpoint import WebApiEndpoint
 from gateway.rest.health import alive_response, asker, readiness, readiness_response
 from gateway.rest.middleware import AccessLog, SecurityHeaders
-from gateway.restarts import kept_running
+from gateway.supervision import kept_running
 from gateway.web.human_pages import pages
 from monitor.shared.timestamps import from_unix
 from monitor.shared.version import VERSION
 
 if TYPE_CHECKING:
-    from gateway.pbx_view import PbxView
+    from gateway.pbx_context import PbxContext
 
 EXPOSED = (
     *("ETag", "Retry-After", "RateLimit", "RateLimit-Policy", "Idempotent-Replayed"),
@@ -45,7 +45,7 @@ _log = structlog.get_logger(__name__)
 
 
 def create_app(
-    pbxs: Mapping[str, PbxView],
+    pbxs: Mapping[str, PbxContext],
     keys: KeyTable,
     *,
     streams: Sequence[BaseRoute] = (),
@@ -131,7 +131,7 @@ async def _faulty(request: Request, error: Exception) -> Response:
 
 
 @asynccontextmanager
-async def _running(pbxs: Mapping[str, PbxView]) -> AsyncIterator[None]:
+async def _running(pbxs: Mapping[str, PbxContext]) -> AsyncIterator[None]:
     async with asyncio.TaskGroup() as tasks:
         running = [
             tasks.create_task(kept_running(f"{what} of {name}", run))

@@ -23,11 +23,11 @@ from gateway.client_addresses import ClientAddress, TrustedProxies
 from gateway.config import GatewaySection
 from gateway.counters import RequestCounters
 from gateway.metrics.collector import GatewayCollector
-from gateway.pbx_view import PbxView, open_view
+from gateway.pbx_context import PbxContext, open_view
 from gateway.rest.fast_path import FastPathProtocol, QueryFastPath
 from gateway.rest.ticket_endpoint import ticket_routes
-from gateway.restarts import kept_running
-from gateway.stream.connection_manager import StreamServer
+from gateway.stream.server import StreamServer
+from gateway.supervision import kept_running
 from gateway.transport.http_protocol import ConnectionCounter
 from gateway.transport.websocket_protocol import uvicorn_options
 from monitor.shared.errors import NOT_BOUND, cannot_listen
@@ -185,7 +185,7 @@ class Gateway(Server):
         self,
         config: uvicorn.Config,
         bound: socket.socket,
-        pbxs: Mapping[str, PbxView],
+        pbxs: Mapping[str, PbxContext],
         keys: KeyTable,
         rate_limiter: RateLimiter,
         live: StreamServer,

@@ -18,14 +18,14 @@ from monitor.config import MonitorSettings, PbxSection
 from monitor.counters import MonitorCounters
 from monitor.leadership.pbx_service import PbxService
 from monitor.metrics.collector import MonitorCollector
-from monitor.pbx.api_client import PbxSettings
 from monitor.pbx.database.client import Database, DatabaseSettings, greet
-from monitor.pbx.documented_api.client import WebApiSettings
-from monitor.pbx.documented_api.facts import ToldFact
-from monitor.pbx.documented_api.source import ServedDatabase, WebApiSource
 from monitor.pbx.facts import Fact
 from monitor.pbx.http_client.secret import Secret
+from monitor.pbx.v20_client import PbxSettings
 from monitor.pbx.v20_source import PbxSource
+from monitor.pbx.webapi.client import WebApiSettings
+from monitor.pbx.webapi.facts import ToldFact
+from monitor.pbx.webapi.source import ServedDatabase, WebApiSource
 from monitor.persistence.sqlite_store import STORE, Store
 from monitor.shared.errors import ConfigError, StoreFailed
 from monitor.shared.redis.connection import raise_if_cancelled

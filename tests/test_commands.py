@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from gateway.commands.dispatcher import FINISH_WITHIN, CommandDispatcher
 from gateway.commands.pubsub_listener import PubSubListener
 from gateway.errors import BusAway, IdempotencyKeyReused, MonitorBusy, NoMonitor, OutcomeUnknown
-from gateway.pbx_view import PbxView, open_view
+from gateway.pbx_context import PbxContext, open_view
 from monitor.commands.request_consumer import RequestConsumer
 from monitor.persistence.command_record import CommandRecord
 from monitor.shared.command_messages import OPEN, REFUSED, CommandFailure, IdempotencyKey, Outcome, Request, encode
@@ -31,7 +31,7 @@ KEYS = RequestKeys("pbx")
 
 
 @asynccontextmanager
-async def gateway(redis: Redis) -> AsyncIterator[PbxView]:
+async def gateway(redis: Redis) -> AsyncIterator[PbxContext]:
     """One gateway's view of the PBX, followed."""
     view = open_view("pbx", redis)
     runs = (view.live_feed.run, view.book_feed.run, view.commander.run)
@@ -46,7 +46,7 @@ async def gateway(redis: Redis) -> AsyncIterator[PbxView]:
 
 
 @asynccontextmanager
-async def both(bus: Bus, ttl: float = 3.0) -> AsyncIterator[tuple[Process, PbxView]]:
+async def both(bus: Bus, ttl: float = 3.0) -> AsyncIterator[tuple[Process, PbxContext]]:
     async with running(bus, ttl=ttl) as monitor, gateway(bus.client()) as view:
         await until(lambda: heard(monitor))
         yield monitor, view
@@ -62,7 +62,7 @@ async def carry_out(
     return (await commander.carry_out(command, {"num": "101"}, "tester", "127.0.0.1", once)).outcome
 
 
-def shown(view: PbxView) -> str:
+def shown(view: PbxContext) -> str:
     """What the tracker counts its commands by."""
     ivr = view.live.state["ivrs"]["1"]
     assert isinstance(ivr, Ivr)
@@ -337,7 +337,7 @@ async def test_a_monitor_that_ends_with_a_command_in_hand_leaves_it_unknown_and_
 
 
 @asynccontextmanager
-async def gateway_first(bus: Bus) -> AsyncIterator[tuple[AsyncExitStack, PbxView]]:
+async def gateway_first(bus: Bus) -> AsyncIterator[tuple[AsyncExitStack, PbxContext]]:
     """A gateway, and a stack for monitors that end before it."""
     async with running(bus, "earlier") as earlier:
         await until(lambda: heard(earlier))
@@ -442,7 +442,7 @@ def record(request: str) -> CommandRecord:
     )
 
 
-async def forgotten(bus: Bus, view: PbxView) -> None:
+async def forgotten(bus: Bus, view: PbxContext) -> None:
     """Redis is emptied, and the monitor has written everything anew."""
     before = view.live.position
     await flush(bus)

@@ -21,7 +21,7 @@ from gateway.auth.api_keys import ApiKey, sha256_hex
 from gateway.auth.key_admin import KeyAdmin
 from gateway.commands.dispatcher import CommandDispatcher
 from gateway.errors import BusAway, MonitorBusy, NoMonitor, OutcomeUnknown
-from gateway.pbx_view import PbxView
+from gateway.pbx_context import PbxContext
 from monitor.lease import Lease
 from monitor.persistence.sqlite_store import STORE
 from monitor.shared.changes import Position
@@ -253,7 +253,7 @@ async def holds(bus: RealBus, changes: KeyAdmin) -> None:
     assert await changes.all() == [WALL]
 
 
-def newer(view: PbxView, before: Position | None) -> bool:
+def newer(view: PbxContext, before: Position | None) -> bool:
     """Whether the gateway has come further, as to the new epoch of a Redis that was emptied."""
     return view.live.position is not None and before is not None and view.live.position > before
 

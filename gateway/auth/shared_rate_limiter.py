@@ -1,4 +1,4 @@
-"""Count requests on Redis, for all gateways together; see :mod:`gateway.auth.rate_limits`.
+"""Count requests on Redis, for all gateways together; see :mod:`gateway.auth.quotas`.
 
 Commands, ``makecall`` and ``query`` are counted each time, in one round trip. Without Redis they
 are refused, because the way to the monitor leads over Redis too. Reads are leased in the
@@ -23,7 +23,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from gateway.auth.api_keys import ApiKey
-from gateway.auth.rate_limits import WINDOW, ReadLease, RemainingQuota, kind_of
+from gateway.auth.quotas import WINDOW, ReadLease, RemainingQuota, kind_of
 from gateway.errors import BusAway, TooManyRequests
 from gateway.operations.operation_table import Command
 from monitor.shared.api_keys import Budgets, Kind

@@ -315,7 +315,7 @@ def _serve(work: Coroutine[Any, Any, int | None]) -> None:
     """
     code, errors = _outcome(work)
     if errors:
-        from gateway.cli.runtime import liveness
+        from gateway.cli.runtime import service_notify as liveness
 
         liveness.failed("; ".join(map(str, errors)))
         wrong = any(isinstance(error, ConfigError) and not isinstance(error, StartFailed) for error in errors)

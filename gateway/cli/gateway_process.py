@@ -10,10 +10,11 @@ from typing import Final
 import structlog
 
 from gateway import run as gateway_run
-from gateway.cli.daemons import metrics_served, settings_told
-from gateway.cli.runtime import liveness, logging_setup
-from gateway.cli.runtime.heartbeat import heartbeat
+from gateway.cli.runtime import logging_setup
+from gateway.cli.runtime import service_notify as liveness
 from gateway.cli.runtime.reload import Reload, on_sighup
+from gateway.cli.runtime.startup import metrics_served, settings_told
+from gateway.cli.runtime.status_reporter import heartbeat
 from gateway.cli.runtime.workers import WORKER, Workers, as_worker
 from gateway.config import GatewaySection, GatewaySettings
 from gateway.operations import plugins

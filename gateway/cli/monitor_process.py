@@ -10,10 +10,11 @@ from pathlib import Path
 
 import structlog
 
-from gateway.cli.daemons import metrics_served, settings_told
-from gateway.cli.runtime import liveness, logging_setup
-from gateway.cli.runtime.heartbeat import heartbeat
+from gateway.cli.runtime import logging_setup
+from gateway.cli.runtime import service_notify as liveness
 from gateway.cli.runtime.reload import Reload, on_sighup
+from gateway.cli.runtime.startup import metrics_served, settings_told
+from gateway.cli.runtime.status_reporter import heartbeat
 from monitor import run as monitor_run
 from monitor.config import MonitorSettings, PbxSection
 from monitor.pbx.http_client.secret import Secret

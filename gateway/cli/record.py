@@ -21,10 +21,10 @@ from gateway.cli.runtime import logging_setup
 from gateway.cli.terminal_output import say, say_text
 from monitor import run as monitor_run
 from monitor.config import MonitorSettings, PbxSection
-from monitor.pbx.api_client import PbxClient, PbxSettings
 from monitor.pbx.clock import PbxClock
 from monitor.pbx.facts import ConnectionChanged, Fact
 from monitor.pbx.traffic_tap import TrafficTap
+from monitor.pbx.v20_client import PbxClient, PbxSettings
 from monitor.pbx.v20_source import PbxSource
 from monitor.pbx.xapi.directory_reader import DirectoryReader
 from monitor.recording import file_format

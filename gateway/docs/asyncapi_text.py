@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from gateway.fanout.filters import FIELDS
-from gateway.stream.connection_manager import SUBPROTOCOLS
+from gateway.stream.server import SUBPROTOCOLS
 
 _CLOSE_CODES: Final[dict[int, tuple[str, str]]] = {
     1001: ("the server goes away", "come back with back-off"),

@@ -196,4 +196,4 @@ def group_of(command: str) -> str:
     """Return the group under which a command is listed."""
     if command not in DOCUMENTED:
         return OWN_GROUP
-    return "SQL" if command == "query" else _BY_PREFIX[command.partition(".")[0]]
+    return "SQL" if command == "query" else _BY_PREFIX.get(command.partition(".")[0], OWN_GROUP)

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from gateway.auth.api_keys import KeyTable
     from gateway.auth.shared_rate_limiter import RateLimiter
     from gateway.counters import RequestCounters
-    from gateway.pbx_view import PbxView
+    from gateway.pbx_context import PbxContext
     from gateway.rest.fast_path import QueryFastPath
-    from gateway.stream.connection_manager import StreamServer
+    from gateway.stream.server import StreamServer
 
 _UNKNOWN = all_shown()[OutcomeUnknown]
 _KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -35,7 +35,7 @@ class GatewayCollector(Collector):
 
     def __init__(
         self,
-        pbxs: Mapping[str, PbxView],
+        pbxs: Mapping[str, PbxContext],
         keys: KeyTable,
         live: StreamServer,
         requests: RequestCounters,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 if TYPE_CHECKING:
-    from gateway.pbx_view import PbxView
+    from gateway.pbx_context import PbxContext
     from gateway.replication.follower import StateFollower
     from gateway.replication.replica import Replica
 
@@ -16,7 +16,7 @@ _LABELS = ["pbx", "space"]
 _REASONS = ("gap", "announced", "compared", "subscribed")
 
 
-def collect(pbxs: Mapping[str, PbxView], now: float) -> Iterator[Metric]:
+def collect(pbxs: Mapping[str, PbxContext], now: float) -> Iterator[Metric]:
     """Yield the metrics of all PBXs, by name. ``now``: POSIX seconds."""
     spaces = list(_spaces(pbxs))
     yield from _state(spaces, now)
@@ -72,7 +72,7 @@ def _history(spaces: list[tuple[str, str, Replica, StateFollower]]) -> Iterator[
     yield from (changes, loads, losses, gaps, length)
 
 
-def _spaces(pbxs: Mapping[str, PbxView]) -> Iterator[tuple[str, str, Replica, StateFollower]]:
+def _spaces(pbxs: Mapping[str, PbxContext]) -> Iterator[tuple[str, str, Replica, StateFollower]]:
     for name, view in pbxs.items():
         yield name, "live", view.live, view.live_feed
         yield name, "book", view.book, view.book_feed

@@ -16,8 +16,8 @@ from gateway.visibility import NO_LIMITS
 
 if TYPE_CHECKING:
     from gateway.fanout.hub import Hub
-    from gateway.pbx_view import PbxView
-    from gateway.stream.connection_manager import StreamServer
+    from gateway.pbx_context import PbxContext
+    from gateway.stream.server import StreamServer
 
 STUCK = 5.0
 """Seconds without taking anything after which a client counts as stuck."""
@@ -26,7 +26,7 @@ _TRANSPORTS = ("websocket", "sse")
 _WHYS = ("subscribed", "epoch", "log", "size")
 
 
-def collect(pbxs: Mapping[str, PbxView], live: StreamServer) -> Iterator[Metric]:
+def collect(pbxs: Mapping[str, PbxContext], live: StreamServer) -> Iterator[Metric]:
     """Yield the metrics of all PBXs, by name."""
     hubs = [hub for name, view in pbxs.items() for hub in ((name, "live", view.hub), (name, "book", view.book_hub))]
     yield from _connections(live)

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.auth.api_keys import ApiKey
-from gateway.auth.key_restrictions import check_limits, sent_arguments
+from gateway.auth.command_authorization import check_limits, sent_arguments
 from gateway.errors import (
     BadParameter,
     CommandFailed,
@@ -44,7 +44,7 @@ from monitor.shared.redis.key_names import Space
 
 if TYPE_CHECKING:
     from gateway.auth.shared_rate_limiter import RateLimiter
-    from gateway.pbx_view import PbxView
+    from gateway.pbx_context import PbxContext
 
 MOST_WAITING: Final = 1_000
 """Requests that may wait for a position of a PBX at once. Each change checks all of them."""
@@ -54,7 +54,7 @@ _POSITION = re.compile(r"(\d{15}-[0-9a-f]{1,32})/(\d{1,15})")
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
-async def carry_out(request: Request, view: PbxView, key: ApiKey, command: Command, asked: QueryContext) -> Response:
+async def carry_out(request: Request, view: PbxContext, key: ApiKey, command: Command, asked: QueryContext) -> Response:
     """Have the monitor carry out the command at the PBX, and return the response.
 
     Raises the refusals of :mod:`gateway.errors`.
@@ -75,7 +75,7 @@ async def carry_out(request: Request, view: PbxView, key: ApiKey, command: Comma
     return _response(command, answered.outcome, headers)
 
 
-def composition_runner(request: Request, view: PbxView, key: ApiKey, rate_limiter: RateLimiter | None) -> Run:
+def composition_runner(request: Request, view: PbxContext, key: ApiKey, rate_limiter: RateLimiter | None) -> Run:
     """Return a function that runs a composition's parts with the caller's rights and budgets.
 
     The caller's limits hold too. Under an Idempotency-Key each part that changes something is
@@ -109,7 +109,7 @@ def composition_runner(request: Request, view: PbxView, key: ApiKey, rate_limite
     return run
 
 
-async def at_least(request: Request, view: PbxView, command: Command) -> bool:
+async def at_least(request: Request, view: PbxContext, command: Command) -> bool:
     """Wait for the position that the request asks for; return False if it asks for none.
 
     Raises BadParameter if the header does not hold a position. Raises PositionNotReached after
@@ -138,7 +138,7 @@ def parse_position(text: str) -> Position:
     return Position(match[1], int(match[2]))
 
 
-def _need_state(view: PbxView, space: Space) -> None:
+def _need_state(view: PbxContext, space: Space) -> None:
     if view.replica_of(space).position is None:
         raise NoState("There is no state of the PBX yet; try again in a moment.")
 

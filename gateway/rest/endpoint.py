@@ -30,12 +30,12 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gateway.auth.api_keys import ApiKey, KeyTable, authenticate, sha256_hex
-from gateway.auth.key_restrictions import goes_beyond
+from gateway.auth.command_authorization import goes_beyond
 from gateway.auth.shared_rate_limiter import RateLimiter
 from gateway.counters import RequestCounters
 from gateway.errors import INTERNAL, KeyRefused, KeyUnknown, Refused, UnknownCommand, UnknownPbx, WrongMethod, shown
-from gateway.fair_share import RequestTurns
 from gateway.fanout.watched_queries import Question
+from gateway.key_quotas import RequestTurns
 from gateway.operations.operation_table import COMMANDS, RESERVED, Command, command_named, commands_for
 from gateway.parameters import check
 from gateway.queries.calls import what_this_is
@@ -49,7 +49,7 @@ from monitor.shared.timestamps import from_unix
 if TYPE_CHECKING:
     from msgspec import Struct
 
-    from gateway.pbx_view import PbxView
+    from gateway.pbx_context import PbxContext
 
 KEY_NAME = "callmon.key"
 """Scope entry with the name of the request's key, for the log."""
@@ -105,7 +105,7 @@ class WebApiEndpoint:
 
     def __init__(
         self,
-        pbxs: Mapping[str, PbxView],
+        pbxs: Mapping[str, PbxContext],
         keys: KeyTable,
         version: str,
         clock: Callable[[], float],
@@ -214,7 +214,7 @@ class WebApiEndpoint:
             request.scope[_BUDGET] = {} if left is None else left.headers
 
     async def _query(
-        self, request: Request, view: PbxView, key: ApiKey, question: Question, keys: tuple[str | None, ...]
+        self, request: Request, view: PbxContext, key: ApiKey, question: Question, keys: tuple[str | None, ...]
     ) -> Response:
         known = request.headers.get("if-none-match")
         answer, applied = view.ask(question), None
@@ -237,7 +237,7 @@ class WebApiEndpoint:
         if authenticate(self._keys, keys, from_unix(self._clock())) != key:
             raise KeyUnknown("This key was changed meanwhile; ask again.")
 
-    def _bare(self, request: Request, view: PbxView, key: ApiKey) -> Response:
+    def _bare(self, request: Request, view: PbxContext, key: ApiKey) -> Response:
         scopes, limited = tuple(sorted(key.scopes)), key.limits.any
         usable = tuple(name for name in commands_for(scopes) if not (limited and goes_beyond(COMMANDS[name])))
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from gateway.auth.api_keys import ApiKey, KeyTable
     from gateway.auth.shared_rate_limiter import RateLimiter
     from gateway.fanout.watched_queries import Question
-    from gateway.pbx_view import PbxView
+    from gateway.pbx_context import PbxContext
     from gateway.queries.answer_cache import Answer
     from monitor.shared.changes import Position
 
@@ -59,7 +59,7 @@ class _Known:
     """Remember a request that was answered, and its answer at the position of the last time."""
 
     key: ApiKey
-    view: PbxView
+    view: PbxContext
     question: Question
     tally: list[int]
     """Fast answers to its command; all requests of the command share this counter."""

@@ -27,7 +27,7 @@ from monitor.shared.codec import to_json
 from monitor.shared.entities.topics import SYSTEM_ID, System, table
 
 if TYPE_CHECKING:
-    from gateway.pbx_view import PbxView
+    from gateway.pbx_context import PbxContext
 
 
 class PbxHealth(Struct, frozen=True, rename="camel"):
@@ -73,7 +73,7 @@ class Alive(Struct, frozen=True):
     version: str
 
 
-def readiness(pbxs: Mapping[str, PbxView], *, keys_loaded: bool, draining: bool = False) -> Readiness:
+def readiness(pbxs: Mapping[str, PbxContext], *, keys_loaded: bool, draining: bool = False) -> Readiness:
     """Return whether the gateway can give live answers now, and the health of each PBX.
 
     ``draining``: true while the gateway closes its connections.
@@ -120,7 +120,7 @@ def alive_response(request: Request, version: str) -> Response:
     return json_response(to_json(Alive(True, version)), head=request.method == "HEAD")
 
 
-def _health(view: PbxView) -> PbxHealth:
+def _health(view: PbxContext) -> PbxHealth:
     live, book = view.live, view.book
     system = table(live.state, "system", System).get(SYSTEM_ID)
     stale_since = live.stale_since or book.stale_since

@@ -16,7 +16,7 @@ from typing import Final
 from starlette.requests import ClientDisconnect, Request
 
 from gateway.fanout.watched_queries import Question
-from gateway.pbx_view import PbxView
+from gateway.pbx_context import PbxContext
 from gateway.queries.answer_cache import Answer
 from gateway.rest.query_responses import matches
 
@@ -39,14 +39,14 @@ def wanted(request: Request) -> int | None:
     return None if found is None else min(int(found[1]), LONGEST)
 
 
-def may_wait(view: PbxView, digest: str) -> bool:
+def may_wait(view: PbxContext, digest: str) -> bool:
     """Return whether one more request may wait with the key of this digest."""
     return len(view.watches) < MOST and view.watches.polls[digest] < MOST_PER_KEY
 
 
 async def other(
     request: Request,
-    view: PbxView,
+    view: PbxContext,
     question: Question,
     answer: Answer,
     known: str,

@@ -17,8 +17,8 @@ from gateway.auth.api_keys import ApiKey, KeyTable, authenticate, bearer
 from gateway.auth.shared_rate_limiter import RateLimiter
 from gateway.auth.tickets import Tickets
 from gateway.errors import KeyUnknown, NoState, Refused, UnknownPbx, shown
-from gateway.fair_share import KeyShare, WorkTurns
-from gateway.pbx_view import PbxView
+from gateway.key_quotas import KeyShare, WorkTurns
+from gateway.pbx_context import PbxContext
 from gateway.stream.client_messages import BadMessage, Subscribe, Watch, from_address
 from gateway.stream.connection import ConnectionLimits, StreamPrincipal
 from monitor.shared.codec import to_json
@@ -92,7 +92,7 @@ class Admission:
 
     def __init__(
         self,
-        pbxs: Mapping[str, PbxView],
+        pbxs: Mapping[str, PbxContext],
         keys: KeyTable,
         settings: LiveSettings,
         clock: Callable[[], float],
@@ -118,7 +118,7 @@ class Admission:
         self._settings = settings
         self._shares.clear()
 
-    async def admit(self, connection: HTTPConnection) -> tuple[ApiKey, PbxView]:
+    async def admit(self, connection: HTTPConnection) -> tuple[ApiKey, PbxContext]:
         """Let the client in, and return its key and the PBX. Raises Denial if it may not come in.
 
         The caller must call :meth:`out` when the client is gone.
@@ -211,7 +211,7 @@ class Admission:
         return key
 
 
-def _check_ready(pbx: PbxView) -> None:
+def _check_ready(pbx: PbxContext) -> None:
     if not pbx.hub.ready:
         raise NoState(f"No state of the PBX {pbx.name!r} is loaded yet.")
 

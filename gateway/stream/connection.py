@@ -21,10 +21,10 @@ import structlog
 from starlette.websockets import WebSocketDisconnect
 
 from gateway.errors import NoState
-from gateway.fair_share import KeyShare
 from gateway.fanout.frames import PROTOCOL, Encoding, Hello, Message
 from gateway.fanout.view_subscribers import DirectWriter
-from gateway.pbx_view import PbxView
+from gateway.key_quotas import KeyShare
+from gateway.pbx_context import PbxContext
 from gateway.stream.client_messages import Rights, Subscribe, Watch
 from gateway.stream.subscription import ClientSubscription
 from gateway.transport.websocket_protocol import MESSAGE_SIZE
@@ -111,7 +111,7 @@ class StreamConnection(ABC):
 
     def __init__(
         self,
-        pbx: PbxView,
+        pbx: PbxContext,
         guest: StreamPrincipal,
         encoding: Encoding,
         manners: ConnectionLimits,

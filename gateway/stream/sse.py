@@ -23,7 +23,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.errors import HoldsTooMuch, shown
 from gateway.fanout.frames import Message, encode
-from gateway.pbx_view import PbxView
+from gateway.pbx_context import PbxContext
 from gateway.stream.client_messages import Subscribe, Watch
 from gateway.stream.connection import (
     CLOSE_WITHIN,
@@ -60,7 +60,7 @@ class EventStream(StreamConnection):
 
     def __init__(
         self,
-        pbx: PbxView,
+        pbx: PbxContext,
         guest: StreamPrincipal,
         first: Subscribe | Watch,
         last_event_id: str | None,

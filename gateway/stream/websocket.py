@@ -14,7 +14,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gateway.errors import HoldsTooMuch, TooManyRequests, shown
 from gateway.fanout.frames import Encoding, ErrorFrame, Frame, Message, Pong, encode, size
-from gateway.pbx_view import PbxView
+from gateway.pbx_context import PbxContext
 from gateway.stream.client_messages import BadMessage, Ping, Subscribe, Watch, parse
 from gateway.stream.connection import (
     CLOSE_WITHIN,
@@ -39,7 +39,7 @@ class WebSocketSession(StreamConnection):
     def __init__(
         self,
         websocket: WebSocket,
-        pbx: PbxView,
+        pbx: PbxContext,
         guest: StreamPrincipal,
         encoding: Encoding,
         manners: ConnectionLimits,

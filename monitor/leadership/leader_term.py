@@ -13,8 +13,8 @@ from monitor.commands.request_consumer import RequestConsumer
 from monitor.counters import MonitorCounters
 from monitor.handover.directory_handover import DirectoryHandover
 from monitor.lease import Lease, uptime
-from monitor.pbx.documented_api.facts import ToldFact
 from monitor.pbx.facts import ContactsRead, Fact, HandoverFact, ParticipantGone, ParticipantSeen
+from monitor.pbx.webapi.facts import ToldFact
 from monitor.persistence.api_key_sync import ApiKeySync
 from monitor.persistence.ended_calls import EndedCallStore
 from monitor.persistence.statistics_checkpoint import StatisticsCheckpoint

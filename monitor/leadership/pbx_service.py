@@ -34,10 +34,10 @@ from monitor.counters import MonitorCounters
 from monitor.handover import previous_state
 from monitor.handover.directory_handover import DirectoryHandover
 from monitor.leadership.leader_term import DatabaseLike, LeaderTerm, SourceLike
-from monitor.leadership.standby import Standby
+from monitor.leadership.standby_mirror import StandbyMirror
 from monitor.lease import Lease
-from monitor.pbx.documented_api.facts import ToldFact
 from monitor.pbx.facts import ContactsRead, Fact, HandoverFact
+from monitor.pbx.webapi.facts import ToldFact
 from monitor.persistence.api_key_sync import ApiKeySync
 from monitor.persistence.ended_calls import EndedCallStore, joined
 from monitor.persistence.sqlite_store import Store
@@ -127,7 +127,7 @@ class PbxService(Generic[FactT]):
         self._empty_since: float | None = None
         self._key_sync = None if key_store is None else ApiKeySync(redis, pbx, key_store, lambda: self._others)
         self._ended = EndedCallStore(redis, pbx, records)
-        self._mirror = Standby(pbx, self._key_sync, self._checkpoint, self._ended)
+        self._mirror = StandbyMirror(pbx, self._key_sync, self._checkpoint, self._ended)
         self._journal = CommandJournal(redis, pbx, records, self.measures.commands)
         self._sync = RecordReplication(
             *(redis, pbx, self.lease.name, records, self.measures),

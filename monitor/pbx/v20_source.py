@@ -15,7 +15,6 @@ from typing import Final
 
 import structlog
 
-from monitor.pbx.api_client import PbxClient, PbxSettings
 from monitor.pbx.callcontrol.event_socket import EventSocket
 from monitor.pbx.clock import PbxClock
 from monitor.pbx.commands.execute_and_reread import CommandRunner
@@ -26,9 +25,10 @@ from monitor.pbx.http_client import secret
 from monitor.pbx.myphone.queue_logins import QueueLoginReader
 from monitor.pbx.silence_watch import watch_silence
 from monitor.pbx.traffic_tap import TrafficTap
+from monitor.pbx.v20_client import PbxClient, PbxSettings
 from monitor.pbx.xapi.active_calls_poller import ActiveCallsPoller
+from monitor.pbx.xapi.directory_cache import DirectoryCache
 from monitor.pbx.xapi.directory_reader import DirectoryReader
-from monitor.pbx.xapi.directory_snapshot import DirectorySnapshot
 from monitor.shared.backoff import Backoff
 from monitor.shared.errors import PbxError, PbxRefused
 from monitor.shared.tasks import together
@@ -74,7 +74,7 @@ class PbxSource:
         self._live_since: float | None = None
         self._rows_failing_since: float | None = None
         self._contacts_wanted = asyncio.Event()
-        self._known = DirectorySnapshot(emit)
+        self._known = DirectoryCache(emit)
         self._logins = QueueLoginReader(self._client, emit, clock, settings)
         self._execution = CommandRunner(
             self._client, self._reader, self._known, self._logins, self._listener, self._poller, self._want_all

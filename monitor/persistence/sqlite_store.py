@@ -3,7 +3,7 @@
 It holds API keys, commands, the day's statistics and ended calls. Rules:
 
 - Every monitor's file holds all of it at all times, whether it leads or stands by; see
-  :mod:`monitor.leadership.standby`.
+  :mod:`monitor.leadership.standby_mirror`.
 - New data is merged with what is there. So the same data may come twice, late and from several
   sides.
 - SQLite runs in a thread of its own, one statement after another. Every method commits before it

@@ -18,7 +18,7 @@ from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.callcontrol.api import CallControl, MonitoredDns
 from monitor.simulator.callcontrol.audio import Streams
 from monitor.simulator.callcontrol.websocket import BACKLOG, Sockets
-from monitor.simulator.calls.call_api import Switchboard
+from monitor.simulator.calls.switchboard import Switchboard
 from monitor.simulator.faults import Faults
 from monitor.simulator.listener import Listener
 from monitor.simulator.myphone import WebClientService

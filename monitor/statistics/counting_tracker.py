@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Generic, Protocol, TypeVar
 
-from monitor.pbx.documented_api.facts import ToldFact
 from monitor.pbx.facts import ContactsRead, Fact, HandoverFact
+from monitor.pbx.webapi.facts import ToldFact
 from monitor.shared.changes import Edit
 from monitor.shared.entities.topics import State
 from monitor.statistics.checkpoint_format import SavedStatistics

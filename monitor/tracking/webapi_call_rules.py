@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
-from monitor.pbx.documented_api.facts import ToldCall
+from monitor.pbx.webapi.facts import ToldCall
 from monitor.shared.entities import topics
 from monitor.shared.phone_index import PhoneIndex
 from monitor.shared.timestamps import from_unix, moment

@@ -13,8 +13,8 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
-from monitor.pbx.documented_api.facts import BusyTold, CallsTold, EndedTold, ToldCall, ToldFact
 from monitor.pbx.facts import ConnectionChanged, ContactChanged, ContactsRead, DirectoryRead, QueueLoginsRead
+from monitor.pbx.webapi.facts import BusyTold, CallsTold, EndedTold, ToldCall, ToldFact
 from monitor.shared.changes import Edit
 from monitor.shared.entities import topics
 from monitor.shared.timestamps import moment

@@ -22,7 +22,7 @@ import aiohttp
 from redis.asyncio import Redis
 
 from gateway.auth.api_keys import sha256_hex
-from monitor.pbx.api_client import XAPI
+from monitor.pbx.v20_client import XAPI
 from monitor.pbx.xapi.directory_reader import _CONTACTS, CONTACTS_PAGE
 from monitor.shared.codec import decode_entity, from_json
 from monitor.shared.entities.topics import SYSTEM_ID, System

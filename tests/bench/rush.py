@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from monitor.shared.codec import from_json
 from monitor.simulator.behaviour_options import Switches
-from monitor.simulator.calls.call_api import Event, ParticipantUpsert
+from monitor.simulator.calls.switchboard import Event, ParticipantUpsert
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bench.latency import percentile
 from tests.bench.table import Sheet

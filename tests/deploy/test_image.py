@@ -9,7 +9,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from gateway.cli.runtime.liveness import BEAT_EVERY, BEAT_FILE
+from gateway.cli.runtime.service_notify import BEAT_EVERY, BEAT_FILE
 from gateway.config import GatewaySection
 
 ROOT = Path(__file__).parents[2]

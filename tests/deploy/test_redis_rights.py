@@ -16,7 +16,7 @@ from gateway import run as gateway_run
 from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
 from gateway.auth.key_admin import KeyAdmin
 from gateway.cli.check.redis_permissions import lacks
-from gateway.cli.runtime.heartbeat import tell
+from gateway.cli.runtime.status_reporter import tell
 from gateway.config import GatewaySection
 from gateway.replication.redis_reader import leave_epoch, read_position
 from monitor.shared.process_status import ProcessStatus

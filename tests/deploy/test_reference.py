@@ -17,7 +17,7 @@ import pytest
 import typer
 
 from gateway.cli import app
-from gateway.cli.runtime import liveness
+from gateway.cli.runtime import service_notify as liveness
 from tests.deploy.test_image import ROOT
 
 TEMPLATE = ROOT / "deploy" / "callmon.1.in"

@@ -26,11 +26,11 @@ from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
 from gateway.auth.shared_rate_limiter import RateLimiter
 from gateway.auth.tickets import Tickets
 from gateway.fanout.frames import Encoding
-from gateway.pbx_view import PbxView, open_view
+from gateway.pbx_context import PbxContext, open_view
 from gateway.rest.endpoint import WebApiEndpoint
 from gateway.rest.ticket_endpoint import ticket_routes
 from gateway.stream.admission import LiveSettings
-from gateway.stream.connection_manager import StreamServer
+from gateway.stream.server import StreamServer
 from gateway.transport.http_protocol import TimeoutHttpProtocol
 from gateway.transport.websocket_protocol import uvicorn_options
 from gateway.visibility import Limits
@@ -60,7 +60,7 @@ class Served:
     """The PBX ``main``, at position 0, and ``empty``, without a state."""
 
     host: str
-    view: PbxView
+    view: PbxContext
     live: StreamServer
     keys: KeyTable
     redis: fakeredis.FakeAsyncRedis

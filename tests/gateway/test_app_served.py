@@ -20,10 +20,10 @@ from structlog.testing import capture_logs
 from gateway.app import create_app
 from gateway.auth.api_keys import sha256_hex
 from gateway.operations.operation_table import COMMANDS
-from gateway.pbx_view import PbxView
+from gateway.pbx_context import PbxContext
 from gateway.rest import request_parser
 from gateway.rest.middleware import redacted
-from gateway.restarts import kept_running
+from gateway.supervision import kept_running
 from monitor.shared.changes import Change, Position
 from monitor.shared.codec import from_json
 from tests.bus import until
@@ -49,7 +49,7 @@ class Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def served(pbx: PbxView) -> AsyncIterator[tuple[str, int]]:
+async def served(pbx: PbxContext) -> AsyncIterator[tuple[str, int]]:
     """A gateway on a free port of loopback."""
     app = create_app({"main": pbx}, keys(), clock=lambda: NOW)
     server = Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False, ws="none"))
@@ -244,7 +244,7 @@ def test_a_path_is_logged_without_what_might_be_a_key() -> None:
     assert redacted("/readyz") == "/readyz"
 
 
-class _Broken(PbxView):
+class _Broken(PbxContext):
     @property
     def live(self) -> Any:
         raise RuntimeError("a fault of our own")
@@ -256,7 +256,7 @@ class _Broken(PbxView):
 
 async def test_a_fault_of_our_own_says_nothing_of_itself() -> None:
     whole = view()
-    broken = _Broken(*(getattr(whole, field.name) for field in fields(PbxView) if field.init))
+    broken = _Broken(*(getattr(whole, field.name) for field in fields(PbxContext) if field.init))
     app = create_app({"main": broken}, keys(), clock=lambda: NOW)
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:

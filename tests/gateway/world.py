@@ -13,7 +13,7 @@ from gateway.app import create_app
 from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
 from gateway.commands.dispatcher import CommandDispatcher
 from gateway.fanout.hub import Hub
-from gateway.pbx_view import PbxView
+from gateway.pbx_context import PbxContext
 from gateway.queries.context import QueryContext
 from gateway.replication.follower import StateFollower
 from gateway.replication.position_waiter import PositionWaiter
@@ -190,7 +190,7 @@ def asked(**more: object) -> QueryContext:
     return QueryContext(**(fields | more))  # type: ignore[arg-type]  # a test's shorthand
 
 
-def view(*, loaded: bool = True, name: str = "main") -> PbxView:
+def view(*, loaded: bool = True, name: str = "main") -> PbxContext:
     """A PBX whose feeds are not run: what is loaded is there, what is not, not."""
     redis = fakeredis.FakeAsyncRedis()
     live, book = Replica(SpaceKeys(name, "live")), Replica(SpaceKeys(name, "book"))
@@ -198,7 +198,7 @@ def view(*, loaded: bool = True, name: str = "main") -> PbxView:
         live.load(Position("000000000000001-aa", 5), entities.START, live_state())
         book.load(Position("000000000000001-bb", 2), entities.START, book_state())
     position_waiter = PositionWaiter(live, book)
-    seen = PbxView(
+    seen = PbxContext(
         name=name,
         live=live,
         book=book,
@@ -215,7 +215,7 @@ def view(*, loaded: bool = True, name: str = "main") -> PbxView:
 
 
 @asynccontextmanager
-async def client(pbx: PbxView | None = None, table: KeyTable | None = None) -> AsyncIterator[httpx.AsyncClient]:
+async def client(pbx: PbxContext | None = None, table: KeyTable | None = None) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a gateway that serves this PBX; without its lifespan, so nothing moves the state."""
     app = create_app({"main": pbx or view()}, table or keys(), clock=lambda: NOW)
     transport = httpx.ASGITransport(app=app)

@@ -14,8 +14,8 @@ from typing import Any, Protocol
 from gateway.stream_client import Entities
 from monitor.shared.timestamps import moment
 from monitor.simulator.behaviour_options import Switches
-from monitor.simulator.calls.call_api import Switchboard
 from monitor.simulator.calls.ground_truth import TruthCall, TruthEnded, TruthLeg
+from monitor.simulator.calls.switchboard import Switchboard
 from monitor.simulator.pbx_data.directory import Directory
 
 BETWEEN_POLLS = 1.2

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from gateway.cli.record import Following, header, known_dns
-from monitor.pbx.api_client import PbxSettings
 from monitor.pbx.traffic_tap import SentRequest, TrafficTap
+from monitor.pbx.v20_client import PbxSettings
 from monitor.recording import file_format
 from monitor.recording.masking import Mask
 from monitor.recording.player import Player

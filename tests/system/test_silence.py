@@ -12,9 +12,9 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from monitor.pbx.api_client import PbxSettings
 from monitor.pbx.facts import ConnectionChanged, Fact, Source
 from monitor.pbx.silence_watch import watch_silence
+from monitor.pbx.v20_client import PbxSettings
 from monitor.pbx.v20_source import PbxSource
 from tests.bus import until
 from tests.system.processes import ROOT

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-from gateway.cli.check import file_permissions, redis_server, state_directory
 from gateway.cli.check import pbx as check_pbx
+from gateway.cli.check import redis_server, state_directory
+from gateway.cli.check import unreadable_files as file_permissions
 from gateway.cli.check.finding import Finding
 from gateway.cli.check.fix_monitored_extensions import Ask
 from gateway.cli.terminal_output import say

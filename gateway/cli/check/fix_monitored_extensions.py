@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from monitor.pbx.api_client import XAPI, PbxClient
+from monitor.pbx.v20_client import XAPI, PbxClient
 from monitor.shared.errors import PbxRefused
 
 Ask = Callable[[str], bool]

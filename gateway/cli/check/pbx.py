@@ -15,12 +15,12 @@ from gateway.cli.check.finding import Finding
 from gateway.cli.check.fix_monitored_extensions import Ask, add_peers
 from monitor import run
 from monitor.config import PbxSection
-from monitor.pbx.api_client import XAPI, PbxClient
 from monitor.pbx.clock import PbxClock
-from monitor.pbx.documented_api import parser
-from monitor.pbx.documented_api.client import WebApiClient
 from monitor.pbx.http_client.token import Claims
 from monitor.pbx.myphone.client import MyPhoneClient
+from monitor.pbx.v20_client import XAPI, PbxClient
+from monitor.pbx.webapi import parser
+from monitor.pbx.webapi.client import WebApiClient
 from monitor.pbx.xapi.directory_reader import COLLECTIONS
 from monitor.shared.errors import CommandRefused, ConfigError, PbxError, PbxRefused, PbxUnreachable
 from monitor.shared.timestamps import from_unix

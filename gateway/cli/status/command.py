@@ -18,7 +18,7 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, RedisError
 
-from gateway.cli.runtime.heartbeat import EXPIRY_MS
+from gateway.cli.runtime.status_reporter import EXPIRY_MS
 from gateway.cli.status.conditions import SILENCE_S, GatewayStatus, LastSeen, PbxStatus, RedisStatus, SiteStatus
 from gateway.cli.status.text import words
 from gateway.cli.terminal_output import say, say_text

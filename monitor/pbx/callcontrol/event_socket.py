@@ -21,11 +21,11 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.frames import CloseCode
 
-from monitor.pbx.api_client import CALL_CONTROL, PbxClient, refusal
 from monitor.pbx.callcontrol.participant_reader import ParticipantFact, ParticipantReader
 from monitor.pbx.clock import PbxClock
 from monitor.pbx.parsing.callcontrol import DnChanged, Event, Irrelevant, Removed, Upserted, parse_event
 from monitor.pbx.silence_watch import watch_silence
+from monitor.pbx.v20_client import CALL_CONTROL, PbxClient, refusal
 from monitor.shared.errors import PbxError, PbxGarbled, PbxUnreachable, TokenRefused
 from monitor.shared.tasks import together
 from monitor.shared.version import USER_AGENT

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from monitor.pbx.api_client import XAPI, PbxClient
 from monitor.pbx.command_result import CommandResult, ReadBack, replied
 from monitor.pbx.commands.error_mapping import LARGEST, no_contact, nothing_to_set, refused, unsupported
 from monitor.pbx.parsing.json_fields import integer
+from monitor.pbx.v20_client import XAPI, PbxClient
 from monitor.shared.errors import CommandOutcomeUnknown, PbxRefused
 
 UNSUPPORTED: Final = ("crmcontactdata", "data2", "data8")

@@ -10,14 +10,14 @@ from typing import Final
 
 import structlog
 
-from monitor.pbx.api_client import PbxClient
 from monitor.pbx.callcontrol.event_socket import EventSocket
 from monitor.pbx.command_result import CommandResult, ReadBack
 from monitor.pbx.commands import table
 from monitor.pbx.myphone.queue_logins import QueueLoginReader
+from monitor.pbx.v20_client import PbxClient
 from monitor.pbx.xapi.active_calls_poller import ActiveCallsPoller
+from monitor.pbx.xapi.directory_cache import DirectoryCache
 from monitor.pbx.xapi.directory_reader import DirectoryReader
-from monitor.pbx.xapi.directory_snapshot import DirectorySnapshot
 from monitor.shared.backoff import Backoff
 from monitor.shared.errors import CommandOutcomeUnknown, CommandRefused, PbxError
 
@@ -37,7 +37,7 @@ class CommandRunner:
 
     client: PbxClient
     reader: DirectoryReader
-    known: DirectorySnapshot
+    known: DirectoryCache
     logins: QueueLoginReader
     listener: EventSocket
     poller: ActiveCallsPoller

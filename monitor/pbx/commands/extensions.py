@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
-from monitor.pbx.api_client import XAPI, PbxClient
 from monitor.pbx.command_result import CommandResult, ReadBack, replied
 from monitor.pbx.commands.error_mapping import LARGEST, no_extension, nothing_to_set, refused, unsupported
 from monitor.pbx.parsing.json_fields import flag, integer, objects, text
+from monitor.pbx.v20_client import XAPI, PbxClient
 from monitor.shared.errors import CommandOutcomeUnknown, CommandRefused, PbxError, PbxRefused
 
 Arguments = Mapping[str, str]

@@ -15,12 +15,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
-from monitor.pbx.api_client import CALL_CONTROL, XAPI, PbxClient
 from monitor.pbx.command_result import CommandResult, ReadBack
 from monitor.pbx.commands.error_mapping import no_extension, refused
 from monitor.pbx.commands.extensions import find
 from monitor.pbx.http_client.transport import HttpResponse
 from monitor.pbx.parsing.json_fields import integer, objects, record, text
+from monitor.pbx.v20_client import CALL_CONTROL, XAPI, PbxClient
 from monitor.shared.codec import to_json
 from monitor.shared.errors import CommandOutcomeUnknown, CommandRefused, PbxGarbled, PbxRefused
 

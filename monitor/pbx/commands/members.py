@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
-from monitor.pbx.api_client import XAPI, PbxClient
 from monitor.pbx.command_result import CommandResult, ReadBack
 from monitor.pbx.commands.error_mapping import no_extension, no_group, no_queue, refused
 from monitor.pbx.parsing.json_fields import integer, objects, text
+from monitor.pbx.v20_client import XAPI, PbxClient
 from monitor.shared.command_messages import VISIBLE
 from monitor.shared.errors import CommandRefused, PbxRefused
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from monitor.pbx.api_client import PbxClient
 from monitor.pbx.command_result import CommandResult, ReadBack
 from monitor.pbx.commands.extensions import find
 from monitor.pbx.commands.members import find_queue
 from monitor.pbx.myphone.client import MyPhoneClient
 from monitor.pbx.parsing.json_fields import integer, objects, text
+from monitor.pbx.v20_client import PbxClient
 from monitor.shared.errors import CommandRefused, PbxGarbled
 
 

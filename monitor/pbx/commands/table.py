@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeAlias
 
-from monitor.pbx.api_client import PbxClient
 from monitor.pbx.command_result import CommandResult
 from monitor.pbx.commands import contacts, extensions, makecall, members
 from monitor.pbx.commands import queue_login as logins
 from monitor.pbx.commands.error_mapping import refused
 from monitor.pbx.myphone.client import MyPhoneClient
+from monitor.pbx.v20_client import PbxClient
 from monitor.shared.errors import CommandRefused, PbxRefused
 
 _Run: TypeAlias = Callable[[PbxClient, Mapping[str, str]], Awaitable[CommandResult]]

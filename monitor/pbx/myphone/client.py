@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Final
 
 from monitor import myphone_messages
-from monitor.pbx.api_client import XAPI, PbxClient
 from monitor.pbx.http_client.transport import HttpResponse
 from monitor.pbx.parsing.json_fields import text
+from monitor.pbx.v20_client import XAPI, PbxClient
 from monitor.shared.codec import to_json
 from monitor.shared.errors import CommandOutcomeUnknown, CommandRefused, PbxGarbled
 

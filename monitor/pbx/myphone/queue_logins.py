@@ -12,10 +12,10 @@ from contextlib import suppress
 
 import structlog
 
-from monitor.pbx.api_client import PbxClient, PbxSettings
 from monitor.pbx.clock import PbxClock
 from monitor.pbx.facts import QueueLoginsRead
 from monitor.pbx.myphone.client import MyPhoneClient
+from monitor.pbx.v20_client import PbxClient, PbxSettings
 from monitor.shared.backoff import Backoff
 from monitor.shared.errors import CommandRefused, PbxError
 

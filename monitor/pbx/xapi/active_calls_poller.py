@@ -14,9 +14,9 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from monitor.pbx.adaptive_interval import AdaptiveInterval
-from monitor.pbx.api_client import PbxClient
 from monitor.pbx.clock import PbxClock
 from monitor.pbx.facts import ActiveCall, ActiveCallsRead
+from monitor.pbx.v20_client import PbxClient
 from monitor.shared.errors import PbxError
 
 GAP = 0.2

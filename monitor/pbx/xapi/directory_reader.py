@@ -13,12 +13,12 @@ from typing import Any, Final, Generic, TypeVar
 
 import structlog
 
-from monitor.pbx.api_client import XAPI, PbxClient
 from monitor.pbx.clock import PbxClock
 from monitor.pbx.command_result import ReadBack
 from monitor.pbx.facts import ContactChanged, ContactsRead, DirectoryRead, SystemRow, UserRow
 from monitor.pbx.parsing import xapi as rows
 from monitor.pbx.parsing.json_fields import integer, objects
+from monitor.pbx.v20_client import XAPI, PbxClient
 from monitor.pbx.xapi.directory_patch import DirectoryPatch, listing
 from monitor.shared.entities.topics import Contact
 from monitor.shared.errors import PbxRefused

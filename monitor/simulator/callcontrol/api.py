@@ -22,7 +22,7 @@ from urllib.parse import unquote
 import msgspec
 
 from monitor.simulator.behaviour_options import Switches
-from monitor.simulator.calls.call_api import CallOutcome, Switchboard
+from monitor.simulator.calls.switchboard import CallOutcome, Switchboard
 from monitor.simulator.faults import Faults
 from monitor.simulator.pbx_data.directory import Device, Directory, Dn
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from starlette.types import Message, Receive, Send
 
-from monitor.simulator.calls.call_api import Event, ParticipantRemove, Switchboard
+from monitor.simulator.calls.switchboard import Event, ParticipantRemove, Switchboard
 
 _RATE: Final = 8000
 _BYTES_A_SECOND: Final = 2 * _RATE

@@ -31,7 +31,14 @@ from starlette.types import Receive, Scope, Send
 
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.callcontrol.api import ApiResponse, CallControl, MonitoredDns
-from monitor.simulator.calls.call_api import Event, KeysPressed, ParticipantUpsert, ParticipantView, Signal, Switchboard
+from monitor.simulator.calls.switchboard import (
+    Event,
+    KeysPressed,
+    ParticipantUpsert,
+    ParticipantView,
+    Signal,
+    Switchboard,
+)
 from monitor.simulator.faults import EventPath, Faults
 from monitor.simulator.tokens import Principal, Tokens
 

@@ -7,7 +7,7 @@ from typing import assert_never
 
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.calls.api_rows import Word
-from monitor.simulator.calls.call_store import Exchange
+from monitor.simulator.calls.exchange import Exchange
 from monitor.simulator.calls.model import HOSTS, TALKERS, OperationRefused, SimulatedCall, SimulatedLeg
 from monitor.simulator.calls.routing import Route, Router, ToHost, ToOutside, ToPhones
 from monitor.simulator.pbx_data.directory import Directory, Dn

@@ -7,8 +7,8 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from monitor.simulator.calls.call_api import Switchboard
 from monitor.simulator.calls.model import SimulatedCall
+from monitor.simulator.calls.switchboard import Switchboard
 from monitor.simulator.pbx_data.directory import Directory
 from monitor.simulator.traffic.planner import Plan
 

@@ -21,8 +21,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import count
 
-from monitor.simulator.calls.call_api import Switchboard
 from monitor.simulator.calls.model import OperationRefused, SimulatedCall
+from monitor.simulator.calls.switchboard import Switchboard
 from monitor.simulator.pbx_data.directory import Directory
 from monitor.simulator.traffic.call_parties import Cast, InQueue, NoRoom, Scene
 from monitor.simulator.traffic.planner import MIX, Kind, Plan, Planner

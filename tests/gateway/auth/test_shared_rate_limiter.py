@@ -13,7 +13,7 @@ import pytest
 
 from gateway import run as gateway_run
 from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
-from gateway.auth.rate_limits import RemainingQuota
+from gateway.auth.quotas import RemainingQuota
 from gateway.auth.shared_rate_limiter import RateLimiter
 from gateway.config import GatewaySection
 from gateway.errors import BusAway, TooManyRequests

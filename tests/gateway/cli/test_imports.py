@@ -19,12 +19,12 @@ main()
 """
 _COSTLY = {"aiohttp", "asyncpg", "cryptography", "fakeredis", "jwt", "prometheus_client", "pydantic", "redis"} | {
     *("starlette", "structlog", "textual", "uvicorn", "websockets"),
-    *("gateway.app", "gateway.run", "monitor.pbx.api_client", "monitor.run", "monitor.simulator"),
+    *("gateway.app", "gateway.run", "monitor.pbx.v20_client", "monitor.run", "monitor.simulator"),
 }
 _READS_SETTINGS = {"pydantic", "structlog"}
 _ASKS_REDIS = _READS_SETTINGS | {"redis", "cryptography"}
 _FOLLOWS = _ASKS_REDIS | {"aiohttp", "asyncpg", "jwt", "prometheus_client", "websockets"} | {
-    *("monitor.pbx.api_client", "monitor.run"),
+    *("monitor.pbx.v20_client", "monitor.run"),
 }  # fmt: skip
 _SERVES = _ASKS_REDIS | {"prometheus_client", "starlette", "uvicorn", "websockets", "gateway.app", "gateway.run"}
 _SIMULATES = {"cryptography", "jwt", "pydantic", "starlette", "structlog", "uvicorn", "monitor.simulator"}

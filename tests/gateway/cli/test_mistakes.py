@@ -21,11 +21,12 @@ import typer
 from structlog.testing import capture_logs
 
 from gateway.cli import _run
-from gateway.cli.check import file_permissions, state_directory
 from gateway.cli.check import pbx as check_pbx
+from gateway.cli.check import state_directory
+from gateway.cli.check import unreadable_files as file_permissions
 from gateway.cli.runtime.metrics_server import exposed, new_registry
 from gateway.config import GatewaySection, GatewaySettings
-from gateway.pbx_view import open_view
+from gateway.pbx_context import open_view
 from gateway.run import _bind
 from monitor.config import MonitorSettings, PbxSection
 from monitor.persistence.sqlite_store import Store

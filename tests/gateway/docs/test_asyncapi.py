@@ -15,7 +15,8 @@ from gateway.docs.asyncapi import asyncapi
 from gateway.errors import all_shown
 from gateway.fanout.frames import Frame
 from gateway.stream import client_messages as messages
-from gateway.stream import connection_manager, websocket
+from gateway.stream import server as connection_manager
+from gateway.stream import websocket
 from gateway.stream.client_messages import BadMessage, Rights, parse
 from gateway.transport import websocket_protocol
 from monitor.shared.codec import from_json, to_json

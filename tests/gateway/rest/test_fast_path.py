@@ -22,7 +22,7 @@ from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
 from gateway.auth.shared_rate_limiter import RateLimiter
 from gateway.docs.openapi_examples import arguments_of
 from gateway.operations.operation_table import COMMANDS, Command
-from gateway.pbx_view import PbxView
+from gateway.pbx_context import PbxContext
 from gateway.queries.context import QueryContext
 from gateway.rest import fast_path
 from gateway.rest.fast_path import MOST, FastPathProtocol, QueryFastPath
@@ -43,7 +43,7 @@ Headers: TypeAlias = dict[str, str] | list[tuple[str, str]] | None
 class Desk:
     """The application with and without the short way; ``long``: how many requests went the long way."""
 
-    view: PbxView
+    view: PbxContext
     keys: KeyTable
     now: float = NOW
     long: int = 0

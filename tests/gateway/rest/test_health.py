@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
-from gateway.pbx_view import PbxView
+from gateway.pbx_context import PbxContext
 from gateway.rest.health import readiness
-from gateway.stream.connection_manager import StreamServer
+from gateway.stream.server import StreamServer
 from tests.gateway import entities
 from tests.gateway.world import FULL, client, view
 from tests.system.stack import gateway
@@ -52,27 +52,27 @@ async def test_a_gateway_that_follows_a_connected_pbx_is_ready() -> None:
         }
 
 
-def bus_lost(pbx: PbxView) -> None:
+def bus_lost(pbx: PbxContext) -> None:
     pbx.live_feed.connected = False
 
 
-def book_bus_lost(pbx: PbxView) -> None:
+def book_bus_lost(pbx: PbxContext) -> None:
     pbx.book_feed.connected = False
 
 
-def no_book(pbx: PbxView) -> None:
+def no_book(pbx: PbxContext) -> None:
     pbx.book.position = None
 
 
-def monitor_silent(pbx: PbxView) -> None:
+def monitor_silent(pbx: PbxContext) -> None:
     pbx.live.silent("2026-03-04T03:14:00.000Z")
 
 
-def pbx_lost(pbx: PbxView) -> None:
+def pbx_lost(pbx: PbxContext) -> None:
     pbx.live.state["system"]["pbx"] = entities.system("lost")
 
 
-def no_system(pbx: PbxView) -> None:
+def no_system(pbx: PbxContext) -> None:
     pbx.live.state["system"].clear()
 
 
@@ -87,7 +87,7 @@ def no_system(pbx: PbxView) -> None:
         (no_system, "pbx", True),
     ],
 )
-async def test_what_stands_in_the_way_is_named(harm: Callable[[PbxView], None], field: str, shared: bool) -> None:
+async def test_what_stands_in_the_way_is_named(harm: Callable[[PbxContext], None], field: str, shared: bool) -> None:
     pbx = view()
     harm(pbx)
     async with client(pbx) as http:

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from msgspec import Struct
 
-from gateway.pbx_view import PbxView
+from gateway.pbx_context import PbxContext
 from gateway.queries.answer_cache import Answer, AnswerCache, encode
 from gateway.rest.query_responses import matches
 from monitor.shared.changes import Change, Edit, Position
@@ -19,17 +19,17 @@ ADDRESS = f"/webapi/{FULL}/pbx.calls.get"
 
 
 @pytest.fixture
-def pbx() -> PbxView:
+def pbx() -> PbxContext:
     return view()
 
 
 @pytest.fixture
-async def http(pbx: PbxView) -> AsyncIterator[httpx.AsyncClient]:
+async def http(pbx: PbxContext) -> AsyncIterator[httpx.AsyncClient]:
     async with client(pbx) as http:
         yield http
 
 
-def advance(pbx: PbxView, *edits: Edit) -> None:
+def advance(pbx: PbxContext, *edits: Edit) -> None:
     assert pbx.live.position is not None
     position = Position(pbx.live.position.epoch, pbx.live.position.seq + 1)
     assert pbx.live.apply(Change(position, entities.START, edits))
@@ -45,7 +45,7 @@ async def test_an_answer_bears_its_position_and_asks_to_be_checked_again(http: h
     assert book.headers["callmon-position"] == "000000000000001-bb/2"
 
 
-async def test_an_answer_that_the_client_has_is_not_sent_again(http: httpx.AsyncClient, pbx: PbxView) -> None:
+async def test_an_answer_that_the_client_has_is_not_sent_again(http: httpx.AsyncClient, pbx: PbxContext) -> None:
     etag = (await http.get(ADDRESS)).headers["etag"]
     assert etag.startswith('"')
     advance(pbx, Edit("lines", "1", None, entities.line("1")))
@@ -64,7 +64,7 @@ async def test_a_post_is_always_answered_in_full(http: httpx.AsyncClient) -> Non
     assert (await http.post(ADDRESS, headers={"If-None-Match": "*"})).json() == {"result": 3}
 
 
-async def test_a_stale_answer_says_since_when(http: httpx.AsyncClient, pbx: PbxView) -> None:
+async def test_a_stale_answer_says_since_when(http: httpx.AsyncClient, pbx: PbxContext) -> None:
     etag = (await http.get(ADDRESS)).headers["etag"]
     pbx.live.silent("2026-03-04T03:14:00.000Z")
     stale = await http.get(ADDRESS)

@@ -16,8 +16,8 @@ import pytest
 from threecx import ODataQuery, ThreeCXClient  # type: ignore[import-untyped]  # it has no py.typed
 from threecx.models.users import User  # type: ignore[import-untyped]  # it has no py.typed
 
-from monitor.pbx.api_client import PbxSettings
 from monitor.pbx.facts import ConnectionChanged, ContactsRead, DirectoryRead, Fact
+from monitor.pbx.v20_client import PbxSettings
 from monitor.pbx.v20_source import PbxSource
 from monitor.shared.entities import topics
 from monitor.shared.errors import CommandRefused

@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 import jwt
 from aiohttp import WSCloseCode, web
 
-from monitor.pbx.api_client import PbxSettings
 from monitor.pbx.facts import ConnectionChanged, Fact, ParticipantSeen
+from monitor.pbx.v20_client import PbxSettings
 from monitor.pbx.v20_source import PbxSource
 
 _KEY = "k" * 32

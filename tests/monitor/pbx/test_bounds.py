@@ -13,12 +13,12 @@ from functools import cache
 import pytest
 
 from monitor import myphone_messages
-from monitor.pbx import api_client as pbx_client
-from monitor.pbx.api_client import PbxClient
+from monitor.pbx import v20_client as pbx_client
 from monitor.pbx.callcontrol import event_socket
 from monitor.pbx.facts import ConnectionChanged
 from monitor.pbx.http_client import paging
 from monitor.pbx.http_client.transport import MAX_BODY_BYTES, Transport
+from monitor.pbx.v20_client import PbxClient
 from monitor.shared.errors import CommandOutcomeUnknown, PbxGarbled, PbxUnreachable
 from tests.monitor.pbx.scripted import ScriptedPbx, following, scripted_pbx, settings_for
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from monitor.pbx.api_client import PbxClient, PbxSettings
 from monitor.pbx.facts import (
     ActiveCallsRead,
     ConnectionChanged,
@@ -22,6 +21,7 @@ from monitor.pbx.facts import (
     ParticipantSeen,
     ParticipantsRead,
 )
+from monitor.pbx.v20_client import PbxClient, PbxSettings
 from monitor.pbx.v20_source import PbxSource
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings

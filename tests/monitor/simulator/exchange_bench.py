@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.callcontrol.api import ControlRequest
-from monitor.simulator.calls.call_api import CallOutcome, Event, ParticipantUpsert, ParticipantView, Switchboard
 from monitor.simulator.calls.ground_truth import TruthCall, TruthEnded
 from monitor.simulator.calls.model import SimulatedCall
+from monitor.simulator.calls.switchboard import CallOutcome, Event, ParticipantUpsert, ParticipantView, Switchboard
 from monitor.simulator.pbx_data.directory import Device, Directory
 from monitor.simulator.pbx_data.generator import make_directory
 

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from monitor.simulator.behaviour_options import Switches
-from monitor.simulator.calls.call_api import Event, ParticipantUpsert
+from monitor.simulator.calls.switchboard import Event, ParticipantUpsert
 from tests.monitor.simulator.api_client import PATIENCE, ApiClient, Frame, Socket, phones, running
 
 UPSERT, REMOVE, RESPONSE = 0, 1, 4

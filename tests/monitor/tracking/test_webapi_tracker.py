@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from monitor.pbx.documented_api import parser
-from monitor.pbx.documented_api.facts import BusyTold, CallsTold, EndedTold, ToldCall
 from monitor.pbx.facts import ConnectionChanged
+from monitor.pbx.webapi import parser
+from monitor.pbx.webapi.facts import BusyTold, CallsTold, EndedTold, ToldCall
 from monitor.shared.changes import Edit
 from monitor.shared.entities import topics
 from monitor.shared.errors import PbxGarbled

@@ -15,8 +15,8 @@ import pytest
 from gateway.cli.check import pbx as check_pbx
 from gateway.cli.check.fix_monitored_extensions import add_peers
 from gateway.cli.check.pbx import _Site
-from monitor.pbx.api_client import PbxClient, PbxSettings
 from monitor.pbx.http_client.token import Claims
+from monitor.pbx.v20_client import PbxClient, PbxSettings
 from monitor.shared.errors import PbxRefused
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.cli.daemons import settings_told
+from gateway.cli.runtime.startup import settings_told
 from monitor.shared.version import VERSION
 from tests.gateway.cli.console import WITHIN
 

@@ -20,7 +20,7 @@ import pytest_asyncio
 from structlog.testing import capture_logs
 
 from gateway.auth.api_keys import sha256_hex
-from gateway.cli.runtime import heartbeat
+from gateway.cli.runtime import status_reporter as heartbeat
 from gateway.cli.status import command
 from gateway.cli.status.conditions import RedisStatus, SiteStatus
 from gateway.cli.status.text import words

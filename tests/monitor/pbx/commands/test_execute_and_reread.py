@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from monitor.pbx.api_client import PbxSettings
 from monitor.pbx.facts import ContactsRead, DirectoryRead
+from monitor.pbx.v20_client import PbxSettings
 from monitor.pbx.v20_source import PbxSource
 from monitor.shared.errors import CommandOutcomeUnknown, PbxUnreachable, TokenRefused
 from tests.monitor.pbx.commanding import NEVER, Desk, commanding

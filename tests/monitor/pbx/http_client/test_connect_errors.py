@@ -13,8 +13,8 @@ from typing import Any, cast
 import aiohttp
 import pytest
 
-from monitor.pbx.api_client import PbxClient, PbxSettings
 from monitor.pbx.http_client.connect_errors import cause
+from monitor.pbx.v20_client import PbxClient, PbxSettings
 from monitor.shared.errors import PbxRefused, PbxUnreachable
 
 PLACE = cast("Any", SimpleNamespace(host="pbx.example.com", port=5001, ssl=True, is_ssl=True))

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from monitor.pbx.api_client import PbxClient
 from monitor.pbx.counters import PbxCounters
 from monitor.pbx.http_client.transport import HttpResponse, Transport, tls_context
+from monitor.pbx.v20_client import PbxClient
 from monitor.shared.errors import CommandOutcomeUnknown, PbxRefused, PbxUnreachable, TokenRefused
 from monitor.simulator.tls import make_certificate
 from tests.monitor.pbx.scripted import ScriptedPbx, scripted_pbx, settings_for

@@ -16,11 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor import myphone_messages
-from monitor.pbx.api_client import PbxClient
 from monitor.pbx.clock import PbxClock
 from monitor.pbx.facts import QueueLoginsRead
 from monitor.pbx.myphone.client import MyPhoneClient
 from monitor.pbx.myphone.queue_logins import QueueLoginReader
+from monitor.pbx.v20_client import PbxClient
 from monitor.shared.errors import (
     CommandOutcomeUnknown,
     CommandRefused,

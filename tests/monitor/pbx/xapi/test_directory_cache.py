@@ -11,8 +11,8 @@ from monitor.pbx.facts import (
     SystemRow,
     UserRow,
 )
+from monitor.pbx.xapi.directory_cache import DirectoryCache
 from monitor.pbx.xapi.directory_patch import DirectoryPatch, listing
-from monitor.pbx.xapi.directory_snapshot import DirectorySnapshot
 from monitor.shared.entities.topics import Contact
 
 
@@ -37,7 +37,7 @@ NAMED = DirectoryPatch(20.0, users={"101": user("101", "Ada")})
 class Desk:
     def __init__(self) -> None:
         self.told: list[object] = []
-        self.known = DirectorySnapshot(self.told.append)
+        self.known = DirectoryCache(self.told.append)
 
     @property
     def last(self) -> DirectoryRead:

@@ -33,7 +33,7 @@ REST_EVERY: Final = 5
 _log = structlog.get_logger(__name__)
 
 
-class Standby:
+class StandbyMirror:
     """Mirror the data of one PBX. ``keyring``: None if no API keys are kept."""
 
     def __init__(

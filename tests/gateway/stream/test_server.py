@@ -12,7 +12,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from gateway import fair_share
+from gateway import key_quotas as fair_share
 from gateway.fanout.frames import Encoding
 from gateway.stream.admission import LiveSettings
 from gateway.stream.connection import ConnectionLimits

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from monitor.pbx.clock import PbxClock
-from monitor.pbx.documented_api.client import WebApiClient, WebApiSettings
-from monitor.pbx.documented_api.facts import ToldFact
-from monitor.pbx.documented_api.source import ServedDatabase, WebApiSource
 from monitor.pbx.http_client.secret import Secret
+from monitor.pbx.webapi.client import WebApiClient, WebApiSettings
+from monitor.pbx.webapi.facts import ToldFact
+from monitor.pbx.webapi.source import ServedDatabase, WebApiSource
 from monitor.shared.entities import topics
 from monitor.shared.errors import CommandRefused, PbxRefused, PbxUnreachable
 from monitor.tracking.webapi_tracker import WebApiTracker

@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from monitor.leadership import standby as standby_mirror
-from monitor.leadership.standby import Standby
+from monitor.leadership import standby_mirror
+from monitor.leadership.standby_mirror import StandbyMirror
 
 
 class Swallowing:
@@ -34,7 +34,7 @@ class Nothing:
 async def test_the_take_over_does_not_wait_for_its_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(standby_mirror, "KEYS_EVERY_S", 3_600.0)
     key_sync, rest = Swallowing(), cast("Any", Nothing())
-    mirroring = asyncio.create_task(Standby("pbx", cast("Any", key_sync), rest, rest).run())
+    mirroring = asyncio.create_task(StandbyMirror("pbx", cast("Any", key_sync), rest, rest).run())
     await key_sync.reads.wait()
     mirroring.cancel()
     async with asyncio.timeout(30):

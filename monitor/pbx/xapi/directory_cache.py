@@ -14,7 +14,7 @@ from monitor.pbx.facts import ContactChanged, ContactsRead, DirectoryRead
 from monitor.pbx.xapi.directory_patch import DirectoryPatch
 
 
-class DirectorySnapshot:
+class DirectoryCache:
     """Take in readings and emit them.
 
     Rows that a whole reading could miss are kept until the next whole reading begins.

@@ -19,14 +19,14 @@ import structlog
 
 from monitor.pbx.clock import PbxClock
 from monitor.pbx.counters import PbxCounters
-from monitor.pbx.documented_api import parser
-from monitor.pbx.documented_api.calls_poller import CallsFollower
-from monitor.pbx.documented_api.client import WebApiClient, WebApiSettings
-from monitor.pbx.documented_api.facts import BusyTold, ToldFact
-from monitor.pbx.documented_api.resource_reader import WebApiReader
 from monitor.pbx.facts import ConnectionChanged, ContactChanged, ContactsRead, DirectoryRead, QueueLoginsRead
 from monitor.pbx.http_client import secret
 from monitor.pbx.silence_watch import watch_silence
+from monitor.pbx.webapi import parser
+from monitor.pbx.webapi.calls_poller import CallsFollower
+from monitor.pbx.webapi.client import WebApiClient, WebApiSettings
+from monitor.pbx.webapi.facts import BusyTold, ToldFact
+from monitor.pbx.webapi.resource_reader import WebApiReader
 from monitor.shared.backoff import Backoff
 from monitor.shared.command_messages import VISIBLE
 from monitor.shared.entities.topics import Connection, Contact

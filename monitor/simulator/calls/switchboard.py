@@ -20,7 +20,7 @@ from typing import Literal, Protocol
 
 from monitor.simulator.calls import views as projection
 from monitor.simulator.calls.api_rows import ActiveCallRow, ParticipantView
-from monitor.simulator.calls.call_store import (
+from monitor.simulator.calls.exchange import (
     Event,
     KeysPressed,
     ParticipantRemove,

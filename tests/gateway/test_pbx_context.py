@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fakeredis
 
-from gateway.pbx_view import PbxView, PhonebookKeeper, open_view
+from gateway.pbx_context import PbxContext, PhonebookKeeper, open_view
 from monitor.shared.changes import Change, Edit, Position
 from monitor.shared.entities.topics import Contact
 from tests.gateway.entities import START
@@ -12,7 +12,7 @@ from tests.gateway.entities import START
 ANN, BOB = Contact(1, "Ann", phone="0301"), Contact(2, "Bob", phone="0302")
 
 
-def view_with(*contacts: Contact) -> tuple[PbxView, PhonebookKeeper]:
+def view_with(*contacts: Contact) -> tuple[PbxContext, PhonebookKeeper]:
     view = open_view("main", fakeredis.FakeAsyncRedis())
     view.book.load(Position("1", 0), START, {"contacts": {str(c.id): c for c in contacts}})
     keeper = PhonebookKeeper(view)
@@ -20,7 +20,7 @@ def view_with(*contacts: Contact) -> tuple[PbxView, PhonebookKeeper]:
     return view, keeper
 
 
-def put(view: PbxView, seq: int, before: Contact | None, after: Contact | None) -> None:
+def put(view: PbxContext, seq: int, before: Contact | None, after: Contact | None) -> None:
     id_ = str((before or after or ANN).id)
     view.book.apply(Change(Position("1", seq), START, (Edit("contacts", id_, before, after),)))
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.pbx.documented_api import parser
+from monitor.pbx.webapi import parser
 from monitor.shared.codec import encode_entity, from_json, to_json
 from monitor.shared.errors import PbxGarbled
 from monitor.shared.timestamps import moment

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from monitor.pbx.api_client import PbxClient, PbxSettings
 from monitor.pbx.facts import SystemRow
+from monitor.pbx.v20_client import PbxClient, PbxSettings
 from monitor.shared.errors import ConfigError, PbxGarbled, PbxRefused, PbxUnreachable, TokenRefused
 from tests.monitor.pbx.scripted import ScriptedPbx, scripted_pbx, settings_for
 

@@ -10,12 +10,12 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from gateway import fair_share as shares
+from gateway import key_quotas as shares
 from gateway.errors import FiltersTooLarge
-from gateway.fair_share import REQUESTS_A_TURN, KeyShare, RequestTurns, WorkTurns
 from gateway.fanout.filters import filter_of
 from gateway.fanout.hub import Hub
 from gateway.fanout.view_subscribers import Subscriber
+from gateway.key_quotas import REQUESTS_A_TURN, KeyShare, RequestTurns, WorkTurns
 from gateway.rest import long_poll
 from gateway.rest.endpoint import WebApiEndpoint
 from tests.gateway.entities import call, extension

@@ -29,7 +29,7 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
-class PbxView:
+class PbxContext:
     """Hold one PBX's two spaces, each with a replica, the feed that moves it, and its hub.
 
     A hub tells the subscribers. The creator of the view must run the feeds, hubs, ``commander``
@@ -108,7 +108,7 @@ def open_view(
     log_length: int = LOG_LENGTH,
     log_bytes: int = LOG_BYTES,
     clock: Callable[[], float] = time.time,
-) -> PbxView:
+) -> PbxContext:
     """Make the view of this PBX, with all parts connected; nothing runs yet.
 
     ``heartbeat``: seconds. ``log_length``, ``log_bytes``: changes held for each space, and their
@@ -133,7 +133,7 @@ def open_view(
         view.watches.changed()
         position_waiter.moved()
 
-    view = PbxView(
+    view = PbxContext(
         name,
         live,
         book,
@@ -160,7 +160,7 @@ def _changed(hub: Hub, replica: Replica, log: structlog.typing.FilteringBoundLog
 class PhonebookKeeper:
     """Keep a view's phonebook in step with its address book."""
 
-    def __init__(self, view: PbxView) -> None:
+    def __init__(self, view: PbxContext) -> None:
         self._view = view
         self._at: Position | None = None
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.auth.rate_limits import ASK_AGAIN, CREDIT_FROM, WINDOW, ReadLease, RemainingQuota, kind_of
+from gateway.auth.quotas import ASK_AGAIN, CREDIT_FROM, WINDOW, ReadLease, RemainingQuota, kind_of
 from gateway.operations.operation_table import COMMANDS, Command
 from monitor.shared.api_keys import Kind
 

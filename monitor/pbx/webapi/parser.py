@@ -13,9 +13,9 @@ from typing import Any, Final, Literal, TypeVar, get_args
 
 from msgspec import ValidationError, convert
 
-from monitor.pbx.documented_api.facts import ToldCall, ToldInfo
 from monitor.pbx.facts import VM_DATE_TIME, VM_EMAIL, SystemRow, UserRow
 from monitor.pbx.parsing.json_fields import flag, integer, objects, posix, record, text, whole
+from monitor.pbx.webapi.facts import ToldCall, ToldInfo
 from monitor.shared.entities.topics import CallState, Contact, Direction, DnType, EndedCall, Leg
 from monitor.shared.errors import PbxGarbled
 from monitor.shared.timestamps import from_unix

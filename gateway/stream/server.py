@@ -24,7 +24,7 @@ from gateway.auth.shared_rate_limiter import RateLimiter
 from gateway.auth.tickets import Tickets
 from gateway.counters import StreamCounters
 from gateway.fanout.frames import Encoding
-from gateway.pbx_view import PbxView
+from gateway.pbx_context import PbxContext
 from gateway.stream.admission import Admission, Denial, LiveSettings, deny, first_wanted
 from gateway.stream.connection import GONE, farewell_reason
 from gateway.stream.sse import EventsResponse, EventStream, come_back_later, takes_events_only
@@ -47,7 +47,7 @@ class StreamServer:
 
     def __init__(
         self,
-        pbxs: Mapping[str, PbxView],
+        pbxs: Mapping[str, PbxContext],
         keys: KeyTable,
         settings: LiveSettings | None = None,
         clock: Callable[[], float] = time.time,

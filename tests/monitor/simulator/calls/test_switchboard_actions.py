@@ -6,8 +6,8 @@ import pytest
 
 from monitor.simulator.behaviour_options import RoutePoint, Switches
 from monitor.simulator.callcontrol.api import ControlRequest
-from monitor.simulator.calls.call_api import KeysPressed, Signal
 from monitor.simulator.calls.model import OperationRefused, SimulatedCall
+from monitor.simulator.calls.switchboard import KeysPressed, Signal
 from tests.monitor.simulator.exchange_bench import CALLER, CONTROLLED, MOBILE, NO_DEVICE, TWO_DEVICES, Bench
 
 

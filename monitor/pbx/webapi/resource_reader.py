@@ -13,9 +13,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeVar
 
 from monitor.pbx.clock import PbxClock
-from monitor.pbx.documented_api import parser
-from monitor.pbx.documented_api.client import CachedResponse, WebApiClient, not_served
-from monitor.pbx.documented_api.facts import CallsTold, EndedTold
 from monitor.pbx.facts import (
     AgentRow,
     ContactChanged,
@@ -28,6 +25,9 @@ from monitor.pbx.facts import (
     TrunkRow,
     UserRow,
 )
+from monitor.pbx.webapi import parser
+from monitor.pbx.webapi.client import CachedResponse, WebApiClient, not_served
+from monitor.pbx.webapi.facts import CallsTold, EndedTold
 from monitor.shared.entities.topics import Contact
 from monitor.shared.errors import PbxGarbled, PbxRefused, TokenRefused
 from monitor.shared.tasks import all_together

@@ -13,10 +13,10 @@ from typing import Final, NoReturn
 
 from monitor.pbx.adaptive_interval import AdaptiveInterval
 from monitor.pbx.clock import PbxClock
-from monitor.pbx.documented_api.client import WebApiSettings
-from monitor.pbx.documented_api.facts import CallsTold, EndedTold
-from monitor.pbx.documented_api.resource_reader import WebApiReader
 from monitor.pbx.http_client import secret
+from monitor.pbx.webapi.client import WebApiSettings
+from monitor.pbx.webapi.facts import CallsTold, EndedTold
+from monitor.pbx.webapi.resource_reader import WebApiReader
 from monitor.shared.backoff import Backoff
 from monitor.shared.errors import PbxError
 

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from gateway.auth.api_keys import sha256_hex
-from gateway.cli.runtime import liveness
+from gateway.cli.runtime import service_notify as liveness
 from monitor.shared.errors import ConfigError
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bus import until

@@ -22,9 +22,9 @@ from urllib.parse import quote, urlencode
 
 from monitor.pbx.clock import PbxClock
 from monitor.pbx.counters import PbxCounters
-from monitor.pbx.documented_api import parser
 from monitor.pbx.http_client.secret import Secret, text_of
 from monitor.pbx.http_client.transport import HttpResponse, Transport, tls_context
+from monitor.pbx.webapi import parser
 from monitor.shared.codec import to_json
 from monitor.shared.errors import (
     CommandOutcomeUnknown,

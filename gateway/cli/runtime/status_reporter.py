@@ -21,7 +21,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, RedisError
 
-from gateway.restarts import kept_running
+from gateway.supervision import kept_running
 from monitor.shared.process_status import PbxRole, ProcessStatus, encode_process
 from monitor.shared.redis.connection import is_wrong_type, raise_if_cancelled, rejected, text
 from monitor.shared.redis.key_names import PROCESSES, process_key
@@ -43,7 +43,7 @@ _FAILURES: Final = (RedisError, OSError, TimeoutError)
 _log = structlog.get_logger(__name__)
 
 
-class ProcessHeartbeat:
+class StatusReporter:
     """Report how this process is.
 
     ``program``, ``name``: as in :class:`monitor.shared.process_status.ProcessStatus`.
@@ -103,12 +103,12 @@ class ProcessHeartbeat:
 @asynccontextmanager
 async def heartbeat(
     redis: Redis, program: Literal["monitor", "gateway"], name: str = ""
-) -> AsyncIterator[ProcessHeartbeat]:
+) -> AsyncIterator[StatusReporter]:
     """Report how this process is while the context is entered.
 
     The first report comes after ``of_monitor`` or ``of_gateway`` was called.
     """
-    beating = ProcessHeartbeat(redis, program, name)
+    beating = StatusReporter(redis, program, name)
     task = asyncio.create_task(kept_running("heartbeat", beating.run))
     try:
         yield beating
