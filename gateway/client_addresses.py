@@ -79,7 +79,7 @@ class TrustedProxies:
             try:
                 rows = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_STREAM)
             except OSError as error:
-                _log.warning("proxy name not found", name=name, reason=str(error))
+                _log.warning("proxy_name_unresolved", name=name, reason=str(error))
                 continue
             found.update(address for row in rows if (address := parsed(str(row[4][0]))) is not None)
         self._named = frozenset(found)

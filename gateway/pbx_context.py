@@ -154,7 +154,7 @@ def _changed(hub: Hub, replica: Replica, log: structlog.typing.FilteringBoundLog
     before = hub.measures.changes
     hub.changed()
     if (told := hub.measures.changes - before) and (change := replica.newest) is not None:
-        log.debug("told", trace=change.trace, position=str(change.position), frames=told)
+        log.debug("change_sent", trace=change.trace, position=str(change.position), frames=told)
 
 
 class PhonebookKeeper:

@@ -26,7 +26,7 @@ async def kept_running(
     while True:
         try:
             await run()
-            _log.error("ended, though it never should", what=name, restart_in=restart_after)
+            _log.error("task_end", what=name, restart_in=restart_after)
         except Exception:
-            _log.exception("failed", what=name, restart_in=restart_after)
+            _log.exception("task_failure", what=name, restart_in=restart_after)
         await asyncio.sleep(restart_after)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -16,6 +18,11 @@ MOST_MODULES = 17
 """In one folder."""
 MOST_WITHOUT_TESTS = 0.6
 """Share of the modules that may lack a test file of their own name; to be lowered to 0.2, never raised."""
+LOGS = {"log", "logger", "_log", "_logger", "_always"}
+"""Names of what logs: variables, attributes, and the function that makes the logger of ProgramLog."""
+LEVELS = {"debug", "info", "warning", "error", "critical", "exception"}
+NO_EVENTS = {"gateway/stream_client.py", "monitor/commands/request_consumer.py:_warn"}
+"""The module logs sentences with :mod:`logging` for programs that use it; the function passes on an event."""
 
 
 def _modules() -> list[Path]:
@@ -49,3 +56,56 @@ def test_most_modules_have_a_test_file_of_their_name() -> None:
     modules = _modules()
     without = [m for m in modules if not (ROOT / "tests" / m.parent / f"test_{m.name}").exists()]
     assert len(without) <= len(modules) * MOST_WITHOUT_TESTS, sorted(map(str, without))
+
+
+def test_every_log_event_has_a_name_that_can_be_searched() -> None:
+    """The event is a constant in snake_case; facts are fields beside it."""
+    events: list[str | None] = []
+    wrong: list[str] = []
+    for package in PACKAGES:
+        for file in (ROOT / package).rglob("*.py"):
+            place = file.relative_to(ROOT).as_posix()
+            for line, where, event in _logged(ast.parse(file.read_text(encoding="utf-8")), place):
+                if {place, where} & NO_EVENTS:
+                    continue
+                events.append(event)
+                if event is None or not re.fullmatch("[a-z][a-z0-9_]*", event):
+                    wrong.append(f"{place}:{line}: {event}")
+    assert wrong == []
+    assert len(events) > 80, "they are found at all"
+
+
+def _logged(tree: ast.Module, place: str) -> Iterator[tuple[int, str, str | None]]:
+    """Yield the line, the function and the event (None if it is no constant) of each use of a log."""
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    within = {id(inner): f"{place}:{function.name}" for function in functions for inner in ast.walk(function)}
+    # A method of a log may be chosen first: say = log.warning if bad else log.info
+    chosen = {
+        target.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and _writes(node.value, set())
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and _writes(node.func, chosen):
+            match node.args:
+                case [ast.Constant(value=str(event)), *_]:
+                    yield node.lineno, within.get(id(node), place), event
+                case _:
+                    yield node.lineno, within.get(id(node), place), None
+
+
+def _writes(node: ast.expr, chosen: set[str]) -> bool:
+    """Return whether calling this writes to a log."""
+    match node:
+        case ast.IfExp():
+            return _writes(node.body, chosen) or _writes(node.orelse, chosen)
+        case ast.Name():
+            return node.id in chosen
+        case ast.Attribute(attr="_warn"):
+            return True
+        case ast.Attribute(value=ast.Name(id=name) | ast.Attribute(attr=name) | ast.Call(func=ast.Name(id=name))):
+            return node.attr in LEVELS and name in LOGS
+        case _:
+            return False

@@ -63,7 +63,7 @@ class KeyFollower:
                 await self._follow()
             except (RedisError, OSError, TimeoutError) as error:
                 if not self._failing:
-                    _log.warning("keys are not followed", pbx=self._pbx, reason=f"Redis: {explain(error)}")
+                    _log.warning("key_follower_connection_lost", pbx=self._pbx, reason=f"Redis: {explain(error)}")
                 self._failing = True
                 await asyncio.sleep(random.uniform(0.5, 1.5) * EVERY)  # noqa: S311 - not all PBXs' at the same moment
 

@@ -186,7 +186,7 @@ class RateLimiter:
             self._away = False
         except (RedisError, OSError, TimeoutError) as error:
             if not self._away:
-                _log.warning("reads are counted by this gateway alone", reason=f"Redis: {explain(error)}")
+                _log.warning("shared_rate_limiter_lost", reason=f"Redis: {explain(error)}")
             self._away = True
         finally:
             now = self._clock()

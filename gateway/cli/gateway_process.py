@@ -44,7 +44,7 @@ async def run(config: Path | None, port: int | None, workers: int = 1) -> None:
     settings = _gateway_settings(config, port)
     logging_setup.configure(settings.log.level, settings.log.format)
     if own:
-        _log.info("own commands are served", commands=sorted(own))
+        _log.info("own_commands", commands=sorted(own))
     if not settings.pbx_names:
         raise ConfigError(f"{no_pbx(config)}: nothing to serve.")
     worker = WORKER in os.environ

@@ -38,7 +38,10 @@ async def run(config: Path | None) -> None:
         reload = MonitorReload(settings, lambda: MonitorSettings.load(config))
         on_sighup(reload)
         if settings.monitor.state_dir is None:
-            _log.warning("no state_dir in [monitor]: the audit log and Idempotency-Keys are kept for this run only")
+            _log.warning(
+                "state_dir_missing",
+                hint="Set state_dir in [monitor]; without it the audit log and Idempotency-Keys end with this run.",
+            )
         await _monitor(settings, reload)
 
 

@@ -108,12 +108,12 @@ class CommandDispatcher:
         request = Request(
             secrets.token_hex(16), self._pubsub_listener.name, command, arguments, key, client, once, trace
         )
-        self._log.debug("command sent", command=command, trace=trace)
+        self._log.debug("command_sent", command=command, trace=trace)
         with self._pubsub_listener.waiting_for(request.id) as waiting:
             id_, outcome = await self._ask(request, waiting)
         result = "success" if outcome.failure is None else outcome.failure.code
         position = None if outcome.live is None else str(outcome.live)
-        self._log.debug("command answered", command=command, trace=trace, result=result, position=position)
+        self._log.debug("command_answered", command=command, trace=trace, result=result, position=position)
         if outcome.failure is None:
             await self._wait_until_replicated(outcome)
         return CommandReply(outcome, id_ != request.id)
@@ -290,7 +290,7 @@ class CommandDispatcher:
         if outcome.live is None and outcome.book is None:
             return
         if not await self._position_waiter.wait(outcome.live, outcome.book, OWN_WITHIN):
-            self._log.warning("a command's change has not come back in time", position=str(outcome.live))
+            self._log.warning("command_replication_timeout", position=str(outcome.live))
         await self._pubsub_listener.others_reach(outcome.live, outcome.book)
 
 

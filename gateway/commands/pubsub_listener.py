@@ -103,7 +103,7 @@ class PubSubListener:
                 except _LOST as error:
                     self._failures = min(self._failures + 1, 6)
                     say = self._log.warning if self._failures == 1 else self._log.info
-                    say("doorbell lost", reason=f"Redis: {explain(error)}")
+                    say("pubsub_listener_connection_lost", reason=f"Redis: {explain(error)}")
                     await asyncio.sleep(random.uniform(0, min(_BACKOFF_CAP, 0.05 * 2**self._failures)))  # noqa: S311
         finally:
             for task in self._asked:
@@ -145,9 +145,9 @@ class PubSubListener:
                         waiting.event.clear()
                         await waiting.event.wait()
             except TimeoutError:
-                self._log.info("another gateway is late", heard=waiting.reached)
+                self._log.info("position_query_timeout", heard=waiting.reached)
             except (RedisError, OSError) as error:
-                self._log.info("the other gateways could not be asked", reason=str(error))
+                self._log.info("position_query_failure", reason=str(error))
 
     async def _listen(self) -> None:
         replies = self._keys.replies(self.name)
@@ -173,7 +173,7 @@ class PubSubListener:
         except Malformed as error:
             left_out = self._ration.take(time.monotonic())
             if left_out is not None:
-                self._log.warning("a message cannot be read", reason=str(error), left_out=left_out)
+                self._log.warning("pubsub_message_malformed", reason=str(error), left_out=left_out)
 
     def _rung(self, ring: Ring) -> None:
         waiting = self._waiting.get(ring.id)
@@ -204,4 +204,4 @@ class PubSubListener:
             try:
                 await self._redis.publish(self._keys.replies(question.gateway), encode(PositionReached(question.id)))
             except _LOST as error:
-                self._log.info("another gateway could not be told", reason=str(error))
+                self._log.info("position_reply_failure", reason=str(error))

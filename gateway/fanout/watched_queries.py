@@ -266,7 +266,7 @@ class WatchedQueries:
         except Exception:  # a fault in a site's own query must not keep others from their answers
             refusal = (INTERNAL.code, FAULT)
             if watched.refusal != refusal:
-                _log.exception("a watched query failed", command=watched.question.command.name)
+                _log.exception("watched_query_failure", command=watched.question.command.name)
         same = (
             watched.version > 0
             and refusal == watched.refusal

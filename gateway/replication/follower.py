@@ -134,7 +134,7 @@ class StateFollower:
                 self._failures += 1
                 delay = random.uniform(0, min(_BACKOFF_CAP, _BACKOFF_BASE * 2 ** min(self._failures, 10)))  # noqa: S311
                 reason = str(error) if isinstance(error, Malformed | _Wedged) else f"Redis: {explain(error)}"
-                self._log.warning("feed lost", reason=reason, retry_in=round(delay, 3))
+                self._log.warning("follower_connection_lost", reason=reason, retry_in=round(delay, 3))
                 self.connected = False
                 self.measures.losses += 1
                 self._on_change()
@@ -154,7 +154,7 @@ class StateFollower:
             await self._catch_up("subscribed")
             self._owed = None
             self.connected, self._failures = True, 0
-            self._log.info("following", position=str(self._replica.position))
+            self._log.info("follower_connected", position=str(self._replica.position))
             self._on_change()
             await self._listen(pubsub)
 
@@ -230,7 +230,9 @@ class StateFollower:
         news = self._replica.apply(change, size)
         if news:
             self.measures.changes += 1
-            self._log.debug("change", trace=change.trace, position=str(change.position), edits=len(change.edits))
+            self._log.debug(
+                "change_received", trace=change.trace, position=str(change.position), edits=len(change.edits)
+            )
         return news
 
     def _look(self, *, silent: bool) -> _ReadReason:
@@ -308,7 +310,7 @@ class StateFollower:
         if mine is None or read.stored.position > mine:
             self._replica.load(read.stored.position, read.stored.at, read.state, read.log, read.sizes)
             self.measures.loads += 1
-            self._log.info("state loaded", position=str(read.stored.position))
+            self._log.info("state_loaded", position=str(read.stored.position))
             self._on_change()
         return read.stored
 
@@ -316,7 +318,7 @@ class StateFollower:
         mine = self._replica.position
         if mine is None:
             return
-        self._log.warning("the store is behind", stored=str(stored and stored.position), ours=str(mine))
+        self._log.warning("stored_position_behind", stored=str(stored and stored.position), ours=str(mine))
         if stored is not None and stored.position.epoch < mine.epoch:
             await leave_epoch(self._redis, self._keys, mine.epoch)
 

@@ -110,7 +110,7 @@ class AccessLog:
 def _line(scope: Scope, path: str, status: int, seconds: float, more: Mapping[str, object]) -> None:
     write = _log.warning if status == 0 or status >= 500 else _log.info if status >= 400 else _log.debug
     write(
-        "request",
+        "http_request",
         method=scope["method"],
         path=path,
         status=status,

@@ -195,7 +195,7 @@ class StreamConnection(ABC):
             self._failed()
 
     def _failed(self) -> None:
-        _log.exception("stream failed", pbx=self._pbx.name, key=self.guest.key_name)
+        _log.exception("stream_failure", pbx=self._pbx.name, key=self.guest.key_name)
         self.end(1011, "internal error")
 
     async def _enter(self, wanted: Subscribe | Watch) -> None:

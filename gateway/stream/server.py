@@ -142,7 +142,7 @@ class StreamServer:
         if denial.status == 401 and (left_out := self._ration.take(time.monotonic())) is not None:
             client = websocket.scope.get("client")
             more = {"left_out": left_out} if left_out else {}
-            _log.info("stream refused", code=denial.code, address=client[0] if client else None, **more)
+            _log.info("stream_refused", code=denial.code, address=client[0] if client else None, **more)
 
     async def events(self, request: Request) -> Response:
         """Serve one stream of Server-Sent Events."""

@@ -82,7 +82,7 @@ class EventStream(StreamConnection):
             keep_buffers_small(transport)
         farewell = await self._run(self._begin(receive))
         if farewell is not None and farewell.code != GONE:
-            _log.info("events ended", pbx=self.pbx, key=self.guest.key_name, code=farewell.code)
+            _log.info("stream_end", transport="sse", pbx=self.pbx, key=self.guest.key_name, code=farewell.code)
             await self._say_farewell(farewell)
 
     async def _begin(self, receive: Receive) -> None:

@@ -63,7 +63,7 @@ class WebSocketSession(StreamConnection):
         """
         farewell = await self._run(self._read(first))
         if farewell is not None and farewell.code != GONE:
-            _log.info("stream closed", pbx=self.pbx, key=self.guest.key_name, code=farewell.code)
+            _log.info("stream_end", transport="websocket", pbx=self.pbx, key=self.guest.key_name, code=farewell.code)
             await self._say_farewell(farewell)
 
     # Reading

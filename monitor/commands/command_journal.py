@@ -141,7 +141,7 @@ class CommandJournal:
             self._measures.audited += 1
         except StoreFailed as error:
             self._measures.unaudited += 1
-            self._log.error("audit_entry_not_kept", command=record.command, reason=str(error))
+            self._log.error("audit_entry_write_failure", command=record.command, reason=str(error))
             if record.result != NOT_RECORDED:  # a command with this result was not done and is not in the file
                 self._later.append(record)
                 return record  # it stays in hand until its end is in the file
@@ -195,7 +195,7 @@ class CommandJournal:
                 if level():
                     await self._settle()
             except (BusUnreachable, StoreFailed) as error:
-                self._log.debug("records_wait", reason=str(error))
+                self._log.debug("command_records_pending", reason=str(error))
             raise_if_cancelled()
             await asyncio.sleep(LATER_S)
 

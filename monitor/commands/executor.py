@@ -69,7 +69,7 @@ class CommandExecutor:
         except PbxError as error:
             return failed(request, CommandFailure("unavailable", "pbx_unreachable", str(error)))
         except Exception:  # a bug in one command must not stop watching the calls
-            self._log.exception("a command failed", command=request.command, trace=request.trace)
+            self._log.exception("command_failure", command=request.command, trace=request.trace)
             text = "Something went wrong in the monitor, which has logged it. Look at the PBX before repeating it."
             return failed(request, CommandFailure("unknown", "outcome_unknown", text))
 
@@ -83,7 +83,7 @@ class CommandExecutor:
             async with asyncio.timeout(WRITTEN_WITHIN):
                 return await self._written(command)
         except TimeoutError:
-            self._log.warning("a command's change is not published yet", command=command)
+            self._log.warning("command_publish_timeout", command=command)
             return None, None
 
     @asynccontextmanager

@@ -141,10 +141,10 @@ class RecordReplication:
                 self._failing = ""
             except (BusUnreachable, StoreFailed) as error:
                 if str(error) != self._failing:
-                    self._log.warning("records_not_mirrored", reason=str(error))
+                    self._log.warning("record_replication_lost", reason=str(error))
                 self._failing = str(error)
             except Exception:  # any other error: the next reading may succeed, so go on
-                self._log.exception("record_sync_failed")
+                self._log.exception("record_replication_failure")
             raise_if_cancelled()
             await asyncio.sleep(_LEADING_EVERY_S if self._leading() else EVERY_S)
 
@@ -157,7 +157,7 @@ class RecordReplication:
         try:
             await self.step()
         except (BusUnreachable, StoreFailed) as error:
-            self._log.warning("records_not_mirrored", reason=str(error))
+            self._log.warning("record_replication_lost", reason=str(error))
 
     async def step(self) -> None:
         """Read to the log's end, and put there what it lacks.

@@ -123,7 +123,7 @@ class RequestConsumer:
                 except BusUnreachable as error:
                     self._failures = min(self._failures + 1, 6)
                     say = self._log.warning if self._failures == 1 else self._log.info
-                    say("requests are not heard", reason=str(error))
+                    say("request_subscription_lost", reason=str(error))
                     await asyncio.sleep(random.uniform(0, min(_BACKOFF_CAP, 0.05 * 2**self._failures)))  # noqa: S311
 
     async def _listen(self, tasks: asyncio.TaskGroup) -> None:
@@ -145,13 +145,13 @@ class RequestConsumer:
         try:
             request = decode_request(data)
         except Malformed as error:
-            self._warn("a request cannot be read", reason=str(error))
+            self._warn("request_malformed", reason=str(error))
             return
         query = request.command == "query"
         in_hand, most = (self._queries_in_hand, MOST_QUERIES_IN_HAND) if query else (self._in_hand, MOST_IN_HAND)
         if len(in_hand) >= most:
             self._measures.left_alone += 1
-            self._warn("too many requests in hand: one is left alone", command=request.command, trace=request.trace)
+            self._warn("request_limit_reached", command=request.command, trace=request.trace)
             if self._declining < MOST_IN_HAND:
                 self._declining += 1
                 tasks.create_task(self._decline(request))
@@ -179,7 +179,7 @@ class RequestConsumer:
         try:
             await send(self._redis, [("PUBLISH", self._keys.replies(request.gateway), encode(Busy(request.id)))])
         except BusUnreachable as error:
-            self._log.debug("a gateway could not be told", reason=str(error))
+            self._log.debug("busy_reply_failure", reason=str(error))
         finally:
             self._declining -= 1
 
@@ -191,10 +191,9 @@ class RequestConsumer:
                 await self._claim_and_do(request)
         except BusError as error:
             self._measures.unreachable += 1
-            text = "a request's claim or outcome was lost"
-            self._log.warning(text, command=request.command, trace=request.trace, reason=str(error))
+            self._log.warning("request_redis_failure", command=request.command, trace=request.trace, reason=str(error))
         except Exception:  # its gateway says that the outcome is unknown; the others' requests go on
-            self._log.exception("a request failed", command=request.command, trace=request.trace)
+            self._log.exception("request_failure", command=request.command, trace=request.trace)
         finally:
             self._measures.in_hand -= 1
             in_hand.discard(request.id)
@@ -210,7 +209,7 @@ class RequestConsumer:
                 self._journal.left(begun)
         if seconds is None:
             self._measures.left_alone += 1
-            self._log.debug("a request is left alone", command=request.command, trace=request.trace)
+            self._log.debug("request_unclaimed", command=request.command, trace=request.trace)
             return
         began = loop.time()
         outcome = failed(
@@ -267,7 +266,7 @@ class RequestConsumer:
                 raise StoreFailed("what other monitors did is not read yet")
             known = await self._journal.begin(begun)
         except StoreFailed as error:
-            self._log.error("command_not_recorded", command=request.command, reason=str(error))
+            self._log.error("command_record_write_failure", command=request.command, reason=str(error))
             text = "It was not done: the monitor cannot keep its record of commands now. Its log says why."
             return failed(request, CommandFailure("unavailable", NOT_RECORDED, text)), begun
         if known is not None:

@@ -51,7 +51,7 @@ class DirectoryHandover:
                 found = await self._redis.get(self._keys.directory)
             return decode(found) if isinstance(found, bytes) else ()
         except (BusUnreachable, Malformed) as error:
-            self._log.warning("no directory taken over from an earlier monitor", reason=str(error))
+            self._log.warning("directory_handover_read_failure", reason=str(error))
             return ()
 
     def save(self, fact: HandoverFact) -> None:
@@ -76,7 +76,7 @@ class DirectoryHandover:
                     commands = [("SET", self._keys.directory, data)]
                     done = await commit_while(self._redis, self._keys.lease, self._writer, commands)
                 except BusUnreachable as error:
-                    self._log.debug("directory not kept in Redis", reason=str(error))
+                    self._log.debug("directory_handover_write_failure", reason=str(error))
                     done = False
                 if done:
                     written = data

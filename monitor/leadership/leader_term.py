@@ -178,7 +178,7 @@ class LeaderTerm(Generic[FactT]):
         book = self._book.changed((edit for edit in edits if edit.topic in BOOK_TOPICS), heard)
         for trace in (live, book):
             if trace:
-                self._log.debug("fact", trace=trace, fact=fact, edits=len(edits))
+                self._log.debug("fact_received", trace=trace, fact=fact, edits=len(edits))
         if self._tracker.inconsistent_calls:
             self._tracker.inconsistent_calls.clear()
             self._source.request_full_read()

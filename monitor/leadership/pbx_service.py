@@ -183,7 +183,7 @@ class PbxService(Generic[FactT]):
             self._led_last = None if led_last is None else led_last == "this one"
             self._others = await self._records.note(self.pbx, _OTHERS) is not None
         except StoreFailed as error:
-            self._log.warning("notes_not_read", reason=str(error))
+            self._log.warning("leadership_note_read_failure", reason=str(error))
 
     async def _remember(self, *, ours: bool) -> None:
         """Note in the file whether this monitor leads, if that has changed."""
@@ -195,7 +195,7 @@ class PbxService(Generic[FactT]):
             if self._others:
                 await self._records.keep_note(self.pbx, _OTHERS, "seen")
         except StoreFailed as error:
-            self._log.warning("notes_not_kept", reason=str(error))
+            self._log.warning("leadership_note_write_failure", reason=str(error))
 
     async def _stand_by(self) -> None:
         """Mirror what must outlive the leader until the lease is ours."""
@@ -223,7 +223,7 @@ class PbxService(Generic[FactT]):
                 self._empty_since = None
                 self.measures.contests_failed += 1
                 delay = min(_BACKOFF_CAP_S, 0.1 * 2 ** min(failures, 10))
-                self._log.warning("bus unreachable", reason=str(error), failures=failures)
+                self._log.warning("redis_unreachable", during="lease_contest", reason=str(error), failures=failures)
             await asyncio.sleep(random.uniform(0.0, delay))  # noqa: S311
 
     async def _try(self, patience: float) -> bool:
@@ -245,7 +245,7 @@ class PbxService(Generic[FactT]):
         return contest == "ours"
 
     async def _lead(self) -> None:
-        self._log.info("leading", writer=self.lease.name)
+        self._log.info("leader_term_start", writer=self.lease.name)
         self.leading_since = time.time()
         self.measures.terms += 1
         try:
@@ -278,7 +278,7 @@ class PbxService(Generic[FactT]):
             await asyncio.create_task(leader.run(requests, self._key_sync, self._checkpoint, self._ended))
         except* Fenced as fenced:
             self.measures.fenced += 1
-            self._log.warning("stepping down", reason=str(fenced.exceptions[0]))
+            self._log.warning("leader_term_end", reason=str(fenced.exceptions[0]))
         finally:
             self.leading_since, self._requests, self._leader = None, None, None
             self.lease.lost()
@@ -310,7 +310,7 @@ class PbxService(Generic[FactT]):
             left = (*await handover.read(), *await previous_state.read_book(self._redis, self._book_keys))
             return await previous_state.read(self._redis, self._live_keys, time.time()), left
         except BusUnreachable as error:
-            self._log.warning("nothing taken over from an earlier monitor", reason=str(error))
+            self._log.warning("handover_read_failure", reason=str(error))
             return await self._nothing_left(handover)
 
     async def _nothing_left(self, _: DirectoryHandover) -> tuple[State, tuple[HandoverFact | ContactsRead, ...]]:
@@ -320,7 +320,7 @@ class PbxService(Generic[FactT]):
         try:
             return Statistics(self._terms, saved)
         except Exception:
-            self._log.exception("takeover_failure")
+            self._log.exception("statistics_takeover_failure")
             return Statistics(self._terms)
 
     def _publisher(self, keys: SpaceKeys, lease: Lease | None) -> StatePublisher:
@@ -338,4 +338,4 @@ class PbxService(Generic[FactT]):
             async with asyncio.timeout(_RELEASE_WITHIN):
                 await self.lease.release()
         except (BusError, TimeoutError) as error:
-            self._log.warning("the lease could not be given back and runs out by itself", reason=str(error))
+            self._log.warning("lease_release_failure", reason=str(error), expires_within=self.lease.ttl)

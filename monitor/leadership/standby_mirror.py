@@ -58,10 +58,10 @@ class StandbyMirror:
                     times += 1
                 except (BusUnreachable, StoreFailed) as error:
                     if self.level:
-                        self._log.warning("not_mirrored", reason=str(error))
+                        self._log.warning("standby_mirror_lost", reason=str(error))
                     self.level = False
                 except Exception:  # any other error: the next reading may succeed, so go on
-                    self._log.exception("mirror_failed")
+                    self._log.exception("standby_mirror_failure")
                     self.level = False
                 raise_if_cancelled()  # without this the take-over would wait a second
                 await asyncio.sleep(KEYS_EVERY_S)

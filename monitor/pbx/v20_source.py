@@ -246,7 +246,9 @@ class PbxSource:
             except PbxError as error:
                 warns = self._connected.is_set() and not warned  # else the connection's own line warns
                 warned = warned or warns
-                (self._log.warning if warns else self._log.info)("directory not read", reason=str(error))
+                (self._log.warning if warns else self._log.info)(
+                    "pbx_read_failure", part="directory", reason=str(error)
+                )
                 await self._pause(backoff.pause(error))
                 continue
             backoff.reset()
@@ -264,7 +266,9 @@ class PbxSource:
             try:
                 contacts = await self._reader.contacts()
             except PbxError as error:
-                (self._log.info if warned else self._log.warning)("contacts not read", reason=str(error))
+                (self._log.info if warned else self._log.warning)(
+                    "pbx_read_failure", part="contacts", reason=str(error)
+                )
                 warned = True
                 await self._pause(backoff.pause(error))
                 continue
@@ -296,7 +300,7 @@ class PbxSource:
             self._connected.clear()
         troubled = news.connection == "lost" or (news.reason and self._state.lacking)  # lost, never reached or partial
         say = self._log.warning if troubled else self._log.info
-        say("connection", connection=news.connection, source=news.source, reason=news.reason)
+        say("pbx_connection", connection=news.connection, source=news.source, reason=news.reason)
         self._emit(news)
 
 

@@ -75,7 +75,7 @@ class ApiKeySync:
             try:
                 await self._follow()
             except (BusUnreachable, StoreFailed) as error:
-                self._log.warning("keys are not followed", reason=str(error))
+                self._log.warning("api_key_sync_failure", reason=str(error))
                 await asyncio.sleep(random.uniform(0.5, 1.5) * EVERY)  # noqa: S311 - not all PBXs' at the same moment
 
     async def _follow(self) -> None:
@@ -144,7 +144,8 @@ class ApiKeySync:
         if not whole and not self._unsure:
             self._log.error(
                 "api_keys_unknown",
-                reason="Redis was emptied and this monitor never held the keys: start the other one, or make new keys",
+                reason="Redis was emptied and this monitor never held the keys",
+                hint="Start the other monitor, or make new keys.",
             )
         self._unsure = not whole
         return whole

@@ -47,7 +47,7 @@ class EndedCallStore:
         try:
             found = await self._store.ended(self._pbx)
         except StoreFailed as error:
-            _log.warning("ended_calls_not_read", pbx=self._pbx, reason=str(error))
+            _log.warning("ended_calls_read_failure", pbx=self._pbx, reason=str(error))
             return {}
         calls: dict[str, Entity] = {}
         for id_, data in found.items():
@@ -103,7 +103,7 @@ class EndedCallStore:
         try:
             await self._store.keep_ended(self._pbx, _rows(now), only=True)
         except StoreFailed as error:
-            _log.warning("ended_calls_not_kept", pbx=self._pbx, reason=str(error))
+            _log.warning("ended_calls_write_failure", pbx=self._pbx, reason=str(error))
             return before
         return now
 

@@ -117,12 +117,12 @@ class StatisticsCheckpoint:
         try:
             await self._to_redis(data)
         except BusUnreachable as error:
-            _log.debug("figures not kept in Redis", pbx=self._pbx, reason=str(error))
+            _log.debug("statistics_checkpoint_write_failure", pbx=self._pbx, store="redis", reason=str(error))
         if to_file and self._shelf is not None:
             try:
                 await self._shelf.keep_figures(self._pbx, data)
             except StoreFailed as error:
-                _log.warning("figures not kept in the file", pbx=self._pbx, reason=str(error))
+                _log.warning("statistics_checkpoint_write_failure", pbx=self._pbx, store="file", reason=str(error))
 
     async def _to_redis(self, data: bytes) -> None:
         await commit_while(self._redis, self._keys.lease, self._writer, [("SET", self._keys.figures, data)])
@@ -132,7 +132,7 @@ class StatisticsCheckpoint:
             with translated():
                 found = await self._redis.get(self._keys.figures)
         except BusUnreachable as error:
-            _log.warning("figures not read from Redis", pbx=self._pbx, reason=str(error))
+            _log.warning("statistics_checkpoint_read_failure", pbx=self._pbx, store="redis", reason=str(error))
             return None
         return found if isinstance(found, bytes) else None
 
@@ -140,7 +140,7 @@ class StatisticsCheckpoint:
         try:
             return None if self._shelf is None else await self._shelf.figures(self._pbx)
         except StoreFailed as error:
-            _log.warning("figures not read from the file", pbx=self._pbx, reason=str(error))
+            _log.warning("statistics_checkpoint_read_failure", pbx=self._pbx, store="file", reason=str(error))
             return None
 
     def _decoded(self, data: bytes | None) -> SavedStatistics | None:
@@ -150,6 +150,6 @@ class StatisticsCheckpoint:
             saved = decode(data)
             check_time(saved, time.time())
         except Malformed as error:
-            _log.warning("figures that were kept cannot be read", pbx=self._pbx, reason=str(error))
+            _log.warning("statistics_checkpoint_malformed", pbx=self._pbx, reason=str(error))
             return None
         return saved

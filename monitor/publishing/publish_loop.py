@@ -159,12 +159,12 @@ class PublishLoop:
             await self._write()
         except HistoryLost as error:
             self._measures.lost += 1
-            self._log.warning("history lost: starting a new epoch", reason=str(error))
+            self._log.warning("publish_history_lost", reason=str(error))
             self._wake.set()
         except Fenced as error:
             if not await self._lease.acquire():
                 raise
-            self._log.warning("fenced, but the lease is ours: starting a new epoch", reason=str(error))
+            self._log.warning("publish_fenced", reason=str(error))
             self._wake.set()
 
     async def _step_or_back_off(self) -> float:
@@ -178,11 +178,17 @@ class PublishLoop:
             self._failures += 1
             self._measures.unreachable += 1
             delay = random.uniform(0, min(_BACKOFF_CAP, _BACKOFF_BASE * 2 ** min(self._failures, 10)))  # noqa: S311
-            self._log.warning("bus unreachable", reason=str(error), failures=self._failures, retry_in=round(delay, 3))
+            self._log.warning(
+                "redis_unreachable",
+                during="publish",
+                reason=str(error),
+                failures=self._failures,
+                retry_in=round(delay, 3),
+            )
             await asyncio.sleep(delay)
             return 0.0
         if self._failures:
-            self._log.info("bus back", failures=self._failures)
+            self._log.info("redis_reachable", failures=self._failures)
             self._failures = 0
         return max(0.0, min(self._beat_at, self._clean_at) - asyncio.get_running_loop().time())
 
@@ -231,7 +237,7 @@ class PublishLoop:
         if sent.gathered.heard:
             self._measures.ways.add(time.time() - sent.gathered.heard)
         self._log.debug(
-            "published",
+            "change_published",
             trace=sent.gathered.trace,
             position=str(self._publisher.position),
             edits=sent.edits,
@@ -250,7 +256,7 @@ class PublishLoop:
         self._gathered = self._sent = None
         position = await self._publisher.start_epoch(self._state())
         self._measures.epochs += 1
-        self._log.info("epoch started", position=str(position))
+        self._log.info("epoch_start", position=str(position))
 
     @contextmanager
     def _telling(self) -> Iterator[None]:

@@ -131,7 +131,7 @@ class Recorder:
 
     def _fail(self, error: OSError) -> None:
         self.failed = error.strerror or str(error)
-        _log.error("nothing more is recorded", reason=self.failed)
+        _log.error("recording_failure", reason=self.failed)
 
     def _since(self, moment: float) -> float:
         return round(moment - self._began, 6)

@@ -81,27 +81,27 @@ async def test_one_id_is_found_in_both_logs_for_a_command_and_for_a_change(tmp_p
         done = await order({"X-Request-Id": "ticket-4711"}, num="101", status="Away")
         assert (done.status_code, done.headers["X-Request-Id"]) == (200, "ticket-4711")
         # The command: sent, carried out, answered, and the request's own line.
-        assert (await logs.line("gateway", event="command sent", trace="ticket-4711"))["command"] == "ext.fwd.set"
+        assert (await logs.line("gateway", event="command_sent", trace="ticket-4711"))["command"] == "ext.fwd.set"
         carried_out = await logs.line("monitor", event="command", trace="ticket-4711")
         assert (carried_out["result"], carried_out["key"], carried_out["pbx"]) == ("success", "test", "test")
-        answered = await logs.line("gateway", event="command answered", trace="ticket-4711")
+        answered = await logs.line("gateway", event="command_answered", trace="ticket-4711")
         assert answered["position"] == carried_out["position"] == done.headers["Callmon-Position"]
-        assert (await logs.line("gateway", event="request", trace="ticket-4711"))["status"] == 200
+        assert (await logs.line("gateway", event="http_request", trace="ticket-4711"))["status"] == 200
         # The change that it led to: heard of, published, taken in, told.
         at = carried_out["position"]
-        published = await logs.line("monitor", event="published", position=at)
+        published = await logs.line("monitor", event="change_published", position=at)
         trace = published["trace"]
         assert re.fullmatch(r"[0-9a-f]{8}", trace)
-        facts = logs.lines("monitor", event="fact", trace=trace)
+        facts = logs.lines("monitor", event="fact_received", trace=trace)
         assert sum(line["edits"] for line in facts) >= published["edits"] >= 1
-        assert (await logs.line("gateway", event="change", trace=trace))["position"] == at
-        assert (await logs.line("gateway", event="told", trace=trace))["frames"] == 1
+        assert (await logs.line("gateway", event="change_received", trace=trace))["position"] == at
+        assert (await logs.line("gateway", event="change_sent", trace=trace))["frames"] == 1
 
         # One that cannot stand in a log line is not taken; a failure bears its id as well.
         refused = await order({"X-Request-Id": 'a"b {x}'}, num="999", status="Away")
         made = refused.headers["X-Request-Id"]
         assert re.fullmatch(r"[0-9a-f]{16}", made)
-        assert (await logs.line("gateway", event="request", trace=made))["status"] == refused.status_code == 404
+        assert (await logs.line("gateway", event="http_request", trace=made))["status"] == refused.status_code == 404
         asked = await http.get(f"{logs.place.address}/webapi/{KEY}/pbx.calls.get", headers={"X-Request-Id": "x"})
         assert "X-Request-Id" not in asked.headers
 

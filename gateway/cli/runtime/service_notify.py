@@ -111,11 +111,11 @@ def _tell(*lines: str) -> None:
             sender.settimeout(_PATIENCE)
             sender.sendto("\n".join(lines).encode(), address)
     except OSError as error:
-        _log.warning("systemd could not be told", what=lines[0], reason=str(error))
+        _log.warning("systemd_notify_failure", what=lines[0], reason=str(error))
 
 
 def _touch(file: Path) -> None:
     try:
         file.touch()
     except OSError as error:
-        _log.warning("the health check's file cannot be written", file=str(file), reason=str(error))
+        _log.warning("health_file_write_failure", file=str(file), reason=str(error))

@@ -29,7 +29,7 @@ async def metrics_served(
 
     registry = metrics_server.new_registry(program)
     async with metrics_server.exposed(registry, host, port, troubles) as address:
-        _log.info("metrics", address=address)
+        _log.info("metrics_address", address=address)
         yield registry
 
 

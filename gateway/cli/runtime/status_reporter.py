@@ -86,7 +86,8 @@ class StatusReporter:
             await tell(self._redis, self._id, process)
         except NoPermissionError as error:
             if not self._refused:
-                _log.warning("status_not_told", reason=str(error), remedy="the users' file of this version on Redis")
+                hint = "Give Redis the users' file of this version."
+                _log.warning("status_write_refused", reason=str(error), hint=hint)
             self._refused = True
         except _FAILURES as error:
             if is_wrong_type(error):  # it would never expire, because each process renews it

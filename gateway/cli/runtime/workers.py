@@ -124,7 +124,7 @@ async def _keep(number: int, arguments: Sequence[str], drain: float, running: se
         first = False
         if lived >= _LIVED_WELL:
             pause = _FIRST_PAUSE
-        _log.error("a worker ended, though it should not", worker=number, code=code, restart_in=round(pause, 1))
+        _log.error("worker_exit", worker=number, code=code, restart_in=round(pause, 1))
         await asyncio.sleep(pause)
         pause = min(_LONGEST_PAUSE, pause * 2)
 
@@ -148,7 +148,7 @@ async def _run(number: int, arguments: Sequence[str], drain: float, running: set
         raise
     finally:
         os.close(pulse)
-    _log.info("worker started", worker=number, pid=worker.pid)
+    _log.info("worker_start", worker=number, pid=worker.pid)
     watching = asyncio.create_task(_watch(worker, felt))
     running.add(worker)
     try:
@@ -190,7 +190,7 @@ async def _watch(
         while alive:
             alive = await _next(reader, patience)
         if alive is None:
-            _log.error("a worker hangs and is ended", pid=worker.pid)
+            _log.error("worker_hang", pid=worker.pid)
             await _abort(worker)
     finally:
         transport.close()
@@ -226,7 +226,7 @@ async def _end(worker: asyncio.subprocess.Process, drain: float) -> None:
         async with asyncio.timeout(drain + _SHUTDOWN):
             await worker.wait()
     except TimeoutError:
-        _log.error("a worker does not end and is killed", pid=worker.pid)
+        _log.error("worker_drain_timeout", pid=worker.pid)
         with suppress(ProcessLookupError):
             worker.kill()
         await worker.wait()

@@ -202,7 +202,7 @@ class EventSocket:
                     garbled += 1
                     self._client.measures.events["garbled"] += 1
                     if garbled == 1:
-                        _log.warning("an event cannot be understood; reading everything", reason=str(error))
+                        _log.warning("pbx_event_malformed", reason=str(error))
                     participants.request_full_read()
                 else:
                     self._apply(event, heard, participants)

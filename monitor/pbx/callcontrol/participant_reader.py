@@ -196,7 +196,7 @@ class ParticipantReader:
                 if attempt + 1 == _ATTEMPTS:
                     raise
                 pause = error.retry_after or random.uniform(0.0, 0.5 * 2**attempt)  # noqa: S311
-                _log.info("full read failed", reason=str(error), attempt=attempt + 1)
+                _log.info("full_read_failure", reason=str(error), attempt=attempt + 1)
                 await asyncio.sleep(min(pause, _LONGEST_PAUSE))
             else:
                 return
@@ -214,7 +214,7 @@ class ParticipantReader:
         finally:
             self._kept = None
         if state.garbled:
-            _log.warning("participants that cannot be understood are left out", count=state.garbled)
+            _log.warning("participants_malformed", count=state.garbled)
         ids = frozenset(participant_id for _, participant_id in kept)
         self._unread = {key: heard for key, heard in self._unread.items() if key in kept}
         self._emit(ParticipantsRead(state.participants, state.dns, asked, self._clock.at(asked), ids))
@@ -262,7 +262,7 @@ class ParticipantReader:
     def _failed(self, key: Key, reading: _PendingRead, error: PbxError) -> None:
         if reading.void:
             return
-        _log.info("participant not read", dn=key[0], participant=key[1], reason=str(error))
+        _log.info("participant_read_failure", dn=key[0], participant=key[1], reason=str(error))
         if isinstance(error, PbxRefused) and reading.again is None:
             self._gone(key, reading.heard)
         self._full_wanted.set()

@@ -66,7 +66,7 @@ class CommandRunner:
             try:
                 await self._look(done.touched)
             except CommandRefused as refused:
-                _log.info("what a command changed may not be read", reason=str(refused))
+                _log.info("command_reread_refused", reason=str(refused))
                 return
             except PbxError as error:
                 reason = str(error)

@@ -213,9 +213,9 @@ class Database:
 async def greet(database: Database, pbx: str) -> None:
     """Log whether SQL is offered. An error is told again to everybody who asks."""
     try:
-        _log.info("SQL is offered", pbx=pbx, database=await database.check())
+        _log.info("sql_available", pbx=pbx, database=await database.check())
     except (CommandRefused, PbxUnreachable) as error:
-        _log.error("SQL cannot be offered", pbx=pbx, reason=str(error))
+        _log.error("sql_unavailable", pbx=pbx, reason=str(error))
 
 
 async def _check_functions(connection: BoundedConnection, sql: str) -> None:

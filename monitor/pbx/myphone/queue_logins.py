@@ -48,11 +48,11 @@ class QueueLoginReader:
             except CommandRefused as refused:
                 if not self._refused:
                     self._refused = True
-                    _log.info("logins to single queues are not known", reason=str(refused))
+                    _log.info("pbx_read_refused", part="queue_logins", reason=str(refused))
                 self._tell(None)
                 pause = self._settings.recheck_interval
             except PbxError as error:
-                _log.info("logins to queues not read", reason=str(error))
+                _log.info("pbx_read_failure", part="queue_logins", reason=str(error))
                 pause = backoff.pause(error)
             else:
                 self._refused = False

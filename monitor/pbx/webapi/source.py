@@ -156,7 +156,7 @@ class WebApiSource:
             try:
                 await read()
             except PbxError as error:
-                self._log.info(f"{what} not read", reason=str(error))
+                self._log.info("pbx_read_failure", part=what, reason=str(error))
                 if self._directory is None:
                     self._tell("connecting", str(error))
                 await secret.pause(backoff.pause(error), self._settings.key)
@@ -171,7 +171,7 @@ class WebApiSource:
             await self._reader.states()
         self._tell_directory()
         if lacking := self._reader.lacking:
-            self._log.info("some commands are not served", commands=sorted(lacking))
+            self._log.info("commands_unavailable", commands=sorted(lacking))
         self._measures.reads["directory"] += 1
         self._judge()
         known = self._directory is not None and self._directory.users
@@ -296,7 +296,7 @@ class WebApiSource:
         self._told = (connection, reason)
         say = self._log.warning if connection == "lost" or reason else self._log.info
         source = "webapi" if connection == "connected" else ""
-        say("connection", connection=connection, source=source, reason=reason)
+        say("pbx_connection", connection=connection, source=source, reason=reason)
         self._emit(ConnectionChanged(connection, reason, self._now(), source))
 
     def _now(self) -> float:

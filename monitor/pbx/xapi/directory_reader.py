@@ -227,7 +227,7 @@ class DirectoryReader:
     def _refused(self, name: str, refused: PbxRefused) -> None:
         if name not in self._told:
             self._told.add(name)
-            _log.warning("a part of the directory may not be read and stays empty", part=name, reason=str(refused))
+            _log.warning("pbx_read_refused", part=name, reason=str(refused))
 
 
 class _Tasks:

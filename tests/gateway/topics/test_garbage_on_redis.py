@@ -101,7 +101,7 @@ async def _pass_over_garbage(valkey: RealBus, place: str, logged: list[EventDict
                     await redis.rpush(KEYS.position, data)
                     await redis.publish(KEYS.channel, data)
         # What stands at the position is read at every look: it is met for certain, not only if there is time.
-        told = "redis_value_rejected" if "position" in place or "key" in place else "feed lost"
+        told = "redis_value_rejected" if "position" in place or "key" in place else "follower_connection_lost"
         await until(lambda: any(line["event"] == told for line in logged))
         assert it.replica.state["ivrs"] == {}
         await redis.delete(KEYS.log, KEYS.position, KEYS.state("ivrs"))

@@ -44,7 +44,7 @@ def on_both_loops(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[...
     def run(loop: Callable[[], asyncio.AbstractEventLoop], caplog: pytest.LogCaptureFixture) -> None:
         with asyncio.Runner(loop_factory=loop) as runner, structlog.testing.capture_logs() as lines:
             runner.run(test())
-        assert not [line for line in lines if line["event"] == "stream failed"]
+        assert not [line for line in lines if line["event"] == "stream_failure"]
         assert not [record for record in caplog.records if "ASGI" in record.getMessage()]
 
     return run

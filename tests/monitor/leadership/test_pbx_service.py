@@ -32,7 +32,7 @@ async def stopped_leader(
     assert process.stdout is not None
     try:
         async with asyncio.timeout(60):
-            await said(process.stdout, b"leading")
+            await said(process.stdout, b"leader_term_start")
         yield (
             process.stdout,
             lambda: process.send_signal(signal.SIGSTOP),
@@ -236,7 +236,7 @@ async def test_a_leader_stopped_past_its_lease_finds_itself_fenced_before_it_wri
             taken = await stands(valkey, "1")
             wake()
             async with asyncio.timeout(60):
-                await said(leader, b"stepping down")
+                await said(leader, b"leader_term_end")
             assert await stands(valkey, "1") == taken
 
 

@@ -396,7 +396,7 @@ async def test_a_source_can_be_ended_in_the_moment_of_a_failure(pbx: ScriptedPbx
 
 async def test_a_pbx_that_was_never_reached_is_warned_of_and_one_that_is_still_read_is_not(pbx: ScriptedPbx) -> None:
     def connection(lines: list[EventDict]) -> list[tuple[str, bool]]:
-        told = [line for line in lines if line["event"] == "connection"]
+        told = [line for line in lines if line["event"] == "pbx_connection"]
         return [(line["log_level"], "cannot be reached" in line["reason"]) for line in told]
 
     with capture_logs() as lines:

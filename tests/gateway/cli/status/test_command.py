@@ -377,5 +377,5 @@ async def test_without_the_right_it_is_said_once_and_tried_on(valkey: RealBus, m
             await valkey.start()
             await admin.execute_command("ACL", "SETUSER", "older", "on", ">older", "allkeys", "+@all")  # type: ignore[no-untyped-call]  # likewise
             await until_async(lambda: _listed(valkey, 1))
-    assert [line["event"] for line in logged] == ["status_not_told"]
+    assert [line["event"] for line in logged] == ["status_write_refused"]
     await redis.aclose()
