@@ -85,20 +85,20 @@ class StreamSection(Section):
 
     connections: int = Field(default=10_000, ge=1, le=1_000_000)
     connections_per_key: int = Field(default=1_000, ge=1, le=1_000_000)
-    messages_at_once: int = Field(default=30, ge=1, le=10_000)
+    message_burst: int = Field(default=30, ge=1, le=10_000)
     """Messages that a connection may send in one go."""
     messages_per_second: float = Field(default=10.0, gt=0, le=10_000)
-    messages_at_once_per_key: int = Field(default=3_000, ge=1, le=1_000_000)
+    message_burst_per_key: int = Field(default=3_000, ge=1, le=1_000_000)
     """Messages in one go of all connections of a key together."""
     messages_per_second_per_key: float = Field(default=100.0, gt=0, le=1_000_000)
-    stall: float = Field(default=60.0, ge=1, le=3_600)
+    stall_timeout: float = Field(default=60.0, ge=1, le=3_600)
     """Seconds for which a client may take nothing of what is sent."""
-    silence: float = Field(default=30.0, ge=1, le=3_600)
+    subscribe_timeout: float = Field(default=30.0, ge=1, le=3_600)
     """Seconds within which a client must subscribe."""
-    oldest: float = Field(default=8 * 3600.0, ge=60, le=7 * 86_400)
-    """Maximum age of a connection. Each is ended after half of this to all of it, so that
+    max_connection_age: float = Field(default=8 * 3600.0, ge=60, le=7 * 86_400)
+    """Seconds that a connection may last. Each is ended after half of this to all of it, so that
     reconnecting is routine."""
-    drain: float = Field(default=2.0, ge=0, le=600)
+    drain_time: float = Field(default=2.0, ge=0, le=600)
     """Seconds over which a gateway that is stopped spreads its close frames."""
     origins: tuple[_Origin, ...] = ()
     """Origins of the pages that may open the stream. None given: all, as a key is needed anyway."""
@@ -109,21 +109,21 @@ class StreamSection(Section):
         from gateway.stream.connection import ConnectionLimits
 
         manners = ConnectionLimits(
-            messages_at_once=self.messages_at_once,
+            message_burst=self.message_burst,
             messages_per_second=self.messages_per_second,
-            stall=self.stall,
-            silence=self.silence,
+            stall_timeout=self.stall_timeout,
+            subscribe_timeout=self.subscribe_timeout,
         )
         origins = frozenset(self.origins) if self.origins and "*" not in self.origins else None
-        oldest = (self.oldest / 2, self.oldest)
+        ages = (self.max_connection_age / 2, self.max_connection_age)
         return LiveSettings(
             manners,
             self.connections,
             self.connections_per_key,
-            self.messages_at_once_per_key,
+            self.message_burst_per_key,
             self.messages_per_second_per_key,
             origins,
-            oldest,
+            ages,
         )
 
 
@@ -134,13 +134,13 @@ class GatewaySection(Section):
     """Address that it listens on; ``0.0.0.0`` for all."""
     port: int = Field(default=8765, ge=0, le=65_535)
     """TCP port that it listens on; 0: any free one."""
-    heartbeat: float = Field(default=5.0, ge=1, le=60)
+    heartbeat_interval: float = Field(default=5.0, ge=1, le=60)
     """Seconds between heartbeats of the stream."""
-    log_length: int = Field(default=LOG_LENGTH, ge=100, le=1_000_000)
+    change_log_length: int = Field(default=LOG_LENGTH, ge=100, le=1_000_000)
     """Changes kept in memory, some kilobytes each, for subscribers that lag or come back. A
     client that is further behind gets a snapshot. A value above the one in ``[monitor]`` does
     not help more."""
-    log_bytes: int = Field(default=LOG_BYTES, ge=1_048_576, le=17_179_869_184)
+    change_log_bytes: int = Field(default=LOG_BYTES, ge=1_048_576, le=17_179_869_184)
     """Bytes of these changes for each space, as they come over the bus. In memory they take up
     to twice as many."""
     forwarded_allow_ips: str = Field(default="127.0.0.1", max_length=4096)

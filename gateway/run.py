@@ -69,13 +69,17 @@ async def serving(
 ) -> AsyncIterator[Gateway]:
     """Serve while the context is entered.
 
-    On the way out subscribers are sent away first, spread over the settings' ``drain`` seconds.
-    Then the server stops. Raises StartFailed if the address cannot be listened on.
+    On the way out subscribers are sent away first, spread over the settings' ``drain_time``. Then
+    the server stops. Raises StartFailed if the address cannot be listened on.
     """
     clients = {name: redis_of(name) for name in names}
     pbxs = {
         name: open_view(
-            name, redis, heartbeat=settings.heartbeat, log_length=settings.log_length, log_bytes=settings.log_bytes
+            name,
+            redis,
+            heartbeat=settings.heartbeat_interval,
+            log_length=settings.change_log_length,
+            log_bytes=settings.change_log_bytes,
         )
         for name, redis in clients.items()
     }
@@ -103,13 +107,13 @@ async def serving(
     config = uvicorn.Config(
         ClientAddress(live.bypass_middleware(fast_path), proxies, settings.connections_per_address),
         interface="asgi3",
-        http=partial(FastPathProtocol, fast_path, stall=settings.stream.stall, doors=doors),  # type: ignore[arg-type]  # uvicorn takes any factory
+        http=partial(FastPathProtocol, fast_path, stall_timeout=settings.stream.stall_timeout, doors=doors),  # type: ignore[arg-type]  # uvicorn takes any factory
         proxy_headers=False,  # gateway.client_addresses reads them
         access_log=False,
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=5,
-        **uvicorn_options(settings.stream.messages_at_once, settings.stream.messages_per_second),
+        **uvicorn_options(settings.stream.message_burst, settings.stream.messages_per_second),
     )
     server = Gateway(config, _bind(settings.host, settings.port, shared=shared), pbxs, keys, rate_limiter, live)
     bound(server.address)
@@ -124,7 +128,7 @@ async def serving(
         try:
             yield server
         finally:  # also when cancelled: that ends the process
-            await live.drain(settings.stream.drain if len(live) else 0.0)
+            await live.drain(settings.stream.drain_time if len(live) else 0.0)
     finally:
         for task in following:
             task.cancel()

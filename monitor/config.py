@@ -40,7 +40,7 @@ class DatabaseSection(Section):
     it."""
     timeout: Annotated[float, Field(ge=0.1, le=50)] = 10.0
     """Seconds that a query may take; a longer one is refused."""
-    answer_size: Annotated[int, Field(ge=1024, le=16_777_216)] = 1_048_576
+    max_answer_bytes: Annotated[int, Field(ge=1024, le=16_777_216)] = 1_048_576
     """Bytes that an answer may have; a larger one is refused."""
 
     @model_validator(mode="after")
@@ -71,7 +71,7 @@ class FiguresSection(Section):
     at the PBX."""
     answer_targets: dict[str, Annotated[int, Field(ge=1, le=3_600)]] = Field(default_factory=dict)
     """Queue's number → seconds. This comes before all other targets."""
-    short_abandon: Annotated[int, Field(ge=0, le=3_600)] = 5
+    short_abandon_threshold: Annotated[int, Field(ge=0, le=3_600)] = 5
     """Seconds. A caller who gives up earlier is counted apart, and not against the service
     level."""
 
@@ -111,7 +111,7 @@ class PbxSection(Section):
     poll_interval: Seconds = 0.5
     """Seconds between two reads of the calls while they change, for sources that are polled:
     ActiveCalls and ``webapi``."""
-    poll_idle: Seconds = 2.0
+    idle_poll_interval: Seconds = 2.0
     """Seconds between two reads of the calls while nothing happens. In between, the interval
     grows step by step. A slow PBX is asked less often."""
     watchdog_interval: Seconds = 30.0
@@ -121,9 +121,10 @@ class PbxSection(Section):
     """Seconds between two readings of all extensions' states, for ``webapi``."""
     contacts_interval: Seconds = 600.0
     request_timeout: Seconds = 10.0
-    silence: Seconds = 4.5
+    silence_timeout: Seconds = 4.5
     """Seconds without an answer from the PBX after which the connection is reported as lost. The
-    PBX is asked every second; where calls are only read, ``poll_idle`` may pass first."""
+    PBX is asked every second; where calls are only read, ``idle_poll_interval`` may pass
+    first."""
     database: DatabaseSection | None = None
     figures: FiguresSection = Field(default_factory=FiguresSection)
 
@@ -187,11 +188,11 @@ class MonitorSection(Section):
 
     name: str = Field(default_factory=lambda: re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname()))
     """Name shown in ``system``. Each running monitor adds a suffix of its own."""
-    lease: Annotated[float, Field(ge=2, le=60)] = 5.0
+    lease_duration: Annotated[float, Field(ge=2, le=60)] = 5.0
     """Seconds after which a standby takes over from a silent leader."""
-    log_length: Annotated[int, Field(ge=100, le=1_000_000)] = 10_000
+    change_log_length: Annotated[int, Field(ge=100, le=1_000_000)] = 10_000
     """Number of changes kept for clients that reconnect."""
-    log_bytes: Annotated[int, Field(ge=1_048_576, le=17_179_869_184)] = 67_108_864
+    change_log_bytes: Annotated[int, Field(ge=1_048_576, le=17_179_869_184)] = 67_108_864
     """Bytes of kept changes in each of a PBX's two spaces. Of large changes fewer are kept."""
     state_dir: Path | None = None
     """Directory for what must outlive Redis: API keys, Idempotency-Keys, the audit log. None:

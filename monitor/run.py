@@ -170,9 +170,9 @@ def _service(
             key_store=store,
             terms=terms(section),
             shelf=store,
-            lease_ttl=settings.monitor.lease,
-            log_length=settings.monitor.log_length,
-            log_bytes=settings.monitor.log_bytes,
+            lease_ttl=settings.monitor.lease_duration,
+            log_length=settings.monitor.change_log_length,
+            log_bytes=settings.monitor.change_log_bytes,
             measures=measures,
         )
     pbx = pbx_settings(section, secret)
@@ -187,9 +187,9 @@ def _service(
         key_store=store,
         terms=terms(section),
         shelf=store,
-        lease_ttl=settings.monitor.lease,
-        log_length=settings.monitor.log_length,
-        log_bytes=settings.monitor.log_bytes,
+        lease_ttl=settings.monitor.lease_duration,
+        log_length=settings.monitor.change_log_length,
+        log_bytes=settings.monitor.change_log_bytes,
         measures=measures,
     )
 
@@ -197,7 +197,7 @@ def _service(
 def terms(section: PbxSection) -> StatisticsSettings:
     """Return the settings by which the PBX's day is counted."""
     given = section.figures
-    return StatisticsSettings(given.time_zone, given.answer_target, given.short_abandon, given.answer_targets)
+    return StatisticsSettings(given.time_zone, given.answer_target, given.short_abandon_threshold, given.answer_targets)
 
 
 def pbx_settings(section: PbxSection, secret: Secret | None = None) -> PbxSettings:
@@ -213,12 +213,12 @@ def pbx_settings(section: PbxSection, secret: Secret | None = None) -> PbxSettin
         verify=section.verify,
         source="auto" if section.source == "webapi" else section.source,
         poll_interval=section.poll_interval,
-        poll_idle=section.poll_idle,
+        poll_idle=section.idle_poll_interval,
         watchdog_interval=section.watchdog_interval,
         directory_interval=section.directory_interval,
         contacts_interval=section.contacts_interval,
         request_timeout=section.request_timeout,
-        silence=section.silence,
+        silence_timeout=section.silence_timeout,
     )
 
 
@@ -233,12 +233,12 @@ def webapi_settings(section: PbxSection, secret: Secret | None = None) -> WebApi
         ca_file=section.ca_file,
         verify=section.verify,
         poll_interval=section.poll_interval,
-        poll_idle=section.poll_idle,
+        poll_idle=section.idle_poll_interval,
         states_interval=section.states_interval,
         directory_interval=section.directory_interval,
         contacts_interval=section.contacts_interval,
         request_timeout=section.request_timeout,
-        silence=section.silence,
+        silence_timeout=section.silence_timeout,
     )
 
 
@@ -260,7 +260,7 @@ def database(section: PbxSection, password: Secret | None = None) -> Database | 
         tls=given.tls,
         ca_file=given.ca_file,
         timeout=given.timeout,
-        answer_size=given.answer_size,
+        max_answer_bytes=given.max_answer_bytes,
     )
     try:
         return Database(settings)

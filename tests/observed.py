@@ -87,9 +87,9 @@ async def observed(traffic: bool = True) -> AsyncIterator[Observed]:
     simulated = SimulatorSettings(extensions=20, queues=2, contacts=5, rate=240, speed=5, traffic=traffic)
     registries = {program: metrics_server.new_registry(program) for program in ("monitor", "gateway")}
     key = ApiKey("test", sha256_hex(KEY), PBX, SCOPES)
-    settings = GatewaySection(port=0, heartbeat=1.0, budgets=BudgetsSection(makecall=1))
+    settings = GatewaySection(port=0, heartbeat_interval=1.0, budgets=BudgetsSection(makecall=1))
     async with SimulatedPbx(simulated) as pbx, real_bus() as bus:
-        watched = MonitorSettings(pbx=(section(pbx),), monitor=MonitorSection(name="monitor", lease=2.0))
+        watched = MonitorSettings(pbx=(section(pbx),), monitor=MonitorSection(name="monitor", lease_duration=2.0))
         watching = monitor_run.run(watched, only(bus.client()), registry=registries["monitor"])
         async with (
             running(asyncio.create_task(watching)),

@@ -26,8 +26,8 @@ from monitor.shared.settings.loader import no_pbx
 
 _STREAM_LIMITS: Final = frozenset(
     (
-        *("connections", "connections_per_key", "messages_at_once", "messages_per_second"),
-        *("messages_at_once_per_key", "messages_per_second_per_key", "silence", "oldest", "origins"),
+        *("connections", "connections_per_key", "message_burst", "messages_per_second"),
+        *("message_burst_per_key", "messages_per_second_per_key", "subscribe_timeout", "max_connection_age", "origins"),
     )
 )
 
@@ -62,7 +62,7 @@ async def run(config: Path | None, port: int | None, workers: int = 1) -> None:
 
 async def _workers(workers: int, arguments: list[str], section: GatewaySection, reload: GatewayReload) -> None:
     reload.begin()
-    held = Workers(workers, arguments, section.host, section.port, section.stream.drain)
+    held = Workers(workers, arguments, section.host, section.port, section.stream.drain_time)
 
     def all_reload() -> None:
         if reload():

@@ -33,17 +33,17 @@ class LiveSettings:
     """Hold the limits of the stream. Times in seconds.
 
     ``origins``: the browser origins from which the stream may be opened; None for all. A request
-    without Origin is not judged by it, as no browser sends one. ``oldest``: the range from which
-    each connection's maximum age is drawn.
+    without Origin is not judged by it, as no browser sends one. ``max_connection_age``: the
+    range from which each connection's maximum age is drawn.
     """
 
     manners: ConnectionLimits = field(default_factory=ConnectionLimits)
     connections: int = 10_000
     connections_per_key: int = 1_000
-    messages_at_once_per_key: int = 3_000
+    message_burst_per_key: int = 3_000
     messages_per_second_per_key: float = 100.0
     origins: frozenset[str] | None = None
-    oldest: tuple[float, float] = (4 * 3600.0, 8 * 3600.0)
+    max_connection_age: tuple[float, float] = (4 * 3600.0, 8 * 3600.0)
 
 
 @dataclass(slots=True, eq=False)
@@ -161,9 +161,9 @@ class Admission:
         """Return what the connection needs to know of the client with this key."""
         topics = tuple(topic for topic in key.visibility.topics if topic not in BOOK_TOPICS or "contacts" in key.scopes)
         expires = None if key.expires is None else moment(key.expires).timestamp()
-        oldest = random.uniform(*self._settings.oldest)  # noqa: S311
+        max_age = random.uniform(*self._settings.max_connection_age)  # noqa: S311
         count = None if self._rate_limiter is None else partial(self._rate_limiter.spend, key, None)
-        return StreamPrincipal(key.name, key.visibility, topics, expires, oldest, key.scopes, self._share(key), count)
+        return StreamPrincipal(key.name, key.visibility, topics, expires, max_age, key.scopes, self._share(key), count)
 
     async def _count(self, key: ApiKey) -> None:
         """Count a connection as a read.
@@ -186,7 +186,7 @@ class Admission:
         if key.digest not in self._shares:
             settings = self._settings
             self._shares[key.digest] = KeyShare(
-                settings.messages_at_once_per_key,
+                settings.message_burst_per_key,
                 settings.messages_per_second_per_key,
                 self._pace,
                 asyncio.get_running_loop().time,

@@ -66,13 +66,13 @@ class ConnectionLimits:
 
     server: str = "callmon"
     message_size: int = MESSAGE_SIZE
-    messages_at_once: int = 30
+    message_burst: int = 30
     messages_per_second: float = 10.0
     bad_messages: int = 3
     """Bad messages that are answered with an error; the next one ends the connection."""
-    stall: float = 60.0
+    stall_timeout: float = 60.0
     """Seconds for which a client may take nothing of what is sent."""
-    silence: float = 30.0
+    subscribe_timeout: float = 30.0
     """Seconds within which a client must subscribe."""
 
 
@@ -80,7 +80,7 @@ class ConnectionLimits:
 class StreamPrincipal:
     """Describe the client that a connection serves.
 
-    ``expires``: when its key expires, in POSIX seconds; None: never. ``oldest``: the
+    ``expires``: when its key expires, in POSIX seconds; None: never. ``max_age``: the
     connection's maximum age in seconds.
     """
 
@@ -88,7 +88,7 @@ class StreamPrincipal:
     visibility: Visibility
     topics: tuple[str, ...]
     expires: float | None
-    oldest: float
+    max_age: float
     scopes: frozenset[str] = frozenset()
     share: KeyShare | None = None
     """What all connections of its key share; None: no limit."""
@@ -295,21 +295,23 @@ class StreamConnection(ABC):
         Else check again later.
         """
         now = self._loop.time()
+        age = now - self._begun
         if self._expired:
             self.end(4001, "key expired")
-        elif now - self._begun >= self.guest.oldest:
+        elif age >= self.guest.max_age:
             self.end(4200, farewell_reason((0, 10)))
         elif self._stalled(now):
             self.end(STALLED, "nothing could be sent")
-        elif not self._place.taken and self._blocked_since is None and now - self._begun >= self._manners.silence:
+        elif not self._place.taken and self._blocked_since is None and age >= self._manners.subscribe_timeout:
             self.end(4203, "no subscription came")
         else:
             self._timer = self._loop.call_later(self._until_next_look(now), self._check_deadlines)
 
     def _until_next_look(self, now: float) -> float:
-        until_old = self._begun + self.guest.oldest - now
+        until_old = self._begun + self.guest.max_age - now
         until_expiry = until_old if self.guest.expires is None else self.guest.expires - self._clock()
-        return max(0.0, min(self._manners.stall / 4, self._manners.silence / 4, until_old, until_expiry))
+        shortest = min(self._manners.stall_timeout, self._manners.subscribe_timeout)
+        return max(0.0, min(shortest / 4, until_old, until_expiry))
 
     def _stalled(self, now: float) -> bool:
         if self._blocked_since is None:
@@ -317,4 +319,4 @@ class StreamConnection(ABC):
         pending = self._waiting()
         if pending < self._pending:  # it is slow, but it takes data
             self._blocked_since, self._pending = now, pending
-        return now - self._blocked_since >= self._manners.stall
+        return now - self._blocked_since >= self._manners.stall_timeout

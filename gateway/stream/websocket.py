@@ -52,7 +52,7 @@ class WebSocketSession(StreamConnection):
         self._websocket = websocket
         self._encoding: Encoding = encoding
         self._sending = asyncio.Lock()
-        self._allowance = TokenBucket(manners.messages_at_once, manners.messages_per_second, self._begun)
+        self._allowance = TokenBucket(manners.message_burst, manners.messages_per_second, self._begun)
         self._bad_messages = 0
         self._subscribed = False
 

@@ -89,8 +89,8 @@ class ConnectionCounter:
 class TimeoutHttpProtocol(HttpToolsProtocol):
     """Cut off a client that is late, sends too much, takes nothing, or is one too many.
 
-    ``stall``: the seconds in place of :data:`STALL`. ``doors``: counts the connections; None:
-    any number may be open.
+    ``stall_timeout``: the seconds in place of :data:`STALL`. ``doors``: counts the connections;
+    None: any number may be open.
 
     Requests that come in one piece and answers that go at once cost no timer. Nearly all are
     such.
@@ -98,7 +98,9 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
 
     _within = WITHIN
 
-    def __init__(self, *args: Any, stall: float = STALL, doors: ConnectionCounter | None = None, **more: Any) -> None:
+    def __init__(
+        self, *args: Any, stall_timeout: float = STALL, doors: ConnectionCounter | None = None, **more: Any
+    ) -> None:
         super().__init__(*args, **more)
         self._doors = doors
         self._leave: Callable[[], None] | None = None
@@ -114,7 +116,7 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         """Status and refusal, if the request is refused here."""
         self._ahead = 0
         """Bytes of the heads of the requests that wait for the answer to an earlier one."""
-        self._stall = stall
+        self._stall = stall_timeout
         self._watch: asyncio.TimerHandle | None = None
         self._untaken = sys.maxsize
 

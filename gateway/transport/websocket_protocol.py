@@ -167,17 +167,15 @@ def ready_made(message: str | bytes) -> bytes:
 class StreamProtocol(WebSocketsSansIOProtocol):
     """Speak WebSocket for the stream, as ``uvicorn.Config(ws=StreamProtocol)``.
 
-    See :func:`uvicorn_options`. ``messages_at_once`` and ``messages_per_second``: what the
+    See :func:`uvicorn_options`. ``message_burst`` and ``messages_per_second``: what the
     client may say, as its session counts it.
     """
 
-    def __init__(
-        self, *args: Any, messages_at_once: int = 30, messages_per_second: float = 10.0, **kwargs: Any
-    ) -> None:
+    def __init__(self, *args: Any, message_burst: int = 30, messages_per_second: float = 10.0, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.logger = _logger
         self._connection = _Connection(
-            self.loop.time, messages_at_once, messages_per_second, max_size=self.config.ws_max_size, logger=_logger
+            self.loop.time, message_burst, messages_per_second, max_size=self.config.ws_max_size, logger=_logger
         )
         self.conn = self._connection
         self.queue = cast(Queue[ASGIReceiveEvent], _Inbox())
@@ -317,10 +315,10 @@ class StreamProtocol(WebSocketsSansIOProtocol):
             self._socket.open = False
 
 
-def uvicorn_options(messages_at_once: int = 30, messages_per_second: float = 10.0) -> dict[str, Any]:
+def uvicorn_options(message_burst: int = 30, messages_per_second: float = 10.0) -> dict[str, Any]:
     """Return what to give ``uvicorn.Config`` besides.
 
-    ``messages_at_once``, ``messages_per_second``: what a connection may say, as its session
+    ``message_burst``, ``messages_per_second``: what a connection may say, as its session
     counts it.
 
     There is no compression: it costs up to 316 KiB for each connection, and frames that are the
@@ -328,7 +326,7 @@ def uvicorn_options(messages_at_once: int = 30, messages_per_second: float = 10.
     minute is closed.
     """
     return {
-        "ws": partial(StreamProtocol, messages_at_once=messages_at_once, messages_per_second=messages_per_second),
+        "ws": partial(StreamProtocol, message_burst=message_burst, messages_per_second=messages_per_second),
         "ws_max_size": MESSAGE_SIZE,
         "ws_per_message_deflate": False,
         "ws_ping_interval": 20.0,

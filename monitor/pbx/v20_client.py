@@ -55,7 +55,7 @@ class PbxSettings:
     connect_timeout: float = 5.0
     ping_interval: float = 1.0
     """Seconds between two pings on the event socket."""
-    silence: float = 4.5
+    silence_timeout: float = 4.5
     """Seconds without a word from the PBX, while pings or reads ask it, until it counts as lost."""
     source: Source = "auto"
     poll_interval: float = 0.5

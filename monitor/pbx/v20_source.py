@@ -113,7 +113,7 @@ class PbxSource:
             await together(
                 *([] if self._settings.source == "activecalls" else [self._follow_participants()]),
                 self._follow_rows(),
-                watch_silence(self._settings.silence, self._rows_awaited_since, self._rows_silent),
+                watch_silence(self._settings.silence_timeout, self._rows_awaited_since, self._rows_silent),
                 self._follow_directory(),
                 self._follow_contacts(),
                 self._logins.run(self._connected),
@@ -213,7 +213,7 @@ class PbxSource:
         return max(asked, self._client.heard_at)
 
     def _rows_silent(self) -> None:
-        reason = f"The PBX has said nothing in {self._settings.silence:g} s, though it was asked for the calls."
+        reason = f"The PBX has said nothing in {self._settings.silence_timeout:g} s, though it was asked for the calls."
         self._state.active_calls.is_now(InterfaceCondition.DOWN, reason)
         self._tell()
 

@@ -38,7 +38,8 @@ _MARK: Final = "callmon_recording"
 SOURCES: Final = ("auto", "callcontrol+activecalls", "activecalls")
 """The sources of calls; see the settings."""
 PACE: Final = ("poll_interval", "poll_idle", "watchdog_interval", "directory_interval", "contacts_interval")
-"""Settings in a recording, in seconds, so that its player can be asked as often as the PBX was."""
+"""Settings in a recording, in seconds, so that its player can be asked as often as the PBX was.
+The names belong to the format: ``poll_idle`` is the setting ``idle_poll_interval``."""
 _DAY: Final = 86_400
 _ENDLESS: Final = 1e12
 """Seconds."""

@@ -62,7 +62,7 @@ class Player:
     def settings(self) -> dict[str, float]:
         """Return the settings with which a client asks as often as in the recording.
 
-        Seconds, by the names of the settings.
+        Seconds, by the names that the recording gives them.
         """
         return {name: value / self.speed for name, value in self.recording.header.settings.items()}
 

@@ -146,7 +146,7 @@ url = "{bus.url}"
 [log]
 level = "error"
 [gateway]
-heartbeat = {heartbeat}
+heartbeat_interval = {heartbeat}
 [gateway.budgets]
 reads = 1_000_000_000
 [[pbx]]

@@ -45,7 +45,7 @@ class World:
     async def start_gateway(self, *, key: str = KEY, expires: str | None = None) -> None:
         """Start it, at the port that it had; it knows this key."""
         known = ApiKey("display", sha256_hex(key), PBX, frozenset({"read"}), expires)
-        settings = GatewaySection(port=urlsplit(self.address).port or 0, heartbeat=1.0)
+        settings = GatewaySection(port=urlsplit(self.address).port or 0, heartbeat_interval=1.0)
         serving = run.serving([PBX], KeyTable([known]), settings, only(self.redis()))
         server = await self._gateway_stack.enter_async_context(serving)
         self.address = server.address

@@ -91,7 +91,7 @@ def test_the_proxy_reaches_every_gateway_at_its_port_and_is_believed(monkeypatch
         assert (loaded.gateway.host, str(loaded.gateway.port)) == ("0.0.0.0", proxied[name])
         assert set(service["networks"]) & set(SERVICES["proxy"]["networks"])
         assert loaded.gateway.forwarded_allow_ips in SERVICES, "by name: no address of a private network is believed"
-        assert seconds(service["stop_grace_period"]) >= loaded.gateway.stream.drain + REQUESTS_END + 10
+        assert seconds(service["stop_grace_period"]) >= loaded.gateway.stream.drain_time + REQUESTS_END + 10
 
 
 @pytest.mark.parametrize("name", SERVICES)

@@ -119,7 +119,7 @@ def test_ports_agree_from_the_ingress_to_the_process(settings_file: Path) -> Non
 def test_a_gateway_has_time_to_drain(settings_file: Path) -> None:
     program, pause = container(GATEWAY)["lifecycle"]["preStop"]["exec"]["command"]
     assert program == "sleep"
-    drain = GatewaySettings.load(settings_file).gateway.stream.drain
+    drain = GatewaySettings.load(settings_file).gateway.stream.drain_time
     assert pod(GATEWAY)["terminationGracePeriodSeconds"] >= int(pause) + drain + REQUESTS_END + 10
     assert GATEWAY["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
 

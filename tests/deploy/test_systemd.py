@@ -113,7 +113,7 @@ def test_no_unit_may_take_all_memory(unit: Path) -> None:
 
 def test_the_gateway_has_time_to_drain() -> None:
     settings = settings_of(UNITS["gateway"])
-    drain = GatewaySettings.load(DEPLOY / "callmon.example.toml").gateway.stream.drain
+    drain = GatewaySettings.load(DEPLOY / "callmon.example.toml").gateway.stream.drain_time
     assert settings["KillSignal"] == ["SIGTERM"]
     assert int(settings["TimeoutStopSec"][0]) >= drain + REQUESTS_END + 10
 

@@ -224,7 +224,7 @@ async def _monitor(
     own = f"""
 [monitor]
 name = "{name}"
-lease = {LEASE_S}
+lease_duration = {LEASE_S}
 state_dir = "{state}"
 """
     settings = _write(directory / f"monitor-{name}.toml", to_redis.port, own, to_pbx.port)
@@ -256,7 +256,7 @@ url = "redis://127.0.0.1:{redis_port}/0"
 level = "info"
 {own}
 [gateway]
-heartbeat = 1.0
+heartbeat_interval = 1.0
 
 [[pbx]]
 name = "main"
@@ -264,7 +264,7 @@ url = "http://127.0.0.1:{pbx_port}"
 client_id = "callmon"
 client_secret = "{_SECRET}"
 poll_interval = 0.3
-poll_idle = 0.6
+idle_poll_interval = 0.6
 watchdog_interval = 2.0
 """,
         encoding="utf-8",

@@ -182,7 +182,7 @@ async def serving(
         )
     )
     manners = (settings or LiveSettings()).manners
-    ours = {"http": TimeoutHttpProtocol, **uvicorn_options(manners.messages_at_once, manners.messages_per_second)}
+    ours = {"http": TimeoutHttpProtocol, **uvicorn_options(manners.message_burst, manners.messages_per_second)}
     server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, **{**ours, **options}))
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(server.serve(sockets=[listener]))

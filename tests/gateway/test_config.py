@@ -25,7 +25,7 @@ url = "redis://bus:6379/1"
 [gateway]
 host = "0.0.0.0"
 port = 9000
-heartbeat = 2.5
+heartbeat_interval = 2.5
 
 [monitor]
 name = "not the gateway's affair"
@@ -76,7 +76,7 @@ def test_without_a_file_the_defaults_hold() -> None:
 def test_everything_of_the_shared_file_is_read_that_the_gateway_needs(tmp_path: Path) -> None:
     settings = GatewaySettings.load(write(tmp_path, WHOLE))
     assert settings.redis.url == "redis://bus:6379/1"
-    assert (settings.gateway.port, settings.gateway.heartbeat, settings.log.level) == (9000, 2.5, "debug")
+    assert (settings.gateway.port, settings.gateway.heartbeat_interval, settings.log.level) == (9000, 2.5, "debug")
     assert settings.pbx_names == ("berlin", "omsk")
     key = settings.key_table().find("some-key-of-some-client", "2026-12-31T20:59:59.999Z")
     assert (key.name, key.pbx, key.scopes) == ("wallboard", "berlin", frozenset({"read", "contacts"}))
@@ -127,7 +127,7 @@ def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.
 def test_a_mistake_in_the_environment_is_blamed_on_its_variable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, sentence: str
 ) -> None:
-    file = write(tmp_path, "[gateway]\nheartbeat = 2.0\n")
+    file = write(tmp_path, "[gateway]\nheartbeat_interval = 2.0\n")
     monkeypatch.setenv(name, value)
     with pytest.raises(ConfigError, match=f"^{name}.*") as caught:
         GatewaySettings.load(file)
@@ -140,7 +140,7 @@ def test_a_mistake_in_the_environment_is_blamed_on_its_variable(
 def test_the_file_and_the_environment_each_bear_their_own_mistakes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = write(tmp_path, "[gateway]\nport = 70000\nheartbeat = 0\n[redis]\nulr = 'x'\n")
+    file = write(tmp_path, "[gateway]\nport = 70000\nheartbeat_interval = 0\n[redis]\nulr = 'x'\n")
     monkeypatch.setenv("CALLMON_GATEWAY__PORT", "http")
     monkeypatch.setenv("CALLMON_GATWAY__PORT", "1")
     with pytest.raises(ConfigError) as caught:
@@ -183,15 +183,16 @@ def test_every_setting_can_come_from_the_environment(tmp_path: Path, monkeypatch
         "CALLMON_KEYS__0__PBX": "omsk",
         "CALLMON_KEYS__0__LIMITS__QUEUES": '["800"]',
         "CALLMON_KEYS__0__EXPIRES": "2027-01-01T00:00:00+03:00",
-        "CALLMON_GATEWAY": '{"port": 1, "stream": {"drain": 7}}',
+        "CALLMON_GATEWAY": '{"port": 1, "stream": {"drain_time": 7}}',
         "CALLMON_GATEWAY__PORT": "9100",
         "CALLMON_GATEWAY__CORS_ORIGINS": '["https://wall.example.com"]',
         "CALLMON_METRICS__MONITOR_PORT": "9765",
     }.items():
         monkeypatch.setenv(name, value)
-    gateway = GatewaySettings.load(write(tmp_path, "[gateway]\nport = 9000\nheartbeat = 2.5\n"))
-    assert (gateway.gateway.port, gateway.gateway.heartbeat, gateway.gateway.stream.drain) == (9100, 2.5, 7.0)
-    assert gateway.gateway.cors_origins == ("https://wall.example.com",)
+    gateway = GatewaySettings.load(write(tmp_path, "[gateway]\nport = 9000\nheartbeat_interval = 2.5\n"))
+    section = gateway.gateway
+    assert (section.port, section.heartbeat_interval, section.stream.drain_time) == (9100, 2.5, 7.0)
+    assert section.cors_origins == ("https://wall.example.com",)
     [key] = gateway.keys
     assert (key.pbx, key.api_key().limits) == ("omsk", Limits(None, frozenset({"800"}), None))
     monitor = MonitorSettings.load(None)
@@ -229,7 +230,10 @@ KEY = f'[[keys]]\nname = "k"\ndigest = "{DIGEST}"\n'
         ("[gatway]\nport = 1", "gatway is not a setting; did you mean gateway?"),
         ('[gateway]\nport = "http"', "gateway.port is 'http'"),
         ("[gateway]\nport = 70000", "gateway.port is 70000: input should be less than or equal to 65535"),
-        ("[gateway]\nheartbeat = 0", "gateway.heartbeat is 0: input should be greater than or equal to 1"),
+        (
+            "[gateway]\nheartbeat_interval = 0",
+            "gateway.heartbeat_interval is 0: input should be greater than or equal to 1",
+        ),
         (PBX + KEY.replace("name", "nmae"), "keys[0].nmae is not a setting; did you mean name?"),
         (PBX + KEY + 'scopes = ["raed"]', "'raed'"),
         (PBX + KEY + "scopes = []", "keys[0].scopes"),
@@ -271,8 +275,8 @@ _NAMES = st.sampled_from(
     [
         *("redis", "url", "ca_file", "log", "level", "metrics", "host", "pbx", "name", "client_id", "client_secret"),
         *("key", "did_map", "poll_interval", "database", "user", "password", "tls", "figures", "time_zone", "monitor"),
-        *("lease", "state_dir", "gateway", "port", "keys", "digest", "scopes", "expires", "limits", "networks"),
-        *("budgets", "stream", "origins", "cors_origins"),
+        *("lease_duration", "state_dir", "gateway", "port", "keys", "digest", "scopes", "expires", "limits"),
+        *("networks", "budgets", "stream", "origins", "cors_origins"),
     ]
 )
 _VALUES = st.recursive(

@@ -178,14 +178,15 @@ def whole(folder: Path, text: str) -> MonitorSettings:
 def test_what_differs_is_named_and_can_be_taken_over_piece_by_piece(tmp_path: Path) -> None:
     other = PBX.replace("main", "other") + CLIENT
     before = whole(tmp_path, '[log]\nlevel = "debug"\n[gateway]\nport = 1\n' + PBX + CLIENT + other)
-    changed = PBX + CLIENT.replace("hush", "shush") + "verify = false\n[pbx.figures]\nshort_abandon = 1\n"
+    changed = PBX + CLIENT.replace("hush", "shush") + "verify = false\n[pbx.figures]\nshort_abandon_threshold = 1\n"
     after = whole(
-        tmp_path, "[monitor]\nlease = 9.0\n[gateway]\nport = 2\n" + changed + PBX.replace("main", "new") + CLIENT
+        tmp_path,
+        "[monitor]\nlease_duration = 9.0\n[gateway]\nport = 2\n" + changed + PBX.replace("main", "new") + CLIENT,
     )
     names = changed_names(before, after)
     assert set(names) == {
-        *("log.level", "monitor.lease", "pbx.new", "pbx.other"),
-        *("pbx.main.client_secret", "pbx.main.verify", "pbx.main.figures.short_abandon"),
+        *("log.level", "monitor.lease_duration", "pbx.new", "pbx.other"),
+        *("pbx.main.client_secret", "pbx.main.verify", "pbx.main.figures.short_abandon_threshold"),
     }, "the gateway's settings are not the monitor's affair"
     assert with_changes(before, after, ()) == before
     some = with_changes(before, after, {"pbx.main.client_secret", "pbx.new", "log.level"})

@@ -31,13 +31,13 @@ WITHIN = 120.0
 _PARTIES = 2
 """Processes in which subscribers live."""
 _LOG = """
-log_length = 1000
+change_log_length = 1000
 """
 """Short, so that it is full soon and memory could stay as it is."""
 _LIMITS = """
 [gateway.stream]
 connections_per_key = 100000
-messages_at_once_per_key = 100000
+message_burst_per_key = 100000
 """
 
 

@@ -88,13 +88,13 @@ async def site(pbx: SimulatedPbx, bus: Reachable, directory: Path, lease: float 
 url = "{bus.url}"
 
 [monitor]
-lease = {lease}
+lease_duration = {lease}
 
 [log]
 level = "warning"
 
 [gateway]
-heartbeat = 1.0
+heartbeat_interval = 1.0
 
 [[pbx]]
 name = "{PBX}"
@@ -102,7 +102,7 @@ url = "{pbx.url}"
 client_id = "{pbx.client_id}"
 client_secret = "{pbx.client_secret}"
 poll_interval = 0.3
-poll_idle = 0.6
+idle_poll_interval = 0.6
 watchdog_interval = 2.0
 
 [[keys]]

@@ -73,7 +73,7 @@ def section(pbx: SimulatedPbx, did_map: dict[str, str] | None = None, watchdog: 
         client_secret=SecretStr(pbx.client_secret),
         did_map=did_map or {},
         poll_interval=0.3,
-        poll_idle=1.0,
+        idle_poll_interval=1.0,
         watchdog_interval=watchdog,
         ca_file=pbx.ca_file,
     )
@@ -89,7 +89,7 @@ async def monitoring(
 ) -> AsyncIterator[None]:
     """A monitor in this loop. ``watchdog``: seconds between full reads."""
     watched = section(pbx, did_map, watchdog).model_copy(update={"database": database})
-    settings = MonitorSettings(pbx=(watched,), monitor=MonitorSection(name="monitor", lease=2.0))
+    settings = MonitorSettings(pbx=(watched,), monitor=MonitorSection(name="monitor", lease_duration=2.0))
     async with running(asyncio.create_task(monitor_run.run(settings, only(redis)))):
         yield
 
@@ -100,7 +100,7 @@ async def gateway(
 ) -> AsyncIterator[str]:
     """A gateway in this loop, whose key has these scopes; gives its address."""
     key = ApiKey("test", sha256_hex(KEY), PBX, scopes)
-    settings = GatewaySection(port=port, heartbeat=1.0)
+    settings = GatewaySection(port=port, heartbeat_interval=1.0)
     async with gateway_run.serving([PBX], KeyTable([key]), settings, only(redis)) as server:
         yield server.address
 

@@ -47,11 +47,11 @@ async def following(address: str, bus: Bus) -> AsyncIterator[None]:
         url=address,
         key=SecretStr(KEY),
         poll_interval=0.1,
-        poll_idle=0.4,
+        idle_poll_interval=0.4,
         states_interval=0.5,
         directory_interval=5.0,
     )
-    settings = MonitorSettings(pbx=(section,), monitor=MonitorSection(name="second", lease=2.0))
+    settings = MonitorSettings(pbx=(section,), monitor=MonitorSection(name="second", lease_duration=2.0))
     async with running(asyncio.create_task(monitor_run.run(settings, only(bus.client())))):
         yield
 

@@ -120,7 +120,7 @@ class EventSocket:
                 self._watch(self._participants),
                 self._follow(socket, self._participants),
                 self._ping(socket),
-                watch_silence(settings.silence, lambda: self._heard_at, partial(self._silent, socket)),
+                watch_silence(settings.silence_timeout, lambda: self._heard_at, partial(self._silent, socket)),
             )
         finally:
             self._participants = None
@@ -183,7 +183,8 @@ class EventSocket:
 
     def _silent(self, socket: ClientConnection) -> None:
         socket.transport.abort()  # no close handshake: a silent PBX would not answer it either
-        raise PbxUnreachable(f"The event socket is silent: nothing was heard in {self._client.settings.silence:g} s.")
+        longest = self._client.settings.silence_timeout
+        raise PbxUnreachable(f"The event socket is silent: nothing was heard in {longest:g} s.")
 
     async def _follow(self, socket: ClientConnection, participants: ParticipantReader) -> NoReturn:
         garbled = 0

@@ -57,7 +57,7 @@ class DatabaseSettings:
     """Hold the database's address, the role and the limits.
 
     A ``host`` that begins with ``/`` is a directory with a Unix socket. ``timeout``: seconds for a
-    statement with all its rows. ``answer_size``: bytes of the answer in JSON.
+    statement with all its rows. ``max_answer_bytes``: bytes of the answer in JSON.
     """
 
     host: str
@@ -68,7 +68,7 @@ class DatabaseSettings:
     tls: Tls = "verify"
     ca_file: Path | None = None
     timeout: float = 10.0
-    answer_size: int = 1_048_576
+    max_answer_bytes: int = 1_048_576
 
 
 class Database:
@@ -96,7 +96,7 @@ class Database:
             try:
                 async with bounds:
                     await _check_functions(connection, sql)
-                    connection.bound(2 * settings.answer_size + 65_536)
+                    connection.bound(2 * settings.max_answer_bytes + 65_536)
                     rows = await self._rows(connection, sql, count or DEFAULT_COUNT)
             except TooMuch as error:
                 raise self._too_large() from error
@@ -132,7 +132,7 @@ class Database:
             names = labels(attribute.name for attribute in fetch.get_attributes())
             batch, bytes_ = await asyncio.to_thread(_as_json, names, await fetch.fetch())
             size += bytes_
-            if size > self._settings.answer_size:
+            if size > self._settings.max_answer_bytes:
                 raise TooMuch
             rows.extend(batch)
             if len(batch) < wanted:
@@ -206,7 +206,7 @@ class Database:
             raise unusable(error, self.where) from error
 
     def _too_large(self) -> CommandRefused:
-        text = f"The answer is larger than {self._settings.answer_size} bytes; ask for fewer rows or columns."
+        text = f"The answer is larger than {self._settings.max_answer_bytes} bytes; ask for fewer rows or columns."
         return CommandRefused("sql_too_large", text, "bad")
 
 

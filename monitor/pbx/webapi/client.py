@@ -64,7 +64,7 @@ class WebApiSettings:
     verify: bool = True
     request_timeout: float = 10.0
     connect_timeout: float = 5.0
-    silence: float = 4.5
+    silence_timeout: float = 4.5
     """Seconds without a word from the service, while calls are read, until it counts as lost."""
     poll_interval: float = 0.5
     """Seconds between two reads of the calls while they change."""

@@ -90,7 +90,7 @@ class WebApiSource:
             await together(
                 self._calls.run(),
                 self._calls.run_ended(),
-                watch_silence(self._settings.silence, self._awaited_since, self._silent),
+                watch_silence(self._settings.silence_timeout, self._awaited_since, self._silent),
                 self._retry("lists", self._read_lists),
                 self._retry("states", self._read_states),
                 self._retry("contacts", self._read_contacts),
@@ -273,7 +273,8 @@ class WebApiSource:
         return None if asked is None or self._told[0] != "connected" else max(asked, self._client.heard_at)
 
     def _silent(self) -> None:
-        self._tell("lost", f"The service has said nothing in {self._settings.silence:g} s, though it was asked.")
+        longest = self._settings.silence_timeout
+        self._tell("lost", f"The service has said nothing in {longest:g} s, though it was asked.")
 
     def _judge(self) -> None:
         """Emit that the PBX is connected once calls and directory have been read.

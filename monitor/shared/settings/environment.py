@@ -4,6 +4,7 @@
 - Lists, tables and whole sections are given as JSON: ``CALLMON_GATEWAY__CORS_ORIGINS='["*"]'``.
 - A variable wins over the file, and a single setting wins over a whole section.
 - A section of the other program is declared as ``Any`` and left to that program.
+- The old name of a renamed setting is refused, and the new one is given.
 - A variable with a single ``_`` may belong to Kubernetes (``CALLMON_SERVICE_HOST``) and is ignored.
   But it is refused if it would be the name of a setting with ``__`` in place of ``_``.
 """
@@ -18,6 +19,8 @@ from types import UnionType
 from typing import Any, Final, TypeAlias, Union, get_args, get_origin
 
 from pydantic import BaseModel
+
+from monitor.shared.settings.renamed import RENAMED, new_name
 
 PREFIX: Final = "CALLMON_"
 Place: TypeAlias = tuple[int | str, ...]
@@ -141,6 +144,8 @@ def _target(model: type[BaseModel], name: str, parts: list[str]) -> tuple[Place,
                 return None
         elif section.model_config.get("extra") == "ignore":
             return None
+        elif (new := new_name((*place, part))) is not None:
+            raise _Mistake(f"{name} is now {_variable((*place, new))}")
         else:
             raise _Mistake(f"{name} is not a setting; {_right(place, part, list(section.model_fields))}")
     return place, here
@@ -155,9 +160,16 @@ def _right(place: Place, part: str, known: list[str]) -> str:
 
 
 def _refuse_single_underscore(model: type[BaseModel], name: str, text: str) -> None:
-    for place in _single_settings(model):
-        if name == PREFIX + "_".join(map(str, place)).upper() and not text.startswith("tcp://"):
-            raise _Mistake(f"{name} is not a setting; did you mean {_variable(place)}?")
+    if text.startswith("tcp://"):
+        return
+    single: dict[Place, Place] = {place: place for place in _single_settings(model)}
+    for old, new in RENAMED.items():
+        *section, last = old.split(".")
+        if (*section, new) in single:
+            single[*section, last] = (*section, new)
+    for place, right in single.items():
+        if name == PREFIX + "_".join(map(str, place)).upper():
+            raise _Mistake(f"{name} is not a setting; did you mean {_variable(right)}?")
 
 
 def _single_settings(section: type[BaseModel], at: Place = ()) -> Iterator[Place]:

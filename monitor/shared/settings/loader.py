@@ -24,6 +24,7 @@ from pydantic_core import ErrorDetails
 from monitor.shared.errors import ConfigError
 from monitor.shared.settings import environment
 from monitor.shared.settings.environment import Merged, Place
+from monitor.shared.settings.renamed import new_name
 
 _SECRET_WORDS = ("secret", "password", "digest", "url")
 _PLAIN_WORDS = ((r"a valid (tuple|frozenset)", "a list"), (r"a valid dictionary or instance of \w+", "a section"))
@@ -366,6 +367,8 @@ def _mistake(settings: type[BaseModel], detail: ErrorDetails, name: str) -> str:
         return f"[{name}] has one pair of brackets too few; write [[{name}]], once for each"
     if detail["type"] == "model_type" and isinstance(detail["input"], list) and in_file:
         return f"[[{name}]] has one pair of brackets too many; write [{name}], once"
+    if detail["type"] == "extra_forbidden" and (new := new_name(detail["loc"])) is not None:
+        return f"{name} is now {new}"
     if detail["type"] == "extra_forbidden":
         known = _fields_at(settings, detail["loc"][:-1])
         near = get_close_matches(str(detail["loc"][-1]), known, 1, 0.5)

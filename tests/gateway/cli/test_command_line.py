@@ -61,7 +61,7 @@ url = "{bus.url}"
 
 [monitor]
 state_dir = "{directory}"
-lease = 2.0
+lease_duration = 2.0
 
 [gateway]
 port = {port}

@@ -383,6 +383,20 @@ async def test_settings_without_a_pbx_are_named(command: str, tmp_path: Path) ->
     assert str(empty) in said.out + said.err
 
 
+async def test_old_names_of_settings_are_wrong_settings_in_the_file_and_in_the_environment(tmp_path: Path) -> None:
+    file = settings_file(tmp_path, f"[gateway.stream]\noldest = 60\n[monitor]\nlease = 5\n{PBX}")
+    said = await callmon("gateway", "--config", str(file))
+    assert (said.code, said.err) == (
+        os.EX_CONFIG,
+        f"callmon: {file}: gateway.stream.oldest is now max_connection_age\n",
+    )
+    said = await callmon("monitor", "--config", str(file))
+    assert (said.code, said.err) == (os.EX_CONFIG, f"callmon: {file}: monitor.lease is now lease_duration\n")
+    said = await callmon("gateway", "--config", str(settings_file(tmp_path, PBX)), CALLMON_GATEWAY__STREAM__OLDEST="60")
+    assert said.code == os.EX_CONFIG
+    assert "CALLMON_GATEWAY__STREAM__OLDEST is now CALLMON_GATEWAY__STREAM__MAX_CONNECTION_AGE" in said.err
+
+
 async def test_settings_that_may_not_be_read_are_wrong_settings_and_no_wrong_option(tmp_path: Path) -> None:
     folder = tmp_path / "callmon.toml"
     folder.mkdir()

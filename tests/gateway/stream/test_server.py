@@ -237,7 +237,7 @@ async def test_a_message_too_large_ends_it_under_any_server() -> None:
 
 
 async def test_too_many_messages_end_it() -> None:
-    manners = ConnectionLimits(messages_at_once=5, messages_per_second=0.001)
+    manners = ConnectionLimits(message_burst=5, messages_per_second=0.001)
     async with serving(LiveSettings(manners)) as served, served.connect() as connection:
         for _ in range(6):
             await say(connection, {"type": "ping"})
@@ -245,7 +245,7 @@ async def test_too_many_messages_end_it() -> None:
 
 
 async def test_all_connections_of_a_key_together_may_say_only_so_much() -> None:
-    settings = LiveSettings(messages_at_once_per_key=5, messages_per_second_per_key=0.001)
+    settings = LiveSettings(message_burst_per_key=5, messages_per_second_per_key=0.001)
     async with serving(settings) as served, served.connect("display-key") as other:
         async with served.connect() as first, served.connect() as second:
             for connection in (first, second):
@@ -260,7 +260,7 @@ async def test_all_connections_of_a_key_together_may_say_only_so_much() -> None:
 
 
 async def test_a_subscription_in_the_address_counts_as_one_of_its_keys_messages() -> None:
-    settings = LiveSettings(messages_at_once_per_key=2, messages_per_second_per_key=0.001)
+    settings = LiveSettings(message_burst_per_key=2, messages_per_second_per_key=0.001)
     async with serving(settings) as served, httpx.AsyncClient(base_url=f"http://{served.host}") as http:
         for _ in range(2):
             async with served.connect(path="/webapi/stream?topics=calls") as connection:
@@ -323,19 +323,19 @@ async def test_the_answers_that_a_key_watches_are_bounded_in_bytes(monkeypatch: 
 
 
 async def test_who_never_subscribes_is_sent_away() -> None:
-    async with serving(LiveSettings(ConnectionLimits(silence=0.1))) as served, served.connect() as connection:
+    async with serving(LiveSettings(ConnectionLimits(subscribe_timeout=0.1))) as served, served.connect() as connection:
         assert (await closed(connection))[0] == 4203
 
 
 async def test_a_connection_has_a_greatest_age() -> None:
-    async with serving(LiveSettings(oldest=(0.1, 0.1))) as served, served.connect() as connection:
+    async with serving(LiveSettings(max_connection_age=(0.1, 0.1))) as served, served.connect() as connection:
         code, reason = await closed(connection)
         assert (code, len(retry_in(reason))) == (4200, 2)
 
 
 async def test_no_frame_comes_after_a_key_has_expired() -> None:
     now = [time.time()]
-    async with serving(LiveSettings(ConnectionLimits(stall=0.2)), clock=lambda: now[0]) as served:
+    async with serving(LiveSettings(ConnectionLimits(stall_timeout=0.2)), clock=lambda: now[0]) as served:
         expires = "2100-01-01T00:00:00.000Z"
         served.keys.replace(
             [type(key)(key.name, key.digest, key.pbx, key.scopes, expires) for key in (served.keys._keys or ())]

@@ -307,7 +307,7 @@ async def busy_until(served: Served, true: Callable[[], bool]) -> None:
 
 
 async def test_one_who_reads_nothing_costs_a_small_buffer_and_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
-    async with serving(LiveSettings(ConnectionLimits(stall=0.2))) as served, stuck(served) as stream:
+    async with serving(LiveSettings(ConnectionLimits(stall_timeout=0.2))) as served, stuck(served) as stream:
         transport = stream._transport
         assert transport is not None
         sock = transport.get_extra_info("socket")

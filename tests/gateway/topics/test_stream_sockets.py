@@ -33,7 +33,7 @@ HANDSHAKE = (
 )
 
 
-TALKATIVE = LiveSettings(ConnectionLimits(messages_at_once=10_000))
+TALKATIVE = LiveSettings(ConnectionLimits(message_burst=10_000))
 """Ten frames for each of them."""
 
 
@@ -89,7 +89,7 @@ def sessions(served: Served) -> list[WebSocketSession]:
 
 @on_both_loops
 async def test_one_who_reads_nothing_delays_nobody_costs_a_buffer_and_is_dropped_in_the_end() -> None:
-    manners = ConnectionLimits(stall=1.0)
+    manners = ConnectionLimits(stall_timeout=1.0)
     async with serving(LiveSettings(manners)) as served, served.connect("display-key") as reading:
         await subscribed(reading)
         _, writer = await stuck(served)
@@ -199,8 +199,8 @@ async def test_one_who_pauses_gets_one_merged_change_and_is_exact() -> None:
 
 @on_both_loops
 async def test_a_thousand_pings_of_one_who_reads_nothing_are_not_queued() -> None:
-    manners = ConnectionLimits(messages_at_once=10**6, stall=0.5)
-    async with serving(LiveSettings(manners, messages_at_once_per_key=10**6)) as served:
+    manners = ConnectionLimits(message_burst=10**6, stall_timeout=0.5)
+    async with serving(LiveSettings(manners, message_burst_per_key=10**6)) as served:
         _, writer = await stuck(served)
         ping = to_json({"type": "ping", "at": "x" * 60})
         masked = bytes([0x81, 0x80 | len(ping)]) + b"\0\0\0\0" + ping

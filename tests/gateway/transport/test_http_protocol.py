@@ -23,7 +23,7 @@ from tests.bus import fake_bus, only, until, until_async
 from tests.gateway import entities
 
 KEY = "punctual-key-000000001"
-SETTINGS = GatewaySection(port=0, stream=StreamSection(stall=1))
+SETTINGS = GatewaySection(port=0, stream=StreamSection(stall_timeout=1))
 WITHIN = 0.5
 LONG = 600.0
 WHOLE = b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n"

@@ -98,7 +98,7 @@ async def test_a_standby_says_that_it_does_not_lead_and_nothing_of_the_pbx() -> 
             return Scrape({family.name: family for family in text_string_to_metric_families(text)}, text)
 
         async def watching(name: str, registry: CollectorRegistry) -> None:
-            settings = MonitorSettings(pbx=(section(pbx),), monitor=MonitorSection(name=name, lease=2.0))
+            settings = MonitorSettings(pbx=(section(pbx),), monitor=MonitorSection(name=name, lease_duration=2.0))
             await monitor_run.run(settings, only(bus.client()), registry=registry)
 
         def leads(registry: CollectorRegistry) -> bool:

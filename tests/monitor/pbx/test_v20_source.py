@@ -236,7 +236,7 @@ async def test_a_pbx_whose_full_state_hangs_is_lost_and_found(pbx: ScriptedPbx) 
 
 async def test_a_silent_socket_is_noticed(pbx: ScriptedPbx) -> None:
     pbx.deaf = True
-    async with following(settings_for(pbx.url, ping_interval=0.1, silence=0.3)) as (_, facts):
+    async with following(settings_for(pbx.url, ping_interval=0.1, silence_timeout=0.3)) as (_, facts):
         down = await facts.until(ConnectionChanged, lambda fact: "silent" in fact.reason)
         pbx.deaf = False
         await facts.connected(facts.all.index(down))

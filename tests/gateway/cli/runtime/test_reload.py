@@ -141,12 +141,12 @@ async def test_a_gateway_takes_over_what_it_can_and_names_the_rest(tmp_path: Pat
                     port,
                     KEY,
                     NEW,
-                    more="heartbeat = 2.0\n[gateway.stream]\nconnections_per_key = 1\nstall = 30\n",
+                    more="heartbeat_interval = 2.0\n[gateway.stream]\nconnections_per_key = 1\nstall_timeout = 30\n",
                     budgets="reads = 3",
                     level="debug",
                 )
                 said = await gateway.told(second, "pending_restart")
-                assert re.search(r'"settings": "gateway.heartbeat, gateway.stream.stall"', said)
+                assert re.search(r'"settings": "gateway.heartbeat_interval, gateway.stream.stall_timeout"', said)
                 for name in (
                     f"keys.{WALL}",
                     f"keys.{NEW}",
@@ -197,9 +197,9 @@ async def test_workers_are_told_by_their_parent_and_none_of_them_ends(tmp_path: 
 
 def monitor_settings(redis: str, pbx: SimulatedPbx, secret: Path, level: str = "info") -> str:
     return (
-        f'[redis]\nurl = "{redis}"\n[log]\nlevel = "{level}"\n[monitor]\nname = "watcher"\nlease = 2.0\n'
+        f'[redis]\nurl = "{redis}"\n[log]\nlevel = "{level}"\n[monitor]\nname = "watcher"\nlease_duration = 2.0\n'
         f'[[pbx]]\nname = "{PBX}"\nurl = "{pbx.url}"\nclient_id = "{pbx.client_id}"\n'
-        f'client_secret_file = "{secret}"\nwatchdog_interval = 0.5\npoll_interval = 0.3\npoll_idle = 0.3\n'
+        f'client_secret_file = "{secret}"\nwatchdog_interval = 0.5\npoll_interval = 0.3\nidle_poll_interval = 0.3\n'
     )
 
 
@@ -225,8 +225,8 @@ async def test_a_monitor_asks_for_its_next_token_with_a_new_secret(tmp_path: Pat
             await until(lambda: held.connected, WITHIN)
             assert held.epoch == epoch, "it went on, and was not started again"
 
-            said = await monitor.told(first.replace("lease = 2.0", "lease = 3.0"), "pending_restart")
-            assert "monitor.lease" in said
+            said = await monitor.told(first.replace("lease_duration = 2.0", "lease_duration = 3.0"), "pending_restart")
+            assert "monitor.lease_duration" in said
         assert "the-secret-from-now-on" not in monitor.said
 
 

@@ -188,7 +188,7 @@ def settings(folder: Path, pbx: str, secret: str) -> Path:
     """There is no Redis at this address: a monitor and a gateway run all the same, and say why they have nothing."""
     file = folder / "callmon.toml"
     file.write_text(
-        f'[redis]\nurl = "redis://127.0.0.1:1"\n[log]\nlevel = "error"\n[gateway.stream]\ndrain = 0\n'
+        f'[redis]\nurl = "redis://127.0.0.1:1"\n[log]\nlevel = "error"\n[gateway.stream]\ndrain_time = 0\n'
         f'[[pbx]]\nname = "main"\nurl = "{pbx}"\nclient_id = "callmon"\nclient_secret = "{secret}"\n'
         f'[[keys]]\nname = "test"\ndigest = "{sha256_hex("a-key")}"\n',
         encoding="utf-8",

@@ -26,7 +26,7 @@ from tests.system.stack import KEY, PBX, Subscriber, monitoring, running, until
 def settings_file(folder: Path, redis: str, port: int) -> Path:
     file = folder / "callmon.toml"
     file.write_text(
-        f'[redis]\nurl = "{redis}"\n[gateway]\nport = {port}\n[gateway.stream]\ndrain = 0.2\n'
+        f'[redis]\nurl = "{redis}"\n[gateway]\nport = {port}\n[gateway.stream]\ndrain_time = 0.2\n'
         f'[[pbx]]\nname = "{PBX}"\n[[keys]]\nname = "test"\ndigest = "{sha256_hex(KEY)}"\n',
         encoding="utf-8",
     )

@@ -52,9 +52,9 @@ class Site:
         file = self.folder / f"{name}.toml"
         file.write_text(
             f'[redis]\nurl = "{self.bus.url_of(user, password or PASSWORDS[user])}"\n[log]\nlevel = "warning"\n'
-            f'[monitor]\nname = "{name}"\nlease = 4.0\n[gateway.stream]\ndrain = 0\n'
+            f'[monitor]\nname = "{name}"\nlease_duration = 4.0\n[gateway.stream]\ndrain_time = 0\n'
             f'[[pbx]]\nname = "{PBX}"\nurl = "{self.pbx.url}"\nclient_id = "{self.pbx.client_id}"\n'
-            f'client_secret = "{self.pbx.client_secret}"\npoll_interval = 0.3\npoll_idle = 0.3\n'
+            f'client_secret = "{self.pbx.client_secret}"\npoll_interval = 0.3\nidle_poll_interval = 0.3\n'
             f'watchdog_interval = 0.5\n[[keys]]\nname = "test"\ndigest = "{sha256_hex(KEY)}"\n',
             encoding="utf-8",
         )

@@ -438,7 +438,7 @@ async def test_a_huge_answer_is_cut_before_it_is_held(settings: DatabaseSettings
 
 
 async def test_the_answer_may_be_as_large_as_is_allowed(settings: DatabaseSettings) -> None:
-    small = Database(replace(settings, answer_size=4096))
+    small = Database(replace(settings, max_answer_bytes=4096))
     assert (await small.answer("select repeat('x', 4000) as x", 0))["count"] == 1
     assert await code_of(small, "select repeat('x', 4096) as x") == "sql_too_large"
 
