@@ -110,9 +110,7 @@ def test_calls_are_counted_exactly_while_all_is_well_and_once_at_most_otherwise(
     certain, uncertain = bounds_of([call], [], names), bounds_of([], [call], names)
     for bounds, right, wrong in ((certain, {1}, {0, 2}), (uncertain, {0, 1}, {2, -1})):
         for grown in right | wrong:
-            found = ledger.judge_figures(
-                {}, {"pbx calls": grown}, {"pbx calls": bounds["pbx calls"]}, documented=False
-            )
+            found = ledger.judge_figures({}, {"pbx calls": grown}, {"pbx calls": bounds["pbx calls"]}, documented=False)
             assert any(found) is (grown in wrong)
     row = {"callID": 7, "outcome": "unknown"}
     assert not ended_differs(call, [row])
