@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 def _number(value: str) -> str:
     if not is_number(value):
-        raise ValueError(f"{quoted(value)} is no number of an extension, a queue or a ring group, such as 800")
+        raise ValueError(f"{quoted(value)} is not the number of an extension, a queue or a ring group, such as 800")
     return value
 
 
@@ -232,7 +232,7 @@ class GatewaySettings(FileSettings):
         _differ("[[pbx]] entries", self.pbx_names)
         _differ("[[keys]] entries", [section.name for section in self.keys])
         if len({section.digest for section in self.keys}) < len(self.keys):
-            raise ValueError("two [[keys]] entries have the same digest; each key may stand there once")
+            raise ValueError("two [[keys]] entries have the same digest; each key may be listed only once")
         return self
 
     @field_validator("keys")

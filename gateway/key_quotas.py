@@ -131,7 +131,7 @@ class KeyShare:
             if self.filter_bytes + size > MOST_FILTER_BYTES:
                 raise FiltersTooLarge(
                     f"The filters of this key's subscriptions hold more than {MOST_FILTER_BYTES} bytes together; "
-                    "shorter ones, or fewer connections, are needed."
+                    "use shorter filters or fewer connections."
                 )
             self.filter_bytes += size
         self._filters[held] = (held, holders + 1)
@@ -155,7 +155,7 @@ class KeyShare:
         if self.answer_bytes + size > MOST_ANSWER_BYTES:
             raise AnswersTooLarge(
                 f"The answers that this key's subscriptions watch hold more than {MOST_ANSWER_BYTES} bytes together; "
-                "fewer of them are needed."
+                "watch fewer queries."
             )
         self.answer_bytes += size
 

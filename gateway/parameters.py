@@ -158,12 +158,12 @@ def _check(parameter: Parameter, value: str | None, command: str) -> None:
             raise MissingParameter(f"{command}: the parameter {parameter.name!r} {came}; it takes {parameter.takes}.")
         return
     if not parameter.accepts(value):
-        raise BadParameter(f"{command}: {parameter.name} = {quoted(value)} came, but it takes {parameter.takes}.")
+        raise BadParameter(f"{command}: {parameter.name} = {quoted(value)} was given, but it takes {parameter.takes}.")
 
 
 def _unknown(name: str, known: tuple[str, ...], command: str) -> str:
     if not known:
-        return f"{command} takes no parameters, but {quoted(name)} came."
+        return f"{command} takes no parameters, but {quoted(name)} was given."
     near = nearest(name, known)
     hint = f" Did you mean {near!r}?" if near else ""
     return f"{command} has no parameter {quoted(name)}; it takes {', '.join(known)}.{hint}"

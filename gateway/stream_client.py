@@ -206,9 +206,9 @@ class StreamClient:
             except StreamRefused as error:
                 trouble = Trouble(error.reason, error.code, final=True, own=True)
             except _Silent:
-                trouble = Trouble(f"{self._target.where} says nothing any more.")
+                trouble = Trouble(f"{self._target.where} has stopped sending.")
             except Malformed as error:
-                trouble = Trouble(f"What {self._target.where} sends is not the protocol of callmon: {error}.")
+                trouble = Trouble(f"{self._target.where} does not speak callmon's protocol: {error}.")
             except (OSError, WebSocketException, ImportError) as error:
                 trouble = self._target.trouble(error)
             # Raised outside of the handlers, so that StreamRefused has no second exception as its context.

@@ -103,7 +103,7 @@ class GatewayTarget:
             self.host, self._port, self._secure, self._path = parsed.host, parsed.port, parsed.secure, parsed.path
         except (InvalidURI, ValueError):
             raise ConfigError(
-                f"{_bare(url)} is not a stream's address; one is ws://127.0.0.1:8765/webapi/stream"
+                f"{_bare(url)} is not the address of a stream; an example is ws://127.0.0.1:8765/webapi/stream"
             ) from None
         self._context = None
         if self._secure:
@@ -119,7 +119,7 @@ class GatewayTarget:
     def silent(self) -> str:
         """Return the sentence for a host that does not answer."""
         if self._proxy is not None:
-            return f"Nothing comes through the proxy {self._via}, neither from it nor from {self.where}."
+            return f"Neither the proxy {self._via} nor {self.where} behind it answers."
         return f"{self.where} does not answer: check the address, the network and firewalls."
 
     async def connect(self, key: str, subprotocol: str) -> ClientConnection:
@@ -160,16 +160,16 @@ class GatewayTarget:
             case OSError():
                 return Trouble(self._unreachable(error))
             case InvalidMessage() if isinstance(error.__cause__, EOFError):
-                hint = "" if self._secure else f" If TLS is spoken there, the address is {self._address('https')}."
+                hint = "" if self._secure else f" If it uses TLS, the address is {self._address('https')}."
                 return Trouble(f"{self.where} closes the connection without an answer.{hint}")
             case InvalidMessage():
                 said = str(error.__cause__ or error)
                 if not self._secure and said.endswith(_CADDY_WANTS_TLS):
-                    return Trouble(f"{self.where} wants TLS: the address is {self._address('https')}.", final=True)
+                    return Trouble(f"{self.where} needs TLS: the address is {self._address('https')}.", final=True)
                 cut = f"…{said[-_LONGEST_QUOTE:]}" if len(said) > _LONGEST_QUOTE else said
                 return self._other_service(f"its answer is not HTTP ({cut})")
             case InvalidHandshake():
-                return self._other_service(f"it opens no WebSocket as it should ({error})")
+                return self._other_service(f"it does not open a WebSocket as it should ({error})")
             case _:
                 return Trouble(f"{self.where} cannot be reached: {error!r}.")
 
@@ -186,12 +186,12 @@ class GatewayTarget:
         said = f"{status} {response.reason_phrase}".strip()
         if passes:
             return Trouble(
-                f"{self.where} answers {said}: it is not a gateway, but perhaps a proxy before one.",
+                f"{self.where} answers {said}: it is not a gateway, but perhaps a proxy in front of one.",
                 status,
                 retry_in=retry_in,
             )
         if status == 400 and not self._secure and b"https" in bytes(response.body or b"").lower():
-            return Trouble(f"{self.where} wants TLS: the address is {self._address('https')}.", status, final=True)
+            return Trouble(f"{self.where} needs TLS: the address is {self._address('https')}.", status, final=True)
         if status == 426:
             return Trouble(_NO_UPGRADE.format(self.where), status, final=True)
         return self._other_service(f"it answers {said} at {self._path}", status)
@@ -202,7 +202,7 @@ class GatewayTarget:
         if code == "upgrade_required":
             return Trouble(_NO_UPGRADE.format(self.where), status, final=True)
         if passes:
-            said = f"The gateway at {self.where} lets nobody in now ({status} {code}): {message}"
+            said = f"The gateway at {self.where} accepts no connection now ({status} {code}): {message}"
             return Trouble(said, status, own=True, retry_in=retry_in)
         return Trouble(message, status, final=True, own=True)
 
@@ -211,7 +211,7 @@ class GatewayTarget:
         to_tls = not self._secure and target.scheme == "https" and target.hostname == self.host
         final = to_tls or status in _PERMANENT
         place = f"{target.scheme}://{target.netloc.rpartition('@')[2]}"
-        text = f"{self.where} sends us on to {place} ({status}), where the key is not sent unasked"
+        text = f"{self.where} redirects to {place} ({status}), and callmon does not send the key there by itself"
         return Trouble(f"{text}: if that is the gateway, give its address.", status, final=final)
 
     def _other_service(self, why: str, status: int = 0) -> Trouble:
@@ -228,7 +228,7 @@ class GatewayTarget:
             case socket.gaierror() if error.errno == socket.EAI_AGAIN:
                 return f"The name {self.host} cannot be looked up now: no name server answers."
             case socket.gaierror():
-                return f"Nobody knows the name {self.host} ({_said(error)}): check the address."
+                return f"The name {self.host} is not known ({_said(error)}): check the address."
             case ConnectionRefusedError():
                 return f"Nothing listens at {self.where}: is a gateway running there, and is this its port?"
             case ConnectionError():
@@ -236,27 +236,27 @@ class GatewayTarget:
             case _ if f"[Errno {errno.ECONNREFUSED}]" in str(error):  # asyncio's error for several addresses
                 return f"Nothing listens at {self.where}: is a gateway running there, and is this its port?"
             case _:
-                return f"There is no way to {self.where}: {_said(error)}."
+                return f"There is no route to {self.where}: {_said(error)}."
 
     def _tls_trouble(self, error: ssl.SSLError) -> Trouble:
         if isinstance(error, ssl.SSLCertVerificationError):
             return self._distrusted(error)
         if error.reason in _NO_TLS:
-            text = f"{self.where} speaks no TLS: if a gateway is there, its address is {self._address('http')}."
+            text = f"{self.where} does not use TLS: if a gateway is there, its address is {self._address('http')}."
             return Trouble(text, final=True)
-        return Trouble(f"No TLS comes about with {self.where}: {_said(error)}.")
+        return Trouble(f"No TLS connection could be made to {self.where}: {_said(error)}.")
 
     def _distrusted(self, error: ssl.SSLCertVerificationError) -> Trouble:
         said = (error.verify_message or _said(error)).removesuffix(".")
         whose = f"The certificate of {self.where}"
         if error.verify_code == _EXPIRED:
-            return Trouble(f"{whose} is not valid any more ({said}): renew it, or check this machine's clock.")
+            return Trouble(f"{whose} has expired ({said}): renew it, or check this machine's clock.")
         if error.verify_code == _NOT_YET:
             return Trouble(f"{whose} is not valid yet ({said}): check the clocks of both machines.")
         if error.verify_code in _OTHER_NAME:
-            text = f"{whose} is another name's ({said}): the address must have a name that the certificate has."
+            text = f"{whose} is for another name ({said}): use a name from the certificate in the address."
         else:
-            text = f"{whose} is not trusted ({said}): name its authority's file with --ca-file (ca_file)."
+            text = f"{whose} is not trusted ({said}): give its authority's file with --ca-file (ca_file)."
         return Trouble(text, final=True)
 
     # Proxy
@@ -283,7 +283,7 @@ class GatewayTarget:
         match error:
             case InvalidProxyStatus() if error.response.status_code == 407:
                 return Trouble(
-                    f"The proxy {self._via} wants a name and a password (407). {_PROXY_HELP}", 407, final=True
+                    f"The proxy {self._via} needs a name and a password (407). {_PROXY_HELP}", 407, final=True
                 )
             case InvalidProxyStatus():
                 status, phrase = error.response.status_code, error.response.reason_phrase
@@ -310,8 +310,10 @@ class _ProxiedConnect(connect):
         return exc
 
 
-_PROXY_HELP: Final = "It comes from http_proxy or https_proxy; no_proxy names what is reached without."
-_NO_UPGRADE: Final = "{} passes no WebSocket on: a proxy before the gateway must pass on Upgrade and Connection (426)."
+_PROXY_HELP: Final = "The proxy is set by http_proxy or https_proxy; no_proxy lists the hosts to reach without it."
+_NO_UPGRADE: Final = (
+    "{} does not pass WebSocket on: a proxy in front of the gateway must pass on Upgrade and Connection (426)."
+)
 
 
 def tls_context(ca_file: str | Path | None = None, *, insecure: bool = False) -> ssl.SSLContext:
@@ -323,7 +325,7 @@ def tls_context(ca_file: str | Path | None = None, *, insecure: bool = False) ->
     try:
         context = ssl.create_default_context(cafile=ca_file)
     except OSError as error:  # SSLError is a subclass
-        why = "it holds no certificate in PEM" if isinstance(error, ssl.SSLError) else error.strerror
+        why = "it has no certificate in PEM" if isinstance(error, ssl.SSLError) else error.strerror
         raise ConfigError(f"The CA file {ca_file} cannot be used: {why}.") from error
     if insecure:
         context.check_hostname = False

@@ -64,7 +64,9 @@ class ApiKey:
     def require(self, scope: str) -> None:
         """Raise ScopeMissing if the key does not have this scope."""
         if scope not in self.scopes:
-            raise ScopeMissing(f"This needs a key with the scope {scope!r}; yours has: {_listed(self.scopes)}.")
+            raise ScopeMissing(
+                f"This request needs a key with the scope {scope!r}; your key has: {_listed(self.scopes)}."
+            )
 
 
 class KeyTable:
@@ -121,7 +123,7 @@ class KeyTable:
 
         Raises NoKeys, KeyUnknown and KeyExpired as :meth:`find` does.
         """
-        return self._held(self._of(digest), now, "The key of this ticket is not known any more.")
+        return self._held(self._of(digest), now, "The key of this ticket is no longer known.")
 
     def _of(self, digest: str) -> ApiKey | None:
         found: ApiKey | None = None
@@ -216,7 +218,7 @@ def check_key(raw: str) -> None:
     A key that somebody chose might clash with an address.
     """
     if raw in RESERVED:
-        raise ValueError(f"A key must not be {raw!r}: that is a command or an address of its own.")
+        raise ValueError(f"A key must not be {raw!r}: that word is a command or an address.")
     if not _KEY.fullmatch(raw):
         raise ValueError("A key has 8 to 256 characters, only letters, digits and . _ ~ -")
 

@@ -38,7 +38,9 @@ def check_limits(command: Command, asked: QueryContext) -> None:
     if not asked.visibility.limits.any:
         return
     if goes_beyond(command):
-        raise KeyLimited(f"This key is limited to some extensions, queues or groups; {command.name} goes beyond.")
+        raise KeyLimited(
+            f"This key is limited to some extensions, queues or groups; {command.name} covers more than these."
+        )
     for parameter in _named(command):
         kind, unknown, word = _TOPICS[parameter.topic]
         for number in (asked.arguments.optional(parameter.name) or "").split(","):

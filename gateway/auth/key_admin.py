@@ -88,7 +88,7 @@ class KeyAdmin:
 
         def change(held: StoredKey | None, at: float) -> StoredKey:
             if held is None or held.revoked:
-                raise ConfigError(f"There is no key {name!r}; `callmon key list` shows those that there are.")
+                raise ConfigError(f"There is no key {name!r}; `callmon key list` shows the existing keys.")
             return to_stored(from_stored(held, self._pbx), at, revoked=True)
 
         return await self._change(name, change)
@@ -112,7 +112,7 @@ class KeyAdmin:
                 return await self._is_kept(after)
         except (RedisError, OSError, TimeoutError) as error:
             raise BusUnreachable(f"Redis: {explain(error)}.") from error
-        raise BusUnreachable("The keys were changed by others all the time; try again.")
+        raise BusUnreachable("Other programs kept changing the keys meanwhile; try again.")
 
     async def _is_kept(self, key: StoredKey) -> bool:
         mark = repr(key.changed_at).encode()

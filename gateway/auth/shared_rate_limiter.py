@@ -96,7 +96,7 @@ class RateLimiter:
         if not passed:
             self.refused[kind] += 1
             raise TooManyRequests(
-                f"This key may make {limit} requests of this kind ({kind}) a minute; come back in {left.reset} s.",
+                f"This key may make {limit} requests of this kind ({kind}) a minute; try again in {left.reset} s.",
                 {"Retry-After": str(left.reset), **left.headers},
             )
         return left

@@ -46,7 +46,7 @@ class Tickets:
         try:
             await self._clients[key.pbx].set(_place(key.pbx, ticket), key.digest, ex=VALID)
         except (RedisError, OSError, TimeoutError) as error:
-            raise BusAway("No ticket can be made: Redis is not to be reached; try again in a moment.") from error
+            raise BusAway("No ticket can be made: Redis cannot be reached; try again in a moment.") from error
         return ticket
 
     @staticmethod
@@ -61,16 +61,16 @@ class Tickets:
         """
         pbx, _, rest = ticket.partition(".")
         if pbx not in self._clients or not rest or len(ticket) > _LONGEST:
-            raise KeyUnknown("This ticket is not one.")
+            raise KeyUnknown("This is not a ticket.")
         try:
             digest = await self._clients[pbx].getdel(_place(pbx, ticket))
         except (RedisError, OSError, TimeoutError) as error:
-            raise BusAway("The ticket cannot be looked up: Redis is not to be reached.") from error
+            raise BusAway("The ticket cannot be looked up: Redis cannot be reached.") from error
         if digest is None:
-            raise KeyUnknown(f"This ticket was used already, or is older than {VALID} seconds: ask for a new one.")
+            raise KeyUnknown(f"This ticket was already used or is older than {VALID} seconds: ask for a new one.")
         text = digest.decode(errors="replace") if isinstance(digest, bytes) else str(digest)
         if not text.isascii():  # not written by callmon
-            raise KeyUnknown("This ticket stands for no key.")
+            raise KeyUnknown("This ticket belongs to no key.")
         return self._keys.of_digest(text, from_unix(self._clock()))
 
 

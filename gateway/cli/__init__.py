@@ -42,11 +42,13 @@ Url = Annotated[str, typer.Option(envvar="CALLMON_URL", help="Address of a gatew
 Key = Annotated[str, typer.Option(envvar="CALLMON_KEY", help="API key.", show_default=False)]
 CaFile = Annotated[
     Path | None,
-    typer.Option(envvar="CALLMON_CA_FILE", help="Authorities to trust for https, as PEM, in place of the system's."),
+    typer.Option(
+        envvar="CALLMON_CA_FILE", help="PEM file of the authorities to trust for https, instead of the system's."
+    ),
 ]
-Insecure = Annotated[bool, typer.Option("--insecure", help="Do not check the gateway's certificate; for trials.")]
+Insecure = Annotated[bool, typer.Option("--insecure", help="Do not check the gateway's certificate; for trials only.")]
 Extensions = Annotated[int, typer.Option(min=2, max=9000, help="Extensions of the simulated PBX.")]
-Queues = Annotated[int, typer.Option(min=0, max=99, help="Its queues.")]
+Queues = Annotated[int, typer.Option(min=0, max=99, help="Queues of the simulated PBX.")]
 Rate = Annotated[float, typer.Option(min=0.1, max=20_000, help="Calls a minute.")]
 Seed = Annotated[int, typer.Option(help="The same seed makes the same calls.")]
 
@@ -63,7 +65,7 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def root(
     version: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=_version, help="Which one this is.")
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the version.")
     ] = False,
 ) -> None:
     """Live call monitor for 3CX."""
@@ -76,11 +78,15 @@ def demo(
     queues: Queues = 4,
     rate: Rate = 60.0,
     seed: Seed = 42,
-    control: Annotated[bool, typer.Option("--control", help="Also give a key that may change things.")] = False,
-    replay: Annotated[Path | None, typer.Option(metavar="FILE", help="Show what was recorded, instead.")] = None,
-    speed: Annotated[float, typer.Option(min=0.1, max=100.0, help="How much faster than life, with --replay.")] = 1.0,
+    control: Annotated[bool, typer.Option("--control", help="Also make a key that may change things.")] = False,
+    replay: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Play this recording instead of simulating a PBX.")
+    ] = None,
+    speed: Annotated[
+        float, typer.Option(min=0.1, max=100.0, help="Speed of --replay: 2 is twice as fast as real time.")
+    ] = 1.0,
     browser: Annotated[
-        bool | None, typer.Option(help="Open the wall in a browser; where there is a screen that is done unasked.")
+        bool | None, typer.Option(help="Open the wallboard in a browser; the default is yes if there is a screen.")
     ] = None,
 ) -> None:
     """Show live calls of a simulated PBX: everything in one process on loopback."""
@@ -100,24 +106,32 @@ def simulate(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     extensions: Extensions = 40,
     queues: Queues = 4,
-    contacts: Annotated[int, typer.Option(min=0, max=200_000, help="Entries of its address book.")] = 200,
+    contacts: Annotated[int, typer.Option(min=0, max=200_000, help="Contacts in its address book.")] = 200,
     rate: Rate = 60.0,
     seed: Seed = 42,
-    tls: Annotated[bool, typer.Option("--tls", help="Serve https and wss, with a certificate of its making.")] = False,
+    tls: Annotated[
+        bool, typer.Option("--tls", help="Serve https and wss, with a certificate made for this run.")
+    ] = False,
     latency: Annotated[str, typer.Option(help="Delay of every answer, such as 50ms.")] = "0ms",
-    traffic: Annotated[bool, typer.Option(help="Whether calls are made of themselves.")] = True,
+    traffic: Annotated[bool, typer.Option(help="Make calls automatically.")] = True,
     apps: Annotated[
-        float, typer.Option(min=0, max=99, help="Of a hundred calls, how many come to the client's own route point.")
+        float, typer.Option(min=0, max=99, help="Percentage of calls that come to the client's own route point.")
     ] = 0.0,
-    token_lifetime: Annotated[float, typer.Option(min=1, help="Seconds that a token lives.")] = 3600.0,
+    token_lifetime: Annotated[float, typer.Option(min=1, help="Seconds that a token is valid.")] = 3600.0,
     switch: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME=POSITION", help="What is not known of the real 3CX, such as expires_in=minutes; several."
+            metavar="NAME=POSITION",
+            help=(
+                "Choose how the PBX behaves where the real 3CX's way is not known, such as "
+                "expires_in=minutes; repeatable."
+            ),
         ),
     ] = None,
-    client_id: Annotated[str, typer.Option(help="Id of the API client that it knows.")] = "callmon",
-    client_secret: Annotated[str | None, typer.Option(help="Made up if not given.", show_default=False)] = None,
+    client_id: Annotated[str, typer.Option(help="Id of the API client that it accepts.")] = "callmon",
+    client_secret: Annotated[
+        str | None, typer.Option(help="The API client's secret; made at random if not given.", show_default=False)
+    ] = None,
 ) -> None:
     """Run a simulated 3CX v20 alone.
 
@@ -157,7 +171,9 @@ def monitor(config: Config = None) -> None:
 @app.command()
 def gateway(
     config: Config = None,
-    port: Annotated[int | None, typer.Option(min=0, max=65_535, help="In place of the file's.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65_535, help="Port to listen on; default: the settings file's.")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, max=256, help="Processes that share the port.")] = 1,
 ) -> None:
     """Serve queries and the stream."""
@@ -170,8 +186,10 @@ def gateway(
 def tail(
     url: Url = "http://127.0.0.1:8765",
     key: Key = "qRQi5xQj8SvI",
-    topics: Annotated[str, typer.Option(help="Comma-separated.")] = "calls,ended,system",
-    json: Annotated[bool, typer.Option("--json", help="One JSON object a change, with whole entities.")] = False,
+    topics: Annotated[str, typer.Option(help="Topics, separated by commas.")] = "calls,ended,system",
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object for each change, with whole entities.")
+    ] = False,
     ca_file: CaFile = None,
     insecure: Insecure = False,
 ) -> None:
@@ -200,8 +218,8 @@ def top(
 def snapshot(
     url: Url = "http://127.0.0.1:8765",
     key: Key = "qRQi5xQj8SvI",
-    topics: Annotated[str, typer.Option(help="Comma-separated; all that the key may see if not given.")] = "",
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds until it gives up.")] = 10.0,
+    topics: Annotated[str, typer.Option(help="Topics, separated by commas; default: all that the key may see.")] = "",
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for the state.")] = 10.0,
     ca_file: CaFile = None,
     insecure: Insecure = False,
 ) -> None:
@@ -214,11 +232,15 @@ def snapshot(
 @app.command()
 def check(
     config: Config = None,
-    fix: Annotated[bool, typer.Option("--fix", help="Add the extensions that are not monitored yet.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before something is changed.")] = False,
-    gateway: Annotated[bool, typer.Option("--gateway", help="Only what a gateway needs: Redis, as its user.")] = False,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Add the missing extensions to those that the API client monitors.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a change.")] = False,
+    gateway: Annotated[
+        bool, typer.Option("--gateway", help="Check only what a gateway needs: Redis, as its user.")
+    ] = False,
 ) -> None:
-    """Test the settings against PBX and Redis, and say in words what is wrong."""
+    """Test the settings against the PBX and Redis, and say what is wrong."""
     from gateway.cli.check.command import run
 
     asked = (lambda _: True) if yes else (lambda question: typer.confirm(printable(question)))
@@ -228,9 +250,9 @@ def check(
 @app.command()
 def status(
     config: Config = None,
-    json: Annotated[bool, typer.Option("--json", help="The same for programs.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the status as JSON.")] = False,
 ) -> None:
-    """Show the status; 0: all is live, 1: something is stale or missing, 2: not known."""
+    """Show the status. Exit code 0: all is live, 1: something is stale or missing, 2: not known."""
     from gateway.cli.status.command import run
 
     _run(run(config, as_json=json))
@@ -240,10 +262,10 @@ def status(
 def record(
     file: Annotated[Path, typer.Argument(help="A new file; compressed if it ends in .gz.")],
     config: Config = None,
-    pbx: Annotated[str, typer.Option(help="Which one of the settings, if there are several.")] = "",
-    minutes: Annotated[float, typer.Option(min=0.01, max=1_440, help="How long.")] = 5.0,
-    client_id: Annotated[str, typer.Option(help="Another API client than the settings'.")] = "",
-    client_secret_file: Annotated[Path | None, typer.Option(help="A file that holds its secret.")] = None,
+    pbx: Annotated[str, typer.Option(help="Name of the PBX; needed if there are several.")] = "",
+    minutes: Annotated[float, typer.Option(min=0.01, max=1_440, help="Minutes to record.")] = 5.0,
+    client_id: Annotated[str, typer.Option(help="Id of an API client to use instead of the settings'.")] = "",
+    client_secret_file: Annotated[Path | None, typer.Option(help="File with the secret of --client-id.")] = None,
     unmasked: Annotated[bool, typer.Option("--unmasked", help="Keep names and outside numbers.")] = False,
 ) -> None:
     """Record what a PBX sends in a file, for ``demo --replay`` and tests.
@@ -258,7 +280,7 @@ def record(
 @app.command()
 def audit(
     config: Config = None,
-    last: Annotated[int, typer.Option(min=1, max=100_000, help="How many entries.")] = 50,
+    last: Annotated[int, typer.Option(min=1, max=100_000, help="Number of entries to print, the newest.")] = 50,
 ) -> None:
     """Print the audit log: time, key, caller's address, command and result of each entry."""
     from gateway.cli.audit import run
@@ -268,7 +290,7 @@ def audit(
 
 @app.command()
 def backup(
-    file: Annotated[Path, typer.Argument(help="A new file, for its owner alone.")],
+    file: Annotated[Path, typer.Argument(help="A new file, readable only by its owner.")],
     config: Config = None,
 ) -> None:
     """Copy what this machine's monitor keeps in its file: keys, the audit log, statistics.
@@ -282,7 +304,7 @@ def backup(
 
 @app.command()
 def restore(
-    file: Annotated[Path, typer.Argument(help="What ``callmon backup`` wrote.")],
+    file: Annotated[Path, typer.Argument(help="The file that ``callmon backup`` wrote.")],
     config: Config = None,
 ) -> None:
     """Restore a backup while the monitor does not run; the previous file is kept beside it."""

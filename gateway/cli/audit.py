@@ -19,7 +19,7 @@ async def run(config: Path | None, last: int) -> None:
     """
     state_dir = MonitorSettings.load(config).monitor.state_dir
     if state_dir is None:
-        raise ConfigError("There is no state_dir in [monitor], so nothing is kept beyond a run.")
+        raise ConfigError("There is no state_dir in [monitor], so nothing is kept after the monitor ends.")
     path = state_dir / STORE
     if wrong := unreadable(path):
         raise ConfigError(f"{path} {wrong}.")

@@ -30,11 +30,11 @@ async def restore(config: Path | None, file: Path) -> None:
     contents, kept = backups.restore(file, store, f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
     say(f"{store} is restored and checked. {contents}.")
     if kept is not None:
-        say(f"The store before is kept as {kept}; remove it when you do not need it any more.")
+        say(f"The previous store is kept as {kept}; remove it when you do not need it any more.")
 
 
 def _store(config: Path | None) -> Path:
     state_dir = MonitorSettings.load(config).monitor.state_dir
     if state_dir is None:
-        raise ConfigError("There is no state_dir in [monitor], so nothing is kept beyond a run.")
+        raise ConfigError("There is no state_dir in [monitor], so nothing is kept after the monitor ends.")
     return state_dir / STORE

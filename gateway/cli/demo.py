@@ -111,7 +111,7 @@ async def replay(port: int, file: Path, speed: float, *, opens: bool = False) ->
 
 async def _say_the_end(pbx: Player) -> None:
     await pbx.ended.wait()
-    say("That was all of the recording; the wall stays as it was at its end.")
+    say("The recording has ended; the wallboard keeps its last state.")
 
 
 async def _show(port: int, section: PbxSection, keys: list[ApiKey], welcome: Callable[[str], str], opens: bool) -> None:

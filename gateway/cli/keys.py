@@ -24,16 +24,18 @@ if TYPE_CHECKING:
     from gateway.auth.api_keys import ApiKey
     from gateway.auth.key_admin import KeyAdmin
 
-Pbx = Annotated[str, typer.Option(help="Name of the PBX that it is for; needed if there are several.")]
+Pbx = Annotated[str, typer.Option(help="Name of the PBX; needed if there are several.")]
 Budget = Annotated[
-    int | None, typer.Option(min=0, max=1_000_000_000, help="Of these a minute, 0: no limit; else as the gateways say.")
+    int | None,
+    typer.Option(min=0, max=1_000_000_000, help="Such requests a minute; 0: no limit; default: the gateways' setting."),
 ]
 Run = Callable[[Coroutine[Any, Any, int | None]], None]
 T = TypeVar("T")
 
 _LONGEST_NAME = 100
 _SCOPES_HELP = (
-    f"Comma-separated, of {', '.join(SCOPES)}. Only contacts shows the address book and people's e-mail addresses, "
+    f"Scopes, separated by commas: {', '.join(SCOPES)}. Only contacts shows the address book and "
+    "people's e-mail addresses, "
     "mobile numbers and SIP ids."
 )
 
@@ -47,20 +49,22 @@ def commands(run: Run) -> typer.Typer:
 
     @key.command()
     def new(
-        name: Annotated[str, typer.Option(help="For people and logs.")],
+        name: Annotated[str, typer.Option(help="Name of the key, for people and logs.")],
         pbx: Pbx = "",
         scopes: Annotated[str, typer.Option(help=_SCOPES_HELP)] = "read",
-        days: Annotated[int | None, typer.Option(min=1, help="Expires after so many days; never if not given.")] = None,
-        extensions: Annotated[str, typer.Option(help="Limit to these, comma-separated.")] = "",
-        queues: Annotated[str, typer.Option(help="Limit to these queues.")] = "",
-        groups: Annotated[str, typer.Option(help="Limit to these ring groups.")] = "",
-        networks: Annotated[str, typer.Option(help="Only from these, such as 192.0.2.0/24.")] = "",
+        days: Annotated[int | None, typer.Option(min=1, help="Days until the key expires; default: never.")] = None,
+        extensions: Annotated[str, typer.Option(help="Limit the key to these extensions, separated by commas.")] = "",
+        queues: Annotated[str, typer.Option(help="Limit the key to these queues.")] = "",
+        groups: Annotated[str, typer.Option(help="Limit the key to these ring groups.")] = "",
+        networks: Annotated[
+            str, typer.Option(help="Accept the key only from these networks, such as 192.0.2.0/24.")
+        ] = "",
         reads: Budget = None,
         commands: Budget = None,
         makecall: Budget = None,
         query: Budget = None,
         print_block: Annotated[
-            bool, typer.Option("--print-block", help="Make it nowhere: print what to add to the settings file.")
+            bool, typer.Option("--print-block", help="Do not store the key: print what to add to the settings file.")
         ] = False,
         config: Config = None,
     ) -> None:
@@ -129,7 +133,7 @@ async def _list(config: Path | None, pbx: str) -> None:
         scopes, networks = ", ".join(sorted(key.scopes)), ", ".join(key.networks)
         rows.append((key.name, scopes, key.expires or "never", limits, networks, budgets))
     titles = ("name", "scopes", "expires", "limited to", "only from", "a minute")
-    show(titles, rows, "No key was made by command yet.", whole="expires")
+    show(titles, rows, "No key was made with callmon key new yet.", whole="expires")
 
 
 async def _with(config: Path | None, pbx: str, work: Callable[[KeyAdmin], Awaitable[T]]) -> T:
@@ -157,21 +161,21 @@ async def _with(config: Path | None, pbx: str, work: Callable[[KeyAdmin], Awaita
 def _say_if_not_kept(kept: bool) -> None:
     if not kept:
         say(
-            "No monitor of this PBX is at work, so this stands on Redis alone: gateways take it once a monitor runs.",
+            "No monitor of this PBX is running, so this is only on Redis: gateways use it once a monitor runs.",
             error=True,
         )
 
 
 def _check_name(name: str) -> None:
     if not 1 <= len(name) <= _LONGEST_NAME or not name.isprintable() or name != name.strip():
-        raise typer.BadParameter(f"a name has 1 to {_LONGEST_NAME} printable characters, no space at its ends")
+        raise typer.BadParameter(f"a name has 1 to {_LONGEST_NAME} printable characters, and no space at its ends")
 
 
 def _scopes(text: str) -> frozenset[Any]:
     wanted = _parts("--scopes", text, "scopes such as read,control")
     unknown = sorted(wanted - set(SCOPES))
     if unknown:
-        raise typer.BadParameter(f"{', '.join(unknown)}: not a scope; there are {', '.join(SCOPES)}")
+        raise typer.BadParameter(f"{', '.join(unknown)}: not a scope; the scopes are {', '.join(SCOPES)}")
     return wanted or frozenset({"read"})
 
 
@@ -191,7 +195,7 @@ def _numbers(option: str, text: str) -> frozenset[str] | None:
     wanted = _parts(option, text, "numbers such as 800,801")
     for part in sorted(wanted):
         if not is_number(part):
-            raise typer.BadParameter(f"{option}: {quoted(part)} is no number; give numbers such as 800,801")
+            raise typer.BadParameter(f"{option}: {quoted(part)} is not a number; give numbers such as 800,801")
     return wanted or None
 
 

@@ -122,7 +122,7 @@ async def run(
         recorder.end()
         say_text(_summary(recorder, file, unmasked=unmasked))
         if not connected:
-            say("The PBX was never connected: nothing of its calls is in it; see callmon check.")
+            say("The PBX was never connected, so the recording has no calls; run callmon check.")
     return 1 if recorder.failed or not connected else 0
 
 
@@ -135,7 +135,7 @@ async def known_dns(settings: PbxSettings) -> set[str]:
     try:
         read = await DirectoryReader(client, PbxClock()).directory()
     except PbxError as error:
-        say(f"The PBX does not tell its extensions now, they are taken from what comes: {error}")
+        say(f"The PBX does not list its extensions now; they are taken from what it sends: {error}")
         return set()
     finally:
         await client.close()
@@ -186,14 +186,16 @@ async def _nobody_follows(settings: MonitorSettings, section: PbxSection) -> Non
         await servers.aclose()
     if holder:
         raise ConfigError(
-            f"{holder} follows {section.name} with this API client, and 3CX keeps one token a client: recording would "
-            "take it away. Stop the monitor, or make another API client with the same extensions for the recording "
+            f"{holder} follows {section.name} with this API client, and 3CX keeps one token per "
+            "client: recording would "
+            "end the monitor's. Stop the monitor, or make another API client with the same "
+            "extensions for the recording "
             "and give it with --client-id and --client-secret-file."
         )
 
 
 def _summary(recorder: Recorder, file: Path, *, unmasked: bool) -> str:
     if recorder.failed:
-        return f"The recording broke off: {recorder.failed}."
-    masked = "numbers and names are the real ones: treat it so" if unmasked else "outside numbers and names are masked"
+        return f"The recording stopped early: {recorder.failed}."
+    masked = "numbers and names are real: keep the file secret" if unmasked else "outside numbers and names are masked"
     return f"{recorder.answers} answers and {recorder.events} events in {file}; {masked}."

@@ -84,7 +84,7 @@ def _topics(text: str) -> tuple[str, ...]:
     topics = tuple(part.strip() for part in text.split(",") if part.strip()) or tuple(TOPICS)
     unknown = [topic for topic in topics if topic not in TOPICS]
     if unknown:
-        raise ConfigError(f"{', '.join(unknown)}: not a topic; there are {', '.join(TOPICS)}")
+        raise ConfigError(f"{', '.join(unknown)}: not a topic; the topics are {', '.join(TOPICS)}")
     return topics
 
 

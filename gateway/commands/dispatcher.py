@@ -130,7 +130,7 @@ class CommandDispatcher:
             outcome = await self._wait(id_, self._pubsub_listener.join(id_, waiting), request)
             if outcome is not None:
                 return id_, outcome
-        raise MonitorBusy("Other requests under this Idempotency-Key were left undone again and again. Try again.")
+        raise MonitorBusy("Earlier requests with this Idempotency-Key were not carried out, several times. Try again.")
 
     async def _send(self, request: Request) -> str:
         """Open the request on Redis and publish it; return the id to wait for.
@@ -160,7 +160,7 @@ class CommandDispatcher:
                 except _LOST as error:
                     raise _unknown() from error
             if not heard:
-                await self._refuse(request, NoMonitor("No monitor of this PBX is at work; nothing was done."))
+                await self._refuse(request, NoMonitor("No monitor of this PBX is running; nothing was done."))
             return request.id
         raise BusAway("Redis was too busy to take the request; nothing was done.")
 
@@ -278,8 +278,8 @@ class CommandDispatcher:
     def _unclaimed(self, busy: bool) -> NotReady:
         """Return the refusal of a request that no monitor claimed. ``busy``: a monitor said so."""
         if busy or self._position_waiter.monitor_heard:
-            return MonitorBusy("The monitor is too busy to take this on; nothing was done. Try again.")
-        return NoMonitor("No monitor of this PBX is heard; nothing was done. Try again.")
+            return MonitorBusy("The monitor is too busy to accept the command; nothing was done. Try again.")
+        return NoMonitor("No monitor of this PBX answers; nothing was done. Try again.")
 
     async def _get(self, key: str) -> bytes | None:
         value: Any = await self._redis.get(key)
@@ -295,4 +295,6 @@ class CommandDispatcher:
 
 
 def _unknown() -> OutcomeUnknown:
-    return OutcomeUnknown("No answer came in time: it may have been done or not. Look at the PBX before repeating it.")
+    return OutcomeUnknown(
+        "No answer came in time: it is not known whether it was done. Check the PBX before you repeat it."
+    )

@@ -136,7 +136,7 @@ _EXAMPLES: Final[dict[type[Struct], Struct]] = {
     ChangeFrame: ChangeFrame(_EPOCH, 1024, 1025, AT, {"calls": dict(list(_CALLS.items())[:1])}, {"calls": ["46870"]}),
     ResultFrame: ResultFrame(_EPOCH, 1025, AT, msgspec.Raw(b'{"result":5}')),
     HeartbeatFrame: HeartbeatFrame(_EPOCH, 1025, AT, None),
-    ErrorFrame: ErrorFrame("bad_message", "topics names no topic."),
+    ErrorFrame: ErrorFrame("bad_message", "topics is empty: name a topic."),
     Pong: Pong(1772612130250, AT),
 }
 

@@ -35,9 +35,9 @@ COMPOSED: Final = (409, 501)
 _OF_THE_PBX: Final[dict[int, dict[str, str]]] = {
     400: {
         "nothing_to_set": "No field was given.",
-        "value_missing": "The PBX wants a value that was not given.",
+        "value_missing": "The PBX needs a value that was not given.",
         "out_of_range": "A value is outside of what the PBX allows.",
-        "bad_value": "The PBX does not take one of the values.",
+        "bad_value": "The PBX does not accept one of the values.",
         "too_long": "A value is longer than the PBX allows.",
         "contact_needs_name": "A contact needs a first name, a last name or a company.",
         "contact_needs_phone": "A contact needs a phone number.",
@@ -65,7 +65,7 @@ _OF_THE_PBX: Final[dict[int, dict[str, str]]] = {
         "sql_role_reads_secrets": "The database's role could read passwords; it is not used.",
         "sql_unavailable": "The database does not let callmon in.",
         "no_device": "The extension has no telephone that can place the call.",
-        "unknown_destination": "The PBX knows no way to the number that was to be called.",
+        "unknown_destination": "The PBX has no route to the called number.",
         "routing_loop_detected": "The call would go in circles.",
         "operation_timeout": "Nobody answered the call in time.",
         "destination_busy": "The number that was to be called is busy.",

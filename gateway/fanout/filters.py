@@ -111,7 +111,7 @@ def filter_of(given: Mapping[str, Collection[object]]) -> EntityFilter | None:
         if name not in FIELDS:
             raise BadFilter(f"A filter has no field {name[:LONGEST_VALUE]!r}; it has {', '.join(FIELDS)}.")
         if not values:
-            raise BadFilter(f"The filter's {name} names nothing; leave it out to see all.")
+            raise BadFilter(f"The filter's {name} is empty; leave it out to see everything.")
         known[name] = frozenset(_value(name, value) for value in values)
     return EntityFilter(**known) if known else None
 
@@ -120,10 +120,10 @@ def _value(field: str, value: object) -> str:
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63:
         value = str(value)
     if not isinstance(value, str) or not value or len(value) > LONGEST_VALUE:
-        raise BadFilter(f"The filter's {field} is a list of texts of at most {LONGEST_VALUE} characters.")
+        raise BadFilter(f"The filter's {field} must be a list of texts of at most {LONGEST_VALUE} characters.")
     words = WORDS.get(field)
     if words is not None and value not in words:
-        raise BadFilter(f"The filter's {field} knows {', '.join(words)}; not {value!r}.")
+        raise BadFilter(f"The filter's {field} takes {', '.join(words)}, but not {value!r}.")
     return value
 
 

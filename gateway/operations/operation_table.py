@@ -87,10 +87,10 @@ def command_named(name: str) -> Command:
     address of the stream.
     """
     if name == STREAM_ADDRESS:
-        raise UpgradeNeeded("This is a WebSocket's address.", {"Upgrade": "websocket", "Connection": "upgrade"})
+        raise UpgradeNeeded("This address is for WebSocket.", {"Upgrade": "websocket", "Connection": "upgrade"})
     command = COMMANDS.get(name)
     if command is None and name in _TAKEN_BY:
-        raise UnknownCommand(f"{name} is no command but an address of the stream's, for {_TAKEN_BY[name]} requests.")
+        raise UnknownCommand(f"{name} is not a command but an address of the stream, for {_TAKEN_BY[name]} requests.")
     if command is None:
         near = nearest(name, COMMANDS)
         raise UnknownCommand(f"There is no command {quoted(name)}." + (f" Did you mean {near}?" if near else ""))

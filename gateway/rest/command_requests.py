@@ -87,7 +87,7 @@ def composition_runner(request: Request, view: PbxContext, key: ApiKey, rate_lim
         part = command_named(command)
         key.require(part.scope)
         if part.composition is not None:
-            raise NotAvailable(f"{command} is a composition itself: it cannot be a part of one.")
+            raise NotAvailable(f"{command} is itself made of commands: it cannot be a part of another such command.")
         if rate_limiter is not None:
             await rate_limiter.spend(key, part)
         _need_state(view, part.space)
@@ -122,7 +122,7 @@ async def at_least(request: Request, view: PbxContext, command: Command) -> bool
     space = view.position_waiter.space_of(position, command.space)
     live, book = (position, None) if space == "live" else (None, position)
     if view.position_waiter.waiting >= MOST_WAITING and not view.position_waiter.reached(live, book):
-        raise PositionNotReached("Too many wait for a position; try again.", {"Retry-After": "1"})
+        raise PositionNotReached("Too many requests wait for a position; try again.", {"Retry-After": "1"})
     if not await view.position_waiter.wait(live, book, MIN_POSITION_WITHIN):
         raise PositionNotReached(f"The position {position} has not been reached; try again.", {"Retry-After": "1"})
     return True
@@ -133,7 +133,7 @@ def parse_position(text: str) -> Position:
     match = _POSITION.fullmatch(text.strip())
     if match is None:
         raise BadParameter(
-            f"Callmon-Min-Position = {quoted(text)} came, but it takes what an answer's Callmon-Position says."
+            f"Callmon-Min-Position = {quoted(text)} was given, but it takes the value of an answer's Callmon-Position."
         )
     return Position(match[1], int(match[2]))
 
@@ -151,7 +151,8 @@ def _once(
         return None
     if not _IDEMPOTENCY_KEY.fullmatch(given):
         raise BadParameter(
-            f"Idempotency-Key = {quoted(given)} came, but it takes 1 to 255 visible ASCII characters without spaces."
+            f"Idempotency-Key = {quoted(given)} was given, but it takes 1 to 255 visible ASCII "
+            "characters without spaces."
         )
     return IdempotencyKey(
         sha256(f"{key.digest} {given}{ordinal}".encode()).hexdigest(),

@@ -97,7 +97,7 @@ def address_of(path: str, keys: tuple[str, ...]) -> Address:
         case [key, command]:
             return Address(key, command)
         case _:
-            raise UnknownCommand("An address is /webapi/{key}/{command} or /webapi/{command}, and nothing after it.")
+            raise UnknownCommand("An address is /webapi/{key}/{command} or /webapi/{command}, with nothing after it.")
 
 
 class WebApiEndpoint:
@@ -235,7 +235,7 @@ class WebApiEndpoint:
     def _check_still(self, key: ApiKey, keys: tuple[str | None, ...]) -> None:
         """Raise a subclass of KeyRefused if the key was revoked or changed meanwhile."""
         if authenticate(self._keys, keys, from_unix(self._clock())) != key:
-            raise KeyUnknown("This key was changed meanwhile; ask again.")
+            raise KeyUnknown("This key was changed meanwhile; try again.")
 
     def _bare(self, request: Request, view: PbxContext, key: ApiKey) -> Response:
         scopes, limited = tuple(sorted(key.scopes)), key.limits.any
@@ -259,5 +259,5 @@ def _tail(request: Request) -> str:
 
 def _check_method(method: str, allowed: tuple[str, ...]) -> None:
     if method not in allowed:
-        works = f"{', '.join(allowed[:-1])} and {allowed[-1]} do" if len(allowed) > 1 else f"{allowed[0]} does"
+        works = f"{', '.join(allowed[:-1])} and {allowed[-1]} work" if len(allowed) > 1 else f"use {allowed[0]}"
         raise WrongMethod(f"{method} does not work here; {works}.", {"Allow": ", ".join(allowed)})

@@ -84,7 +84,7 @@ async def parse_request(
         await turn()
         pairs += await _decoded(request, body)
     if len(pairs) > MOST_GIVEN:
-        raise BadParameter(f"{len(pairs)} parameters came; no command takes more than {MOST_GIVEN}.")
+        raise BadParameter(f"{len(pairs)} parameters were given; no command takes more than {MOST_GIVEN}.")
     keys = [value for name, value in pairs if name == "key"] + _in_headers(request)
     return ParsedRequest(tuple(pair for pair in pairs if pair[0] != "key"), tuple(keys))
 
@@ -109,7 +109,7 @@ async def _decoded(request: Request, body: bytes) -> list[tuple[str, str]]:
             given_kind = quoted(kind) if kind else "not given"
             raise UnsupportedBody(
                 f"The body's content type is {given_kind}; application/json, application/x-www-form-urlencoded and "
-                "multipart/form-data are read."
+                "multipart/form-data are accepted."
             )
 
 
@@ -137,7 +137,7 @@ def _count(size: int, bodies: UnauthenticatedBodies | None) -> None:
         return
     bodies.unknown_bytes += size
     if bodies.unknown_bytes > MOST_UNKNOWN_BYTES:
-        raise Overloaded("Too much is under way of which nobody knows who sends it; give the key in a header.")
+        raise Overloaded("Too many requests without a key in a header are in progress; give the key in a header.")
 
 
 def _urlencoded(data: bytes, what: str) -> list[tuple[str, str]]:
@@ -191,7 +191,7 @@ def _text(name: str, value: Any) -> str:
         case _:
             pass
     came = "an object" if isinstance(value, tuple) else json.dumps(value)
-    raise BadParameter(f"{quoted(name)} = {came} came, but it takes text, a whole number, or a list of these.")
+    raise BadParameter(f"{quoted(name)} = {came} was given, but it takes text, a whole number, or a list of these.")
 
 
 def _items(name: str, values: list[Any]) -> Iterator[str]:
@@ -199,5 +199,5 @@ def _items(name: str, values: list[Any]) -> Iterator[str]:
         raise BadParameter(f"{quoted(name)} is a list of {len(values)} values; it takes {MOST_LISTED} at most.")
     for value in values:
         if isinstance(value, list):
-            raise BadParameter(f"{quoted(name)} must not hold lists within its list.")
+            raise BadParameter(f"{quoted(name)} must not contain a list within its list.")
         yield _text(name, value)

@@ -451,11 +451,11 @@ function unreachable(url, error) {
 
 function foreign(url, status, refused = true) {
   if (refused) return `${url.host} is not a gateway of callmon: it answers ${status}.`;
-  return `${url.host} answers ${status}: it is not a gateway, but perhaps a proxy before one.`;
+  return `${url.host} answers ${status}: it is not a gateway, but perhaps a proxy in front of one.`;
 }
 
 function noUpgrade(url) {
-  return `${url.host} answers, but opens no WebSocket: a proxy before it must pass on Upgrade and Connection.`;
+  return `${url.host} answers, but does not open a WebSocket: a proxy in front of it must pass on Upgrade and Connection.`;
 }
 
 function closed(url, code, reason) {

@@ -176,7 +176,7 @@ class Admission:
         version = self._keys.version
         await self._rate_limiter.spend(key, None)
         if self._keys.version != version and self._keys.of_digest(key.digest, from_unix(self._clock())) != key:
-            raise KeyUnknown("This key was changed meanwhile; come again.")
+            raise KeyUnknown("This key was changed meanwhile; try again.")
 
     def _share(self, key: ApiKey) -> KeyShare:
         """Return what all connections of the key share.
@@ -229,6 +229,6 @@ def first_wanted(given: Sequence[tuple[str, str]], guest: StreamPrincipal) -> Su
         raise Denial(status, error.code, close, str(error)) from error
     share = guest.share
     if wanted is not None and share is not None and not share.allowance.take(asyncio.get_running_loop().time()):
-        text = "Subscriptions of this key come too fast."
+        text = "This key subscribes too often."
         raise Denial(429, "too_many_connections", 4100, text, {"Retry-After": "10"})
     return wanted

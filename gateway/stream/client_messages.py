@@ -91,10 +91,10 @@ def parse(data: str | bytes, rights: Rights) -> ClientMessage:
     except Malformed as error:
         raise BadMessage(f"The message is {error}."[:200]) from error
     if not isinstance(message, dict):
-        raise BadMessage("A message is an object with a type.")
+        raise BadMessage("A message must be an object with a type.")
     kind = message.get("type")
     if not isinstance(kind, str) or kind not in _FIELDS:
-        raise BadMessage(f"The type is one of subscribe, ping; not {_short(kind)}.")
+        raise BadMessage(f"The type must be subscribe or ping, not {_short(kind)}.")
     for name in message:
         if name not in _FIELDS[kind]:
             raise BadMessage(f"A message of type {kind} has no field {_short(name)}.")
@@ -128,7 +128,9 @@ def from_address(given: Sequence[tuple[str, str]], rights: Rights) -> Subscribe 
                 message["filter"][name] = _split(value)
             case _:
                 known = ", ".join(("topics", "since", "merge", *FILTER_FIELDS))
-                raise BadMessage(f"There is no {_short(name)} here; known are query (with its parameters), {known}.")
+                raise BadMessage(
+                    f"There is no parameter {_short(name)} here; known are query (with its parameters), {known}."
+                )
     return _subscribe(message, rights)
 
 
@@ -136,35 +138,35 @@ def _refuse_twice(names: Iterable[str]) -> None:
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            raise BadMessage(f"{_short(name)} came twice; write several values with commas.")
+            raise BadMessage(f"{_short(name)} was given twice; separate several values with commas.")
         seen.add(name)
 
 
 def _subscribe(message: Mapping[str, Any], rights: Rights) -> Subscribe | Watch:
     if "query" in message:
         if any(name in message for name in _SUBSCRIPTION):
-            raise BadMessage("query goes with params and since alone: one subscription watches topics or a query.")
+            raise BadMessage("query goes only with params and since: a subscription watches either topics or a query.")
         params = message.get("params", {})
         if not isinstance(params, dict) or not all(isinstance(name, str) for name in params):
-            raise BadMessage("params is an object of the query's parameters.")
+            raise BadMessage("params must be an object of the query's parameters.")
         if len(params) > MOST_GIVEN:
             raise BadMessage(f"params has more than {MOST_GIVEN} parameters.")
         watch = _watch(message["query"], ((name, _text(name, value)) for name, value in params.items()), rights)
         return replace(watch, since=_position(message.get("since")))
     if "params" in message:
-        raise BadMessage("params goes with query.")
+        raise BadMessage("params goes only with query.")
     topics = _topics(message.get("topics"), rights.topics)
     merge = message.get("merge", True)
     if not isinstance(merge, bool):
-        raise BadMessage("merge is true or false.")
+        raise BadMessage("merge must be true or false.")
     return Subscribe(topics, _filter(message.get("filter")), _position(message.get("since")), merge)
 
 
 def _topics(topics: object, allowed: Collection[str]) -> frozenset[str]:
     if not isinstance(topics, list) or len(topics) > MOST_GIVEN or not all(isinstance(topic, str) for topic in topics):
-        raise BadMessage(f"topics is a list of topics, of {MOST_GIVEN} at most.")
+        raise BadMessage(f"topics must be a list of at most {MOST_GIVEN} topics.")
     if not topics:
-        raise BadMessage("topics names no topic.")
+        raise BadMessage("topics is empty: name a topic.")
     for topic in topics:
         if topic not in TOPICS and topic not in BOOK_TOPICS:
             raise BadMessage(f"There is no topic {_short(topic)}; there are {', '.join((*TOPICS, *BOOK_TOPICS))}.")
@@ -172,7 +174,7 @@ def _topics(topics: object, allowed: Collection[str]) -> frozenset[str]:
             raise BadMessage(f"This key may not see the topic {topic}.", "not_allowed")
     wanted = frozenset(topics)
     if not wanted.isdisjoint(BOOK_TOPICS) and not wanted <= BOOK_TOPICS.keys():
-        raise BadMessage("contacts have a position of their own: subscribe to them alone, on another connection.")
+        raise BadMessage("contacts have their own position: subscribe to them alone, on another connection.")
     return wanted
 
 
@@ -182,7 +184,7 @@ def _filter(given: object) -> EntityFilter | None:
     if not isinstance(given, dict) or not all(
         isinstance(name, str) and isinstance(values, list) for name, values in given.items()
     ):
-        raise BadMessage("filter is an object of lists.")
+        raise BadMessage("filter must be an object of lists.")
     try:
         return filter_of(given)
     except BadFilter as error:
@@ -201,16 +203,18 @@ def _position(since: object) -> Position | None:
         case {"epoch": str(epoch), "seq": int(seq)} if not isinstance(seq, bool) and 0 <= seq < 2**63:
             return Position(epoch, seq) if is_epoch(epoch) else None
         case _:
-            raise BadMessage("since is a position: epoch and seq.")
+            raise BadMessage("since must be a position: epoch and seq.")
 
 
 def _watch(query: object, params: Iterable[tuple[str, str]], rights: Rights) -> Watch:
     if not isinstance(query, str):
-        raise BadMessage("query is the name of a documented query.")
+        raise BadMessage("query must be the name of a documented query.")
     try:
         command = command_named(query)
         if command.query is None:
-            raise BadMessage(f"{command.name} cannot be watched: it is no query that is answered here.", "not_allowed")
+            raise BadMessage(
+                f"{command.name} cannot be watched: it is not a query that the gateway answers.", "not_allowed"
+            )
         if command.scope not in rights.scopes:
             raise BadMessage(f"{command.name} needs a key with the scope {command.scope!r}.", "not_allowed")
         return Watch(command, command.check(params))
@@ -223,7 +227,7 @@ def _text(name: str, value: object) -> str:
         return value
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    raise BadMessage(f"params: {_short(name)} is a text or a whole number.")
+    raise BadMessage(f"params: {_short(name)} must be a text or a whole number.")
 
 
 def _split(value: str) -> list[str]:
@@ -233,7 +237,7 @@ def _split(value: str) -> list[str]:
 def _ping(message: Mapping[str, Any]) -> Ping:
     at = message.get("at")
     if isinstance(at, bool) or not isinstance(at, int | float | str | None):
-        raise BadMessage("at is a number or a text.")
+        raise BadMessage("at must be a number or a text.")
     if isinstance(at, int) and at.bit_length() > _NUMBER_BITS:
         raise BadMessage("at is too large a number.")
     if isinstance(at, str) and len(at) > _LONGEST_ECHO:

@@ -154,7 +154,7 @@ class StreamServer:
             guest = self._admission.guest(key)
             first = first_wanted(request.query_params.multi_items(), guest)
             if first is None:
-                text = "What is to be watched stands in the address: ?topics=calls, or ?query=pbx.calls.get."
+                text = "The address must say what to watch: ?topics=calls or ?query=pbx.calls.get."
                 raise Denial(400, "missing_parameter", 4000, text)
             stream = EventStream(
                 pbx, guest, first, request.headers.get("last-event-id"), self._settings.manners, self._clock
@@ -226,10 +226,10 @@ def _subprotocol(offered: list[str]) -> tuple[str | None, Encoding]:
         if name in SUBPROTOCOLS:
             return name, SUBPROTOCOLS[name]
     if offered:
-        raise Denial(400, "unknown_subprotocol", 4000, f"Of subprotocols there are {', '.join(SUBPROTOCOLS)}.")
+        raise Denial(400, "unknown_subprotocol", 4000, f"The known subprotocols are {', '.join(SUBPROTOCOLS)}.")
     return None, "json"
 
 
 async def _upgrade_required(request: Request) -> Response:
-    denial = Denial(426, "upgrade_required", 4000, "This address speaks WebSocket.", {"Upgrade": "websocket"})
+    denial = Denial(426, "upgrade_required", 4000, "This address is for WebSocket.", {"Upgrade": "websocket"})
     return denial.response()

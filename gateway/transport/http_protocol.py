@@ -209,7 +209,7 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         """
         status, refusal = self._refusal or (400, BadRequest(msg))
         if len(self.url) > LONGEST_ADDRESS:
-            msg = f"The address is longer than {LONGEST_ADDRESS} bytes; with POST, parameters may stand in the body."
+            msg = f"The address is longer than {LONGEST_ADDRESS} bytes; use POST and put the parameters in the body."
             status, refusal = 400, BadRequest(msg)
         answer = refuse(refusal, "POST")
         headers = [*self.server_state.default_headers, *answer.raw_headers, *RAW_GUARDS, (b"connection", b"close")]

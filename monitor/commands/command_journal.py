@@ -217,7 +217,7 @@ class CommandJournal:
                 await self._settle_one(record)
 
     async def _settle_one(self, record: CommandRecord) -> None:
-        text = "The monitor that had it in hand ended: it may have been done or not. Look at the PBX first."
+        text = "The monitor ended meanwhile: it is not known whether it was done. Check the PBX first."
         outcome = Outcome(record.request, None, CommandFailure("unknown", "outcome_unknown", text))
         ended = await self.finish(record, outcome)
         self._log.warning("command_settled", command=ended.command, key=ended.key, result=ended.result)

@@ -60,7 +60,7 @@ class CommandExecutor:
                 live, book = await self._positions(request.command)
                 return Outcome(request.id, reply, None, live, book)
         except _TooLate:
-            text = "It was not done: others were before it, and its time was up."
+            text = "It was not done: its turn did not come in time."
             return failed(request, CommandFailure("too late", "too_late", text))
         except CommandRefused as error:
             return failed(request, CommandFailure(error.kind, error.code, str(error)))
@@ -70,7 +70,7 @@ class CommandExecutor:
             return failed(request, CommandFailure("unavailable", "pbx_unreachable", str(error)))
         except Exception:  # a bug in one command must not stop watching the calls
             self._log.exception("command_failure", command=request.command, trace=request.trace)
-            text = "Something went wrong in the monitor, which has logged it. Look at the PBX before repeating it."
+            text = "Something went wrong in the monitor, and its log says what. Check the PBX before you repeat it."
             return failed(request, CommandFailure("unknown", "outcome_unknown", text))
 
     async def _positions(self, command: str) -> tuple[Position | None, Position | None]:

@@ -36,11 +36,14 @@ def as_known(request: Request, fingerprint: str, stored: bytes | None) -> Outcom
         text = "This Idempotency-Key was used for another request; use a new key for a new request."
         return failed(request, CommandFailure("conflict", "idempotency_key_reused", text))
     if stored is None:
-        text = "The same request was begun before and its end is not known; look at the PBX before you repeat it."
+        text = (
+            "The same request was begun before, and it is not known whether it was done; check the "
+            "PBX before you repeat it."
+        )
         return failed(request, CommandFailure("unknown", "outcome_unknown", text))
     try:
         known = decode_outcome(stored)
     except Malformed:
-        text = "The same request was done before by another version; its answer cannot be read any more."
+        text = "The same request was done before by another version of callmon; its answer can no longer be read."
         return failed(request, CommandFailure("unknown", "outcome_unknown", text))
     return Outcome(request.id, known.reply, known.failure, known.live, known.book)

@@ -213,7 +213,7 @@ class RequestConsumer:
             return
         began = loop.time()
         outcome = failed(
-            request, CommandFailure("unknown", "outcome_unknown", "The monitor was stopped in the midst of it.")
+            request, CommandFailure("unknown", "outcome_unknown", "The monitor was stopped while it did this.")
         )
         record = begun
         try:
@@ -267,7 +267,7 @@ class RequestConsumer:
             known = await self._journal.begin(begun)
         except StoreFailed as error:
             self._log.error("command_record_write_failure", command=request.command, reason=str(error))
-            text = "It was not done: the monitor cannot keep its record of commands now. Its log says why."
+            text = "It was not done: the monitor cannot record commands now. Its log says why."
             return failed(request, CommandFailure("unavailable", NOT_RECORDED, text)), begun
         if known is not None:
             return as_known(request, known.fingerprint, known.outcome), replace(begun, digest=None)

@@ -189,7 +189,7 @@ class PbxClient:
             answer = await self._get(f"{XAPI}/{name}", page)
             values += answer.values
             if values > MAX_LISTED_VALUES:
-                text = f"The PBX's list {name} holds more than {MAX_LISTED_VALUES} values; it is not taken."
+                text = f"The PBX's list {name} holds more than {MAX_LISTED_VALUES} values; it is not used."
                 raise PbxGarbled(text)
             return answer.json()
 
@@ -263,7 +263,7 @@ class PbxClient:
             granted.is_page and not 300 <= granted.status < 400 and granted.status < 500
         ):
             raise PbxGarbled(
-                f"What answers at {self.settings.url} is no 3CX of version 20: it knows no POST /connect/token"
+                f"The server at {self.settings.url} is not a 3CX of version 20: it has no POST /connect/token"
                 f" ({granted.status}). See url: host and port are those of the 3CX web client. A 3CX before version 20"
                 " is followed by the documented interface alone: key in place of client_id."
             )
@@ -277,7 +277,7 @@ class PbxClient:
         answer = granted.json()
         token = text(answer, "access_token") if isinstance(answer, dict) else ""
         if not token.isascii() or not token or any(char.isspace() for char in token):
-            raise PbxGarbled("The PBX's answer to a request for a token holds none: is it a 3CX? See url.")
+            raise PbxGarbled("The PBX's answer to a token request has no token: is it a 3CX? See url.")
         expires_in = integer(answer, "expires_in")
         return GrantedToken(token, None if expires_in is None else float(expires_in))
 
@@ -302,7 +302,7 @@ class PbxClient:
             answer = await send(token)
         if answer.status == 401:
             self.tokens.refused(token)
-            raise TokenRefused(f"The PBX refuses a token that it has just given ({shown}).")
+            raise TokenRefused(f"The PBX refuses a token that it has just issued ({shown}).")
         return answer
 
 
@@ -326,14 +326,14 @@ def _done(answer: HttpResponse) -> Any:
     """
     if answer.status >= 500:
         raise CommandOutcomeUnknown(
-            f"The PBX answered {answer.status} to {answer.shown}: whether it did it is not known."
+            f"The PBX answered {answer.status} to {answer.shown}: it is not known whether it was done."
         )
     if not answer.good:
         raise answer.refusal()
     try:
         return answer.json()
     except PbxGarbled as garbled:
-        raise CommandOutcomeUnknown(f"Whether it was done is not known. {garbled}") from garbled
+        raise CommandOutcomeUnknown(f"It is not known whether it was done. {garbled}") from garbled
 
 
 def _address(path: str, query: Query | None) -> str:

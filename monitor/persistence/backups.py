@@ -128,7 +128,7 @@ def _check_whole(connection: sqlite3.Connection, file: Path) -> Contents:
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     (schema,) = connection.execute("PRAGMA user_version").fetchone()
     if not schema or not tables >= {"keys", audit_table(connection)}:
-        raise StoreFailed(f"{file} is no store of callmon's.")
+        raise StoreFailed(f"{file} is not a store of callmon.")
     (keys,) = connection.execute("SELECT count(*) FROM keys").fetchone()
     query = f"SELECT count(*) FROM {audit_table(connection)} WHERE command != ''"  # noqa: S608 - one of two names
     (audits,) = connection.execute(query).fetchone()

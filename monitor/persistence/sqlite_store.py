@@ -396,7 +396,7 @@ class Store:
             self._migrate(self._connection)
         except BlockingIOError as error:
             raise StartFailed(
-                f"[monitor] state_dir: {self._path} is just being restored; start again when that is done."
+                f"[monitor] state_dir: {self._path} is being restored now; start again when that is done."
             ) from error
         except (OSError, sqlite3.Error) as error:
             self._close()

@@ -96,7 +96,7 @@ def create(path: Path) -> IO[bytes]:
         path.touch(mode=0o600, exist_ok=False)
         return opened(path, "wb")
     except FileExistsError:
-        raise ConfigError(f"{path} is there already; give another name.") from None
+        raise ConfigError(f"{path} exists already; give another name.") from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be made: {error.strerror}.") from error
 
@@ -136,7 +136,7 @@ def _header(path: Path, text: bytes) -> Header:
     except Malformed:
         row = None
     if not isinstance(row, dict) or _MARK not in row:
-        raise ConfigError(f"{path} is no recording of callmon's.")
+        raise ConfigError(f"{path} is not a recording of callmon.")
     if row[_MARK] != VERSION:
         raise ConfigError(f"{path} is a recording of version {row[_MARK]}; this callmon knows version {VERSION}.")
     began, settings = row.get("began"), row.get("settings")
@@ -172,7 +172,7 @@ def _line(path: Path, number: int, text: bytes) -> RecordedLine:
     try:
         row = from_json(text)
     except Malformed as error:
-        raise ConfigError(f"{path}: line {number} is no JSON.") from error
+        raise ConfigError(f"{path}: line {number} is not JSON.") from error
     if not isinstance(row, dict) or not _is_time(row.get("t")) or not isinstance(row.get("kind"), str):
         raise ConfigError(f"{path}: line {number} has no t or no kind.")
     for name, fits in _NUMBERS.items():

@@ -46,10 +46,12 @@ class StartFailed(ConfigError):
 
 
 _CANNOT_LISTEN: Final = {
-    errno.EADDRINUSE: "another program listens there already; end that one, or choose another port",
-    errno.EACCES: "a port below 1024 is not for every user; choose one above it, with a proxy before it for 80 or 443",
-    errno.EADDRNOTAVAIL: "this host has no such address; choose one of its own, such as 127.0.0.1",
-    errno.EAFNOSUPPORT: "this host has no addresses of that kind (IPv6?); choose one of its own",
+    errno.EADDRINUSE: "another program listens there already; stop it or choose another port",
+    errno.EACCES: (
+        "this user may not use a port below 1024; choose a higher one, with a proxy in front of it for 80 or 443"
+    ),
+    errno.EADDRNOTAVAIL: "this host has no such address; choose one that it has, such as 127.0.0.1",
+    errno.EAFNOSUPPORT: "this host has no addresses of that kind (IPv6?); choose one that it has",
 }
 
 
@@ -66,7 +68,7 @@ def cannot_listen(what: str, host: str, port: int, error: Exception) -> StartFai
     if isinstance(error, OverflowError):
         why = "a port is at most 65535; choose a lower one"
     elif isinstance(error, UnicodeError) or code < 0:  # below 0 are the resolver's codes
-        why = "nobody knows that name; choose an address of this host, such as 127.0.0.1"
+        why = "that name is not known; choose an address of this host, such as 127.0.0.1"
     else:
         said = error.strerror if isinstance(error, OSError) else str(error)
         why = _CANNOT_LISTEN.get(code, f"{said}; choose another port or host")

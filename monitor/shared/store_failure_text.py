@@ -10,7 +10,7 @@ _LONGEST: Final = 200
 _DAMAGED: Final = frozenset((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB))
 _WHY: Final = {
     sqlite3.SQLITE_FULL: "its disk is full; make room there",
-    sqlite3.SQLITE_BUSY: "another program holds it; each monitor has a state_dir of its own",
+    sqlite3.SQLITE_BUSY: "another program holds it; each monitor needs its own state_dir",
     sqlite3.SQLITE_IOERR: "its disk does not read or write it; see the system's log",
 }
 _OTHERS: Final = "run this with sudo, or give directory and file to the user that runs the monitor"
@@ -23,7 +23,7 @@ def explain(error: OSError | sqlite3.Error) -> str:
     It is the rest of a sentence that begins with the file's name.
     """
     if isinstance(error, PermissionError):
-        return f"is not for this user; {_OTHERS}"
+        return f"may not be used by this user; {_OTHERS}"
     if isinstance(error, OSError):
         return f"cannot be used: {error.strerror}"
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the upper bits tell more than is needed here

@@ -122,7 +122,7 @@ test("why there is no connection is said at once, on the console too, and what w
   const own = (code, message) => JSON.stringify({ result: false, error: { code, message } });
   const cases = [
     [[null], "waiting", "HOST cannot be reached: it is down, or this browser does not trust its certificate."],
-    [[502], "waiting", "HOST answers 502: it is not a gateway, but perhaps a proxy before one."],
+    [[502], "waiting", "HOST answers 502: it is not a gateway, but perhaps a proxy in front of one."],
     [[403], "refused", "HOST is not a gateway of callmon: it answers 403."],
     [[200], "refused", "HOST is not a gateway of callmon: it answers 200."],
     [[401, own("key_unknown", "This key is not known.")], "refused", "This key is not known."],

@@ -133,14 +133,14 @@ async def test_a_key_without_scopes_may_ask_what_this_is_and_nothing_else(http: 
         (f"/webapi/{FULL}/ext.info.get", 400, "missing_parameter", "'num' is missing"),
         (f"/webapi/{FULL}/ext.info.get?num=", 400, "missing_parameter", "'num' is empty"),
         (f"/webapi/{FULL}/ext.info.get?num=99&num=99", 400, "duplicate_parameter", "'num'"),
-        (f"/webapi/{FULL}/ext.info.get?num=9%209", 400, "bad_parameter", "num = '9 9' came"),
+        (f"/webapi/{FULL}/ext.info.get?num=9%209", 400, "bad_parameter", "num = '9 9' was given"),
         (f"/webapi/{FULL}/ext.info.get?num=9%00", 400, "bad_parameter", r"'9\x00'"),
         (f"/webapi/{FULL}/ext.info.get?num=%FF", 400, "bad_body", "UTF-8"),
         (f"/webapi/{FULL}/contact.get?id=-1", 400, "bad_parameter", "a whole number from 0 to"),
         (f"/webapi/{FULL}/contact.get?id=1e3", 400, "bad_parameter", ""),
         (f"/webapi/{FULL}/contact.get?id=99999999999999999999", 400, "bad_parameter", ""),
         (f"/webapi/{FULL}/contact.find?num=abc", 400, "bad_parameter", "at least one digit"),
-        (f"/webapi/{FULL}/contact.find?num=1&min_len=x", 400, "bad_parameter", "min_len = 'x' came"),
+        (f"/webapi/{FULL}/contact.find?num=1&min_len=x", 400, "bad_parameter", "min_len = 'x' was given"),
         (f"/webapi/{FULL}/?num=1", 400, "unknown_parameter", "The bare address takes no parameters"),
         (f"/webapi/{FULL}/ext.queue.set?num=99&queue=800&log=maybe", 400, "bad_parameter", "one of on, off"),
         (f"/webapi/{FULL}/ext.options.set?num=99", 400, "missing_parameter", "at least one of enabled, external, rec"),
@@ -235,14 +235,14 @@ async def test_sql_is_posted_as_json_and_needs_its_scope(http: httpx.AsyncClient
     assert error(await http.post(f"/webapi/{FULL}/query", json={"count": 3})) == "missing_parameter"
     got = await http.get(f"/webapi/{FULL}/query", params={"query": "select 1"})
     assert (got.status_code, error(got), got.headers["allow"]) == (405, "wrong_method", "POST")
-    assert message(got) == "GET does not work here; POST does."
+    assert message(got) == "GET does not work here; use POST."
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS"])
 async def test_other_methods_are_told_which_ones_work(http: httpx.AsyncClient, method: str) -> None:
     got = await http.request(method, f"/webapi/{FULL}/pbx.calls.get")
     assert (got.status_code, error(got), got.headers["allow"]) == (405, "wrong_method", "GET, HEAD, POST")
-    assert message(got) == f"{method} does not work here; GET, HEAD and POST do."
+    assert message(got) == f"{method} does not work here; GET, HEAD and POST work."
     bare = await http.request(method, f"/webapi/{FULL}/")
     assert (bare.status_code, bare.headers["allow"]) == (405, "GET, HEAD")
     page = await http.request(method, "/healthz")
@@ -300,7 +300,7 @@ async def test_json_may_hold_numbers_and_lists(http: httpx.AsyncClient) -> None:
 )
 async def test_what_json_may_not_hold_is_named(http: httpx.AsyncClient, value: object, came: str) -> None:
     got = await http.post(f"/webapi/{FULL}/ext.update", json={"num": "99", "enabled": value})
-    assert message(got) == f"'enabled' = {came} came, but it takes text, a whole number, or a list of these."
+    assert message(got) == f"'enabled' = {came} was given, but it takes text, a whole number, or a list of these."
 
 
 async def test_a_list_in_json_is_counted_before_it_is_looked_at(http: httpx.AsyncClient) -> None:

@@ -90,7 +90,7 @@ def test_a_limit_that_no_number_can_meet_is_refused(tmp_path: Path, kind: str, n
         f'[[pbx]]\nname = "pbx"\n[[keys]]\nname = "wall"\ndigest = "{DIGEST}"\nlimits = {{ {kind} = ["{number}"] }}\n'
     )
     said = refusal(tmp_path, text)
-    assert f"'{number}' is no number of an extension, a queue or a ring group, such as 800" in said
+    assert f"'{number}' is not the number of an extension, a queue or a ring group, such as 800" in said
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,7 @@ def test_each_kind_takes_what_it_says_and_nothing_else(kind: Kind) -> None:
     for value in bad:
         with pytest.raises(BadParameter, match=r"^c: p = ") as caught:
             check([parameter], [("p", value)], "c")
-        assert str(caught.value).endswith(f"came, but it takes {parameter.takes}.")
+        assert str(caught.value).endswith(f"was given, but it takes {parameter.takes}.")
         assert str(caught.value).isprintable()
 
 
@@ -54,7 +54,7 @@ def test_a_mistake_is_named() -> None:
         UnknownParameter, match=r"^c has no parameter 'nun'; it takes num, count\. Did you mean 'num'\?$"
     ):
         check([NUM, COUNT], [("nun", "1")], "c")
-    with pytest.raises(UnknownParameter, match=r"^c takes no parameters, but 'x' came\.$"):
+    with pytest.raises(UnknownParameter, match=r"^c takes no parameters, but 'x' was given\.$"):
         check([], [("x", "1")], "c")
     with pytest.raises(DuplicateParameter, match="'num' was given twice"):
         check([NUM], [("num", "1"), ("num", "1")], "c")

@@ -84,7 +84,7 @@ def _only_metrics(app: ASGIApp, troubles: Mapping[str, str] | None) -> ASGIApp:
 
     async def served(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] not in paths:
-            await PlainTextResponse(f"There is nothing here but {' and '.join(paths)}.\n", 404)(scope, receive, send)
+            await PlainTextResponse(f"This server has only {' and '.join(paths)}.\n", 404)(scope, receive, send)
         elif scope["method"] not in ("GET", "HEAD"):
             await PlainTextResponse("GET it.\n", 405, {"Allow": "GET, HEAD"})(scope, receive, send)
         elif scope["path"] == READY_PATH:
@@ -103,5 +103,5 @@ def _bind(host: str, port: int) -> socket.socket:
         bound.bind((host, port))
     except NOT_BOUND as error:
         bound.close()
-        raise cannot_listen("Metrics, as [metrics] has them, cannot be served on", host, port, error) from error
+        raise cannot_listen("Cannot serve metrics, as set in [metrics], on", host, port, error) from error
     return bound

@@ -46,7 +46,7 @@ def on_sighup(answer: Callable[[], object]) -> None:
 
 def nothing_to_reload() -> None:
     """Print that there is no settings file to read again."""
-    say("callmon: SIGHUP: there is no settings file to read again; all goes on as before.", error=True)
+    say("callmon: SIGHUP: there is no settings file to read again; nothing has changed.", error=True)
 
 
 class Reload(Generic[SettingsT]):

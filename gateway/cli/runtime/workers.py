@@ -65,9 +65,7 @@ class Workers:
         if the address is not free or no worker comes up.
         """
         if self._port == 0:
-            raise ConfigError(
-                "Several workers need a port of their own choosing: give one with --port or in [gateway]."
-            )
+            raise ConfigError("Several workers need a fixed port: give one with --port or in [gateway].")
         _check_free(self._host, self._port)
         async with asyncio.TaskGroup() as tasks:
             for number in range(self._count):
@@ -120,7 +118,7 @@ async def _keep(number: int, arguments: Sequence[str], drain: float, running: se
         lived = loop.time() - begun
         if first and lived < _STILLBORN and code > 0:
             refused = ConfigError if code == os.EX_CONFIG else StartFailed
-            raise refused("A worker could not begin to serve; it has said why.")
+            raise refused("A worker could not start; it has printed why.")
         first = False
         if lived >= _LIVED_WELL:
             pause = _FIRST_PAUSE

@@ -249,5 +249,5 @@ def _why(closed: ConnectionClosed) -> str:
         reason = f", {closed.rcvd.reason}" if closed.rcvd.reason else ""
         return f"The PBX closed the event socket ({closed.rcvd.code}{reason})."
     if closed.sent is not None and closed.sent.code == CloseCode.MESSAGE_TOO_BIG:
-        return f"The PBX sent an event larger than {_MAX_MESSAGE_BYTES} bytes; it is not taken."
+        return f"The PBX sent an event larger than {_MAX_MESSAGE_BYTES} bytes; it is not used."
     return "The event socket was cut."

@@ -50,7 +50,7 @@ async def new(client: PbxClient, arguments: Mapping[str, str]) -> CommandResult:
         raise refused(error) from error
     id_ = integer(made, "Id") if isinstance(made, dict) else None
     if id_ is None:
-        raise CommandOutcomeUnknown("The PBX took the contact and did not say its id.")
+        raise CommandOutcomeUnknown("The PBX made the contact but did not return its id.")
     return CommandResult(ReadBack(contacts=frozenset((id_,))), replied(left_out, id=id_))
 
 

@@ -25,7 +25,7 @@ class _Meaning:
 _EXISTS: Final = _Meaning("already_exists", "conflict", "The PBX has that number or name already.")
 _LIMIT: Final = _Meaning("limit_reached", "conflict", "The PBX's licence or its settings allow no more of these.")
 _LONG: Final = _Meaning("too_long", "bad", "A value is longer than the PBX allows.")
-_BAD: Final = _Meaning("bad_value", "bad", "The PBX does not take one of the values.")
+_BAD: Final = _Meaning("bad_value", "bad", "The PBX does not accept one of the values.")
 _WARNINGS: Final[dict[str, _Meaning]] = {
     "ALREADY_IN_USE": _EXISTS,
     "DUPLICATE": _EXISTS,
@@ -38,12 +38,12 @@ _WARNINGS: Final[dict[str, _Meaning]] = {
     ),
     "LIMIT_REACHED": _LIMIT,
     "NO_MORE_NUMBERS_AVAILABLE": _LIMIT,
-    "TOO_MANY_ITEMS_IN_LIST": _Meaning("limit_reached", "conflict", "The PBX allows no list that long."),
+    "TOO_MANY_ITEMS_IN_LIST": _Meaning("limit_reached", "conflict", "The list is longer than the PBX allows."),
     "INVALID_LICENSE_TYPE": _Meaning("licence", "conflict", "The PBX's licence does not include this."),
     "LICENSE_NOT_FOUND": _Meaning("licence", "conflict", "The PBX has no licence."),
     "OUT_OF_THE_RANGE": _Meaning("out_of_range", "bad", "A value is outside of what the PBX allows."),
-    "REQUIRED": _Meaning("value_missing", "bad", "The PBX wants a value that was not given."),
-    "CAN_NOT_BE_EMPTY_STRING": _Meaning("value_missing", "bad", "The PBX does not take an empty value here."),
+    "REQUIRED": _Meaning("value_missing", "bad", "The PBX needs a value that was not given."),
+    "CAN_NOT_BE_EMPTY_STRING": _Meaning("value_missing", "bad", "The PBX does not accept an empty value here."),
     "FORBIDDEN_CHANGE": _Meaning("forbidden_change", "conflict", "The PBX does not let this be changed."),
     "USER_ROLE_DOWNGRADE": _Meaning("forbidden_change", "conflict", "The PBX does not let this role be lowered."),
     "NON_EXISTENT_EXT_NUMBER": _Meaning("unknown_extension", "missing", "One of the extensions is not at the PBX."),
@@ -59,10 +59,10 @@ _WARNINGS: Final[dict[str, _Meaning]] = {
     "LENGTH_NOT_MORE_255_CHARS": _Meaning("too_long", "bad", "A value is longer than the 255 characters allowed."),
     "LENGTH_NOT_MORE_2048_CHARS": _Meaning("too_long", "bad", "A value is longer than the 2048 characters allowed."),
     "INVALID": _BAD,
-    "INVALID_PIN_NUMBER": _Meaning("bad_value", "bad", "The PBX does not take this PIN."),
-    "INVALID_PASSWORD": _Meaning("bad_value", "bad", "The PBX does not take this password."),
+    "INVALID_PIN_NUMBER": _Meaning("bad_value", "bad", "The PBX does not accept this PIN."),
+    "INVALID_PASSWORD": _Meaning("bad_value", "bad", "The PBX does not accept this password."),
     "INVALID_HEX_CHARACTER": _BAD,
-    "DOUBLE_QUOTES_NOT_ALLOWED": _Meaning("bad_value", "bad", "The PBX takes no double quotes in a value."),
+    "DOUBLE_QUOTES_NOT_ALLOWED": _Meaning("bad_value", "bad", "The PBX accepts no double quotes in a value."),
 }
 _NAMED: Final = re.compile(r"[A-Za-z0-9_./]{1,60}")
 _NOT_PERMITTED: Final = (

@@ -122,7 +122,7 @@ async def queue_login(client: PbxClient, arguments: Arguments) -> CommandResult:
     try:
         obeyed = text(await find(client, arguments["num"]), "QueueStatus") == wanted
     except (PbxError, CommandRefused) as error:
-        raise CommandOutcomeUnknown(f"The PBX was asked, but whether it did it is not known: {error}") from error
+        raise CommandOutcomeUnknown(f"The PBX was asked, but it is not known whether it was done: {error}") from error
     return CommandResult(ReadBack(users=frozenset((arguments["num"],))), {} if obeyed else {"result": False})
 
 
@@ -144,7 +144,9 @@ async def new(client: PbxClient, arguments: Arguments) -> CommandResult:
             await patch(client, user, {"ForwardingProfiles": _with_timeout(user, timeout)})
         except (PbxError, CommandRefused, CommandOutcomeUnknown) as error:
             await _undo(client, number, made, str(error))
-            text_ = f"The extension {number} was made, but not all of it, and is deleted again. {error}"
+            text_ = (
+                f"The extension {number} was made, but not all fields could be set, so it was deleted again. {error}"
+            )
             raise CommandRefused("undone", text_) from error
         except asyncio.CancelledError:
             await _undo(client, number, made, "There was no time left.")
@@ -162,7 +164,8 @@ async def _undo(client: PbxClient, number: str, made: object, why: str) -> None:
         await client.delete(f"{XAPI}/Users({id_ or (await find(client, number))['Id']})")
     except (PbxError, CommandRefused, CommandOutcomeUnknown) as error:
         raise CommandOutcomeUnknown(
-            f"The extension {number} was made, but not all of it ({why}), and may not have been deleted again"
+            f"The extension {number} was made, but not all fields could be set ({why}), and it "
+            "may not have been deleted again"
             f" ({error}). Look at the PBX: delete it, or set what is missing."
         ) from error
 

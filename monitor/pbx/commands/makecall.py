@@ -33,7 +33,7 @@ _NOT_SHOWN: Final = frozenset((401, 403, 404))
 _NOTATION: Final = re.compile(r"[0-9+*#\s()./\-]+")
 _SENTENCES: Final = {
     "OperationTimeout": "Nobody answered in time.",
-    "UnknownDestination": "The PBX knows no way to that number.",
+    "UnknownDestination": "The PBX has no route to that number.",
     "DestinationBusy": "The number is busy.",
     "DestinationNoAnswer": "Nobody answers at the number.",
     "DestinationIsNotRegistered": "The phone is not registered.",
@@ -69,7 +69,7 @@ async def make(client: PbxClient, arguments: Mapping[str, str]) -> CommandResult
     if said is None:
         if answer.good or answer.status >= 500:
             raise CommandOutcomeUnknown(
-                f"The PBX answered {answer.status} without a word of the call: it may ring or not."
+                f"The PBX answered {answer.status} and did not mention the call: it is not known whether it rings."
             )
         error = answer.refusal()
         raise refused(error, no_extension(first)) if isinstance(error, PbxRefused) else error

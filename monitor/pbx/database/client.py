@@ -163,7 +163,7 @@ class Database:
             if rights:
                 raise CommandRefused(
                     "sql_role_can_write",
-                    f"SQL is not offered: the database's role {self._settings.user} {rights}. It needs one that can "
+                    f"SQL is not offered: the database's role {self._settings.user} {rights}. Use a role that can "
                     "only read: with SELECT on tables, and without rights to create or change anything.",
                 )
             if secrets:

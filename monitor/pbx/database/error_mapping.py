@@ -41,7 +41,7 @@ def unusable(error: Exception, where: str) -> CommandRefused | PbxUnreachable:
     """Return what to tell the caller when no connection can be made."""
     match error:
         case asyncpg.InvalidAuthorizationSpecificationError():
-            return CommandRefused("sql_unavailable", f"The database at {where} does not let callmon in: {error}")
+            return CommandRefused("sql_unavailable", f"The database at {where} refuses callmon: {error}")
         case asyncpg.InvalidCatalogNameError() | asyncpg.ClientConfigurationError():
             return CommandRefused("sql_unavailable", f"The database at {where} cannot be used: {error}")
         case ssl.SSLCertVerificationError():
@@ -51,9 +51,7 @@ def unusable(error: Exception, where: str) -> CommandRefused | PbxUnreachable:
                 'authority as ca_file, or set tls = "require" to encrypt without checking it.',
             )
         case ConnectionError() if "rejected SSL upgrade" in str(error):
-            text = (
-                f'The database at {where} speaks no TLS: turn it on there, or set tls = "off" on a network you trust.'
-            )
+            text = f'The database at {where} has no TLS: turn it on there, or set tls = "off" on a network you trust.'
             return CommandRefused("sql_unavailable", text)
     text = f"The database at {where} cannot be reached ({str(error) or 'no answer in time'})"
     return PbxUnreachable(f"{text}: see host and port, whether PostgreSQL listens there, and firewalls.")

@@ -83,7 +83,7 @@ class _PageRead:
         Raises PbxGarbled if it is no list of entities, or if the list has no end.
         """
         if not isinstance(answer, dict) or not isinstance(answer.get("value"), list):
-            raise PbxGarbled("An answer that should be a list of entities is none.")
+            raise PbxGarbled("An answer is not a list of entities.")
         given = len(answer["value"])
         self._pages += 1
         if self._pages > MAX_PAGES or len(self.rows) + given > MAX_ROWS:

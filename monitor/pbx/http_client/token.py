@@ -175,7 +175,7 @@ class TokenOwner:
         if self._hold is not None and self._clock() < self._held_until and not another:
             raise self._hold.with_traceback(None)
         if not self._may_mint():
-            raise TokenRefused("This monitor is not sure to be the one in charge, and mints no token.")
+            raise TokenRefused("This monitor is not sure that it leads, so it asks for no token.")
 
     def _note_failure(self, error: PbxError, secret: str) -> None:
         self._failure = error
@@ -215,7 +215,7 @@ class TokenOwner:
         return TokenRefused(
             f"Tokens are revoked before their time ({len(self._revoked)} in the last"
             f" {max(1, round(self._clock() - self._revoked[0]))} s): another program uses this API client."
-            " Give each program an API client of its own."
+            " Give each program its own API client."
         )
 
 

@@ -83,12 +83,12 @@ class HttpResponse:
         if not self.body:
             return None
         if self.values > MAX_VALUES:
-            raise PbxGarbled(f"The PBX's answer to {self.shown} holds more than {MAX_VALUES} values; it is not taken.")
+            raise PbxGarbled(f"The PBX's answer to {self.shown} holds more than {MAX_VALUES} values; it is not used.")
         try:
             return from_json(self.body)
         except Malformed as error:
             what = "a web page" if self.is_page else str(error)
-            raise PbxGarbled(f"What answers {self.shown} is not a PBX ({what}); see url.") from error
+            raise PbxGarbled(f"The server that answers {self.shown} is not a PBX ({what}); see url.") from error
 
     @property
     def is_page(self) -> bool:
@@ -103,7 +103,7 @@ class HttpResponse:
         if self.status < 400:
             to = _origin(self.headers.get("Location", ""))
             right = f"write {to} as url, if that is its own address" if to else "is url its own address?"
-            return PbxRefused(f"The PBX sends us elsewhere ({self.status} to {self.shown}): {right}.", self.status)
+            return PbxRefused(f"The PBX redirects us ({self.status} to {self.shown}): {right}.", self.status)
         try:
             body = from_json(self.body) if 0 < len(self.body) <= _MAX_ERROR_BYTES else None
         except Malformed:
@@ -181,7 +181,7 @@ class Transport:
                 return await self._answer(shown, sent, response, largest)
         except _NotTaken as error:
             self._no_answer(shown, sent)
-            raise PbxGarbled(f"The PBX's answer to {shown} {error}; it is not taken.") from error
+            raise PbxGarbled(f"The PBX's answer to {shown} {error}; it is not used.") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:  # a TimeoutError is an OSError
             self._no_answer(shown, sent)
             raise PbxUnreachable(f"The PBX {self._why(error)} ({shown}).") from error
@@ -338,7 +338,7 @@ def _unpacker(encoding: str) -> zlib._Decompress | None:
             return None
         case "gzip" | "x-gzip":
             return zlib.decompressobj(_GZIP)
-    raise _NotTaken("is packed in another way than gzip")
+    raise _NotTaken("is compressed in another way than gzip")
 
 
 def _unpacked(unpacker: zlib._Decompress | None, packed: bytes) -> Iterator[bytes]:
@@ -351,7 +351,7 @@ def _unpacked(unpacker: zlib._Decompress | None, packed: bytes) -> Iterator[byte
             yield unpacker.decompress(packed, _PIECE_BYTES)
             packed = unpacker.unconsumed_tail
     except zlib.error:
-        raise _NotTaken("says that it is gzip, and is not") from None
+        raise _NotTaken("says that it is gzip but is not") from None
     if packed:
         raise _NotTaken("goes on after its gzip ends")
 
@@ -365,7 +365,7 @@ class _Sending:
     def failure(self, why: str) -> PbxUnreachable | CommandOutcomeUnknown:
         if not self.begun:
             return PbxUnreachable(f"Nothing was done: {why}.")
-        return CommandOutcomeUnknown(f"The PBX was asked, but whether it did it is not known: {why}.")
+        return CommandOutcomeUnknown(f"The PBX was asked, but it is not known whether it was done: {why}.")
 
 
 def _once() -> aiohttp.TraceConfig:

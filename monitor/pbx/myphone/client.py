@@ -44,7 +44,7 @@ class MyPhoneClient:
         except myphone_messages.NotAMessage as error:
             raise PbxGarbled(f"The web client's interface: {error}.") from error
         if not message.HasField("queues_info"):
-            raise PbxGarbled("The web client's interface does not tell the queues.")
+            raise PbxGarbled("The web client's interface does not list the queues.")
         return {
             queue.number: {agent.extension: bool(agent.logged_in) for agent in queue.agents.items if agent.extension}
             for queue in message.queues_info.queues
@@ -81,7 +81,7 @@ class MyPhoneClient:
             if not forgotten:
                 return answer.body
             self._key = None
-        raise PbxGarbled("The web client's interface forgets the session that it has just opened.")
+        raise PbxGarbled("The web client's interface does not know the session that it has just opened.")
 
     async def _open(self) -> str:
         answer = await self._session()
@@ -101,7 +101,7 @@ class MyPhoneClient:
             raise PbxGarbled(f"The web client's interface: {error}") from error
         if changes and answer.status >= 500:
             raise CommandOutcomeUnknown(
-                f"The PBX answered {answer.status}: whether the login was changed is not known."
+                f"The PBX answered {answer.status}: it is not known whether the login was changed."
             )
         return answer
 

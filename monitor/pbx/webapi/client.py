@@ -151,7 +151,7 @@ class WebApiClient:
         value = _good(answer).json()
         if parser.says_no(value) and set(value) <= {"result", "error"}:
             code, _ = parser.error(value)
-            raise PbxRefused(f"The service says no to {command}{f': {code}' if code else ''}.", 404, code)
+            raise PbxRefused(f"The service refuses {command}{f': {code}' if code else ''}.", 404, code)
         return CachedResponse(parse(value), answer.headers.get("ETag", ""), *_condition(answer))
 
     async def order(self, command: str, arguments: Mapping[str, str]) -> Mapping[str, object]:
@@ -278,7 +278,7 @@ def _done(command: str, answer: HttpResponse) -> Mapping[str, object]:
         body = answer.json()
     except PbxGarbled as garbled:
         if answer.good:
-            raise CommandOutcomeUnknown(f"Whether it was done is not known. {garbled}") from garbled
+            raise CommandOutcomeUnknown(f"It is not known whether it was done. {garbled}") from garbled
         body = None
     code, message = parser.error(body)
     if not answer.good:
@@ -291,7 +291,9 @@ def _done(command: str, answer: HttpResponse) -> Mapping[str, object]:
         raise CommandRefused(code or "pbx_refused", message or f"The service answers that {command} failed.")
     status = parser.final_status(reply) if command == "makecall" else ""
     if status not in ("", "success", "1"):
-        raise CommandRefused(code or "call_failed", message or f"The service answers that the call came to {status}.")
+        raise CommandRefused(
+            code or "call_failed", message or f"The service answers that the call's final status is {status}."
+        )
     if command == "contact.new" and isinstance(result, int) and not isinstance(result, bool):
         reply.setdefault("id", result)
     return reply

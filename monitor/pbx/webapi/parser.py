@@ -252,11 +252,11 @@ def _words(answer: Any, name: str) -> tuple[str, ...]:
 def _list(answer: Any, name: str) -> list[Any]:
     value = _object(answer).get(name)
     if not isinstance(value, list):
-        raise PbxGarbled(f"An answer that should have a list {name} has none.")
+        raise PbxGarbled(f"An answer has no list {name}.")
     return value
 
 
 def _object(answer: Any) -> Mapping[str, Any]:
     if not isinstance(answer, dict):
-        raise PbxGarbled("An answer that should be an object is none.")
+        raise PbxGarbled("An answer is not an object.")
     return answer

@@ -247,7 +247,7 @@ class WebApiReader:
             return
         await all_together(one(subject) for subject in subjects)
         if subjects and not any((command, subject) in self._kept for subject in subjects):
-            self.lacking.setdefault(command, f"The service answers nothing to {command}.")
+            self.lacking.setdefault(command, f"The service does not answer {command}.")
 
     def _keep(self, command: str, subjects: Iterable[str]) -> None:
         """Forget what this command answered about any other subjects."""

@@ -125,7 +125,7 @@ class WebApiSource:
         except PbxError as error:
             self._lists_wanted.set()
             made = f" Its id is {reply['id']}." if "id" in reply else ""
-            text = f"It was done, but then could not be read: what is shown may be of before.{made} {error}"
+            text = f"It was done, but could not be read afterwards: what is shown may be out of date.{made} {error}"
             raise CommandOutcomeUnknown(text) from error
         return reply
 

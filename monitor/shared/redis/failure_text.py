@@ -22,7 +22,7 @@ _KNOWN: Final = (
     (
         re.compile(r"Authentication required|NOAUTH"),
         (
-            "it wants a password and none was given; write redis://user:password@host:port/0 as url in [redis], "
+            "it needs a password and none was given; write redis://user:password@host:port/0 as url in [redis], "
             "or with the Debian package into /etc/callmon/redis/monitor.url and gateway.url"
         ),
     ),
@@ -30,12 +30,12 @@ _KNOWN: Final = (
         re.compile(r"invalid username-password|WRONGPASS|invalid password"),
         (
             "it does not accept the user and the password in url; see Redis' users' file, "
-            "which make-acl.sh writes of the files *.password, and which Redis reads when it starts"
+            "which make-acl.sh writes from the files *.password, and which Redis reads when it starts"
         ),
     ),
     (
         re.compile(r"without any password configured|no password is set"),
-        "it wants no password, and url has one; take it out of url, or set one at Redis",
+        "it needs no password, but url has one; take it out of url, or set one at Redis",
     ),
     (
         re.compile(r"DB index is out of range|invalid DB index"),
@@ -43,10 +43,10 @@ _KNOWN: Final = (
     ),
     (re.compile(r"SELECT is not allowed in cluster mode|^MOVED "), _OF_CLUSTER),
     (re.compile(r"^\d+ \S"), _OF_CLUSTER),  # the client's words for MOVED: slot and node alone
-    (re.compile(r"cluster support disabled"), "it is no Cluster; write redis://host:port/0 as url"),
+    (re.compile(r"cluster support disabled"), "it is not a Cluster; write redis://host:port/0 as url"),
     (
         re.compile(r"unknown command '?`?SENTINEL"),
-        "it is no Sentinel; url names the Sentinels (port 26379) or, with redis://, the server itself",
+        "it is not a Sentinel; url names the Sentinels (port 26379) or, with redis://, the server itself",
     ),
     (
         re.compile(r"unknown command '?`?(MULTI|WATCH|SET|GET|EXISTS|HGETALL|INFO)\b"),
@@ -68,29 +68,32 @@ _KNOWN: Final = (
     (re.compile(r"max number of clients"), "it has too many clients; see maxclients there"),
     (
         re.compile(r"protected mode"),
-        "it is in protected mode, for its own host alone; give it users (deploy/redis) and an address",
+        "it is in protected mode and serves only its own host; give it users (deploy/redis) and an address",
     ),
     (
         re.compile(r"Hostname mismatch|IP address mismatch"),
-        "its certificate is another name's; url must have the name that the certificate has",
+        "its certificate is for another name; use a name from the certificate in url",
     ),
     (
         re.compile(r"certificate has expired"),
-        "its certificate is no longer valid; renew it, or see this host's clock",
+        "its certificate has expired; renew it, or see this host's clock",
     ),
     (re.compile(r"CERTIFICATE_VERIFY_FAILED"), "its certificate is not trusted; see ca_file in [redis]"),
     (
         re.compile(r"certificate required|CERTIFICATE_REQUIRED"),
-        "it wants a certificate of its clients; callmon has none to show",
+        "it asks its clients for a certificate; callmon has none",
     ),
     (
         re.compile(r"WRONG_VERSION_NUMBER|RECORD_LAYER|record layer|wrong version number|SSL"),
-        "what listens{at} speaks no TLS that we know; write redis:// for rediss://, or see the port in url",
+        (
+            "the server{at} does not use TLS as callmon knows it; write redis:// instead of "
+            "rediss://, or see the port in url"
+        ),
     ),
-    (re.compile(r"Protocol Error|InvalidResponse"), "what listens{at} is not Redis; see the port in url in [redis]"),
+    (re.compile(r"Protocol Error|InvalidResponse"), "the server{at} is not Redis; see the port in url in [redis]"),
     (
         re.compile(r"Connection closed|closed by server|Connection reset|Connection lost|Error 104|Error 32"),
-        "it hangs up without an answer{of}; does it want TLS (rediss:// in url), or is it another server?",
+        "it closes the connection without an answer{of}; does it need TLS (rediss:// in url), or is it another server?",
     ),
     (
         re.compile(r"Connection refused|Connect call failed|Error 111|Error 61\b"),
@@ -98,15 +101,15 @@ _KNOWN: Final = (
     ),
     (
         re.compile(r"not known|name resolution|No address associated|getaddrinfo|label empty|label too long"),
-        "nobody knows that name{of}; see url in [redis], and this host's DNS",
+        "that name is not known{of}; see url in [redis], and this host's DNS",
     ),
     (
         re.compile(r"Timeout connecting"),
-        "no connection comes about in time; see the address in url, whether TLS begins there, network and firewalls",
+        "no connection could be made in time; see the address in url, whether TLS begins there, network and firewalls",
     ),
     (
         re.compile(r"No route|unreachable|Error 113|Error 101"),
-        "there is no way to it{of}; see the address in url, network and firewalls",
+        "there is no route to it{of}; see the address in url, network and firewalls",
     ),
     (
         re.compile(r"Error 2 connecting to (unix:)?/"),
@@ -159,23 +162,23 @@ def no_master(name: str, reasons: Iterable[str]) -> str:
 
     ``reasons``: one for each Sentinel, with its address.
     """
-    return f"no Sentinel tells the master {name!r}: {', '.join(reasons)}; see url in [redis], which ends in its name"
+    return f"no Sentinel tells the master {name!r}: {', '.join(reasons)}; see url in [redis], which ends in that name"
 
 
 def in_short(error: BaseException) -> str:
     """Return what one of several servers does wrong, in a few words."""
     words = f"{type(error).__name__} {error}"
     for pattern, reason in (
-        (re.compile(r"Authentication required|NOAUTH"), "wants a password (sentinel_password in url)"),
+        (re.compile(r"Authentication required|NOAUTH"), "needs a password (sentinel_password in url)"),
         (
             re.compile(r"username-password|WRONGPASS|password"),
             "does not accept the password (sentinel_password in url)",
         ),
         (re.compile(r"refused|Connect call failed|Error 111"), "does not listen"),
-        (re.compile(r"not known|name resolution|No address"), "is a name that nobody knows"),
+        (re.compile(r"not known|name resolution|No address"), "is a name that is not known"),
         (re.compile(r"CERTIFICATE"), "has a certificate that is not trusted"),
-        (re.compile(r"SSL|record layer"), "speaks no TLS"),
-        (re.compile(r"unknown command"), "is no Sentinel"),
+        (re.compile(r"SSL|record layer"), "does not use TLS"),
+        (re.compile(r"unknown command"), "is not a Sentinel"),
         (re.compile(r"imeout"), "does not answer"),
         (re.compile(r"closed|reset|lost"), "hangs up"),
     ):

@@ -93,7 +93,7 @@ class RedisTarget:
         if len(path) > 1 or not db.isdecimal():
             raise ConfigError("redis url: the database is a number, such as 0.")
         if kind == "cluster" and db != "0":
-            raise ConfigError("redis url: a Cluster has no database but 0.")
+            raise ConfigError("redis url: a Cluster has only database 0.")
         return cls(
             kind,
             tuple(_address(host, _PORTS[kind]) for host in hosts.split(",")),
@@ -272,7 +272,7 @@ class _NodePool(ConnectionPool):
             for first, last, (host, port, *_), *_ in ranges:
                 if first <= self._slot <= last:
                     return host.decode() or name, port
-            why = "nobody holds these keys; see redis-cli cluster info there"
+            why = "no node holds these keys; see redis-cli cluster info there"
         raise RedisConnectionError(f"no node of the Cluster says where the keys are: {why}")
 
 
@@ -312,7 +312,9 @@ def _address(text: str, port: int) -> Address:
     found = _ADDRESS.fullmatch(text)
     if found is None:
         if text.count(":") > 1:
-            raise ConfigError(f"redis url: {text!r} is no host; an IPv6 address stands in brackets, as in [::1]:6379.")
+            raise ConfigError(
+                f"redis url: {text!r} is not a host; write an IPv6 address in brackets, as in [::1]:6379."
+            )
         raise ConfigError(f"redis url: {text!r} has no port between 1 and 65535.")
     if found["port"] and not 1 <= int(found["port"]) <= _LAST_PORT:
         raise ConfigError(f"redis url: {text!r} has no port between 1 and 65535.")
@@ -320,5 +322,5 @@ def _address(text: str, port: int) -> Address:
         try:
             IPv6Address(found["six"])
         except ValueError as error:
-            raise ConfigError(f"redis url: {found['six']!r} is no IPv6 address.") from error
+            raise ConfigError(f"redis url: {found['six']!r} is not an IPv6 address.") from error
     return (found["six"] or found["host"]).lower(), int(found["port"] or port)

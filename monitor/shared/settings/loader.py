@@ -32,10 +32,10 @@ _PLAIN_WORDS = ((r"a valid (tuple|frozenset)", "a list"), (r"a valid dictionary 
 _ETC = "CALLMON_ETC"
 """Environment variable: a directory to use in place of ``/etc/callmon``."""
 _TOML_HINTS = {
-    "Invalid value": "; text stands in quotation marks",
+    "Invalid value": "; put text in quotation marks",
     "Unescaped": r"; write \\ for \, or the whole text in '…'",
-    "Cannot overwrite": "; is a setting there twice? [pbx.database] and [pbx.figures] stand after their [[pbx]]",
-    "Cannot declare": "; is a section there twice? What may be there several times has two pairs of brackets: [[pbx]]",
+    "Cannot overwrite": "; is a setting there twice? [pbx.database] and [pbx.figures] must come after their [[pbx]]",
+    "Cannot declare": "; is a section there twice? A section that may be repeated has two pairs of brackets: [[pbx]]",
 }
 """Parts of the parser's messages, and what to do about them."""
 CREDENTIALS = Path("/run/credentials/callmon-monitor.service")
@@ -104,11 +104,11 @@ def _one_line_of(file: Path) -> str:
     try:
         text = file.read_text(encoding="utf-8-sig").strip()  # editors of Windows begin a file with a mark
     except UnicodeDecodeError:
-        raise ValueError(f"is no text: {file}; it must hold the secret alone") from None
+        raise ValueError(f"is not text: {file}; it must hold only the secret") from None
     if not text:
-        raise ValueError(f"is empty: {file}; it must hold the secret alone")
+        raise ValueError(f"is empty: {file}; it must hold only the secret")
     if len(text.splitlines()) > 1:
-        raise ValueError(f"has several lines: {file}; it must hold the secret alone")
+        raise ValueError(f"has several lines: {file}; it must hold only the secret")
     return text
 
 
@@ -309,7 +309,7 @@ def _read(path: Path) -> dict[str, Any]:
         hint = "; let this user read it (chmod a+r), or use sudo" if isinstance(error, PermissionError) else ""
         raise ConfigError(f"{path}: cannot be read: {error.strerror}{hint}") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not TOML: it is no text in UTF-8; save it as that") from error
+        raise ConfigError(f"{path}: not TOML: it is not text in UTF-8; save it as UTF-8") from error
     except tomllib.TOMLDecodeError as error:
         hint = next((hint for said, hint in _TOML_HINTS.items() if said in str(error)), "")
         raise ConfigError(f"{path}: not TOML: {error}{hint}") from error
@@ -376,7 +376,7 @@ def _mistake(settings: type[BaseModel], detail: ErrorDetails, name: str) -> str:
         if name.startswith("redis.") and not near:
             right += "; host, port, user and password stand in url: redis://user:password@host:port/0"
         if section := _right_heading(settings, name):
-            return f"[{name}] is no section of its own; write {section}"
+            return f"[{name}] is not a section by itself; write {section}"
         return f"{name} is not a setting; {right}"
     if detail["type"] == "string_pattern_mismatch" and name.startswith("pbx["):
         return f'{name} is {detail["input"]!r}: write small letters, digits, "-" and "_", at most 32, such as "main"'

@@ -73,7 +73,7 @@ def test_a_request_gives_one_key_by_any_number_of_ways() -> None:
 def test_a_scope_is_had_or_not() -> None:
     table = KeyTable([KEY])
     assert authenticate(table, [RAW], NOW, "read") is KEY
-    with pytest.raises(ScopeMissing, match=r"'admin'; yours has: read\."):
+    with pytest.raises(ScopeMissing, match=r"'admin'; your key has: read\."):
         authenticate(table, [RAW], NOW, "admin")
 
 

@@ -57,13 +57,13 @@ def settings_file(folder: Path, text: str | bytes) -> Path:
         ('[[redis]]\nurl = "redis://127.0.0.1"\n', "[[redis]] has one pair of brackets too many; write [redis], once"),
         (
             PBX + '[database]\nuser = "x"\n',
-            "[database] is no section of its own; write [pbx.database], after its [[pbx]]",
+            "[database] is not a section by itself; write [pbx.database], after its [[pbx]]",
         ),
-        (PBX + "[figures]\n", "[figures] is no section of its own; write [pbx.figures], after its [[pbx]]"),
-        ('[pbx.database]\nuser = "x"\n' + PBX, "[pbx.database] and [pbx.figures] stand after their [[pbx]]"),
-        (PBX.replace('"https://pbx.example.com:5001"', "https://pbx"), "text stands in quotation marks"),
+        (PBX + "[figures]\n", "[figures] is not a section by itself; write [pbx.figures], after its [[pbx]]"),
+        ('[pbx.database]\nuser = "x"\n' + PBX, "[pbx.database] and [pbx.figures] must come after their [[pbx]]"),
+        (PBX.replace('"https://pbx.example.com:5001"', "https://pbx"), "put text in quotation marks"),
         ('[monitor]\nstate_dir = "C:\\callmon"\n', r"write \\ for \, or the whole text in '…'"),
-        (PBX.encode("utf-16"), "it is no text in UTF-8; save it as that"),
+        (PBX.encode("utf-16"), "it is not text in UTF-8; save it as UTF-8"),
         (
             PBX.replace('"main"', '"Main Office"'),
             'write small letters, digits, "-" and "_", at most 32, such as "main"',
@@ -85,7 +85,7 @@ def test_settings_that_are_written_wrongly(tmp_path: Path, text: str | bytes, sa
 
 
 def test_sections_of_the_gateway_that_are_written_wrongly(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"\[stream\] is no section of its own; write \[gateway.stream\]$"):
+    with pytest.raises(ConfigError, match=r"\[stream\] is not a section by itself; write \[gateway.stream\]$"):
         GatewaySettings.load(settings_file(tmp_path, "[stream]\n"))
     with pytest.raises(ConfigError, match=r"\[keys\] has one pair of brackets too few; write \[\[keys\]\]"):
         GatewaySettings.load(settings_file(tmp_path, '[keys]\nname = "x"\n'))
@@ -101,9 +101,9 @@ def test_what_editors_of_windows_write_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"\n", "is empty: {file}; it must hold the secret alone"),
-        (b"callmon\nhunter2\n", "has several lines: {file}; it must hold the secret alone"),
-        (b"\xff\xfehunter2", "is no text: {file}; it must hold the secret alone"),
+        (b"\n", "is empty: {file}; it must hold only the secret"),
+        (b"callmon\nhunter2\n", "has several lines: {file}; it must hold only the secret"),
+        (b"\xff\xfehunter2", "is not text: {file}; it must hold only the secret"),
         (None, "cannot be read: No such file or directory: {file}"),
     ],
     ids=["empty", "lines", "binary", "absent"],
@@ -151,7 +151,7 @@ async def found(url: str, **more: object) -> str:
 
 
 OTHER = (
-    "What answers at {url} is no 3CX of version 20: it knows no POST /connect/token ({status}). See url: host and port"
+    "The server at {url} is not a 3CX of version 20: it has no POST /connect/token ({status}). See url: host and port"
 )
 
 
@@ -167,7 +167,7 @@ OTHER = (
         ("403 Forbidden", PAGE, "Server: a firewall", OTHER),
         ("501 Not Implemented", PAGE, "Server: another vendor", OTHER),
         ("400 Bad Request", b"sent to HTTPS port", "Server: nginx", "The PBX wants https: write https:// in url."),
-        ("200 OK", b"{}", "Content-Type: application/json", "holds none: is it a 3CX? See url."),
+        ("200 OK", b"{}", "Content-Type: application/json", "has no token: is it a 3CX? See url."),
         (
             "301 Moved",
             PAGE,
@@ -193,13 +193,13 @@ async def test_what_is_no_pbx_is_told_from_a_wrong_secret(status: str, body: byt
 async def test_a_page_where_the_documented_interface_should_be() -> None:
     async with answering("200 OK", PAGE) as url:
         said = await found(url, key="hunter2")
-    assert "What answers GET /webapi/all.ext.get is not a PBX (a web page); see url." in said
+    assert "The server that answers GET /webapi/all.ext.get is not a PBX (a web page); see url." in said
 
 
 async def test_tls_where_none_is() -> None:
     async with SimulatedPbx(SimulatorSettings(traffic=False)) as pbx:
         said = await found(pbx.url.replace("http:", "https:"))
-    assert "speaks no TLS that we know" in said
+    assert "does not use TLS as callmon knows it" in said
     assert "whether it is http:// there" in said
 
 
@@ -285,7 +285,7 @@ async def test_a_file_that_a_monitor_run_by_hand_has_left(tmp_path: Path) -> Non
 
 def test_a_file_of_another_user() -> None:
     assert explain(PermissionError(13, "Permission denied")).startswith(
-        "is not for this user; run this with sudo, or give"
+        "may not be used by this user; run this with sudo, or give"
     )
 
 
@@ -319,14 +319,12 @@ async def test_an_address_that_cannot_be_listened_on(what: str) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(
-            ConfigError, match=rf" on 127.0.0.1:{port}: another program listens there already; end that"
-        ):
+        with pytest.raises(ConfigError, match=rf" on 127.0.0.1:{port}: another program listens there already; stop it"):
             await listen(what, "127.0.0.1", port)
     for host in ("callmon.invalid", "http://0.0.0.0", "a" * 70 + ".b"):
-        with pytest.raises(ConfigError, match="nobody knows that name; choose an address of this host, such as 127"):
+        with pytest.raises(ConfigError, match="that name is not known; choose an address of this host, such as 127"):
             await listen(what, host, free_port())
-    with pytest.raises(ConfigError, match=r" on 192.0.2.1:\d+: this host has no such address; choose one of its own"):
+    with pytest.raises(ConfigError, match=r" on 192.0.2.1:\d+: this host has no such address; choose one that it has"):
         await listen(what, "192.0.2.1", free_port())
 
 
@@ -339,7 +337,7 @@ async def test_a_recording_of_a_pbx_that_was_never_connected_is_no_success(
     text = PBX.replace("https://pbx.example.com:5001", f"http://127.0.0.1:{free_port()}")
     settings = settings_file(tmp_path, f'[redis]\nurl = "{valkey.url}"\n{text}')
     assert await record.run(settings, tmp_path / "x.jsonl", "", 0.02, "", None, unmasked=False) == 1
-    assert "The PBX was never connected: nothing of its calls is in it; see callmon check." in capsys.readouterr().out
+    assert "The PBX was never connected, so the recording has no calls; run callmon check." in capsys.readouterr().out
 
 
 # disks

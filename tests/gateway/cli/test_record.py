@@ -111,4 +111,4 @@ async def test_what_is_no_recording_is_not_shown(tmp_path: Path) -> None:
     file.write_bytes(b"\x89PNG\r\n")
     refused = await callmon("demo", "--port", "0", "--replay", str(file))
     assert refused.code == 1
-    assert "picture.png is no recording of callmon's." in refused.err
+    assert "picture.png is not a recording of callmon." in refused.err

@@ -66,7 +66,7 @@ async def test_snapshot_gives_up_in_time(answer: Answer | None, words: str) -> N
     [
         ("tail", banner, "is not a gateway of callmon: its answer is not HTTP"),
         ("snapshot", http("404 Not Found"), "is not a gateway of callmon: it answers 404 Not Found"),
-        ("tail", http("301 Moved", "Location: https://127.0.0.1/"), "sends us on to https://127.0.0.1 (301)"),
+        ("tail", http("301 Moved", "Location: https://127.0.0.1/"), "redirects to https://127.0.0.1 (301)"),
     ],
     ids=["ssh", "404", "redirect"],
 )

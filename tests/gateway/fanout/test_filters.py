@@ -89,15 +89,15 @@ def test_every_topic_has_its_own_field() -> None:
     ("given_", "says"),
     [
         ({"num": ["101"]}, "has no field 'num'"),
-        ({"ext": []}, "names nothing"),
+        ({"ext": []}, "is empty"),
         ({"ext": [""]}, "list of texts"),
         ({"ext": [True]}, "list of texts"),
         ({"ext": [1.5]}, "list of texts"),
         ({"ext": [None]}, "list of texts"),
         ({"ext": ["x" * 65]}, "at most 64"),
         ({"ext": [2**70]}, "list of texts"),
-        ({"direction": ["inbound"]}, "knows FromExternal"),
-        ({"state": ["Busy"]}, "knows Unknown"),
+        ({"direction": ["inbound"]}, "takes FromExternal"),
+        ({"state": ["Busy"]}, "takes Unknown"),
         ({"ext": [str(n) for n in range(MOST_VALUES + 1)]}, "at most 1000"),
     ],
 )

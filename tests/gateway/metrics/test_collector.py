@@ -116,7 +116,9 @@ async def test_nothing_else_is_served_beside_the_metrics() -> None:
         assert (await http.get(address.replace("/metrics", "/"))).status_code == 404
         assert (await http.post(address)).status_code == 405
         port = httpx.URL(address).port or 0
-        with pytest.raises(ConfigError, match=r"\[metrics\].* cannot be served on 127.0.0.1:\d+: another program"):
+        with pytest.raises(
+            ConfigError, match=r"Cannot serve metrics, as set in \[metrics\], on 127.0.0.1:\d+: another program"
+        ):
             async with metrics_server.exposed(CollectorRegistry(), "127.0.0.1", port):
                 pass
     with pytest.raises(ConfigError, match="a port is at most 65535"):

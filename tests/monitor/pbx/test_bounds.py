@@ -80,7 +80,7 @@ BODIES: dict[str, tuple[bytes, Callable[[], Iterator[bytes]], str]] = {
         "is larger than",
     ),
     "packed": (PACKED, lambda: chunks([spaces(GZIP)]), "is larger than"),
-    "packed in another way": (
+    "compressed in another way": (
         HEAD + b"Content-Encoding: deflate\r\n\r\n",
         lambda: chunks([spaces(DEFLATE)]),
         "another way than gzip",
@@ -95,7 +95,7 @@ BODIES: dict[str, tuple[bytes, Callable[[], Iterator[bytes]], str]] = {
         lambda: chunks([gzip.compress(b"{}"), *[b"x" * 65_536] * 1024]),
         "goes on after its gzip",
     ),
-    "not packed": (PACKED, lambda: chunks(endless(b"x" * 65_536)), "and is not"),
+    "not packed": (PACKED, lambda: chunks(endless(b"x" * 65_536)), "but is not"),
     "packed and cut": (PACKED, lambda: chunks([gzip.compress(b"{}")[:-4]]), "ends before"),
 }
 
@@ -239,7 +239,7 @@ async def test_an_answer_not_taken_is_the_reason_that_the_system_tells() -> None
         pbx.dns = {str(number): "Wextension" for number in range(100_000)}
         async with following(settings_for(pbx.url)) as (_, facts):
             told = await facts.until(ConnectionChanged, lambda fact: "values" in fact.reason)
-    assert told.reason.endswith("values; it is not taken.")
+    assert told.reason.endswith("values; it is not used.")
 
 
 async def test_an_event_too_large_is_the_reason_that_the_system_tells() -> None:

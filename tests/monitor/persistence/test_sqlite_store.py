@@ -248,7 +248,7 @@ async def test_who_only_reads_leaves_the_schema_of_a_running_monitor(tmp_path: P
 
 async def test_a_store_that_is_just_being_restored_is_not_opened(tmp_path: Path) -> None:
     lock = module.locked(tmp_path, alone=True)
-    with pytest.raises(ConfigError, match=r"callmon\.db is just being restored; start again"):
+    with pytest.raises(ConfigError, match=r"callmon\.db is being restored now; start again"):
         await Store(tmp_path / "callmon.db").open()
     os.close(lock)
     async with opened(tmp_path / "callmon.db") as store, opened(tmp_path / "callmon.db") as reader:

@@ -62,7 +62,7 @@ def test_what_is_written_is_read_again(tmp_path: Path, name: str) -> None:
 def test_only_its_owner_may_read_it_and_none_is_written_over(tmp_path: Path) -> None:
     written(tmp_path / "a.jsonl")
     assert stat.S_IMODE((tmp_path / "a.jsonl").stat().st_mode) == 0o600
-    with pytest.raises(ConfigError, match=r"a\.jsonl is there already"):
+    with pytest.raises(ConfigError, match=r"a\.jsonl exists already"):
         file_format.create(tmp_path / "a.jsonl")
     with pytest.raises(ConfigError, match="cannot be made: No such file"):
         file_format.create(tmp_path / "nowhere" / "a.jsonl")
@@ -91,11 +91,11 @@ def test_a_file_that_was_cut_off_counts_up_to_there(tmp_path: Path) -> None:
     ("content", "sentence"),
     [
         (b"", "is empty"),
-        (b"\x89PNG\r\n", "is no recording of callmon's"),
-        (b"[1]\n", "is no recording of callmon's"),
+        (b"\x89PNG\r\n", "is not a recording of callmon"),
+        (b"[1]\n", "is not a recording of callmon"),
         (b'{"callmon_recording": 2}\n', "is a recording of version 2; this callmon knows version 1"),
         (b'{"callmon_recording": 1}\n', "its first line lacks began or settings"),
-        (FIRST + b"what\n", "line 2 is no JSON"),
+        (FIRST + b"what\n", "line 2 is not JSON"),
         (FIRST + b'{"t": 1.0, "kind": "opened"}\n{"t": "soon", "kind": "end"}\n', "line 3 has no t or no kind"),
     ],
 )

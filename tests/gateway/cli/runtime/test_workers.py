@@ -195,7 +195,7 @@ async def test_a_port_that_is_taken_and_a_port_of_no_choice_are_refused(tmp_path
     file = settings_file(tmp_path, "redis://127.0.0.1:1", 0)
     said = await callmon("gateway", "--config", str(file), "--workers", "2")
     assert said.code == os.EX_CONFIG
-    assert "need a port" in said.err
+    assert "need a fixed port" in said.err
     port = free_port()
     server = await asyncio.start_server(lambda *_: None, "127.0.0.1", port)
     async with server:

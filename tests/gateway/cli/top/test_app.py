@@ -258,4 +258,4 @@ async def test_without_a_terminal_it_names_what_is_meant_for_pipes() -> None:
     )
     _, said = await process.communicate()
     assert process.returncode == 1
-    assert said.decode().startswith("callmon: callmon top needs a terminal; for pipes there are callmon tail")
+    assert said.decode().startswith("callmon: callmon top needs a terminal; use callmon tail")

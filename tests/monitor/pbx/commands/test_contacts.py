@@ -146,5 +146,5 @@ async def test_one_failure_to_read_does_no_harm(desk: Desk) -> None:
 async def test_an_answer_without_an_id_is_not_known(desk: Desk) -> None:
     body: Any = {"FirstName": "A"}
     desk.pbx.faults.answer_with(201, 1, "/xapi/v1/Contacts", method="POST", body=body)
-    with pytest.raises(CommandOutcomeUnknown, match="did not say its id"):
+    with pytest.raises(CommandOutcomeUnknown, match="did not return its id"):
         await desk.do("contact.new", firstname="A", phone="1")

@@ -536,7 +536,7 @@ async def test_a_role_with_one_table_may_read_that(settings: DatabaseSettings, a
         ({"password": "wrong"}, "does not let callmon in"),
         ({"user": "nobody-there"}, "does not let callmon in"),
         ({"name": "nothing"}, "cannot be used"),
-        ({"tls": "verify"}, "speaks no TLS"),
+        ({"tls": "verify"}, "does not use TLS"),
     ],
 )
 async def test_a_wrong_setting_is_said_in_words(settings: DatabaseSettings, change: dict[str, str], says: str) -> None:

@@ -57,12 +57,14 @@ async def test_a_port_at_which_nobody_listens() -> None:
 
 async def test_a_port_that_speaks_no_tls() -> None:
     async with listening(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port:
-        assert "speaks no TLS that we know" in await refusal(f"https://127.0.0.1:{port}")
+        assert "does not use TLS as callmon knows it" in await refusal(f"https://127.0.0.1:{port}")
 
 
 async def test_a_port_that_hangs_up_on_plain_http() -> None:
     async with listening(b"") as port:
-        assert "hangs up without an answer; does it want https:// in url?" in await refusal(f"http://127.0.0.1:{port}")
+        assert "closes the connection without an answer; does it need https:// in url?" in await refusal(
+            f"http://127.0.0.1:{port}"
+        )
 
 
 async def test_a_web_server_that_wants_https_is_not_taken_for_wrong_credentials() -> None:
@@ -75,13 +77,15 @@ async def test_a_web_server_that_wants_https_is_not_taken_for_wrong_credentials(
 def test_a_name_that_nobody_knows() -> None:
     error = aiohttp.ClientConnectorDNSError(PLACE, OSError(-2, "Name or service not known"))
     assert cause(error, tls=True) == (
-        "nobody knows the name pbx.example.com (Name or service not known); see url, and this host's DNS"
+        "the name pbx.example.com is not known (Name or service not known); see url, and this host's DNS"
     )
 
 
 def test_a_host_to_which_there_is_no_way() -> None:
     error = aiohttp.ClientConnectorError(PLACE, OSError(113, "No route to host"))
-    assert cause(error, tls=True).startswith("there is no way to pbx.example.com:5001 (No route to host); see network")
+    assert cause(error, tls=True).startswith(
+        "there is no route to pbx.example.com:5001 (No route to host); see network"
+    )
 
 
 def test_a_connection_that_does_not_come_about() -> None:
@@ -91,10 +95,10 @@ def test_a_connection_that_does_not_come_about() -> None:
 @pytest.mark.parametrize(
     ("code", "says"),
     [
-        (10, "is not valid any more (it says); renew it"),
+        (10, "has expired (it says); renew it"),
         (9, "is not valid yet (it says); see the clocks"),
-        (62, "is another name's (it says); url must have"),
-        (64, "is another name's (it says); url must have"),
+        (62, "is for another name (it says); use a name from"),
+        (64, "is for another name (it says); use a name from"),
         (20, "is not trusted (it says); see ca_file"),
     ],
 )

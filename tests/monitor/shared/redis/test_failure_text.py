@@ -53,7 +53,7 @@ async def group() -> AsyncIterator[Group]:
         (
             ("CONFIG", "SET", "requirepass", SECRET),
             "redis://{at}/0",
-            "it wants a password and none was given; write",
+            "it needs a password and none was given; write",
         ),
         (
             ("CONFIG", "SET", "requirepass", SECRET),
@@ -62,20 +62,24 @@ async def group() -> AsyncIterator[Group]:
         ),
         (USER, "redis://monitor:x@{at}/0", "it does not accept the user and the password in url"),
         (USER, f"redis://callmon:{SECRET}@{{at}}/0", "it does not accept the user and the password in url"),
-        (("PING",), f"redis://:{SECRET}@{{at}}/0", "it wants no password, and url has one"),
+        (("PING",), f"redis://:{SECRET}@{{at}}/0", "it needs no password, but url has one"),
         ((*USER, "-set"), f"redis://monitor:{SECRET}@{{at}}/0", "its user may not do that"),
         (("PING",), "redis://{at}/99", "it has no database of that number; url should end in /0"),
         (
             ("PING",),
             "redis+cluster://{at}",
-            "no node of the Cluster says where the keys are: it is no Cluster",
+            "no node of the Cluster says where the keys are: it is not a Cluster",
         ),
         (
             ("PING",),
             "redis+sentinel://{at}/mymaster",
-            "no Sentinel tells the master 'mymaster': {at} is no Sentinel; see",
+            "no Sentinel tells the master 'mymaster': {at} is not a Sentinel; see",
         ),
-        (("PING",), "rediss://{at}/0", "no connection comes about in time; see the address in url, whether TLS begins"),
+        (
+            ("PING",),
+            "rediss://{at}/0",
+            "no connection could be made in time; see the address in url, whether TLS begins",
+        ),
         (
             ("REPLICAOF", "127.0.0.1", "1"),
             "redis://{at}/0",
@@ -101,7 +105,7 @@ async def test_what_is_another_kind_of_redis_is_told() -> None:
         assert (await failure(f"redis+sentinel://{sentinel.address}/mymaster")).startswith(
             f"no Sentinel tells the master 'mymaster': {sentinel.address} knows no master of that name; see url"
         )
-        assert "nobody holds these keys" in await failure(f"redis+cluster://{node.address}")
+        assert "no node holds these keys" in await failure(f"redis+cluster://{node.address}")
 
 
 async def test_each_sentinel_that_is_down_has_a_short_reason_of_its_own() -> None:
@@ -112,8 +116,8 @@ async def test_each_sentinel_that_is_down_has_a_short_reason_of_its_own() -> Non
         hosts = f"127.0.0.1:{first},127.0.0.1:{second},sentinel.invalid,{closed.address}"
         assert await failure(f"redis+sentinel://u:{SECRET}@{hosts}/mymaster") == (
             f"no Sentinel tells the master 'mymaster': 127.0.0.1:{first} does not listen, "
-            f"127.0.0.1:{second} does not listen, sentinel.invalid:26379 is a name that nobody knows, "
-            f"{closed.address} wants a password (sentinel_password in url); see url in [redis], which ends in its name"
+            f"127.0.0.1:{second} does not listen, sentinel.invalid:26379 is a name that is not known, "
+            f"{closed.address} needs a password (sentinel_password in url); see url in [redis], which ends in that name"
         )
 
 
@@ -122,14 +126,14 @@ async def test_a_way_that_leads_nowhere_is_a_sentence(tmp_path: Path) -> None:
     assert await failure(f"redis://:{SECRET}@127.0.0.1:{port}") == (
         f"nothing listens at 127.0.0.1:{port}; see url in [redis], and whether Redis runs and binds that address"
     )
-    assert (await failure("redis://redis.invalid")).startswith("nobody knows that name (redis.invalid:6379)")
+    assert (await failure("redis://redis.invalid")).startswith("that name is not known (redis.invalid:6379)")
     assert (await failure(f"unix://{tmp_path}/none")).startswith(f"there is no such socket ({tmp_path}/none)")
 
 
 async def test_what_is_no_redis_is_told() -> None:
     async with SimulatedPbx(SimulatorSettings(traffic=False)) as pbx:
         at = pbx.url.removeprefix("http://")
-        assert (await failure(f"redis://{at}")).startswith("what listens there is not Redis; see the port in url")
+        assert (await failure(f"redis://{at}")).startswith("the server there is not Redis; see the port in url")
 
 
 def test_what_is_not_known_is_shown_without_objects_and_logins() -> None:
