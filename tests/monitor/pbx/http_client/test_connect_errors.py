@@ -83,7 +83,9 @@ def test_a_name_that_nobody_knows() -> None:
 
 def test_a_host_to_which_there_is_no_way() -> None:
     error = aiohttp.ClientConnectorError(PLACE, OSError(113, "No route to host"))
-    assert cause(error, tls=True).startswith("there is no route to pbx.example.com:5001 (No route to host); see network")
+    assert cause(error, tls=True).startswith(
+        "there is no route to pbx.example.com:5001 (No route to host); see network"
+    )
 
 
 def test_a_connection_that_does_not_come_about() -> None:
