@@ -56,7 +56,7 @@ class BadRequest(Refused):
 
 
 class BadParameter(BadRequest):
-    """A parameter's value is not one that it takes."""
+    """The parameter does not accept this value."""
 
 
 class UnknownParameter(BadRequest):
@@ -80,15 +80,15 @@ class TooLarge(BadRequest):
 
 
 class UnsupportedBody(BadRequest):
-    """The body's content type is not one that is read."""
+    """The body's content type is not supported."""
 
 
 class WrongMethod(BadRequest):
-    """The address does not take this method; ``Allow`` says which it takes."""
+    """The address does not take this method; ``Allow`` lists the methods that it takes."""
 
 
 class UpgradeNeeded(BadRequest):
-    """The address is for WebSocket; ``Upgrade`` says so."""
+    """The address is for WebSocket only; ``Upgrade`` says so."""
 
 
 class KeyRefused(Refused):
@@ -112,11 +112,11 @@ class KeyAmbiguous(KeyRefused):
 
 
 class ScopeMissing(KeyRefused):
-    """The key does not have the scope that this needs."""
+    """The key does not have the scope that the request needs."""
 
 
 class KeyLimited(KeyRefused):
-    """The key is limited to extensions, queues or groups, and this goes beyond them."""
+    """The key is limited to extensions, queues or groups, and the request covers more than these."""
 
 
 class AddressRefused(KeyRefused):
@@ -202,7 +202,7 @@ class NotReady(Refused):
 
 
 class TooManyRequests(Refused):
-    """The key's budget for this minute is used up; ``Retry-After`` says when the next begins."""
+    """The key's budget for this minute is used up; ``Retry-After`` says when the next one begins."""
 
 
 class TooManyConnections(TooManyRequests):
@@ -232,7 +232,7 @@ class NoKeys(NotReady):
 
 
 class Overloaded(NotReady):
-    """Too many requests without a key outside of their bodies are in progress; nothing was done."""
+    """Too many requests without a key in address or header are in progress; nothing was done."""
 
 
 class NoState(NotReady):

@@ -68,7 +68,7 @@ def asyncapi(version: str) -> dict[str, Any]:
 def _operation(action: str, channel: str, messages: Iterable[dict[str, Any]]) -> dict[str, Any]:
     place = f"channels/{channel}/messages"
     refs = list(_each((message["name"] for message in messages), place).values())
-    summary = "What the gateway tells a client" if action == "send" else "What a client may say"
+    summary = "Messages from the gateway to a client" if action == "send" else "Messages from a client to the gateway"
     return {"action": action, "channel": {"$ref": f"#/channels/{channel}"}, "summary": summary, "messages": refs}
 
 
@@ -87,7 +87,13 @@ def _schemas() -> dict[str, Schema]:
     entities: dict[str, type[Entity]] = TOPICS | BOOK_TOPICS
     frames = {kind.__name__: _frame(kind) for kind in get_args(Frame)}
     watchable = [command.name for command in COMMANDS.values() if command.query is not None]  # with a site's own
-    named = {"Watchable": {"type": "string", "enum": watchable, "description": "Its answer comes when it is another."}}
+    named = {
+        "Watchable": {
+            "type": "string",
+            "enum": watchable,
+            "description": "A query to watch: its answer is sent whenever it changes.",
+        }
+    }
     return frames | schemas_of(entities.values()) | _of_topics(entities) | named | _SAID
 
 
@@ -121,7 +127,7 @@ def _of_topics(entities: dict[str, type[Entity]]) -> dict[str, Schema]:
         ),
         "Result": {"description": "The query's answer, as `openapi.json` describes it."},
         "Removed": by_topic(
-            "Ids of what is gone, by topic.",
+            "Ids of removed entities, by topic.",
             {topic: {"type": "array", "items": {"type": "string"}} for topic in entities},
         ),
     }
@@ -144,7 +150,7 @@ _RECEIVED: Final[tuple[dict[str, Any], ...]] = (
     {
         "name": "subscribe",
         "title": "subscribe",
-        "summary": "Watch topics, or the answer of a query. A new one replaces the last.",
+        "summary": "Watch topics, or the answer of a query. A new subscription replaces the last one.",
         "payload": {"$ref": PLACE + "Subscribe"},
         "examples": [
             {"payload": {"type": "subscribe", "topics": ["calls", "queues"]}},
@@ -156,14 +162,17 @@ _RECEIVED: Final[tuple[dict[str, Any], ...]] = (
     {
         "name": "ping",
         "title": "ping",
-        "summary": "Answered by a pong with the same `at`, for the clock offset.",
+        "summary": "The gateway answers with a pong with the same `at`, to measure the clock offset.",
         "payload": {"$ref": PLACE + "Ping"},
         "examples": [{"payload": {"type": "ping", "at": 1772612130250}}],
     },
 )
 _FILTER: Final[Schema] = {
     "type": ["object", "null"],
-    "description": "Fields that say nothing of a topic do not restrict it; all others must agree, each by any value.",
+    "description": (
+        "A field that a topic does not have does not restrict that topic. All other fields must "
+        "match, each with any of its values."
+    ),
     "properties": {
         name: {
             "type": "array",
@@ -180,27 +189,29 @@ _SAID: Final[dict[str, Schema]] = {
     "Subscribe": {
         "title": "Subscribe",
         "type": "object",
-        "description": "`topics` or `query`. `contacts` is watched alone: it has a position of its own.",
+        "description": "Either `topics` or `query`. Watch `contacts` alone: it has its own position.",
         "properties": {
             "type": {"const": "subscribe"},
             "topics": {
                 "type": "array",
                 "minItems": 1,
                 "items": {"type": "string", "enum": [*TOPICS, *BOOK_TOPICS]},
-                "description": "Of those that `hello` lists.",
+                "description": "Topics that `hello` lists.",
             },
             "filter": _FILTER,
             "since": {
                 "type": ["object", "null"],
                 "properties": {"epoch": {"type": "string"}, "seq": {"type": "integer", "minimum": 0}},
                 "required": ["epoch", "seq"],
-                "description": "The position that the client holds of this very view: the change from there comes, if "
-                "the gateway's log reaches back, else a snapshot. With `query`: the position of the answer that the "
-                "client has. A gateway that is behind it sends nothing older.",
+                "description": "The client's position in this same view. The gateway sends the change from there if "
+                "its log reaches back so far, else a snapshot. With `query`: the position of the answer that the "
+                "client has. A gateway that is behind this position sends nothing older.",
             },
             "merge": {
                 "type": "boolean",
-                "description": "False: every change by itself, as far as the log reaches, for those who count.",
+                "description": (
+                    "False: send each change separately, as far as the log reaches, for clients that count changes."
+                ),
             },
             "query": {"$ref": PLACE + "Watchable"},
             "params": {
@@ -224,7 +235,11 @@ _SAID: Final[dict[str, Schema]] = {
         "type": "object",
         "properties": {
             "type": {"const": "ping"},
-            "at": {"type": ["number", "string", "null"], "maxLength": 64, "description": "Whatever the client likes."},
+            "at": {
+                "type": ["number", "string", "null"],
+                "maxLength": 64,
+                "description": "Any value; the pong repeats it.",
+            },
         },
         "required": ["type"],
         "additionalProperties": False,

@@ -61,11 +61,11 @@ def openapi(commands: Iterable[Command], version: str) -> dict[str, Any]:
         "info": {
             "title": "callmon",
             "version": version,
-            "summary": "Ask a 3CX what is going on, and change it.",
+            "summary": "Read the live state of a 3CX, and change its settings.",
             "description": DESCRIPTION,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        "servers": [{"url": ".", "description": "the gateway that serves this document"}],
+        "servers": [{"url": ".", "description": "The gateway that serves this document"}],
         "tags": [{"name": name, "description": about} for name, about in GROUPS.items() if name != OWN_GROUP or own],
         "paths": _paths(table, replies),
         "components": {
@@ -157,7 +157,7 @@ def _about(command: Command, method: str) -> str:
     if command.one_of:
         parts.append(f"At least one of {', '.join(f'`{name}`' for name in command.one_of)} is needed.")
     if command.query is None and method == "GET":
-        parts.append("It changes something, as the documented interface has it, even though it is a GET: prefer POST.")
+        parts.append("The documented interface allows GET, although the command changes something: prefer POST.")
     return " ".join(parts)
 
 
@@ -165,7 +165,7 @@ def _bare(suffix: str) -> dict[str, Any]:
     operation = {
         "operationId": f"get_what_this_is{suffix}",
         "tags": [IN_THE_ADDRESS if suffix else "About"],
-        "summary": "What this is, and what the key may do",
+        "summary": "The gateway's version, its PBX and what the key may do",
         "security": [{}] if suffix else SECURITY,
         "parameters": [_parameter("IfNoneMatch")],
         "responses": {
@@ -183,17 +183,17 @@ def _bare(suffix: str) -> dict[str, Any]:
 
 def _not_modified() -> dict[str, Any]:
     headers = {name: _header(name) for name in _ANSWER_HEADERS}
-    return {"description": "The answer is still the one that the client has.", "headers": headers}
+    return {"description": "The answer has not changed since the client got it.", "headers": headers}
 
 
 def _alive() -> dict[str, Any]:
     return {
         "operationId": "get_healthz",
         "tags": ["About"],
-        "summary": "Whether the gateway's process answers",
+        "summary": "Tell whether the gateway's process answers",
         "description": "Needs no key.",
         "security": [{}],
-        "responses": {"200": _json("It does.", Alive, {"alive": True, "version": "1.0.0"})},
+        "responses": {"200": _json("The process answers.", Alive, {"alive": True, "version": "1.0.0"})},
     }
 
 
@@ -201,12 +201,14 @@ def _ready() -> dict[str, Any]:
     return {
         "operationId": "get_readyz",
         "tags": ["About"],
-        "summary": "Whether it can give live answers, and what stands in the way if not",
-        "description": "Without a key it says only whether it can; with one, what stands in the way of its own PBX.",
+        "summary": "Tell whether the gateway can give live answers, and if not, why",
+        "description": (
+            "Without a key the answer says only yes or no. With a key it also gives the reasons for the key's own PBX."
+        ),
         "security": [{}, *SECURITY],
         "responses": {
-            "200": _told("It can.", ready=True),
-            "503": _told("It cannot.", ready=False),
+            "200": _told("The gateway can give live answers.", ready=True),
+            "503": _told("The gateway cannot give live answers.", ready=False),
             **responses_to((401,)),
         },
     }

@@ -11,18 +11,18 @@ IN_THE_ADDRESS: Final = "Key in the address"
 OWN_GROUP: Final = "More commands"
 """Group of the commands that are not among the documented ones."""
 GROUPS: Final = {
-    "About": "What this is, and how it is.",
-    "Calls": "Calls as they are now, and those that ended lately.",
-    "Lists": "Numbers of everything that the PBX has.",
-    "Extensions": "Users: what they are and how they are set.",
+    "About": "This service and its health.",
+    "Calls": "Current calls and calls that ended recently.",
+    "Lists": "Lists of the numbers on the PBX.",
+    "Extensions": "Users: their data, state and settings.",
     "Queues": "Agents and managers of call queues.",
     "Ring groups": "Members of ring groups.",
     "Extension groups": "Members of extension groups, which 3CX calls departments.",
-    "Calls out": "Have the PBX call.",
+    "Calls out": "Start a call from the PBX.",
     "Address book": "The company's contacts.",
     "SQL": "The PBX's own database.",
-    OWN_GROUP: "Commands that this site has added.",
-    IN_THE_ADDRESS: "The same commands, with the key as a part of the address.",
+    OWN_GROUP: "Commands that this site added.",
+    IN_THE_ADDRESS: "The same commands, with the key in the address.",
 }
 _BY_PREFIX: Final = {
     "pbx": "Calls",
@@ -43,7 +43,7 @@ SECURITY_SCHEMES: Final[dict[str, Any]] = {
         "type": "apiKey",
         "in": "query",
         "name": "key",
-        "description": "`?key={key}`; a header is more discreet.",
+        "description": "`?key={key}`; prefer a header, because addresses are logged.",
     },
 }
 
@@ -61,40 +61,40 @@ PARAMETERS: Final[dict[str, Any]] = {
     "IfNoneMatch": {
         "name": "If-None-Match",
         "in": "header",
-        "description": "The `ETag` of the answer that the client has: if it still holds, 304 comes without a body.",
+        "description": "The `ETag` of the client's answer. If the answer has not changed, 304 comes without a body.",
         "schema": {"type": "string"},
     },
     "MinPosition": {
         "name": "Callmon-Min-Position",
         "in": "header",
         "description": "A `Callmon-Position`: the answer waits, for at most two seconds, until it contains that "
-        "position. So whoever changed something reads it at every gateway.",
+        "position. So a client reads its own changes at every gateway.",
         "schema": _POSITION,
     },
     "IdempotencyKey": {
         "name": "Idempotency-Key",
         "in": "header",
-        "description": "A word of the client's own: the command is done once under it, and every repetition within a "
-        "day gets the first one's answer.",
+        "description": "A value that the client chooses. The command is done once for it, and every "
+        "repetition within a day gets the first answer.",
         "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
     },
 }
 
 HEADERS: Final[dict[str, Any]] = {
     "ETag": {
-        "description": "A hash of the answer: the same at every gateway, and as long as the answer is.",
+        "description": "A hash of the answer. It is the same at every gateway and changes only with the answer.",
         "schema": {"type": "string"},
         "example": '"5f1d7a84db00d2fce00b31a7fc73224f"',
     },
     "CallmonPosition": {
-        "description": "The position of the state that the answer shows, or that contains what was changed; absent if "
-        "nothing was.",
+        "description": "The position of the state that the answer shows, or that contains the change; absent if "
+        "nothing was changed.",
         "schema": _POSITION,
         "example": _POSITION_EXAMPLE,
     },
     "CallmonStaleSince": {
         "description": "Since when the gateway has heard nothing from the monitor, or the monitor nothing from the "
-        "PBX: the answer may be of before. Absent while it is live.",
+        "PBX: the answer may be out of date. Absent while it is live.",
         "schema": {"type": "string", "format": "date-time"},
         "example": "2026-03-04T08:15:30.250Z",
     },
@@ -103,8 +103,8 @@ HEADERS: Final[dict[str, Any]] = {
         "schema": {"type": "string", "const": "true"},
     },
     "RateLimit": {
-        "description": "The key's budget that the request was counted in, how many are left of it (`r`) and in how "
-        "many seconds it is whole again (`t`); absent if there is no limit.",
+        "description": "The key's budget that the request was counted in, how many requests are left (`r`) and in how "
+        "many seconds the budget is full again (`t`); absent if there is no limit.",
         "schema": {"type": "string"},
         "example": '"reads";r=2999;t=60',
     },
@@ -114,7 +114,7 @@ HEADERS: Final[dict[str, Any]] = {
         "example": '"reads";q=3000;w=60',
     },
     "XRequestId": {
-        "description": "The id by which the logs know this command: the request's own `X-Request-Id`, if it has one of "
+        "description": "The id of this command in the logs: the request's own `X-Request-Id`, if it has one of "
         "at most 64 letters, digits and `._:/+=@-`.",
         "schema": {"type": "string"},
         "example": "9f86d081884c7d65",
@@ -167,28 +167,29 @@ wherever a query answers to `GET`. Extensions' `email`, `mobile` and `authid` ar
 
 ## Parameters
 
-They stand in the query string or, with POST, in a JSON object or a form. A name that the command does not have, a \
-value that it does not take, and a parameter given twice are refused, with a sentence that says what is allowed.
+Put them in the query string or, with POST, in a JSON object or a form. An unknown name, a \
+value that is not allowed and a parameter given twice are refused. The message says what is allowed.
 
 ## Commands that change something
 
-They work with GET, as documented, and with POST, which is better: no proxy or browser repeats it unasked. A success \
-comes when the change stands in the PBX and can be read at every gateway. With `Idempotency-Key` a command is safe to \
+They work with GET, as documented, and with POST. Prefer POST: no proxy or browser repeats it by itself. Success is \
+reported when the PBX has the change and every gateway shows it. With `Idempotency-Key` a command is safe to \
 repeat.
 
 ## Limits
 
-A key may be limited to so many requests a minute, counted over all gateways: one budget for queries, one for \
-commands, one for `makecall` and one for `query`. `RateLimit` tells what is left of the one that a request was \
+A key may have a limit of requests a minute, counted over all gateways. There is one budget for queries, one for \
+commands, one for `makecall` and one for `query`. `RateLimit` tells what is left of the budget that a request was \
 counted in.
 
-A key may be limited to extensions, queues or ring groups: it sees and changes nothing else. Where it replaces a list \
-of members, those whom it does not see stay.
+A key may be limited to extensions, queues or ring groups: it sees and changes nothing else. When it replaces a list \
+of members, the members that it does not see stay.
 
 ## Failures
 
-Every failure is `{"result": false, "error": {"code": …, "message": …}}` with the status that fits. Codes are stable, \
-messages are not. A fault of callmon's own is 500 with the code `internal`. All codes stand with the \
+Every failure is `{"result": false, "error": {"code": …, "message": …}}` with a matching HTTP status. \
+Codes are stable, \
+messages are not. A fault of callmon itself is 500 with the code `internal`. All codes are listed with the \
 schema `Failure`."""
 
 

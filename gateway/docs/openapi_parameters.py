@@ -140,7 +140,7 @@ def _needs_something(command: Command) -> bool:
 
 def _body_description(command: Command) -> str:
     one_of = _one_of(command.one_of)
-    return f"The parameters. They may stand in the query string instead, but none in both.{one_of}"
+    return f"The parameters. They may be in the query string instead, but none of them in both places.{one_of}"
 
 
 def _one_of(names: Sequence[str]) -> str:

@@ -60,11 +60,13 @@ class GatewayCollector(Collector):
 
     def _ready(self) -> Iterator[Metric]:
         state = readiness(self._pbxs, keys_loaded=self._keys.loaded, draining=self._live.draining)
-        yield GaugeMetricFamily("callmon_gateway_ready", "Whether /readyz says 200.", float(state.ready))
-        yield GaugeMetricFamily("callmon_gateway_keys_loaded", "Whether all API keys are known.", float(state.keys))
+        yield GaugeMetricFamily("callmon_gateway_ready", "1 if /readyz answers 200, else 0.", float(state.ready))
+        yield GaugeMetricFamily(
+            "callmon_gateway_keys_loaded", "1 if all API keys are loaded, else 0.", float(state.keys)
+        )
         connected = GaugeMetricFamily(
             "callmon_gateway_pbx_connected",
-            "Whether the PBX is connected to a monitor, as far as this gateway has heard.",
+            "1 if the PBX is connected to a monitor, as far as this gateway knows, else 0.",
             labels=["pbx"],
         )
         for name, health in state.pbxs.items():
@@ -80,7 +82,7 @@ class GatewayCollector(Collector):
         )
         durations = HistogramMetricFamily(
             "callmon_gateway_request_duration_seconds",
-            "Until the answer was there; without repeated ones, and without those that wanted to wait.",
+            "Seconds until the answer was ready; without repeated answers and without requests that asked to wait.",
             labels=["command"],
         )
         for (command, result), count in self._requests.results.items():
@@ -90,11 +92,11 @@ class GatewayCollector(Collector):
         for command, histogram in self._requests.durations.items():
             durations.add_metric([command], histogram.buckets(), histogram.total)
         unknown = sum(count for (_, result), count in self._requests.results.items() if result == _UNKNOWN.code)
-        yield CounterMetricFamily(
-            "callmon_gateway_outcomes_unknown", "Commands of which nobody knows whether they were done.", unknown
-        )
+        yield CounterMetricFamily("callmon_gateway_outcomes_unknown", "Commands whose outcome is not known.", unknown)
         refusals = CounterMetricFamily(
-            "callmon_gateway_budget_refusals", "Requests refused as their key's budget was spent.", labels=["kind"]
+            "callmon_gateway_budget_refusals",
+            "Requests refused because their key's budget was used up.",
+            labels=["kind"],
         )
         for kind in _KINDS:
             refusals.add_metric([kind], self._rate_limiter.refused[kind])

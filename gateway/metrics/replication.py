@@ -30,13 +30,13 @@ def collect(pbxs: Mapping[str, PbxContext], now: float) -> Iterator[Metric]:
 
 def _state(spaces: list[tuple[str, str, Replica, StateFollower]], now: float) -> Iterator[Metric]:
     connected = GaugeMetricFamily(
-        "callmon_gateway_feed_connected", "Whether the space is followed on Redis.", labels=_LABELS
+        "callmon_gateway_feed_connected", "1 if the space is followed on Redis, else 0.", labels=_LABELS
     )
     age = GaugeMetricFamily(
-        "callmon_gateway_heard_age_seconds", "Since when nothing has been heard from the monitor.", labels=_LABELS
+        "callmon_gateway_heard_age_seconds", "Time since which nothing has been heard from the monitor.", labels=_LABELS
     )
     stale = GaugeMetricFamily(
-        "callmon_gateway_stale", "Whether answers are marked stale, as the monitor is silent.", labels=_LABELS
+        "callmon_gateway_stale", "1 if answers are marked stale because the monitor is silent, else 0.", labels=_LABELS
     )
     behind = GaugeMetricFamily(
         "callmon_gateway_behind_positions",
@@ -52,16 +52,20 @@ def _state(spaces: list[tuple[str, str, Replica, StateFollower]], now: float) ->
 
 
 def _history(spaces: list[tuple[str, str, Replica, StateFollower]]) -> Iterator[Metric]:
-    changes = CounterMetricFamily("callmon_gateway_changes", "Changes taken in.", labels=_LABELS)
+    changes = CounterMetricFamily("callmon_gateway_changes", "Changes applied.", labels=_LABELS)
     loads = CounterMetricFamily("callmon_gateway_states_loaded", "Whole states read from Redis.", labels=_LABELS)
-    losses = CounterMetricFamily("callmon_gateway_feed_losses", "Times that the feed was lost.", labels=_LABELS)
+    losses = CounterMetricFamily(
+        "callmon_gateway_feed_losses", "Times that the subscription on Redis was lost.", labels=_LABELS
+    )
     gaps = CounterMetricFamily(
         "callmon_gateway_catch_ups",
-        "Readings of log or state: gap (a change was missing), announced (only a position was told), compared (Redis "
+        "Reads of log or state: gap (a change was missing), announced (only a position was sent), compared (Redis "
         "was ahead), subscribed (a subscription began).",
         labels=[*_LABELS, "reason"],
     )
-    length = GaugeMetricFamily("callmon_gateway_log_changes", "Changes held for those who come back.", labels=_LABELS)
+    length = GaugeMetricFamily(
+        "callmon_gateway_log_changes", "Changes kept for clients that come back.", labels=_LABELS
+    )
     for pbx, space, replica, feed in spaces:
         changes.add_metric([pbx, space], feed.measures.changes)
         loads.add_metric([pbx, space], feed.measures.loads)

@@ -44,16 +44,16 @@ def collect(pbxs: Mapping[str, PbxContext], live: StreamServer) -> Iterator[Metr
 def _connections(live: StreamServer) -> Iterator[Metric]:
     now = GaugeMetricFamily("callmon_gateway_connections", "Clients on the stream.", labels=["transport"])
     counted = Counter("sse" if isinstance(one, EventStream) else "websocket" for one in live.sessions)
-    accepted = CounterMetricFamily("callmon_gateway_connections_accepted", "Clients let in.", labels=["transport"])
+    accepted = CounterMetricFamily("callmon_gateway_connections_accepted", "Clients admitted.", labels=["transport"])
     for transport in _TRANSPORTS:
         now.add_metric([transport], counted[transport])
         accepted.add_metric([transport], live.measures.accepted[transport])
-    refused = CounterMetricFamily("callmon_gateway_connections_refused", "Clients not let in.", labels=["reason"])
+    refused = CounterMetricFamily("callmon_gateway_connections_refused", "Clients refused.", labels=["reason"])
     for reason, count in live.measures.refused.items():
         refused.add_metric([reason], count)
     ended = CounterMetricFamily(
         "callmon_gateway_connections_ended",
-        "Conversations that ended: by the close code, or gone when the client went by itself.",
+        "Connections that ended, by close code; gone: the client left by itself.",
         labels=["code"],
     )
     for code, count in live.measures.ended.items():
@@ -74,12 +74,13 @@ def _subscribers(hubs: list[tuple[str, str, Hub]]) -> Iterator[Metric]:
     )
     views = GaugeMetricFamily(
         "callmon_gateway_views",
-        "Different views in use, whose frames are made once for all who share them: whole, filtered by the "
+        "Different views in use, whose frames are made once for all subscribers that share them: "
+        "whole, filtered by the "
         "subscription, or limited by the key.",
         labels=[*_LABELS, "kind"],
     )
     lagging = GaugeMetricFamily(
-        "callmon_gateway_lagging_subscribers", "Subscribers for whom changes wait.", labels=_LABELS
+        "callmon_gateway_lagging_subscribers", "Subscribers that changes wait for.", labels=_LABELS
     )
     for pbx, space, hub in hubs:
         encodings, watched, kinds, late = _looked_at(hub)
@@ -116,11 +117,12 @@ def _frames(hubs: list[tuple[str, str, Hub]]) -> Iterator[Metric]:
     frames = CounterMetricFamily("callmon_gateway_frames", "Frames sent.", labels=[*_LABELS, "type"])
     size = CounterMetricFamily("callmon_gateway_frame_bytes", "Bytes of frames sent.", labels=[*_LABELS, "type"])
     merged = CounterMetricFamily(
-        "callmon_gateway_merged_frames", "Frames sent that told several changes as one.", labels=_LABELS
+        "callmon_gateway_merged_frames", "Frames sent that merged several changes.", labels=_LABELS
     )
     snapshots = CounterMetricFamily(
         "callmon_gateway_snapshots",
-        "Whole views sent: to who subscribed, as a new epoch began, as the log did not reach back (log), as the change "
+        "Snapshots sent: after a subscription, when a new epoch began, as the log did not reach "
+        "back (log), as the change "
         "would have been larger (size).",
         labels=[*_LABELS, "reason"],
     )

@@ -194,8 +194,10 @@ _CONTACT_FIELDS = (
 _ALL = (
     _query("pbx.calls.get", calls.calls_get, "the number of calls now passing through the PBX"),
     _query("pbx.ac.get", calls.ac_get, "all active connections, call by call"),
-    _query("pbx.callsinfo.get", calls.callsinfo_get, "all calls: state, times, owner, who talks, who is rung"),
-    _query("pbx.ended.get", calls.ended_get, "the calls that ended lately, with their outcome"),
+    _query(
+        "pbx.callsinfo.get", calls.callsinfo_get, "all calls: state, times, owner, who is talking and who is ringing"
+    ),
+    _query("pbx.ended.get", calls.ended_get, "the calls that ended recently, with their outcome"),
     _query("pbx.stats.get", statistics.pbx_stats, "the PBX's figures of the day: calls by direction, the peak"),
     _query("all.ext.get", directory.all_extensions, "all user extensions"),
     _query("all.registered.get", directory.all_registered, "all registered user extensions"),
@@ -212,7 +214,7 @@ _ALL = (
         "set an extension's forwarding status",
         _EXTENSION,
         Parameter("status", "text", "the forwarding status's English name", required=True, longest=64),
-        _text("message", "a message that goes with the status"),
+        _text("message", "a message shown with the status"),
     ),
     _control("ext.queueglobal.set", "log an extension in to or out of all queues", _EXTENSION, _LOG),
     _control(
@@ -237,8 +239,8 @@ _ALL = (
     _query("queue.members.get", directory.queue_members, "all agents of the queue", _QUEUE),
     _query("queue.managers.get", directory.queue_managers, "all managers of the queue", _QUEUE),
     _query("queue.free.get", directory.queue_free, "all free agents of the queue", _QUEUE),
-    _query("queue.talk.get", directory.queue_talk, "all agents of the queue who are in a conversation", _QUEUE),
-    _query("queue.isfree.get", directory.queue_isfree, "whether a free agent is ready to take a call", _QUEUE),
+    _query("queue.talk.get", directory.queue_talk, "all agents of the queue that are in a conversation", _QUEUE),
+    _query("queue.isfree.get", directory.queue_isfree, "tell whether a free agent can take a call", _QUEUE),
     _query("queue.stats.get", statistics.queue_stats, "the queue's figures of the day: waits, service level", _QUEUE),
     _admin("queue.agents.set", "set the queue's agents", _QUEUE, _dns("agents", "the agents' extensions")),
     _admin("queue.managers.set", "set the queue's managers", _QUEUE, _dns("managers", "the managers' extensions")),
@@ -253,20 +255,21 @@ _ALL = (
     ),
     _control(
         "makecall",
-        "call one number and connect it with another",
+        "call one number and connect it to another",
         _dn("first", "number of the first leg", "extensions"),
         Parameter("second", "phone", "number of the second leg", required=True),
     ),
     _book(
         "contact.find",
         contacts.contact_find,
-        "the ids of the contacts with a number that ends alike",
+        "the ids of the contacts whose number has the same ending",
         Parameter("num", "phone", "the phone number", required=True),
         Parameter(
             "min_len",
             "whole",
-            "not given or greater than num's length: only an exact match; equal to it or 0: numbers that end with num; "
-            "less: the longest common ending of at least so many digits",
+            "not given or greater than num's length: only exact matches; equal to num's length "
+            "or 0: numbers that end with num; "
+            "less: the longest common ending of at least this many digits",
         ),
     ),
     _book("contact.get", contacts.contact_get, "a contact's fields", _CONTACT),
@@ -279,7 +282,7 @@ _ALL = (
         "read from the PBX's database database_single",
         (
             Parameter("query", "sql", "the SQL", required=True, longest=60_000),
-            Parameter("count", "whole", "the most rows in the reply; not given or 0: 100"),
+            Parameter("count", "whole", "the maximum number of rows in the reply; not given or 0: 100"),
         ),
         methods=("POST",),
     ),

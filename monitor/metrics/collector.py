@@ -75,17 +75,19 @@ class MonitorCollector(Collector):
 
 
 def _leadership(watching: Iterable[Watching]) -> Iterator[Metric]:
-    leads = GaugeMetricFamily("callmon_monitor_leads", "Whether this monitor leads.", labels=["pbx"])
+    leads = GaugeMetricFamily("callmon_monitor_leads", "1 if this monitor leads, else 0.", labels=["pbx"])
     sure = GaugeMetricFamily(
-        "callmon_monitor_lease_sure", "Whether this monitor is sure that nobody else leads.", labels=["pbx"]
+        "callmon_monitor_lease_sure", "1 if this monitor is sure that no other monitor leads, else 0.", labels=["pbx"]
     )
     terms = CounterMetricFamily("callmon_monitor_terms", "Times that this monitor took the lead.", labels=["pbx"])
     fenced = CounterMetricFamily(
-        "callmon_monitor_fenced", "Times that it stepped down, as another one has the lease.", labels=["pbx"]
+        "callmon_monitor_fenced",
+        "Times that this monitor stepped down because another one has the lease.",
+        labels=["pbx"],
     )
     standbys = GaugeMetricFamily(
         "callmon_monitor_standbys",
-        "Monitors that stand by, as the leader sees them; in step: they hold all that must outlive it.",
+        "Standby monitors that the leader sees; in step: they hold all data that must outlive the leader.",
         labels=["pbx", "state"],
     )
     for one in watching:
@@ -103,16 +105,22 @@ def _leadership(watching: Iterable[Watching]) -> Iterator[Metric]:
 def _publishing(watching: Iterable[Watching]) -> Iterator[Metric]:
     labels = ["pbx", "space"]
     publishes = HistogramMetricFamily(
-        "callmon_monitor_publish_duration_seconds", "From sending a change to Redis until it was there.", labels=labels
+        "callmon_monitor_publish_duration_seconds",
+        "Seconds from sending a change to Redis until Redis had it.",
+        labels=labels,
     )
     ways = HistogramMetricFamily(
         "callmon_monitor_event_to_publish_seconds",
-        "From when the monitor heard of the first thing in a change until the change was in Redis.",
+        "Seconds from when the monitor heard of the first part of a change until the change was in Redis.",
         labels=labels,
     )
-    edits = CounterMetricFamily("callmon_monitor_edits_published", "Entities' changes published.", labels=labels)
+    edits = CounterMetricFamily(
+        "callmon_monitor_edits_published", "Changes of entities that were published.", labels=labels
+    )
     merged = CounterMetricFamily(
-        "callmon_monitor_edits_merged", "Entities' changes that went into later ones before publishing.", labels=labels
+        "callmon_monitor_edits_merged",
+        "Changes of entities that were merged into later changes before publishing.",
+        labels=labels,
     )
     epochs = CounterMetricFamily("callmon_monitor_epochs", "Whole states written under a new epoch.", labels=labels)
     lost = CounterMetricFamily("callmon_monitor_history_lost", "Times that Redis had lost history.", labels=labels)
@@ -128,7 +136,7 @@ def _publishing(watching: Iterable[Watching]) -> Iterator[Metric]:
 
 def _redis(watching: Iterable[Watching]) -> Iterator[Metric]:
     errors = CounterMetricFamily(
-        "callmon_monitor_redis_errors", "Times that Redis did not do what it was asked.", labels=["pbx", "where"]
+        "callmon_monitor_redis_errors", "Requests that Redis did not carry out.", labels=["pbx", "where"]
     )
     for one in watching:
         errors.add_metric([one.pbx, "lease"], one.measures.contests_failed)
@@ -144,12 +152,12 @@ def _commands(watching: Iterable[Watching]) -> Iterator[Metric]:
     )
     durations = HistogramMetricFamily(
         "callmon_monitor_command_duration_seconds",
-        "From a command's claim until its outcome was known.",
+        "Seconds from a command's claim until its outcome was known.",
         labels=["pbx", "command"],
     )
     in_hand = GaugeMetricFamily("callmon_monitor_commands_in_hand", "Commands under way.", labels=["pbx"])
     alone = CounterMetricFamily(
-        "callmon_monitor_commands_left_alone", "Commands heard of and not taken on.", labels=["pbx"]
+        "callmon_monitor_commands_left_alone", "Commands that this monitor heard of but did not take.", labels=["pbx"]
     )
     audit = CounterMetricFamily(
         "callmon_monitor_audit_entries", "Entries of the audit log, kept or lost.", labels=["pbx", "result"]

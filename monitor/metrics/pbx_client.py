@@ -26,7 +26,7 @@ def _requests(pbxs: Collection[tuple[str, PbxCounters]]) -> Iterator[Metric]:
         labels=["pbx", "kind", "result"],
     )
     durations = HistogramMetricFamily(
-        "callmon_pbx_request_duration_seconds", "How long the PBX took to answer.", labels=["pbx", "kind"]
+        "callmon_pbx_request_duration_seconds", "Seconds until the PBX answered.", labels=["pbx", "kind"]
     )
     for pbx, measures in pbxs:
         for (kind, result), count in measures.requests.items():
@@ -39,15 +39,15 @@ def _requests(pbxs: Collection[tuple[str, PbxCounters]]) -> Iterator[Metric]:
 def _counted(pbxs: Collection[tuple[str, PbxCounters]]) -> Iterator[Metric]:
     tokens = CounterMetricFamily(
         "callmon_pbx_tokens",
-        "Tokens minted, denied by the PBX, or revoked by it before their time.",
+        "Tokens issued, denied by the PBX, or revoked by it early.",
         labels=["pbx", "event"],
     )
     sockets = CounterMetricFamily(
-        "callmon_pbx_event_sockets", "Event sockets opened, and those that ended.", labels=["pbx", "event"]
+        "callmon_pbx_event_sockets", "Event sockets that were opened, and that ended.", labels=["pbx", "event"]
     )
     events = CounterMetricFamily("callmon_pbx_events", "Events heard, by kind.", labels=["pbx", "kind"])
     reads = CounterMetricFamily(
-        "callmon_pbx_readings", "Whole readings of participants, active calls, directory …", labels=["pbx", "what"]
+        "callmon_pbx_readings", "Full reads of participants, active calls, directory …", labels=["pbx", "what"]
     )
     for pbx, measures in pbxs:
         for event in _TOKENS:  # also those that never happened: an alert compares with before
@@ -63,14 +63,14 @@ def _counted(pbxs: Collection[tuple[str, PbxCounters]]) -> Iterator[Metric]:
 
 def _known(pbxs: Collection[tuple[str, PbxCounters]]) -> Iterator[Metric]:
     waiting = GaugeMetricFamily(
-        "callmon_pbx_participants_waiting", "Participants with an event that are not read yet.", labels=["pbx"]
+        "callmon_pbx_participants_waiting", "Participants that have an event and are not read yet.", labels=["pbx"]
     )
     offset = GaugeMetricFamily(
-        "callmon_pbx_clock_offset_seconds", "By how much the PBX's clock is ahead of the monitor's.", labels=["pbx"]
+        "callmon_pbx_clock_offset_seconds", "Seconds that the PBX's clock is ahead of the monitor's.", labels=["pbx"]
     )
     certificate = GaugeMetricFamily(
         "callmon_pbx_certificate_expiry_timestamp_seconds",
-        "Until when the certificate holds that the PBX showed last, if it was checked.",
+        "Time at which the PBX's certificate expires: the last one it showed, if it was checked.",
         labels=["pbx"],
     )
     for pbx, measures in pbxs:

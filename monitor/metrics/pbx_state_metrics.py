@@ -46,7 +46,7 @@ def collect(known: Known) -> Iterator[Metric]:
 
 
 def _system(known: Known) -> Iterator[Metric]:
-    connected = GaugeMetricFamily("callmon_pbx_connected", "Whether the PBX is connected.", labels=["pbx"])
+    connected = GaugeMetricFamily("callmon_pbx_connected", "1 if the PBX is connected, else 0.", labels=["pbx"])
     licence = GaugeMetricFamily(
         "callmon_pbx_licensed_calls", "Simultaneous calls that the PBX's licence allows.", labels=["pbx"]
     )
@@ -60,9 +60,9 @@ def _system(known: Known) -> Iterator[Metric]:
 
 def _now(known: Known) -> Iterator[Metric]:
     calls = GaugeMetricFamily("callmon_calls", "Calls now, by state.", labels=["pbx", "state"])
-    extensions = GaugeMetricFamily("callmon_extensions", "Extensions now, by what they do.", labels=["pbx", "activity"])
+    extensions = GaugeMetricFamily("callmon_extensions", "Extensions now, by activity.", labels=["pbx", "activity"])
     registered = GaugeMetricFamily(
-        "callmon_extensions_registered", "Extensions with a phone that is registered.", labels=["pbx"]
+        "callmon_extensions_registered", "Extensions with a registered phone.", labels=["pbx"]
     )
     for pbx, state, _ in known:
         states = Counter(call.state for call in table(state, "calls", Call).values())
@@ -77,13 +77,19 @@ def _now(known: Known) -> Iterator[Metric]:
 
 
 def _queues(known: Known) -> Iterator[Metric]:
-    waiting = GaugeMetricFamily("callmon_queue_waiting", "Callers who wait in the queue.", labels=_QUEUE)
+    waiting = GaugeMetricFamily("callmon_queue_waiting", "Callers waiting in the queue.", labels=_QUEUE)
     longest = GaugeMetricFamily(
-        "callmon_queue_longest_wait_seconds", "For how long the first of them waits; 0 if nobody does.", labels=_QUEUE
+        "callmon_queue_longest_wait_seconds",
+        "Seconds that the first caller in the queue has waited; 0 if no caller waits.",
+        labels=_QUEUE,
     )
     agents = GaugeMetricFamily("callmon_queue_agents", "Agents of the queue.", labels=_QUEUE)
-    logged_in = GaugeMetricFamily("callmon_queue_agents_logged_in", "Of those, who are logged in.", labels=_QUEUE)
-    free = GaugeMetricFamily("callmon_queue_agents_available", "Of those, who can take a call.", labels=_QUEUE)
+    logged_in = GaugeMetricFamily(
+        "callmon_queue_agents_logged_in", "Agents of the queue that are logged in.", labels=_QUEUE
+    )
+    free = GaugeMetricFamily(
+        "callmon_queue_agents_available", "Agents of the queue that can take a call.", labels=_QUEUE
+    )
     for pbx, state, now in known:
         people = table(state, "extensions", Extension)
         for num, queue in table(state, "queues", Queue).items():
@@ -107,7 +113,7 @@ def _lines(known: Known) -> Iterator[Metric]:
     labels = ["pbx", "line"]  # its DN: the name may be a phone number
     in_use = GaugeMetricFamily("callmon_line_calls", "Calls with a leg on the line.", labels=labels)
     capacity = GaugeMetricFamily("callmon_line_capacity", "Simultaneous calls that the line allows.", labels=labels)
-    registered = GaugeMetricFamily("callmon_line_registered", "Whether the line is registered.", labels=labels)
+    registered = GaugeMetricFamily("callmon_line_registered", "1 if the line is registered, else 0.", labels=labels)
     for pbx, state, _ in known:
         for num, line in table(state, "lines", Line).items():
             in_use.add_metric([pbx, num], line.in_use)
@@ -125,10 +131,14 @@ def _queues_today(known: Known) -> Iterator[Metric]:
         labels=[*_QUEUE, "outcome"],
     )
     level = GaugeMetricFamily(
-        "callmon_queue_service_level_ratio", "Answered in time, of those who count; 0 to 1.", labels=_QUEUE
+        "callmon_queue_service_level_ratio",
+        "Share of the counted callers that were answered in time; 0 to 1.",
+        labels=_QUEUE,
     )
     wait = GaugeMetricFamily(
-        "callmon_queue_answer_wait_seconds_today", "Average wait of those answered today.", labels=_QUEUE
+        "callmon_queue_answer_wait_seconds_today",
+        "Average wait in seconds of the callers answered today.",
+        labels=_QUEUE,
     )
     for pbx, state, _ in known:
         queues = table(state, "queues", Queue)
@@ -145,7 +155,7 @@ def _queues_today(known: Known) -> Iterator[Metric]:
 
 def _calls_today(known: Known) -> Iterator[Metric]:
     today = GaugeMetricFamily(
-        "callmon_calls_today", "Calls begun since midnight at the PBX.", labels=["pbx", "direction", "outcome"]
+        "callmon_calls_today", "Calls that began since midnight at the PBX.", labels=["pbx", "direction", "outcome"]
     )
     peak = GaugeMetricFamily("callmon_calls_peak_today", "Most calls at the same time today.", labels=["pbx"])
     for pbx, state, _ in known:

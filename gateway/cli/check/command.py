@@ -85,7 +85,7 @@ def _settings(config: Path | None, variables: Sequence[str]) -> Finding:
     """
     if config is None:
         looked = " nor ".join(str(path.absolute()) for path in places())
-        file = f"no file was found: there is neither {looked}; --config or CALLMON_CONFIG names another one"
+        file = f"no file was found: there is neither {looked}; use --config or CALLMON_CONFIG to name another one"
     else:
         others = [str(path) for path in found_files() if not _same(path, config)]
         file = f"{config} is read" + (f", and not {' or '.join(others)}" if others else "")
@@ -105,4 +105,4 @@ def _no_pbx() -> Finding:
 
 def _keys(settings: GatewaySettings) -> Finding:
     names = ", ".join(section.name for section in settings.keys) or "none"
-    return Finding("keys", f"in the settings file: {names}; those made by command: callmon key list")
+    return Finding("keys", f"in the settings file: {names}; keys made by command: callmon key list")

@@ -55,7 +55,7 @@ class _Site:
         """
         if self.claims.roles and _LICENCE not in self.claims.roles:
             return f"the PBX's licence is too small: its token has no role {_LICENCE}"
-        return f"tick {tick} at the API client (Integrations → API); 3CX wants an Enterprise or AI licence"
+        return f"tick {tick} at the API client (Integrations → API); 3CX needs an Enterprise or AI licence for that"
 
 
 async def look_at(section: PbxSection, fix: Ask | None) -> AsyncIterator[Finding]:
@@ -117,11 +117,11 @@ async def _served(section: PbxSection) -> Finding:
     try:
         told = await client.get("all.ext.get", parser.numbers)
         if told.stale_since:
-            lost = f"{section.url} answers, but hears nothing of its PBX since {told.stale_since}"
+            lost = f"{section.url} answers, but has heard nothing from its PBX since {told.stale_since}"
             return Finding(what, wrong=lost)
         return Finding(what, f"{section.url} answers; {len(told.value)} extensions")
     except PbxRefused as error:
-        return Finding(what, wrong=f"{error} Does {section.url} serve /webapi, and is the key right?")
+        return Finding(what, wrong=f"{error} Does {section.url} serve /webapi, and is the key correct?")
     except PbxError as error:
         return Finding(what, wrong=str(error))
     finally:
@@ -144,7 +144,7 @@ async def _xapi(site: _Site) -> Finding:
     if len(refused) > len(_READ):
         return Finding(what, wrong=f"the PBX refuses all of it: {site.lacking('XAPI')}")
     if refused:
-        wrong = f"the API client may not read {', '.join(refused)}, so callmon knows nothing of that"
+        wrong = f"the API client may not read {', '.join(refused)}, so callmon has no data of that"
         return Finding(what, wrong=f"{wrong}: give it the role System Administrator or System Owner")
     return Finding(what, version)
 
@@ -192,9 +192,9 @@ async def _logins(site: _Site) -> Finding:
     try:
         queues = await MyPhoneClient(site.client).queues_info()
     except CommandRefused as refused:
-        note = f"{refused} Without it qStatus is not told, and ext.queue.set does not work; all else does."
+        note = f"{refused} Without it qStatus is not known and ext.queue.set does not work; everything else works."
         return Finding(what, note)
-    return Finding(what, f"logins to {len(queues)} queues are told")
+    return Finding(what, f"logins to {len(queues)} queues can be read")
 
 
 def _certificate(site: _Site) -> Finding:
@@ -220,9 +220,9 @@ async def _clock(site: _Site) -> Finding:
     if ahead is None and (told := (await site.client.active_calls()).server_now) is not None:
         ahead = told - time.time()
     if ahead is None:
-        return Finding(what, "its token has no time, and of calls, which have one, there are none now")
+        return Finding(what, "its token has no time, and there are no calls now, which would have one")
     words = f"the PBX's is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} this host's"
-    return Finding(what, words, f"{words}: let both keep time by NTP" if abs(ahead) > _APART else "")
+    return Finding(what, words, f"{words}: set both clocks by NTP" if abs(ahead) > _APART else "")
 
 
 async def _database(section: PbxSection) -> Finding:

@@ -44,7 +44,7 @@ async def _version(redis: Redis) -> str:
 def _rights(program: Program, pbx: str, missing: Sequence[MissingPermission]) -> Finding:
     what = f"rights on Redis, {program} of {pbx}"
     if not missing:
-        return Finding(what, "its user may do all that it must")
+        return Finding(what, "its user has all the rights that it needs")
     commands = ", ".join(lack.command for lack in missing[:_AT_MOST])
     more = f" and {len(missing) - _AT_MOST} more" if len(missing) > _AT_MOST else ""
     rules = list(dict.fromkeys(lack.rule for lack in missing))
@@ -65,5 +65,5 @@ async def _monitor(redis: Redis, pbx: str) -> Finding:
     """
     what = f"monitor of {pbx}"
     holder = connection.text(await redis.get(SpaceKeys(pbx, "live").lease))
-    note = f"{holder} follows it; 3CX keeps one token a client, so this check makes it renew its own, once"
+    note = f"{holder} follows it; 3CX keeps one token per client, so this check makes it renew its token once"
     return Finding(what, note if holder else "none is running now")

@@ -25,7 +25,13 @@ _PATIENCE_S: Final = 5.0
 async def look_at(folder: Path | None) -> Finding:
     """Return the finding, as far as the present user can tell."""
     if folder is None:
-        return Finding(_WHAT, "none in [monitor]: keys made by command, Idempotency-Keys and the audit log end with it")
+        return Finding(
+            _WHAT,
+            (
+                "none in [monitor]: keys made by command, Idempotency-Keys and the audit log are "
+                "lost when the monitor ends"
+            ),
+        )
     return await asyncio.to_thread(_of_folder, folder)
 
 

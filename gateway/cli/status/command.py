@@ -48,7 +48,7 @@ async def run(config: Path | None, *, as_json: bool) -> int:
     try:
         settings = GatewaySettings.load(config)
         if not settings.pbx_names:
-            raise ConfigError(f"{no_pbx(config)}: nothing to tell of.")
+            raise ConfigError(f"{no_pbx(config)}: nothing to show.")
         servers = RedisClients(settings.redis.url, settings.redis.ca_file)
     except ConfigError as error:
         say(*f"callmon: {error}".split("\n"), error=True)

@@ -51,7 +51,7 @@ class LastSeen(Struct, frozen=True, rename="camel"):
     @property
     def silence(self) -> str:
         """Return in words how long it has been silent."""
-        return f"has told nothing of itself for {self.silent_for_s:.0f} s; did it die?"
+        return f"has sent no sign of life for {self.silent_for_s:.0f} s; did it die?"
 
 
 class PbxStatus(Struct, frozen=True, rename="camel"):
@@ -93,7 +93,9 @@ class PbxStatus(Struct, frozen=True, rename="camel"):
             yield f"{self.name}: no monitor has written a state yet.{self._never_reached}"
             return
         if self.silent:
-            since = f"{self.name}: nothing is heard from a monitor since {self.heartbeat}; what is shown is of before."
+            since = (
+                f"{self.name}: nothing has been heard from a monitor since {self.heartbeat}; the state shown is older."
+            )
             yield f"{since}{self._never_reached}"
         if self.book_position is None:
             yield f"{self.name}: no address book has been read yet."
@@ -137,7 +139,7 @@ class GatewayStatus(Struct, frozen=True, rename="camel"):
             if part.position is None or part.book_position is None:
                 yield f"gateway {self.title}: it has no state of {name} yet."
             elif part.stale_since is not None:
-                yield f"gateway {self.title}: it hears nothing of {name} since {part.stale_since}."
+                yield f"gateway {self.title}: it has heard nothing of {name} since {part.stale_since}."
 
     @property
     def title(self) -> str:

@@ -9,7 +9,7 @@ from monitor.shared.timestamps import moment
 
 _COLUMN = 15
 _MIB = 1024 * 1024
-_VERDICTS = ("All is live.", "Something is stale or missing:", "It cannot be told how things are:")
+_VERDICTS = ("All is live.", "Something is stale or missing:", "The status is not known:")
 
 
 def words(found: SiteStatus, now: float) -> Iterator[str]:
@@ -54,7 +54,7 @@ def _pbx(pbx: PbxStatus, now: float) -> Iterator[str]:
     yield _row(f"PBX {pbx.name}", "stale or missing" if any(pbx.troubles) else "live")
     yield _row("  leads", _leader(pbx, now))
     standbys = ", ".join(_named(one) + (" (silent)" if one.silent else "") for one in pbx.standbys)
-    yield _row("  stands by", standbys or "nobody that is known")
+    yield _row("  stands by", standbys or "no known monitor")
     yield _row("  heartbeat", _heartbeat(pbx))
     yield _row("  position", f"{pbx.position or 'none'}, address book {pbx.book_position or 'none'}")
     yield _row("  3CX", _connection(pbx, now))
@@ -65,13 +65,13 @@ def _pbx(pbx: PbxStatus, now: float) -> Iterator[str]:
 
 def _leader(pbx: PbxStatus, now: float) -> str:
     if pbx.leader is None:
-        return "who does is not allowed for this user" if "lease" in pbx.not_allowed else "nobody"
+        return "this user may not see which one" if "lease" in pbx.not_allowed else "nobody"
     since = f", since {_since(pbx.leader.leading_since, now)}" if pbx.leader.leading_since else ""
     return _named(pbx.leader) + since
 
 
 def _named(seen: LastSeen) -> str:
-    return f"{seen.name}, callmon {seen.version or 'of a version that is not told'}"
+    return f"{seen.name}, callmon {seen.version or 'of an unknown version'}"
 
 
 def _heartbeat(pbx: PbxStatus) -> str:
@@ -129,7 +129,7 @@ def _counted(subscribers: int) -> str:
 
 def _since(instant: str | None, now: float) -> str:
     if instant is None:
-        return "a time that is not told"
+        return "an unknown time"
     try:
         return f"{instant} ({_lasting(max(0.0, now - moment(instant).timestamp()))})"
     except ValueError:

@@ -32,7 +32,7 @@ _HELP: Final = (
     ("↑ ↓", "choose a row; Enter shows its details"),
     ("/", "filter by what any column shows; Escape shows all again"),
     ("s  S", "sort by the next column; the other way round"),
-    ("p", "hold the picture; what happens meanwhile is counted and comes after"),
+    ("p", "pause the display; changes meanwhile are counted and shown afterwards"),
     ("q", "quit"),
 )
 

@@ -32,7 +32,7 @@ def details(sheet: str, id_: str, state: Entities, now: float) -> Details:
     topic, draw = {"Calls": ("calls", _call), "Queues": ("queues", _queue), "Agents": ("extensions", _agent)}[sheet]
     entity = state.get(topic, {}).get(id_)
     if entity is None:
-        return Details(f"{sheet[:-1]} {id_}", ("It is over.",) if topic == "calls" else ("It is no more.",))
+        return Details(f"{sheet[:-1]} {id_}", ("It has ended.",) if topic == "calls" else ("It no longer exists.",))
     return draw(entity, state, now)
 
 

@@ -73,7 +73,7 @@ class Follower:
         It names the nearest break in the chain from the gateway to the PBX.
         """
         if self.refused is not None:
-            return Standing("refused", printable(f"The gateway sends no more: {self.refused.reason or self.refused}"))
+            return Standing("refused", printable(f"The gateway stopped sending: {self.refused.reason or self.refused}"))
         connection = self._client.connection
         if connection.status != "live":
             return Standing("stale", printable(self._away(connection.reason)))

@@ -70,5 +70,8 @@ async def test_check_says_first_which_file_it_read_and_which_not(etc: Path) -> N
     system.unlink()
     assert await first() == f"ok    settings: {here} is read{taken}"
     here.unlink()
-    none = f"ok    settings: no file was found: there is neither {system} nor {here}; --config or CALLMON_CONFIG names"
+    none = (
+        f"ok    settings: no file was found: there is neither {system} nor {here}; use --config or "
+        "CALLMON_CONFIG to name"
+    )
     assert (await first()).startswith(none)

@@ -136,7 +136,7 @@ async def test_the_clock_is_told_by_the_token_and_else_by_calls(
         r"ok    PBX main, clock: the PBX's is \d+ s (behind|ahead of) this host's", capsys.readouterr().out
     )
     async with client_of(pbx) as client:
-        assert "there are none now" in str(await check_pbx._clock(site(client, None)))
+        assert "there are no calls now" in str(await check_pbx._clock(site(client, None)))
         pbx.switchboard.route(pbx.switchboard.arrive("10000", "+15550001111"), "800")
         assert "the PBX's is 0 s" in str(await check_pbx._clock(site(client, None)))
 
@@ -195,7 +195,7 @@ async def test_a_service_that_has_lost_its_pbx_is_found_out(
         assert "answers; 3 extensions" in capsys.readouterr().out
         service.tells["Callmon-Stale-Since"] = "2026-03-04T08:15:30.250Z"
         assert await check.run(file) == 1
-        assert "nothing of its PBX since 2026-03-04T08:15:30.250Z" in capsys.readouterr().out
+        assert "nothing from its PBX since 2026-03-04T08:15:30.250Z" in capsys.readouterr().out
 
 
 def keep_secret_in(settings: Path, file: Path) -> None:
@@ -222,7 +222,7 @@ async def test_a_collection_that_may_not_be_read_is_named_and_the_rest_is_tried(
     pbx.faults.answer_with(403, 100, "/xapi/v1/Trunks")
     said = await said_of(settings, capsys)
     assert (
-        "WRONG PBX main, XAPI: the API client may not read Trunks, ActiveCalls, so callmon knows nothing of that"
+        "WRONG PBX main, XAPI: the API client may not read Trunks, ActiveCalls, so callmon has no data of that"
         in said[1]
     )
     assert "System Administrator" in said[1]
@@ -283,5 +283,5 @@ async def test_a_gateways_settings_are_tried_without_any_secret_of_the_pbx(
     keep_secret_in(settings, tmp_path / "none")
     assert await check.run(settings, gateway=True) == 0
     said = capsys.readouterr().out
-    assert "ok    rights on Redis, gateway of main: its user may do all that it must" in said
+    assert "ok    rights on Redis, gateway of main: its user has all the rights that it needs" in said
     assert "PBX main" not in said

@@ -188,7 +188,7 @@ async def test_enter_shows_the_legs_and_says_when_it_is_over(world: World) -> No
         await screen.until(lambda: isinstance(screen.app.screen, Over))
         await screen.until(lambda: "Waits in queue 800" in screen.over)
         world.pbx.switchboard.end(call)
-        await screen.until(lambda: "It is over." in screen.over)
+        await screen.until(lambda: "It has ended." in screen.over)
         await screen.pilot.press("escape")
         assert not isinstance(screen.app.screen, Over)
         await screen.pilot.press("question_mark")
@@ -225,7 +225,7 @@ async def test_a_key_that_ceases_to_hold_is_said(world: World) -> None:
         await screen.until(lambda: screen.standing.startswith("Live"))
         await world.stop_gateway()
         await world.start_gateway(key="another-key-00000001")
-        await screen.until(lambda: screen.standing.startswith("The gateway sends no more: "))
+        await screen.until(lambda: screen.standing.startswith("The gateway stopped sending: "))
 
 
 async def test_the_command_in_a_terminal(world: World) -> None:

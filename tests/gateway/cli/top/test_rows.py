@@ -249,7 +249,7 @@ def test_details_of_a_call_show_its_legs(state: Entities) -> None:
     assert [row[0] for row in found.table] == ["DN", "10000", "800", "101"]
     assert found.table[1][4] == "+493012345 Юрий Иванов"
     del state["calls"]["7"]
-    assert details("Calls", "7", state, NOW).lines == ("It is over.",)
+    assert details("Calls", "7", state, NOW).lines == ("It has ended.",)
 
 
 def test_details_of_a_queue_show_its_callers_its_day_and_its_agents(state: Entities) -> None:
@@ -268,4 +268,4 @@ def test_details_of_an_agent_show_his_day_and_his_talks(state: Entities) -> None
     assert found.table[1][:2] == ("7", "Ringing")
     assert details("Agents", "104", state, NOW).table == ()
     assert details("Agents", "104", state, NOW).lines[0].startswith("× Logged out · "), "as the table says"
-    assert details("Agents", "999", state, NOW).lines == ("It is no more.",)
+    assert details("Agents", "999", state, NOW).lines == ("It no longer exists.",)

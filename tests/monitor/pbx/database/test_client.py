@@ -533,10 +533,10 @@ async def test_a_role_with_one_table_may_read_that(settings: DatabaseSettings, a
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"password": "wrong"}, "does not let callmon in"),
-        ({"user": "nobody-there"}, "does not let callmon in"),
+        ({"password": "wrong"}, "refuses callmon: "),
+        ({"user": "nobody-there"}, "refuses callmon: "),
         ({"name": "nothing"}, "cannot be used"),
-        ({"tls": "verify"}, "does not use TLS"),
+        ({"tls": "verify"}, "has no TLS"),
     ],
 )
 async def test_a_wrong_setting_is_said_in_words(settings: DatabaseSettings, change: dict[str, str], says: str) -> None:
