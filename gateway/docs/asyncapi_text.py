@@ -21,7 +21,7 @@ _CLOSE_CODES: Final[dict[int, tuple[str, str]]] = {
     4101: ("too many messages, frames or bytes came; pings and parts of messages count too", "come back later"),
     4103: ("no keys or no state of the PBX are loaded yet", "come back later"),
     4200: ("the gateway shuts down, or the connection has lasted long enough", "come back within `retry_in`"),
-    4202: ("nothing could be sent for a minute", "come back"),
+    4202: ("nothing could be sent for `stall_timeout` seconds (60 by default)", "come back"),
     4203: ("the client was silent, or never subscribed", "come back"),
 }
 
