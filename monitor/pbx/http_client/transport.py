@@ -102,8 +102,8 @@ class HttpResponse:
             return PbxUnreachable(f"The PBX answered {self.status} to {self.shown}.", when)
         if self.status < 400:
             to = _origin(self.headers.get("Location", ""))
-            right = f"write {to} as url, if that is its own address" if to else "is url its own address?"
-            return PbxRefused(f"The PBX redirects us ({self.status} to {self.shown}): {right}.", self.status)
+            right = f"if its own address is {to}, write that as url" if to else "see whether url is its own address"
+            return PbxRefused(f"The PBX redirects {self.shown} elsewhere ({self.status}): {right}.", self.status)
         try:
             body = from_json(self.body) if 0 < len(self.body) <= _MAX_ERROR_BYTES else None
         except Malformed:

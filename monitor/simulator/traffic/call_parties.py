@@ -45,8 +45,8 @@ class Cast:
     What it remembers is read again after the directory has changed.
     """
 
-    def __init__(self, pbx_state: Switchboard, directory: Directory) -> None:
-        self.pbx_state = pbx_state
+    def __init__(self, switchboard: Switchboard, directory: Directory) -> None:
+        self.switchboard = switchboard
         self.directory = directory
         self._usable: list[str] | None = None
         self._places: dict[str, int] = {}
@@ -61,18 +61,18 @@ class Cast:
         usable = self._phones()
         start = self._places.get(wish, 0)
         for number in (*usable[start:], *usable[:start]):
-            if number not in others and not self.pbx_state.busy(number):
+            if number not in others and not self.switchboard.busy(number):
                 return number
         raise NoRoom
 
     def agents(self, queue: str) -> list[str]:
         """Return a queue's agents that can be rung now, in order of priority."""
-        return [number for number in self.directory.available_agents(queue) if not self.pbx_state.busy(number)]
+        return [number for number in self.directory.available_agents(queue) if not self.switchboard.busy(number)]
 
     def members(self, group: str) -> list[str]:
         """Return a ring group's members that can be rung now, in order."""
         self._phones()
-        return [n for n in self.directory.members(group) if n in self._places and not self.pbx_state.busy(n)]
+        return [n for n in self.directory.members(group) if n in self._places and not self.switchboard.busy(n)]
 
     def queues_of(self, agent: str) -> list[str]:
         """Return the queues that an agent serves."""
@@ -107,7 +107,7 @@ class Cast:
     def trunks(self) -> list[str]:
         """Return the trunks that can carry another call, or all trunks if every one is full."""
         known = [(number, self.directory.entity(number)) for number in self.directory.trunk_numbers()]
-        room = [n for n, trunk in known if trunk and self.pbx_state.in_use(n) < int(trunk["SimultaneousCalls"])]
+        room = [n for n, trunk in known if trunk and self.switchboard.in_use(n) < int(trunk["SimultaneousCalls"])]
         return room or [number for number, _ in known]
 
     def _phones(self) -> list[str]:
@@ -140,9 +140,9 @@ class Scene:
     """Number of steps so far. A wake-up with an older number is too late and is ignored."""
 
     @property
-    def pbx_state(self) -> Switchboard:
+    def switchboard(self) -> Switchboard:
         """Return the switchboard at which the calls are made."""
-        return self.cast.pbx_state
+        return self.cast.switchboard
 
     def begin(self, call: SimulatedCall) -> SimulatedCall:
         """Add a call to the scene and return it."""
@@ -160,7 +160,7 @@ class Scene:
             self.play.close()
         for call in self.calls:
             if call.driver is self:
-                self.pbx_state.end(call)
+                self.switchboard.end(call)
 
 
 def _enabled(directory: Directory, number: str) -> bool:

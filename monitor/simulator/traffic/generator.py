@@ -77,7 +77,7 @@ class TrafficGenerator:
         """Seconds of the traffic's own time since it was made."""
         self.speed = speed
         self.limit = limit
-        self._pbx_state = switchboard
+        self._switchboard = switchboard
         self._cast = Cast(switchboard, directory)
         self._planner = Planner(directory, seed, mix)
         self._arrivals = random.Random(f"{seed}/arrivals")  # noqa: S311 - made-up calls, nothing secret

@@ -36,14 +36,14 @@ def queue(scene: Scene) -> Play:
     The caller waits, agents ring, and one answers or the caller loses patience.
     """
     call = yield from arrive(scene, line(scene, scene.plan.target))
-    scene.pbx_state.route(call, scene.plan.target, greeting=scene.cast.greets(scene.plan.target))
+    scene.switchboard.route(call, scene.plan.target, greeting=scene.cast.greets(scene.plan.target))
     yield from in_queue(scene, call, answered=scene.plan.kind != "queue_abandoned")
 
 
 def ring_group(scene: Scene) -> Play:
     """Play a call from outside to a ring group."""
     call = yield from arrive(scene, line(scene, scene.plan.target))
-    scene.pbx_state.route(call, scene.plan.target)
+    scene.switchboard.route(call, scene.plan.target)
     yield from answered_or_not(scene, call, answered=scene.plan.kind == "ring_group")
 
 
@@ -54,16 +54,16 @@ def menu(scene: Scene) -> Play:
     """
     plan = scene.plan
     call = yield from arrive(scene, line(scene, plan.target))
-    scene.pbx_state.route(call, plan.target)
+    scene.switchboard.route(call, plan.target)
     yield plan.menu
     if plan.kind == "menu_abandoned":
         return
     if plan.kind == "menu_extension":
-        scene.pbx_state.route(call, free_or(scene, plan.parties[0]))
+        scene.switchboard.route(call, free_or(scene, plan.parties[0]))
         yield from answered_or_not(scene, call)
         return
     chosen = scene.rng.choice(scene.cast.directory.queue_numbers())
-    scene.pbx_state.route(call, chosen, greeting=scene.cast.greets(chosen))
+    scene.switchboard.route(call, chosen, greeting=scene.cast.greets(chosen))
     yield from in_queue(scene, call)
 
 
@@ -87,16 +87,16 @@ def internal(scene: Scene) -> Play:
 
 def internal_busy(scene: Scene) -> Play:
     """Play a call to an extension that is in a call. Voicemail takes it."""
-    plan, pbx_state = scene.plan, scene.pbx_state
+    plan, switchboard = scene.plan, scene.switchboard
     caller = scene.cast.free(plan.parties[0])
-    callee = next((number for number in plan.parties[1:] if pbx_state.busy(number) and number != caller), "")
+    callee = next((number for number in plan.parties[1:] if switchboard.busy(number) and number != caller), "")
     if not callee:
         callee = scene.cast.free(plan.parties[1], caller)
-        other = pbx_state.dial(callee, plan.outside[0])
-        call = scene.begin(pbx_state.dial(caller, callee))
+        other = switchboard.dial(callee, plan.outside[0])
+        call = scene.begin(switchboard.dial(caller, callee))
         scene.begin(other)
     else:
-        call = scene.begin(pbx_state.dial(caller, callee))
+        call = scene.begin(switchboard.dial(caller, callee))
     yield from answered_or_not(scene, call)
 
 
@@ -104,7 +104,7 @@ def internal_queue(scene: Scene) -> Play:
     """Play a call from an extension into a queue."""
     target = scene.plan.target
     caller = scene.cast.free(scene.plan.parties[0])
-    call = scene.begin(scene.pbx_state.dial(caller, target, greeting=scene.cast.greets(target)))
+    call = scene.begin(scene.switchboard.dial(caller, target, greeting=scene.cast.greets(target)))
     yield from in_queue(scene, call)
 
 
@@ -114,23 +114,23 @@ def internal_group(scene: Scene) -> Play:
     caller = scene.cast.free(scene.plan.parties[0], *members)
     if not members:
         raise NoRoom
-    call = scene.begin(scene.pbx_state.dial(caller, scene.plan.target))
+    call = scene.begin(scene.switchboard.dial(caller, scene.plan.target))
     yield from answered_or_not(scene, call)
 
 
 def blind(scene: Scene) -> Play:
     """Play a talk that one party transfers blindly. The target answers or does not."""
-    plan, pbx_state = scene.plan, scene.pbx_state
+    plan, switchboard = scene.plan, scene.switchboard
     call, taker = yield from talk_begun(scene)
     yield plan.talk / 2
     target = free_now(scene, plan.parties[1], taker)
     if target:
-        pbx_state.transfer(call, taker, target)
+        switchboard.transfer(call, taker, target)
         if plan.kind == "blind":
             yield from answered_or_not(scene, call)
             return
         yield plan.ring_out
-        pbx_state.no_answer(call)
+        switchboard.no_answer(call)
         if call.over:
             return
         yield from answered_or_not(scene, call, answered=scene.rng.random() < 0.7)
@@ -143,17 +143,17 @@ def attended(scene: Scene) -> Play:
 
     The hand-over comes after the third party has answered, or while its phone still rings.
     """
-    plan, pbx_state = scene.plan, scene.pbx_state
+    plan, switchboard = scene.plan, scene.switchboard
     call, taker = yield from talk_begun(scene)
     yield plan.talk / 3
     target = free_now(scene, plan.parties[1], taker)
     if target:
-        second = scene.begin(pbx_state.dial(taker, target))
+        second = scene.begin(switchboard.dial(taker, target))
         yield plan.ring
         if plan.kind == "attended":
             pick_up(scene, second)
             yield plan.talk / 3
-        pbx_state.merge(call, second, taker)
+        switchboard.merge(call, second, taker)
         if plan.kind == "attended_ringing":
             yield plan.ring
             pick_up(scene, call)
@@ -162,18 +162,18 @@ def attended(scene: Scene) -> Play:
 
 def conference(scene: Scene) -> Play:
     """Play a conference of three extensions, which leave one by one."""
-    plan, pbx_state = scene.plan, scene.pbx_state
+    plan, switchboard = scene.plan, scene.switchboard
     call = dial_inside(scene)
     yield plan.ring
     pick_up(scene, call)
     yield plan.talk / 2
     guest = free_now(scene, plan.parties[2])
     if guest:
-        pbx_state.invite(call, call.originator, guest)
+        switchboard.invite(call, call.originator, guest)
         yield plan.ring
-        pbx_state.answer(call, guest)
+        switchboard.answer(call, guest)
         yield plan.talk
-        pbx_state.drop(call, guest if scene.rng.random() < 0.5 else call.originator)
+        switchboard.drop(call, guest if scene.rng.random() < 0.5 else call.originator)
     yield from talk(scene, call)
 
 
@@ -181,7 +181,7 @@ def forward(scene: Scene) -> Play:
     """Play a call from outside that is forwarded to the outside."""
     plan = scene.plan
     call = yield from arrive(scene, line(scene, ""))
-    scene.pbx_state.route(call, plan.outside[1])
+    scene.switchboard.route(call, plan.outside[1])
     yield from answered_or_not(scene, call, answered=plan.kind == "forward")
 
 
@@ -190,20 +190,20 @@ def rerouted(scene: Scene) -> Play:
 
     Another extension, a mobile or voicemail takes it.
     """
-    plan, pbx_state = scene.plan, scene.pbx_state
+    plan, switchboard = scene.plan, scene.switchboard
     call = yield from ring_directly(scene)
     yield plan.ring_out
     callee = call.ringing()
     if callee:
         substitute = free_now(scene, plan.parties[1], callee[0].dn.number) or plan.outside[1]
-        pbx_state.divert(call, callee[0].dn.number, scene.rng.choice((substitute, plan.outside[1])))
+        switchboard.divert(call, callee[0].dn.number, scene.rng.choice((substitute, plan.outside[1])))
     yield from answered_or_not(scene, call)
 
 
 def app(scene: Scene) -> Play:
     """Play a call from outside to a program's route point."""
     call = yield from arrive(scene, line(scene, scene.plan.target))
-    scene.pbx_state.route(call, scene.plan.target)
+    scene.switchboard.route(call, scene.plan.target)
     if call.ringing():
         yield scene.plan.ring_out
         return
@@ -215,7 +215,7 @@ def people(scene: Scene) -> Play:
 
     Phones ring and are picked up, and talks end.
     """
-    call, pbx_state = scene.calls[0], scene.pbx_state
+    call, switchboard = scene.calls[0], scene.switchboard
     while not call.over:
         ringing = call.ringing()
         if ringing:
@@ -225,7 +225,7 @@ def people(scene: Scene) -> Play:
                 pick_up(scene, call)
             else:
                 yield patience
-                pbx_state.no_answer(call)
+                switchboard.no_answer(call)
         elif call.of_kind("queue") is not None:
             yield from in_queue(scene, call)
             return

@@ -30,7 +30,7 @@ def line(scene: Scene, target: str) -> FreeTrunk:
 
 def arrive(scene: Scene, line: FreeTrunk) -> _Made:
     """Let a call come in."""
-    call = scene.begin(scene.pbx_state.arrive(line.trunk, scene.plan.caller, line.did, line.rule))
+    call = scene.begin(scene.switchboard.arrive(line.trunk, scene.plan.caller, line.did, line.rule))
     yield _MOMENT
     return call
 
@@ -39,7 +39,7 @@ def ring_directly(scene: Scene) -> _Made:
     """Let a call come in and ring at an extension. If none is free, voicemail takes it."""
     callee = free_or(scene, scene.plan.parties[0])
     call = yield from arrive(scene, line(scene, callee))
-    scene.pbx_state.route(call, callee)
+    scene.switchboard.route(call, callee)
     return call
 
 
@@ -49,14 +49,14 @@ def dial_out(scene: Scene) -> SimulatedCall:
     trunks = scene.cast.trunks()
     if not trunks:
         raise NoRoom
-    return scene.begin(scene.pbx_state.dial(caller, scene.plan.outside[0], trunk=scene.rng.choice(trunks)))
+    return scene.begin(scene.switchboard.dial(caller, scene.plan.outside[0], trunk=scene.rng.choice(trunks)))
 
 
 def dial_inside(scene: Scene) -> SimulatedCall:
     """Call an extension from another. Raises NoRoom."""
     caller = scene.cast.free(scene.plan.parties[0])
     callee = scene.cast.free(scene.plan.parties[1], caller)
-    return scene.begin(scene.pbx_state.dial(caller, callee))
+    return scene.begin(scene.switchboard.dial(caller, callee))
 
 
 def talk_begun(scene: Scene) -> _Begun:
@@ -79,13 +79,13 @@ def talk_begun(scene: Scene) -> _Begun:
 
 def in_queue(scene: Scene, call: SimulatedCall, *, answered: bool = True) -> Play:
     """Keep the call in a queue until an agent answers or the caller has waited enough."""
-    plan, pbx_state = scene.plan, scene.pbx_state
+    plan, switchboard = scene.plan, scene.switchboard
     held = call.of_kind("queue")
     if held is None:
         raise OperationRefused("NotSpecified", "the call has left its queue")
     if call.state == "Transferring":
         yield _MOMENT
-        pbx_state.wait(call)
+        switchboard.wait(call)
     leaves, rounds = scene.clock() + plan.patience, 0
     while True:
         while not (agents := scene.cast.agents(held.dn.number)):
@@ -93,7 +93,7 @@ def in_queue(scene: Scene, call: SimulatedCall, *, answered: bool = True) -> Pla
                 return
             yield InQueue(held.dn.number, leaves - scene.clock())
         chosen = agents if scene.cast.rings_all(held.dn.number) else [agents[rounds % len(agents)]]
-        pbx_state.poll(call, chosen)
+        switchboard.poll(call, chosen)
         if answered and rounds >= plan.rounds:
             yield plan.ring
             pick_up(scene, call)
@@ -104,20 +104,20 @@ def in_queue(scene: Scene, call: SimulatedCall, *, answered: bool = True) -> Pla
         yield min(plan.ring_out, max(0.0, left))
         if left <= plan.ring_out:
             return
-        pbx_state.no_answer(call)
+        switchboard.no_answer(call)
         yield _PAUSE
 
 
 def answered_or_not(scene: Scene, call: SimulatedCall, *, answered: bool = True) -> Play:
     """Go on with a call whose phones ring, or that a host has taken in their place."""
-    plan, pbx_state = scene.plan, scene.pbx_state
+    plan, switchboard = scene.plan, scene.switchboard
     ringing = call.ringing()
     if ringing and not answered:
         yield plan.ring_out
-        voicemail = pbx_state.router.special("specialmenu")
+        voicemail = switchboard.router.special("specialmenu")
         if voicemail is None or len(ringing) > 1 or ringing[0].dn.kind != "extension" or scene.rng.random() < 0.5:
             return
-        pbx_state.divert(call, ringing[0].dn.number, voicemail.number)
+        switchboard.divert(call, ringing[0].dn.number, voicemail.number)
     elif ringing:
         yield plan.ring
         pick_up(scene, call)
@@ -128,7 +128,7 @@ def at_app(scene: Scene, call: SimulatedCall) -> Play:
     """Listen to a program at its route point, press keys, and hang up if it does nothing."""
     for _ in range(scene.rng.randint(1, 3)):
         yield scene.plan.menu
-        scene.pbx_state.press(call, str(scene.rng.randrange(10)))
+        scene.switchboard.press(call, str(scene.rng.randrange(10)))
     yield from talk(scene, call)
 
 
@@ -138,14 +138,14 @@ def pick_up(scene: Scene, call: SimulatedCall) -> None:
     if not ringing:
         raise OperationRefused("NotSpecified", "nothing rings any more")
     leg = scene.rng.choice(ringing)
-    scene.pbx_state.answer(call, leg.dn.number, scene.rng.choice(leg.parts).device_id)
+    scene.switchboard.answer(call, leg.dn.number, scene.rng.choice(leg.parts).device_id)
 
 
 def talk(scene: Scene, call: SimulatedCall) -> Play:
     """Talk to each other or to a machine; then one party hangs up."""
     host = call.host is not None
     yield scene.plan.menu if host else scene.plan.talk
-    scene.pbx_state.drop(call, scene.rng.choice([leg.dn.number for leg in call.talkers()]))
+    scene.switchboard.drop(call, scene.rng.choice([leg.dn.number for leg in call.talkers()]))
 
 
 def free_now(scene: Scene, wish: str, *others: str) -> str:

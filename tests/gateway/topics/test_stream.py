@@ -63,13 +63,13 @@ async def test_a_limited_key_gets_nothing_more_by_a_filter() -> None:
         ({"filter": {"num": ["101"]}}, "has no field"),
         ({"filter": {"ext": "101"}}, "object of lists"),
         ({"filter": ["101"]}, "object of lists"),
-        ({"filter": {"state": ["Busy"]}}, "knows"),
+        ({"filter": {"state": ["Busy"]}}, "but not 'Busy'"),
         ({"since": {"epoch": "e", "seq": -1}}, "position"),
         ({"since": {"epoch": "e", "seq": True}}, "position"),
         ({"since": "e/1"}, "position"),
         ({"merge": "no"}, "true or false"),
         ({"params": {}}, "with query"),
-        ({"query": "pbx.calls.get"}, "one subscription"),
+        ({"query": "pbx.calls.get"}, "either topics or a query"),
     ],
 )
 async def test_a_subscription_that_is_wrong_says_how(more: dict[str, Any], says: str) -> None:

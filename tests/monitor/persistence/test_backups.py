@@ -174,8 +174,8 @@ async def test_what_cannot_be_used_is_not_restored(db: Path, tmp_path: Path) -> 
         "none.db": "is not there: name the file that callmon backup wrote",
         "half.db": "(is damaged|cannot be used): ",
         "text.db": "cannot be used: file is not a database",
-        "empty.db": "is no store of callmon's",
-        "other.db": "is no store of callmon's",
+        "empty.db": "is not a store of callmon",
+        "other.db": "is not a store of callmon",
         "whole.db": rf"was written by a newer callmon \(schema 99; .* understands up to {SCHEMA}\)",
     }.items():
         with pytest.raises(StoreFailed, match=rf"{name} {says}"):

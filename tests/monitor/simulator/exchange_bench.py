@@ -57,8 +57,8 @@ class Bench:
     events: list[Event] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.pbx_state = Switchboard(self.directory, self.switches, lambda: self.now)
-        self.pbx_state.listen(self.events.append)
+        self.switchboard = Switchboard(self.directory, self.switches, lambda: self.now)
+        self.switchboard.listen(self.events.append)
 
     def said(self) -> list[str]:
         """The events since this was asked last: ``+dn`` and ``-dn``."""
@@ -67,56 +67,56 @@ class Bench:
         return said
 
     def truth(self, call: SimulatedCall) -> TruthCall:
-        (found,) = [truth for truth in self.pbx_state.truth() if truth.call_id == call.id]
+        (found,) = [truth for truth in self.switchboard.truth() if truth.call_id == call.id]
         return found
 
     def legs(self, call: SimulatedCall) -> dict[str, tuple[str, str]]:
         return {leg.dn: (leg.status, leg.external_party) for leg in self.truth(call).legs}
 
     def row(self, call: SimulatedCall) -> tuple[str, str, str]:
-        (row,) = [row for row in self.pbx_state.active_calls() if row.id == call.id]
+        (row,) = [row for row in self.switchboard.active_calls() if row.id == call.id]
         return row.caller, row.callee, row.status
 
     def one(self, number: str) -> ParticipantView:
-        (view,) = self.pbx_state.participants(number)
+        (view,) = self.switchboard.participants(number)
         return view
 
     def end(self, call: SimulatedCall) -> TruthEnded:
         """End it if it is not over; what became of it."""
-        self.pbx_state.end(call)
-        return next(end for end in reversed(self.pbx_state.ended()) if end.call_id == call.id)
+        self.switchboard.end(call)
+        return next(end for end in reversed(self.switchboard.ended()) if end.call_id == call.id)
 
     def inbound(self, callee: str = "100") -> SimulatedCall:
         """A call from outside that rings at an extension."""
-        call = self.pbx_state.arrive("10002", CALLER)
-        self.pbx_state.route(call, callee)
+        call = self.switchboard.arrive("10002", CALLER)
+        self.switchboard.route(call, callee)
         return call
 
     def talk(self, callee: str = "100") -> SimulatedCall:
         """A call from outside that an extension has answered."""
         call = self.inbound(callee)
-        self.pbx_state.answer(call, callee)
+        self.switchboard.answer(call, callee)
         self.events.clear()
         return call
 
     def act(self, number: str, action: str, destination: str = "", **attached: str) -> CallOutcome:
-        view = self.pbx_state.participants(number)[0]
+        view = self.switchboard.participants(number)[0]
         request = ControlRequest(destination=destination, attached=attached)
-        return self.pbx_state.act(number, view.id, action, request)
+        return self.switchboard.act(number, view.id, action, request)
 
 
 class Client:
     """Keeps a table from events, each followed by a read, as a program that follows Call Control does."""
 
-    def __init__(self, pbx_state: Switchboard) -> None:
-        self.pbx_state = pbx_state
+    def __init__(self, switchboard: Switchboard) -> None:
+        self.switchboard = switchboard
         self.table: dict[tuple[str, int], ParticipantView] = {}
         self.errors: list[str] = []
-        pbx_state.listen(self._hear)
+        switchboard.listen(self._hear)
 
     def _hear(self, event: Event) -> None:
         key = (event.dn, event.participant_id)
-        found = self.pbx_state.participant(*key)
+        found = self.switchboard.participant(*key)
         if isinstance(event, ParticipantUpsert):
             if found is None:
                 self.errors.append(f"{key} was announced and is not there")

@@ -242,12 +242,12 @@ async def test_until_when_the_certificate_holds_is_known_of_an_answer_that_comes
     [
         (
             "https://pbx.example.com:5001/login?next=%2f",
-            "write https://pbx.example.com:5001 as url, if that is its own",
+            "if its own address is https://pbx.example.com:5001, write that as url",
         ),
-        ("https://user:hunter2@pbx.example.com/", "write https://pbx.example.com as url"),
-        ("/login", "is url its own address?"),
-        ("https://[::1", "is url its own address?"),
-        ("https://a b/", "is url its own address?"),
+        ("https://user:hunter2@pbx.example.com/", "if its own address is https://pbx.example.com, write that as url"),
+        ("/login", "see whether url is its own address"),
+        ("https://[::1", "see whether url is its own address"),
+        ("https://a b/", "see whether url is its own address"),
     ],
 )
 def test_where_a_pbx_sends_us_is_told(location: str, says: str) -> None:

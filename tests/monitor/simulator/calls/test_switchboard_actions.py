@@ -17,35 +17,35 @@ def pbx() -> Bench:
 
 
 def only_call(pbx: Bench) -> SimulatedCall:
-    (call,) = pbx.pbx_state.calls.values()
+    (call,) = pbx.switchboard.calls.values()
     return call
 
 
 def test_makecall_at_a_device_dials_there(pbx: Bench) -> None:
     device = pbx.directory.devices(TWO_DEVICES)[1].device_id
-    outcome = pbx.pbx_state.makecall(TWO_DEVICES, device, MOBILE, 30, {"public_k": "v"})
+    outcome = pbx.switchboard.makecall(TWO_DEVICES, device, MOBILE, 30, {"public_k": "v"})
     view = outcome.participant
     assert view is not None
     assert (outcome.finalstatus, view.status, view.device_id, view.legid) == ("Success", "Dialing", device, 1)
     assert pbx.legs(only_call(pbx)) == {TWO_DEVICES: ("Dialing", MOBILE), "10000": ("Ringing", MOBILE)}
-    assert pbx.pbx_state.attached(TWO_DEVICES, view.id) == {"public_k": "v"}
+    assert pbx.switchboard.attached(TWO_DEVICES, view.id) == {"public_k": "v"}
 
 
 def test_makecall_without_a_device_rings_the_caller_first(pbx: Bench) -> None:
-    outcome = pbx.pbx_state.makecall(TWO_DEVICES, None, "101", None, {})
+    outcome = pbx.switchboard.makecall(TWO_DEVICES, None, "101", None, {})
     assert outcome.participant is not None
     assert outcome.participant.status == "Ringing"
     call = only_call(pbx)
     assert pbx.legs(call) == {TWO_DEVICES: ("Ringing", "101")}
     assert (pbx.truth(call).direction, pbx.row(call)) == ("FromInternal", ("103 No103, Ann", "", "Routing"))
-    pbx.pbx_state.answer(call, TWO_DEVICES)
+    pbx.switchboard.answer(call, TWO_DEVICES)
     assert pbx.legs(call) == {TWO_DEVICES: ("Dialing", "101"), "101": ("Ringing", TWO_DEVICES)}
 
 
 def test_a_caller_who_does_not_pick_up_ends_the_call_that_was_made_for_him(pbx: Bench) -> None:
-    pbx.pbx_state.makecall(TWO_DEVICES, None, "101", None, {})
+    pbx.switchboard.makecall(TWO_DEVICES, None, "101", None, {})
     call = only_call(pbx)
-    pbx.pbx_state.no_answer(call)
+    pbx.switchboard.no_answer(call)
     assert pbx.end(call).outcome == "unanswered"
 
 
@@ -60,10 +60,10 @@ def test_a_caller_who_does_not_pick_up_ends_the_call_that_was_made_for_him(pbx: 
     ],
 )
 def test_a_makecall_that_cannot_be_says_why(pbx: Bench, number: str, destination: str, reason: str) -> None:
-    outcome = pbx.pbx_state.makecall(number, "sip:x", destination, None, {})
+    outcome = pbx.switchboard.makecall(number, "sip:x", destination, None, {})
     assert (outcome.finalstatus, outcome.reason, outcome.participant) == ("Failed", reason, None)
     assert outcome.reasontext
-    assert pbx.pbx_state.calls == {}
+    assert pbx.switchboard.calls == {}
 
 
 def test_without_a_mailbox_a_busy_or_absent_extension_is_a_failure(pbx: Bench) -> None:
@@ -72,7 +72,7 @@ def test_without_a_mailbox_a_busy_or_absent_extension_is_a_failure(pbx: Bench) -
         user = pbx.directory.entity(number)
         assert user is not None
         pbx.directory.update(user, {"VMEnabled": False})
-        assert pbx.pbx_state.makecall("100", "", number, None, {}).reason == reason
+        assert pbx.switchboard.makecall("100", "", number, None, {}).reason == reason
 
 
 def test_drop_ends_a_talk(pbx: Bench) -> None:
@@ -86,15 +86,15 @@ def test_drop_at_one_of_two_ringing_devices_silences_only_that(pbx: Bench) -> No
     pbx.said()
     pbx.act(TWO_DEVICES, "drop")
     assert pbx.said() == ["-103"]
-    assert len(pbx.pbx_state.participants(TWO_DEVICES)) == 1
+    assert len(pbx.switchboard.participants(TWO_DEVICES)) == 1
     pbx.act(TWO_DEVICES, "drop")
     assert call.over
 
 
 def test_an_agent_who_drops_leaves_the_caller_in_the_queue(pbx: Bench) -> None:
-    call = pbx.pbx_state.arrive("10000", CALLER)
-    pbx.pbx_state.route(call, "800")
-    pbx.pbx_state.poll(call, ("104",))
+    call = pbx.switchboard.arrive("10000", CALLER)
+    pbx.switchboard.route(call, "800")
+    pbx.switchboard.poll(call, ("104",))
     pbx.act("104", "drop")
     assert (pbx.truth(call).state, pbx.truth(call).queue) == ("Talking", "800")
 
@@ -103,7 +103,7 @@ def test_answer_needs_a_device_that_can_be_told_to(pbx: Bench) -> None:
     call = pbx.inbound("100")
     outcome = pbx.act("100", "answer")
     assert (outcome.finalstatus, outcome.reason) == ("Rejected", "NotSpecified")
-    pbx.pbx_state.end(call)
+    pbx.switchboard.end(call)
     call = pbx.inbound(CONTROLLED)
     assert pbx.one(CONTROLLED).direct_control
     answered = pbx.act(CONTROLLED, "answer").participant
@@ -115,7 +115,7 @@ def test_divert_takes_a_ringing_participant_only(pbx: Bench) -> None:
     call = pbx.inbound("100")
     assert pbx.act("100", "divert", "101").finalstatus == "Success"
     assert pbx.legs(call)["101"] == ("Ringing", CALLER)
-    pbx.pbx_state.answer(call, "101")
+    pbx.switchboard.answer(call, "101")
     assert pbx.act("101", "divert", "102").finalstatus == "Rejected"
     assert pbx.legs(call)["101"] == ("Connected", CALLER)
 
@@ -124,7 +124,7 @@ def test_routeto_adds_an_alternative_to_a_ringing_phone(pbx: Bench) -> None:
     call = pbx.inbound("100")
     assert pbx.act("100", "routeto", "101").finalstatus == "Success"
     assert (pbx.truth(call).routing_to, pbx.truth(call).state) == (("100", "101"), "Rerouting")
-    pbx.pbx_state.answer(call, "101")
+    pbx.switchboard.answer(call, "101")
     assert set(pbx.legs(call)) == {"10002", "101"}
 
 
@@ -136,17 +136,17 @@ def test_routeto_replaces_a_connected_party_once_it_is_answered(pbx: Bench) -> N
         "100": ("Connected", CALLER),
         "101": ("Ringing", CALLER),
     }
-    pbx.pbx_state.no_answer(call)
+    pbx.switchboard.no_answer(call)
     assert (set(pbx.legs(call)), pbx.truth(call).state) == ({"10002", "100"}, "Talking")
     pbx.act("100", "routeto", "101")
-    pbx.pbx_state.answer(call, "101")
+    pbx.switchboard.answer(call, "101")
     assert set(pbx.legs(call)) == {"10002", "101"}
 
 
 def test_transferto_takes_a_connected_participant_only(pbx: Bench) -> None:
     call = pbx.inbound("100")
     assert pbx.act("100", "transferto", "101").finalstatus == "Rejected"
-    pbx.pbx_state.answer(call, "100")
+    pbx.switchboard.answer(call, "100")
     outcome = pbx.act("100", "transferto", "101")
     assert (outcome.finalstatus, outcome.participant) == ("Success", None)
     assert pbx.legs(call) == {"10002": ("Connected", CALLER), "101": ("Ringing", CALLER)}
@@ -159,31 +159,31 @@ def test_transferto_reaches_queues_groups_menus_and_the_outside(pbx: Bench) -> N
         call = pbx.talk("100")
         assert pbx.act("100", "transferto", destination).finalstatus == "Success"
         assert set(pbx.legs(call)) == legs
-        pbx.pbx_state.end(call)
+        pbx.switchboard.end(call)
     call = pbx.talk("100")
     pbx.act("100", "transferto", MOBILE)
     assert pbx.legs(call) == {"10002": ("Connected", CALLER), "10000": ("Ringing", MOBILE)}
 
 
 def test_data_is_attached_to_the_participant_or_to_the_other_party(pbx: Bench) -> None:
-    pbx.pbx_state.answer(pbx.pbx_state.dial("100", "101"), "101")
+    pbx.switchboard.answer(pbx.switchboard.dial("100", "101"), "101")
     assert pbx.act("100", "attach_participant_data", public_a="1").finalstatus == "Success"
     assert pbx.act("100", "attach_party_data", public_b="2").finalstatus == "Success"
     assert pbx.act("100", "attach_party_data", b="2").finalstatus == "Rejected"
-    assert pbx.pbx_state.attached("100", pbx.one("100").id) == {"public_a": "1"}
-    assert pbx.pbx_state.attached("101", pbx.one("101").id) == {"public_b": "2"}
+    assert pbx.switchboard.attached("100", pbx.one("100").id) == {"public_a": "1"}
+    assert pbx.switchboard.attached("101", pbx.one("101").id) == {"public_b": "2"}
 
 
 def test_an_action_on_what_is_gone_finds_no_subject(pbx: Bench) -> None:
-    outcome = pbx.pbx_state.act("100", 1, "drop", ControlRequest())
+    outcome = pbx.switchboard.act("100", 1, "drop", ControlRequest())
     assert (outcome.finalstatus, outcome.reason) == ("Failed", "SubjectNotFound")
-    assert not pbx.pbx_state.drop_call(1)
+    assert not pbx.switchboard.drop_call(1)
 
 
 @pytest.mark.parametrize("switch", ["connects", "rings"])
 def test_a_call_to_the_route_point_is_connected_or_can_be_answered_there(switch: RoutePoint) -> None:
     pbx = Bench(Switches(route_point=switch))
-    call = pbx.pbx_state.dial("100", "callmon")
+    call = pbx.switchboard.dial("100", "callmon")
     if switch == "rings":
         assert pbx.legs(call)["callmon"][0] == "Ringing"
         assert pbx.act("callmon", "answer").finalstatus == "Success"
@@ -192,9 +192,9 @@ def test_a_call_to_the_route_point_is_connected_or_can_be_answered_there(switch:
 
 
 def test_a_call_sent_on_to_the_route_point_leaves_its_queue_and_its_ringing_phones(pbx: Bench) -> None:
-    call = pbx.pbx_state.arrive("10000", CALLER)
-    pbx.pbx_state.route(call, "800")
-    pbx.pbx_state.poll(call, ["104"])
+    call = pbx.switchboard.arrive("10000", CALLER)
+    pbx.switchboard.route(call, "800")
+    pbx.switchboard.poll(call, ["104"])
     assert pbx.act("104", "divert", "callmon").finalstatus == "Success"
     assert set(pbx.legs(call)) == {"10000", "callmon"}
     assert pbx.row(call) == (f"10000 skyetel ({CALLER})", "callmon callmon", "Talking")
@@ -202,26 +202,26 @@ def test_a_call_sent_on_to_the_route_point_leaves_its_queue_and_its_ringing_phon
 
 def test_the_route_point_calls_from_its_device_and_nobody_picks_up_there_first(pbx: Bench) -> None:
     for device in (None, pbx.directory.devices("callmon")[0].device_id):
-        outcome = pbx.pbx_state.makecall("callmon", device, "101", None, {})
+        outcome = pbx.switchboard.makecall("callmon", device, "101", None, {})
         view = outcome.participant
         assert view is not None
         assert (view.status, view.device_id) == ("Dialing", pbx.directory.devices("callmon")[0].device_id)
-        assert pbx.pbx_state.drop_call(view.callid)
+        assert pbx.switchboard.drop_call(view.callid)
 
 
 def test_keys_are_pressed_only_where_a_route_point_is_connected(pbx: Bench) -> None:
     signals: list[Signal] = []
-    pbx.pbx_state.on_signal(signals.append)
-    pbx.pbx_state.press(pbx.pbx_state.dial("100", "callmon"), "17")
+    pbx.switchboard.on_signal(signals.append)
+    pbx.switchboard.press(pbx.switchboard.dial("100", "callmon"), "17")
     assert signals == [KeysPressed("callmon", pbx.one("callmon").id, "17")]
     with pytest.raises(OperationRefused):
-        pbx.pbx_state.press(pbx.pbx_state.dial("101", "102"), "1")
+        pbx.switchboard.press(pbx.switchboard.dial("101", "102"), "1")
 
 
 def test_whoever_plays_the_people_is_told_of_calls_that_programs_change(pbx: Bench) -> None:
     told: list[SimulatedCall] = []
-    pbx.pbx_state.on_order(told.append)
-    pbx.pbx_state.makecall("100", "", "101", 5, {})
+    pbx.switchboard.on_order(told.append)
+    pbx.switchboard.makecall("100", "", "101", 5, {})
     call = only_call(pbx)
     assert (told, call.timeout) == ([call], 5)
     pbx.act("101", "drop")

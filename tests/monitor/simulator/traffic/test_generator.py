@@ -26,7 +26,7 @@ class Day:
     """Traffic in a time of its own, the switchboard's clock with it."""
 
     directory: Directory
-    pbx_state: Switchboard
+    switchboard: Switchboard
     traffic: TrafficGenerator
     client: Client
 
@@ -34,10 +34,10 @@ class Day:
         while seconds > 0 and self.traffic.stats.over < self.traffic.stats.started + self.traffic.stats.skipped:
             self.traffic.advance(5.0)
             seconds -= 5.0
-        return self.pbx_state.ended()
+        return self.switchboard.ended()
 
     def only(self) -> SimulatedCall:
-        (call,) = self.pbx_state.calls.values()
+        (call,) = self.switchboard.calls.values()
         return call
 
 
@@ -52,17 +52,17 @@ def day(
 ) -> Day:
     directory = make_directory(_DIRECTORY_SEED, extensions, 3, contacts=20)
     holder: list[TrafficGenerator] = []
-    pbx_state = Switchboard(directory, Switches(), lambda: NOON + (holder[0].now if holder else 0.0))
-    client = Client(pbx_state)
-    traffic = TrafficGenerator(pbx_state, directory, seed, rate, speed, limit=limit, mix=dict.fromkeys(kinds, 1.0))
+    switchboard = Switchboard(directory, Switches(), lambda: NOON + (holder[0].now if holder else 0.0))
+    client = Client(switchboard)
+    traffic = TrafficGenerator(switchboard, directory, seed, rate, speed, limit=limit, mix=dict.fromkeys(kinds, 1.0))
     holder.append(traffic)
-    return Day(directory, pbx_state, traffic, client)
+    return Day(directory, switchboard, traffic, client)
 
 
 def run_to_the_end(today: Day, seconds: float = 6000.0) -> list[TruthEnded]:
     today.traffic.advance(seconds)
-    assert today.pbx_state.calls == {}
-    return today.pbx_state.ended()
+    assert today.switchboard.calls == {}
+    return today.switchboard.ended()
 
 
 def test_the_same_seed_and_directory_give_the_same_calls_whatever_the_steps_of_time() -> None:
@@ -71,9 +71,9 @@ def test_the_same_seed_and_directory_give_the_same_calls_whatever_the_steps_of_t
     for _ in range(6000):
         second.traffic.advance(1.0)
     other.traffic.advance(6000.0)
-    assert len(first.pbx_state.ended()) >= 200
-    assert first.pbx_state.ended() == second.pbx_state.ended()
-    assert first.pbx_state.ended() != other.pbx_state.ended()
+    assert len(first.switchboard.ended()) >= 200
+    assert first.switchboard.ended() == second.switchboard.ended()
+    assert first.switchboard.ended() != other.switchboard.ended()
 
 
 def test_plans_do_not_depend_on_rate_speed_or_what_was_played() -> None:
@@ -91,14 +91,14 @@ def test_every_kind_of_call_is_played_to_its_end(kind: Kind) -> None:
     queued = False
     for _ in range(30_000):
         today.traffic.advance(0.5)
-        for truth in today.pbx_state.truth():
+        for truth in today.switchboard.truth():
             seen.update(leg.dn_type for leg in truth.legs)
             queued = queued or bool(truth.queue)
         if today.traffic.stats.over == 12:
             break
-    ended = today.pbx_state.ended()
+    ended = today.switchboard.ended()
     stats = today.traffic.stats
-    assert (stats.started, stats.over, today.pbx_state.calls) == (12, 12, {})
+    assert (stats.started, stats.over, today.switchboard.calls) == (12, 12, {})
     assert len(ended) >= 12
     assert today.client.table == {}
     assert today.client.errors == []
@@ -123,15 +123,15 @@ def test_all_truths_of_a_busy_hour_are_sound() -> None:
     most = 0
     for _ in range(4000):
         today.traffic.advance(1.0)
-        most = max(most, len(today.pbx_state.calls))
-        for truth in today.pbx_state.truth():
+        most = max(most, len(today.switchboard.calls))
+        for truth in today.switchboard.truth():
             _sound(truth)
         if today.traffic.stats.over >= 600:
             break
     assert most > 100
     assert today.traffic.stats.over == 600
     assert today.client.errors == []
-    assert all(end.started_at <= (end.answered_at or end.ended_at) <= end.ended_at for end in today.pbx_state.ended())
+    assert all(end.started_at <= (end.answered_at or end.ended_at) <= end.ended_at for end in today.switchboard.ended())
 
 
 def test_an_inbound_call_has_the_rule_of_its_line_or_none() -> None:
@@ -158,9 +158,9 @@ def test_a_few_callers_from_outside_hide_their_number() -> None:
     rows: set[str] = set()
     while today.traffic.stats.over < 150:
         today.traffic.advance(1.0)
-        rows |= {row.caller for row in today.pbx_state.active_calls()}
+        rows |= {row.caller for row in today.switchboard.active_calls()}
     assert any(text.endswith(f"({ANONYMOUS})") for text in rows)
-    assert ANONYMOUS in {ended.caller for ended in today.pbx_state.ended()}
+    assert ANONYMOUS in {ended.caller for ended in today.switchboard.ended()}
 
 
 def test_calls_that_others_end_or_change_do_not_stop_the_traffic() -> None:
@@ -168,15 +168,15 @@ def test_calls_that_others_end_or_change_do_not_stop_the_traffic() -> None:
     actions = ("drop", "answer", "divert", "routeto", "transferto")
     for step in range(3000):
         today.traffic.advance(0.7)
-        calls = list(today.pbx_state.calls.values())
+        calls = list(today.switchboard.calls.values())
         if calls and step % 2:
             call = calls[step % len(calls)]
             views = list(call.views.values())
             view = views[step % len(views)]
             request = ControlRequest(destination=("800", "150", "+15155550123", "600")[step % 4])
-            today.pbx_state.act(view.dn, view.id, actions[step % len(actions)], request)
+            today.switchboard.act(view.dn, view.id, actions[step % len(actions)], request)
         elif calls:
-            today.pbx_state.drop_call(calls[step % len(calls)].id)
+            today.switchboard.drop_call(calls[step % len(calls)].id)
     run_to_the_end(today)
     assert today.traffic.stats.started == today.traffic.stats.over == 400
     assert today.client.errors == []
@@ -189,7 +189,7 @@ def test_a_queue_serves_its_callers_in_the_order_of_their_coming() -> None:
     rung: dict[str, list[int]] = {}
     for _ in range(20_000):
         today.traffic.advance(0.05)
-        for call in today.pbx_state.truth():
+        for call in today.switchboard.truth():
             if call.queue:
                 for orders in (came, rung) if call.routing_to else (came,):
                     order = orders.setdefault(call.queue, [])
@@ -207,7 +207,7 @@ def test_busy_extensions_are_not_chosen_for_direct_calls() -> None:
     for _ in range(600):
         today.traffic.advance(0.5)
         for number in today.directory.extensions():
-            assert today.pbx_state.in_use(number) <= 1
+            assert today.switchboard.in_use(number) <= 1
     assert today.traffic.stats.skipped > 0, "more was wanted than there are people"
 
 
@@ -215,13 +215,13 @@ def test_calls_made_by_a_program_are_rung_answered_and_ended() -> None:
     today = day(0.0)
     today.traffic.advance(1.0)
     usable = [n for n in today.directory.extensions() if len(today.directory.devices(n)) == 2]
-    outcome = today.pbx_state.makecall(usable[0], None, "+15155550123", None, {})
+    outcome = today.switchboard.makecall(usable[0], None, "+15155550123", None, {})
     assert outcome.finalstatus == "Success"
     call = today.only()
     words: list[tuple[str, tuple[str, ...]]] = []
     for _ in range(400):
         today.traffic.advance(0.5)
-        truth = next((truth for truth in today.pbx_state.truth() if truth.call_id == call.id), None)
+        truth = next((truth for truth in today.switchboard.truth() if truth.call_id == call.id), None)
         if truth is None:
             break
         word = (truth.state, tuple(leg.status for leg in truth.legs))
@@ -234,10 +234,10 @@ def test_calls_made_by_a_program_are_rung_answered_and_ended() -> None:
 
 def test_without_traffic_an_ordered_call_stays_as_it_is() -> None:
     directory = make_directory(_DIRECTORY_SEED, 20, 2, contacts=0)
-    pbx_state = Switchboard(directory, Switches(), lambda: NOON)
+    switchboard = Switchboard(directory, Switches(), lambda: NOON)
     number = next(n for n in directory.extensions() if directory.devices(n))
-    pbx_state.makecall(number, directory.devices(number)[0].device_id, "+15155550123", None, {})
-    assert [truth.state for truth in pbx_state.truth()] == ["Routing"]
+    switchboard.makecall(number, directory.devices(number)[0].device_id, "+15155550123", None, {})
+    assert [truth.state for truth in switchboard.truth()] == ["Routing"]
 
 
 def test_a_pbx_without_people_has_no_traffic() -> None:
@@ -255,19 +255,19 @@ def test_a_rate_below_nothing_is_refused() -> None:
 async def test_running_pausing_and_stopping() -> None:
     today = day(6000.0, speed=100.0, limit=100)
     enough = asyncio.Event()
-    today.pbx_state.listen(lambda _: enough.set() if today.traffic.stats.started > 20 else None)
+    today.switchboard.listen(lambda _: enough.set() if today.traffic.stats.started > 20 else None)
     running = asyncio.create_task(today.traffic.run())
     async with asyncio.timeout(30):
         await enough.wait()
         today.traffic.pause()
         await today.traffic.quiet()
-        frozen = (today.traffic.now, today.pbx_state.truth())
+        frozen = (today.traffic.now, today.switchboard.truth())
         for _ in range(100):
             await asyncio.sleep(0)
-        assert (today.traffic.now, today.pbx_state.truth()) == frozen
+        assert (today.traffic.now, today.switchboard.truth()) == frozen
         today.traffic.resume()
         await today.traffic.finished()
-        assert (today.traffic.stats.started, today.traffic.stats.over, today.pbx_state.calls) == (100, 100, {})
+        assert (today.traffic.stats.started, today.traffic.stats.over, today.switchboard.calls) == (100, 100, {})
         today.traffic.stop()
         await running
 
