@@ -172,7 +172,7 @@ OTHER = (
             "301 Moved",
             PAGE,
             "Location: https://pbx.example.com/x",
-            "write https://pbx.example.com as url, if that is its",
+            "if its own address is https://pbx.example.com, write that as url",
         ),
         ("502 Bad Gateway", PAGE, "Server: nginx", "The PBX answered 502 to POST /connect/token."),
         (
