@@ -165,7 +165,7 @@ async def test_a_gateway_takes_over_what_it_can_and_names_the_rest(tmp_path: Pat
 
                 said = await gateway.told(second, "pending_restart")
                 assert 'changed": "nothing"' in said, "what waits for a restart is named again, and nothing else"
-                await gateway.told(second.replace('"debug"', '"error"'), "settings_reload")
+                await gateway.told(second.replace('"debug"', '"error"'), "pending_restart")  # the last line of a reload
                 quiet = len(gateway.said)
                 assert await answers(address, KEY) in (200, 429)
                 assert len(gateway.said) == quiet
