@@ -310,16 +310,20 @@ async def test_a_list_in_json_is_counted_before_it_is_looked_at(http: httpx.Asyn
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "said", "most_bytes"),
     [
-        ('{"num": [' + ",".join(["{}"] * 20_000) + "]}", "'num' is a list of 20000 values; it takes 1000 at most."),
-        ("{" + ",".join(f'"{number:x}":1' for number in range(6_000)) + "}", "more than 64 parameters"),
-        ('{"num": ' + "[" * 60_000, "not JSON"),
+        (
+            '{"num": [' + ",".join(["{}"] * 20_000) + "]}",
+            "'num' is a list of 20000 values; it takes 1000 at most.",
+            1_500_000,
+        ),
+        ("{" + ",".join(f'"{number:x}":1' for number in range(6_000)) + "}", "more than 64 parameters", 1_500_000),
+        ('{"num": ' + "[" * 60_000, "not JSON", 6_000_000),  # Python 3.14 makes all these lists before it gives up
     ],
     ids=["objects", "names", "depth"],
 )
 async def test_json_of_more_than_any_command_takes_costs_little_and_is_refused(
-    http: httpx.AsyncClient, body: str, said: str
+    http: httpx.AsyncClient, body: str, said: str, most_bytes: int
 ) -> None:
     assert len(body) <= request_parser.LARGEST_BODY
     with pytest.raises(Refused, match=said):
@@ -330,7 +334,7 @@ async def test_json_of_more_than_any_command_takes_costs_little_and_is_refused(
     tracemalloc.stop()
     assert got.status_code == 400
     assert said in message(got)
-    assert peak < 1_500_000, "no object of ours is made for each of theirs"
+    assert peak < most_bytes, "no object of ours is made for each of theirs"
 
 
 async def test_json_may_begin_with_a_byte_order_mark_as_windows_writes_it(http: httpx.AsyncClient) -> None:
