@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -40,8 +39,6 @@ EXPOSED = (
     *("Callmon-Position", "Callmon-Stale-Since", "Preference-Applied", "X-Request-Id"),
 )
 """Headers of answers that a page from another origin may read too."""
-
-_log = structlog.get_logger(__name__)
 
 
 def create_app(

@@ -38,10 +38,13 @@ class Tickets:
         self._keys = keys
         self._clock = clock
 
-    async def issue(self, key: ApiKey) -> str:
-        """Return a new ticket for this key. Raises UnknownPbx, BusAway."""
+    def require_served(self, key: ApiKey) -> None:
+        """Raise UnknownPbx if no ticket can be made for this key, as its PBX is not served here."""
         if key.pbx not in self._clients:
             raise UnknownPbx("The PBX of this key is not served here.")
+
+    async def issue(self, key: ApiKey) -> str:
+        """Return a new ticket for this key, whose PBX is served here. Raises BusAway."""
         ticket = f"{key.pbx}.{secrets.token_urlsafe(_BYTES)}"
         try:
             await self._clients[key.pbx].set(_place(key.pbx, ticket), key.digest, ex=VALID)

@@ -10,14 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from importlib.metadata import entry_points
 
-import structlog
-
 from gateway.operations.operation_table import Command, register
 from monitor.shared.errors import ConfigError
 
 GROUP = "callmon.commands"
-
-_log = structlog.get_logger(__name__)
 
 
 def load() -> tuple[str, ...]:

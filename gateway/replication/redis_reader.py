@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import structlog
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError, WatchError
 
@@ -29,8 +28,6 @@ LOG_WITH_STATE = 1_000
 subscribers."""
 _CHUNK = 1_000
 _WRONG_TYPE: Final = "WRONGTYPE"
-
-_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

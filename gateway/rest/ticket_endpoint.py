@@ -41,6 +41,7 @@ def ticket_routes(
             key = authenticate(keys, given, from_unix(clock()), "read")
             key.admit(request.client.host if request.client is not None else "")
             check((), came.pairs, "ticket")
+            tickets.require_served(key)  # before it is counted: no Redis here counts for another PBX
             left = None if rate_limiter is None else await rate_limiter.spend(key, None)
             headers = {} if left is None else dict(left.headers)
             return json_response(to_json({"ticket": await tickets.issue(key), "expires_in": VALID}), headers=headers)

@@ -383,6 +383,25 @@ async def test_tickets_are_counted_as_reads() -> None:
     assert answers[2].headers["retry-after"] == "60"
 
 
+async def test_a_key_of_a_pbx_that_is_not_served_gets_no_ticket_and_is_not_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counted: list[str] = []
+
+    async def spend(_: RateLimiter, key: ApiKey, __: object) -> None:
+        counted.append(key.name)
+
+    monkeypatch.setattr(RateLimiter, "spend", spend)
+    keys = KeyTable([ApiKey("away", KEYS[0].digest, "away", frozenset({"read"}))])
+    clients = {"main": fakeredis.FakeAsyncRedis()}
+    tickets, rate_limiter = Tickets(clients, keys, lambda: 1_800_000_000.0), RateLimiter(clients, Budgets(reads=2))
+    app = Starlette(routes=ticket_routes(tickets, keys, lambda: 1_800_000_000.0, rate_limiter))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://gateway") as client:
+        refused = await client.post("/webapi/ticket", headers=READER)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (404, "unknown_pbx")
+    assert counted == []
+
+
 async def test_a_ticket_is_nothing_to_whoever_reads_redis_and_ends_by_itself() -> None:
     async with serving() as served, http(served) as client:
         ticket = (await client.post("/ticket", headers=READER)).json()["ticket"]
