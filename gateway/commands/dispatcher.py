@@ -33,7 +33,7 @@ from gateway.errors import BusAway, IdempotencyKeyReused, MonitorBusy, NoMonitor
 from gateway.replication.position_waiter import PositionWaiter
 from monitor.shared.codec import Malformed
 from monitor.shared.command_messages import OPEN, REFUSED, IdempotencyKey, Outcome, Request, decode_outcome, encode
-from monitor.shared.redis.connection import rejected
+from monitor.shared.redis.connection import is_wrong_type, rejected
 from monitor.shared.redis.key_names import RequestKeys
 
 CLAIM_WITHIN = 1.0
@@ -169,7 +169,7 @@ class CommandDispatcher:
         try:
             stored = await pipe.get(place)
         except ResponseError as error:
-            if "WRONGTYPE" not in str(error):
+            if not is_wrong_type(error):
                 raise
             stored = b""
         if stored is None:

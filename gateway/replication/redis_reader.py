@@ -9,15 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError, WatchError
+from redis.exceptions import WatchError
 
 from monitor.shared.changes import Change, Position, is_epoch, is_seq
 from monitor.shared.codec import Malformed, decode_change, decode_entity
 from monitor.shared.entities.topics import Entity, State
-from monitor.shared.redis.connection import rejected
+from monitor.shared.redis.connection import is_wrong_type, rejected
 from monitor.shared.redis.key_names import SpaceKeys
 from monitor.shared.timestamps import is_instant
 
@@ -27,7 +27,6 @@ LOG_WITH_STATE = 1_000
 """Changes read together with a state, so that a gateway that has just started can resume its
 subscribers."""
 _CHUNK = 1_000
-_WRONG_TYPE: Final = "WRONGTYPE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +121,7 @@ def _read(key: str, read: Any, otherwise: Any) -> Any:
     """
     if not isinstance(read, Exception):
         return read
-    if not isinstance(read, ResponseError) or _WRONG_TYPE not in str(read):
+    if not is_wrong_type(read):
         raise read
     rejected(key, str(read))
     return otherwise
